@@ -1,0 +1,33 @@
+"""The jobs that this project's runners run. To add one, read docs/adding-a-job.md."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from executions.rollup.watermark import read_watermark, roll_up
+from executions.scheduler.spec import Context, JobSpec, Returned, registry
+
+ADVISORY_LOCK = 4246
+
+
+def roll_up_task_usage(context: Context) -> Returned:
+    """Read the watermark, roll up one step, read it again (docs/contract.md section 3)."""
+    before = read_watermark(context.connection)
+    rows = roll_up(context.connection)
+    after = read_watermark(context.connection)
+    result: dict[str, object] = {"advisory_lock_id": ADVISORY_LOCK}
+    if before is not None:
+        result["watermark_before"] = _rfc3339(before)
+    if after is not None:
+        result["watermark_after"] = _rfc3339(after)
+    return rows, result
+
+
+def _rfc3339(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+# The defaults of JobSpec are this job's settings, the same as those of Multica's own replicas.
+ROLLUP = JobSpec(name="rollup_task_usage_hourly", handler=roll_up_task_usage)
+
+JOBS = registry([ROLLUP])

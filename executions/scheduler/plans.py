@@ -1,0 +1,68 @@
+"""Plan arithmetic: which plan_times are due now. Pure; the time is always the database's.
+
+It decides nothing about leases: a plan that is due may be won, lost to another runner, or over.
+Source: docs/contract.md section 3, "Plan" and "Catch-up".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from executions.scheduler.spec import CatchUp, JobSpec, Standing
+
+# Go floors from year 1, not from the Unix epoch. For a cadence that divides a day both agree.
+_YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def floor(moment: datetime, cadence: timedelta) -> datetime:
+    """The UTC bucket that ``moment``, of whatever time zone, is in."""
+    utc = moment.astimezone(UTC)
+    return utc - (utc - _YEAR_ONE) % cadence
+
+
+def newest_due(spec: JobSpec, now: datetime) -> datetime:
+    """The newest bucket that is due at ``now``."""
+    return floor(now - spec.schedule_delay, spec.cadence)
+
+
+def due_plans(spec: JobSpec, standing: Standing) -> list[datetime]:
+    """The plan_times that a tick tries to claim for one scope, in order."""
+    if spec.planner is not None:
+        planned = spec.planner(spec, standing)
+        return list(islice(planned, spec.max_plans_per_tick or None))
+    if spec.catch_up is CatchUp.LATEST_ONLY:
+        return [newest_due(spec, standing.now)]
+    return list(islice(_every_plan(spec, standing), spec.max_plans_per_tick))
+
+
+def _every_plan(spec: JobSpec, standing: Standing) -> Iterator[datetime]:
+    """FAILED plans that may be retried, then the buckets after the newest stored one.
+
+    Every stored plan is at or before the newest one, so this is oldest first. Go looks at the
+    newest row only and strands a FAILED bucket behind it; here each one inside the window counts.
+    """
+    yield from standing.retryable
+    latest = newest_due(spec, standing.now)
+    if standing.newest is None:
+        yield latest
+        return
+    plan_time = max(
+        floor(standing.newest, spec.cadence) + spec.cadence,
+        _first_inside(spec, standing.now),
+    )
+    while plan_time <= latest:
+        yield plan_time
+        plan_time += spec.cadence
+
+
+def window_start(spec: JobSpec, now: datetime) -> datetime:
+    """Where the catch-up window begins: nothing before it is planned again."""
+    return now - spec.schedule_delay - spec.catch_up_window
+
+
+def _first_inside(spec: JobSpec, now: datetime) -> datetime:
+    start = window_start(spec, now)
+    bucket = floor(start, spec.cadence)
+    return bucket if bucket == start else bucket + spec.cadence

@@ -1,0 +1,189 @@
+"""What a job is: its settings, the rules they must keep, and what its handler is given.
+
+Pure: no database, no clock, nothing that runs. Plan arithmetic is in `plans.py`, the registered
+jobs are in `jobs.py`. Rules and figures: docs/contract.md section 3.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from executions.connections import Connection
+
+
+class InvalidJob(ValueError):
+    """A job's settings break a rule. The text is one sentence that names the job."""
+
+
+class HandlerError(Exception):
+    """A handler's own way to fail, for an expected reason: stored as ``handler_error``."""
+
+
+class ErrorCode(StrEnum):
+    """What ends an attempt as FAILED (docs/contract.md section 3)."""
+
+    RUN_TIMEOUT = "run_timeout"
+    CANCELED = "canceled"
+    LEASE_LOST = "lease_lost"
+    HANDLER_PANIC = "handler_panic"
+    HANDLER_ERROR = "handler_error"
+    STALE_TIMEOUT = "stale_timeout"
+
+
+class CatchUp(Enum):
+    """What becomes of buckets that nobody ran in their time."""
+
+    LATEST_ONLY = "latest-only"
+    EVERY_PLAN = "every-plan"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The dimension that a lease locks, written ``kind/id``."""
+
+    kind: str = "global"
+    id: str = "global"
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.id}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a job stands for one scope, as the database had it at one moment.
+
+    ``now`` is the database's time, ``newest`` the newest stored plan_time, and ``retryable`` the
+    FAILED plans inside the catch-up window that may be tried again now, oldest first.
+    """
+
+    now: datetime
+    newest: datetime | None = None
+    retryable: Sequence[datetime] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a handler is given.
+
+    ``connection`` is the handler's own: autocommit, bounded by the run timeout, closed when the
+    run ends and cut when it is cancelled. ``cancelled`` is set at that moment, for handlers that
+    do something else than wait for the database.
+    """
+
+    connection: Connection
+    spec: JobSpec
+    scope: Scope
+    plan_time: datetime
+    attempt: int
+    cancelled: threading.Event
+
+
+# Rows affected, and a small JSON object for the execution's result.
+Returned = tuple[int | None, Mapping[str, object]]
+Handler = Callable[[Context], Returned]
+# Plan times in the order in which they are to run; cut at the job's maximum per tick.
+Planner = Callable[["JobSpec", Standing], Iterable[datetime]]
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One job. The defaults are those of ``rollup_task_usage_hourly``.
+
+    ``catch_up_window`` and ``max_plans_per_tick`` matter to every-plan jobs; the second also cuts
+    what a planner of the job's own returns. With a ``planner`` cadence and catch-up mean nothing.
+
+    Raises:
+        InvalidJob: a setting breaks one of the rules of docs/contract.md section 3.
+    """
+
+    name: str
+    handler: Handler
+    cadence: timedelta = timedelta(minutes=5)
+    schedule_delay: timedelta = timedelta(minutes=5)
+    catch_up: CatchUp = CatchUp.LATEST_ONLY
+    catch_up_window: timedelta = timedelta(days=1)
+    max_plans_per_tick: int = 0
+    run_timeout: timedelta = timedelta(minutes=25)
+    stale_timeout: timedelta = timedelta(minutes=30)
+    heartbeat_interval: timedelta = timedelta(seconds=30)
+    max_attempts: int = 3
+    retry_backoff: tuple[timedelta, ...] = (
+        timedelta(minutes=1),
+        timedelta(minutes=5),
+        timedelta(minutes=15),
+    )
+    allow_stale_reentry: bool = True
+    scopes: tuple[Scope, ...] = (Scope(),)
+    planner: Planner | None = None
+
+    def __post_init__(self) -> None:
+        for kept, rule in self._rules():
+            if not kept:
+                raise InvalidJob(f"The job {self.name!r} {rule}.")
+
+    def _rules(self) -> Iterable[tuple[bool, str]]:
+        """Whether each rule is kept, with the half sentence for when it is not."""
+        nothing = timedelta()
+        plans_by_cadence = self.planner is None
+        every_plan = plans_by_cadence and self.catch_up is CatchUp.EVERY_PLAN
+        return (
+            (bool(self.name.strip()), "needs a name"),
+            (callable(self.handler), "needs a handler"),
+            (bool(self.scopes), "needs at least one scope"),
+            (
+                not plans_by_cadence or self.cadence > nothing,
+                "needs a cadence above zero or a planner of its own",
+            ),
+            (self.schedule_delay >= nothing, "needs a schedule delay of zero or more"),
+            (self.run_timeout > nothing, "needs a run timeout above zero"),
+            (
+                self.stale_timeout > self.run_timeout,
+                "needs a stale timeout that is longer than its run timeout",
+            ),
+            (
+                nothing < self.heartbeat_interval < self.stale_timeout,
+                "needs a heartbeat interval between zero and its stale timeout",
+            ),
+            (self.max_attempts >= 1, "needs at least one attempt"),
+            (
+                all(pause >= nothing for pause in self.retry_backoff),
+                "needs retry pauses of zero or more",
+            ),
+            (self.max_plans_per_tick >= 0, "needs a maximum per tick of zero or more"),
+            (
+                not every_plan or self.max_plans_per_tick > 0,
+                "replays every plan, so it needs a maximum of plans per tick",
+            ),
+            (
+                not every_plan or self.catch_up_window > nothing,
+                "replays every plan, so it needs a catch-up window above zero",
+            ),
+        )
+
+    def backoff_after(self, attempt: int) -> timedelta | None:
+        """The pause after a failed attempt (1-based), the last repeating; None after the last."""
+        if attempt >= self.max_attempts:
+            return None
+        if not self.retry_backoff:
+            return timedelta()
+        return self.retry_backoff[min(attempt, len(self.retry_backoff)) - 1]
+
+
+def registry(specs: Iterable[JobSpec]) -> dict[str, JobSpec]:
+    """The jobs by name, in the order given.
+
+    Raises:
+        InvalidJob: two jobs share a name.
+    """
+    by_name: dict[str, JobSpec] = {}
+    for spec in specs:
+        if spec.name in by_name:
+            raise InvalidJob(f"Two jobs are named {spec.name!r}.")
+        by_name[spec.name] = spec
+    return by_name
