@@ -1,0 +1,165 @@
+-- The rollup of one window: find the buckets that it made wrong and sum each anew.
+--
+-- Its cost follows the hours that the window touches. The rows of an hour are found by created_at
+-- and each row's task, agent and issue by primary key, so what lies in other hours is never read.
+-- That plan is held in place by the settings of the function. The planner thinks a range of
+-- created_at much wider than an hour is, takes a hash of every task that there ever was for the
+-- cheaper join, and compiles the whole to machine code for a few milliseconds' work.
+--
+-- A touched hour is read whole, because its rows are neighbours in the index, but only its dirty
+-- buckets are judged: a bucket that nothing invalidated stays as it is, also one whose agent was
+-- deleted. Of the dirty ones, those that come out as they were are not written. So the same
+-- window run again writes nothing and returns 0.
+--
+-- Three statements, each with a snapshot of its own, in the order that loses nothing: the row
+-- versions in the queue, then the sums, then the draining of just those versions. What commits
+-- in between is a new version or a new row, stays, and is summed by the next run. A version that
+-- somebody holds locked stays as well: never waiting for another transaction's key, the rollup
+-- cannot be one half of a deadlock with it.
+
+CREATE OR REPLACE FUNCTION rollup_task_usage_hourly_window(p_from timestamptz, p_to timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+SET join_collapse_limit = 1
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+DECLARE
+    queued_places   tid[];
+    queued_versions xid[];
+    changed         bigint;
+BEGIN
+    SELECT array_agg(ctid), array_agg(xmin)
+      INTO queued_places, queued_versions
+      FROM task_usage_hourly_dirty
+     WHERE enqueued_at < p_to;
+
+    WITH
+    touched_hour AS (
+        SELECT task_usage_hour_bucket(created_at) AS bucket_hour
+          FROM task_usage
+         WHERE updated_at >= p_from AND updated_at < p_to
+         UNION
+        SELECT task_usage_hour_bucket(created_at)
+          FROM task_usage
+         WHERE updated_at IS NULL AND created_at >= p_from AND created_at < p_to
+         UNION
+        SELECT task_usage_hour_bucket(bucket_hour)
+          FROM task_usage_hourly_dirty
+         WHERE enqueued_at < p_to
+    ),
+    -- Every usage row of the touched hours, and every queued key as a row without usage: so a key
+    -- with nothing left still forms a group, and GROUP BY matches a null project with a null one.
+    evidence AS (
+        SELECT hour.bucket_hour, agent.workspace_id, task.runtime_id, task.agent_id,
+               issue.project_id, usage.provider, usage.model,
+               usage.task_id,
+               usage.input_tokens, usage.output_tokens,
+               usage.cache_read_tokens, usage.cache_write_tokens,
+               usage.cost_usd_ticks,
+               coalesce(usage.updated_at, usage.created_at) >= p_from
+               AND coalesce(usage.updated_at, usage.created_at) < p_to AS dirty
+          FROM touched_hour AS hour
+          JOIN task_usage AS usage
+            ON usage.created_at >= hour.bucket_hour
+           AND usage.created_at < hour.bucket_hour + interval '1 hour'
+          JOIN agent_task_queue AS task ON task.id = usage.task_id
+          JOIN agent ON agent.id = task.agent_id
+          LEFT JOIN issue ON issue.id = task.issue_id
+         WHERE task.runtime_id IS NOT NULL
+         UNION ALL
+        SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+               NULL, NULL, NULL, NULL, NULL, NULL, true
+          FROM task_usage_hourly_dirty
+         WHERE enqueued_at < p_to
+    ),
+    bucket AS (
+        SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+               sum(input_tokens)::bigint AS input_tokens,
+               sum(output_tokens)::bigint AS output_tokens,
+               sum(cache_read_tokens)::bigint AS cache_read_tokens,
+               sum(cache_write_tokens)::bigint AS cache_write_tokens,
+               coalesce(sum(cost_usd_ticks), 0)::bigint AS cost_usd_ticks,
+               coalesce(sum(input_tokens) FILTER (WHERE cost_usd_ticks IS NULL), 0)::bigint
+                   AS uncosted_input_tokens,
+               coalesce(sum(output_tokens) FILTER (WHERE cost_usd_ticks IS NULL), 0)::bigint
+                   AS uncosted_output_tokens,
+               coalesce(sum(cache_read_tokens) FILTER (WHERE cost_usd_ticks IS NULL), 0)::bigint
+                   AS uncosted_cache_read_tokens,
+               coalesce(sum(cache_write_tokens) FILTER (WHERE cost_usd_ticks IS NULL), 0)::bigint
+                   AS uncosted_cache_write_tokens,
+               count(DISTINCT task_id) AS task_count,
+               count(task_id) AS event_count
+          FROM evidence
+         GROUP BY bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model
+        HAVING bool_or(dirty)
+    ),
+    upserted AS (
+        INSERT INTO task_usage_hourly AS stored (
+               bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+               input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+               cost_usd_ticks,
+               uncosted_input_tokens, uncosted_output_tokens,
+               uncosted_cache_read_tokens, uncosted_cache_write_tokens,
+               task_count, event_count)
+        SELECT * FROM bucket WHERE event_count > 0
+            ON CONFLICT ON CONSTRAINT uq_task_usage_hourly_key DO UPDATE
+           SET input_tokens = excluded.input_tokens,
+               output_tokens = excluded.output_tokens,
+               cache_read_tokens = excluded.cache_read_tokens,
+               cache_write_tokens = excluded.cache_write_tokens,
+               cost_usd_ticks = excluded.cost_usd_ticks,
+               uncosted_input_tokens = excluded.uncosted_input_tokens,
+               uncosted_output_tokens = excluded.uncosted_output_tokens,
+               uncosted_cache_read_tokens = excluded.uncosted_cache_read_tokens,
+               uncosted_cache_write_tokens = excluded.uncosted_cache_write_tokens,
+               task_count = excluded.task_count,
+               event_count = excluded.event_count,
+               updated_at = excluded.updated_at
+         WHERE (stored.input_tokens, stored.output_tokens,
+                stored.cache_read_tokens, stored.cache_write_tokens,
+                stored.cost_usd_ticks,
+                stored.uncosted_input_tokens, stored.uncosted_output_tokens,
+                stored.uncosted_cache_read_tokens, stored.uncosted_cache_write_tokens,
+                stored.task_count, stored.event_count)
+               IS DISTINCT FROM
+               (excluded.input_tokens, excluded.output_tokens,
+                excluded.cache_read_tokens, excluded.cache_write_tokens,
+                excluded.cost_usd_ticks,
+                excluded.uncosted_input_tokens, excluded.uncosted_output_tokens,
+                excluded.uncosted_cache_read_tokens, excluded.uncosted_cache_write_tokens,
+                excluded.task_count, excluded.event_count)
+        RETURNING 1
+    ),
+    emptied AS (
+        DELETE FROM task_usage_hourly AS stored
+         USING bucket
+         WHERE bucket.event_count = 0
+           AND stored.bucket_hour = bucket.bucket_hour
+           AND stored.workspace_id = bucket.workspace_id
+           AND stored.runtime_id = bucket.runtime_id
+           AND stored.agent_id = bucket.agent_id
+           AND stored.project_id IS NOT DISTINCT FROM bucket.project_id
+           AND stored.provider = bucket.provider
+           AND stored.model = bucket.model
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM upserted) + (SELECT count(*) FROM emptied) INTO changed;
+
+    WITH unchanged AS (
+        SELECT queued.ctid AS place
+          FROM unnest(queued_places, queued_versions) AS seen (place, version)
+          JOIN task_usage_hourly_dirty AS queued
+            ON queued.ctid = seen.place AND queued.xmin = seen.version
+           FOR UPDATE OF queued SKIP LOCKED
+    )
+    DELETE FROM task_usage_hourly_dirty AS queued
+     USING unchanged
+     WHERE queued.ctid = unchanged.place;
+
+    RETURN changed;
+END
+$$;
