@@ -1,0 +1,17 @@
+"""Start-up of the one app: our schema first, then tables, then the two roles."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate, pre_migrate
+
+
+class ExecutionsConfig(AppConfig):
+    name = "executions"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from executions import accounts, schema
+
+        pre_migrate.connect(schema.ensure_schema, sender=self)
+        post_migrate.connect(accounts.ensure_roles, sender=self)

@@ -1,0 +1,53 @@
+"""Plain psycopg connections for what must not be pooled: locks, settings, and work cut off.
+
+A pooled Django connection keeps its session after ``close()``, with every advisory lock and SET in
+it. What is opened here is really closed. Dashboard reads go through Django's alias ``multica``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from psycopg.rows import DictRow, dict_row
+
+CONNECT_SECONDS = 5
+
+Connection = psycopg.Connection[DictRow]
+
+
+def connect(conninfo: Mapping[str, str], *, application_name: str, **options: Any) -> Connection:
+    """An autocommit connection with dict rows, in UTC, that gives up connecting after 5 s.
+
+    Raises:
+        psycopg.OperationalError: the database cannot be reached.
+    """
+    parameters: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        # Notices a vanished network before the lease does.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        **conninfo,
+        **options,
+        "application_name": application_name,
+    }
+    connection = psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
+    try:
+        connection.execute("SELECT set_config('timezone', 'UTC', false)")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def runner_connection(application_name: str = "multica-admin runner") -> Connection:
+    """For the scheduler, the backfill, the prune and "run once": ``RUNNER_DATABASE_URL``."""
+    return connect(settings.RUNNER_CONNINFO, application_name=application_name)
+
+
+def retire_connection(application_name: str = "multica-admin retire") -> Connection:
+    """For pg_cron, where it is and with the role that may act: ``RETIRE_DATABASE_URL``."""
+    return connect(settings.RETIRE_CONNINFO, application_name=application_name)

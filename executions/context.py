@@ -1,0 +1,45 @@
+"""What every page's frame needs: doors, environment, version, the viewer's choices."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from executions.demo.fill import is_demo, trickle_connection
+from multica_admin import __version__
+
+
+@cache
+def holds_demo() -> bool:
+    """Whether this process shows demo data: asked once, for it is written before we serve."""
+    if not settings.MULTICA_IS_EMBEDDED:
+        return False
+    with trickle_connection() as connection:
+        return is_demo(connection)
+
+
+def _demo() -> bool:
+    try:
+        return holds_demo()
+    except psycopg.Error:
+        return True  # a page without the mark would be worse than a mark too many
+
+
+def chrome(request: HttpRequest) -> dict[str, Any]:
+    """Context for ``base.html``. Asks the database for nothing more than once."""
+    match = request.resolver_match
+    here = match.url_name if match else None
+    doors = [{"label": _("Overview"), "url": reverse("overview"), "active": here == "overview"}]
+    return {
+        "doors": doors,
+        "environment_name": settings.ENVIRONMENT_NAME,
+        "demo": _demo(),
+        "version": __version__,
+        "time_zone_choice": "local" if request.COOKIES.get("time_zone") == "local" else "utc",
+    }

@@ -1,0 +1,156 @@
+"""Writes the made-up week into an empty embedded database, all of it or nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import uuid4
+
+from django.conf import settings
+from psycopg import Cursor, errors
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from executions.connections import Connection, connect
+from executions.demo.history import (
+    MAX_ATTEMPTS,
+    WEEK,
+    Plan,
+    Usage,
+    World,
+    plans,
+    usage,
+    watermark_after,
+    world,
+)
+from executions.scheduler.jobs import ROLLUP
+from executions.sql import load
+
+SQL = load("demo")
+_SEED_LOCK = 4246_0002
+SCHEDULE_NAME = "rollup_task_usage_hourly"
+# Two minutes past each plan, so that the in-process runs and the schedule both find work.
+SCHEDULE = "2-59/5 * * * *"
+
+
+def is_demo(connection: Connection) -> bool:
+    """Whether the database behind ``connection`` holds the demo."""
+    try:
+        row = connection.execute(SQL.exists, {"workspace": world().workspaces[0]}).fetchone()
+    except errors.UndefinedTable:
+        return False
+    return bool(row and row["is_demo"])
+
+
+def fill(connection: Connection) -> bool:
+    """Write the demo into a database that nobody has used; False when somebody has.
+
+    ``connection`` is the owner's of Multica's tables. One transaction, and two at once are safe.
+    """
+    with connection.transaction():
+        connection.execute(SQL.seed_lock, {"key": _SEED_LOCK})
+        row = connection.execute(SQL.is_empty).fetchone()
+        if not (row and row["empty"]):
+            return False
+        clock = connection.execute(SQL.now).fetchone()
+        assert clock is not None  # noqa: S101  a SELECT of one value has a row
+        now: datetime = clock["now"]
+        with connection.cursor() as cursor:
+            inhabitants = world()
+            _copy_world(cursor, inhabitants)
+            _copy_usage(cursor, inhabitants, list(usage(now)))
+            made = plans(now)
+            _copy_plans(cursor, made)
+        _settle(connection, now, made)
+        return True
+
+
+def schedule(connection: Connection) -> bool:
+    """Give the demo a redundant pg_cron job; False without pg_cron or if it has one."""
+    with connection.transaction():
+        try:
+            found = connection.execute(SQL.schedule_exists, {"name": SCHEDULE_NAME}).fetchone()
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            return False
+        if found and found["found"]:
+            return False
+        connection.execute(SQL.schedule, {"name": SCHEDULE_NAME, "schedule": SCHEDULE})
+        return True
+
+
+def trickle_connection() -> Connection:
+    return connect(settings.RUNNER_CONNINFO, application_name="multica-admin demo usage")
+
+
+def _copy_world(cursor: Cursor[DictRow], inhabitants: World) -> None:
+    for statement, rows in (
+        ("COPY workspace (id) FROM STDIN", [(one,) for one in inhabitants.workspaces]),
+        ("COPY agent_runtime (id, workspace_id) FROM STDIN", inhabitants.runtimes),
+        ("COPY agent (id, workspace_id) FROM STDIN", inhabitants.agents),
+        ("COPY issue (id, workspace_id, project_id) FROM STDIN", inhabitants.issues),
+    ):
+        with cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def _copy_usage(cursor: Cursor[DictRow], inhabitants: World, rows: list[Usage]) -> None:
+    tasks = [uuid4() for _ in rows]
+    with cursor.copy(
+        "COPY agent_task_queue (id, agent_id, runtime_id, issue_id) FROM STDIN"
+    ) as copy:
+        for task, row in zip(tasks, rows, strict=True):
+            issue = None if row.issue is None else inhabitants.issues[row.issue][0]
+            copy.write_row(
+                (
+                    task,
+                    inhabitants.agents[row.agent][0],
+                    inhabitants.runtimes[row.runtime][0],
+                    issue,
+                )
+            )
+    with cursor.copy(
+        "COPY task_usage (task_id, provider, model, input_tokens, output_tokens, cache_read_tokens,"
+        " cache_write_tokens, cost_usd_ticks, created_at, updated_at) FROM STDIN"
+    ) as copy:
+        for task, row in zip(tasks, rows, strict=True):
+            copy.write_row(
+                (
+                    task,
+                    row.provider,
+                    row.model,
+                    *row.tokens,
+                    row.cost_usd_ticks,
+                    row.created_at,
+                    row.created_at,
+                )
+            )
+
+
+def _copy_plans(cursor: Cursor[DictRow], made: list[Plan]) -> None:
+    with cursor.copy(
+        "COPY sys_cron_executions (id, job_name, plan_time, status, attempt, max_attempts,"
+        " runner_id, lease_token, heartbeat_at, stale_after, started_at, finished_at, duration_ms,"
+        " rows_affected, result, error_code, error_msg, created_at, updated_at) FROM STDIN"
+    ) as copy:
+        for plan in made:
+            copy.write_row(
+                (plan.id, ROLLUP.name, plan.plan_time, plan.status, plan.attempt, MAX_ATTEMPTS,
+                 plan.runner_id, plan.lease_token, plan.started_at,
+                 plan.started_at + ROLLUP.stale_timeout, plan.started_at, plan.finished_at,
+                 plan.duration_ms, plan.rows_affected, Jsonb(plan.result), plan.error_code,
+                 plan.error_msg, plan.started_at, plan.finished_at)
+            )  # fmt: skip
+
+
+def _settle(connection: Connection, now: datetime, made: list[Plan]) -> None:
+    watermark, last = watermark_after(made), made[-1]
+    connection.execute(
+        SQL.set_watermark,
+        {
+            "watermark": watermark,
+            "started_at": last.started_at,
+            "finished_at": last.finished_at,
+            "rows": last.rows_affected,
+        },
+    )
+    connection.execute(SQL.build_buckets, {"since": now - WEEK, "until": watermark})

@@ -1,0 +1,194 @@
+"""PURE: a made-up week of usage and of plans, the same for the same moment and seed.
+
+Nothing here knows a clock or a database. Times are UTC and derived from the ``now`` it is given.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+CADENCE = timedelta(minutes=5)
+DELAY = timedelta(minutes=5)
+WEEK = timedelta(days=7)
+MAX_ATTEMPTS = 3
+SEED = 2957
+
+PROVIDERS = (("anthropic", "claude-sonnet"), ("anthropic", "claude-opus"), ("openai", "gpt-codex"))
+WORKSPACES, RUNTIMES, AGENTS, PROJECTS, ISSUES = 2, 3, 8, 4, 48
+
+# Where, counted in plans back from the newest, something worth looking at happened.
+GAP = range(230, 234)  # no replica ticked
+EXHAUSTED = 118  # failed for good
+RETRIED = frozenset({31, 77, 164, 402, 871, 1190, 1533})
+DEPLOY = 700  # from here on other runners win: every process has a new id
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One finished execution as it stands in ``sys_cron_executions``."""
+
+    id: UUID
+    plan_time: datetime
+    status: str
+    attempt: int
+    runner_id: str
+    lease_token: UUID
+    started_at: datetime
+    finished_at: datetime
+    duration_ms: int
+    rows_affected: int | None
+    result: dict[str, Any]
+    error_code: str | None = None
+    error_msg: str | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One task with its one usage row. Indexes point into the lists of :class:`World`."""
+
+    agent: int
+    runtime: int
+    issue: int | None
+    created_at: datetime
+    provider: str
+    model: str
+    tokens: tuple[int, int, int, int]
+    cost_usd_ticks: int | None
+
+
+@dataclass(frozen=True)
+class World:
+    """Who uses Multica: ids only, for that is all the rollup needs of them."""
+
+    workspaces: list[UUID]
+    runtimes: list[tuple[UUID, UUID]] = field(default_factory=list)
+    agents: list[tuple[UUID, UUID]] = field(default_factory=list)
+    issues: list[tuple[UUID, UUID, UUID | None]] = field(default_factory=list)
+
+
+def _uuid(chance: random.Random) -> UUID:
+    return UUID(int=chance.getrandbits(128), version=4)
+
+
+def world() -> World:
+    """The same workspaces, runtimes, agents and issues every time: they mark the data as demo."""
+    chance = random.Random(SEED)
+    workspaces = [_uuid(chance) for _ in range(WORKSPACES)]
+    projects = [_uuid(chance) for _ in range(PROJECTS)]
+
+    def of_some_workspace(count: int) -> list[tuple[UUID, UUID]]:
+        return [(_uuid(chance), workspaces[index % WORKSPACES]) for index in range(count)]
+
+    return World(
+        workspaces=workspaces,
+        runtimes=of_some_workspace(RUNTIMES),
+        agents=of_some_workspace(AGENTS),
+        issues=[(*pair, chance.choice([None, *projects])) for pair in of_some_workspace(ISSUES)],
+    )
+
+
+def some_usage(chance: random.Random, created_at: datetime) -> Usage:
+    provider, model = chance.choice(PROVIDERS)
+    tokens = (
+        chance.randint(500, 20_000),
+        chance.randint(50, 4_000),
+        chance.randint(0, 90_000),
+        chance.randint(0, 9_000),
+    )
+    return Usage(
+        agent=chance.randrange(AGENTS),
+        runtime=chance.randrange(RUNTIMES),
+        issue=chance.choice([None, *range(ISSUES)]),
+        created_at=created_at,
+        provider=provider,
+        model=model,
+        tokens=tokens,
+        # Every eighth row has no price yet; a tick is 1e-10 USD.
+        cost_usd_ticks=None if chance.random() < 1 / 8 else sum(tokens) * 30_000,
+    )
+
+
+def usage(now: datetime) -> Iterator[Usage]:
+    """A week of usage up to ``now``: busy by day, quiet by night and at the weekend."""
+    chance = random.Random(SEED + 1)
+    moment = now - WEEK
+    while moment < now:
+        yield some_usage(chance, moment)
+        busy = 6 <= moment.hour < 19 and moment.weekday() < 5
+        moment += timedelta(seconds=chance.expovariate(1 / (75 if busy else 300)))
+
+
+def newest_plan_time(now: datetime) -> datetime:
+    """The history stops one plan short of now, so that the first tick has a plan to win."""
+    due = now - DELAY
+    return due.replace(minute=due.minute - due.minute % 5, second=0, microsecond=0) - CADENCE
+
+
+def plans(now: datetime) -> list[Plan]:
+    """A week of plans, oldest first, with watermarks that fit together from one to the next."""
+    chance = random.Random(SEED + 2)
+    before_deploy = [str(_uuid(chance)) for _ in range(2)]
+    after_deploy = [str(_uuid(chance)) for _ in range(2)]
+    newest = newest_plan_time(now)
+    watermark = newest - WEEK - DELAY
+    made: list[Plan] = []
+    for age in range(int(WEEK / CADENCE), -1, -1):
+        if age in GAP:
+            continue
+        runner = chance.choice(before_deploy if age > DEPLOY else after_deploy)
+        plan = _plan(chance, newest - age * CADENCE, age, runner, watermark)
+        if plan.status == "SUCCESS":
+            watermark = plan.started_at.replace(microsecond=0) - DELAY
+        made.append(plan)
+    return made
+
+
+def watermark_after(made: list[Plan]) -> datetime:
+    """Where the last success left the watermark: 5 minutes before it started."""
+    last = next(plan for plan in reversed(made) if plan.status == "SUCCESS")
+    return last.started_at.replace(microsecond=0) - DELAY
+
+
+def _plan(
+    chance: random.Random, plan_time: datetime, age: int, runner: str, watermark: datetime
+) -> Plan:
+    retried = age in RETRIED
+    tick = timedelta(seconds=chance.uniform(1, 28) + (60 if retried else 0))
+    started_at = plan_time + DELAY + tick
+    duration_ms = round(chance.lognormvariate(5.3, 0.5))
+    common: dict[str, Any] = {
+        "id": _uuid(chance),
+        "plan_time": plan_time,
+        "runner_id": runner,
+        "lease_token": _uuid(chance),
+        "started_at": started_at,
+        "finished_at": started_at + timedelta(milliseconds=duration_ms),
+        "duration_ms": duration_ms,
+    }
+    if age == EXHAUSTED:
+        return Plan(
+            **common,
+            status="FAILED",
+            attempt=MAX_ATTEMPTS,
+            rows_affected=None,
+            result={},
+            error_code="handler_error",
+            error_msg="could not read from the connection: server closed the connection"
+            " unexpectedly (the database was restarted for maintenance)",
+        )
+    return Plan(
+        **common,
+        status="SUCCESS",
+        attempt=2 if retried else 1,
+        rows_affected=chance.randint(1, 9),
+        result={
+            "advisory_lock_id": 4246,
+            "watermark_before": f"{watermark:%Y-%m-%dT%H:%M:%SZ}",
+            "watermark_after": f"{started_at - DELAY:%Y-%m-%dT%H:%M:%SZ}",
+        },
+    )

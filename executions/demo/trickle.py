@@ -1,0 +1,66 @@
+"""New demo usage every few seconds, so that every plan has work. One process of ours does it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import psycopg
+
+from executions.connections import Connection
+from executions.demo.fill import SQL, is_demo, trickle_connection
+from executions.demo.history import some_usage, world
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 5.0
+AGAIN_SECONDS = 30.0
+_TRICKLE_LOCK = 4246_0003
+
+
+def trickle_once(connection: Connection, chance: random.Random) -> None:
+    """Write one task and its usage, stamped by the database's own clock."""
+    inhabitants = world()
+    row = some_usage(chance, datetime.now(UTC))
+    task = uuid4()
+    issue = None if row.issue is None else inhabitants.issues[row.issue][0]
+    tokens = dict(zip(("input", "output", "cache_read", "cache_write"), row.tokens, strict=True))
+    with connection.transaction():
+        connection.execute(
+            SQL.trickle_task,
+            {
+                "id": task,
+                "agent_id": inhabitants.agents[row.agent][0],
+                "runtime_id": inhabitants.runtimes[row.runtime][0],
+                "issue_id": issue,
+            },
+        )
+        connection.execute(
+            SQL.trickle_usage,
+            {
+                "task_id": task,
+                "provider": row.provider,
+                "model": row.model,
+                "cost": row.cost_usd_ticks,
+                **tokens,
+            },
+        )
+
+
+def trickle(stop: threading.Event) -> None:
+    """Trickle until ``stop``; wait while another process does, or while the database is away."""
+    chance = random.Random()
+    while not stop.is_set():
+        try:
+            with trickle_connection() as connection:
+                if not is_demo(connection):
+                    return
+                won = connection.execute(SQL.trickle_lock, {"key": _TRICKLE_LOCK}).fetchone()
+                while won and won["won"] and not stop.wait(EVERY_SECONDS):
+                    trickle_once(connection, chance)
+        except psycopg.Error as error:
+            logger.warning("demo usage pauses: %s", str(error).split("\n", 1)[0])
+        stop.wait(AGAIN_SECONDS)

@@ -1,0 +1,34 @@
+"""Makes the standalone Multica side in a database that has none of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from django.core.management.base import BaseCommand, CommandError
+
+from executions.connections import runner_connection
+from executions.problems import diagnose
+from executions.rollup.provision import ForeignTables, provision
+from multica_admin.embedded import ensure_running
+
+
+class Command(BaseCommand):
+    help = "Make our own Multica side; refuses where Multica's own tables are."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ensure_running()
+        try:
+            with runner_connection("multica-admin provision") as connection:
+                done = provision(connection)
+        except ForeignTables as refusal:
+            raise CommandError(str(refusal)) from None
+        except psycopg.Error as error:
+            raise CommandError(diagnose(error).sentence()) from None
+        if not done.changed:
+            self.stdout.write("Nothing to do: everything is there already.")
+        for name in done.created:
+            self.stdout.write(f"made {name}")
+        for name in done.updated:
+            self.stdout.write(f"brought {name} up to date")

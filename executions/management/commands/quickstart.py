@@ -1,0 +1,76 @@
+"""From settings to a served dashboard: `bin/run` ends here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from executions import quickstart
+from multica_admin import embedded
+from multica_admin.cluster import ClusterError
+from multica_admin.env import BadSetting, Environment
+
+
+class Command(BaseCommand):
+    help = "Prepare everything that is missing, then serve the dashboard."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", help="address to listen on (HOST, else 127.0.0.1)")
+        parser.add_argument("--port", help="port to listen on (PORT, else 8000)")
+        parser.add_argument("--no-demo", action="store_true", help="no demo data when embedded")
+
+    def handle(self, *args: Any, **options: Any) -> NoReturn:
+        try:
+            host, port = self._address(options)
+            started = self._prepare(host, port, with_demo=not options["no_demo"])
+        except (BadSetting, ClusterError, quickstart.CannotStart) as error:
+            raise CommandError(str(error), returncode=2) from None
+        self._become_gunicorn(host, port, owns_cluster=started)
+
+    def _address(self, options: dict[str, Any]) -> tuple[str, int]:
+        variables = dict(os.environ)
+        for name in ("host", "port"):
+            if options[name] is not None:
+                variables[name.upper()] = str(options[name])
+        environment = Environment(variables)
+        return (
+            environment.text("HOST", "127.0.0.1"),
+            environment.integer("PORT", 8000, minimum=1, maximum=65535),
+        )
+
+    def _prepare(self, host: str, port: int, *, with_demo: bool) -> bool:
+        quickstart.refuse_a_taken_port(host, port)
+        started = False
+        if settings.EMBEDDED:
+            self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
+            started = embedded.ensure_running()
+        quickstart.refuse_an_old_server()
+        quickstart.prepare_own_tables()
+        if settings.MULTICA_IS_EMBEDDED:
+            quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)
+        quickstart.collect_static_files()
+        self._say(f"Multica Admin: {settings.PUBLIC_URL or f'http://{_shown(host)}:{port}'}")
+        quickstart.make_first_user(self._say, Environment(os.environ))
+        return started
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _become_gunicorn(self, host: str, port: int, *, owns_cluster: bool) -> NoReturn:
+        environment = os.environ | {"MULTICA_ADMIN_STOPS_CLUSTER": "on" if owns_cluster else "off"}
+        arguments = [
+            sys.executable, "-m", "gunicorn", "--config", "python:multica_admin.gunicorn",
+            "--chdir", str(settings.BASE_DIR), "--bind", f"{_shown(host)}:{port}",
+            "multica_admin.wsgi:application",
+        ]  # fmt: skip
+        os.execve(sys.executable, arguments, environment)  # noqa: S606  no shell is involved
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

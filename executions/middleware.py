@@ -1,0 +1,19 @@
+"""Nobody looks without signing in: a browser is sent to sign in, a machine is told 401."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+
+class SignInMiddleware(LoginRequiredMiddleware):
+    """Django's own, but an htmx or JSON request gets 401 instead of a login page to swap in."""
+
+    def handle_no_permission(  # type: ignore[override]  # the base promises a redirect only
+        self, request: HttpRequest, view_func: Any
+    ) -> HttpResponseBase:
+        if request.htmx or not request.accepts("text/html"):  # type: ignore[attr-defined]
+            return HttpResponse("Sign in first.\n", status=401, content_type="text/plain")
+        return super().handle_no_permission(request, view_func)

@@ -1,0 +1,125 @@
+"""Turns what a database can do to us into a sentence: what happened, what it means, what to do.
+
+One place for it, used by the error pages, the log and the commands. It shows nothing itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, field
+
+import psycopg
+from django.db import Error as DjangoDatabaseError
+from django.utils.translation import gettext as _
+from psycopg import errors
+
+
+def _reference() -> str:
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a person is told. ``code`` is stable and machine-readable, ``status`` an HTTP status."""
+
+    code: str
+    title: str
+    what: str
+    meaning: str
+    todo: str
+    status: int = 503
+    reference: str = field(default_factory=_reference)
+
+    def sentence(self) -> str:
+        return f"{self.what} {self.todo}"
+
+
+def database_error(exception: BaseException | None) -> psycopg.Error | None:
+    """The driver's error behind an exception, or None when it is none of the database's."""
+    while exception is not None:
+        if isinstance(exception, psycopg.Error):
+            return exception
+        exception = exception.__cause__ or exception.__context__
+    return None
+
+
+def is_database_error(exception: BaseException | None) -> bool:
+    return isinstance(exception, (DjangoDatabaseError, psycopg.Error))
+
+
+def first_line(error: BaseException) -> str:
+    """The server's own first line, without the statement that follows it."""
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+
+
+def diagnose(exception: BaseException) -> Problem:
+    """The problem behind a database error; unknown ones keep the server's own first line."""
+    error = database_error(exception) or exception
+    said = first_line(error)
+    if isinstance(error, (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)):
+        return Problem(
+            code="schema",
+            title=_("A table of Multica's is missing"),
+            what=_("The database answered: %(said)s.") % {"said": said},
+            meaning=_("This is not Multica's database, or its Multica is old or half upgraded."),
+            todo=_("Check that DATABASE_URL names Multica's database and that its migrations ran."),
+        )
+    if isinstance(error, errors.InsufficientPrivilege):
+        return Problem(
+            code="rights",
+            title=_("The role may not read what this page shows"),
+            what=_("The database answered: %(said)s.") % {"said": said},
+            meaning=_("Nothing is wrong with Multica itself; the dashboard's role lacks a right."),
+            todo=_(
+                "Let an administrator run the statements that"
+                " “manage.py permissions --role NAME --as viewer” prints."
+            ),
+        )
+    if isinstance(error, errors.QueryCanceled):
+        return Problem(
+            code="timeout",
+            title=_("The database took too long"),
+            what=_("A read was stopped at its time limit."),
+            meaning=_("The database is busy; nothing was changed."),
+            todo=_("Try again in a moment; if it stays so, look at what else runs there."),
+        )
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return Problem(
+            code="read_only",
+            title=_("This connection may only read"),
+            what=_("PostgreSQL refused a write on the dashboard's read-only connection."),
+            meaning=_("Nothing was changed."),
+            todo=_("Please report this with the reference: the dashboard should never have tried."),
+            status=500,
+        )
+    if "unsupported startup parameter" in said:
+        return Problem(
+            code="pooler",
+            title=_("A connection pooler is in the way"),
+            what=_("The pooler answered: %(said)s.") % {"said": said},
+            meaning=_("PgBouncer drops the settings that hold this connection read-only."),
+            todo=_("Connect to PostgreSQL directly, past the pooler."),
+        )
+    return Problem(
+        code="unreachable",
+        title=_("The database cannot be reached"),
+        what=_("The database answered: %(said)s.") % {"said": said},
+        meaning=_("Multica Admin runs, but it cannot look. This says nothing about the rollup."),
+        todo=_("Check that PostgreSQL runs and that the database URL is right."),
+    )
+
+
+class OneLinePerProblem(logging.Filter):
+    """Makes one clear line of a request that failed on the database; other errors keep theirs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        exception = record.exc_info[1] if record.exc_info else None
+        if exception is not None and is_database_error(exception):
+            problem = getattr(exception, "problem", None) or diagnose(exception)
+            request = getattr(record, "request", None)
+            record.msg, record.args = problem.sentence(), ()
+            record.exc_info = record.exc_text = None
+            record.reference, record.code = problem.reference, problem.code
+            record.path = getattr(request, "path", "")
+        return True

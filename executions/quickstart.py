@@ -1,0 +1,151 @@
+"""The steps from nothing to a dashboard that serves. Each is safe to repeat, and says what it did.
+
+The command `manage.py quickstart` runs them in order and then becomes gunicorn.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import closing
+
+import psycopg
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import DatabaseError, connections
+from psycopg import sql
+
+from executions.connections import connect, runner_connection
+from executions.demo.fill import fill, schedule
+from executions.problems import diagnose
+from executions.rollup.provision import ForeignTables, provision
+from multica_admin import embedded
+from multica_admin.env import BadSetting, Environment
+
+logger = logging.getLogger(__name__)
+
+OLDEST_SERVER = 150_000
+FIRST_USER = "admin"
+
+Say = Callable[[str], None]
+
+
+class CannotStart(Exception):
+    """The dashboard cannot start; the text is one sentence for the operator."""
+
+
+def refuse_a_taken_port(host: str, port: int) -> None:
+    """Bind once, before anything is made, so that a taken port leaves nothing half done.
+
+    Raises:
+        CannotStart: the address cannot be listened on.
+    """
+    try:
+        family, kind, protocol, _name, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with closing(socket.socket(family, kind, protocol)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise CannotStart(
+            f"Port {port} on {host} cannot be used: {error.strerror}."
+            " Stop what uses it, or choose another with PORT or --port."
+        ) from None
+
+
+def refuse_an_old_server() -> None:
+    """Look at the version of each server that we are attached to.
+
+    A server that does not answer is no reason not to start: the pages say so and recover.
+
+    Raises:
+        CannotStart: it is older than PostgreSQL 15.
+    """
+    given = {
+        "DATABASE_URL": settings.MULTICA_CONNINFO,
+        "ADMIN_DATABASE_URL": settings.ADMIN_CONNINFO,
+    }
+    for name, conninfo in given.items():
+        try:
+            with connect(conninfo, application_name="multica-admin start") as connection:
+                version = connection.info.server_version
+        except psycopg.Error as error:
+            logger.warning("%s: %s", name, diagnose(error).sentence())
+            continue
+        if version < OLDEST_SERVER:
+            raise CannotStart(
+                f"{name} leads to PostgreSQL {version // 10_000}, but 15 or newer is needed:"
+                " upgrade that server, or name another one."
+            )
+
+
+def prepare_own_tables() -> None:
+    """Migrate the alias ``default``.
+
+    Raises:
+        CannotStart: the database of our own tables does not answer or refuses.
+    """
+    try:
+        call_command("migrate", database="default", interactive=False, verbosity=0)
+    except BadSetting as error:
+        raise CannotStart(str(error)) from None
+    except DatabaseError as error:
+        raise CannotStart(
+            f"Our own tables could not be made. {diagnose(error).sentence()}"
+        ) from None
+    finally:
+        connections.close_all()
+
+
+def prepare_embedded_multica(say: Say, *, with_demo: bool) -> None:
+    """Provision the embedded database, let the dashboard read it, and fill it with the demo.
+
+    Raises:
+        CannotStart: somebody else's tables are in the embedded database.
+    """
+    try:
+        with runner_connection("multica-admin provision") as connection:
+            provision(connection)
+            connection.execute(
+                sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(
+                    sql.Identifier(embedded.VIEWER)
+                )
+            )
+            if not with_demo:
+                return
+            if fill(connection):
+                say("The embedded database now holds a made-up week of demo data.")
+            if schedule(connection):
+                say("pg_cron now runs the rollup as well: the redundant schedule of the demo.")
+    except ForeignTables as refusal:
+        raise CannotStart(str(refusal)) from None
+
+
+def make_first_user(say: Say, environment: Environment) -> None:
+    """Make the first administrator; the generated password is said once and kept nowhere."""
+    if User.objects.exists():
+        return
+    given = environment.secret("MULTICA_ADMIN_PASSWORD")
+    password = given or secrets.token_urlsafe(12)
+    User.objects.create_superuser(FIRST_USER, password=password)
+    say(f"User name: {FIRST_USER}")
+    say("Password: as MULTICA_ADMIN_PASSWORD sets it" if given else f"Password: {password}")
+
+
+def collect_static_files() -> None:
+    """Hash and compress what the browser loads into ``var/static``.
+
+    Raises:
+        CannotStart: ``var/`` cannot be written.
+    """
+    try:
+        call_command("collectstatic", interactive=False, verbosity=0)
+    except OSError as error:
+        raise CannotStart(
+            f"{settings.STATIC_ROOT} cannot be written: {error.strerror}."
+            " Make room or give the right to write there, then start again."
+        ) from None

@@ -1,0 +1,112 @@
+"""Error pages: each says what happened, what it means and what to do, with a logged reference."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from executions.problems import Problem, diagnose, is_database_error
+
+logger = logging.getLogger(__name__)
+
+
+def show(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """The problem as a page, or as a line of text where no page was asked for."""
+    if getattr(request, "htmx", False) or not request.accepts("text/html"):
+        return HttpResponse(
+            f"{problem.sentence()}\n", status=problem.status, content_type="text/plain"
+        )
+    return render(request, "problem.html", {"problem": problem}, status=problem.status)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Whatever was not handled; a database's error is told as what it is."""
+    exception = sys.exc_info()[1]
+    if is_database_error(exception):
+        assert exception is not None  # noqa: S101  told by is_database_error
+        problem = diagnose(exception)
+        # The log line that Django writes after this page carries the same reference.
+        exception.problem = problem  # type: ignore[attr-defined]
+        return show(request, problem)
+    problem = Problem(
+        code="bug",
+        title=_("Something went wrong here"),
+        what=_("Multica Admin made a mistake while it built this page."),
+        meaning=_("Nothing was changed. The mistake is ours, not Multica's."),
+        todo=_("Try again; if it happens again, look in the log for the reference and report it."),
+        status=500,
+    )
+    logger.error("unexpected error", extra={"reference": problem.reference, "path": request.path})
+    return show(request, problem)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return show(
+        request,
+        Problem(
+            code="bad_request",
+            title=_("That request cannot be answered"),
+            what=str(exception) or _("A value in the address or the form is not one we know."),
+            meaning=_("Nothing was changed."),
+            todo=_("Correct the value, or start again from the overview."),
+            status=400,
+        ),
+    )
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return show(
+        request,
+        Problem(
+            code="forbidden",
+            title=_("Your role does not allow this"),
+            what=str(exception) or _("This page is for another role than yours."),
+            meaning=_("Nothing was changed."),
+            todo=_("Ask an administrator for the role, or go back to the overview."),
+            status=403,
+        ),
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return show(
+        request,
+        Problem(
+            code="not_found",
+            title=_("There is nothing at this address"),
+            what=_("No page or record has this address."),
+            meaning=_("It may have been pruned, or the link may be wrong."),
+            todo=_("Start again from the overview."),
+            status=404,
+        ),
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A refused form. Behind a proxy it is nearly always ``PUBLIC_URL``, so that is named."""
+    origin = request.headers.get("Origin", "")
+    told = (
+        _("PUBLIC_URL is not set.")
+        if not settings.PUBLIC_HOST
+        else _("PUBLIC_URL is for %(host)s.") % {"host": settings.PUBLIC_HOST}
+    )
+    return show(
+        request,
+        Problem(
+            code="csrf",
+            title=_("The form was refused"),
+            what=_("The form did not come from this site as we know it. %(told)s") % {"told": told},
+            meaning=_("Nothing was changed."),
+            todo=(
+                _("Behind a proxy, set PUBLIC_URL to %(origin)s and restart.") % {"origin": origin}
+                if origin and origin != "null"
+                else _("Load the page again, allow its cookies, and send the form once more.")
+            ),
+            status=403,
+        ),
+    )

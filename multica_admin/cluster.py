@@ -1,0 +1,221 @@
+"""A private PostgreSQL cluster on a unix socket: make it, start it, find it again, stop it.
+
+It knows nothing of Multica. `embedded.py` runs one under ``var/``; the tests run their own.
+It never listens on TCP and never touches a cluster that it did not make.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import psycopg
+
+from multica_admin.databases import Conninfo
+
+SUPERUSER = "postgres"
+START_SECONDS = 60
+OWN_CONFIGURATION = "multica_admin.conf"
+# A sockaddr_un holds 107 bytes of path; the socket's own file name takes the rest.
+SOCKET_DIRECTORY_LIMIT = 107 - len("/.s.PGSQL.5432.lock")
+
+
+class ClusterError(Exception):
+    """The cluster cannot be made or started. Its text is a sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """One PostgreSQL installation: its ``bin`` folder, major version, whether it has pg_cron."""
+
+    directory: Path
+    major: int
+    has_pg_cron: bool
+    origin: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster at ``data``. The settings are server parameters, applied at each start."""
+
+    data: Path
+    binaries: Binaries
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def socket_directory(self) -> Path:
+        return socket_directory(self.data)
+
+    @property
+    def log(self) -> Path:
+        return self.data.with_suffix(".log")
+
+    def conninfo(self, database: str, user: str = SUPERUSER) -> Conninfo:
+        return {"host": str(self.socket_directory), "dbname": database, "user": user}
+
+    def exists(self) -> bool:
+        return (self.data / "PG_VERSION").exists()
+
+    def start(self) -> bool:
+        """Make the cluster if need be and start it; False when it was running already.
+
+        Raises:
+            ClusterError: it cannot be made or started.
+        """
+        try:
+            self.data.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock():
+                if self.answers():
+                    return False
+                if not self.exists():
+                    self._initialise()
+                self._prepare_socket_directory()
+                self._launch()
+                return True
+        except OSError as error:
+            raise ClusterError(
+                f"The private PostgreSQL cannot use {self.data.parent}: {error.strerror}."
+                " Make room or give the right to write there, then start again."
+            ) from error
+
+    def stop(self, *, mode: str = "fast") -> None:
+        """Stop the server, by the process id that its own data folder names."""
+        self._run("pg_ctl", "stop", "-D", str(self.data), "-m", mode, "-w", "-t", "30", check=False)
+
+    def answers(self) -> bool:
+        try:
+            psycopg.connect(**self.conninfo("postgres"), connect_timeout=3).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _initialise(self) -> None:
+        """initdb into a folder beside, renamed when whole, so that no half-made cluster stays."""
+        fresh = self.data.with_name(self.data.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        self._hand_over(fresh)
+        try:
+            self._run(
+                "initdb", "-D", str(fresh), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
+                "--locale=C", "--no-instructions",
+            )  # fmt: skip
+        except ClusterError:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        with (fresh / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+            configuration.write(f"include '{OWN_CONFIGURATION}'\n")
+        fresh.rename(self.data)
+
+    def _prepare_socket_directory(self) -> None:
+        self.socket_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.socket_directory.stat().st_uid not in {os.geteuid(), self._owner.pw_uid}:
+            raise ClusterError(
+                f"{self.socket_directory} belongs to somebody else; remove it, then start again."
+            )
+        self._hand_over(self.socket_directory)
+
+    def _launch(self) -> None:
+        parameters = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket_directory),
+            "unix_socket_permissions": "0700",
+            "port": "5432",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            # Ends the backend of a client that was killed, which would otherwise run on.
+            "client_connection_check_interval": "5s",
+            **self.settings,
+        }
+        own_file = self.data / OWN_CONFIGURATION
+        own_file.write_text(
+            "".join(f"{name} = '{value}'\n" for name, value in parameters.items()), "utf-8"
+        )
+        self.log.touch()
+        self._hand_over(own_file)
+        self._hand_over(self.log)
+        deadline = time.monotonic() + START_SECONDS
+        # After kill -9 of the postmaster its children hold shared memory for a moment longer.
+        while True:
+            try:
+                self._run(
+                    "pg_ctl", "start", "-D", str(self.data), "-l", str(self.log), "-w",
+                    "-t", str(START_SECONDS),
+                )  # fmt: skip
+                return
+            except ClusterError:
+                dying = "pre-existing shared memory" in self._last_log()
+                if time.monotonic() > deadline or not dying:
+                    raise ClusterError(
+                        f"The private PostgreSQL did not start: {self._last_log()}"
+                        f" The whole log is {self.log}."
+                    ) from None
+                time.sleep(0.2)
+
+    def _last_log(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = self.log.read_text("utf-8", "replace").splitlines()[-30:]
+            telling = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
+            return (telling or lines or ["it wrote no log."])[-1].strip()
+        return "its log cannot be read."
+
+    @cached_property
+    def _owner(self) -> pwd.struct_passwd:
+        """Who runs the server: ourselves, or as root somebody else, because initdb refuses root."""
+        if os.geteuid() != 0:
+            return pwd.getpwuid(os.geteuid())
+        for name in ("postgres", "nobody"):
+            with contextlib.suppress(KeyError):
+                return pwd.getpwnam(name)
+        raise ClusterError("PostgreSQL refuses to run as root; start as an ordinary user instead.")
+
+    def _hand_over(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+
+    def _run(self, program: str, *arguments: str, check: bool = True) -> None:
+        identity: dict[str, object] = {}
+        if os.geteuid() == 0:
+            owner = self._owner
+            identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        # The server inherits whatever output it is given and would keep a pipe open for ever.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+            done = subprocess.run(
+                [str(self.binaries.directory / program), *arguments],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/",
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}, check=False,
+                **identity,
+            )  # type: ignore[call-overload]  # fmt: skip
+            if check and done.returncode:
+                output.seek(0)
+                lines = output.read().splitlines()
+                said = [line.strip() for line in lines if "error" in line.lower()]
+                raise ClusterError(
+                    f"{program} failed for {self.data}: {said[-1] if said else done.returncode}."
+                )
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        with self.data.with_suffix(".lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def socket_directory(data: Path) -> Path:
+    """Beside the data where that path is short enough, else under the temporary folder."""
+    beside = data.parent / "socket"
+    if len(os.fsencode(beside)) <= SOCKET_DIRECTORY_LIMIT:
+        return beside
+    mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"multica-admin-{mark}"

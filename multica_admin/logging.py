@@ -1,0 +1,67 @@
+"""How log lines look: readable text on a terminal, one JSON object per line elsewhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any
+
+# What every record has; anything else was given as ``extra`` and belongs into the line.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_UNWANTED = frozenset({"request", "server_time", "status_code"})
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(record).items()
+        if name not in _STANDARD and name not in _UNWANTED
+    }
+
+
+class _UtcFormatter(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+
+class TextFormatter(_UtcFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        extras = " ".join(f"{name}={value}" for name, value in _extras(record).items())
+        record.message = record.getMessage()
+        line = f"{self.formatTime(record)} {record.levelname.lower()} {record.message}"
+        if extras:
+            line += f" [{extras}]"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(_UtcFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str, ensure_ascii=False)
+
+
+def configuration(style: str) -> dict[str, Any]:
+    """A ``dictConfig`` that sends everything to stderr, as ``text`` or ``json``."""
+    formatter = JsonFormatter if style == "json" else TextFormatter
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "loggers": {
+            "django": {"level": "INFO"},
+            # Pool warnings repeat every few seconds while a database is away; the pages say it.
+            "psycopg.pool": {"level": "ERROR"},
+        },
+    }

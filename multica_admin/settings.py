@@ -1,0 +1,217 @@
+"""Django's settings, read from the environment. Importing them opens no connection."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from multica_admin import embedded
+from multica_admin.databases import Conninfo, admin_alias, parse_database_url, reader_alias
+from multica_admin.env import BadSetting, Environment
+from multica_admin.logging import configuration as logging_configuration
+
+env = Environment(os.environ)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).absolute()
+APP_ENV = env.choice("APP_ENV", ("production", "development"), "production")
+DEBUG = APP_ENV == "development"
+
+
+def _secret_key() -> str:
+    """``SECRET_KEY``, or one made once and kept in ``var/`` for its owner only."""
+    given = env.secret("SECRET_KEY")
+    if given:
+        return given
+    path = VAR_DIR / "secret_key"
+    try:
+        if not path.exists():
+            VAR_DIR.mkdir(parents=True, exist_ok=True)
+            made = path.with_name(f"secret_key.{os.getpid()}")
+            made.touch(mode=0o600)
+            made.write_text(secrets.token_urlsafe(50), "ascii")
+            # link() never replaces: of two that start at once, both read the first one's key.
+            try:
+                path.hardlink_to(made)
+            except FileExistsError:
+                pass
+            finally:
+                made.unlink()
+        return path.read_text("ascii")
+    except OSError as error:
+        raise BadSetting(
+            "SECRET_KEY",
+            f"is not set, and {path} cannot be written: {error.strerror}."
+            " Make room or give the right to write there, or set SECRET_KEY.",
+        ) from None
+
+
+SECRET_KEY = _secret_key()
+
+# --- Databases: which is which is told in docs/architecture.md, "Connections" ------------------
+
+
+def _conninfo(name: str, fallback: Conninfo) -> Conninfo:
+    url = env.secret(name)
+    return parse_database_url(name, url) if url else fallback
+
+
+DATABASE_URL_SET = bool(env.secret("DATABASE_URL"))
+ADMIN_DATABASE_URL_SET = bool(env.secret("ADMIN_DATABASE_URL"))
+MULTICA_IS_EMBEDDED = not DATABASE_URL_SET
+EMBEDDED = not (DATABASE_URL_SET and ADMIN_DATABASE_URL_SET)
+
+MULTICA_CONNINFO = _conninfo("DATABASE_URL", embedded.conninfo(VAR_DIR, embedded.VIEWER))
+ADMIN_CONNINFO = _conninfo("ADMIN_DATABASE_URL", embedded.conninfo(VAR_DIR, embedded.ADMIN))
+RUNNER_CONNINFO = _conninfo(
+    "RUNNER_DATABASE_URL",
+    MULTICA_CONNINFO if DATABASE_URL_SET else embedded.conninfo(VAR_DIR, embedded.OWNER),
+)
+RETIRE_CONNINFO = _conninfo(
+    "RETIRE_DATABASE_URL",
+    MULTICA_CONNINFO if DATABASE_URL_SET else embedded.conninfo(VAR_DIR, embedded.RETIRER),
+)
+DATABASES = {"default": admin_alias(ADMIN_CONNINFO), "multica": reader_alias(MULTICA_CONNINFO)}
+DATABASE_ROUTERS = ["executions.router.MulticaRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- What the product does ----------------------------------------------------------------------
+
+ROLLUP_SCHEDULER = env.boolean("ROLLUP_SCHEDULER", MULTICA_IS_EMBEDDED)
+RETIREMENT_STREAK = env.integer("RETIREMENT_STREAK", 12, minimum=1, maximum=288)
+ENVIRONMENT_NAME = env.text("ENVIRONMENT_NAME")
+
+# --- The web ------------------------------------------------------------------------------------
+
+
+def _public_url() -> tuple[str, str, str]:
+    """Scheme, host with port, and path prefix of ``PUBLIC_URL``; empty strings without one."""
+    value = env.text("PUBLIC_URL")
+    if not value:
+        return "", "", ""
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        parts.port  # noqa: B018  raises ValueError for a port that is none
+    except ValueError:
+        valid = False
+    if not valid or parts.query or parts.fragment or parts.username:
+        raise BadSetting(
+            "PUBLIC_URL", f"is {value!r}; it must look like https://admin.example.com/prefix."
+        )
+    return parts.scheme, parts.netloc, parts.path.rstrip("/")
+
+
+PUBLIC_URL = env.text("PUBLIC_URL")
+PUBLIC_SCHEME, PUBLIC_HOST, PUBLIC_PREFIX = _public_url()
+BEHIND_TLS = PUBLIC_SCHEME == "https"
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+if PUBLIC_HOST:
+    ALLOWED_HOSTS.append(urlsplit(f"//{PUBLIC_HOST}").hostname or "")
+    CSRF_TRUSTED_ORIGINS = [f"{PUBLIC_SCHEME}://{PUBLIC_HOST}"]
+FORCE_SCRIPT_NAME = PUBLIC_PREFIX or None
+# gunicorn believes these peers' X-Forwarded-Proto and nobody else's.
+TRUSTED_PROXIES = [address.strip() for address in env.text("TRUSTED_PROXIES").split(",") if address]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = "multica_admin_session"
+CSRF_COOKIE_NAME = "multica_admin_csrf"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PUBLIC_PREFIX}/"
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "style-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+ROOT_URLCONF = "multica_admin.urls"
+WSGI_APPLICATION = "multica_admin.wsgi.application"
+INSTALLED_APPS = [
+    "executions.apps.ExecutionsConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "executions.middleware.SignInMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "executions.context.chrome",
+            ]
+        },
+    }
+]
+CSRF_FAILURE_VIEW = "executions.views.problems.csrf_failure"
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "overview"
+LOGOUT_REDIRECT_URL = "login"
+CONFIRMATION_SECONDS = 600
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = False
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"), "text" if sys.stderr.isatty() else "json")
+LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING = logging_configuration(LOG_FORMAT)

@@ -1,0 +1,25 @@
+"""Every address of the dashboard."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from executions.views import accounts, overview, probes
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("login/", accounts.SignIn.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("confirm/", accounts.sign_in_again, name="confirm"),
+    path("password/", accounts.ChangePassword.as_view(), name="password_change"),
+    path("accounts/", accounts.accounts.urls),
+    path("healthz", probes.healthz, name="healthz"),
+    path("livez", probes.livez, name="livez"),
+    path("readyz", probes.readyz, name="readyz"),
+]
+
+handler400 = "executions.views.problems.bad_request"
+handler403 = "executions.views.problems.permission_denied"
+handler404 = "executions.views.problems.not_found"
+handler500 = "executions.views.problems.server_error"

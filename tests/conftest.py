@@ -1,0 +1,124 @@
+"""Fixtures for everybody: a private PostgreSQL with pg_cron, and connections to it.
+
+Everything on Multica's side is really committed, because other connections must see it; the
+tables are emptied when a test that used them ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from psycopg import sql
+
+from executions.connections import Connection
+from executions.connections import connect as open_connection
+from executions.rollup.provision import provision
+from multica_admin import embedded
+from multica_admin.cluster import Binaries, Cluster
+from tests import environment
+
+MULTICA_TABLES = (
+    "workspace",
+    "agent_runtime",
+    "agent",
+    "issue",
+    "agent_task_queue",
+    "task_usage",
+    "task_usage_hourly",
+    "task_usage_hourly_dirty",
+    "task_usage_hourly_rollup_state",
+    "sys_cron_executions",
+)
+
+
+def postgresql_with_pg_cron() -> Binaries:
+    found = next((one for one in embedded.find_binaries() if one.has_pg_cron), None)
+    if found is None:
+        pytest.exit("These tests need PostgreSQL 15 or newer with pg_cron: run bin/test.", 2)
+    return found
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A private cluster whose database ``multica`` has pg_cron and our standalone Multica side."""
+    private = Cluster(
+        environment.DATA,
+        postgresql_with_pg_cron(),
+        {
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "max_connections": "150",
+            "max_prepared_transactions": "0",
+            "shared_preload_libraries": "pg_cron",
+            "cron.database_name": environment.DATABASE,
+            "cron.host": str(environment.SOCKET),
+        },
+    )
+    assert private.socket_directory == environment.SOCKET
+    private.start()
+    try:
+        embedded._prepare(private)
+        with open_connection(
+            private.conninfo(environment.DATABASE, "multica"), application_name="provision"
+        ) as connection:
+            provision(connection)
+            for table in MULTICA_TABLES:
+                grant = sql.SQL("GRANT SELECT ON {} TO multica_view").format(sql.Identifier(table))
+                connection.execute(grant)
+        yield private
+    finally:
+        connections.close_all()
+        for alias in connections.settings:
+            getattr(connections[alias], "close_pool", lambda: None)()
+        private.stop(mode="immediate")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(cluster: Cluster, django_db_blocker: Any) -> None:
+    """Our own tables, in the very database that the settings name: the cluster is disposable."""
+    with django_db_blocker.unblock():
+        call_command("migrate", verbosity=0, interactive=False)
+
+
+@pytest.fixture
+def connect(cluster: Cluster) -> Iterator[Callable[..., Connection]]:
+    """Opens connections as any role; all are closed when the test ends."""
+    opened: list[Connection] = []
+
+    def open_one(role: str = "multica", **options: Any) -> Connection:
+        conninfo = cluster.conninfo(options.pop("database", environment.DATABASE), role)
+        connection = open_connection(conninfo, application_name=f"test {role}", **options)
+        opened.append(connection)
+        return connection
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def owner(connect: Callable[..., Connection]) -> Iterator[Connection]:
+    """The owner of Multica's tables; what the test left in them is removed at its end."""
+    connection = connect("multica")
+    yield connection
+    if connection.closed:
+        connection = connect("multica")
+    empty_multica(connection)
+
+
+@pytest.fixture
+def superuser(connect: Callable[..., Connection], owner: Connection) -> Connection:
+    return connect("postgres")
+
+
+def empty_multica(connection: psycopg.Connection[Any]) -> None:
+    """Empty every table of Multica's and put the state row back to where a new install has it."""
+    tables = sql.SQL(", ").join(map(sql.Identifier, MULTICA_TABLES))
+    connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
+    connection.execute("INSERT INTO task_usage_hourly_rollup_state (id) VALUES (1)")

@@ -1,0 +1,40 @@
+"""A pytest plugin that says where the tests' own PostgreSQL will be, before settings are read.
+
+It starts nothing; `conftest.py` does, once somebody needs it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+ROOT = Path(tempfile.mkdtemp(prefix="multica-admin-tests-"))
+ROOT.chmod(0o711)  # as root the server runs as another user, who must get through
+atexit.register(shutil.rmtree, ROOT, ignore_errors=True)
+DATA = ROOT / "postgres"
+SOCKET = ROOT / "socket"
+DATABASE = "multica"
+
+
+def url(user: str, database: str = DATABASE) -> str:
+    return make_conninfo(host=str(SOCKET), user=user, dbname=database)
+
+
+for name in list(os.environ):
+    if name.endswith("_DATABASE_URL") or name in {"DATABASE_URL", "PUBLIC_URL", "SECRET_KEY_FILE"}:
+        del os.environ[name]
+os.environ.update(
+    APP_ENV="production",
+    SECRET_KEY="only-for-tests",
+    VAR_DIR=str(ROOT / "var"),
+    LOG_FORMAT="json",
+    DATABASE_URL=url("multica_view"),
+    ADMIN_DATABASE_URL=url("multica_admin"),
+    RUNNER_DATABASE_URL=url("multica"),
+    RETIRE_DATABASE_URL=url("postgres"),
+)

@@ -1,0 +1,89 @@
+"""Database URLs: Multica's own are understood, bad ones refused without their password."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multica_admin.databases import admin_alias, parse_database_url, reader_alias, with_setting
+from multica_admin.env import BadSetting
+
+
+def test_a_plain_url_becomes_libpqs_parameters():
+    url = "postgres://u:p%40@db:6543/multica?sslmode=require"
+    assert parse_database_url("DATABASE_URL", url) == {
+        "user": "u",
+        "password": "p@",
+        "host": "db",
+        "port": "6543",
+        "dbname": "multica",
+        "sslmode": "require",
+    }
+
+
+def test_a_key_value_string_is_understood_too():
+    parsed = parse_database_url("DATABASE_URL", "host=/run/postgresql dbname=multica user=me")
+    assert parsed == {"host": "/run/postgresql", "dbname": "multica", "user": "me"}
+
+
+def test_parameters_of_the_go_drivers_pool_are_left_out():
+    url = "postgres://u@db/multica?pool_max_conns=10&pool_max_conn_idle_time=5m&sslmode=disable"
+    assert parse_database_url("DATABASE_URL", url)["sslmode"] == "disable"
+    assert "pool_max_conns" not in parse_database_url("DATABASE_URL", url)
+
+
+def test_server_settings_in_the_url_reach_the_server_as_options():
+    url = "postgres://u@db/multica?search_path=app&statement_timeout=30s"
+    options = parse_database_url("DATABASE_URL", url)["options"]
+    assert options == "-c search_path=app -c statement_timeout=30s"
+
+
+def test_an_unknown_parameter_is_refused_by_name():
+    with pytest.raises(BadSetting, match="DATABASE_URL has the parameter 'sslmod'"):
+        parse_database_url("DATABASE_URL", "postgres://u@db/multica?sslmod=require")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nonsense",
+        "postgres://",
+        "mysql://u@db/multica",
+        "postgres://u:secret@[::1/multica",
+        "postgres://u:secret@db:notaport/multica",
+        "postgres://u:secret@db:99999/multica",
+        "postgres://u:secret@db",
+        "postgres://u:secret@db/",
+        "host=db dbname='open",
+    ],
+)
+def test_a_malformed_url_is_refused_without_its_password(value):
+    with pytest.raises(BadSetting) as refusal:
+        parse_database_url("DATABASE_URL", value)
+    assert str(refusal.value).startswith("DATABASE_URL ")
+    assert "secret" not in str(refusal.value)
+
+
+@given(st.text(max_size=80))
+def test_no_text_at_all_does_worse_than_a_refusal(value):
+    with contextlib.suppress(BadSetting):
+        assert parse_database_url("DATABASE_URL", value)["dbname"]
+
+
+def test_a_setting_with_a_space_is_escaped():
+    assert with_setting("", "search_path", "a b\\") == r"-c search_path=a\ b\\"
+
+
+def test_the_reader_is_held_read_only_whatever_the_url_says():
+    url = "postgres://u@db/multica?statement_timeout=0&options=-c%20default_transaction_read_only%3Doff"
+    options = reader_alias(parse_database_url("DATABASE_URL", url))["OPTIONS"]["options"]
+    assert options.rindex("default_transaction_read_only=on") > options.rindex("only=off")
+    assert options.rindex("statement_timeout=5000") > options.rindex("statement_timeout=0")
+
+
+def test_our_own_tables_have_nothing_but_their_schema_on_the_path():
+    options = admin_alias({"dbname": "x", "options": "-c search_path=public"})["OPTIONS"]["options"]
+    assert options.rindex("search_path=multica_admin") > options.rindex("search_path=public")

@@ -1,0 +1,57 @@
+"""The environment reader: typed values, and refusals that name the variable."""
+
+from __future__ import annotations
+
+import pytest
+
+from multica_admin.env import BadSetting, Environment
+
+
+def test_an_empty_variable_counts_as_unset():
+    assert Environment({"NAME": "  "}).text("NAME", "fallback") == "fallback"
+
+
+@pytest.mark.parametrize(("value", "expected"), [("on", True), ("TRUE", True), ("0", False)])
+def test_a_boolean_is_read_in_the_usual_spellings(value, expected):
+    assert Environment({"FLAG": value}).boolean("FLAG", not expected) is expected
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "onn"])
+def test_a_boolean_that_is_none_is_refused_by_name(value):
+    with pytest.raises(BadSetting, match=r"^FLAG is .*on or off"):
+        Environment({"FLAG": value}).boolean("FLAG", True)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "٣", "many", "289"])
+def test_a_number_out_of_bounds_is_refused_with_the_bounds(value):
+    with pytest.raises(BadSetting, match=r"^COUNT .*from 1 to 288"):
+        Environment({"COUNT": value}).integer("COUNT", 12, minimum=1, maximum=288)
+
+
+def test_an_unknown_choice_is_refused_with_the_choices():
+    with pytest.raises(BadSetting, match=r"^APP_ENV is 'staging'; .*production, development"):
+        Environment({"APP_ENV": "staging"}).choice(
+            "APP_ENV", ("production", "development"), "production"
+        )
+
+
+def test_a_secret_can_come_from_a_file(tmp_path):
+    path = tmp_path / "secret"
+    path.write_text("hush\n")
+    assert Environment({"TOKEN_FILE": str(path)}).secret("TOKEN") == "hush"
+
+
+def test_a_secret_given_twice_is_refused(tmp_path):
+    path = tmp_path / "secret"
+    path.write_text("hush")
+    with pytest.raises(BadSetting, match="TOKEN and TOKEN_FILE are both set"):
+        Environment({"TOKEN": "a", "TOKEN_FILE": str(path)}).secret("TOKEN")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
+def test_a_secret_file_that_says_nothing_is_refused(tmp_path, content):
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadSetting, match=r"^TOKEN_FILE names "):
+        Environment({"TOKEN_FILE": str(path)}).secret("TOKEN")
