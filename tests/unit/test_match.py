@@ -1,0 +1,217 @@
+"""How a command leads to the rollup: every spelling, and every way to hide."""
+
+from __future__ import annotations
+
+import pytest
+
+from executions.pgcron.match import FunctionSource, Match, judge, resolve_nothing
+
+FUNCTIONS = {
+    name: FunctionSource("public", name, language, f"CREATE FUNCTION public.{name}() {rest}")
+    for name, language, rest in (
+        (
+            "nightly",
+            "plpgsql",
+            "RETURNS bigint LANGUAGE plpgsql AS $f$ BEGIN RETURN rollup_task_usage_hourly(); END $f$",
+        ),
+        ("outer_one", "sql", "RETURNS bigint LANGUAGE sql AS $f$ SELECT nightly() $f$"),
+        (
+            "atomic_one",
+            "sql",
+            "RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT rollup_task_usage_hourly(); END",
+        ),
+        ("ping", "sql", "RETURNS bigint LANGUAGE sql AS $f$ SELECT pong() $f$"),
+        ("pong", "sql", "RETURNS bigint LANGUAGE sql AS $f$ SELECT ping() $f$"),
+        (
+            "in_python",
+            "plpython3u",
+            "RETURNS int LANGUAGE plpython3u AS $f$ plpy.execute('select rollup_task_usage_hourly()') $f$",
+        ),
+        (
+            "odd_dialect",
+            "plpgsql",
+            "RETURNS int LANGUAGE plpgsql AS $f$ BEGIN !! rollup_task_usage_hourly(); END $f$",
+        ),
+        ("harmless", "sql", "RETURNS int LANGUAGE sql AS $f$ SELECT 1 $f$"),
+    )
+} | {
+    f"deep{depth}": FunctionSource(
+        "public",
+        f"deep{depth}",
+        "sql",
+        f"CREATE FUNCTION public.deep{depth}() RETURNS bigint LANGUAGE sql"
+        f" AS $f$ SELECT {'rollup_task_usage_hourly' if depth == 1 else f'deep{depth - 1}'}() $f$",
+    )
+    for depth in range(1, 30)
+}
+
+
+def resolve(schema, name):
+    return [FUNCTIONS[name]] if name in FUNCTIONS and schema in {None, "public"} else []
+
+
+def match(command):
+    found = judge(command, resolve, {"public"})
+    return found and found.match
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SELECT rollup_task_usage_hourly()",
+        "select rollup_task_usage_hourly();",
+        "SELECT * FROM rollup_task_usage_hourly()",
+        "SELECT r FROM rollup_task_usage_hourly() AS r",
+        "SELECT 1 FROM public.rollup_task_usage_hourly()",
+        "  sElEcT\n\tPUBLIC . Rollup_Task_Usage_Hourly ( ) ; ",
+        'SELECT "public"."rollup_task_usage_hourly"() AS rows',
+        'SELECT multica.public."rollup_task_usage_hourly"()::text',
+        "/* the rollup */ SELECT -- really\n rollup_task_usage_hourly()",
+        "SET statement_timeout = '10min'; SELECT rollup_task_usage_hourly()",
+        "SET a.b = 1; SET LOCAL work_mem TO '64MB'; RESET a.b; SELECT rollup_task_usage_hourly();",
+        'SELECT U&"rollup\\005ftask_usage_hourly"()',
+    ],
+)
+def test_one_call_however_spelled_is_exact(command):
+    assert match(command) is Match.EXACT
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SELECT rollup_task_usage_hourly(); VACUUM task_usage",
+        "SELECT rollup_task_usage_hourly(); SELECT rollup_task_usage_hourly()",
+        "BEGIN; SELECT rollup_task_usage_hourly(); COMMIT",
+        "SELECT rollup_task_usage_hourly(), purge_everything()",
+        "SELECT rollup_task_usage_hourly() WHERE false",
+        "SELECT rollup_task_usage_hourly() FROM generate_series(1, 3)",
+        "SELECT * FROM rollup_task_usage_hourly(), task_usage",
+        "SELECT log_it(r) FROM rollup_task_usage_hourly() AS r",
+        "SELECT rollup_task_usage_hourly() LIMIT 0",
+        "SELECT rollup_task_usage_hourly() UNION SELECT 1",
+        "WITH done AS (SELECT rollup_task_usage_hourly()) SELECT 1",
+        "INSERT INTO log SELECT rollup_task_usage_hourly()",
+        "SELECT rollup_task_usage_hourly() INTO kept",
+        "SELECT rollup_task_usage_hourly(1)",
+        "SELECT keep(rollup_task_usage_hourly())",
+        "CALL rollup_task_usage_hourly()",
+        "EXPLAIN ANALYZE SELECT rollup_task_usage_hourly()",
+        "SELECT nightly(); SELECT 1",
+        "SELECT rollup_task_usage_daily(); SELECT rollup_task_usage_hourly()",
+        "SELECT * FROM ROWS FROM (rollup_task_usage_hourly(), nightly())",
+    ],
+)
+def test_a_command_that_does_other_things_as_well_is_multiple(command):
+    assert match(command) is Match.MULTIPLE
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "DO $$ BEGIN PERFORM rollup_task_usage_hourly(); END $$",
+        "DO LANGUAGE plpgsql 'BEGIN PERFORM public.rollup_task_usage_hourly(); END'",
+        "DO $$ DECLARE n bigint; BEGIN n := rollup_task_usage_hourly(); END $$",
+        "DO $$ DECLARE n bigint := rollup_task_usage_hourly(); BEGIN NULL; END $$",
+        "DO $$ BEGIN IF true THEN LOOP PERFORM nightly(); EXIT; END LOOP; END IF; END $$",
+        "DO $$ BEGIN EXECUTE 'SELECT rollup_task_usage_hourly()'; END $$",
+        "DO $$ BEGIN EXECUTE format('SELECT %I()', 'rollup_task_usage_hourly'); END $$",
+        "DO $$ BEGIN PERFORM rollup_task_usage_hourly_window(now(), now()); END $$",
+        "SELECT nightly()",
+        "SELECT * FROM public.nightly()",
+        "SELECT outer_one()",
+        "SELECT atomic_one()",
+        "SELECT in_python()",
+        "SELECT odd_dialect()",
+        "SELECT dblink_exec('dbname=multica', 'SELECT rollup_task_usage_hourly()')",
+        "SELECT cron.schedule('x', '* * * * *', 'SELECT rollup_task_usage_hourly()')",
+    ],
+)
+def test_what_reaches_the_rollup_some_other_way_is_wrapped(command):
+    assert match(command) is Match.WRAPPED
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now())",
+        "SET a.b = 1; SELECT * FROM public.ROLLUP_task_usage_hourly_window(now(), now())",
+    ],
+)
+def test_a_call_of_the_window_function_is_window(command):
+    assert match(command) is Match.WINDOW
+
+
+@pytest.mark.parametrize("name", ["rollup_task_usage_daily", "rollup_task_usage_dashboard_daily"])
+def test_a_call_of_a_removed_daily_function_is_legacy_and_says_which(name):
+    found = judge(f"select {name.upper()}()", resolve)
+    assert found is not None
+    assert (found.match, found.legacy_function) == (Match.LEGACY, name)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SELECT 1",
+        "VACUUM task_usage_hourly",
+        "-- SELECT rollup_task_usage_hourly()\nSELECT 1",
+        "SELECT 'rollup_task_usage_hourly'",
+        'SELECT "Rollup_Task_Usage_Hourly"()',
+        "SELECT rollup_task_usage_hourly FROM figures",
+        "SELECT my_rollup_task_usage_hourly()",
+        "SELECT rollup_task_usage_hourly_lag()",
+        "SELECT harmless()",
+        "SELECT ping()",
+        "SELECT count(*) FROM task_usage_hourly",
+        "this is no SQL",
+        "",
+        ";",
+    ],
+)
+def test_what_does_not_lead_to_the_rollup_is_none_of_it(command):
+    assert match(command) is None
+
+
+def test_a_command_that_cannot_be_parsed_but_names_the_rollup_is_not_lost():
+    found = judge("SELEC rollup_task_usage_hourly(", resolve)
+    assert found is not None
+    assert (found.match, found.readable) == (Match.WRAPPED, False)
+    assert found.functions == ("rollup_task_usage_hourly",)
+
+
+def test_the_way_through_functions_is_told():
+    found = judge("SELECT outer_one()", resolve)
+    assert found is not None
+    assert found.via == ("public.outer_one", "public.nightly")
+
+
+def test_functions_are_followed_to_a_bounded_depth_only():
+    asked = []
+
+    def counting(schema, name):
+        asked.append(name)
+        return resolve(schema, name)
+
+    assert match("SELECT deep4()") is Match.WRAPPED
+    assert judge("SELECT deep29()", counting) is None
+    assert len(asked) <= 5
+
+
+def test_a_namesake_in_another_schema_is_followed_and_not_taken_for_the_rollup():
+    assert match("SELECT other.rollup_task_usage_hourly()") is None
+    assert judge("SELECT multica.rollup_task_usage_hourly()", resolve, {"multica"}) is not None
+    unknown_home = judge("SELECT anywhere.rollup_task_usage_hourly()", resolve_nothing)
+    assert unknown_home is not None
+    assert unknown_home.match is Match.EXACT
+
+
+@pytest.mark.parametrize(
+    ("match_value", "retired"),
+    [("exact", True), ("legacy", True), ("wrapped", False), ("window", False), ("multiple", False)],
+)
+def test_only_exact_and_legacy_jobs_are_retired_by_the_wizard(match_value, retired):
+    assert Match(match_value).retired_by_the_wizard is retired
+
+
+def test_a_block_that_holds_dollar_quotes_of_its_own_is_read():
+    body = "BEGIN EXECUTE $block$SELECT rollup_task_usage_hourly()$block$; END"
+    assert match(f"DO $outer${body}$outer$") is Match.WRAPPED
