@@ -1,0 +1,60 @@
+/*
+ * Small things that plain HTML leaves open. Times are in times.js, live parts in live.js.
+ *
+ *   <details data-menu>                           closes on Escape, on a click elsewhere, and when
+ *                                                 another one opens
+ *   <button data-theme-choice="system|light|dark">   the theme; see theme.js
+ *   <button data-copy="id">                       copies the text of that element
+ * An htmx request that is refused is asked again as a page, which says in full what is wrong.
+ */
+"use strict";
+
+(() => {
+  const texts = document.getElementById("texts").dataset;
+
+  function closeMenus(except) {
+    for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+      if (menu !== except) menu.open = false;
+    }
+  }
+
+  function showThemeChoice() {
+    const choice = document.documentElement.dataset.chosenTheme;
+    for (const button of document.querySelectorAll("[data-theme-choice]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.themeChoice === choice));
+    }
+  }
+
+  async function copy(button) {
+    const source = document.getElementById(button.dataset.copy);
+    // Without TLS a browser gives no clipboard; then the text is selected, ready for Ctrl-C.
+    if (!navigator.clipboard) return document.getSelection().selectAllChildren(source);
+    await navigator.clipboard.writeText(source.textContent);
+    const label = button.lastChild;
+    const before = label.textContent;
+    label.textContent = texts.copied;
+    window.setTimeout(() => (label.textContent = before), 2000);
+  }
+
+  document.addEventListener("click", (event) => {
+    closeMenus(event.target.closest("details[data-menu]"));
+    const button = event.target.closest("[data-theme-choice], [data-copy]");
+    if (button?.dataset.themeChoice) window.chooseTheme(button.dataset.themeChoice);
+    else if (button) copy(button);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const menu = event.target.closest("details[data-menu][open]");
+    closeMenus();
+    if (menu) menu.querySelector("summary").focus();
+  });
+
+  document.addEventListener("htmx:responseError", (event) => {
+    const { pathInfo, requestConfig, xhr } = event.detail;
+    if (xhr.status === 401) location.reload();
+    else if (requestConfig.verb === "get") location.assign(pathInfo.finalRequestPath);
+  });
+  window.addEventListener("theme:changed", showThemeChoice);
+  showThemeChoice();
+})();

@@ -1,0 +1,269 @@
+/*
+ * Live parts: a part of a page that keeps itself up to date. The page is complete without them.
+ *
+ *   <div id="overview" data-live data-live-seconds="15" data-version="7f3a">…</div>
+ * asks the page's own address again every so many seconds (data-live="/other" asks another one)
+ * with these headers:
+ *   HX-Request: true           so the server answers with the fragment, as it does for htmx
+ *   HX-Target: overview        the part's id, so a page may have several
+ *   X-Data-Version: 7f3a       the version of the data that is shown, where there is one
+ * and understands these answers:
+ *   204                        the data is still of that version
+ *   200, the fragment          the new contents of the part; with the headers
+ *                              X-Data-Version (the new version) and X-Live-Seconds (the new pace)
+ *   401                        signed out: the part says so and stops
+ *   anything else, or nothing  the part says how old it is and goes on trying
+ * A part is left alone in a hidden tab, while text in it is selected, and while a form control in
+ * it has the focus. New contents are merged into the old: elements keep their identity by id or
+ * data-key, so focus, scroll positions and open <details> stay; a <form>, and the contents of an
+ * element with data-live-keep, are never touched. Then the part gets the event "live:merged".
+ *
+ *   <… data-checked>           holds the <time> at which the server last looked; a 204 renews it
+ *   <… data-verdict="failing"> anywhere: the title and the icon of the tab say so
+ */
+"use strict";
+
+(() => {
+  const texts = document.getElementById("texts").dataset;
+  const { now, setClock, span, setText, isSelected, writeTimes } = window.times;
+
+  // --- Merging new contents into old ------------------------------------------------------------
+
+  const isElement = (node) => node.nodeType === Node.ELEMENT_NODE;
+  const keyOf = (node) => (isElement(node) ? node.id || node.dataset.key || "" : "");
+
+  function mergeAttributes(old, fresh) {
+    // Whether a <details> is open is the reader's business.
+    const kept = (name) => name === "open" && old.nodeName === "DETAILS";
+    for (const { name } of [...old.attributes]) {
+      if (!fresh.hasAttribute(name) && !kept(name)) old.removeAttribute(name);
+    }
+    for (const { name, value } of fresh.attributes) {
+      if (old.getAttribute(name) !== value && !kept(name)) old.setAttribute(name, value);
+    }
+  }
+
+  function mergeNode(old, fresh) {
+    if (old.isEqualNode(fresh) || old.nodeName === "FORM") return;
+    if (!isElement(old)) {
+      old.nodeValue = fresh.nodeValue;
+      return;
+    }
+    mergeAttributes(old, fresh);
+    if (!("liveKeep" in old.dataset)) mergeChildren(old, fresh);
+  }
+
+  function mergeChildren(old, fresh) {
+    const wanted = new Set([...fresh.childNodes].map(keyOf));
+    const keyed = new Map();
+    for (const child of [...old.childNodes]) {
+      const key = keyOf(child);
+      if (key && !wanted.has(key)) child.remove();
+      else if (key) keyed.set(key, child);
+    }
+    // Everything before the cursor is done; what is left after it at the end is no longer wanted.
+    let cursor = old.firstChild;
+    for (const child of [...fresh.childNodes]) {
+      const key = keyOf(child);
+      const candidate = key ? keyed.get(key) : cursor;
+      if (candidate && keyOf(candidate) === key && candidate.nodeName === child.nodeName) {
+        if (candidate === cursor) cursor = cursor.nextSibling;
+        else old.insertBefore(candidate, cursor);
+        mergeNode(candidate, child);
+      } else {
+        old.insertBefore(document.importNode(child, true), cursor);
+      }
+    }
+    while (cursor) {
+      const next = cursor.nextSibling;
+      cursor.remove();
+      cursor = next;
+    }
+  }
+
+  /** Runs `change` while what stands at the top of the window stays where it is. */
+  function withoutMoving(part, change) {
+    const anchor = [...part.querySelectorAll("[id], [data-key]")].find((element) => {
+      const box = element.getBoundingClientRect();
+      return box.top >= 0 && box.height > 0;
+    });
+    const before = anchor ? anchor.getBoundingClientRect().top : 0;
+    change();
+    if (!anchor || !anchor.isConnected || window.scrollY === 0) return;
+    const moved = anchor.getBoundingClientRect().top - before;
+    if (Math.abs(moved) >= 1) window.scrollBy({ top: moved, behavior: "instant" });
+  }
+
+  // --- Live parts -------------------------------------------------------------------------------
+
+  const PATIENCE = 20_000;
+  const parts = new Map();
+
+  class LivePart {
+    constructor(element) {
+      this.element = element;
+      this.answeredAt = Date.now();
+      this.notice = null;
+      this.plan();
+    }
+
+    get pace() {
+      return 1000 * Math.max(1, Number(this.element.dataset.liveSeconds) || 15);
+    }
+
+    plan(delay = this.pace) {
+      window.clearTimeout(this.timer);
+      this.timer = window.setTimeout(() => this.refresh(), delay);
+    }
+
+    stop() {
+      window.clearTimeout(this.timer);
+      parts.delete(this.element);
+    }
+
+    /** Whether somebody is selecting or typing in it, so that it must stay as it is. */
+    get inUse() {
+      if (isSelected(this.element)) return true;
+      const focused = document.activeElement;
+      return this.element.contains(focused) && focused.matches("input, select, textarea");
+    }
+
+    async refresh() {
+      if (!this.element.isConnected) return this.stop();
+      // A hidden tab asks for nothing: it is planned anew when it is seen again.
+      if (document.hidden) return;
+      if (this.inUse) return this.plan(1000);
+      try {
+        const response = await this.ask();
+        const answeredAt = Date.now();
+        if (response.status === 401) return this.sayText(texts.signedOut), this.stop();
+        const html = response.status === 200 ? await response.text() : "";
+        const fine = response.status === 204 || (response.status === 200 && isFragment(response));
+        if (!fine) throw new Error(`unexpected answer ${response.status}`);
+        // Somebody may have begun to select while the answer was on its way.
+        if (html && this.inUse) return this.plan(1000);
+        this.answeredAt = answeredAt;
+        this.clearNotice();
+        if (html) this.show(html, response.headers);
+        else this.confirm();
+      } catch {
+        this.sayAge();
+      }
+      this.plan();
+    }
+
+    ask() {
+      const { live, version } = this.element.dataset;
+      const headers = { Accept: "text/html", "HX-Request": "true", "HX-Target": this.element.id };
+      if (version) headers["X-Data-Version"] = version;
+      return fetch(live || location.pathname + location.search, {
+        headers,
+        cache: "no-store",
+        credentials: "same-origin",
+        signal: AbortSignal.timeout(PATIENCE),
+      });
+    }
+
+    show(html, headers) {
+      const fresh = document.createElement("template");
+      fresh.innerHTML = html;
+      const { dataset } = this.element;
+      if (headers.has("X-Data-Version")) dataset.version = headers.get("X-Data-Version");
+      if (headers.has("X-Live-Seconds")) dataset.liveSeconds = headers.get("X-Live-Seconds");
+      setClock(fresh.content, this.answeredAt);
+      writeTimes(fresh.content);
+      withoutMoving(this.element, () => mergeChildren(this.element, fresh.content));
+      if (window.htmx) window.htmx.process(this.element);
+      markVerdict();
+      adopt();
+      this.element.dispatchEvent(new CustomEvent("live:merged", { bubbles: true }));
+    }
+
+    /** A 204: what is shown was looked at again just now. */
+    confirm() {
+      for (const element of this.element.querySelectorAll("[data-checked] time")) {
+        element.dateTime = new Date(now()).toISOString();
+      }
+      writeTimes(this.element);
+    }
+
+    sayAge() {
+      const first = !this.notice;
+      this.sayText("");
+      this.showAge();
+      // The age is read out once, when it appears, and not with every second.
+      if (first) this.notice.querySelector("[role=status]").textContent = this.ageText;
+    }
+
+    showAge() {
+      if (this.notice && !this.notice.dataset.final) {
+        setText(this.notice.querySelector("[data-text]"), this.ageText);
+      }
+    }
+
+    get ageText() {
+      const seconds = Math.floor((Date.now() - this.answeredAt) / 1000);
+      return texts.old.replace("{duration}", span(seconds));
+    }
+
+    sayText(text) {
+      if (!this.notice) {
+        const { content } = document.getElementById("live-notice");
+        this.notice = content.firstElementChild.cloneNode(true);
+        this.element.before(this.notice);
+      }
+      if (!text) return;
+      this.notice.dataset.final = "true";
+      this.notice.querySelector("[data-text]").textContent = text;
+      this.notice.querySelector("[role=status]").textContent = text;
+    }
+
+    clearNotice() {
+      if (this.notice) this.notice.remove();
+      this.notice = null;
+    }
+  }
+
+  /** A fragment, and not some page that a proxy or a sign-in put in its place. */
+  function isFragment(response) {
+    const type = response.headers.get("Content-Type") || "";
+    return !response.redirected && type.startsWith("text/html");
+  }
+
+  /** Takes on the live parts that are new on the page. */
+  function adopt() {
+    for (const element of document.querySelectorAll("[data-live]")) {
+      if (!parts.has(element)) parts.set(element, new LivePart(element));
+    }
+  }
+
+  function resume() {
+    if (document.hidden) return;
+    for (const part of parts.values()) {
+      part.plan(Math.max(0, part.answeredAt + part.pace - Date.now()));
+    }
+  }
+
+  // --- The tab's title and icon -----------------------------------------------------------------
+
+  function markVerdict() {
+    if (!document.querySelector("[data-verdict]")) return;
+    const failing = document.querySelector("[data-verdict=failing]") !== null;
+    const mark = `${texts.failing} · `;
+    const marked = document.title.startsWith(mark);
+    const bare = marked ? document.title.slice(mark.length) : document.title;
+    const title = failing ? mark + bare : bare;
+    if (document.title !== title) document.title = title;
+    const icon = document.getElementById("icon");
+    const wanted = failing ? icon.dataset.failing : icon.dataset.calm;
+    if (icon.getAttribute("href") !== wanted) icon.setAttribute("href", wanted);
+  }
+
+  document.addEventListener("visibilitychange", resume);
+  window.addEventListener("pageshow", resume);
+  document.addEventListener("htmx:load", adopt);
+
+  markVerdict();
+  adopt();
+  window.setInterval(() => parts.forEach((part) => part.showAge()), 1000);
+})();
