@@ -56,11 +56,13 @@ def configuration(style: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {"one_line": {"()": "executions.problems.OneLinePerProblem"}},
         "formatters": {"line": {"()": formatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
             "django": {"level": "INFO"},
+            "django.request": {"filters": ["one_line"]},
             # Pool warnings repeat every few seconds while a database is away; the pages say it.
             "psycopg.pool": {"level": "ERROR"},
         },

@@ -7,12 +7,14 @@ tables are emptied when a test that used them ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
+from django.urls import URLPattern, get_resolver, reverse
 from psycopg import sql
 
 from executions.connections import Connection
@@ -84,6 +86,7 @@ def django_db_setup(cluster: Cluster, django_db_blocker: Any) -> None:
     """Our own tables, in the very database that the settings name: the cluster is disposable."""
     with django_db_blocker.unblock():
         call_command("migrate", verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
 
 
 @pytest.fixture
@@ -122,3 +125,31 @@ def empty_multica(connection: psycopg.Connection[Any]) -> None:
     tables = sql.SQL(", ").join(map(sql.Identifier, MULTICA_TABLES))
     connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
     connection.execute("INSERT INTO task_usage_hourly_rollup_state (id) VALUES (1)")
+
+
+@pytest.fixture
+def upstream(cluster: Cluster, connect: Callable[..., Connection]) -> Iterator[Connection]:
+    """A database with Multica's own tables under a role of its own; ``multica_view`` reads it."""
+    administrator = connect("postgres", database="postgres")
+    administrator.execute("DROP DATABASE IF EXISTS upstream WITH (FORCE)")
+    administrator.execute("DROP ROLE IF EXISTS upstream_owner")
+    administrator.execute("CREATE ROLE upstream_owner LOGIN")
+    administrator.execute("CREATE DATABASE upstream OWNER upstream_owner")
+    connection = connect("upstream_owner", database="upstream")
+    connection.execute((Path(__file__).parent / "upstream.sql").read_text("utf-8"))
+    connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO multica_view")
+    yield connection
+    connection.close()
+    administrator.execute("DROP DATABASE upstream WITH (FORCE)")
+    administrator.execute("DROP ROLE upstream_owner")
+
+
+@pytest.fixture
+def every_page() -> list[str]:
+    """The address of every page that needs no argument."""
+    skipped = {"login", "logout", "confirm", "password_change"}
+    return [
+        reverse(pattern.name)
+        for pattern in get_resolver().url_patterns
+        if isinstance(pattern, URLPattern) and pattern.name and pattern.name not in skipped
+    ]

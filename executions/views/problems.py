@@ -16,12 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 def show(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """The problem as a page, or as a line of text where no page was asked for."""
-    if getattr(request, "htmx", False) or not request.accepts("text/html"):
-        return HttpResponse(
-            f"{problem.sentence()}\n", status=problem.status, content_type="text/plain"
-        )
-    return render(request, "problem.html", {"problem": problem}, status=problem.status)
+    """The problem as a page, or as a line of text where no page was asked for or can be made."""
+    if not getattr(request, "htmx", False) and request.accepts("text/html"):
+        try:
+            return render(request, "problem.html", {"problem": problem}, status=problem.status)
+        except Exception:
+            # The frame itself may be what is broken; the sentence must come through all the same.
+            logger.exception("the error page failed", extra={"reference": problem.reference})
+    text = f"{problem.sentence()}\n{_('Reference in the log:')} {problem.reference}\n"
+    return HttpResponse(text, status=problem.status, content_type="text/plain")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

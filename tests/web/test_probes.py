@@ -1,0 +1,68 @@
+"""Endpoints for machines: what they say to anyone, well and unwell."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, connections
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+
+@pytest.fixture
+def multica_away(monkeypatch, tmp_path):
+    """The alias ``multica`` leads to a socket that nobody listens on."""
+    connections["multica"].close_pool()
+    elsewhere = connections["multica"].settings_dict | {"HOST": str(tmp_path)}
+    elsewhere["OPTIONS"] = elsewhere["OPTIONS"] | {"pool": {"min_size": 1, "timeout": 0.2}}
+    monkeypatch.setattr(connections["multica"], "settings_dict", elsewhere)
+    yield
+    connections["multica"].close()
+    connections["multica"].close_pool()
+
+
+def test_health_is_told_to_anyone_in_the_agreed_form(client, owner):
+    answer = client.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "checks": {"db": "ok", "migrations": "ok"}}
+
+
+def test_a_database_that_is_away_makes_it_unavailable_but_neither_dead_nor_unready(
+    client, multica_away
+):
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "unavailable",
+        "checks": {"db": "unreachable", "migrations": "ok"},
+    }
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_migration_that_has_not_run_is_named(client, owner):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE django_migrations SET name = 'not yet' || name"
+            " WHERE app = 'executions' AND name LIKE '0001%'"
+        )
+    try:
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/healthz").json()["checks"]["migrations"] == "pending"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE django_migrations SET name = replace(name, 'not yet', '')")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
+def test_a_probe_only_answers_a_question(client, path):
+    assert client.post(path).status_code == 405
+
+
+def test_a_database_that_is_away_is_one_clear_page(admin_client, multica_away, caplog):
+    admin_client.raise_request_exception = False
+    answer = admin_client.get("/")
+    page = answer.content.decode()
+    assert answer.status_code in {200, 503}
+    assert "cannot be reached" in page
+    assert "Traceback" not in page
+    assert not any(record.exc_info for record in caplog.records)

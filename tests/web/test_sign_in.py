@@ -1,0 +1,166 @@
+"""Who gets in, who may do what, and signing in again before something changes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.http import HttpResponse
+from django.test import Client
+
+from executions import confirmation
+from executions.accounts import OPERATOR, VIEWER
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def ada():
+    return User.objects.create_user("ada", password=PASSWORD)
+
+
+@pytest.fixture
+def administrator():
+    return User.objects.create_superuser("root", password=PASSWORD)
+
+
+def signed_in(user):
+    client = Client()
+    answer = client.post("/login/", {"username": user.username, "password": PASSWORD})
+    assert answer.status_code == 302
+    return client
+
+
+def test_a_browser_is_sent_to_sign_in_and_back(client, every_page):
+    for path in every_page:
+        if path in {"/healthz", "/livez", "/readyz"}:
+            continue
+        answer = client.get(path)
+        assert answer.status_code == 302, path
+        assert answer.headers["Location"].startswith("/login/?next=")
+
+
+@pytest.mark.parametrize("headers", [{"HX-Request": "true"}, {"Accept": "application/json"}])
+def test_a_machine_is_told_to_sign_in_and_nothing_else(client, headers):
+    answer = client.get("/", headers=headers)
+    assert answer.status_code == 401
+    assert answer.content == b"Sign in first.\n"
+
+
+def test_an_unknown_address_tells_a_stranger_nothing_of_what_exists(client):
+    assert client.get("/accounts/").status_code == 302
+    assert client.get("/accounts/nothing/").status_code == 302
+
+
+def test_a_wrong_password_does_not_get_in(client, ada):
+    answer = client.post("/login/", {"username": "ada", "password": "wrong"})
+    assert answer.status_code == 200
+    assert client.get("/").status_code == 302
+
+
+def test_signing_in_never_leads_to_another_site(client, ada):
+    answer = client.post(
+        "/login/?next=https://evil.example/",
+        {"username": "ada", "password": PASSWORD, "next": "https://evil.example/"},
+    )
+    assert answer.headers["Location"] == "/"
+
+
+def test_signing_out_takes_a_post(ada):
+    client = signed_in(ada)
+    assert client.get("/logout/").status_code == 405
+    client.post("/logout/")
+    assert client.get("/").status_code == 302
+
+
+def test_there_are_two_roles_and_only_the_operator_may_act():
+    permissions = {
+        name: set(Group.objects.get(name=name).permissions.values_list("codename", flat=True))
+        for name in (VIEWER, OPERATOR)
+    }
+    assert permissions == {
+        VIEWER: {"view_dashboard"},
+        OPERATOR: {"view_dashboard", "operate"},
+    }
+    assert Permission.objects.filter(codename="operate", content_type__app_label="executions")
+
+
+def test_accounts_are_for_administrators(ada):
+    answer = signed_in(ada).get("/accounts/")
+    assert answer.status_code == 403
+    assert "administrator" in answer.content.decode()
+
+
+def test_an_administrator_makes_a_user_with_a_role(administrator):
+    client = signed_in(administrator)
+    assert client.get("/accounts/").status_code == 200
+    made = client.post(
+        "/accounts/auth/user/add/",
+        {
+            "username": "grace",
+            "usable_password": "true",
+            "password1": PASSWORD,
+            "password2": PASSWORD,
+        },
+    )
+    grace = User.objects.get(username="grace")
+    assert made.status_code == 302
+    client.post(
+        f"/accounts/auth/user/{grace.pk}/change/",
+        {"username": "grace", "is_active": "on", "groups": [Group.objects.get(name=OPERATOR).pk]},
+    )
+    assert grace.has_perm("executions.operate")
+
+
+def test_accounts_ask_for_the_password_again_after_ten_minutes(administrator, monkeypatch):
+    client = signed_in(administrator)
+    later = time.time() + 601
+    monkeypatch.setattr(confirmation.time, "time", lambda: later)
+    refused = client.post("/accounts/auth/user/add/", {"username": "mallory"})
+    assert refused.headers["Location"].startswith("/confirm/?next=")
+    assert not User.objects.filter(username="mallory").exists()
+
+
+def test_signing_in_again_takes_the_password_of_the_one_who_is_signed_in(ada, administrator):
+    client = signed_in(ada)
+    session = client.session
+    del session["confirmed_at"]
+    session.save()
+    wrong = client.post("/confirm/", {"password": "guess", "next": "/"})
+    assert wrong.status_code == 403
+    assert "confirmed_at" not in client.session
+    right = client.post("/confirm/", {"password": PASSWORD, "next": "/accounts/"})
+    assert right.headers["Location"] == "/accounts/"
+    assert "confirmed_at" in client.session
+
+
+def test_signing_in_again_never_leads_to_another_site(ada):
+    answer = signed_in(ada).post("/confirm/", {"password": PASSWORD, "next": "//evil.example/"})
+    assert answer.headers["Location"] == "/"
+
+
+@pytest.mark.parametrize("forged", ["soon", None, [], 10**12])
+def test_a_session_that_says_nonsense_is_not_confirmed(rf, forged):
+    request = rf.get("/")
+    request.session = {"confirmed_at": forged}
+    view = confirmation.confirmation_required(lambda request: HttpResponse("done"))
+    assert view(request).status_code == 302
+
+
+def test_a_form_without_its_token_is_refused_and_names_the_variable(ada):
+    client = Client(enforce_csrf_checks=True, headers={"Origin": "https://admin.example.com"})
+    client.force_login(ada)
+    answer = client.post("/logout/")
+    page = answer.content.decode()
+    assert answer.status_code == 403
+    assert "PUBLIC_URL" in page
+    assert "https://admin.example.com" in page
+
+
+def test_pages_carry_a_policy_that_allows_nothing_inline_or_foreign(client):
+    policy = client.get("/login/").headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
