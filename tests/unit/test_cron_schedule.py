@@ -50,8 +50,8 @@ def test_the_zone_is_the_one_that_pg_cron_uses():
 
 @pytest.mark.parametrize(
     "schedule",
-    ["", "nonsense", "* * * *", "61 * * * *", "* * 0 * *", "*/0 * * * *", "$ * * * *", "5-1 * * * *",
-     "* * * Mon *", "* * * * * *", "* * -1 * *"],
+    ["", "nonsense", "* * * *", "61 * * * *", "* * 0 * *", "*/0 * * * *", "$ * * * *",
+     "5-1 * * * *", "* * * Mon *", "* * * * * *", "* * -1 * *"],
 )  # fmt: skip
 def test_a_schedule_that_nobody_can_read_is_shown_as_it_is(schedule):
     assert f"“{schedule}”" in describe(schedule)

@@ -12,7 +12,8 @@ FUNCTIONS = {
         (
             "nightly",
             "plpgsql",
-            "RETURNS bigint LANGUAGE plpgsql AS $f$ BEGIN RETURN rollup_task_usage_hourly(); END $f$",
+            """RETURNS bigint LANGUAGE plpgsql AS $f$
+               BEGIN RETURN rollup_task_usage_hourly(); END $f$""",
         ),
         ("outer_one", "sql", "RETURNS bigint LANGUAGE sql AS $f$ SELECT nightly() $f$"),
         (
@@ -25,7 +26,8 @@ FUNCTIONS = {
         (
             "in_python",
             "plpython3u",
-            "RETURNS int LANGUAGE plpython3u AS $f$ plpy.execute('select rollup_task_usage_hourly()') $f$",
+            """RETURNS int LANGUAGE plpython3u AS $f$
+               plpy.execute('select rollup_task_usage_hourly()') $f$""",
         ),
         (
             "odd_dialect",
