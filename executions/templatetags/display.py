@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 register = template.Library()
 
-NOTHING = "–"
+NOTHING = "—"
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 TIME_FORMS = {
     "datetime": "%Y-%m-%d %H:%M",
@@ -105,7 +105,7 @@ def _span(whole_seconds: int, smallest: int) -> str:
 
 
 def zone_name(value: datetime) -> str:
-    """The offset of an aware time by name: "UTC", "UTC+1", "UTC-3:30". The same in every browser."""
+    """The offset of an aware time, as every browser can name it: "UTC", "UTC+1", "UTC-3:30"."""
     offset = value.utcoffset() or timedelta()
     minutes = round(abs(offset.total_seconds()) / 60)
     if not minutes:
@@ -207,7 +207,7 @@ def badge(word: str) -> SafeString:
 
 @register.simple_tag
 def status_badge(status: str, is_stale: bool = False) -> SafeString:
-    """The badge of an execution; a RUNNING one past its lease is stale (docs/contract.md section 2)."""
+    """An execution's badge; RUNNING past its lease is stale (docs/contract.md section 2)."""
     return badge("STALE" if status == "RUNNING" and is_stale else status)
 
 
