@@ -21,6 +21,27 @@ forwarded_allow_ips = _env.text("TRUSTED_PROXIES", "127.0.0.1,::1")
 control_socket_disable = True
 
 
+def post_worker_init(worker: Any) -> None:
+    """Start this process's runner, after the fork and with Django set up."""
+    from executions.scheduler import inprocess
+
+    inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
+
+
+def worker_int(worker: Any) -> None:
+    """The process ends at once (SIGINT, SIGQUIT), and so does the run in hand."""
+    from executions.scheduler import inprocess
+
+    inprocess.cancel()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """The last thing that the process does: let the run in hand end while there is time."""
+    from executions.scheduler import inprocess
+
+    inprocess.stop()
+
+
 def on_exit(server: Any) -> None:
     """Stop the embedded PostgreSQL when the quickstart that became this server had started it."""
     if _env.boolean("MULTICA_ADMIN_STOPS_CLUSTER", False):

@@ -1,0 +1,192 @@
+"""``manage.py runrollup``: a runner in the foreground, or one tick of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import sys
+import threading
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import psycopg
+from django.core.management.base import BaseCommand
+
+from executions.models import Runner as RunnerRow
+from executions.problems import diagnose
+from executions.scheduler.connecting import connect_runner
+from executions.scheduler.jobs import JOBS
+from executions.scheduler.leases import ClaimOutcome, rfc3339
+from executions.scheduler.preflight import CannotRun, check_database
+from executions.scheduler.registry import RememberedRunner, new_runner_id
+from executions.scheduler.runner import TICK_SECONDS, Report, Runner
+from executions.scheduler.spec import JobSpec
+from multica_admin.embedded import ensure_running
+
+COULD_NOT_TRY = 2
+LONGEST_TICK = 3600
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs the usage rollup (and any other job) as a scheduler replica beside Multica's own."
+        " One line per outcome: plan_time, job, scope, claim outcome, status, rows, milliseconds."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="one tick, then exit")
+        parser.add_argument("--runner-id", help="instead of host, pid and a random part")
+        parser.add_argument(
+            "--tick-interval", default=str(TICK_SECONDS), metavar="SECONDS", help="default 30"
+        )
+        parser.add_argument("--job", metavar="NAME", help="only this job; default all")
+        parser.add_argument("--json", action="store_true", help="one JSON object per line")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            tick_seconds = _tick_seconds(options["tick_interval"])
+            specs = _chosen(options["job"])
+            runner_id = _runner_id(options["runner_id"])
+            ensure_running()
+            check_database(connect_runner)
+        except CannotRun as error:
+            self._refuse(str(error))
+        runner = Runner(
+            specs,
+            connect_runner,
+            runner_id=runner_id,
+            presence=RememberedRunner(runner_id, RunnerRow.Kind.COMMAND),
+            report=lambda report: self._print(
+                _as_json(report) if options["json"] else _as_text(report)
+            ),
+        )
+        with _signals(runner):
+            if options["once"]:
+                self._once(runner, explain=not options["json"])
+            else:
+                runner.run(tick_seconds)
+
+    def _once(self, runner: Runner, *, explain: bool) -> None:
+        try:
+            with runner:
+                reports = runner.tick()
+        except psycopg.Error as error:
+            self._refuse(diagnose(error).sentence())
+        if explain:
+            for report in reports:
+                self._print(_explanation(report))
+        if any(_failed(report) for report in reports):
+            sys.exit(1)
+
+    def _print(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _refuse(self, sentence: str) -> NoReturn:
+        self.stderr.write(f"multica-admin: {sentence}")
+        sys.exit(COULD_NOT_TRY)
+
+
+def _tick_seconds(given: str) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_TICK:
+        raise CannotRun(
+            f"--tick-interval is {given}; give a number of seconds"
+            f" above 0 and up to {LONGEST_TICK}, such as {TICK_SECONDS:g}."
+        )
+    return seconds
+
+
+def _chosen(name: str | None) -> list[JobSpec]:
+    if name is None:
+        return list(JOBS.values())
+    if name not in JOBS:
+        raise CannotRun(f"There is no job named {name!r}; the jobs are {', '.join(JOBS)}.")
+    return [JOBS[name]]
+
+
+def _runner_id(given: str | None) -> str:
+    if given is None:
+        return new_runner_id()
+    if not given.strip() or not given.isprintable():
+        raise CannotRun(f"--runner-id is {given!r}; give a readable name, or leave it out.")
+    return given
+
+
+def _failed(report: Report) -> bool:
+    """Whether this runner ran the plan and it is not a SUCCESS."""
+    return report.attempt is not None and report.status != "SUCCESS"
+
+
+def _as_text(report: Report) -> str:
+    fields = (
+        rfc3339(report.plan_time) if report.plan_time else None,
+        report.job,
+        report.scope,
+        report.outcome,
+        report.status,
+        report.rows,
+        report.duration_ms,
+    )
+    return " ".join("-" if field is None else str(field) for field in fields)
+
+
+def _as_json(report: Report) -> str:
+    return json.dumps(
+        {
+            "plan_time": rfc3339(report.plan_time) if report.plan_time else None,
+            "job": report.job,
+            "scope": str(report.scope),
+            "outcome": report.outcome,
+            "status": report.status,
+            "rows": report.rows,
+            "duration_ms": report.duration_ms,
+            "attempt": report.attempt,
+            "error_code": report.error_code,
+            "error_msg": report.error_msg,
+        },
+        ensure_ascii=False,
+    )
+
+
+def _explanation(report: Report) -> str:
+    """What `--once` came to, in a sentence."""
+    if report.outcome is None:
+        return f"Nothing is due for {report.job}."
+    if report.outcome is ClaimOutcome.CONFLICT:
+        return f"Another runner has this plan: {report.holder or 'unknown'}."
+    if report.status is None:
+        return "This runner lost its lease, so nothing of the run was written."
+    if report.error_msg is None:
+        return "This runner ran the plan."
+    return f"This runner ran the plan and it failed: {report.error_msg}"
+
+
+@contextmanager
+def _signals(runner: Runner) -> Iterator[None]:
+    """The first SIGTERM or SIGINT drains the runner, the next one cancels it.
+
+    A thread of its own waits for them: a handler would run in the middle of whatever the main
+    thread does, with whatever locks it holds.
+    """
+    wanted = {signal.SIGTERM, signal.SIGINT}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+
+    def wait() -> None:
+        signal.sigwait(wanted)
+        runner.drain()
+        signal.sigwait(wanted)
+        runner.cancel()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

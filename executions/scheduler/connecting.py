@@ -1,0 +1,22 @@
+"""How the product's runners reach Multica's database: ``RUNNER_DATABASE_URL``, and not for ever."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from executions.connections import Connection, connect
+
+# A network that swallows packets is noticed after this many milliseconds, not after minutes.
+UNANSWERED_MS = 20_000
+
+
+def connect_runner(application_name: str) -> Connection:
+    """A plain connection of a runner's, its heartbeat's or its handler's.
+
+    Raises:
+        psycopg.OperationalError: the database cannot be reached.
+    """
+    return connect(
+        {"tcp_user_timeout": str(UNANSWERED_MS), **settings.RUNNER_CONNINFO},
+        application_name=application_name[:63],
+    )

@@ -1,0 +1,91 @@
+"""Keeps one lease alive from a thread and a connection of its own, and says how far to trust it.
+
+The connection is opened when the first beat is due, so a short run never opens one. A beat that
+takes longer than 5 s is cut off. Source: docs/contract.md section 3, "Heartbeat".
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+import psycopg
+
+from executions.connections import Connection
+from executions.scheduler import leases
+from executions.scheduler.cutting import Connect, cut
+from executions.scheduler.leases import Lease
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 5.0
+# A beat that failed is tried again sooner than the next one is due.
+RETRY_SECONDS = 1.0
+# Trust ends before the lease does, so that a handler is cancelled before anybody may steal.
+TRUSTED_SHARE = 0.9
+
+
+class Heartbeat:
+    """Beats until stopped. ``lost`` is called once, from its thread, when the lease is gone."""
+
+    def __init__(self, lease: Lease, connect: Connect, lost: Callable[[], None]) -> None:
+        spec = lease.plan.spec
+        self._lease = lease
+        self._connect = connect
+        self._lost = lost
+        self._interval = spec.heartbeat_interval.total_seconds()
+        self._stale = spec.stale_timeout.total_seconds()
+        self._connection: Connection | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        # Both on the monotonic clock: until then the lease lives, and until then we rely on it.
+        self.expires = lease.expires
+        self.trusted_until = self._trusted(lease.expires)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating. A beat under way does no harm: it is guarded by RUNNING."""
+        self._stop.set()
+
+    def _trusted(self, expires: float) -> float:
+        return expires - self._stale * (1 - TRUSTED_SHARE)
+
+    def _run(self) -> None:
+        pause = self._interval
+        while not self._stop.wait(pause):
+            try:
+                alive = self._beat()
+            except psycopg.Error as error:
+                self._close()
+                pause = min(self._interval, RETRY_SECONDS)
+                logger.warning("A heartbeat failed: %s", error, extra=self._lease.log_fields())
+                continue
+            if not alive:
+                self._lost()
+                break
+            pause = self._interval
+        self._close()
+
+    def _beat(self) -> bool:
+        sent = monotonic()
+        if self._connection is None:
+            self._connection = self._connect("multica-admin heartbeat")
+        guard = threading.Timer(BEAT_SECONDS, cut, [self._connection])
+        guard.start()
+        try:
+            alive = leases.heartbeat(self._connection, self._lease)
+        finally:
+            guard.cancel()
+        if alive:
+            self.expires = sent + self._stale
+            self.trusted_until = self._trusted(self.expires)
+        return alive
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

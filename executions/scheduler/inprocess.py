@@ -1,0 +1,106 @@
+"""The runner inside a web process: started after the fork, drained when the process is told to go.
+
+gunicorn's hooks call `start`, `cancel` and `stop`; nothing here knows gunicorn. Where the
+scheduler is off they do nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from time import monotonic
+from types import FrameType
+
+from django.conf import settings
+
+from executions.models import Runner as RunnerRow
+from executions.scheduler.connecting import connect_runner
+from executions.scheduler.jobs import JOBS
+from executions.scheduler.registry import RememberedRunner, new_runner_id
+from executions.scheduler.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+# What stopping a run and writing its end may take before gunicorn kills the process.
+CANCEL_SECONDS = 8.0
+
+
+class InProcessRunner:
+    """A `Runner` in a thread of a web process. ``grace_seconds`` is gunicorn's graceful timeout."""
+
+    def __init__(self, runner: Runner, grace_seconds: float) -> None:
+        self._runner = runner
+        self._grace = grace_seconds
+        self._thread = threading.Thread(target=runner.run, name="runner", daemon=True)
+        self._told_at: float | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def drain(self) -> None:
+        """Claim nothing more. The grace counts from the first call."""
+        if self._told_at is None:
+            self._told_at = monotonic()
+        self._runner.drain()
+
+    def cancel(self) -> None:
+        self._runner.cancel()
+
+    def stop(self) -> None:
+        """Wait for the run in hand until the grace is nearly over, then cancel it."""
+        self.drain()
+        told_at = self._told_at or monotonic()
+        patience = told_at + max(0.0, self._grace - CANCEL_SECONDS) - monotonic()
+        self._thread.join(max(0.0, patience))
+        if self._thread.is_alive():
+            self._runner.cancel()
+            self._thread.join(CANCEL_SECONDS)
+
+
+_current: InProcessRunner | None = None
+
+
+def start(grace_seconds: float) -> None:
+    """Start this process's runner, if ``ROLLUP_SCHEDULER`` is on, and drain it on SIGTERM.
+
+    Call it in the main thread, once, after gunicorn has set its own signal handlers.
+    """
+    global _current  # noqa: PLW0603  one web process has one runner
+    if not settings.ROLLUP_SCHEDULER:
+        return
+    runner_id = new_runner_id()
+    runner = Runner(
+        JOBS.values(),
+        connect_runner,
+        runner_id=runner_id,
+        presence=RememberedRunner(runner_id, RunnerRow.Kind.WEB),
+    )
+    _current = InProcessRunner(runner, grace_seconds)
+    _drain_on_sigterm(_current)
+    _current.start()
+
+
+def cancel() -> None:
+    """The process ends at once: cancel the run in hand."""
+    if _current is not None:
+        _current.cancel()
+
+
+def stop() -> None:
+    """The process is about to end: drain, and cancel the run in hand when time runs out."""
+    if _current is not None:
+        _current.stop()
+
+
+def _drain_on_sigterm(runner: InProcessRunner) -> None:
+    """Have the runner stop claiming as soon as the process is told to go, then what was there."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        runner.drain()
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGTERM, drain)
+    signal.siginterrupt(signal.SIGTERM, False)

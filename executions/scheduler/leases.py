@@ -1,0 +1,233 @@
+"""Leases on plans: the only place where a running system writes ``sys_cron_executions``.
+
+Every function sends one statement, or two for a claim that meets a stored plan, on a connection
+in autocommit. It decides nothing about when: that is `plans.py` and `runner.py`. Every write
+after the claim is guarded by the row's id, the lease_token and RUNNING, so a lost lease can
+write nothing. Source: docs/contract.md section 3.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from executions.connections import Connection
+from executions.scheduler import bounds
+from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing
+from executions.sql import load
+
+SQL = load("leases")
+
+STALE_MESSAGE = "The lease expired without a heartbeat; the runner died, hung or lost the database."
+
+
+class ClaimOutcome(StrEnum):
+    """How an attempt to claim a plan ended."""
+
+    WON = "WON"
+    RETRIED = "RETRIED"
+    STOLEN = "STOLEN"
+    CONFLICT = "CONFLICT"
+
+
+class Finish(Enum):
+    """How the terminal write ended: it stands, or the lease was lost and nothing was written."""
+
+    WRITTEN = "written"
+    LEASE_LOST = "lease lost"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One plan of one job: what the table's unique constraint is about."""
+
+    spec: JobSpec
+    scope: Scope
+    plan_time: datetime
+
+    def key(self) -> dict[str, object]:
+        return {
+            "job_name": self.spec.name,
+            "scope_kind": self.scope.kind,
+            "scope_id": self.scope.id,
+            "plan_time": self.plan_time,
+        }
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Ownership of a plan. ``expires`` is on this process's monotonic clock, in seconds.
+
+    It is reckoned from before the statement was sent, so it is never later than the database's
+    ``stale_after``.
+    """
+
+    plan: Plan
+    runner_id: str
+    id: UUID
+    token: UUID
+    attempt: int
+    expires: float
+
+    def guard(self) -> dict[str, object]:
+        return {"id": self.id, "lease_token": self.token}
+
+    def log_fields(self) -> dict[str, object]:
+        """What every log line about this attempt carries."""
+        return {
+            "runner": self.runner_id,
+            "job": self.plan.spec.name,
+            "scope": str(self.plan.scope),
+            "plan_time": rfc3339(self.plan.plan_time),
+            "attempt": self.attempt,
+        }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The answer to a claim. A CONFLICT has no lease, and ``status`` and ``holder`` if known."""
+
+    outcome: ClaimOutcome
+    plan: Plan
+    lease: Lease | None = None
+    status: str | None = None
+    holder: str | None = None
+
+
+@dataclass(frozen=True)
+class Success:
+    """What a handler achieved; ``result`` is JSON text within bounds."""
+
+    rows_affected: int | None
+    result: str
+    status: str = "SUCCESS"
+    error_code: None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt failed; the text is cut to its bounds when it is made."""
+
+    error_code: ErrorCode
+    error_msg: str
+    status: str = "FAILED"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "error_msg", bounds.error_text(self.error_msg))
+
+
+def read_standing(connection: Connection, spec: JobSpec, scope: Scope) -> Standing:
+    """Where the job stands, with the database's time."""
+    row = connection.execute(
+        SQL.standing,
+        {
+            "job_name": spec.name,
+            "scope_kind": scope.kind,
+            "scope_id": scope.id,
+            "window": spec.schedule_delay + spec.catch_up_window,
+            "reentry": spec.allow_stale_reentry,
+            "most": spec.max_plans_per_tick or None,
+        },
+    ).fetchone()
+    assert row is not None  # noqa: S101  a SELECT without FROM always has a row
+    return Standing(row["now"], row["newest"], row["retryable"])
+
+
+def sweep(connection: Connection, spec: JobSpec) -> list[dict[str, Any]]:
+    """Close the job's abandoned executions as FAILED/stale_timeout; what was closed.
+
+    Retry time and token stay as they are, so that such a plan can be tried again at once.
+    """
+    return connection.execute(
+        SQL.sweep, {"job_name": spec.name, "message": STALE_MESSAGE}
+    ).fetchall()
+
+
+def claim(connection: Connection, plan: Plan, *, runner_id: str, new_id: UUID) -> Claim:
+    """Try to own a plan: begin it, or take over one that failed or went stale.
+
+    ``new_id`` is the id of the row if it is begun. The same id may be sent again when the answer
+    to an earlier claim was lost: a row that has it and still runs was begun by that claim.
+    """
+    spec = plan.spec
+    parameters = plan.key() | {
+        "id": new_id,
+        "max_attempts": spec.max_attempts,
+        "runner_id": runner_id,
+        "stale_timeout": spec.stale_timeout,
+        "reentry": spec.allow_stale_reentry,
+    }
+    sent = monotonic()
+    begun = connection.execute(SQL.claim, parameters).fetchone()
+    if begun:
+        expires = sent + spec.stale_timeout.total_seconds()
+        lease = Lease(plan, runner_id, begun["id"], begun["lease_token"], 1, expires)
+        return Claim(ClaimOutcome.WON, plan, lease)
+    return _take_over(connection, plan, parameters, runner_id)
+
+
+def _take_over(
+    connection: Connection, plan: Plan, parameters: dict[str, object], runner_id: str
+) -> Claim:
+    sent = monotonic()
+    row = connection.execute(SQL.take_over, parameters).fetchone()
+    if row is None:  # deleted since the insert met it
+        return Claim(ClaimOutcome.CONFLICT, plan)
+    if row["taken"]:
+        outcome = ClaimOutcome.STOLEN if row["status"] == "RUNNING" else ClaimOutcome.RETRIED
+        expires = sent + plan.spec.stale_timeout.total_seconds()
+        lease = Lease(plan, runner_id, row["id"], row["taken"], row["taken_attempt"], expires)
+        return Claim(outcome, plan, lease)
+    begun_by_us = row["id"] == parameters["id"] and row["attempt"] == 1
+    if begun_by_us and row["status"] == "RUNNING" and row["seconds_left"] > 0:
+        expires = sent + row["seconds_left"]
+        lease = Lease(plan, runner_id, row["id"], row["lease_token"], 1, expires)
+        return Claim(ClaimOutcome.WON, plan, lease)
+    return Claim(ClaimOutcome.CONFLICT, plan, status=row["status"], holder=row["runner_id"])
+
+
+def heartbeat(connection: Connection, lease: Lease) -> bool:
+    """Extend the lease by the stale timeout; False when it is lost."""
+    parameters = lease.guard() | {"stale_timeout": lease.plan.spec.stale_timeout}
+    return connection.execute(SQL.heartbeat, parameters).fetchone() is not None
+
+
+def finish(
+    connection: Connection, lease: Lease, outcome: Success | Failure, duration_ms: int
+) -> Finish:
+    """Write how the attempt ended, unless the lease was lost.
+
+    A write that had been committed before its answer was lost counts as written, so this may be
+    sent again after any failure. Whether an attempt is left is judged by the job's own maximum.
+    """
+    parameters = lease.guard() | {"duration_ms": duration_ms, "error_code": outcome.error_code}
+    if isinstance(outcome, Success):
+        query = SQL.succeed
+        parameters |= {"rows_affected": outcome.rows_affected, "result": outcome.result}
+    else:
+        query = SQL.fail
+        backoff = lease.plan.spec.backoff_after(lease.attempt)
+        parameters |= {"error_msg": outcome.error_msg, "backoff": backoff}
+    if connection.execute(query, parameters).fetchone():
+        return Finish.WRITTEN
+    landed = connection.execute(SQL.landed, parameters | {"status": outcome.status}).fetchone()
+    return Finish.LEASE_LOST if landed is None else Finish.WRITTEN
+
+
+def rfc3339(moment: datetime) -> str:
+    """The moment in UTC to the second, as results, log lines and commands write it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def uuid7(moment: datetime) -> UUID:
+    """A UUIDv7 (RFC 9562 section 5.7) of that moment, to the millisecond; the rest is random."""
+    milliseconds = int(moment.timestamp() * 1000)
+    value = milliseconds << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=value)

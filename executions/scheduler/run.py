@@ -1,0 +1,153 @@
+"""One claimed plan in hand: its handler in a thread, its heartbeat, its limits, its end.
+
+It does not claim and does not finish: `runner.py` does. The handler gets a connection of its own
+that the database bounds by the run timeout; this thread guards the same limit, the lease and a
+cancellation from outside, and cuts the handler's connection when one of them is reached.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from math import ceil
+from time import monotonic
+
+import psycopg
+
+from executions.connections import Connection
+from executions.scheduler import bounds
+from executions.scheduler.cutting import Connect, cancel_and_cut
+from executions.scheduler.heartbeat import Heartbeat
+from executions.scheduler.leases import SQL, Failure, Lease, Success
+from executions.scheduler.spec import Context, ErrorCode, HandlerError
+
+logger = logging.getLogger(__name__)
+
+# How long a cancelled handler may take to notice before it is left behind.
+UNWIND_SECONDS = 5.0
+
+_WHY = {
+    ErrorCode.RUN_TIMEOUT: "The run took longer than its {timeout:g} seconds and was cancelled.",
+    ErrorCode.CANCELED: "The runner was stopped before the run had ended.",
+    ErrorCode.LEASE_LOST: "The lease was lost, so the run was cancelled.",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended. Until ``lease_expires``, on the monotonic clock, it may be written."""
+
+    outcome: Success | Failure
+    duration_ms: int
+    lease_expires: float
+
+
+class Run:
+    """Runs the handler of one claimed plan once."""
+
+    def __init__(self, lease: Lease, connect: Connect) -> None:
+        self._lease = lease
+        self._connect = connect
+        self._timeout = lease.plan.spec.run_timeout.total_seconds()
+        self._deadline = 0.0
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._cancelled = threading.Event()
+        self._cause: ErrorCode | None = None
+        self._outcome: Success | Failure | None = None
+        self._connection: Connection | None = None
+
+    def cancel(self, cause: ErrorCode) -> None:
+        """Have the handler stopped, from any thread; the first cause is the one that is stored."""
+        with self._lock:
+            if self._cause is None and self._outcome is None:
+                self._cause = cause
+                self._cancelled.set()
+                self._changed.set()
+
+    def execute(self) -> Ended:
+        """Run the handler to its end, or to its cancellation."""
+        started = monotonic()
+        self._deadline = started + self._timeout
+        heartbeat = Heartbeat(self._lease, self._connect, lambda: self.cancel(ErrorCode.LEASE_LOST))
+        handler = threading.Thread(target=self._handle, name="handler", daemon=True)
+        heartbeat.start()
+        handler.start()
+        self._supervise(heartbeat)
+        if self._cancelled.is_set():
+            self._stop_handler(handler)
+        heartbeat.stop()
+        return Ended(self._judge(), round((monotonic() - started) * 1000), heartbeat.expires)
+
+    def _supervise(self, heartbeat: Heartbeat) -> None:
+        """Wait for the handler's end, a cancellation, the run timeout or the end of trust."""
+        while not self._changed.is_set():
+            now = monotonic()
+            if now >= self._deadline:
+                self.cancel(ErrorCode.RUN_TIMEOUT)
+            elif now >= heartbeat.trusted_until:
+                self.cancel(ErrorCode.LEASE_LOST)
+            else:
+                self._changed.wait(min(self._deadline, heartbeat.trusted_until) - now)
+
+    def _stop_handler(self, handler: threading.Thread) -> None:
+        with self._lock:  # the handler's thread closes it under the same lock
+            if self._connection is not None:
+                cancel_and_cut(self._connection)
+        handler.join(UNWIND_SECONDS)
+        if handler.is_alive():
+            logger.error(
+                "A handler ignored its cancellation and was left behind",
+                extra=self._lease.log_fields(),
+            )
+
+    def _judge(self) -> Success | Failure:
+        """A run that was cancelled before its handler returned is no success."""
+        with self._lock:
+            if self._cause is not None:
+                return Failure(self._cause, _WHY[self._cause].format(timeout=self._timeout))
+            assert self._outcome is not None  # noqa: S101  supervised until one of them was set
+            return self._outcome
+
+    def _handle(self) -> None:
+        outcome: Success | Failure
+        try:
+            rows, result = self._call()
+            outcome = Success(bounds.row_count(rows), bounds.result_json(result))
+        except psycopg.errors.QueryCanceled as error:
+            # The database's own run timeout, unless somebody cancelled the statement earlier.
+            late = monotonic() >= self._deadline
+            code = ErrorCode.RUN_TIMEOUT if late else ErrorCode.HANDLER_ERROR
+            outcome = Failure(code, str(error))
+        except (HandlerError, bounds.Unstorable, psycopg.Error) as error:
+            outcome = Failure(ErrorCode.HANDLER_ERROR, str(error) or type(error).__name__)
+        except BaseException as error:  # whatever it is, it ends here and is stored
+            outcome = Failure(ErrorCode.HANDLER_PANIC, f"{type(error).__name__}: {error}")
+        with self._lock:
+            self._outcome = outcome
+        self._changed.set()
+
+    def _call(self) -> tuple[object, object]:
+        plan = self._lease.plan
+        connection = self._connect(f"multica-admin {plan.spec.name}")
+        try:
+            with self._lock:
+                self._connection = connection
+            if self._cancelled.is_set():
+                raise HandlerError("The run was cancelled before it began.")
+            connection.execute(SQL.bound_run, {"milliseconds": ceil(self._timeout * 1000)})
+            return plan.spec.handler(
+                Context(
+                    connection=connection,
+                    spec=plan.spec,
+                    scope=plan.scope,
+                    plan_time=plan.plan_time,
+                    attempt=self._lease.attempt,
+                    cancelled=self._cancelled,
+                )
+            )
+        finally:
+            with self._lock:
+                self._connection = None
+                connection.close()

@@ -1,0 +1,325 @@
+"""A runner: it ticks, claims what is due, runs it, and writes how it ended.
+
+The step is `Runner.tick`, the loop around it `Runner.run`; tests drive the step. It knows neither
+which jobs there are nor who starts it: `runrollup` and the web processes do, in `inprocess.py`.
+Source: docs/contract.md section 3.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Protocol
+from uuid import UUID
+
+import psycopg
+
+from executions.connections import Connection
+from executions.problems import diagnose
+from executions.scheduler import leases
+from executions.scheduler.cutting import Connect, cut
+from executions.scheduler.leases import ClaimOutcome, Finish, Plan, Success, rfc3339
+from executions.scheduler.plans import due_plans
+from executions.scheduler.run import Ended, Run
+from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 30.0
+# After a failure: half a second, then twice as long each time, up to the tick's own interval.
+FIRST_PAUSE_SECONDS = 0.5
+# A finish that could not be written is tried again this soon, while the lease lives.
+FINISH_PAUSE_SECONDS = 0.5
+# What a cancelled runner allows the database for stopping the run and writing its end.
+GIVE_UP_SECONDS = 10.0
+
+
+class Presence(Protocol):
+    """Somebody who remembers the runner. None of it may raise or take long."""
+
+    def started(self) -> None: ...
+    def ticked(self) -> None: ...
+    def stopped(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one scope in one tick.
+
+    Without an ``outcome`` nothing was due. ``status`` is the row's as far as it is known: of a
+    CONFLICT it is the other runner's, and None where this runner lost its lease.
+    """
+
+    job: str
+    scope: Scope
+    plan_time: datetime | None = None
+    outcome: ClaimOutcome | None = None
+    status: str | None = None
+    rows: int | None = None
+    duration_ms: int | None = None
+    attempt: int | None = None
+    error_code: str | None = None
+    error_msg: str | None = None
+    holder: str | None = None
+
+
+class Runner:
+    """One replica process's scheduler. ``tick`` and ``run`` belong to one thread.
+
+    ``drain`` and ``cancel`` may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        specs: Iterable[JobSpec],
+        connect: Connect,
+        *,
+        runner_id: str,
+        presence: Presence | None = None,
+        report: Callable[[Report], None] = lambda _report: None,
+    ) -> None:
+        self.specs = tuple(specs)
+        self.runner_id = runner_id
+        self._connect = connect
+        self._presence = presence
+        self._report = report
+        self._connection: Connection | None = None
+        self._run: Run | None = None
+        # A claim whose answer was lost: sent again with the same id, it knows its own row.
+        self._unanswered: tuple[Plan, UUID] | None = None
+        self._wake = threading.Event()
+        self._cancelled = threading.Event()
+        self._closing = threading.Lock()
+
+    # --- from any thread ------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Claim nothing more; the run in hand may end, and then the loop does."""
+        self._wake.set()
+
+    def cancel(self) -> None:
+        """Drain, and cancel the run in hand; it is written as ``canceled``."""
+        self._cancelled.set()
+        self._wake.set()
+        run = self._run
+        if run is not None:
+            run.cancel(ErrorCode.CANCELED)
+        impatience = threading.Timer(GIVE_UP_SECONDS, self._cut_off)
+        impatience.daemon = True
+        impatience.start()
+
+    @property
+    def draining(self) -> bool:
+        return self._wake.is_set()
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def run(self, tick_seconds: float = TICK_SECONDS) -> None:
+        """Tick at once and then at that interval, in seconds, until drained.
+
+        While the database is away it backs off and comes back by itself.
+        """
+        failures = 0
+        with self:
+            while not self.draining:
+                began = monotonic()
+                if self._tried_tick(failures):
+                    failures = 0
+                    pause = tick_seconds - (monotonic() - began)
+                else:
+                    pause = min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 20), tick_seconds)
+                    failures += 1
+                self._wake.wait(max(0.0, pause))
+
+    def _tried_tick(self, failures: int) -> bool:
+        try:
+            self.tick()
+        except psycopg.Error as error:
+            if failures == 0:
+                logger.warning(
+                    "%s The runner tries again by itself.",
+                    diagnose(error).sentence(),
+                    extra={"runner": self.runner_id},
+                )
+            return False
+        except Exception:
+            # A mistake in this program must not end the only scheduler of an installation.
+            logger.exception("A tick failed", extra={"runner": self.runner_id})
+            self.close()
+            return False
+        if failures:
+            logger.info("The database answers again", extra={"runner": self.runner_id})
+        return True
+
+    def __enter__(self) -> Runner:
+        logger.info("The runner starts", extra={"runner": self.runner_id})
+        if self._presence:
+            self._presence.started()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+        if self._presence:
+            self._presence.stopped()
+        logger.info("The runner has stopped", extra={"runner": self.runner_id})
+
+    def close(self) -> None:
+        """Close the runner's own connection; the next tick opens another."""
+        with self._closing:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _cut_off(self) -> None:
+        """A database that does not answer must not keep a cancelled runner from its end."""
+        with self._closing:
+            if self._connection is not None:
+                cut(self._connection)
+
+    # --- the step -------------------------------------------------------------------------------
+
+    def tick(self) -> list[Report]:
+        """One planning pass: sweep, plan and claim for each job, and run what was won.
+
+        Raises:
+            psycopg.Error: the database is away or refuses; nothing of it is kept open.
+        """
+        reports: list[Report] = []
+        try:
+            for spec in self.specs:
+                for report in self._tick_job(spec):
+                    self._report(report)
+                    reports.append(report)
+        except psycopg.Error:
+            self.close()
+            raise
+        if self._presence:
+            self._presence.ticked()
+        return reports
+
+    def _tick_job(self, spec: JobSpec) -> Iterator[Report]:
+        if self.draining:
+            return
+        for swept in leases.sweep(self._database(), spec):
+            logger.warning(
+                "Closed an abandoned execution",
+                extra={
+                    "runner": self.runner_id,
+                    "abandoned_by": swept["runner_id"],
+                    "job": spec.name,
+                    "plan_time": rfc3339(swept["plan_time"]),
+                    "attempt": swept["attempt"],
+                },
+            )
+        for scope in spec.scopes:
+            standing = leases.read_standing(self._database(), spec, scope)
+            read_at = monotonic()
+            planned = self._planned(spec, standing)
+            for plan_time in planned:
+                if self.draining:
+                    return
+                now = standing.now + timedelta(seconds=monotonic() - read_at)
+                yield self._attempt(Plan(spec, scope, plan_time), leases.uuid7(now))
+            if not planned:
+                yield Report(spec.name, scope)
+
+    def _planned(self, spec: JobSpec, standing: Standing) -> list[datetime]:
+        """What is due. A planner of the job's own that crashes harms that job alone."""
+        try:
+            return due_plans(spec, standing)
+        except Exception:
+            logger.exception(
+                "The job's planner failed", extra={"runner": self.runner_id, "job": spec.name}
+            )
+            return []
+
+    def _attempt(self, plan: Plan, new_id: UUID) -> Report:
+        """Claim one plan and, if it is won, run it and write how it ended."""
+        claim = self._claim(plan, new_id)
+        lease = claim.lease
+        if lease is None:
+            return Report(
+                plan.spec.name,
+                plan.scope,
+                plan.plan_time,
+                claim.outcome,
+                status=claim.status,
+                holder=claim.holder,
+            )
+        logger.info("Claimed a plan", extra=lease.log_fields() | {"outcome": claim.outcome})
+        run = Run(lease, self._connect)
+        self._run = run
+        if self._cancelled.is_set():
+            run.cancel(ErrorCode.CANCELED)
+        try:
+            ended = run.execute()
+        finally:
+            self._run = None
+        written = self._finish(lease, ended)
+        return self._settled(claim.outcome, lease, ended, written)
+
+    def _claim(self, plan: Plan, new_id: UUID) -> leases.Claim:
+        if self._unanswered and self._unanswered[0] == plan:
+            new_id = self._unanswered[1]
+        self._unanswered = (plan, new_id)
+        claim = leases.claim(self._database(), plan, runner_id=self.runner_id, new_id=new_id)
+        self._unanswered = None
+        return claim
+
+    def _finish(self, lease: leases.Lease, ended: Ended) -> Finish:
+        """Write the end, and try again while the lease lives if it could not be written.
+
+        A cancelled runner tries once more, on a fresh connection: the first may have died long ago.
+        """
+        tries = 0
+        while True:
+            try:
+                return leases.finish(self._database(), lease, ended.outcome, ended.duration_ms)
+            except psycopg.Error as error:
+                self.close()
+                tries += 1
+                logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
+                if monotonic() >= ended.lease_expires:
+                    return Finish.LEASE_LOST
+                if tries > 1 and self._cancelled.wait(FINISH_PAUSE_SECONDS):
+                    return Finish.LEASE_LOST
+
+    def _settled(
+        self, outcome: ClaimOutcome, lease: leases.Lease, ended: Ended, written: Finish
+    ) -> Report:
+        result = ended.outcome
+        stands = written is Finish.WRITTEN
+        report = Report(
+            lease.plan.spec.name,
+            lease.plan.scope,
+            lease.plan.plan_time,
+            outcome,
+            status=result.status if stands else None,
+            rows=result.rows_affected if isinstance(result, Success) else None,
+            duration_ms=ended.duration_ms,
+            attempt=lease.attempt,
+            error_code=result.error_code,
+            error_msg=None if isinstance(result, Success) else result.error_msg,
+        )
+        logger.log(
+            logging.INFO if report.status == "SUCCESS" else logging.WARNING,
+            "Finished a plan" if stands else "A finish was refused: the lease is lost",
+            extra=lease.log_fields()
+            | {
+                "status": report.status,
+                "rows": report.rows,
+                "duration_ms": report.duration_ms,
+                "error_code": report.error_code,
+                "error": report.error_msg,
+            },
+        )
+        return report
+
+    def _database(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._connect("multica-admin runner")
+        return self._connection

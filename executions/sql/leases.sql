@@ -1,0 +1,124 @@
+-- Every statement that a runner sends to sys_cron_executions: docs/contract.md section 3.
+-- Each is a transaction of its own, so now() is the moment at which the database got it.
+
+-- name: standing
+-- The database's time, the newest stored plan, and the FAILED plans in the window that may be tried again.
+SELECT now() AS now,
+       (SELECT plan_time
+          FROM sys_cron_executions
+         WHERE job_name = %(job_name)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+         ORDER BY plan_time DESC
+         LIMIT 1) AS newest,
+       ARRAY(SELECT plan_time
+               FROM sys_cron_executions
+              WHERE job_name = %(job_name)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+                AND status = 'FAILED'
+                AND plan_time >= now() - %(window)s::interval
+                AND attempt < max_attempts
+                AND (next_retry_at IS NULL OR next_retry_at <= now())
+                AND (%(reentry)s OR error_code IS DISTINCT FROM 'stale_timeout')
+              ORDER BY plan_time
+              LIMIT %(most)s) AS retryable
+
+-- name: sweep
+-- Close what was abandoned. Rows that somebody is writing are left to them, so sweepers never deadlock.
+WITH abandoned AS (
+    SELECT id
+      FROM sys_cron_executions
+     WHERE job_name = %(job_name)s AND status = 'RUNNING' AND stale_after < now()
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE sys_cron_executions AS execution
+   SET status = 'FAILED', error_code = 'stale_timeout', error_msg = %(message)s,
+       finished_at = now(), updated_at = now()
+  FROM abandoned
+ WHERE execution.id = abandoned.id
+RETURNING execution.scope_kind, execution.scope_id, execution.plan_time, execution.attempt,
+          execution.runner_id
+
+-- name: claim
+-- Win a plan that nobody has begun. No row: somebody has.
+INSERT INTO sys_cron_executions (id, job_name, scope_kind, scope_id, plan_time, status, attempt,
+                                 max_attempts, runner_id, lease_token, heartbeat_at, stale_after,
+                                 started_at)
+VALUES (%(id)s, %(job_name)s, %(scope_kind)s, %(scope_id)s, %(plan_time)s, 'RUNNING', 1,
+        %(max_attempts)s, %(runner_id)s, gen_random_uuid(), now(), now() + %(stale_timeout)s,
+        now())
+ON CONFLICT (job_name, scope_kind, scope_id, plan_time) DO NOTHING
+RETURNING id, lease_token
+
+-- name: take_over
+-- Retry a failed plan or steal a stale one. taken is null where neither is allowed: who has it then.
+WITH standing AS (
+    SELECT id, status, attempt, runner_id, lease_token,
+           extract(epoch FROM stale_after - now())::float8 AS seconds_left
+      FROM sys_cron_executions
+     WHERE job_name = %(job_name)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+       AND plan_time = %(plan_time)s
+), taken AS (
+    UPDATE sys_cron_executions AS execution
+       SET status = 'RUNNING', attempt = execution.attempt + 1, runner_id = %(runner_id)s,
+           lease_token = gen_random_uuid(), heartbeat_at = now(),
+           stale_after = now() + %(stale_timeout)s, started_at = now(), finished_at = NULL,
+           duration_ms = NULL, next_retry_at = NULL, error_code = NULL, error_msg = NULL,
+           updated_at = now()
+      FROM standing
+     WHERE execution.job_name = %(job_name)s AND execution.scope_kind = %(scope_kind)s
+       AND execution.scope_id = %(scope_id)s AND execution.plan_time = %(plan_time)s
+       AND execution.status = standing.status
+       AND execution.attempt < execution.max_attempts
+       AND (   (    execution.status = 'FAILED'
+                AND (execution.next_retry_at IS NULL OR execution.next_retry_at <= now())
+                AND (%(reentry)s OR execution.error_code IS DISTINCT FROM 'stale_timeout'))
+            OR (    execution.status = 'RUNNING' AND execution.stale_after < now()
+                AND %(reentry)s))
+    RETURNING execution.id, execution.lease_token, execution.attempt
+)
+SELECT standing.id, standing.status, standing.attempt, standing.runner_id, standing.lease_token,
+       standing.seconds_left, taken.lease_token AS taken, taken.attempt AS taken_attempt
+  FROM standing LEFT JOIN taken USING (id)
+
+-- name: heartbeat
+-- Extend the lease. No row: it is lost.
+UPDATE sys_cron_executions
+   SET heartbeat_at = now(), stale_after = now() + %(stale_timeout)s, updated_at = now()
+ WHERE id = %(id)s AND lease_token = %(lease_token)s AND status = 'RUNNING'
+RETURNING id
+
+-- name: succeed
+-- Finish as SUCCESS, if the lease is still ours.
+UPDATE sys_cron_executions
+   SET status = 'SUCCESS', finished_at = now(), duration_ms = %(duration_ms)s,
+       rows_affected = %(rows_affected)s, result = %(result)s, next_retry_at = NULL,
+       error_code = NULL, error_msg = NULL, updated_at = now()
+ WHERE id = %(id)s AND lease_token = %(lease_token)s AND status = 'RUNNING'
+RETURNING id
+
+-- name: fail
+-- Finish as FAILED, if the lease is still ours. Without a backoff it is not tried again.
+UPDATE sys_cron_executions
+   SET status = 'FAILED', finished_at = now(), duration_ms = %(duration_ms)s,
+       next_retry_at = now() + %(backoff)s, error_code = %(error_code)s, error_msg = %(error_msg)s,
+       updated_at = now()
+ WHERE id = %(id)s AND lease_token = %(lease_token)s AND status = 'RUNNING'
+RETURNING id
+
+-- name: landed
+-- Whether a finish whose answer was lost had been written: the sweep keeps the token, not the outcome.
+SELECT FROM sys_cron_executions
+ WHERE id = %(id)s AND lease_token = %(lease_token)s AND status = %(status)s
+   AND error_code IS NOT DISTINCT FROM %(error_code)s AND duration_ms = %(duration_ms)s
+
+-- name: rights
+-- What a runner needs of the table; nulls where it is missing.
+SELECT to_regclass('sys_cron_executions') IS NOT NULL AS installed,
+       has_table_privilege(to_regclass('sys_cron_executions'), 'SELECT') AS may_select,
+       has_table_privilege(to_regclass('sys_cron_executions'), 'INSERT') AS may_insert,
+       has_table_privilege(to_regclass('sys_cron_executions'), 'UPDATE') AS may_update
+
+-- name: bound_run
+-- Bound a handler's session by its run timeout, idle or busy, and end it when its client has died.
+SELECT set_config('statement_timeout', %(milliseconds)s::text, false),
+       set_config('idle_session_timeout', %(milliseconds)s::text, false),
+       set_config('idle_in_transaction_session_timeout', %(milliseconds)s::text, false),
+       set_config('client_connection_check_interval', '5s', false)
