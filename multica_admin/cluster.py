@@ -26,6 +26,9 @@ from multica_admin.databases import Conninfo
 
 SUPERUSER = "postgres"
 START_SECONDS = 60
+# For a moment after kill -9 its children hold shared memory, or the dead process its lock file.
+_OF_A_DYING_SERVER = ("pre-existing shared memory", 'lock file "postmaster.pid" already exists')
+_DYING_SECONDS = 20
 OWN_CONFIGURATION = "multica_admin.conf"
 # A sockaddr_un holds 107 bytes of path; the socket's own file name takes the rest.
 SOCKET_DIRECTORY_LIMIT = 107 - len("/.s.PGSQL.5432.lock")
@@ -145,8 +148,7 @@ class Cluster:
         self.log.touch()
         self._hand_over(own_file)
         self._hand_over(self.log)
-        deadline = time.monotonic() + START_SECONDS
-        # After kill -9 of the postmaster its children hold shared memory for a moment longer.
+        deadline = time.monotonic() + _DYING_SECONDS
         while True:
             try:
                 self._run(
@@ -155,20 +157,26 @@ class Cluster:
                 )  # fmt: skip
                 return
             except ClusterError:
-                dying = "pre-existing shared memory" in self._last_log()
+                last_words = self._last_words()
+                dying = any(trace in last_words for trace in _OF_A_DYING_SERVER)
                 if time.monotonic() > deadline or not dying:
                     raise ClusterError(
-                        f"The private PostgreSQL did not start: {self._last_log()}"
+                        f"The private PostgreSQL did not start: {last_words}."
                         f" The whole log is {self.log}."
                     ) from None
                 time.sleep(0.2)
 
-    def _last_log(self) -> str:
-        with contextlib.suppress(OSError):
+    def _last_words(self) -> str:
+        """What the server logged last before it gave up, with the line that led to it."""
+        try:
             lines = self.log.read_text("utf-8", "replace").splitlines()[-30:]
-            telling = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
-            return (telling or lines or ["it wrote no log."])[-1].strip()
-        return "its log cannot be read."
+        except OSError as error:
+            return f"its log cannot be read ({error.strerror})"
+        said = [line.split("] ", 1)[-1].strip() for line in lines]
+        ends = [at for at, line in enumerate(said) if line.startswith(("FATAL:", "PANIC:"))]
+        if not ends:
+            return "it wrote no reason"
+        return "; ".join(said[max(ends[-1] - 1, 0) : ends[-1] + 1])
 
     @cached_property
     def _owner(self) -> pwd.struct_passwd:

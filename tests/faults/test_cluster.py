@@ -1,0 +1,129 @@
+"""The private cluster: made whole or not at all, found again, never on TCP, and hard to kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from multica_admin import embedded
+from multica_admin.cluster import Cluster, ClusterError
+from tests.conftest import postgresql_with_pg_cron
+
+
+@pytest.fixture
+def folder():
+    """A folder that another user can reach, which pytest's own are not."""
+    made = Path(tempfile.mkdtemp(prefix="multica-admin-cluster-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def private(folder):
+    cluster = Cluster(folder / "postgres", postgresql_with_pg_cron(), {"fsync": "off"})
+    yield cluster
+    cluster.stop(mode="immediate")
+
+
+def processes_of(cluster):
+    postmaster = psutil.Process(int((cluster.data / "postmaster.pid").read_text().splitlines()[0]))
+    return [postmaster, *postmaster.children(recursive=True)]
+
+
+def test_a_second_start_finds_the_first(private):
+    assert private.start() is True
+    assert private.start() is False
+
+
+def test_it_survives_kill_9_of_everything(private):
+    private.start()
+    with psycopg.connect(**private.conninfo("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    killed = processes_of(private)
+    for process in killed:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(killed, timeout=10)
+    assert private.start() is True
+    with psycopg.connect(**private.conninfo("postgres")) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_killing_only_the_postmaster_is_survived_too(private):
+    private.start()
+    os.kill(processes_of(private)[0].pid, signal.SIGKILL)
+    assert private.start() is True
+
+
+def test_it_never_listens_on_tcp(private):
+    private.start()
+    inet = [
+        listener
+        for process in processes_of(private)
+        for listener in process.net_connections(kind="inet")
+    ]
+    assert inet == []
+
+
+def test_many_starts_at_once_make_one_server(private):
+    outcomes = []
+    threads = [threading.Thread(target=lambda: outcomes.append(private.start())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [False, False, False, True]
+
+
+def test_a_cluster_that_cannot_be_made_leaves_nothing_behind(folder):
+    broken = Cluster(folder / "postgres", postgresql_with_pg_cron())
+    (folder / "postgres.new").write_text("in the way")
+    with pytest.raises(ClusterError, match=str(folder)):
+        broken.start()
+    assert not broken.data.exists()
+
+
+def test_a_setting_that_the_server_refuses_is_told_in_its_own_words(folder):
+    broken = Cluster(folder / "postgres", postgresql_with_pg_cron(), {"work_mem": "plenty"})
+    with pytest.raises(ClusterError, match="work_mem"):
+        broken.start()
+
+
+def test_a_path_too_long_for_a_socket_goes_elsewhere(folder):
+    deep = folder / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    cluster = Cluster(deep / "postgres", postgresql_with_pg_cron(), {"fsync": "off"})
+    try:
+        cluster.start()
+        assert cluster.answers()
+        assert len(str(cluster.socket_directory)) < 60
+    finally:
+        cluster.stop(mode="immediate")
+        shutil.rmtree(cluster.socket_directory)
+
+
+def test_data_of_a_version_that_is_gone_is_named(folder, monkeypatch):
+    (folder / "postgres").mkdir()
+    (folder / "postgres" / "PG_VERSION").write_text("13\n")
+    with pytest.raises(ClusterError, match="made by PostgreSQL 13"):
+        embedded.cluster(folder)
+
+
+def test_the_wheels_binaries_run_a_cluster_without_pg_cron(folder):
+    bundled = next(one for one in embedded.find_binaries() if not one.has_pg_cron)
+    cluster = Cluster(folder / "postgres", bundled, {"fsync": "off"})
+    cluster.start()
+    try:
+        embedded._prepare(cluster)
+        with psycopg.connect(**cluster.conninfo(embedded.DATABASE)) as connection:
+            assert connection.info.server_version >= 180_000
+    finally:
+        cluster.stop(mode="immediate")
