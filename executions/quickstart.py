@@ -18,7 +18,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connections
 from psycopg import sql
 
-from executions.connections import connect, runner_connection
+from executions.connections import runner_connection
 from executions.demo.fill import fill, schedule
 from executions.problems import diagnose
 from executions.rollup.provision import ForeignTables, provision
@@ -27,7 +27,6 @@ from multica_admin.env import BadSetting, Environment
 
 logger = logging.getLogger(__name__)
 
-OLDEST_SERVER = 150_000
 FIRST_USER = "admin"
 
 Say = Callable[[str], None]
@@ -71,15 +70,15 @@ def refuse_an_old_server() -> None:
     }
     for name, conninfo in given.items():
         try:
-            with connect(conninfo, application_name="multica-admin start") as connection:
-                version = connection.info.server_version
+            with psycopg.connect(**{"connect_timeout": 5, **conninfo}) as connection:
+                version = connection.info.server_version // 10_000
         except psycopg.Error as error:
             logger.warning("%s: %s", name, diagnose(error).sentence())
             continue
-        if version < OLDEST_SERVER:
+        if version < embedded.OLDEST_MAJOR:
             raise CannotStart(
-                f"{name} leads to PostgreSQL {version // 10_000}, but 15 or newer is needed:"
-                " upgrade that server, or name another one."
+                f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
+                " needed: upgrade that server, or name another one."
             )
 
 

@@ -16,15 +16,17 @@ worker_class = "gthread"
 workers = _env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=64)
 threads = 4
 graceful_timeout = 30
-forwarded_allow_ips = _env.text("TRUSTED_PROXIES", "127.0.0.1,::1")
+forwarded_allow_ips = _env.text("TRUSTED_PROXIES")
 # It would open a socket below the home folder, which nobody asked for.
 control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start this process's runner, after the fork and with Django set up."""
+    """Start this process's runner and the demo's usage, after the fork, with Django set up."""
+    from executions.demo import trickle
     from executions.scheduler import inprocess
 
+    trickle.start()
     inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
 
 

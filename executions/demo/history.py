@@ -120,7 +120,8 @@ def usage(now: datetime) -> Iterator[Usage]:
     while moment < now:
         yield some_usage(chance, moment)
         busy = 6 <= moment.hour < 19 and moment.weekday() < 5
-        moment += timedelta(seconds=chance.expovariate(1 / (75 if busy else 300)))
+        # Never longer than a plan's window, so that the first real run finds something to do.
+        moment += timedelta(seconds=chance.uniform(5, 90 if busy else 230))
 
 
 def newest_plan_time(now: datetime) -> datetime:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import psycopg
+from django.conf import settings
 
 from executions.connections import Connection
 from executions.demo.fill import SQL, is_demo, trickle_connection
@@ -64,3 +65,11 @@ def trickle(stop: threading.Event) -> None:
         except psycopg.Error as error:
             logger.warning("demo usage pauses: %s", str(error).split("\n", 1)[0])
         stop.wait(AGAIN_SECONDS)
+
+
+def start() -> None:
+    """Trickle in a thread of this process until it ends, if the database is the embedded one."""
+    if settings.MULTICA_IS_EMBEDDED:
+        threading.Thread(
+            target=trickle, args=[threading.Event()], name="demo usage", daemon=True
+        ).start()

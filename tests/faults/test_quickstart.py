@@ -1,0 +1,228 @@
+"""From nothing to a served dashboard, as real processes; and every way in which it must refuse."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import resource
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from multica_admin import embedded
+from tests.processes import Process, free_port
+
+PASSWORD = "correct horse battery"
+QUICKSTART = ("manage.py", "quickstart", "--port")
+
+
+@pytest.fixture
+def var():
+    folder = Path(tempfile.mkdtemp(prefix="multica-admin-quickstart-"))
+    folder.chmod(0o711)
+    yield folder / "var"
+    if (folder / "var" / "postgres").exists():
+        embedded.cluster(folder / "var").stop(mode="immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def start(var):
+    started = []
+
+    def begin(*arguments, **env):
+        process = Process(
+            *arguments,
+            env={"VAR_DIR": str(var), "MULTICA_ADMIN_PASSWORD": PASSWORD, **env},
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.stop()
+
+
+class Browser:
+    """Just enough of one: cookies and forms."""
+
+    def __init__(self, port):
+        self.base = f"http://127.0.0.1:{port}"
+        self.jar = http.cookiejar.CookieJar()
+        handler = urllib.request.HTTPCookieProcessor(self.jar)
+        self.opener = urllib.request.build_opener(handler)
+
+    def get(self, path):
+        with self.opener.open(self.base + path, timeout=30) as answer:
+            return answer.read().decode()
+
+    def sign_in(self):
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get("/login/"))[1]
+        form = {"csrfmiddlewaretoken": token, "username": "admin", "password": PASSWORD}
+        data = urllib.parse.urlencode(form).encode()
+        request = urllib.request.Request(self.base + "/login/", data)
+        with self.opener.open(request, timeout=30) as answer:
+            return answer.read().decode()
+
+
+def own_successes(var):
+    """SUCCESS rows that a runner of this installation won."""
+    conninfo = embedded.conninfo(var, "postgres")
+    with psycopg.connect(**conninfo, row_factory=dict_row) as connection:
+        return connection.execute(
+            "SELECT * FROM sys_cron_executions WHERE status = 'SUCCESS' AND runner_id IN"
+            " (SELECT runner_id FROM multica_admin.executions_runner)"
+        ).fetchall()
+
+
+def wait_until(condition, seconds=60):
+    """Poll a database for what another process writes; there is no event to wait for."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.1)
+    return found
+
+
+def stay_clear_of_the_schedule():
+    """The demo's pg_cron job fires two minutes past each plan and may take the first run's work."""
+    seconds = (time.time() - 120) % 300
+    if seconds > 285:
+        time.sleep(301 - seconds)
+
+
+def test_from_nothing_to_a_signed_in_page_with_rows_of_its_own_runner(start, var):
+    stay_clear_of_the_schedule()
+    port = free_port()
+    process = start(*QUICKSTART, str(port))
+    process.wait_for("as a private cluster")
+    process.wait_for("User name: admin")
+    process.wait_for("Listening at")
+    successes = wait_until(lambda: own_successes(var))
+    first = min(successes, key=lambda row: row["plan_time"])
+    assert first["rows_affected"] > 0
+    assert first["result"]["watermark_after"] > first["result"]["watermark_before"]
+    page = Browser(port).sign_in()
+    assert first["runner_id"] in page
+    assert "Demo data" in page
+    assert page.count("Success") > 200
+
+    # Killed with -9 and started again: the cluster is found, nothing is made twice.
+    process.kill_group()
+    again = start(*QUICKSTART, str(port))
+    again.wait_for("Listening at")
+    assert not any("made-up week" in line or "Password" in line for line in again.seen)
+    assert first["runner_id"] in Browser(port).sign_in()
+    assert again.stop() == 0
+
+
+def test_without_the_demo_there_is_nothing_made_up(start):
+    port = free_port()
+    process = start(*QUICKSTART, str(port), "--no-demo", WEB_CONCURRENCY="1")
+    process.wait_for("Listening at")
+    page = Browser(port).sign_in()
+    assert "Demo data" not in page
+    process.stop()
+
+
+class OldServer(threading.Thread):
+    """A server that greets like PostgreSQL 14 and knows nothing more."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    def run(self):
+        while True:
+            try:
+                client, _address = self.listener.accept()
+            except OSError:
+                return
+            with client:
+                self._greet(client)
+
+    def _greet(self, client):
+        def message(kind, body):
+            return kind + struct.pack("!i", len(body) + 4) + body
+
+        while client.recv(1024)[4:8] != struct.pack("!i", 196_608):
+            client.sendall(b"N")  # no TLS, no GSS
+        parameters = {b"server_version": b"14.9", b"client_encoding": b"UTF8"}
+        greeting = message(b"R", struct.pack("!i", 0))
+        for name, value in parameters.items():
+            greeting += message(b"S", name + b"\0" + value + b"\0")
+        client.sendall(greeting + message(b"Z", b"I"))
+        client.recv(1024)
+
+
+def refusal(process):
+    assert process.end() == 2
+    lines = [line for line in process.seen if line and not line.startswith("Using ")]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(("multica-admin: ", "CommandError: "))
+    return lines[0]
+
+
+def test_a_malformed_database_url_is_refused(start, var):
+    line = refusal(start(*QUICKSTART, str(free_port()), DATABASE_URL="postgres//nowhere"))
+    assert "DATABASE_URL" in line
+    assert not (var / "postgres").exists()
+
+
+def test_an_unknown_environment_is_refused(start):
+    line = refusal(start(*QUICKSTART, str(free_port()), APP_ENV="staging"))
+    assert "APP_ENV" in line
+    assert "development" in line
+
+
+@pytest.mark.parametrize("port", ["0", "eighty", "65536"])
+def test_a_port_that_is_none_is_refused(start, port):
+    assert "PORT" in refusal(start(*QUICKSTART, port))
+
+
+def test_a_port_in_use_is_refused_before_anything_is_made(start, var):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refusal(start(*QUICKSTART, str(port)))
+    assert f"Port {port}" in line
+    assert not (var / "postgres").exists()
+
+
+def test_a_var_that_cannot_be_written_is_refused(start):
+    line = refusal(start(*QUICKSTART, str(free_port()), VAR_DIR="/sys/multica-admin"))
+    assert "/sys/multica-admin" in line
+
+
+def test_a_full_var_is_refused_and_leaves_no_half_made_cluster(var):
+    var.mkdir(mode=0o711)
+    process = Process(
+        *QUICKSTART,
+        str(free_port()),
+        env={"VAR_DIR": str(var), "SECRET_KEY": "known"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536)),
+    )
+    line = refusal(process)
+    assert str(var) in line
+    assert not (var / "postgres").exists()
+    assert not (var / "postgres.new").exists()
+
+
+def test_a_postgresql_older_than_15_is_refused(start):
+    old = OldServer()
+    old.start()
+    url = f"postgresql://u@127.0.0.1:{old.port}/multica"
+    line = refusal(start(*QUICKSTART, str(free_port()), DATABASE_URL=url, ADMIN_DATABASE_URL=url))
+    old.listener.close()
+    assert "PostgreSQL 14" in line
+    assert "15 or newer" in line

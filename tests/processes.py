@@ -1,0 +1,82 @@
+"""Real processes of ours for tests: started, listened to line by line, and stopped by their id."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Process:
+    """A command of ours in a process group of its own; its output is a queue of lines."""
+
+    def __init__(
+        self, *arguments: str, env: Mapping[str, str], cwd: Path = PROJECT, **options: object
+    ) -> None:
+        self.lines: queue.Queue[str | None] = queue.Queue()
+        self.seen: list[str] = []
+        self.popen = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        with self.popen.stdout as output:
+            for line in output:
+                self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
+
+    def wait_for(self, text: str, seconds: float = 60) -> str:
+        """The next line that contains ``text``; fails when the output ends or time is up."""
+        while True:
+            try:
+                line = self.lines.get(timeout=seconds)
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"no line with {text!r} in:\n" + "\n".join(self.seen))
+            self.seen.append(line)
+            if text in line:
+                return line
+
+    def end(self, seconds: float = 60) -> int:
+        """Wait until it has ended; its exit status. All of its output is then in ``seen``."""
+        status = self.popen.wait(seconds)
+        while (line := self.lines.get(timeout=seconds)) is not None:
+            self.seen.append(line)
+        return status
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+        return self.popen.wait(60)
+
+    def kill_group(self) -> None:
+        """``kill -9`` of the process and everything that it started."""
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            self.popen.wait(60)
