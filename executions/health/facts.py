@@ -1,0 +1,300 @@
+"""PURE: what can be known about a job, as frozen values. Read by `read.py`, judged by `findings`.
+
+A fact that could not be read is a :class:`NotAvailable`, never a guess and never a zero. Times are
+aware and the database's own. Nothing here asks a database or a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from executions.scheduler.spec import JobSpec
+
+
+@dataclass(frozen=True)
+class NotAvailable:
+    """Why a fact is missing, and what would make it readable; both are whole sentences."""
+
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the database says of itself: its clock, who we are there, which tables we see.
+
+    ``executions_estimate`` is the planner's estimate of the rows in ``sys_cron_executions``,
+    None where there is none yet.
+    """
+
+    now: datetime
+    role: str
+    database: str
+    server_started_at: datetime
+    has_executions: bool
+    has_state: bool
+    has_usage: bool
+    executions_estimate: int | None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One row of ``sys_cron_executions`` (docs/contract.md section 2).
+
+    The watermarks are those of its ``result``; ``error_msg`` is cut to 500 characters.
+    """
+
+    id: UUID
+    plan_time: datetime
+    status: str
+    attempt: int
+    max_attempts: int
+    next_retry_at: datetime | None = None
+    runner_id: str | None = None
+    heartbeat_at: datetime | None = None
+    stale_after: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_ms: int | None = None
+    rows_affected: int | None = None
+    watermark_before: datetime | None = None
+    watermark_after: datetime | None = None
+    error_code: str | None = None
+    error_msg: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "SUCCESS"
+
+    @property
+    def failed(self) -> bool:
+        return self.status == "FAILED"
+
+    @property
+    def running(self) -> bool:
+        return self.status == "RUNNING"
+
+    @property
+    def exhausted(self) -> bool:
+        """FAILED, and no attempt is left."""
+        return self.failed and self.attempt >= self.max_attempts
+
+    @property
+    def moved(self) -> timedelta | None:
+        """How far it moved the watermark; None where its result does not say."""
+        if self.watermark_before is None or self.watermark_after is None:
+            return None
+        return self.watermark_after - self.watermark_before
+
+    def is_stale(self, now: datetime) -> bool:
+        """RUNNING past its lease. Derived, never stored (docs/contract.md section 2)."""
+        return self.running and self.stale_after is not None and self.stale_after < now
+
+
+@dataclass(frozen=True)
+class Executions:
+    """The executions of one job and scope, newest plan_time first, whole from ``since`` on.
+
+    ``earlier`` is the newest row before ``since``, looked for only where ``rows`` is empty;
+    ``earlier_success`` the newest SUCCESS before it, looked for (within a bounded number of rows)
+    only where ``rows`` has none. ``stale`` are RUNNING rows past their lease, of any age, the most
+    recent lease first. ``first_plan`` is the oldest plan_time of all.
+    """
+
+    rows: tuple[Execution, ...]
+    since: datetime
+    first_plan: datetime | None = None
+    earlier: Execution | None = None
+    earlier_success: Execution | None = None
+    stale: tuple[Execution, ...] = ()
+
+    @property
+    def newest(self) -> Execution | None:
+        return self.rows[0] if self.rows else self.earlier
+
+    @property
+    def latest_success(self) -> Execution | None:
+        """The SUCCESS that finished last."""
+        finished = [row for row in self.rows if row.succeeded and row.finished_at]
+        if not finished:
+            return self.earlier_success
+        return max(finished, key=lambda row: row.finished_at or row.plan_time)
+
+
+@dataclass(frozen=True)
+class State:
+    """The one row of ``task_usage_hourly_rollup_state`` (docs/contract.md section 4)."""
+
+    watermark_at: datetime
+    last_run_started_at: datetime | None = None
+    last_run_finished_at: datetime | None = None
+    last_run_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The dirty queue. ``depth`` was counted no further than a limit; ``capped`` says so."""
+
+    depth: int
+    capped: bool
+    oldest: datetime | None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A session of this database. What the role may not see of it is None.
+
+    ``idle`` needs no rights: a session outside any transaction holds no virtual transaction id.
+    ``since`` is when its state last changed.
+    """
+
+    pid: int | None
+    application_name: str | None
+    user: str | None
+    state: str | None
+    since: datetime | None
+    idle: bool
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Advisory lock 4246 of this database: who holds it, and who works on the buckets now.
+
+    ``writers`` have ``task_usage_hourly`` locked for writing or visibly call a rollup function.
+    """
+
+    holders: tuple[Backend, ...] = ()
+    writers: tuple[Backend, ...] = ()
+
+    @property
+    def idle_holder(self) -> Backend | None:
+        return next((holder for holder in self.holders if holder.idle), None)
+
+
+class Visibility(StrEnum):
+    """How much of ``cron.job`` this role can see (docs/interfaces.md, ``checkretirement``)."""
+
+    FULL = "full"
+    FILTERED = "filtered"
+    NO_ACCESS = "no_access"
+    ABSENT = "absent"
+    ELSEWHERE = "elsewhere"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class PgCronJob:
+    """One row of ``cron.job`` as it is."""
+
+    jobid: int
+    jobname: str | None
+    schedule: str
+    command: str
+    database: str
+    owner: str
+    active: bool
+
+    @property
+    def mentions_rollup(self) -> bool:
+        """Whether its text names a rollup function. A hint only: `pgcron` judges by parsing."""
+        return "rollup_task_usage" in self.command.lower()
+
+
+@dataclass(frozen=True)
+class PgCron:
+    """pg_cron as this role sees it. ``database`` is where the extension is, None if unknown.
+
+    ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5).
+    """
+
+    visibility: Visibility
+    version: str | None = None
+    database: str | None = None
+    jobs: tuple[PgCronJob, ...] = ()
+
+    @property
+    def rollup_jobs(self) -> tuple[PgCronJob, ...]:
+        return tuple(job for job in self.jobs if job.mentions_rollup)
+
+
+@dataclass(frozen=True)
+class DriftHour:
+    """One hour of created_at: what the usage rows sum to, and what the buckets say.
+
+    ``keys`` is how many of the hour's bucket keys differ.
+    """
+
+    hour: datetime
+    usage_events: int
+    bucket_events: int
+    usage_tokens: int
+    bucket_tokens: int
+    keys: int
+
+    @property
+    def differs(self) -> bool:
+        return self.keys > 0
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Usage and buckets compared per hour, from ``since`` up to the ``watermark`` of then."""
+
+    since: datetime
+    watermark: datetime
+    hours: tuple[DriftHour, ...]
+
+    @property
+    def differing(self) -> tuple[DriftHour, ...]:
+        return tuple(hour for hour in self.hours if hour.differs)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that a verdict is made of, read at one moment.
+
+    ``state`` is None where the table is there and its row is not. ``first_trace`` is the oldest
+    sign of life in the database, looked for only where there are no executions; None where it
+    shows none.
+    """
+
+    spec: JobSpec
+    ground: Ground | NotAvailable
+    executions: Executions | NotAvailable
+    state: State | NotAvailable | None
+    queue: Queue | NotAvailable
+    lock: Lock | NotAvailable
+    pg_cron: PgCron | NotAvailable
+    drift: Drift | NotAvailable | None
+    own_runners: frozenset[str] | NotAvailable
+    first_trace: datetime | NotAvailable | None = None
+
+    @property
+    def now(self) -> datetime | None:
+        """The database's clock, None where it could not be read."""
+        return None if isinstance(self.ground, NotAvailable) else self.ground.now
+
+    @property
+    def basics(self) -> tuple[NotAvailable, ...]:
+        """The basics that could not be read: with any of them the verdict is unknown."""
+        basics = (self.ground, self.executions, self.state)
+        return tuple(fact for fact in basics if isinstance(fact, NotAvailable))
+
+    @property
+    def unreadable(self) -> dict[str, NotAvailable]:
+        """Every fact that could not be read, by name."""
+        named = {
+            "clock": self.ground,
+            "executions": self.executions,
+            "state": self.state,
+            "dirty_queue": self.queue,
+            "lock": self.lock,
+            "pg_cron": self.pg_cron,
+            "drift": self.drift,
+            "own_runners": self.own_runners,
+            "first_trace": self.first_trace,
+        }
+        return {name: fact for name, fact in named.items() if isinstance(fact, NotAvailable)}

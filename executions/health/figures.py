@@ -1,0 +1,60 @@
+"""PURE: the figures beside the verdict (docs/interfaces.md, ``checkrollup --json``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from executions.health.findings.base import Case
+from executions.health.ledger import durations, percentile
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Ages in seconds at the moment of reading; counts over the last 24 hours of plans.
+
+    None is "not known": with a basic that cannot be read, every figure is.
+    """
+
+    latest_success_age_seconds: float | None = None
+    latest_plan_age_seconds: float | None = None
+    watermark_lag_seconds: float | None = None
+    last_run_age_seconds: float | None = None
+    success_streak: int | None = None
+    plans_expected_24h: int | None = None
+    plans_missing_24h: int | None = None
+    retried_24h: int | None = None
+    failed_24h: int | None = None
+    runners_24h: int | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+
+
+def measure(case: Case | None) -> Figures:
+    """The figures of a case; all of them None without one."""
+    if case is None:
+        return Figures()
+    success = case.executions.latest_success
+    newest = case.executions.newest
+    cells = case.ledger.cells
+    first = cells[0].plan_time if cells else case.now
+    rows = [row for row in case.rows if row.plan_time >= first]
+    taken = durations(rows)
+
+    def age(moment: datetime | None) -> float | None:
+        return None if moment is None else (case.now - moment).total_seconds()
+
+    return Figures(
+        latest_success_age_seconds=age(success.finished_at if success else None),
+        latest_plan_age_seconds=age(newest.plan_time if newest else None),
+        watermark_lag_seconds=age(case.state.watermark_at if case.state else None),
+        last_run_age_seconds=age(case.state.last_run_finished_at if case.state else None),
+        success_streak=len(case.ledger.streak),
+        plans_expected_24h=case.ledger.expected,
+        plans_missing_24h=case.ledger.missing,
+        retried_24h=sum(1 for row in rows if row.attempt > 1),
+        failed_24h=sum(1 for row in rows if row.failed),
+        runners_24h=len({row.runner_id for row in rows if row.runner_id is not None}),
+        p50_ms=percentile(taken, 0.5),
+        p95_ms=percentile(taken, 0.95),
+    )

@@ -1,0 +1,67 @@
+"""PURE: facts in, findings out. One small function for each finding of docs/contract.md section 6.
+
+`base.py` says what a finding is; the functions are sorted by what they look at: `progress.py`
+(plans that nobody ran or finished), `attempts.py` (how single plans went), `watermark.py` (how far
+the rollup has come) and `surroundings.py`. To add one, write its function and name it in `RULES`.
+"""
+
+from __future__ import annotations
+
+from executions.health.facts import Facts
+from executions.health.findings.attempts import (
+    blocked_tick,
+    clock_or_foreign_writer,
+    exhausted_failure,
+    masked_retries,
+    plan_abandoned,
+)
+from executions.health.findings.base import Case, Code, Finding, Rule, Severity
+from executions.health.findings.progress import (
+    latest_stale,
+    no_executions,
+    plan_gap,
+    running_stale,
+    scheduler_not_installed,
+)
+from executions.health.findings.surroundings import not_available, rollup_drift, table_growth
+from executions.health.findings.watermark import (
+    lock_leaked,
+    lock_lost,
+    other_writer,
+    state_row_missing,
+    watermark_catching_up,
+    watermark_future,
+    watermark_lag,
+)
+
+__all__ = ["RULES", "Case", "Code", "Finding", "Severity", "find"]
+
+RULES: dict[Code, Rule] = {
+    Code.SCHEDULER_NOT_INSTALLED: scheduler_not_installed,
+    Code.NO_EXECUTIONS: no_executions,
+    Code.LATEST_STALE: latest_stale,
+    Code.STATE_ROW_MISSING: state_row_missing,
+    Code.WATERMARK_FUTURE: watermark_future,
+    Code.WATERMARK_LAG: watermark_lag,
+    Code.WATERMARK_CATCHING_UP: watermark_catching_up,
+    Code.LOCK_LOST: lock_lost,
+    Code.LOCK_LEAKED: lock_leaked,
+    Code.RUNNING_STALE: running_stale,
+    Code.PLAN_GAP: plan_gap,
+    Code.PLAN_ABANDONED: plan_abandoned,
+    Code.EXHAUSTED_FAILURE: exhausted_failure,
+    Code.MASKED_RETRIES: masked_retries,
+    Code.OTHER_WRITER: other_writer,
+    Code.BLOCKED_TICK: blocked_tick,
+    Code.CLOCK_OR_FOREIGN_WRITER: clock_or_foreign_writer,
+    Code.ROLLUP_DRIFT: rollup_drift,
+    Code.TABLE_GROWTH: table_growth,
+}
+
+
+def find(facts: Facts, case: Case | None) -> list[Finding]:
+    """Every finding by itself, before folding; without a case only what could not be read."""
+    found: list[Finding] = []
+    if case is not None:
+        found += [finding for rule in RULES.values() if (finding := rule(case)) is not None]
+    return found + not_available(facts)

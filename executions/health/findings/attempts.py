@@ -1,0 +1,235 @@
+"""PURE: findings about how single plans went: failures, retries, delays, and impossible times."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.facts import Execution
+from executions.health.findings.base import HOUR, Case, Code, Finding, Severity, brief, listed
+from executions.health.findings.progress import newest_is
+from executions.health.sentences import say
+from executions.templatetags.display import NOTHING
+
+ABANDONED_OFTEN = 2
+MASKED_OFTEN = 6
+BLOCKED = timedelta(seconds=30)
+BLOCKED_WARNING = timedelta(minutes=5)
+# Rows may be a little newer than the reading of the clock just before them.
+CLOCK_ALLOWANCE = timedelta(seconds=5)
+
+
+def _given_up(case: Case, row: Execution) -> bool:
+    """FAILED with a newer bucket begun: latest-only never returns to it."""
+    return row.failed and not newest_is(case, row)
+
+
+def _severity_of_abandoning(case: Case) -> Severity:
+    lately = sum(1 for row in case.lately if _given_up(case, row))
+    return Severity.WARNING if lately >= ABANDONED_OFTEN else Severity.INFO
+
+
+def _error_of(row: Execution) -> str:
+    return f"{row.error_code or NOTHING}: {brief(row.error_msg)}"
+
+
+def plan_abandoned(case: Case) -> Finding | None:
+    abandoned = [row for row in case.rows if _given_up(case, row) and not row.exhausted]
+    if not abandoned:
+        return None
+    newest = abandoned[0]
+    return Finding(
+        Code.PLAN_ABANDONED,
+        _severity_of_abandoning(case),
+        summary=say(
+            ngettext_lazy(
+                "One update of usage failed and is not tried again: the plan of %(plan)s ended"
+                " with %(error)s. The time for a retry is over; the next plan does its work.",
+                "%(n)s updates of usage failed and are not tried again, the latest with %(error)s"
+                " (plan of %(plan)s). The time for retries is over; the next plan does the work.",
+                "n",
+            ),
+            n=len(abandoned),
+            plan=case.at(newest.plan_time),
+            error=_error_of(newest),
+        ),
+        advice=say(
+            _("Read the error. If it was passing, nothing is to be done; if it repeats, mend it.")
+        ),
+        seen_at=newest.plan_time,
+        evidence={"count": len(abandoned), "executions": listed(abandoned)},
+    )
+
+
+def exhausted_failure(case: Case) -> Finding | None:
+    exhausted = [row for row in case.rows if row.exhausted]
+    if not exhausted:
+        return None
+    newest = exhausted[0]
+    evidence = {"count": len(exhausted), "executions": listed(exhausted)}
+    if newest is case.executions.newest:
+        return Finding(
+            Code.EXHAUSTED_FAILURE,
+            Severity.CRITICAL,
+            summary=say(
+                _(
+                    "Usage is not moving: the newest plan, of %(plan)s, failed in all of its"
+                    " %(attempts)s attempts, the last with %(error)s."
+                ),
+                plan=case.at(newest.plan_time),
+                attempts=newest.max_attempts,
+                error=_error_of(newest),
+            ),
+            advice=say(_("Mend the cause that the error names. The next plan then catches up.")),
+            seen_at=newest.plan_time,
+            evidence=evidence,
+        )
+    return Finding(
+        Code.EXHAUSTED_FAILURE,
+        _severity_of_abandoning(case),
+        summary=say(
+            ngettext_lazy(
+                "One update of usage failed for good, in all of its attempts: the plan of"
+                " %(plan)s, with %(error)s. Later plans took over its work.",
+                "%(n)s updates of usage failed for good, in all of their attempts, the latest the"
+                " plan of %(plan)s, with %(error)s. Later plans took over their work.",
+                "n",
+            ),
+            n=len(exhausted),
+            plan=case.at(newest.plan_time),
+            error=_error_of(newest),
+        ),
+        advice=say(
+            _("Read the error. If it was passing, nothing is to be done; if it repeats, mend it.")
+        ),
+        seen_at=newest.plan_time,
+        evidence=evidence,
+    )
+
+
+def masked_retries(case: Case) -> Finding | None:
+    retried = [row for row in case.rows if row.succeeded and row.attempt > 1]
+    if not retried:
+        return None
+    often = sum(1 for row in case.lately if row in retried)
+    return Finding(
+        Code.MASKED_RETRIES,
+        Severity.WARNING if often >= MASKED_OFTEN else Severity.INFO,
+        summary=say(
+            ngettext_lazy(
+                "One update of usage needed more than one attempt, the plan of %(plan)s. It"
+                " succeeded in the end, which wiped the error of the first attempt.",
+                "%(n)s updates of usage needed more than one attempt, the latest the plan of"
+                " %(plan)s. They succeeded in the end, which wiped the errors of the first ones.",
+                "n",
+            ),
+            n=len(retried),
+            plan=case.at(retried[0].plan_time),
+        ),
+        advice=say(
+            _("Now and then is normal. If it goes on, look for the errors in the backend's log.")
+        ),
+        seen_at=retried[0].plan_time,
+        evidence={"count": len(retried), "of_the_last_12": often, "executions": listed(retried)},
+    )
+
+
+def _waited(row: Execution) -> timedelta:
+    """How much longer it was held than its handler took."""
+    if row.started_at is None or row.finished_at is None or row.duration_ms is None:
+        return timedelta()
+    return row.finished_at - row.started_at - timedelta(milliseconds=row.duration_ms)
+
+
+def blocked_tick(case: Case) -> Finding | None:
+    blocked = [row for row in case.rows if _waited(row) > BLOCKED]
+    if not blocked:
+        return None
+    longest = max(blocked, key=_waited)
+    grave = any(
+        _waited(row) > BLOCKED_WARNING and case.within(row.finished_at, HOUR) for row in blocked
+    )
+    return Finding(
+        Code.BLOCKED_TICK,
+        Severity.WARNING if grave else Severity.INFO,
+        summary=say(
+            ngettext_lazy(
+                "One update of usage waited %(waited)s in its backend before it was run or"
+                " written down (plan of %(plan)s): other jobs there delayed it.",
+                "%(n)s updates of usage waited in their backend before they were run or written"
+                " down, the longest %(waited)s (plan of %(plan)s): other jobs there delayed them.",
+                "n",
+            ),
+            n=len(blocked),
+            waited=_waited(longest),
+            plan=case.at(longest.plan_time),
+        ),
+        advice=say(
+            _(
+                "Look in the history for another job that runs long at that time; with a second"
+                " backend such jobs no longer delay this one."
+            )
+        ),
+        seen_at=blocked[0].finished_at or blocked[0].plan_time,
+        evidence={
+            "count": len(blocked),
+            "executions": [
+                {**shown, "waited_seconds": round(_waited(row).total_seconds(), 1)}
+                for row, shown in zip(blocked, listed(blocked), strict=False)
+            ],
+        },
+    )
+
+
+def clock_or_foreign_writer(case: Case) -> Finding | None:
+    limit = case.now + CLOCK_ALLOWANCE
+    backwards = [row for row in case.rows if _ends_before_it_starts(row)]
+    ahead = [row for row in case.rows if _is_ahead(row, limit)]
+    off_grid = list(case.ledger.off_grid)
+    odd = {row.id: row for row in (*backwards, *ahead, *off_grid)}
+    if not odd:
+        return None
+    newest = max(odd.values(), key=lambda row: row.plan_time)
+    return Finding(
+        Code.CLOCK_OR_FOREIGN_WRITER,
+        Severity.WARNING,
+        summary=say(
+            ngettext_lazy(
+                "The history of runs cannot be trusted as it is: one row has times that no"
+                " scheduler of Multica's would write (plan of %(plan)s).",
+                "The history of runs cannot be trusted as it is: %(n)s rows have times that no"
+                " scheduler of Multica's would write, the latest the plan of %(plan)s.",
+                "n",
+            ),
+            n=len(odd),
+            plan=case.at(newest.plan_time),
+        ),
+        advice=say(
+            _(
+                "Find out whether the database server's clock was changed, or whether something"
+                " else than Multica and this dashboard writes sys_cron_executions."
+            )
+        ),
+        seen_at=min(newest.plan_time, case.now),
+        evidence={
+            "count": len(odd),
+            "finished_before_started": listed(backwards),
+            "in_the_future": listed(ahead),
+            "off_the_grid": listed(off_grid),
+        },
+    )
+
+
+def _ends_before_it_starts(row: Execution) -> bool:
+    if row.started_at is None or row.finished_at is None:
+        return False
+    return row.finished_at < row.started_at
+
+
+def _is_ahead(row: Execution, limit: datetime) -> bool:
+    return any(
+        moment is not None and moment > limit
+        for moment in (row.plan_time, row.started_at, row.finished_at)
+    )

@@ -1,0 +1,166 @@
+"""PURE: what a finding is, and the case that findings are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+
+from executions.health.facts import Execution, Executions, Facts, Ground, NotAvailable, State
+from executions.health.ledger import Ledger, lay
+from executions.health.sentences import Ago, At, Text
+from executions.scheduler.plans import newest_due
+from executions.scheduler.spec import JobSpec
+from executions.templatetags.display import NOTHING
+
+# How many of the newest plans count as "lately": docs/contract.md section 6.
+LATELY = 12
+HOUR = timedelta(hours=1)
+# The most characters of an error message that a sentence quotes.
+BRIEF = 160
+# The most rows that evidence lists; it always says how many there are.
+MOST_LISTED = 12
+
+
+class Severity(IntEnum):
+    """How bad a finding is. The order is that of the verdict."""
+
+    INFO = 1
+    WARNING = 2
+    CRITICAL = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+class Code(StrEnum):
+    """The findings of docs/contract.md section 6, in its order."""
+
+    SCHEDULER_NOT_INSTALLED = "scheduler_not_installed"
+    NO_EXECUTIONS = "no_executions"
+    LATEST_STALE = "latest_stale"
+    STATE_ROW_MISSING = "state_row_missing"
+    WATERMARK_FUTURE = "watermark_future"
+    WATERMARK_LAG = "watermark_lag"
+    WATERMARK_CATCHING_UP = "watermark_catching_up"
+    LOCK_LOST = "lock_lost"
+    LOCK_LEAKED = "lock_leaked"
+    RUNNING_STALE = "running_stale"
+    PLAN_GAP = "plan_gap"
+    PLAN_ABANDONED = "plan_abandoned"
+    EXHAUSTED_FAILURE = "exhausted_failure"
+    MASKED_RETRIES = "masked_retries"
+    OTHER_WRITER = "other_writer"
+    BLOCKED_TICK = "blocked_tick"
+    CLOCK_OR_FOREIGN_WRITER = "clock_or_foreign_writer"
+    ROLLUP_DRIFT = "rollup_drift"
+    TABLE_GROWTH = "table_growth"
+    NOT_AVAILABLE = "not_available"
+
+
+# Evidence is plain data: numbers, texts, times, and lists or mappings of those. Ages are left
+# out on purpose: they would be wrong a minute later, while the times that they come from are not.
+Evidence = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or worth knowing, with its evidence and what to do.
+
+    ``seen_at`` is when its newest evidence is from, None where no clock could be read.
+    ``explains`` are the findings that are shown under this one and not by themselves.
+    """
+
+    code: Code
+    severity: Severity
+    summary: Text
+    advice: Text
+    seen_at: datetime | None
+    evidence: Evidence = field(default_factory=dict)
+    explains: tuple[Finding, ...] = ()
+
+    def explaining(self, others: tuple[Finding, ...]) -> Finding:
+        return replace(self, explains=(*self.explains, *others))
+
+
+@dataclass(frozen=True)
+class Case:
+    """The facts with their basics known, and the ledger made of them: what findings judge."""
+
+    facts: Facts
+    ground: Ground
+    executions: Executions
+    state: State | None
+    ledger: Ledger
+
+    @classmethod
+    def of(cls, facts: Facts) -> Case | None:
+        """The case, or None where a basic could not be read."""
+        ground, executions, state = facts.ground, facts.executions, facts.state
+        if (
+            isinstance(ground, NotAvailable)
+            or isinstance(executions, NotAvailable)
+            or isinstance(state, NotAvailable)
+        ):
+            return None
+        return cls(facts, ground, executions, state, lay(executions, ground.now, facts.spec))
+
+    @property
+    def now(self) -> datetime:
+        return self.ground.now
+
+    @property
+    def spec(self) -> JobSpec:
+        return self.facts.spec
+
+    @property
+    def rows(self) -> tuple[Execution, ...]:
+        """The executions of the window, newest plan first."""
+        return self.executions.rows
+
+    @property
+    def lately(self) -> tuple[Execution, ...]:
+        return self.rows[:LATELY]
+
+    @property
+    def newest_plan(self) -> datetime:
+        """The newest plan_time that a runner could have begun by now."""
+        return newest_due(self.spec, self.now)
+
+    def within(self, moment: datetime | None, span: timedelta) -> bool:
+        """Whether a moment lies no longer than ``span`` before now."""
+        return moment is not None and self.now - moment <= span
+
+    def at(self, moment: datetime) -> At:
+        return At(moment, self.now)
+
+    def ago(self, moment: datetime) -> Ago:
+        return Ago(moment, self.now)
+
+
+Rule = Callable[[Case], Finding | None]
+
+
+def brief(message: str | None) -> str:
+    """An error message as part of a sentence: one line, cut short, without its full stop."""
+    line = " ".join((message or NOTHING).split()).rstrip(".")
+    return line if len(line) <= BRIEF else f"{line[: BRIEF - 1]}…"
+
+
+def listed(rows: tuple[Execution, ...] | list[Execution]) -> list[dict[str, object]]:
+    """The newest of these executions as evidence: enough to find and to recognise each."""
+    return [
+        {
+            "id": str(row.id),
+            "plan_time": row.plan_time,
+            "status": row.status,
+            "attempt": row.attempt,
+            "max_attempts": row.max_attempts,
+            "runner_id": row.runner_id,
+            "error_code": row.error_code,
+            "error_msg": row.error_msg,
+        }
+        for row in rows[:MOST_LISTED]
+    ]

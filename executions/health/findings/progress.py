@@ -1,0 +1,257 @@
+"""PURE: findings about plans that nobody ran or nobody finished (docs/contract.md section 6)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.facts import Execution, NotAvailable
+from executions.health.findings.base import (
+    HOUR,
+    MOST_LISTED,
+    Case,
+    Code,
+    Finding,
+    Severity,
+    brief,
+    listed,
+)
+from executions.health.ledger import Gap
+from executions.health.sentences import Sentence, say, together
+from executions.templatetags.display import NOTHING
+
+FRESH = timedelta(minutes=11)
+STALE_WARNING = timedelta(seconds=900)
+STALE_CRITICAL = timedelta(seconds=3600)
+# A lease is given this long past its end before its row counts as abandoned.
+SWEEP_ALLOWANCE = timedelta(seconds=60)
+
+
+def scheduler_not_installed(case: Case) -> Finding | None:
+    if case.ground.has_executions:
+        return None
+    return Finding(
+        Code.SCHEDULER_NOT_INSTALLED,
+        Severity.CRITICAL,
+        summary=say(
+            _(
+                "This Multica cannot keep usage up to date by itself: the table"
+                " sys_cron_executions is missing, so it is older than v0.3.17."
+            )
+        ),
+        advice=say(
+            _(
+                "Upgrade Multica to v0.3.17 or newer. Until then usage moves only while a schedule"
+                " of your own calls rollup_task_usage_hourly()."
+            )
+        ),
+        seen_at=case.now,
+        evidence={"missing_table": "sys_cron_executions", "database": case.ground.database},
+    )
+
+
+def no_executions(case: Case) -> Finding | None:
+    if not case.ground.has_executions or case.executions.newest is not None:
+        return None
+    trace = case.facts.first_trace
+    born = case.ground.server_started_at if trace is None else trace
+    fresh = not isinstance(born, NotAvailable) and case.now - born < FRESH
+    evidence = {
+        "executions": 0,
+        "database_known_since": None if isinstance(born, NotAvailable) else born,
+    }
+    if fresh:
+        return Finding(
+            Code.NO_EXECUTIONS,
+            Severity.INFO,
+            summary=say(_("No run yet: this database is new, and the first one is not late.")),
+            advice=say(
+                _("Wait about ten minutes. If nothing ran by then, check that the backend runs.")
+            ),
+            seen_at=case.now,
+            evidence=evidence,
+        )
+    return Finding(
+        Code.NO_EXECUTIONS,
+        Severity.CRITICAL,
+        summary=say(
+            _(
+                "Usage pages stay as they are, often at zero: no backend has ever run the rollup"
+                " in this database. Raw usage is kept in task_usage, so nothing is lost."
+            )
+        ),
+        advice=say(
+            _(
+                "Check that Multica's backend is v0.3.17 or newer, that it runs, and that it uses"
+                " this very database: %(database)s."
+            ),
+            database=case.ground.database,
+        ),
+        seen_at=case.now,
+        evidence=evidence,
+    )
+
+
+def latest_stale(case: Case) -> Finding | None:
+    """By ``finished_at`` of the newest SUCCESS; without any, by the first sign of the job."""
+    success = case.executions.latest_success
+    if success is not None and success.finished_at is not None:
+        since = success.finished_at
+    elif case.executions.first_plan is not None:
+        since = case.executions.first_plan + case.spec.schedule_delay
+    elif case.facts.first_trace and not isinstance(case.facts.first_trace, NotAvailable):
+        since = case.facts.first_trace
+    else:
+        return None
+    age = case.now - since
+    if age <= STALE_WARNING:
+        return None
+    latest = (
+        say(_("The latest successful run finished %(ago)s."), ago=case.ago(since))
+        if success
+        else say(_("No run has succeeded as far back as was looked."))
+    )
+    return Finding(
+        Code.LATEST_STALE,
+        Severity.CRITICAL if age > STALE_CRITICAL else Severity.WARNING,
+        summary=together(
+            _standstill(case),
+            latest,
+            say(_("Raw usage is kept in task_usage, so nothing is lost.")),
+        ),
+        advice=_what_to_do_about_silence(case),
+        seen_at=case.now,
+        evidence={
+            "latest_success_finished_at": success.finished_at if success else None,
+            "latest_success_plan_time": success.plan_time if success else None,
+            "newest_execution": listed([case.executions.newest])[0]
+            if case.executions.newest
+            else None,
+            "warning_after_seconds": int(STALE_WARNING.total_seconds()),
+            "critical_after_seconds": int(STALE_CRITICAL.total_seconds()),
+        },
+    )
+
+
+def _standstill(case: Case) -> Sentence | None:
+    if case.state is None:
+        return None
+    return say(
+        _("Usage numbers stop at %(watermark)s."), watermark=case.at(case.state.watermark_at)
+    )
+
+
+def _what_to_do_about_silence(case: Case) -> Sentence:
+    newest = case.executions.newest
+    if newest is not None and newest.failed:
+        return say(
+            _("The newest run failed with %(code)s: %(message)s. Mend that first."),
+            code=newest.error_code or NOTHING,
+            message=brief(newest.error_msg),
+        )
+    if newest is not None and newest.running and not newest.is_stale(case.now):
+        return say(
+            _("The plan of %(plan)s is running now; wait for its end before anything else."),
+            plan=case.at(newest.plan_time),
+        )
+    return say(_("First check that Multica's backend is running and reaches this database."))
+
+
+def running_stale(case: Case) -> Finding | None:
+    abandoned = tuple(
+        row
+        for row in case.executions.stale
+        if row.stale_after is not None and case.now - row.stale_after > SWEEP_ALLOWANCE
+    )
+    if not abandoned:
+        return None
+    newest = max(row.stale_after for row in abandoned if row.stale_after is not None)
+    recent = case.within(newest, HOUR)
+    return Finding(
+        Code.RUNNING_STALE,
+        Severity.CRITICAL if recent else Severity.INFO,
+        summary=say(
+            ngettext_lazy(
+                "A run was abandoned: its runner stopped reporting, its lease ended %(ago)s, and"
+                " no scheduler has closed it since.",
+                "%(n)s runs were abandoned: their runners stopped reporting, the last lease ended"
+                " %(ago)s, and no scheduler has closed them since.",
+                "n",
+            ),
+            n=len(abandoned),
+            ago=case.ago(newest),
+        ),
+        advice=say(
+            _(
+                "Check that a backend is running. One that is closes such rows within 30 seconds,"
+                " unless it is busy inside a long run."
+            )
+        ),
+        seen_at=newest,
+        evidence={
+            "count": len(abandoned),
+            "executions": [
+                {**shown, "stale_after": row.stale_after, "heartbeat_at": row.heartbeat_at}
+                for row, shown in zip(abandoned, listed(abandoned), strict=False)
+            ],
+        },
+    )
+
+
+def plan_gap(case: Case) -> Finding | None:
+    gaps = case.ledger.gaps
+    if not gaps:
+        return None
+    latest = gaps[-1]
+    missed = sum(gap.count for gap in gaps)
+    recent = case.within(latest.after.plan_time, HOUR)
+    return Finding(
+        Code.PLAN_GAP,
+        Severity.WARNING if recent else Severity.INFO,
+        summary=together(
+            say(
+                ngettext_lazy(
+                    "Usage was updated late: nobody began the plan of %(first)s.",
+                    "Usage was updated late: nobody began %(n)s plans, the latest from %(first)s"
+                    " to %(last)s.",
+                    "n",
+                ),
+                n=missed,
+                first=case.at(latest.first),
+                last=case.at(latest.last),
+            ),
+            _whether_made_good(case, latest),
+        ),
+        advice=say(
+            _(
+                "Look whether every backend was down at that time, or all of them were inside a"
+                " long run. A missed plan is never run again; the next one does its work."
+            )
+        ),
+        seen_at=latest.after.plan_time,
+        evidence={
+            "missing_plans": missed,
+            "gaps": [
+                {"first": gap.first, "last": gap.last, "plans": gap.count}
+                for gap in reversed(gaps[-MOST_LISTED:])
+            ],
+        },
+    )
+
+
+def _whether_made_good(case: Case, gap: Gap) -> Sentence | None:
+    if case.state is not None and case.state.watermark_at > gap.last:
+        return say(_("Later runs have caught up since, so no numbers are missing."))
+    return None
+
+
+def newest_is(case: Case, row: Execution) -> bool:
+    """Whether no newer plan has begun or could have: such a row may still be retried."""
+    newest = case.executions.newest
+    return (
+        newest is not None
+        and row.plan_time >= newest.plan_time
+        and row.plan_time >= case.newest_plan
+    )

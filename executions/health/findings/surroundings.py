@@ -1,0 +1,155 @@
+"""PURE: findings about what surrounds the runs: drift, the table's size, what cannot be read."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.facts import Drift, Facts, NotAvailable, PgCron, Visibility
+from executions.health.findings.base import MOST_LISTED, Case, Code, Finding, Severity
+from executions.health.sentences import say
+from executions.templatetags.display import NOTHING
+
+MANY_ROWS = 1_000_000
+
+
+def rollup_drift(case: Case) -> Finding | None:
+    drift = case.facts.drift
+    if not isinstance(drift, Drift) or not drift.differing:
+        return None
+    newest = drift.differing[-1]
+    return Finding(
+        Code.ROLLUP_DRIFT,
+        Severity.WARNING,
+        summary=say(
+            ngettext_lazy(
+                "The usage pages show wrong numbers for one hour, the one from %(hour)s: they do"
+                " not add up to the raw usage.",
+                "The usage pages show wrong numbers for %(n)s hours, the latest from %(hour)s:"
+                " they do not add up to the raw usage.",
+                "n",
+            ),
+            n=len(drift.differing),
+            hour=case.at(newest.hour),
+        ),
+        advice=say(
+            _(
+                "Run manage.py backfill_task_usage_hourly: it sums every hour again from raw"
+                " usage, and may be repeated."
+            )
+        ),
+        seen_at=newest.hour,
+        evidence={
+            "hours_compared": len(drift.hours),
+            "hours_differing": len(drift.differing),
+            "hours": [
+                {
+                    "hour": hour.hour,
+                    "usage_events": hour.usage_events,
+                    "bucket_events": hour.bucket_events,
+                    "usage_tokens": hour.usage_tokens,
+                    "bucket_tokens": hour.bucket_tokens,
+                    "keys": hour.keys,
+                }
+                for hour in reversed(drift.differing[-MOST_LISTED:])
+            ],
+        },
+    )
+
+
+def table_growth(case: Case) -> Finding | None:
+    rows = case.ground.executions_estimate
+    if rows is None or rows <= MANY_ROWS:
+        return None
+    return Finding(
+        Code.TABLE_GROWTH,
+        Severity.INFO,
+        summary=say(
+            _(
+                "The history of executions has grown to about %(millions)s million rows. Nothing"
+                " removes old ones by itself."
+            ),
+            millions=f"{rows / 1_000_000:.1f}",
+        ),
+        advice=say(
+            _("Run manage.py pruneexecutions --dry-run to see what could be removed, then do so.")
+        ),
+        seen_at=case.now,
+        evidence={"rows_estimated": rows, "info_above": MANY_ROWS},
+    )
+
+
+def not_available(facts: Facts) -> list[Finding]:
+    """One finding for each reason why something could not be read, the basics first."""
+    by_reason: dict[NotAvailable, list[str]] = {}
+    for name, fact in facts.unreadable.items():
+        by_reason.setdefault(fact, []).append(name)
+    found = [_unread(facts, fact, names) for fact, names in by_reason.items()]
+    if isinstance(facts.pg_cron, PgCron):
+        found += _unseen_jobs(facts, facts.pg_cron)
+    return found
+
+
+def _unread(facts: Facts, fact: NotAvailable, names: list[str]) -> Finding:
+    return Finding(
+        Code.NOT_AVAILABLE,
+        Severity.INFO,
+        summary=say(
+            _("Not everything could be looked at (%(names)s). %(reason)s"),
+            names=", ".join(names),
+            reason=fact.reason,
+        ),
+        advice=say("%(remedy)s", remedy=fact.remedy),
+        seen_at=facts.now,
+        evidence={"what": names, "reason": fact.reason, "remedy": fact.remedy},
+    )
+
+
+def _unseen_jobs(facts: Facts, pg_cron: PgCron) -> list[Finding]:
+    """pg_cron was asked, and may have more to tell than this role is shown."""
+    reasons = {
+        Visibility.NO_ACCESS: _(
+            "We cannot tell whether a pg_cron job exists: the role %(role)s may not look at"
+            " cron.job. That is not the same as none."
+        ),
+        Visibility.FILTERED: _(
+            "We cannot tell whether more pg_cron jobs exist: the role %(role)s may not see other"
+            " owners' jobs. That is not the same as none."
+        ),
+        Visibility.ELSEWHERE: _(
+            "We cannot tell whether a pg_cron job exists: pg_cron keeps its jobs in the database"
+            " %(database)s, not in this one."
+        ),
+        Visibility.UNKNOWN: _("We cannot tell whether a pg_cron job exists."),
+    }
+    reason = reasons.get(pg_cron.visibility)
+    if reason is None:
+        return []
+    if pg_cron.visibility is Visibility.ELSEWHERE:
+        advice = say(_("Set RETIRE_DATABASE_URL to that database, with a role that may look."))
+    else:
+        advice = say(
+            _("An administrator can look with this statement: %(statement)s"),
+            statement="SELECT jobid, jobname, username, database, schedule, command FROM cron.job;",
+        )
+    ground = facts.ground
+    summary = say(
+        reason,
+        role=NOTHING if isinstance(ground, NotAvailable) else ground.role,
+        database=pg_cron.database or NOTHING,
+    )
+    return [
+        Finding(
+            Code.NOT_AVAILABLE,
+            Severity.INFO,
+            summary=summary,
+            advice=advice,
+            seen_at=facts.now,
+            evidence={
+                "what": ["pg_cron"],
+                "visibility": str(pg_cron.visibility),
+                "database": pg_cron.database,
+                "jobs_seen": len(pg_cron.jobs),
+            },
+        )
+    ]

@@ -1,0 +1,334 @@
+"""PURE: findings about how far the rollup is, and who moves it (docs/contract.md section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+from math import ceil
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.facts import Execution, Lock
+from executions.health.findings.base import HOUR, LATELY, Case, Code, Finding, Severity, listed
+from executions.health.sentences import say, together
+from executions.templatetags.display import NOTHING
+
+# The rollup never processes the last five minutes: docs/contract.md section 4.
+MARGIN = timedelta(minutes=5)
+FUTURE_ALLOWANCE = timedelta(minutes=1)
+LAG_WARNING = timedelta(minutes=15)
+LAG_CRITICAL = timedelta(hours=1)
+# The most that one run moves the watermark.
+STEP = timedelta(days=1)
+LOST_OFTEN = 3
+LOST_AGAIN = 2
+OTHER_WRITER_OFTEN = 3
+# Results have whole seconds, which two writers may round differently.
+ROUNDING = timedelta(seconds=1)
+
+
+def state_row_missing(case: Case) -> Finding | None:
+    if case.state is not None or not case.ground.has_state:
+        return None
+    without = [row for row in case.rows if row.succeeded and row.watermark_before is None]
+    return Finding(
+        Code.STATE_ROW_MISSING,
+        Severity.CRITICAL,
+        summary=say(
+            _(
+                "Usage numbers do not move: the rollup has lost its place, because the one row of"
+                " task_usage_hourly_rollup_state is missing. Every run ends at once and does"
+                " nothing. Raw usage is kept in task_usage, so nothing is lost."
+            )
+        ),
+        advice=say(
+            _(
+                "Let the owner of Multica's tables put the row back, with"
+                " INSERT INTO task_usage_hourly_rollup_state (id) VALUES (1);"
+                " then run manage.py backfill_task_usage_hourly."
+            )
+        ),
+        seen_at=case.now,
+        evidence={"state_rows": 0, "successes_without_watermark": len(without)},
+    )
+
+
+def watermark_future(case: Case) -> Finding | None:
+    if case.state is None:
+        return None
+    watermark = case.state.watermark_at
+    if watermark - (case.now - MARGIN) <= FUTURE_ALLOWANCE:
+        return None
+    return Finding(
+        Code.WATERMARK_FUTURE,
+        Severity.CRITICAL,
+        summary=say(
+            _(
+                "Usage numbers do not move: the rollup believes that it is done up to"
+                " %(watermark)s, which is too far ahead. Runs finish and do nothing until time"
+                " catches up."
+            ),
+            watermark=case.at(watermark),
+        ),
+        advice=say(
+            _(
+                "Find out whether the database server's clock was wrong, then run"
+                " manage.py backfill_task_usage_hourly: it sets the watermark right."
+            )
+        ),
+        seen_at=case.now,
+        evidence={
+            "watermark_at": watermark,
+            "newest_possible": case.now - MARGIN,
+        },
+    )
+
+
+def _steps(case: Case) -> list[Execution]:
+    """The latest successes that say how far they moved the watermark, newest first."""
+    return [row for row in case.rows if row.succeeded and row.moved is not None][:3]
+
+
+def _catches_up(case: Case) -> bool:
+    return any(row.moved is not None and row.moved >= STEP - ROUNDING for row in _steps(case))
+
+
+def watermark_lag(case: Case) -> Finding | None:
+    if case.state is None or not any(row.succeeded for row in case.rows):
+        return None
+    watermark = case.state.watermark_at
+    lag = case.now - watermark
+    if lag <= LAG_WARNING:
+        return None
+    return Finding(
+        Code.WATERMARK_LAG,
+        Severity.CRITICAL if lag > LAG_CRITICAL else Severity.WARNING,
+        summary=say(
+            _(
+                "Usage numbers stop at %(watermark)s, %(ago)s, although runs succeed. Raw usage is"
+                " kept in task_usage, so nothing is lost."
+            ),
+            watermark=case.at(watermark),
+            ago=case.ago(watermark),
+        ),
+        advice=say(
+            _(
+                "Look at the latest runs: whether they do any work, and who holds advisory lock"
+                " 4246. A healthy watermark is 5 to 11 minutes old."
+            )
+        ),
+        seen_at=case.now,
+        evidence={
+            "watermark_at": watermark,
+            "latest_runs": [
+                {
+                    "plan_time": row.plan_time,
+                    "rows": row.rows_affected,
+                    "watermark_before": row.watermark_before,
+                    "watermark_after": row.watermark_after,
+                }
+                for row in _steps(case)
+            ],
+            "warning_after_seconds": int(LAG_WARNING.total_seconds()),
+            "critical_after_seconds": int(LAG_CRITICAL.total_seconds()),
+        },
+    )
+
+
+def watermark_catching_up(case: Case) -> Finding | None:
+    if case.state is None or not _catches_up(case):
+        return None
+    watermark = case.state.watermark_at
+    lag = case.now - watermark
+    if lag <= LAG_WARNING:
+        return None
+    plans = ceil(lag / STEP)
+    return Finding(
+        Code.WATERMARK_CATCHING_UP,
+        Severity.WARNING,
+        summary=say(
+            ngettext_lazy(
+                "Usage numbers are complete only to %(watermark)s and catch up one day with each"
+                " run: one more run, %(duration)s.",
+                "Usage numbers are complete only to %(watermark)s and catch up one day with each"
+                " run: %(n)s more runs, %(duration)s.",
+                "n",
+            ),
+            n=plans,
+            watermark=case.at(watermark),
+            duration=plans * case.spec.cadence,
+        ),
+        advice=say(
+            _(
+                "Wait if that is soon enough. Otherwise run"
+                " manage.py backfill_task_usage_hourly, which does it in one go."
+            )
+        ),
+        seen_at=case.now,
+        evidence={
+            "watermark_at": watermark,
+            "plans_left": plans,
+            "done_at": case.now + plans * case.spec.cadence,
+        },
+    )
+
+
+def lost_lately(case: Case) -> list[Execution]:
+    """Of the last hour: SUCCESS, 0 rows, watermark unchanged. Newest first.
+
+    An idle run also has 0 rows, but it moves the watermark.
+    """
+    return [
+        row
+        for row in case.rows
+        if row.succeeded
+        and row.rows_affected == 0
+        and row.moved == timedelta()
+        and case.within(row.finished_at, HOUR)
+    ]
+
+
+def lock_lost(case: Case) -> Finding | None:
+    lost = lost_lately(case)
+    if not lost:
+        return None
+    return Finding(
+        Code.LOCK_LOST,
+        Severity.WARNING if len(lost) >= LOST_OFTEN else Severity.INFO,
+        summary=say(
+            ngettext_lazy(
+                "One run of the last hour found advisory lock 4246 taken and did nothing:"
+                " something else did the work in its place, or blocks it.",
+                "%(n)s runs of the last hour found advisory lock 4246 taken and did nothing:"
+                " something else did the work in their place, or blocks it.",
+                "n",
+            ),
+            n=len(lost),
+        ),
+        advice=say(
+            _("Look who holds the lock, and whether an old schedule still calls the rollup.")
+        ),
+        seen_at=lost[0].finished_at or case.now,
+        evidence={"in_the_last_hour": len(lost), "executions": listed(lost)},
+    )
+
+
+def lock_leaked(case: Case) -> Finding | None:
+    """A backfill holds the lock on an idle session too, so nothing may be writing buckets."""
+    lock = case.facts.lock
+    if not isinstance(lock, Lock):
+        return None
+    holder = lock.idle_holder
+    lost = lost_lately(case)
+    newest = next((row for row in case.rows if row.succeeded), None)
+    if holder is None or lock.writers or len(lost) < LOST_AGAIN or newest not in lost:
+        return None
+    return Finding(
+        Code.LOCK_LEAKED,
+        Severity.CRITICAL,
+        summary=say(
+            _(
+                "Usage numbers do not move: an idle session (pid %(pid)s, %(name)s) has kept"
+                " advisory lock 4246, and every run finds it taken. Raw usage is kept in"
+                " task_usage, so nothing is lost."
+            ),
+            pid=str(holder.pid or NOTHING),
+            name=holder.application_name or _("without a name"),
+        ),
+        advice=say(
+            _(
+                "Make sure that no backfill is at work, then let an administrator run"
+                " SELECT pg_terminate_backend(%(pid)s). Multica before v0.4.23 can leak this lock:"
+                " upgrade it."
+            ),
+            pid=str(holder.pid or NOTHING),
+        ),
+        seen_at=case.now,
+        evidence={
+            "pid": holder.pid,
+            "application_name": holder.application_name,
+            "user": holder.user,
+            "state": holder.state,
+            "since": holder.since,
+            "lost_in_the_last_hour": len(lost),
+        },
+    )
+
+
+def _pairs(case: Case) -> Iterator[tuple[Execution, Execution]]:
+    """Neighbouring plans whose watermarks can be compared, newest first.
+
+    Only first attempts that succeeded, one right after the other in the table: a failed attempt
+    may have moved the watermark and never have said so.
+    """
+    for later, earlier in zip(case.rows, case.rows[1:], strict=False):
+        comparable = (
+            later.succeeded
+            and earlier.succeeded
+            and later.attempt == 1
+            and later.watermark_before is not None
+            and earlier.watermark_after is not None
+        )
+        if comparable:
+            yield earlier, later
+
+
+def _jumps(case: Case) -> list[tuple[Execution, Execution]]:
+    """Among the last 12 pairs those between which something else moved the watermark.
+
+    Compared with the furthest that any run before had reached: one that outlived its successor
+    reached further than the successor says.
+    """
+    jumps = []
+    for earlier, later in islice(_pairs(case), LATELY):
+        reached = max(
+            row.watermark_after
+            for row in case.rows
+            if row.watermark_after is not None and row.plan_time < later.plan_time
+        )
+        if later.watermark_before is not None and later.watermark_before - reached > ROUNDING:
+            jumps.append((earlier, later))
+    return jumps
+
+
+def other_writer(case: Case) -> Finding | None:
+    jumps = _jumps(case)
+    if len(jumps) < OTHER_WRITER_OFTEN:
+        return None
+    newest = jumps[0][1]
+    return Finding(
+        Code.OTHER_WRITER,
+        Severity.INFO,
+        summary=together(
+            say(
+                _(
+                    "Something besides the scheduler rolls usage up too: pg_cron, cron, a timer or"
+                    " a CronJob. That is supported and does no harm, but it is not needed."
+                )
+            ),
+            say(
+                _(
+                    "Between %(n)s of the last 12 pairs of runs the watermark moved by itself, the"
+                    " latest before the plan of %(plan)s."
+                ),
+                n=len(jumps),
+                plan=case.at(newest.plan_time),
+            ),
+        ),
+        advice=say(_("Find the schedule and retire it, or leave it: nothing is counted twice.")),
+        seen_at=newest.plan_time,
+        evidence={
+            "jumps_in_the_last_12_pairs": len(jumps),
+            "jumps": [
+                {
+                    "after_plan": earlier.plan_time,
+                    "before_plan": later.plan_time,
+                    "left_at": earlier.watermark_after,
+                    "found_at": later.watermark_before,
+                }
+                for earlier, later in jumps
+            ],
+        },
+    )

@@ -1,0 +1,236 @@
+"""PURE: the plan ledger. Expected plan_times of a window, laid against the rows that are there.
+
+One source for the plan strip, the counts of the last 24 hours, the streak that a retirement needs
+and the gap finding. It judges no severity, and it is for jobs with a cadence only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+
+from executions.health.facts import Execution, Executions
+from executions.scheduler.plans import floor, newest_due
+from executions.scheduler.spec import JobSpec
+
+WINDOW = timedelta(hours=24)
+CELLS_PER_ROW = 12
+# Every runner's tick, Go's and ours: docs/contract.md section 3.
+TICK = timedelta(seconds=30)
+
+
+class Kind(StrEnum):
+    """What became of one expected plan."""
+
+    KEPT = "kept"
+    KEPT_LATE = "kept_late"  # finished only after the next plan was due
+    RETRIED = "retried"
+    FAILED = "failed"
+    RUNNING = "running"
+    STALE = "stale"
+    MISSING = "missing"
+    WAITING = "waiting"  # not yet due, or due so recently that a runner may just be at it
+    NONE = "none"  # before the first execution ever, or before what was read: nothing expected
+
+    @property
+    def is_success(self) -> bool:
+        return self in {Kind.KEPT, Kind.KEPT_LATE, Kind.RETRIED}
+
+    @property
+    def is_expected(self) -> bool:
+        return self not in {Kind.WAITING, Kind.NONE}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One expected plan_time, what became of it, and rows off the grid that lie in its bucket."""
+
+    plan_time: datetime
+    kind: Kind
+    execution: Execution | None = None
+    extras: tuple[Execution, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Plans that nobody began, between two that somebody did: ``first`` to ``last``.
+
+    ``before`` is the newest row ahead of them, None where it lies before the window.
+    """
+
+    first: datetime
+    last: datetime
+    count: int
+    before: Execution | None
+    after: Execution
+
+
+@dataclass(frozen=True)
+class Streak:
+    """The newest successes without a break, newest first, and the cell that ended them."""
+
+    cells: tuple[Cell, ...]
+    broken_by: Cell | None
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The cells of a window, oldest first, and the rows that fit none.
+
+    ``grace`` is what a plan is given beyond its due time before its absence counts.
+    """
+
+    cells: tuple[Cell, ...]
+    grace: timedelta
+    off_grid: tuple[Execution, ...] = ()
+    ahead: tuple[Execution, ...] = ()
+
+    @cached_property
+    def counts(self) -> Counter[Kind]:
+        return Counter(cell.kind for cell in self.cells)
+
+    @property
+    def expected(self) -> int:
+        return sum(1 for cell in self.cells if cell.kind.is_expected)
+
+    @property
+    def missing(self) -> int:
+        return self.counts[Kind.MISSING]
+
+    @property
+    def kept(self) -> int:
+        """How many succeeded, by whichever way."""
+        return sum(1 for cell in self.cells if cell.kind.is_success)
+
+    def rows(self, per_row: int = CELLS_PER_ROW) -> list[tuple[Cell, ...]]:
+        """The cells in rows, oldest first: 24 of 12 for a day of the rollup."""
+        return [self.cells[at : at + per_row] for at in range(0, len(self.cells), per_row)]
+
+    @cached_property
+    def streak(self) -> Streak:
+        """Due plans that succeeded, from the newest back.
+
+        A plan that is not due yet is passed over, and so is a newest one that is RUNNING under a
+        live lease (docs/interfaces.md, gate ``success_streak``).
+        """
+        due = [cell for cell in reversed(self.cells) if cell.kind is not Kind.WAITING]
+        if due and due[0].kind is Kind.RUNNING:
+            del due[0]
+        for index, cell in enumerate(due):
+            if not cell.kind.is_success:
+                return Streak(tuple(due[:index]), None if cell.kind is Kind.NONE else cell)
+        return Streak(tuple(due), None)
+
+    @cached_property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Runs of missing plans that a later row ends, oldest first (docs/contract.md section 6).
+
+        The silence up to now has no later row: that is a stopped rollup and not a gap.
+        """
+        return tuple(self._find_gaps())
+
+    def _find_gaps(self) -> Iterator[Gap]:
+        missing: list[Cell] = []
+        before: Execution | None = None
+        for cell in self.cells:
+            if cell.kind is Kind.MISSING:
+                missing.append(cell)
+            if cell.execution is None:
+                continue
+            if missing:
+                first, last = missing[0].plan_time, missing[-1].plan_time
+                yield Gap(first, last, len(missing), before, cell.execution)
+            missing, before = [], cell.execution
+
+
+def percentile(values: Sequence[int], fraction: float) -> float | None:
+    """As PostgreSQL's ``percentile_cont`` has it; None without values."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    at = (len(ordered) - 1) * fraction
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+
+
+def durations(rows: Sequence[Execution]) -> list[int]:
+    """The milliseconds of those that succeeded."""
+    return [row.duration_ms for row in rows if row.succeeded and row.duration_ms is not None]
+
+
+def lay(executions: Executions, now: datetime, spec: JobSpec, window: timedelta = WINDOW) -> Ledger:
+    """Lay the rows over the plans that were to begin in the ``window`` up to ``now``.
+
+    A plan is due once plan_time, delay, tick and the 95th percentile of durations have passed
+    (docs/interfaces.md, gates), or once a later one has begun: latest-only never returns to it.
+    """
+    p95 = percentile(durations(executions.rows), 0.95) or 0
+    grace = TICK + timedelta(milliseconds=p95)
+    last = newest_due(spec, now)
+    first = last - window + spec.cadence
+    on_grid, off_grid = _sort(executions.rows, spec.cadence)
+    newest_row = max((begun for begun in on_grid if begun <= last), default=None)
+    expected_from = _expected_from(executions, spec.cadence)
+    cells = []
+    plan_time = first
+    while plan_time <= last:
+        row = on_grid.get(plan_time)
+        if row is not None:
+            kind = _kind(row, now, spec)
+        elif expected_from is None or plan_time < expected_from:
+            kind = Kind.NONE
+        elif newest_row is not None and newest_row > plan_time:
+            kind = Kind.MISSING
+        else:
+            due = plan_time + spec.schedule_delay + grace
+            kind = Kind.MISSING if now > due else Kind.WAITING
+        cells.append(Cell(plan_time, kind, row, tuple(off_grid.get(plan_time, ()))))
+        plan_time += spec.cadence
+    return Ledger(
+        cells=tuple(cells),
+        grace=grace,
+        off_grid=tuple(row for rows in off_grid.values() for row in rows),
+        ahead=tuple(row for row in executions.rows if row.plan_time > last),
+    )
+
+
+def _sort(
+    rows: Sequence[Execution], cadence: timedelta
+) -> tuple[dict[datetime, Execution], dict[datetime, list[Execution]]]:
+    """Rows by plan_time, and those off the grid by the bucket that they lie in."""
+    on_grid: dict[datetime, Execution] = {}
+    off_grid: dict[datetime, list[Execution]] = defaultdict(list)
+    for row in rows:
+        bucket = floor(row.plan_time, cadence)
+        if bucket == row.plan_time:
+            on_grid[bucket] = row
+        else:
+            off_grid[bucket].append(row)
+    return on_grid, off_grid
+
+
+def _expected_from(executions: Executions, cadence: timedelta) -> datetime | None:
+    """Where expectation begins: the first execution ever, or what was read if that is later."""
+    if executions.first_plan is None:
+        return None
+    return max(floor(executions.first_plan, cadence), executions.since)
+
+
+def _kind(row: Execution, now: datetime, spec: JobSpec) -> Kind:
+    if row.running:
+        return Kind.STALE if row.is_stale(now) else Kind.RUNNING
+    if row.failed:
+        return Kind.FAILED
+    if row.attempt > 1:
+        return Kind.RETRIED
+    next_due = row.plan_time + spec.cadence + spec.schedule_delay
+    late = row.finished_at is not None and row.finished_at > next_due
+    return Kind.KEPT_LATE if late else Kind.KEPT

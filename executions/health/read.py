@@ -1,0 +1,216 @@
+"""Reads the facts: one bounded query each, on the dashboard's read-only connection.
+
+A fact whose query fails becomes a `NotAvailable` and the others stand, so nothing here may run
+inside a transaction. What the facts mean is decided in `findings`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from django.db import connections
+from django.utils.translation import gettext as _
+
+from executions.health.facts import (
+    Drift,
+    Execution,
+    Executions,
+    Facts,
+    Ground,
+    NotAvailable,
+    State,
+)
+from executions.health.ledger import WINDOW
+from executions.models import Runner
+from executions.pgcron.inventory import visible_jobs
+from executions.problems import diagnose, is_database_error
+from executions.reading import Fetch, Row, fetch_for_dashboard
+from executions.rollup.drift import read_drift
+from executions.rollup.lock import read_lock
+from executions.rollup.queue import read_queue
+from executions.router import MULTICA_ALIAS
+from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.plans import newest_due
+from executions.scheduler.spec import JobSpec
+from executions.sql import load
+
+SQL = load("health")
+
+# Twice the plans of a day: room for retries of history and a foreign writer's rows.
+MOST_ROWS = 576
+# How far back an older success is looked for.
+MOST_OLDER = 4_000
+# Beyond this, what is left to read is left out: a page must not wait for the sum of time limits.
+BUDGET_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+def read_facts(
+    spec: JobSpec = ROLLUP,
+    *,
+    fetch: Fetch = fetch_for_dashboard,
+    earlier: Facts | None = None,
+    window: timedelta = WINDOW,
+) -> Facts:
+    """The facts of a job with a cadence, over a window of plans; never raises for the database.
+
+    Drift, the one costly read, is taken from ``earlier`` facts while the watermark stands still.
+    """
+    reader = _Reader(spec, fetch, window)
+    try:
+        return reader.read(earlier)
+    finally:
+        reader.leave()
+
+
+class _Reader:
+    """One reading: what it costs in time is shared by all of its queries."""
+
+    def __init__(self, spec: JobSpec, fetch: Fetch, window: timedelta) -> None:
+        self._spec = spec
+        self._fetch = fetch
+        self._window = window
+        self._scope = {
+            "job": spec.name,
+            "scope_kind": spec.scopes[0].kind,
+            "scope_id": spec.scopes[0].id,
+        }
+        self._until = time.monotonic() + BUDGET_SECONDS
+        self._failed = False
+
+    def read(self, earlier: Facts | None) -> Facts:
+        ground = self._fact(self._ground)
+        if isinstance(ground, NotAvailable):
+            return self._nothing(ground)
+        executions = self._fact(lambda: self._executions(ground))
+        state = self._fact(lambda: self._state(ground))
+        none_yet = isinstance(executions, Executions) and executions.newest is None
+        return Facts(
+            spec=self._spec,
+            ground=ground,
+            executions=executions,
+            state=state,
+            queue=self._fact(lambda: read_queue(self._fetch)),
+            lock=self._fact(lambda: read_lock(self._fetch)),
+            pg_cron=self._fact(lambda: visible_jobs(self._fetch)),
+            drift=self._drift(state, earlier),
+            own_runners=self._fact(lambda: _own_runners(executions)),
+            first_trace=self._fact(self._first_trace) if none_yet else None,
+        )
+
+    def leave(self) -> None:
+        """Give up a connection that broke, so that the next reading opens another."""
+        if self._failed and not connections[MULTICA_ALIAS].in_atomic_block:
+            connections[MULTICA_ALIAS].close_if_unusable_or_obsolete()
+
+    def _fact(self, read: Callable[[], T]) -> T | NotAvailable:
+        if time.monotonic() > self._until:
+            return NotAvailable(
+                _("The database took too long, so the rest was not looked at."),
+                _("Try again in a moment; if it stays so, look at what else runs there."),
+            )
+        try:
+            return read()
+        except Exception as error:
+            if not is_database_error(error):
+                raise
+            self._failed = True
+            problem = diagnose(error)
+            return NotAvailable(f"{problem.what} {problem.meaning}", problem.todo)
+
+    def _nothing(self, why: NotAvailable) -> Facts:
+        return Facts(
+            spec=self._spec,
+            ground=why,
+            executions=why,
+            state=why,
+            queue=why,
+            lock=why,
+            pg_cron=why,
+            drift=why,
+            own_runners=why,
+        )
+
+    def _ground(self) -> Ground:
+        (row,) = self._fetch(SQL.ground, {})
+        return Ground(**row)
+
+    def _executions(self, ground: Ground) -> Executions:
+        """Of a Multica too old to have the table: none, which is known and not a failure to look.
+
+        A database with neither that table nor usage is not Multica's; that read fails as it must.
+        """
+        since = newest_due(self._spec, ground.now) - self._window
+        if not ground.has_executions and ground.has_usage:
+            return Executions(rows=(), since=since)
+        recent = self._fetch(
+            SQL.executions_since, {**self._scope, "since": since, "most": MOST_ROWS}
+        )
+        rows = tuple(map(_execution, recent))
+        if len(rows) == MOST_ROWS:
+            since = rows[-1].plan_time
+        older: list[Execution] = []
+        if not any(row.succeeded for row in rows):
+            found = self._fetch(
+                SQL.newest_before, {**self._scope, "since": since, "most": MOST_OLDER}
+            )
+            older = [_execution(row) for row in found]
+        (first,) = self._fetch(SQL.first_plan, self._scope)
+        return Executions(
+            rows=rows,
+            since=since,
+            first_plan=first["first_plan"],
+            earlier=older[0] if older and not rows else None,
+            earlier_success=next((row for row in older if row.succeeded), None),
+            stale=tuple(map(_execution, self._fetch(SQL.stale_executions, self._scope))),
+        )
+
+    def _state(self, ground: Ground) -> State | None:
+        if not ground.has_state and not ground.has_executions and ground.has_usage:
+            return None
+        rows = self._fetch(SQL.state, {})
+        return State(**rows[0]) if rows else None
+
+    def _drift(
+        self, state: State | NotAvailable | None, earlier: Facts | None
+    ) -> Drift | NotAvailable | None:
+        if state is None or isinstance(state, NotAvailable):
+            return None
+        known = earlier.drift if earlier else None
+        if isinstance(known, Drift) and known.watermark == state.watermark_at:
+            return known
+        return self._fact(lambda: read_drift(self._fetch, state.watermark_at))
+
+    def _first_trace(self) -> datetime | None:
+        traces = self._fetch(SQL.first_usage, {})
+        if self._fetch(SQL.has_migrations, {})[0]["found"]:
+            traces += self._fetch(SQL.first_migration, {})
+        return min((row["trace"] for row in traces if row["trace"] is not None), default=None)
+
+
+def _own_runners(executions: Executions | NotAvailable) -> frozenset[str]:
+    """Which of the runners seen are this installation's own; asks our tables, not Multica's."""
+    if isinstance(executions, NotAvailable):
+        return frozenset()
+    seen = {row.runner_id for row in executions.rows if row.runner_id is not None}
+    ours = Runner.objects.filter(runner_id__in=seen).values_list("runner_id", flat=True)
+    return frozenset(ours) if seen else frozenset()
+
+
+def _execution(row: Row) -> Execution:
+    for name in ("watermark_before", "watermark_after"):
+        row[name] = _moment(row[name])
+    return Execution(**row)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time out of a result, which may hold anything; None for what is no time with a zone."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None

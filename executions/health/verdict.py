@@ -1,0 +1,146 @@
+"""PURE: the findings folded and summed up: healthy, degraded, failing or unknown, and one sentence.
+
+Severity decides (docs/contract.md section 6): any critical makes it failing, any warning degraded,
+and a basic that cannot be read unknown. A finding that another explains does not count by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.utils.translation import gettext_lazy as _
+
+from executions.health.facts import Execution, Facts, NotAvailable, PgCron, State
+from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
+from executions.health.sentences import Sentence, Text, say, together
+
+FAILURES = (Code.EXHAUSTED_FAILURE, Code.PLAN_ABANDONED)
+
+# Which findings, where they are present, explain a finding; the first that is there does.
+EXPLAINED_BY: Mapping[Code, tuple[Code, ...]] = {
+    Code.LOCK_LOST: (
+        Code.STATE_ROW_MISSING,
+        Code.WATERMARK_FUTURE,
+        Code.LOCK_LEAKED,
+        Code.OTHER_WRITER,
+    ),
+    Code.WATERMARK_LAG: (Code.WATERMARK_CATCHING_UP, Code.LATEST_STALE, *FAILURES),
+    Code.LATEST_STALE: (Code.NO_EXECUTIONS,),
+    Code.PLAN_ABANDONED: (Code.EXHAUSTED_FAILURE,),
+}
+
+
+class Level(StrEnum):
+    """The verdict in one word."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    FAILING = "failing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The level, its sentence, and the findings, worst first, with what each explains."""
+
+    level: Level
+    summary: Text
+    findings: tuple[Finding, ...]
+
+
+def fold(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Put each finding that another explains under that one; the rest, worst first.
+
+    A finding may explain one that explains another: each is then under its own explanation.
+    """
+    found = list(findings)
+    present = {finding.code for finding in found}
+    under: dict[Code, list[Finding]] = {}
+    top: list[Finding] = []
+    for finding in found:
+        reasons = EXPLAINED_BY.get(finding.code, ())
+        reason = next((code for code in reasons if code in present), None)
+        if reason is None:
+            top.append(finding)
+        else:
+            under.setdefault(reason, []).append(finding)
+
+    def with_its_own(finding: Finding) -> Finding:
+        explained = under.get(finding.code, [])
+        return finding.explaining(tuple(with_its_own(one) for one in explained))
+
+    return tuple(sorted(map(with_its_own, top), key=lambda finding: finding.severity, reverse=True))
+
+
+def decide(facts: Facts, case: Case | None, found: Iterable[Finding]) -> Verdict:
+    """The verdict over the findings of :func:`findings.find`."""
+    findings = fold(found)
+    if case is None:
+        return Verdict(Level.UNKNOWN, _unknown(facts.basics), findings)
+    worst = max((finding.severity for finding in findings), default=Severity.INFO)
+    if worst is Severity.INFO:
+        return Verdict(Level.HEALTHY, _healthy(case, findings), findings)
+    level = Level.FAILING if worst is Severity.CRITICAL else Level.DEGRADED
+    return Verdict(level, findings[0].summary, findings)
+
+
+def _unknown(basics: tuple[NotAvailable, ...]) -> Text:
+    return together(
+        say(_("We cannot tell whether usage is up to date.")),
+        *(say("%(reason)s", reason=reason) for reason in dict.fromkeys(b.reason for b in basics)),
+    )
+
+
+def _healthy(case: Case, findings: tuple[Finding, ...]) -> Text:
+    newborn = next((one for one in findings if one.code is Code.NO_EXECUTIONS), None)
+    if newborn is not None:
+        return newborn.summary
+    return together(_up_to_date(case.state, case), _by_whom(case), _redundant(case, findings))
+
+
+def _up_to_date(state: State | None, case: Case) -> Sentence:
+    if state is None:
+        return say(_("Nothing is wrong."))
+    return say(_("Usage is up to date to %(watermark)s."), watermark=case.at(state.watermark_at))
+
+
+def _winners(rows: Iterable[Execution]) -> set[str]:
+    return {row.runner_id for row in rows if row.runner_id is not None}
+
+
+def _by_whom(case: Case) -> Sentence | None:
+    """Whose runners won the latest plans; nothing where our own cannot be told from Multica's."""
+    ours = case.facts.own_runners
+    winners = _winners(case.rows[:LATELY])
+    if isinstance(ours, NotAvailable) or not winners:
+        return None
+    if not winners & ours:
+        return say(_("Multica's backend does this by itself."))
+    if winners <= ours:
+        return say(_("This installation's own runner does this."))
+    return say(_("Multica's backend and this installation's own runner share the work."))
+
+
+def _redundant(case: Case, findings: tuple[Finding, ...]) -> Sentence | None:
+    """A schedule that can be seen to repeat the work, by name where it can be named."""
+    pg_cron = case.facts.pg_cron
+    jobs = pg_cron.rollup_jobs if isinstance(pg_cron, PgCron) else ()
+    active = [job for job in jobs if job.active]
+    if active:
+        return say(
+            _(
+                "pg_cron job %(jobid)s repeats the work and can be removed; nothing breaks if you"
+                " leave it."
+            ),
+            jobid=str(active[0].jobid),
+        )
+    if any(finding.code is Code.OTHER_WRITER for finding in findings):
+        return say(
+            _(
+                "A schedule outside repeats the work and can be removed; nothing breaks if you"
+                " leave it."
+            )
+        )
+    return None

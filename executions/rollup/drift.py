@@ -1,0 +1,29 @@
+"""Whether the hourly buckets say what the raw usage says. It compares and mends nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from executions.health.facts import Drift, DriftHour
+from executions.reading import Fetch
+from executions.scheduler.plans import floor
+from executions.sql import load
+
+SQL = load("health")
+
+HOUR = timedelta(hours=1)
+SPAN = timedelta(hours=24)
+
+
+def read_drift(fetch: Fetch, watermark: datetime, span: timedelta = SPAN) -> Drift:
+    """Compare the hours of ``span`` up to and including the one that the watermark is in.
+
+    What is left out of the comparison is told by docs/contract.md section 6, ``rollup_drift``.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does; with much usage, the time limit.
+    """
+    until = floor(watermark, HOUR) + HOUR
+    since = floor(until - span, HOUR)
+    rows = fetch(SQL.drift, {"since": since, "until": until, "watermark": watermark})
+    return Drift(since, watermark, tuple(DriftHour(**row) for row in rows))

@@ -1,0 +1,25 @@
+"""The dirty queue: how many buckets wait to be recomputed, and since when."""
+
+from __future__ import annotations
+
+from executions.health.facts import Queue
+from executions.reading import Fetch
+from executions.sql import load
+
+SQL = load("health")
+
+MOST_COUNTED = 10_000
+
+
+def read_queue(fetch: Fetch) -> Queue:
+    """Depth, counted no further than 10,000, and the oldest entry.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does.
+    """
+    (row,) = fetch(SQL.queue, {"most": MOST_COUNTED + 1})
+    return Queue(
+        depth=min(row["depth"], MOST_COUNTED),
+        capped=row["depth"] > MOST_COUNTED,
+        oldest=row["oldest"],
+    )

@@ -1,0 +1,203 @@
+-- What the dashboard knows of the rollup: each query is one fact, bounded, and shaped to the
+-- indexes of docs/contract.md section 2. All of them only read.
+
+-- name: ground
+-- The clock, who we are, which of Multica's tables we see, and about how many executions there are.
+SELECT now() AS now,
+       current_user::text AS role,
+       current_database()::text AS database,
+       pg_postmaster_start_time() AS server_started_at,
+       to_regclass('sys_cron_executions') IS NOT NULL AS has_executions,
+       to_regclass('task_usage_hourly_rollup_state') IS NOT NULL AS has_state,
+       to_regclass('task_usage') IS NOT NULL AS has_usage,
+       (SELECT nullif(greatest(reltuples::bigint, pg_stat_get_live_tuples(oid)), -1)
+          FROM pg_class
+         WHERE oid = to_regclass('sys_cron_executions')) AS executions_estimate
+
+-- name: executions_since
+-- The executions of one job and scope from a plan_time on, newest first, at most a limit of them.
+SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
+       stale_after, started_at, finished_at, duration_ms, rows_affected,
+       result ->> 'watermark_before' AS watermark_before,
+       result ->> 'watermark_after' AS watermark_after,
+       error_code, left(error_msg, 500) AS error_msg
+  FROM sys_cron_executions
+ WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+   AND plan_time >= %(since)s
+ ORDER BY plan_time DESC
+ LIMIT %(most)s
+
+-- name: newest_before
+-- The newest execution of one job and scope before a plan_time, and the newest SUCCESS among a
+-- bounded number of those before it.
+SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
+       stale_after, started_at, finished_at, duration_ms, rows_affected,
+       result ->> 'watermark_before' AS watermark_before,
+       result ->> 'watermark_after' AS watermark_after,
+       error_code, left(error_msg, 500) AS error_msg
+  FROM (SELECT *,
+               row_number() OVER (ORDER BY plan_time DESC) AS place,
+               row_number() OVER (PARTITION BY status ORDER BY plan_time DESC) AS place_in_status
+          FROM (SELECT *
+                  FROM sys_cron_executions
+                 WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s
+                   AND scope_id = %(scope_id)s AND plan_time < %(since)s
+                 ORDER BY plan_time DESC
+                 LIMIT %(most)s) AS older) AS placed
+ WHERE place = 1 OR (status = 'SUCCESS' AND place_in_status = 1)
+ ORDER BY plan_time DESC
+
+-- name: first_plan
+-- The oldest plan_time of one job and scope: where expectation begins.
+SELECT min(plan_time) AS first_plan
+  FROM sys_cron_executions
+ WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+
+-- name: stale_executions
+-- RUNNING rows of one job and scope past their lease, the most recent lease first. Other jobs'
+-- rows are in that index too, so the look into it is bounded before it is filtered.
+SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
+       stale_after, started_at, finished_at, duration_ms, rows_affected,
+       NULL AS watermark_before, NULL AS watermark_after,
+       error_code, left(error_msg, 500) AS error_msg
+  FROM (SELECT *
+          FROM sys_cron_executions
+         WHERE status = 'RUNNING' AND stale_after < now()
+         ORDER BY stale_after DESC
+         LIMIT 2000) AS abandoned
+ WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+ ORDER BY stale_after DESC
+ LIMIT 100
+
+-- name: state
+-- How far the rollup has come; no row where the state row is missing.
+SELECT watermark_at, last_run_started_at, last_run_finished_at, last_run_rows
+  FROM task_usage_hourly_rollup_state
+ WHERE id = 1
+
+-- name: queue
+-- The dirty queue, counted no further than a limit, and its oldest entry.
+SELECT (SELECT count(*) FROM (SELECT FROM task_usage_hourly_dirty LIMIT %(most)s) AS counted) AS depth,
+       (SELECT min(enqueued_at) FROM task_usage_hourly_dirty) AS oldest
+
+-- name: lock_4246
+-- Who holds advisory lock 4246 of this database, and who works on the buckets at this moment.
+-- pg_locks is the same for every role, so idle and writing are judged by it: a session in a
+-- transaction holds its virtual transaction id. The pattern must not match this statement itself.
+WITH lock AS MATERIALIZED (
+    SELECT pid, locktype, relation, mode, classid, objid, objsubid, database
+      FROM pg_locks
+     WHERE granted AND locktype IN ('advisory', 'relation', 'virtualxid')
+),
+here AS (SELECT oid FROM pg_database WHERE datname = current_database()),
+holder AS (
+    SELECT DISTINCT pid
+      FROM lock, here
+     WHERE locktype = 'advisory' AND classid = 0 AND objid = 4246 AND objsubid = 1
+       AND lock.database = here.oid
+),
+writer AS (
+    SELECT pid
+      FROM lock, here
+     WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
+       AND relation = to_regclass('task_usage_hourly') AND lock.database = here.oid
+     UNION
+    SELECT pid
+      FROM pg_stat_activity
+     WHERE state = 'active' AND datname = current_database()
+       AND query ~ 'rollup_task_usage_hourl[y](_window)?\s*\('
+)
+SELECT involved.pid,
+       nullif(activity.application_name, '') AS application_name,
+       activity.usename::text AS user,
+       activity.state,
+       activity.state_change AS since,
+       NOT EXISTS (SELECT FROM lock WHERE locktype = 'virtualxid' AND lock.pid = involved.pid)
+           AS idle,
+       EXISTS (SELECT FROM holder WHERE holder.pid IS NOT DISTINCT FROM involved.pid) AS holds,
+       EXISTS (SELECT FROM writer WHERE writer.pid = involved.pid) AS writes
+  FROM (SELECT pid FROM holder UNION SELECT pid FROM writer) AS involved
+  LEFT JOIN pg_stat_activity AS activity ON activity.pid = involved.pid
+ WHERE involved.pid IS DISTINCT FROM pg_backend_pid()
+ ORDER BY involved.pid
+
+-- name: drift
+-- Usage and buckets per hour of created_at, compared key by key below the watermark. Left out
+-- are keys with usage from after the watermark, queued keys, usage without a runtime, and the
+-- buckets of deleted agents: docs/contract.md section 6.
+WITH summed AS (
+    SELECT date_trunc('hour', usage.created_at, 'UTC') AS bucket_hour, agent.workspace_id,
+           task.runtime_id, task.agent_id, issue.project_id, usage.provider, usage.model,
+           sum(usage.input_tokens + usage.output_tokens
+               + usage.cache_read_tokens + usage.cache_write_tokens) AS tokens,
+           count(*) AS events,
+           bool_or(coalesce(usage.updated_at, usage.created_at) >= %(watermark)s) AS unsettled
+      FROM task_usage AS usage
+      JOIN agent_task_queue AS task ON task.id = usage.task_id
+      JOIN agent ON agent.id = task.agent_id
+      LEFT JOIN issue ON issue.id = task.issue_id
+     WHERE usage.created_at >= %(since)s AND usage.created_at < %(until)s
+       AND task.runtime_id IS NOT NULL
+     GROUP BY 1, 2, 3, 4, 5, 6, 7
+),
+side AS (
+    SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+           tokens AS usage_tokens, events AS usage_events, 0 AS bucket_tokens, 0 AS bucket_events,
+           unsettled
+      FROM summed
+     UNION ALL
+    SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model, 0, 0,
+           input_tokens + output_tokens + cache_read_tokens + cache_write_tokens, event_count,
+           false
+      FROM task_usage_hourly AS bucket
+     WHERE bucket_hour >= %(since)s AND bucket_hour < %(until)s
+       AND EXISTS (SELECT FROM agent WHERE agent.id = bucket.agent_id)
+),
+compared AS (
+    SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+           sum(usage_tokens) AS usage_tokens, sum(usage_events) AS usage_events,
+           sum(bucket_tokens) AS bucket_tokens, sum(bucket_events) AS bucket_events
+      FROM side
+     GROUP BY 1, 2, 3, 4, 5, 6, 7
+    HAVING NOT bool_or(unsettled)
+)
+SELECT bucket_hour AS hour,
+       sum(usage_events)::bigint AS usage_events,
+       sum(bucket_events)::bigint AS bucket_events,
+       sum(usage_tokens)::bigint AS usage_tokens,
+       sum(bucket_tokens)::bigint AS bucket_tokens,
+       count(*) FILTER (WHERE usage_events <> bucket_events OR usage_tokens <> bucket_tokens)
+           AS keys
+  FROM compared
+ WHERE NOT EXISTS (
+        SELECT FROM task_usage_hourly_dirty AS queued
+         WHERE queued.bucket_hour = compared.bucket_hour
+           AND queued.workspace_id = compared.workspace_id
+           AND queued.runtime_id = compared.runtime_id
+           AND queued.agent_id = compared.agent_id
+           AND queued.project_id IS NOT DISTINCT FROM compared.project_id
+           AND queued.provider = compared.provider
+           AND queued.model = compared.model)
+ GROUP BY bucket_hour
+ ORDER BY bucket_hour
+
+-- name: migration_103
+-- What the guard of Multica's migration 103 looks at: the watermark, and the newest usage.
+SELECT EXISTS (SELECT FROM task_usage) AS has_usage,
+       (SELECT watermark_at FROM task_usage_hourly_rollup_state WHERE id = 1) AS watermark_at,
+       greatest((SELECT max(updated_at) FROM task_usage),
+                (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS newest_usage_at
+
+-- name: first_usage
+-- The oldest sign of life that usage and the rollup left behind.
+SELECT least((SELECT min(created_at) FROM task_usage),
+             (SELECT last_run_finished_at FROM task_usage_hourly_rollup_state WHERE id = 1)) AS trace
+
+-- name: has_migrations
+-- Whether Multica's own record of its migrations is here and may be read.
+SELECT to_regclass('schema_migrations') IS NOT NULL
+   AND has_table_privilege(to_regclass('schema_migrations'), 'SELECT') AS found
+
+-- name: first_migration
+-- When Multica first migrated this database.
+SELECT min(applied_at) AS trace FROM schema_migrations
