@@ -6,7 +6,7 @@
 "use strict";
 
 (() => {
-  const KEY = "theme";
+  const KEY = "multica-admin-theme";
   const root = document.documentElement;
   const systemIsDark = window.matchMedia("(prefers-color-scheme: dark)");
 
@@ -18,7 +18,8 @@
 
   function apply() {
     const theme = choice === "system" ? (systemIsDark.matches ? "dark" : "light") : choice;
-    root.setAttribute("data-bs-theme", theme);
+    root.setAttribute("data-bs-theme", theme); // what Tabler looks at
+    root.setAttribute("data-theme", theme); // what Django's pages under /accounts/ look at
     root.dataset.chosenTheme = choice;
     // Charts are drawn on a canvas and have to be told.
     window.dispatchEvent(new CustomEvent("theme:changed", { detail: { theme } }));
