@@ -32,9 +32,8 @@ def result_json(result: object) -> str:
     if not isinstance(result, Mapping):
         raise Unstorable(f"The handler's result is {type(result).__name__}, not a JSON object.")
     try:
-        text = json.dumps(
-            _storable(result), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        storable = _storable(result)
+        text = json.dumps(storable, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise Unstorable(f"The handler's result is no JSON: {error}.") from error
     size = len(text.encode())

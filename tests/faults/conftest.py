@@ -1,0 +1,7 @@
+"""Shared by the fault tests."""
+
+from __future__ import annotations
+
+from tests.scheduling import reach
+
+__all__ = ["reach"]

@@ -1,0 +1,176 @@
+"""Jobs and runners for the scheduler's tests: short cadences, and handlers that can be held."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+import psycopg
+import pytest
+
+from executions.connections import Connection, connect
+from executions.scheduler.cutting import cut
+from executions.scheduler.spec import CatchUp, Context, JobSpec, Returned
+from multica_admin.cluster import Cluster
+from tests import environment
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def nothing(_context: Context) -> Returned:
+    return 0, {}
+
+
+def job(**settings: Any) -> JobSpec:
+    """A job with a one-second cadence and limits of seconds; any setting can be given."""
+    return JobSpec(
+        **{
+            "name": "test_job",
+            "handler": nothing,
+            "cadence": seconds(1),
+            "schedule_delay": seconds(0),
+            "run_timeout": seconds(20),
+            "stale_timeout": seconds(30),
+            "heartbeat_interval": seconds(5),
+            "retry_backoff": (seconds(0),),
+        }
+        | settings
+    )
+
+
+def every_plan(**settings: Any) -> JobSpec:
+    return job(
+        **{
+            "catch_up": CatchUp.EVERY_PLAN,
+            "catch_up_window": seconds(60),
+            "max_plans_per_tick": 100,
+        }
+        | settings
+    )
+
+
+class Held:
+    """A handler that says when it has begun and goes on when it is released.
+
+    Released by a cancellation too, like every good handler: then it raises.
+    """
+
+    def __init__(self, returned: Returned = (1, {})) -> None:
+        self.began = threading.Event()
+        self.release = threading.Event()
+        self.contexts: list[Context] = []
+        self._returned = returned
+
+    def __call__(self, context: Context) -> Returned:
+        self.contexts.append(context)
+        self.began.set()
+        while not self.release.wait(0.005):
+            if context.cancelled.is_set():
+                raise RuntimeError("cancelled")
+        return self._returned
+
+
+Opened = dict[str, list[Connection]]
+
+
+class Reach:
+    """Opens connections as a runner does, and keeps them by application name to be looked at.
+
+    While ``away`` is set it refuses, as a database that cannot be reached does.
+    """
+
+    def __init__(self, conninfo: dict[str, str]) -> None:
+        self.conninfo = conninfo
+        self.opened: Opened = {}
+        self.away = threading.Event()
+
+    def __call__(self, application_name: str) -> Connection:
+        if self.away.is_set():
+            raise psycopg.OperationalError("the database is away")
+        connection = connect(self.conninfo, application_name=application_name)
+        self.opened.setdefault(application_name, []).append(connection)
+        return connection
+
+    def lose(self) -> None:
+        """Cut every connection and refuse new ones."""
+        self.away.set()
+        for connection in self._all():
+            cut(connection)
+
+    def close(self) -> None:
+        for connection in self._all():
+            connection.close()
+
+    def _all(self) -> list[Connection]:
+        return [connection for connections in self.opened.values() for connection in connections]
+
+
+@pytest.fixture
+def reach(cluster: Cluster) -> Iterator[Reach]:
+    """Connections of a runner's, as the owner of Multica's tables."""
+    opener = Reach(cluster.conninfo(environment.DATABASE, "multica"))
+    yield opener
+    opener.close()
+
+
+def executions(connection: Connection) -> list[dict[str, Any]]:
+    """Every stored execution, by job and plan_time."""
+    return connection.execute(
+        "SELECT *, now() AS now FROM sys_cron_executions ORDER BY job_name, plan_time, scope_id"
+    ).fetchall()
+
+
+def execution(connection: Connection) -> dict[str, Any]:
+    """The one stored execution."""
+    (row,) = executions(connection)
+    return row
+
+
+def age(connection: Connection, by: timedelta) -> None:
+    """Let time pass: to the database's clock it is the same whether now or what is stored moves."""
+    connection.execute(
+        "UPDATE sys_cron_executions SET started_at = started_at - %(by)s,"
+        " heartbeat_at = heartbeat_at - %(by)s, stale_after = stale_after - %(by)s,"
+        " next_retry_at = next_retry_at - %(by)s, finished_at = finished_at - %(by)s",
+        {"by": by},
+    )
+
+
+def usage(connection: Connection, *, hours: int) -> None:
+    """One priced row of usage in each of the last ``hours`` full hours, all of one task."""
+    connection.execute(
+        "WITH w AS (INSERT INTO workspace (id) VALUES (gen_random_uuid()) RETURNING id),"
+        " r AS (INSERT INTO agent_runtime (id, workspace_id)"
+        " SELECT gen_random_uuid(), id FROM w RETURNING id),"
+        " a AS (INSERT INTO agent (id, workspace_id)"
+        " SELECT gen_random_uuid(), id FROM w RETURNING id),"
+        " t AS (INSERT INTO agent_task_queue (id, agent_id, runtime_id)"
+        " SELECT gen_random_uuid(), a.id, r.id FROM a, r RETURNING id)"
+        " INSERT INTO task_usage (task_id, provider, model, input_tokens, created_at, updated_at)"
+        " SELECT t.id, 'provider', 'model ' || hour, 100 + hour, moment.at, moment.at"
+        " FROM t, generate_series(1, %(hours)s) AS hour,"
+        " LATERAL (SELECT now() - hour * interval '1 hour' AS at) AS moment",
+        {"hours": hours},
+    )
+
+
+def lock_holders(connection: Connection, *, at_least: int = 0, at_most: int | None = None) -> int:
+    """Backends that hold lock 4246, once there are that many; fails after 10 s without."""
+    deadline = monotonic() + 10
+    while True:
+        row = connection.execute(
+            "SELECT count(*) AS count FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND (classid, objid, objsubid) = (0, 4246, 1)"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).fetchone()
+        assert row is not None
+        count: int = row["count"]
+        if at_least <= count and (at_most is None or count <= at_most):
+            return count
+        assert monotonic() < deadline, f"{count} backends hold lock 4246"
+        threading.Event().wait(0.01)
