@@ -184,9 +184,8 @@ def _prepare(embedded: Cluster) -> None:
         for role in (OWNER, VIEWER, ADMIN):
             if role not in roles:
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
-        if not connection.execute(
-            "SELECT FROM pg_database WHERE datname = %s", [DATABASE]
-        ).fetchone():
+        databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+        if DATABASE not in databases:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(
                     sql.Identifier(DATABASE), sql.Identifier(OWNER)

@@ -126,6 +126,18 @@ def test_from_nothing_to_a_signed_in_page_with_rows_of_its_own_runner(start, var
     assert again.stop() == 0
 
 
+def test_stopped_and_started_again_it_goes_on_with_what_it_had(start, var):
+    port = free_port()
+    first = start(*QUICKSTART, str(port), WEB_CONCURRENCY="1")
+    first.wait_for("Listening at")
+    assert first.stop() == 0
+    assert not embedded.cluster(var).answers()
+    second = start(*QUICKSTART, str(port), WEB_CONCURRENCY="1")
+    second.wait_for("Listening at")
+    assert "Demo data" in Browser(port).sign_in()
+    assert not any("Password" in line for line in second.seen)
+
+
 def test_without_the_demo_there_is_nothing_made_up(start):
     port = free_port()
     process = start(*QUICKSTART, str(port), "--no-demo", WEB_CONCURRENCY="1")
