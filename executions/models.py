@@ -126,3 +126,6 @@ class Runner(models.Model):
 
     def __str__(self) -> str:
         return self.runner_id
+
+
+from executions.retirement_models import Act, AuditEvent, Retirement  # noqa: E402, F401

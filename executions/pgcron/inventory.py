@@ -1,17 +1,38 @@
-"""Which pg_cron jobs a role can see, and whether it can see them all. It changes nothing.
+"""Which pg_cron jobs a role can see, which of them lead to the rollup, and what it may do to them.
 
-"No job" and "not allowed to see jobs" are different answers: docs/contract.md section 5.
+It changes nothing. "No job" and "not allowed to see jobs" are different answers, so the visibility
+is proved first: docs/contract.md section 5. How a command is judged is in `match.py`.
 """
 
 from __future__ import annotations
 
-from executions.health.facts import PgCron, PgCronJob, Visibility
-from executions.reading import Fetch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from psycopg import errors
+
+from executions.health.facts import PgCron, Visibility
+from executions.pgcron.job import (
+    Backend,
+    Candidate,
+    Inventory,
+    Job,
+    Rights,
+    Run,
+    Server,
+    runs_in_flight,
+)
+from executions.pgcron.match import FunctionSource, Judgement, Resolver, judge, resolve_nothing
+from executions.problems import database_error, is_database_error
+from executions.reading import Fetch, Row
 from executions.sql import load
 
 SQL = load("pgcron")
 
-MOST_JOBS = 500
+MOST_JOBS = 5_000
+# How many of the newest rows of cron.job_run_details are looked at.
+RUNS_WITHIN = 5_000
+RUNS_SHOWN = 5
 
 
 def visible_jobs(fetch: Fetch) -> PgCron:
@@ -21,13 +42,227 @@ def visible_jobs(fetch: Fetch) -> PgCron:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
     (sight,) = fetch(SQL.sight, {})
+    return _seen(sight, fetch)
+
+
+def _seen(sight: Row, fetch: Fetch) -> PgCron:
     if sight["version"] is None:
-        elsewhere = sight["launcher_database"]
-        if elsewhere is None or elsewhere == sight["here"]:
-            return PgCron(Visibility.ABSENT)
-        return PgCron(Visibility.ELSEWHERE, database=elsewhere)
+        visibility, database = _elsewhere(sight, fetch)
+        return PgCron(visibility, database=database)
     if not sight["may_read"]:
         return PgCron(Visibility.NO_ACCESS, sight["version"], sight["here"])
-    jobs = tuple(PgCronJob(**row) for row in fetch(SQL.jobs, {"most": MOST_JOBS}))
-    visibility = Visibility.FILTERED if sight["filtered"] else Visibility.FULL
+    jobs = tuple(Job(**row) for row in fetch(SQL.jobs, {"most": MOST_JOBS}))
+    filtered = sight["filtered"] or len(jobs) == MOST_JOBS
+    visibility = Visibility.FILTERED if filtered else Visibility.FULL
     return PgCron(visibility, sight["version"], sight["here"], jobs)
+
+
+def _elsewhere(sight: Row, fetch: Fetch) -> tuple[Visibility, str | None]:
+    """Without the extension here: in which database it is, or whether it can be nowhere."""
+    database = sight["launcher_database"]
+    if database is None and sight["reads_settings"]:
+        loaded = "pg_cron" in (sight["libraries"] or "")
+        database = sight["configured_database"] if loaded else None
+    elif database is None and _library_is_loaded(fetch):
+        return Visibility.UNKNOWN, None
+    if database is None or database == sight["here"]:
+        return Visibility.ABSENT, None
+    return Visibility.ELSEWHERE, database
+
+
+def _library_is_loaded(fetch: Fetch) -> bool:
+    """A role that may not read pg_cron's settings is refused them only where they exist."""
+    try:
+        fetch(SQL.library_loaded, {})
+    except Exception as error:
+        if isinstance(database_error(error), errors.InsufficientPrivilege):
+            return True
+        raise
+    return False
+
+
+def read_server(fetch: Fetch) -> Server:
+    """The database that ``fetch`` asks, so that it can be told from others.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does. Never call it inside a transaction:
+            a server that keeps its number to itself refuses one of the two statements.
+    """
+    (row,) = fetch(SQL.server, {})
+    try:
+        (found,) = fetch(SQL.system_identifier, {})
+    except Exception as error:
+        if not isinstance(database_error(error), errors.InsufficientPrivilege):
+            raise
+        found = {"identifier": ""}
+    return Server(**found, **row)
+
+
+def read_inventory(fetch: Fetch, fetch_multica: Fetch) -> Inventory:
+    """Every visible job that leads to the rollup. Not to be called inside a transaction.
+
+    ``fetch`` asks pg_cron's database, ``fetch_multica`` Multica's; they may be the same.
+
+    Raises:
+        django.db.Error, psycopg.Error: as the two do.
+    """
+    (sight,) = fetch(SQL.sight, {})
+    seen = _seen(sight, fetch)
+    server = read_server(fetch)
+    inventory = Inventory(
+        seen.visibility,
+        server.role,
+        seen.version,
+        seen.database,
+        server,
+        launches=None if sight["launches"] is None else sight["launches"] == "on",
+    )
+    if seen.visibility not in {Visibility.FULL, Visibility.FILTERED}:
+        return inventory
+    jobs = [job for job in seen.jobs if isinstance(job, Job)]
+    look = Look(fetch, fetch_multica, server, _server_or_none(fetch_multica))
+    candidates = look.candidates(jobs)
+    hidden = sight["estimate"] - len(jobs) if seen.visibility is Visibility.FILTERED else 0
+    return replace(
+        inventory,
+        candidates=candidates,
+        others=len(jobs) - len(candidates),
+        hidden=max(hidden, 0),
+    )
+
+
+def _server_or_none(fetch_multica: Fetch) -> Server | None:
+    try:
+        return read_server(fetch_multica)
+    except Exception as error:
+        if not is_database_error(error):
+            raise
+        return None
+
+
+def read_job(fetch: Fetch, jobid: int) -> Job | None:
+    """The job as it is now; None where it is gone or hidden.
+
+    Raises:
+        psycopg.Error: as ``fetch`` does, above all without USAGE on schema cron.
+    """
+    rows = fetch(SQL.job, {"jobid": jobid})
+    return Job(**rows[0]) if rows else None
+
+
+def read_backends(fetch: Fetch) -> tuple[Backend, ...]:
+    """The processes that pg_cron runs jobs on now."""
+    return tuple(Backend(**row) for row in fetch(SQL.backends, {"within": RUNS_WITHIN}))
+
+
+class Look:
+    """One look at jobs: judges commands, and reads rights, runs and processes once for all.
+
+    It is safe inside a transaction once the two servers are known.
+    """
+
+    def __init__(
+        self, fetch: Fetch, fetch_multica: Fetch, server: Server, multica: Server | None
+    ) -> None:
+        self._fetch = fetch
+        self._fetch_multica = fetch_multica
+        self.server = server
+        self.multica = multica
+        self._homes = tuple(
+            row["schema"] for row in self._quietly(fetch_multica, SQL.home, {}) or ()
+        )
+
+    def candidates(self, jobs: Iterable[Job]) -> tuple[Candidate, ...]:
+        """Those of the jobs that lead to the rollup."""
+        judged = [(job, self._judge(job)) for job in jobs]
+        leading = [(job, found) for job, found in judged if found is not None]
+        if not leading:
+            return ()
+        runs = self._runs([job.jobid for job, _found in leading])
+        backends = read_backends(self._fetch)
+        (rights,) = self._fetch(SQL.rights, {})
+        return tuple(
+            Candidate(
+                job,
+                found,
+                rights_over(job, rights, self.server.database),
+                self._same_database(job),
+                runs_in_flight(job, backends),
+                tuple(runs.get(job.jobid, ()))[:RUNS_SHOWN],
+                self._exists(found.legacy_function),
+            )
+            for job, found in leading
+        )
+
+    def _judge(self, job: Job) -> Judgement | None:
+        return judge(job.command, self._resolver(job), self._homes)
+
+    def _resolver(self, job: Job) -> Resolver:
+        """Looks functions up in the database that the job runs in, where that can be reached."""
+        if self.server.holds(job) and job.database == self.server.database:
+            return self._resolve_with(self._fetch)
+        if self._same_database(job):
+            return self._resolve_with(self._fetch_multica)
+        return resolve_nothing
+
+    def _resolve_with(self, fetch: Fetch) -> Callable[[str | None, str], Sequence[FunctionSource]]:
+        def resolve(schema: str | None, name: str) -> Sequence[FunctionSource]:
+            rows = fetch(SQL.functions, {"schema": schema, "name": name})
+            return [FunctionSource(**row) for row in rows]
+
+        return resolve
+
+    def _same_database(self, job: Job) -> bool | None:
+        if self.multica is None:
+            return None
+        return (
+            self.server.is_same_server(self.multica)
+            and self.server.holds(job)
+            and job.database == self.multica.database
+        )
+
+    def _exists(self, function: str | None) -> bool | None:
+        if function is None:
+            return None
+        rows = self._quietly(self._fetch_multica, SQL.function_exists, {"name": function})
+        return None if rows is None else bool(rows[0]["found"])
+
+    def _runs(self, jobids: list[int]) -> dict[int, list[Run]]:
+        rows = self._fetch(
+            SQL.runs,
+            {"within": RUNS_WITHIN, "jobids": jobids, "most": RUNS_SHOWN * len(jobids) * 4},
+        )
+        runs: dict[int, list[Run]] = {}
+        for row in rows:
+            runs.setdefault(row.pop("jobid"), []).append(Run(**row))
+        return runs
+
+    @staticmethod
+    def _quietly(fetch: Fetch, statement: str, values: Mapping[str, object]) -> list[Row] | None:
+        """None where Multica's database cannot be asked: then it is simply not known."""
+        try:
+            return fetch(statement, values)
+        except Exception as error:
+            if not is_database_error(error):
+                raise
+            return None
+
+
+def rights_over(job: Job, may: Row, database: str) -> Rights:
+    """What a role may do to one job, from what it may call (docs/contract.md section 5).
+
+    ``database`` is where pg_cron is: only there can a job be scheduled without naming one.
+    """
+    own = job.owner == may["role"]
+    master = bool(may["superuser"])
+    plain = job.database == database and job.active
+    if job.jobname is None:
+        again = may["schedule_unnamed"] and (may["alter_job"] or (own and plain))
+    else:
+        again = may["schedule_in_database"] or (own and plain and may["schedule_named"])
+    return Rights(
+        role=may["role"],
+        retire=may["unschedule"] and (own or master or may["may_delete"]),
+        deactivate=may["alter_job"] and (own or master),
+        put_back=bool(again) and (own or master),
+    )

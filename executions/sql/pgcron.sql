@@ -1,27 +1,170 @@
--- What pg_cron shows of itself. Without USAGE on schema cron even naming cron.job raises, so the
--- catalog is asked first, by oid: docs/contract.md section 5.
+-- What pg_cron shows of itself, and the calls that change it. Without USAGE on schema cron even
+-- naming cron.job raises, so the catalog is asked first, by oid: docs/contract.md section 5.
 
 -- name: sight
--- Whether the extension is in this database, what this role may see of its jobs, and in which
--- database its launcher works: that name is shown to every role.
+-- Whether the extension is in this database, what this role may see of its jobs, and where else it
+-- may be: the database of its launcher is shown to every role, its settings are not. The estimate
+-- of live rows is not subject to row security.
 SELECT current_database()::text AS here,
+       current_user::text AS role,
        extension.extversion AS version,
        coalesce(has_schema_privilege(job.relnamespace, 'USAGE')
                 AND has_table_privilege(job.oid, 'SELECT'), false) AS may_read,
        coalesce(row_security_active(job.oid), false) AS filtered,
+       coalesce(pg_stat_get_live_tuples(job.oid), 0) AS estimate,
        (SELECT datname::text
           FROM pg_stat_activity
          WHERE application_name = 'pg_cron scheduler' AND datname IS NOT NULL
-         LIMIT 1) AS launcher_database
-  FROM (SELECT) AS once
+         LIMIT 1) AS launcher_database,
+       reads_settings,
+       CASE WHEN reads_settings THEN current_setting('shared_preload_libraries') END AS libraries,
+       CASE WHEN reads_settings THEN current_setting('cron.database_name', true) END
+           AS configured_database,
+       CASE WHEN reads_settings THEN current_setting('cron.launch_active_jobs', true) END AS launches
+  FROM (SELECT pg_has_role(current_user, 'pg_read_all_settings', 'USAGE') AS reads_settings) AS once
   LEFT JOIN pg_extension AS extension ON extension.extname = 'pg_cron'
   LEFT JOIN pg_class AS job
     ON job.relname = 'job' AND extension.oid IS NOT NULL
    AND job.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'cron')
 
+-- name: library_loaded
+-- Raises for want of rights where pg_cron's library is loaded, and is null where it is not.
+SELECT current_setting('cron.database_name', true) AS configured_database
+
+-- name: server
+-- Which database this is, told from every other one and from its copies, and its clock.
+SELECT pg_postmaster_start_time() AS started_at,
+       current_database()::text AS database,
+       current_setting('port')::int AS port,
+       host(inet_server_addr()) AS address,
+       CASE WHEN reads_settings THEN current_setting('cron.host', true) END AS cron_host,
+       CASE WHEN reads_settings
+            THEN current_setting('cron.use_background_workers', true)::boolean
+       END AS background_workers,
+       current_user::text AS role,
+       clock_timestamp() AS now
+  FROM (SELECT pg_has_role(current_user, 'pg_read_all_settings', 'USAGE') AS reads_settings) AS once
+
+-- name: system_identifier
+-- The cluster's own number; some managed servers keep it to themselves.
+SELECT system_identifier::text AS identifier FROM pg_control_system()
+
 -- name: jobs
 -- The jobs that this role is shown, at most a limit of them.
-SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active
+SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
+       nodename, nodeport
   FROM cron.job
  ORDER BY jobid
  LIMIT %(most)s
+
+-- name: job
+-- One job as it is now; no row where it is gone or hidden.
+SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
+       nodename, nodeport
+  FROM cron.job
+ WHERE jobid = %(jobid)s
+
+-- name: namesakes
+-- Jobs that scheduling this name again under this owner would overwrite.
+SELECT jobid FROM cron.job WHERE jobname::text = %(jobname)s AND username = %(owner)s
+
+-- name: runs
+-- The last runs of some jobs, newest first. The table is never pruned and is indexed by runid only,
+-- so no more than its newest rows are looked at.
+SELECT jobid, runid, job_pid AS pid, status, return_message AS message,
+       start_time AS started_at, end_time AS ended_at
+  FROM cron.job_run_details
+ WHERE runid > (SELECT max(runid) FROM cron.job_run_details) - %(within)s
+   AND jobid = ANY (%(jobids)s)
+ ORDER BY runid DESC
+ LIMIT %(most)s
+
+-- name: backends
+-- Processes that run a job now, whichever way pg_cron starts them, with the job whose run details
+-- name the process. What this role may not see of them is null.
+SELECT backend.pid,
+       backend.backend_start AS started_at,
+       backend.usename::text AS user,
+       backend.datname::text AS database,
+       CASE WHEN backend.backend_start IS NOT NULL THEN backend.query END AS query,
+       (SELECT detail.jobid
+          FROM cron.job_run_details AS detail
+         WHERE detail.runid > (SELECT max(runid) FROM cron.job_run_details) - %(within)s
+           AND detail.job_pid = backend.pid
+           AND detail.start_time >= backend.backend_start
+         ORDER BY detail.runid DESC
+         LIMIT 1) AS jobid
+  FROM pg_stat_activity AS backend
+ WHERE backend.application_name = 'pg_cron' OR backend.backend_type = 'pg_cron'
+
+-- name: rights
+-- What this role may call, and whether it may delete from cron.job. Functions that this version of
+-- pg_cron does not have are not executable.
+SELECT current_user::text AS role,
+       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
+       has_table_privilege('cron.job', 'DELETE') AS may_delete,
+       coalesce(has_function_privilege(
+           to_regprocedure('cron.unschedule(bigint)'), 'EXECUTE'), false) AS unschedule,
+       coalesce(has_function_privilege(
+           to_regprocedure('cron.alter_job(bigint,text,text,text,text,boolean)'),
+           'EXECUTE'), false) AS alter_job,
+       coalesce(has_function_privilege(
+           to_regprocedure('cron.schedule_in_database(text,text,text,text,text,boolean)'),
+           'EXECUTE'), false) AS schedule_in_database,
+       coalesce(has_function_privilege(
+           to_regprocedure('cron.schedule(text,text,text)'), 'EXECUTE'), false) AS schedule_named,
+       coalesce(has_function_privilege(
+           to_regprocedure('cron.schedule(text,text)'), 'EXECUTE'), false) AS schedule_unnamed
+
+-- name: functions
+-- The functions that a call may mean, with their source; what is compiled has none to follow.
+SELECT namespace.nspname::text AS schema,
+       routine.proname::text AS name,
+       language.lanname::text AS language,
+       pg_get_functiondef(routine.oid) AS definition
+  FROM pg_proc AS routine
+  JOIN pg_namespace AS namespace ON namespace.oid = routine.pronamespace
+  JOIN pg_language AS language ON language.oid = routine.prolang
+ WHERE routine.proname = %(name)s
+   AND (%(schema)s::text IS NULL OR namespace.nspname = %(schema)s)
+   AND routine.prokind IN ('f', 'p')
+   AND language.lanname NOT IN ('c', 'internal')
+ ORDER BY routine.oid
+ LIMIT 20
+
+-- name: home
+-- The schema that an unqualified call of the rollup means in Multica's database.
+SELECT namespace.nspname::text AS schema
+  FROM pg_proc AS routine
+  JOIN pg_namespace AS namespace ON namespace.oid = routine.pronamespace
+ WHERE routine.oid = to_regprocedure('rollup_task_usage_hourly()')
+
+-- name: function_exists
+-- Whether any function of that name is left in this database.
+SELECT EXISTS (SELECT FROM pg_proc WHERE proname = %(name)s) AS found
+
+-- name: unschedule
+-- Remove one job by its number: by its name it fails for another owner, even for a superuser.
+SELECT cron.unschedule(%(jobid)s::bigint)
+
+-- name: set_active
+-- Pause a job or resume it. alter_job returns nothing.
+SELECT cron.alter_job(%(jobid)s::bigint, active := %(active)s::boolean)
+
+-- name: schedule_in_database
+-- Schedule a named job as it was; naming a user, even oneself, takes a superuser.
+SELECT cron.schedule_in_database(%(jobname)s::text, %(schedule)s::text, %(command)s::text,
+                                 %(database)s::text, %(owner)s::text, %(active)s::boolean) AS jobid
+
+-- name: schedule_named
+-- Schedule a named job as the role that we are, in this database.
+SELECT cron.schedule(%(jobname)s::text, %(schedule)s::text, %(command)s::text) AS jobid
+
+-- name: schedule_unnamed
+-- Schedule a job without a name as the role that we are, in this database.
+SELECT cron.schedule(%(schedule)s::text, %(command)s::text) AS jobid
+
+-- name: alter_after_scheduling
+-- Give a job that was just scheduled the rest of what it was: null leaves a thing as it is.
+SELECT cron.alter_job(%(jobid)s::bigint, NULL, NULL, %(database)s::text, %(owner)s::text,
+                      %(active)s::boolean)

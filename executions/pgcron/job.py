@@ -1,0 +1,208 @@
+"""PURE: what can be known about pg_cron's jobs, as frozen values, and what follows from them.
+
+`inventory.py` reads them. Here it is decided which backend is a run of which job, whether a job
+runs in Multica's database, and what has changed between two looks at one job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+
+from executions.health.facts import PgCronJob, Visibility
+from executions.pgcron.match import Judgement, Match
+
+# What identifies a job as the one that was confirmed, in the order in which changes are told.
+DEFINITION = (
+    "jobname", "owner", "schedule", "command", "database", "active", "nodename", "nodeport",
+)  # fmt: skip
+# A run's statuses that are not final. They prove nothing: after a restart they stay for ever.
+UNFINISHED = frozenset({"starting", "connecting", "sending", "running"})
+_LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Job(PgCronJob):
+    """One row of ``cron.job``, whole."""
+
+    nodename: str = "localhost"
+    nodeport: int = 5432
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, object]) -> Job:
+        return cls(**{field.name: stored[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+
+    @property
+    def label(self) -> str:
+        """How a person names it: its name, or its number where it has none."""
+        return self.jobname or f"job {self.jobid}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two looks at the same job with the same definition."""
+        content = json.dumps(self.as_json(), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+    def differences(self, later: Job) -> dict[str, tuple[object, object]]:
+        """What changed from this look to a later one: field, then and now."""
+        return {
+            name: (getattr(self, name), getattr(later, name))
+            for name in ("jobid", *DEFINITION)
+            if getattr(self, name) != getattr(later, name)
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of ``cron.job_run_details``."""
+
+    runid: int
+    pid: int | None
+    status: str
+    message: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A server process that pg_cron runs a job on.
+
+    ``query`` is None where this role may not see it. ``jobid`` is the job whose newest run details
+    name this process, None where none does or they cannot be seen.
+    """
+
+    pid: int
+    started_at: datetime
+    user: str | None
+    database: str | None
+    query: str | None
+    jobid: int | None = None
+
+    def may_run(self, job: Job) -> bool:
+        """Whether this may be a run of the job: what cannot be told apart counts as one.
+
+        The server cuts a query's text at ``track_activity_query_size``.
+        """
+        if self.jobid is not None:
+            return self.jobid == job.jobid
+        if (self.user, self.database) != (job.owner, job.database):
+            return False
+        return self.query is None or job.command.startswith(self.query)
+
+    def as_json(self) -> dict[str, object]:
+        return {"pid": self.pid, "started_at": self.started_at.isoformat()}
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What this role may do to one job (docs/contract.md section 5). Three different things."""
+
+    role: str
+    retire: bool
+    deactivate: bool
+    put_back: bool
+
+    @property
+    def undo_trial(self) -> bool:
+        """Activating a job again takes the same right as deactivating it."""
+        return self.deactivate
+
+
+@dataclass(frozen=True)
+class Server:
+    """The database that pg_cron is reached in.
+
+    ``identifier`` and ``started_at`` together tell two servers apart, a copy included.
+    """
+
+    identifier: str
+    started_at: datetime
+    database: str
+    port: int
+    address: str | None
+    cron_host: str | None
+    background_workers: bool | None
+    role: str
+    now: datetime
+
+    def is_same_server(self, other: Server) -> bool:
+        return (self.identifier, self.started_at) == (other.identifier, other.started_at)
+
+    def holds(self, job: Job) -> bool:
+        """Whether the job connects to this very server.
+
+        With background workers the node is ignored. Otherwise it is where libpq connects to.
+        """
+        if self.background_workers:
+            return True
+        here = {*_LOOPBACK, self.address, self.cron_host}
+        local = job.nodename in here or job.nodename.startswith(("/", "@"))
+        return local and job.nodeport == self.port
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A job that leads to the rollup. ``same_database`` is None where it cannot be known."""
+
+    job: Job
+    judgement: Judgement
+    rights: Rights
+    same_database: bool | None
+    in_flight: tuple[Backend, ...]
+    runs: tuple[Run, ...] = ()
+    legacy_function_exists: bool | None = None
+
+    @property
+    def match(self) -> Match:
+        return self.judgement.match
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Every job that this role can see and that leads to the rollup.
+
+    ``others`` are the visible jobs that do not. Both are complete only where ``visibility`` is
+    full; ``hidden`` is how many jobs are proved to be hidden at least. ``database`` is where the
+    extension is, None where nobody can tell. ``launches`` is ``cron.launch_active_jobs``: off, no
+    job of any kind is started; None where it cannot be read.
+    """
+
+    visibility: Visibility
+    role: str | None = None
+    version: str | None = None
+    database: str | None = None
+    server: Server | None = None
+    candidates: tuple[Candidate, ...] = ()
+    others: int | None = None
+    hidden: int = 0
+    launches: bool | None = None
+    reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether an empty list proves that there is none."""
+        return self.visibility in {Visibility.FULL, Visibility.ABSENT}
+
+    @property
+    def installed(self) -> bool:
+        return self.version is not None
+
+    @property
+    def other_workloads(self) -> int | None:
+        """Jobs of pg_cron's that have nothing to do with the rollup; None where some may hide."""
+        return self.others if self.visibility is Visibility.FULL else None
+
+    def candidate(self, jobid: int) -> Candidate | None:
+        return next((one for one in self.candidates if one.job.jobid == jobid), None)
+
+
+def runs_in_flight(job: Job, backends: Iterable[Backend]) -> tuple[Backend, ...]:
+    """The backends that run the job now, judged by process and not by status."""
+    return tuple(backend for backend in backends if backend.may_run(job))

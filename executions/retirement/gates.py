@@ -1,0 +1,44 @@
+"""PURE: the gates of a retirement. Facts in; for each gate passed or refused, and why.
+
+Every condition and which kind of act it holds for is in docs/interfaces.md, ``checkretirement``.
+Nothing here reads a database or a clock, so the same facts always give the same answer: on the
+page, in ``manage.py checkretirement`` and inside the transaction that removes a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from executions.pgcron.match import Match
+from executions.retirement import job_gates, plan_gates
+from executions.retirement.gate import APPLIES, Aim, Check, Code, Gate, GateFacts
+
+__all__ = ["APPLIES", "Aim", "Check", "Code", "Gate", "GateFacts", "check"]
+
+_JUDGES: Mapping[Code, Callable[[GateFacts], Gate]] = {
+    Code.VISIBLE: job_gates.visible,
+    Code.PRIVILEGED: job_gates.privileged,
+    Code.MAY_DEACTIVATE: job_gates.may_deactivate,
+    Code.SAME_DATABASE: job_gates.same_database,
+    Code.COMMAND_MATCHES: job_gates.command_matches,
+    Code.FUNCTION_ABSENT: job_gates.function_absent,
+    Code.SUCCESS_STREAK: plan_gates.success_streak,
+    Code.BACKEND_RUNNER: plan_gates.backend_runner,
+    Code.WATERMARK_ADVANCING: plan_gates.watermark_advancing,
+    Code.NO_CRITICAL_FINDINGS: plan_gates.no_critical_findings,
+    Code.NO_RUN_IN_FLIGHT: job_gates.no_run_in_flight,
+}
+
+
+def check(facts: GateFacts) -> Check:
+    """Judge every gate that concerns the job."""
+    candidate = facts.candidate
+    match = candidate.match if candidate else None
+    aims = (Aim.LEGACY,) if match is Match.LEGACY else (Aim.EXACT, Aim.TRIAL)
+    concerned = frozenset[Code]().union(*(APPLIES[aim] for aim in aims))
+    return Check(
+        facts.jobid,
+        match,
+        tuple(_JUDGES[code](facts) for code in Code if code in concerned),
+        active=candidate is not None and candidate.job.active,
+    )

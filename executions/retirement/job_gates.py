@@ -1,0 +1,182 @@
+"""PURE: the gates about the job itself: can it be seen, may it be removed, is it what it seems.
+
+One function for each gate of docs/interfaces.md, ``checkretirement``, named as the gate is.
+"""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from executions.health.sentences import Value, say
+from executions.pgcron.match import Match
+from executions.retirement.gate import Code, Gate, GateFacts
+
+
+def _unseen(code: Code, facts: GateFacts) -> Gate:
+    """A gate about a job that cannot be read."""
+    summary = say(
+        _("This cannot be judged, because job %(jobid)s cannot be read."), jobid=facts.jobid
+    )
+    return Gate(code, False, summary, {"jobid": facts.jobid})
+
+
+def visible(facts: GateFacts) -> Gate:
+    evidence: dict[str, object] = {"jobid": facts.jobid, "role": facts.role}
+    if facts.candidate is None:
+        return Gate(
+            Code.VISIBLE,
+            False,
+            say(
+                _("The role %(role)s sees no job %(jobid)s that leads to the rollup: it is gone or"
+                  " changed, or row security hides it."),
+                role=facts.role, jobid=facts.jobid,
+            ),
+            evidence,
+            say(_("Look at the schedules again, as a role that may see every job.")),
+        )  # fmt: skip
+    evidence |= {"owner": facts.candidate.job.owner, "command": facts.candidate.job.command}
+    return Gate(
+        Code.VISIBLE, True, say(_("Job %(jobid)s can be read."), jobid=facts.jobid), evidence
+    )
+
+
+def privileged(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.PRIVILEGED, facts)
+    job, rights = facts.candidate.job, facts.candidate.rights
+    names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
+    if rights.retire:
+        summary = say(_("The role %(role)s may unschedule job %(jobid)s."), **names)
+    else:
+        summary = say(_("The role %(role)s may not unschedule this job of %(owner)s."), **names)
+    return Gate(
+        Code.PRIVILEGED,
+        rights.retire,
+        summary,
+        {"role": facts.role, "owner": job.owner},
+        None if rights.retire else say(
+            _("Its owner, a superuser or a role with DELETE on cron.job may: set"
+              " RETIRE_DATABASE_URL to one, or let one of them run the statement."),
+        ),
+    )  # fmt: skip
+
+
+def may_deactivate(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.MAY_DEACTIVATE, facts)
+    job, rights = facts.candidate.job, facts.candidate.rights
+    names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
+    if rights.deactivate:
+        summary = say(_("The role %(role)s may pause job %(jobid)s and resume it."), **names)
+    else:
+        summary = say(_("The role %(role)s may not pause this job of %(owner)s."), **names)
+    return Gate(
+        Code.MAY_DEACTIVATE,
+        rights.deactivate,
+        summary,
+        {"role": facts.role, "owner": job.owner},
+        None if rights.deactivate else say(
+            _("Pausing takes the owner or a superuser, and EXECUTE on cron.alter_job."),
+        ),
+    )  # fmt: skip
+
+
+def same_database(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.SAME_DATABASE, facts)
+    job, same = facts.candidate.job, facts.candidate.same_database
+    names = {"database": job.database, "node": f"{job.nodename}:{job.nodeport}"}
+    if same:
+        summary = say(_("It runs in Multica's database, %(database)s."), **names)
+    elif same is None:
+        summary = say(_("Nobody can tell whether %(database)s is Multica's database."), **names)
+    else:
+        summary = say(
+            _("It runs in the database %(database)s on %(node)s, and not in Multica's."), **names
+        )
+    return Gate(
+        Code.SAME_DATABASE,
+        same is True,
+        summary,
+        {"database": job.database, "nodename": job.nodename, "nodeport": job.nodeport},
+        None if same else say(_("Retire it from the dashboard of the Multica that it belongs to.")),
+    )
+
+
+_MATCH_SUMMARIES = {
+    Match.EXACT: _("The command calls the rollup and does nothing else."),
+    Match.LEGACY: _("The command only calls %(function)s, which Multica has removed."),
+    Match.WRAPPED: _("The command reaches the rollup through %(via)s, which may do more."),
+    Match.WINDOW: _("The command calls the window function, which rolls up a span of its own."),
+    Match.MULTIPLE: _("The command does other things beside the rollup."),
+}
+
+
+def command_matches(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.COMMAND_MATCHES, facts)
+    judgement, job = facts.candidate.judgement, facts.candidate.job
+    passed = judgement.match.retired_by_the_wizard
+    return Gate(
+        Code.COMMAND_MATCHES,
+        passed,
+        say(
+            _MATCH_SUMMARIES[judgement.match],
+            function=judgement.functions[0],
+            via=", ".join(judgement.via),
+        ),
+        {
+            "match": judgement.match.value,
+            "command": job.command,
+            "functions": list(judgement.functions),
+            "via": list(judgement.via),
+            "readable": judgement.readable,
+        },
+        None if passed else say(
+            _("Only you know whether the rest is needed. If it is not, run:"
+              " SELECT cron.unschedule(%(jobid)s);"),
+            jobid=job.jobid,
+        ),
+    )  # fmt: skip
+
+
+def function_absent(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.FUNCTION_ABSENT, facts)
+    exists = facts.candidate.legacy_function_exists
+    name = facts.candidate.judgement.functions[0]
+    if exists is False:
+        summary = say(
+            _("The function %(name)s no longer exists: the job fails each time."), name=name
+        )
+    elif exists is None:
+        summary = say(_("Nobody can tell whether %(name)s still exists."), name=name)
+    else:
+        summary = say(_("The function %(name)s still exists, so something may need it."), name=name)
+    remedy = say(_("Upgrade Multica first: its migration 103 removes the function."))
+    return Gate(
+        Code.FUNCTION_ABSENT,
+        exists is False,
+        summary,
+        {"function": name, "exists": exists},
+        None if exists is False else remedy,
+    )
+
+
+def no_run_in_flight(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.NO_RUN_IN_FLIGHT, facts)
+    running = facts.candidate.in_flight
+    evidence = {"backends": [backend.as_json() for backend in running]}
+    if not running:
+        return Gate(Code.NO_RUN_IN_FLIGHT, True, say(_("No run of it is in flight.")), evidence)
+    return Gate(
+        Code.NO_RUN_IN_FLIGHT,
+        False,
+        say(
+            _("A run of it is in flight (process %(pids)s)."),
+            pids=", ".join(str(backend.pid) for backend in running),
+        ),
+        evidence,
+        say(_("Wait until it has finished. It is never cut off.")),
+    )

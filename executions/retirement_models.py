@@ -1,0 +1,216 @@
+"""Our own record of retirements: what was wanted, what was done, and the audit of both.
+
+A :class:`Retirement` is one schedule's way through the wizard, an :class:`Act` one change to it in
+pg_cron's database, and an :class:`AuditEvent` one line that nobody can take back. The rules of how
+they change are in `executions/retirement/`; this module only says what is stored.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class Kind(models.TextChoices):
+    """What calls the rollup from outside the backend."""
+
+    PG_CRON = "pg_cron", _("pg_cron job")
+    CRON = "cron", _("cron")
+    SYSTEMD = "systemd", _("systemd timer")
+    CRONJOB = "cronjob", _("Kubernetes CronJob")
+
+
+class State(models.TextChoices):
+    """Where a retirement stands. `retirement/states.py` says which step leads where."""
+
+    CHOSEN = "chosen", _("chosen")
+    CONFIRMED = "confirmed", _("checked, ready to act")
+    BY_HAND = "by_hand", _("to be removed by the operator")
+    TRIAL = "trial", _("paused on trial")
+    TRIAL_PASSED = "trial_passed", _("paused, and the trial went well")
+    WATCHING = "watching", _("removed, being watched")
+    VERIFIED = "verified", _("removed, and verified")
+    WORSE = "worse", _("removed, and it got worse")
+    OTHER_CALLER = "other_caller", _("removed, but something else still calls the rollup")
+    TRIAL_ENDED = "trial_ended", _("trial ended, the job is active again")
+    PUT_BACK = "put_back", _("put back")
+    CLOSED = "closed", _("closed")
+
+
+class Retirement(models.Model):
+    """One schedule on its way through the wizard. Its open acts say what is being done to it.
+
+    ``job`` is the job as it was confirmed, before anything was changed, and is what putting back
+    restores. ``server`` and ``database`` are where pg_cron was reached. ``watched_since`` is the
+    moment of the act, by the acting database's clock; ``watch`` is what the watch has seen.
+    """
+
+    kind = models.TextField(choices=Kind.choices, default=Kind.PG_CRON)
+    state = models.TextField(choices=State.choices, default=State.CHOSEN)
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+    started_by = models.TextField()
+
+    server = models.TextField(default="")
+    database = models.TextField(default="")
+    jobid = models.BigIntegerField(null=True)
+    job = models.JSONField(null=True)
+    match = models.TextField(default="")
+    confirmed_at = models.DateTimeField(null=True)
+    confirmed_by = models.TextField(default="")
+    evidence = models.JSONField(default=dict)
+    affirmed_by = models.TextField(default="")
+    external = models.JSONField(null=True)
+
+    paused_at = models.DateTimeField(null=True)
+    deadline = models.DateTimeField(null=True)
+    watched_since = models.DateTimeField(null=True)
+    watch = models.JSONField(default=dict)
+    looked_at = models.DateTimeField(null=True)
+    reason = models.TextField(default="")
+    put_back_jobid = models.BigIntegerField(null=True)
+
+    ENDED = (
+        State.VERIFIED,
+        State.WORSE,
+        State.OTHER_CALLER,
+        State.TRIAL_ENDED,
+        State.PUT_BACK,
+        State.CLOSED,
+    )
+    LIVE = (State.TRIAL, State.TRIAL_PASSED, State.WATCHING)
+
+    class Meta:
+        indexes = [models.Index(fields=["-created_at"], name="retirement_created_at")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["server", "database", "jobid"],
+                condition=Q(kind=Kind.PG_CRON)
+                & ~Q(
+                    state__in=[
+                        "verified",
+                        "worse",
+                        "other_caller",
+                        "trial_ended",
+                        "put_back",
+                        "closed",
+                    ]
+                ),
+                name="one_open_retirement_per_job",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"retirement {self.pk} of {self.label} ({self.state})"
+
+    @property
+    def label(self) -> str:
+        """How a person names what is retired."""
+        if self.kind == Kind.PG_CRON:
+            return f"pg_cron job {self.jobid}"
+        return f"{Kind(self.kind).label} {(self.external or {}).get('name', '')}".strip()
+
+    @property
+    def is_open(self) -> bool:
+        return self.state not in self.ENDED
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the record says that the schedule is gone."""
+        return self.state in {State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER}
+
+    @property
+    def open_act(self) -> Act | None:
+        """The act that was begun and whose outcome is not known yet."""
+        return self.acts.filter(outcome=None).first()
+
+
+class Act(models.Model):
+    """One change in pg_cron's database: its intent first, then its transaction, then its outcome.
+
+    ``xid`` is the acting transaction's id (an xid8, so text). ``outcome`` is null until somebody
+    knows it: whoever acted, or after a crash whoever asks ``pg_xact_status`` first.
+    """
+
+    class Kind(models.TextChoices):
+        REMOVE = "remove", _("remove")
+        PAUSE = "pause", _("pause")
+        ACTIVATE = "activate", _("activate again")
+        PUT_BACK = "put_back", _("put back")
+
+    class Outcome(models.TextChoices):
+        DONE = "done", _("done")
+        REFUSED = "refused", _("refused")
+        FAILED = "failed", _("failed")
+
+    retirement = models.ForeignKey(Retirement, on_delete=models.PROTECT, related_name="acts")
+    kind = models.TextField(choices=Kind.choices)
+    user_id = models.BigIntegerField(null=True)
+    user_name = models.TextField()
+    role = models.TextField(default="")
+    statement = models.TextField()
+    job = models.JSONField()
+    evidence = models.JSONField(default=dict)
+    intended_at = models.DateTimeField(db_default=Now())
+
+    server = models.TextField(default="")
+    database = models.TextField(default="")
+    xid = models.TextField(default="")
+    acted_at = models.DateTimeField(null=True)
+    new_jobid = models.BigIntegerField(null=True)
+
+    outcome = models.TextField(choices=Outcome.choices, null=True)
+    outcome_at = models.DateTimeField(null=True)
+    detail = models.TextField(default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["retirement"], condition=Q(outcome=None), name="one_open_act_per_retirement"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.retirement.label} by {self.user_name}: {self.outcome or 'open'}"
+
+
+class AuditEvent(models.Model):
+    """Who did what, when, on what evidence, with which statement, and what came of it.
+
+    Rows are only ever added: triggers refuse UPDATE, DELETE and TRUNCATE to every role. So it
+    refers to nothing by a foreign key, and outlives the user and the retirement it tells of.
+    """
+
+    class Outcome(models.TextChoices):
+        INTENDED = "intended", _("intended")
+        DONE = "done", _("done")
+        REFUSED = "refused", _("refused")
+        FAILED = "failed", _("failed")
+
+    at = models.DateTimeField(db_default=Now())
+    user_id = models.BigIntegerField(null=True)
+    user_name = models.TextField()
+    action = models.TextField()
+    subject = models.TextField()
+    outcome = models.TextField(choices=Outcome.choices)
+    statement = models.TextField(default="")
+    role = models.TextField(default="")
+    summary = models.TextField(default="")
+    evidence = models.JSONField(default=dict)
+    retirement_id = models.BigIntegerField(null=True)
+    act_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-at", "-id"], name="audit_at"),
+            models.Index(fields=["retirement_id"], name="audit_retirement"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%dT%H:%M:%SZ} {self.user_name}: {self.action} {self.subject}"
+
+
+# The name under which this product acts by itself: a trial that it ends, a crash that it settles.
+ITSELF = "Multica Admin"
