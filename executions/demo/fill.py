@@ -54,13 +54,15 @@ def fill(connection: Connection) -> bool:
         clock = connection.execute(SQL.now).fetchone()
         assert clock is not None  # noqa: S101  a SELECT of one value has a row
         now: datetime = clock["now"]
+        inhabitants, made, used = world(), plans(now), list(usage(now))
+        watermark = watermark_after(made)
         with connection.cursor() as cursor:
-            inhabitants = world()
             _copy_world(cursor, inhabitants)
-            _copy_usage(cursor, inhabitants, list(usage(now)))
-            made = plans(now)
             _copy_plans(cursor, made)
-        _settle(connection, now, made)
+            _copy_usage(cursor, inhabitants, [row for row in used if row.created_at < watermark])
+            _settle(connection, now, watermark, made[-1])
+            # What no run has seen yet comes last: a bucket is summed from its whole hour.
+            _copy_usage(cursor, inhabitants, [row for row in used if row.created_at >= watermark])
         return True
 
 
@@ -142,8 +144,7 @@ def _copy_plans(cursor: Cursor[DictRow], made: list[Plan]) -> None:
             )  # fmt: skip
 
 
-def _settle(connection: Connection, now: datetime, made: list[Plan]) -> None:
-    watermark, last = watermark_after(made), made[-1]
+def _settle(connection: Connection, now: datetime, watermark: datetime, last: Plan) -> None:
     connection.execute(
         SQL.set_watermark,
         {

@@ -121,7 +121,7 @@ def usage(now: datetime) -> Iterator[Usage]:
         yield some_usage(chance, moment)
         busy = 6 <= moment.hour < 19 and moment.weekday() < 5
         # Never longer than a plan's window, so that the first real run finds something to do.
-        moment += timedelta(seconds=chance.uniform(5, 90 if busy else 230))
+        moment += timedelta(seconds=chance.uniform(5, 80 if busy else 160))
 
 
 def newest_plan_time(now: datetime) -> datetime:
