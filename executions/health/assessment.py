@@ -27,9 +27,23 @@ class Assessment:
     verdict: Verdict
 
     @property
+    def job(self) -> str:
+        return self.facts.spec.name
+
+    @property
     def checked_at(self) -> datetime | None:
         """The database's clock at the reading, None where it could not be read."""
         return self.facts.now
+
+
+@dataclass(frozen=True)
+class JobAssessment:
+    """The small verdict of a job without a cadence: executions, but no plans to expect."""
+
+    job: str
+    checked_at: datetime | None
+    figures: Figures
+    verdict: Verdict
 
 
 def assess(facts: Facts) -> Assessment:
@@ -43,8 +57,8 @@ def assess(facts: Facts) -> Assessment:
     )
 
 
-def as_json(assessment: Assessment, checked_at: datetime) -> dict[str, object]:
-    """The object of docs/interfaces.md. ``checked_at`` stands in where there is no such clock.
+def as_json(assessment: Assessment | JobAssessment, clock: datetime) -> dict[str, object]:
+    """The object of docs/interfaces.md. ``clock`` stands in where the database's is not known.
 
     Counts are whole numbers there, so one that is not known is 0 under the verdict unknown.
     """
@@ -52,10 +66,10 @@ def as_json(assessment: Assessment, checked_at: datetime) -> dict[str, object]:
     figures = asdict(assessment.figures)
     counts = {"success_streak", *(name for name in figures if name.endswith("_24h"))}
     return {
-        "job": assessment.facts.spec.name,
+        "job": assessment.job,
         "verdict": str(verdict.level),
         "summary": str(verdict.summary),
-        "checked_at": plain(assessment.checked_at or checked_at),
+        "checked_at": plain(assessment.checked_at or clock),
         "findings": [finding_as_json(finding) for finding in verdict.findings],
         "figures": {
             name: (value or 0) if name in counts else value for name, value in figures.items()

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import psycopg
+from django.db import Error as DatabaseError
 from django.db import connections
 from django.utils.translation import gettext as _
 
@@ -26,7 +28,7 @@ from executions.health.facts import (
 from executions.health.ledger import WINDOW
 from executions.models import Runner
 from executions.pgcron.inventory import visible_jobs
-from executions.problems import diagnose, is_database_error
+from executions.problems import diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard
 from executions.rollup.drift import read_drift
 from executions.rollup.lock import read_lock
@@ -67,6 +69,21 @@ def read_facts(
         reader.leave()
 
 
+def nothing_known(spec: JobSpec, why: NotAvailable) -> Facts:
+    """The facts where the database does not even tell its clock."""
+    return Facts(
+        spec=spec,
+        ground=why,
+        executions=why,
+        state=why,
+        queue=why,
+        lock=why,
+        pg_cron=why,
+        drift=why,
+        own_runners=why,
+    )
+
+
 class _Reader:
     """One reading: what it costs in time is shared by all of its queries."""
 
@@ -85,7 +102,7 @@ class _Reader:
     def read(self, earlier: Facts | None) -> Facts:
         ground = self._fact(self._ground)
         if isinstance(ground, NotAvailable):
-            return self._nothing(ground)
+            return nothing_known(self._spec, ground)
         executions = self._fact(lambda: self._executions(ground))
         state = self._fact(lambda: self._state(ground))
         none_yet = isinstance(executions, Executions) and executions.newest is None
@@ -115,25 +132,9 @@ class _Reader:
             )
         try:
             return read()
-        except Exception as error:
-            if not is_database_error(error):
-                raise
+        except (DatabaseError, psycopg.Error) as error:
             self._failed = True
-            problem = diagnose(error)
-            return NotAvailable(f"{problem.what} {problem.meaning}", problem.todo)
-
-    def _nothing(self, why: NotAvailable) -> Facts:
-        return Facts(
-            spec=self._spec,
-            ground=why,
-            executions=why,
-            state=why,
-            queue=why,
-            lock=why,
-            pg_cron=why,
-            drift=why,
-            own_runners=why,
-        )
+            return why_not(error)
 
     def _ground(self) -> Ground:
         (row,) = self._fetch(SQL.ground, {})
@@ -150,7 +151,7 @@ class _Reader:
         recent = self._fetch(
             SQL.executions_since, {**self._scope, "since": since, "most": MOST_ROWS}
         )
-        rows = tuple(map(_execution, recent))
+        rows = tuple(map(execution_of, recent))
         if len(rows) == MOST_ROWS:
             since = rows[-1].plan_time
         older: list[Execution] = []
@@ -158,7 +159,7 @@ class _Reader:
             found = self._fetch(
                 SQL.newest_before, {**self._scope, "since": since, "most": MOST_OLDER}
             )
-            older = [_execution(row) for row in found]
+            older = [execution_of(row) for row in found]
         (first,) = self._fetch(SQL.first_plan, self._scope)
         return Executions(
             rows=rows,
@@ -166,7 +167,7 @@ class _Reader:
             first_plan=first["first_plan"],
             earlier=older[0] if older and not rows else None,
             earlier_success=next((row for row in older if row.succeeded), None),
-            stale=tuple(map(_execution, self._fetch(SQL.stale_executions, self._scope))),
+            stale=tuple(map(execution_of, self._fetch(SQL.stale_executions, self._scope))),
         )
 
     def _state(self, ground: Ground) -> State | None:
@@ -192,6 +193,12 @@ class _Reader:
         return min((row["trace"] for row in traces if row["trace"] is not None), default=None)
 
 
+def why_not(error: Exception) -> NotAvailable:
+    """What a database error means for the fact that was asked for."""
+    problem = diagnose(error)
+    return NotAvailable(f"{problem.what} {problem.meaning}", problem.todo)
+
+
 def _own_runners(executions: Executions | NotAvailable) -> frozenset[str]:
     """Which of the runners seen are this installation's own; asks our tables, not Multica's."""
     if isinstance(executions, NotAvailable):
@@ -201,7 +208,8 @@ def _own_runners(executions: Executions | NotAvailable) -> frozenset[str]:
     return frozenset(ours) if seen else frozenset()
 
 
-def _execution(row: Row) -> Execution:
+def execution_of(row: Row) -> Execution:
+    """An execution from a row of one of the queries above it in `health.sql`."""
     for name in ("watermark_before", "watermark_after"):
         row[name] = _moment(row[name])
     return Execution(**row)

@@ -54,8 +54,8 @@ SELECT min(plan_time) AS first_plan
  WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
 
 -- name: stale_executions
--- RUNNING rows of one job and scope past their lease, the most recent lease first. Other jobs'
--- rows are in that index too, so the look into it is bounded before it is filtered.
+-- RUNNING rows of one job, or one scope of it, past their lease, the most recent lease first. Other
+-- jobs' rows are in that index too, so the look into it is bounded before it is filtered.
 SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
        stale_after, started_at, finished_at, duration_ms, rows_affected,
        NULL AS watermark_before, NULL AS watermark_after,
@@ -65,9 +65,56 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
          WHERE status = 'RUNNING' AND stale_after < now()
          ORDER BY stale_after DESC
          LIMIT 2000) AS abandoned
- WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+ WHERE job_name = %(job)s
+   AND (%(scope_kind)s::text IS NULL OR (scope_kind, scope_id) = (%(scope_kind)s, %(scope_id)s))
  ORDER BY stale_after DESC
  LIMIT 100
+
+-- name: any_of_job
+-- One scope of a job, if it has any execution at all.
+SELECT scope_kind, scope_id
+  FROM sys_cron_executions
+ WHERE job_name = %(job)s
+ ORDER BY scope_kind, scope_id
+ LIMIT 1
+
+-- name: finished_of_job
+-- What a job of any number of scopes finished lately, newest first: sifted from a bounded number
+-- of the newest rows of all jobs, since no index has one job's rows by their end.
+SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
+       stale_after, started_at, finished_at, duration_ms, rows_affected,
+       NULL AS watermark_before, NULL AS watermark_after,
+       error_code, left(error_msg, 500) AS error_msg
+  FROM (SELECT *
+          FROM sys_cron_executions
+         WHERE status IN ('SUCCESS', 'FAILED') AND finished_at >= now() - interval '24 hours'
+         ORDER BY finished_at DESC
+         LIMIT %(most)s) AS ended
+ WHERE job_name = %(job)s
+ ORDER BY finished_at DESC
+
+-- name: exhausted_of_job
+-- Among the newest FAILED rows of a job those that no attempt is left for and that are still the
+-- newest plan of their scope: it stands still there.
+SELECT failed.id, failed.plan_time, failed.status, failed.attempt, failed.max_attempts,
+       failed.next_retry_at, failed.runner_id, failed.heartbeat_at, failed.stale_after,
+       failed.started_at, failed.finished_at, failed.duration_ms, failed.rows_affected,
+       NULL AS watermark_before, NULL AS watermark_after,
+       failed.error_code, left(failed.error_msg, 500) AS error_msg
+  FROM (SELECT *
+          FROM sys_cron_executions
+         WHERE job_name = %(job)s AND status = 'FAILED'
+         ORDER BY plan_time DESC
+         LIMIT 200) AS failed
+ CROSS JOIN LATERAL (
+        SELECT plan_time
+          FROM sys_cron_executions AS sibling
+         WHERE sibling.job_name = failed.job_name
+           AND sibling.scope_kind = failed.scope_kind AND sibling.scope_id = failed.scope_id
+         ORDER BY sibling.plan_time DESC
+         LIMIT 1) AS newest
+ WHERE failed.attempt >= failed.max_attempts AND newest.plan_time = failed.plan_time
+ ORDER BY failed.plan_time DESC
 
 -- name: state
 -- How far the rollup has come; no row where the state row is missing.

@@ -1,0 +1,168 @@
+"""One question to the database, however many viewers: the assessment that live parts share.
+
+Taken at most once per interval and web process. One thread reads while the others are served the
+previous snapshot, or wait where there is none yet. It decides nothing; it only keeps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from executions.health.assessment import Assessment, assess
+from executions.health.facts import Executions, Facts, Lock
+from executions.health.figures import Figures
+from executions.health.findings import Finding
+from executions.health.ledger import Ledger
+from executions.health.read import read_facts
+from executions.health.verdict import Verdict
+
+BUSY_SECONDS = 5.0
+QUIET_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An assessment with the version of its data.
+
+    ``version`` changes when something that is shown changes, and not with the mere passing of
+    time: a request that brings the same version is answered 204. ``busy`` is whether something
+    runs, which makes the interval short.
+    """
+
+    assessment: Assessment
+    version: str
+    busy: bool
+
+    @property
+    def facts(self) -> Facts:
+        return self.assessment.facts
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.assessment.verdict
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """None where a basic could not be read: the verdict is unknown then."""
+        return self.assessment.ledger
+
+    @property
+    def figures(self) -> Figures:
+        return self.assessment.figures
+
+    @property
+    def checked_at(self) -> datetime | None:
+        """The database's clock at the reading; None where it could not be read."""
+        return self.assessment.checked_at
+
+    @property
+    def interval_seconds(self) -> float:
+        """How soon a live part should ask again."""
+        return BUSY_SECONDS if self.busy else QUIET_SECONDS
+
+
+def take(previous: Snapshot | None = None) -> Snapshot:
+    """Read and judge now. A failure to read is a snapshot too: its verdict is unknown."""
+    assessment = assess(read_facts(earlier=previous.facts if previous else None))
+    return Snapshot(assessment, version_of(assessment), _is_busy(assessment.facts))
+
+
+def _is_busy(facts: Facts) -> bool:
+    """Whether a run is under a live lease, or somebody works under lock 4246 or on the buckets."""
+    lock, executions, now = facts.lock, facts.executions, facts.now
+    if isinstance(lock, Lock) and (lock.writers or any(not one.idle for one in lock.holders)):
+        return True
+    if not isinstance(executions, Executions) or now is None:
+        return False
+    return any(row.running and not row.is_stale(now) for row in executions.rows)
+
+
+def version_of(assessment: Assessment) -> str:
+    """A short digest of what is shown, the clock and what only ages left out."""
+    facts, ledger = assessment.facts, assessment.ledger
+    ours = facts.own_runners  # a set has no order of its own
+    seen = (
+        facts.executions,
+        facts.state,
+        facts.queue,
+        facts.lock,
+        facts.pg_cron,
+        facts.drift,
+        sorted(ours) if isinstance(ours, frozenset) else ours,
+        assessment.verdict.level,
+        [_shape(finding) for finding in assessment.verdict.findings],
+        [(cell.plan_time, cell.kind) for cell in ledger.cells] if ledger else None,
+    )
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+
+
+def _shape(finding: Finding) -> tuple[object, ...]:
+    explained = tuple(_shape(one) for one in finding.explains)
+    return (finding.code, finding.severity, explained)
+
+
+class Keeper:
+    """Keeps the newest snapshot for all threads of a process."""
+
+    def __init__(
+        self,
+        take: Callable[[Snapshot | None], Snapshot] = take,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._take = take
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._snapshot: Snapshot | None = None
+        self._taken_at = 0.0
+        self._reading = False
+
+    def current(self) -> Snapshot:
+        """The snapshot, taken anew if it is older than its interval.
+
+        While another thread takes it, the previous one; only where there is none does it wait.
+        """
+        return self._get(wait=False)
+
+    def fresh(self) -> Snapshot:
+        """A snapshot that was begun after this call: for what was changed just now."""
+        return self._get(wait=True)
+
+    def forget(self) -> None:
+        """Have the next one read anew."""
+        with self._changed:
+            self._snapshot = None
+
+    def _get(self, *, wait: bool) -> Snapshot:
+        with self._changed:
+            while self._reading:
+                if self._snapshot is not None and not wait:
+                    return self._snapshot
+                self._changed.wait()
+            if self._snapshot is not None and not wait and not self._is_old(self._snapshot):
+                return self._snapshot
+            self._reading = True
+            previous = self._snapshot
+        taken: Snapshot | None = None
+        try:
+            taken = self._take(previous)
+            return taken
+        finally:
+            with self._changed:
+                if taken is not None:
+                    self._snapshot, self._taken_at = taken, self._clock()
+                self._reading = False
+                self._changed.notify_all()
+
+    def _is_old(self, snapshot: Snapshot) -> bool:
+        return self._clock() - self._taken_at >= snapshot.interval_seconds
+
+
+_keeper = Keeper()
+current = _keeper.current
+fresh = _keeper.fresh
+forget = _keeper.forget

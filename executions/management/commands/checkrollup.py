@@ -1,0 +1,71 @@
+"""The verdict for monitors: the same as the page's, as text or JSON, with an exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
+
+from executions.health.assessment import Assessment, JobAssessment, as_json, assess
+from executions.health.facts import NotAvailable
+from executions.health.findings import Finding
+from executions.health.other_jobs import assess_job, unreadable
+from executions.health.read import nothing_known, read_facts
+from executions.health.verdict import Level
+from executions.scheduler.jobs import ROLLUP
+from executions.templatetags.display import written
+from multica_admin.cluster import ClusterError
+from multica_admin.embedded import ensure_running
+
+EXIT_STATUS = {Level.HEALTHY: 0, Level.DEGRADED: 1, Level.FAILING: 2, Level.UNKNOWN: 3}
+
+
+class Command(BaseCommand):
+    help = "Say whether the rollup works. Exit status: 0 healthy, 1 degraded, 2 failing, 3 unknown."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="one JSON object")
+        parser.add_argument("--job", default=ROLLUP.name, help="another job of the table")
+
+    def handle(self, *args: Any, **options: Any) -> NoReturn:
+        assessment = _look(options["job"])
+        # This machine's clock stands in only where the database's cannot be read.
+        clock = datetime.now(UTC)
+        if options["json"]:
+            shown = json.dumps(as_json(assessment, clock), ensure_ascii=False, indent=2)
+        else:
+            shown = "\n".join(_lines(assessment, clock))
+        self.stdout.write(shown)
+        sys.exit(EXIT_STATUS[assessment.verdict.level])
+
+
+def _look(job: str) -> Assessment | JobAssessment:
+    try:
+        ensure_running()
+    except ClusterError as error:
+        why = NotAvailable(str(error), _("Start the dashboard with bin/run, then try again."))
+        return unreadable(job, why) if job != ROLLUP.name else assess(nothing_known(ROLLUP, why))
+    return assess_job(job) if job != ROLLUP.name else assess(read_facts())
+
+
+def _lines(assessment: Assessment | JobAssessment, clock: datetime) -> Iterator[str]:
+    verdict = assessment.verdict
+    yield f"{verdict.level}: {verdict.summary}"
+    yield _("Checked at %(time)s.") % {"time": written(assessment.checked_at or clock, "seconds")}
+    for finding in verdict.findings:
+        yield ""
+        yield from _about(finding, "")
+
+
+def _about(finding: Finding, indent: str) -> Iterator[str]:
+    yield f"{indent}{finding.severity.word} {finding.code}: {finding.summary}"
+    yield f"{indent}  {finding.advice}"
+    for explained in finding.explains:
+        yield from _about(explained, f"{indent}  ")
