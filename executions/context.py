@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 from executions.demo.fill import is_demo, trickle_connection
 from multica_admin import __version__
 
+HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
+
 
 @cache
 def holds_demo() -> bool:
@@ -35,7 +37,10 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     """Context for ``base.html``. Asks the database for nothing more than once."""
     match = request.resolver_match
     here = match.url_name if match else None
-    doors = [{"label": _("Overview"), "url": reverse("overview"), "active": here == "overview"}]
+    doors = [
+        {"label": _("Overview"), "url": reverse("overview"), "active": here == "overview"},
+        {"label": _("History"), "url": reverse("plans"), "active": here in HISTORY},
+    ]
     return {
         "doors": doors,
         "environment_name": settings.ENVIRONMENT_NAME,

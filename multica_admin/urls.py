@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import include, path
 
 from executions.views import accounts, overview, probes
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("", include("executions.urls")),
     path("login/", accounts.SignIn.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("confirm/", accounts.sign_in_again, name="confirm"),

@@ -21,6 +21,7 @@ from executions.selectors.cursors import Cursor
 from executions.visible import visible
 
 NAMES = ("job", "scope", "status", "runner", "error", "since", "until", "q", "cursor")
+UNPAGED = NAMES[:-1]
 # PostgreSQL takes longer texts, but no id that a scheduler writes comes near.
 LONGEST = 1_000
 LONGEST_SEARCH = 200
@@ -101,7 +102,9 @@ class Filters:
         blank = Filters()
         if name in NAMES:
             return replace(self, cursor=None, **{name: getattr(blank, name)})
-        return replace(self, cursor=None, extra=tuple(pair for pair in self.extra if pair[0] != name))
+        return replace(
+            self, cursor=None, extra=tuple(pair for pair in self.extra if pair[0] != name)
+        )
 
     def choosing(self, **chosen: str) -> Filters:
         """The same filters with the page's own choices set to these, from the start."""
@@ -136,11 +139,7 @@ def parse(
     texts: dict[str, str] = {}
     for name, text in _pairs(query):
         if name not in known:
-            raise BadFilter(
-                name,
-                _("The address has “%(name)s”, which is none of the filters: %(known)s.")
-                % {"name": shortened(name), "known": ", ".join(known)},
-            )
+            raise _unknown(name, known)
         if name in texts:
             raise BadFilter(name, _("The filter “%(name)s” is given twice.") % {"name": name})
         texts[name] = _text(name, text)
@@ -191,6 +190,14 @@ def _text(name: str, text: str) -> str:
         problem = _("it is longer than %(longest)d characters") % {"longest": LONGEST}
         raise _malformed(name, text, problem)
     return text
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> BadFilter:
+    if not known:
+        sentence = _("The address has “%(name)s”, but this page takes no filters.")
+        return BadFilter(name, sentence % {"name": shortened(name)})
+    sentence = _("The address has “%(name)s”, which is none of this page's filters: %(known)s.")
+    return BadFilter(name, sentence % {"name": shortened(name), "known": ", ".join(known)})
 
 
 def _malformed(name: str, text: str, problem: str) -> BadFilter:

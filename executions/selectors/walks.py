@@ -17,7 +17,7 @@ from django.db.models import F, OuterRef, Q, Subquery
 
 from executions.models import Execution, Status
 from executions.scheduler.spec import Scope
-from executions.selectors.filters import GLOBAL, Filters, State
+from executions.selectors.filters import Filters, State
 
 # The most rows of an index that one page looks at.
 WINDOW = 5_000
@@ -68,10 +68,10 @@ def newest_plan_time() -> Subquery:
 
 
 def choose(filters: Filters, only_scope: Scope | None, now: datetime) -> Walk:
-    """The walk for these filters. ``only_scope`` is the job's scope where it has just one."""
+    """The walk for these filters; ``only_scope`` is the scope of the job that has just one."""
     scope = filters.scope or only_scope
     failed = filters.status in (State.FAILED, State.RETRYING)
-    if filters.job and failed and (scope is None or scope == GLOBAL or scope == only_scope):
+    if filters.job and failed and scope == only_scope:
         return Walk((_failed(filters),))
     if filters.job and scope is not None:
         return Walk((_one_scope(filters, scope, now),))
@@ -100,7 +100,8 @@ def _failed(filters: Filters) -> Segment:
         name="failed",
         column="plan_time",
         rows=Q(status=Status.FAILED, job_name=filters.job) & _between("plan_time", filters),
-        sift=_retrying(filters.status) & _scope(filters.scope) & _texts(filters),
+        sift=(_retrying(filters.status) if filters.status == State.RETRYING else Q())
+        & _texts(filters),
         looks=_looks(filters),
     )
 

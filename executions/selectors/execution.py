@@ -1,0 +1,129 @@
+"""One execution in full: the row, the plans before and after it, what it did to the watermark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
+
+from executions.models import Execution
+from executions.scheduler.jobs import JOBS
+from executions.scheduler.spec import JobSpec
+from executions.selectors.filters import State
+from executions.selectors.life import (
+    Moment,
+    WatermarkStep,
+    life,
+    parsed,
+    pretty,
+    watermark_step,
+)
+from executions.selectors.rows import Row, ours_among, state_of, version_of
+from executions.selectors.table import read_clock
+from executions.selectors.walks import newest_plan_time
+
+BUSY_SECONDS = 5
+CALM_SECONDS = 15
+_STILL = timedelta()
+
+
+@dataclass(frozen=True)
+class Detail:
+    """``older`` and ``newer`` are the neighbouring plans of the same job and scope.
+
+    ``foreign_advance`` is how far the watermark stood past where the plan before had left it:
+    something else moved it in between (docs/contract.md section 6, other_writer).
+    """
+
+    row: Row
+    now: datetime
+    spec: JobSpec | None
+    moments: list[Moment]
+    result: str
+    watermark: WatermarkStep | None
+    foreign_advance: timedelta | None
+    older: Row | None
+    newer: Row | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.row.state not in (State.RUNNING, State.STALE)
+
+    @property
+    def moved_on(self) -> bool:
+        return bool(self.watermark and self.watermark.moved and self.watermark.moved > _STILL)
+
+    @property
+    def moved_back(self) -> bool:
+        return bool(self.watermark and self.watermark.moved and self.watermark.moved < _STILL)
+
+    @property
+    def live_seconds(self) -> int:
+        return BUSY_SECONDS if self.row.state == State.RUNNING else CALM_SECONDS
+
+    @property
+    def version(self) -> str:
+        neighbours = [(row.execution.id, row.state) for row in (self.older, self.newer) if row]
+        return version_of(self.row.execution.updated_at, self.row.state, neighbours)
+
+
+def read_execution(execution_id: UUID) -> Detail | None:
+    """The execution, or None where there is none of that id (any more).
+
+    Raises:
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+    """
+    now = read_clock().now
+    execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
+    if execution is None:
+        return None
+    older, newer = _neighbours(execution)
+    ours = ours_among(one.runner_id for one in (older, execution, newer) if one)
+
+    def as_row(one: Execution) -> Row:
+        return Row(one, state_of(one, now, execution.newest_plan), one.runner_id in ours)
+
+    row = as_row(execution)
+    spec = JOBS.get(execution.job_name)
+    step = watermark_step(parsed(execution.result_text))
+    return Detail(
+        row=row,
+        now=now,
+        spec=spec,
+        moments=life(execution, row.state, spec, now),
+        result=pretty(execution.result_text),
+        watermark=step,
+        foreign_advance=_advance(older, step),
+        older=as_row(older) if older else None,
+        newer=as_row(newer) if newer else None,
+    )
+
+
+def _in_full() -> QuerySet[Any]:
+    """The result as text: a hostile one may be nested deeper than Python's parser goes."""
+    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer("result")
+
+
+def _neighbours(execution: Execution) -> tuple[Any, Any]:
+    """The plans before and after this one, of the same job and scope."""
+    plans = _in_full().filter(
+        job_name=execution.job_name,
+        scope_kind=execution.scope_kind,
+        scope_id=execution.scope_id,
+    )
+    return (
+        plans.filter(plan_time__lt=execution.plan_time).order_by("-plan_time").first(),
+        plans.filter(plan_time__gt=execution.plan_time).order_by("plan_time").first(),
+    )
+
+
+def _advance(older: Any, step: WatermarkStep | None) -> timedelta | None:
+    """How far the watermark moved between the end of the plan before and the start of this one."""
+    before = watermark_step(parsed(older.result_text)) if older else None
+    if before is None or before.after is None or step is None or step.before is None:
+        return None
+    return step.before - before.after if step.before > before.after else None

@@ -1,0 +1,122 @@
+"""The plan history: one page of executions for the filters, and what is said around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from executions.problems import Problem
+from executions.scheduler.spec import Scope
+from executions.selectors.filters import Filters, State
+from executions.selectors.paging import Page, Total, read_page, read_total
+from executions.selectors.rows import Row, as_rows, rows_for_lists, version_of
+from executions.selectors.table import Clock, attempt, only, read_clock, read_jobs, read_scopes
+from executions.selectors.walks import WINDOW, Walk, choose
+
+BUSY_SECONDS = 5
+CALM_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Plans:
+    """``page`` and ``total`` are a Problem where the statement timeout cut the read off.
+
+    ``estimate`` is the table's size by the database's own statistics, set where nothing is filtered
+    and the rows were not all counted.
+    """
+
+    filters: Filters
+    now: datetime
+    walk: Walk
+    rows: list[Row]
+    page: Page | Problem
+    total: Total | Problem
+    estimate: int | None
+    table_is_empty: bool
+    scopes: list[Scope]
+
+    @property
+    def problem(self) -> Problem | None:
+        return self.page if isinstance(self.page, Problem) else None
+
+    @property
+    def window(self) -> int:
+        return WINDOW
+
+    @property
+    def total_kind(self) -> Literal["exact", "estimate", "at_least", "unknown"]:
+        if isinstance(self.total, Problem):
+            return "unknown"
+        if self.total.exact:
+            return "exact"
+        return "at_least" if self.estimate is None else "estimate"
+
+    @property
+    def is_one_scope(self) -> bool:
+        """Whether every row is of the same job and scope, so that neither need be told."""
+        return self.walk.segments[0].unique or len(self.scopes) == 1
+
+    @property
+    def is_live(self) -> bool:
+        """Only the newest page changes by itself."""
+        return self.filters.cursor is None and self.filters.until is None
+
+    @property
+    def live_seconds(self) -> int:
+        busy = any(row.state == State.RUNNING for row in self.rows)
+        return BUSY_SECONDS if busy else CALM_SECONDS
+
+    @property
+    def version(self) -> str:
+        return version_of(
+            [(row.execution.id, row.execution.updated_at, row.state) for row in self.rows],
+            self.page.code if isinstance(self.page, Problem) else self.page.reached,
+            self.total_kind,
+            self.estimate,
+            self.total.code if isinstance(self.total, Problem) else self.total.count,
+        )
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the filter form offers for choosing."""
+
+    jobs: list[str]
+    scopes: list[Scope]
+
+
+def choose_walk(filters: Filters, clock: Clock) -> tuple[Walk, list[Scope]]:
+    """The walk for the filters, and the first scopes of the job they name."""
+    scopes = read_scopes(filters.job) if filters.job else []
+    return choose(filters, only(scopes), clock.now), scopes
+
+
+def read_plans(filters: Filters) -> Plans:
+    """One page of the history.
+
+    Raises:
+        BadFilter: the cursor is of another list.
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+    """
+    clock = read_clock()
+    walk, scopes = choose_walk(filters, clock)
+    page = attempt(lambda: read_page(rows_for_lists(), walk, filters.cursor))
+    total = attempt(lambda: read_total(walk))
+    rows = [] if isinstance(page, Problem) else as_rows(page.rows, clock.now)
+    return Plans(
+        filters=filters,
+        now=clock.now,
+        walk=walk,
+        rows=rows,
+        page=page,
+        total=total,
+        estimate=None if filters.is_narrow else clock.estimate,
+        table_is_empty=not rows and not isinstance(page, Problem) and not read_jobs(),
+        scopes=scopes,
+    )
+
+
+def read_choices(plans: Plans) -> Choices:
+    """For the form alone: a refresh of the list does not ask for it."""
+    return Choices(read_jobs(), plans.scopes)

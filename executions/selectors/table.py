@@ -1,0 +1,72 @@
+"""The first questions of every history page: the database's clock, the jobs, a job's scopes.
+
+Each is bounded: names are found by skipping through the unique index, never by reading the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import DatabaseError
+from psycopg import errors
+
+from executions.problems import Problem, database_error, diagnose
+from executions.reading import fetch_for_dashboard
+from executions.scheduler.spec import Scope
+from executions.sql import load
+
+SQL = load("history")
+
+MOST_JOBS = 100
+# Enough to offer them for choosing; a job with more is looked at by typing its scope.
+MOST_SCOPES = 25
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The database's ``now()``, and its own estimate of the table's rows (None: never counted)."""
+
+    now: datetime
+    estimate: int | None
+
+
+def attempt(read: Callable[[], Value]) -> Value | Problem:
+    """What was read, or the problem where the statement timeout cut it off: the page then stands.
+
+    Raises:
+        django.db.DatabaseError: any other failure, which no part of a page survives.
+    """
+    try:
+        return read()
+    except DatabaseError as error:
+        if isinstance(database_error(error), errors.QueryCanceled):
+            return diagnose(error)
+        raise
+
+
+def read_clock() -> Clock:
+    row = fetch_for_dashboard(SQL.clock, {})[0]
+    return Clock(row["now"], row["estimate"] if row["estimate"] >= 0 else None)
+
+
+def read_jobs() -> list[str]:
+    """The first ``MOST_JOBS`` names in the table, in its order."""
+    return [row["job_name"] for row in fetch_for_dashboard(SQL.jobs, {"most": MOST_JOBS})]
+
+
+def read_scopes(job: str, most: int = MOST_SCOPES) -> list[Scope]:
+    """The first scopes of a job, one more than ``most`` where there are more."""
+    return [
+        Scope(**row)
+        for row in fetch_for_dashboard(SQL.scopes_of_job, {"job": job, "most": most + 1})
+    ]
+
+
+def only(scopes: list[Scope]) -> Scope | None:
+    """The scope of a job that has just one."""
+    return scopes[0] if len(scopes) == 1 else None

@@ -1,0 +1,163 @@
+-- What the history pages read where the ORM cannot say it: skips through an index, catalog figures.
+-- Indexes are those of docs/contract.md section 2 and no others.
+
+-- name: clock
+-- The database's clock, and how many rows its statistics give the table (-1: never counted).
+SELECT now() AS now, reltuples::bigint AS estimate
+  FROM pg_class
+ WHERE oid = 'sys_cron_executions'::regclass
+
+-- name: scopes_of_job
+-- The first scopes of one job: each step skips to the next (kind, id) of the unique index.
+WITH RECURSIVE scopes AS (
+    (SELECT scope_kind, scope_id, 1 AS place
+       FROM sys_cron_executions
+      WHERE job_name = %(job)s
+      ORDER BY scope_kind, scope_id
+      LIMIT 1)
+    UNION ALL
+    SELECT next.scope_kind, next.scope_id, scopes.place + 1
+      FROM scopes,
+           LATERAL (SELECT scope_kind, scope_id
+                      FROM sys_cron_executions
+                     WHERE job_name = %(job)s
+                       AND (scope_kind, scope_id) > (scopes.scope_kind, scopes.scope_id)
+                     ORDER BY scope_kind, scope_id
+                     LIMIT 1) AS next
+     WHERE scopes.place < %(most)s
+)
+SELECT scope_kind AS kind, scope_id AS id FROM scopes ORDER BY place
+
+-- name: jobs
+-- The first jobs of the table: each step skips to the next name in the unique index.
+WITH RECURSIVE jobs AS (
+    (SELECT job_name, 1 AS place
+       FROM sys_cron_executions
+      ORDER BY job_name
+      LIMIT 1)
+    UNION ALL
+    SELECT next.job_name, jobs.place + 1
+      FROM jobs,
+           LATERAL (SELECT job_name
+                      FROM sys_cron_executions
+                     WHERE job_name > jobs.job_name
+                     ORDER BY job_name
+                     LIMIT 1) AS next
+     WHERE jobs.place < %(most)s
+)
+SELECT job_name FROM jobs ORDER BY place
+
+-- name: failures
+-- The newest FAILED rows of each job by its own index. Each comes with the newest plan of its scope
+-- and how the newest that ended did, and with whether the filters match it: all come back, so that
+-- how far they reach is known.
+SELECT found.id, found.job_name, found.scope_kind, found.scope_id, found.plan_time, found.attempt,
+       found.max_attempts, coalesce(found.finished_at, found.updated_at) AS seen_at,
+       found.error_code, left(found.error_msg, %(length)s) AS error_line,
+       newest.plan_time AS newest_plan, newest.ended_as,
+       (%(kind)s::text IS NULL OR (found.scope_kind, found.scope_id) = (%(kind)s, %(id)s))
+       AND (%(runner)s::text IS NULL OR found.runner_id IS NOT DISTINCT FROM %(runner)s)
+       AND (%(error)s::text IS NULL OR found.error_code IS NOT DISTINCT FROM %(error)s)
+       AND (%(q)s::text IS NULL
+            OR strpos(lower(concat_ws(' ', found.error_msg, found.error_code, found.runner_id,
+                                      found.scope_id, found.job_name)), lower(%(q)s)) > 0)
+           AS matches
+  FROM unnest(%(jobs)s::text[]) AS job (name),
+       LATERAL (SELECT id, job_name, scope_kind, scope_id, plan_time, attempt, max_attempts,
+                       runner_id, finished_at, updated_at, error_code, error_msg
+                  FROM sys_cron_executions
+                 WHERE status = 'FAILED'
+                   AND job_name = job.name
+                   AND plan_time >= %(since)s
+                   AND plan_time < %(until)s
+                 ORDER BY plan_time DESC
+                 LIMIT %(most)s) AS found,
+       LATERAL (SELECT max(plan_time) AS plan_time,
+                       (array_agg(status ORDER BY plan_time DESC)
+                            FILTER (WHERE status <> 'RUNNING'))[1] AS ended_as
+                  FROM (SELECT plan_time, status
+                          FROM sys_cron_executions AS sibling
+                         WHERE sibling.job_name = found.job_name
+                           AND sibling.scope_kind = found.scope_kind
+                           AND sibling.scope_id = found.scope_id
+                         ORDER BY sibling.plan_time DESC
+                         LIMIT 2) AS two) AS newest
+
+-- name: scopes_of_jobs
+-- The first scopes of each job, found by skipping, each with its newest plan.
+SELECT job.name AS job_name, scopes.kind, scopes.id, newest.plan_id, newest.plan_time,
+       newest.status, newest.attempt, newest.max_attempts, newest.stale_after, newest.finished_at
+  FROM unnest(%(jobs)s::text[]) WITH ORDINALITY AS job (name, place),
+       LATERAL (
+           WITH RECURSIVE steps AS (
+               (SELECT scope_kind, scope_id, 1 AS place
+                  FROM sys_cron_executions
+                 WHERE job_name = job.name
+                 ORDER BY scope_kind, scope_id
+                 LIMIT 1)
+               UNION ALL
+               SELECT next.scope_kind, next.scope_id, steps.place + 1
+                 FROM steps,
+                      LATERAL (SELECT scope_kind, scope_id
+                                 FROM sys_cron_executions
+                                WHERE job_name = job.name
+                                  AND (scope_kind, scope_id)
+                                      > (steps.scope_kind, steps.scope_id)
+                                ORDER BY scope_kind, scope_id
+                                LIMIT 1) AS next
+                WHERE steps.place < %(most)s
+           )
+           SELECT scope_kind AS kind, scope_id AS id, steps.place FROM steps
+       ) AS scopes,
+       LATERAL (SELECT id AS plan_id, plan_time, status, attempt, max_attempts, stale_after,
+                       finished_at
+                  FROM sys_cron_executions
+                 WHERE job_name = job.name
+                   AND scope_kind = scopes.kind
+                   AND scope_id = scopes.id
+                 ORDER BY plan_time DESC
+                 LIMIT 1) AS newest
+ ORDER BY job.place, scopes.place
+
+-- name: newest_plans
+-- The newest plans of jobs that have one scope each.
+SELECT plans.*
+  FROM unnest(%(jobs)s::text[], %(kinds)s::text[], %(ids)s::text[])
+           WITH ORDINALITY AS scope (job, kind, id, place),
+       LATERAL (SELECT id, job_name, plan_time, status, attempt, max_attempts, stale_after,
+                       finished_at
+                  FROM sys_cron_executions
+                 WHERE job_name = scope.job
+                   AND scope_kind = scope.kind
+                   AND scope_id = scope.id
+                 ORDER BY plan_time DESC
+                 LIMIT %(most)s) AS plans
+ ORDER BY scope.place, plans.plan_time DESC
+
+-- name: ended_by_job
+-- What ended lately, summed up by job: the newest rows of the index of finished ones.
+SELECT job_name, count(*) AS ended,
+       count(*) FILTER (WHERE status = 'FAILED') AS failed,
+       count(*) FILTER (WHERE status = 'SUCCESS' AND attempt > 1) AS retried,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms,
+       max(finished_at) AS newest,
+       sum(count(*)) OVER () AS looked_at,
+       min(min(finished_at)) OVER () AS reached
+  FROM (SELECT job_name, status, attempt, duration_ms, finished_at
+          FROM sys_cron_executions
+         WHERE status IN ('SUCCESS', 'FAILED')
+           AND finished_at >= %(since)s
+         ORDER BY finished_at DESC
+         LIMIT %(most)s) AS lately
+ GROUP BY job_name
+
+-- name: running_by_job
+-- What runs now, and what only seems to: past the end of its lease.
+SELECT job_name, count(*) AS running,
+       count(*) FILTER (WHERE stale_after < now()) AS stale
+  FROM (SELECT job_name, stale_after
+          FROM sys_cron_executions
+         WHERE status = 'RUNNING'
+         ORDER BY stale_after DESC
+         LIMIT %(most)s) AS open
+ GROUP BY job_name

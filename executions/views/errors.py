@@ -1,0 +1,23 @@
+"""What failed lately, grouped."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.views.decorators.http import require_safe
+
+from executions.selectors.errors import WINDOW_NAMES, read_errors
+from executions.selectors.filters import UNPAGED, parse
+from executions.views.live import LiveRequest, answer
+
+
+@require_safe
+def errors(request: LiveRequest) -> HttpResponse:
+    """The page, or for a refresh its live part, from the same address.
+
+    Raises:
+        BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
+    """
+    filters = parse(request.META["QUERY_STRING"], {"window": WINDOW_NAMES}, UNPAGED)
+    read = read_errors(filters)
+    context = {"errors": read, "filters": filters}
+    return answer(request, "errors", context, version=read.version, seconds=read.live_seconds)

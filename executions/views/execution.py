@@ -1,0 +1,30 @@
+"""One execution: its life, its lease, its result, its error, and the plans around it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.views.decorators.http import require_safe
+
+from executions.selectors.execution import read_execution
+from executions.selectors.filters import parse
+from executions.views.live import LiveRequest, answer
+
+
+@require_safe
+def execution(request: LiveRequest, execution_id: UUID) -> HttpResponse:
+    """The page, or for a refresh its live part, from the same address.
+
+    Raises:
+        Http404: there is no such execution, or no longer.
+        BadFilter: the address has a query string, and this page knows none.
+    """
+    parse(request.META["QUERY_STRING"], names=())
+    detail = read_execution(execution_id)
+    if detail is None:
+        raise Http404
+    context = {"detail": detail}
+    return answer(
+        request, "execution", context, version=detail.version, seconds=detail.live_seconds
+    )

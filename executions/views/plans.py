@@ -1,0 +1,25 @@
+"""The plan history: a filter form above a page of executions."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.views.decorators.http import require_safe
+
+from executions.scheduler.spec import ErrorCode
+from executions.selectors.filters import State, parse
+from executions.selectors.plans import read_choices, read_plans
+from executions.views.live import LiveRequest, answer
+
+
+@require_safe
+def plans(request: LiveRequest) -> HttpResponse:
+    """The page, or for a refresh its list alone, from the same address.
+
+    Raises:
+        BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
+    """
+    read = read_plans(parse(request.META["QUERY_STRING"]))
+    context: dict[str, object] = {"plans": read, "filters": read.filters}
+    if not request.htmx:
+        context |= {"choices": read_choices(read), "states": list(State), "error_codes": list(ErrorCode)}
+    return answer(request, "plans", context, version=read.version, seconds=read.live_seconds)

@@ -1,0 +1,23 @@
+"""Who ran the plans of a job lately."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.views.decorators.http import require_safe
+
+from executions.selectors.filters import UNPAGED, parse
+from executions.selectors.runners import WINDOW_NAMES, read_runners
+from executions.views.live import LiveRequest, answer
+
+
+@require_safe
+def runners(request: LiveRequest) -> HttpResponse:
+    """The page, or for a refresh its live part, from the same address.
+
+    Raises:
+        BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
+    """
+    filters = parse(request.META["QUERY_STRING"], {"window": WINDOW_NAMES}, UNPAGED)
+    read = read_runners(filters)
+    context = {"runners": read, "filters": filters}
+    return answer(request, "runners", context, version=read.version, seconds=read.live_seconds)
