@@ -1,0 +1,337 @@
+"""The limits of findings, to the second; what they look like with real rows is tested elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from django.utils.html import strip_tags
+
+from executions.health.facts import Backend, Drift, DriftHour, Ground, Lock, NotAvailable, State
+from executions.health.findings import RULES, Case, Code, Finding, Severity, find
+from executions.health.findings.base import BRIEF, MOST_LISTED, brief
+from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}
+LOST = {"rows_affected": 0, "watermark_before": NOW, "watermark_after": NOW}
+
+
+def ground(**columns) -> Ground:
+    known = facts().ground
+    assert isinstance(known, Ground)
+    return replace(known, **columns)
+
+
+def judged(code: Code, **known) -> Finding | None:
+    case = Case.of(facts(**known))
+    assert case is not None
+    return RULES[code](case)
+
+
+def severity(code: Code, **known) -> Severity | None:
+    found = judged(code, **known)
+    return found.severity if found else None
+
+
+def test_every_code_of_the_contract_has_a_rule_but_what_cannot_be_read():
+    assert set(RULES) == set(Code) - {Code.NOT_AVAILABLE}
+
+
+def test_a_healthy_case_has_no_finding():
+    known = facts()
+    assert find(known, Case.of(known)) == []
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (900 * SECOND, None),
+        (901 * SECOND, Severity.WARNING),
+        (3600 * SECOND, Severity.WARNING),
+        (3601 * SECOND, Severity.CRITICAL),
+    ],
+)
+def test_the_latest_success_may_be_900_seconds_old(age, expected):
+    rows = executions({0: {"finished_at": NOW - age}}, count=1)
+    assert severity(Code.LATEST_STALE, executions=rows) is expected
+
+
+def test_the_latest_success_is_the_one_that_finished_last_whatever_its_plan():
+    rows = executions({0: FAILED, 1: FAILED, 2: {"finished_at": NOW - MINUTE}}, count=9)
+    assert severity(Code.LATEST_STALE, executions=rows) is None
+
+
+def test_without_any_success_the_age_counts_from_the_first_plan():
+    young = executions({0: FAILED}, count=1, first_plan=plan_time(0))
+    assert judged(Code.LATEST_STALE, executions=young) is None
+    old = executions({0: FAILED}, count=1, first_plan=plan_time(5))
+    found = judged(Code.LATEST_STALE, executions=old)
+    assert found is not None
+    assert "No run has succeeded" in str(found.summary)
+    assert "handler_error: boom" in str(found.advice)
+
+
+def test_a_silence_in_which_something_runs_asks_to_wait_for_it():
+    running = {"status": "RUNNING", "stale_after": NOW + MINUTE}
+    rows = executions({0: running, **dict.fromkeys(range(1, 9))}, count=20)
+    found = judged(Code.LATEST_STALE, executions=rows)
+    assert found is not None
+    assert "is running now" in str(found.advice)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [(11 * MINUTE - SECOND, Severity.INFO), (11 * MINUTE, Severity.CRITICAL)],
+)
+def test_a_database_is_fresh_for_eleven_minutes(age, expected):
+    none = executions(count=0, first_plan=None)
+    known = {"executions": none, "first_trace": NOW - age}
+    assert severity(Code.NO_EXECUTIONS, **known) is expected
+    by_server = {"executions": none, "ground": ground(server_started_at=NOW - age)}
+    assert severity(Code.NO_EXECUTIONS, **by_server) is expected
+
+
+def test_an_age_that_cannot_be_read_is_not_taken_for_fresh():
+    unread = NotAvailable("why", "what")
+    none = executions(count=0, first_plan=None)
+    found = severity(Code.NO_EXECUTIONS, executions=none, first_trace=unread)
+    assert found is Severity.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("lag", "expected"),
+    [
+        (15 * MINUTE, None),
+        (15 * MINUTE + SECOND, Severity.WARNING),
+        (60 * MINUTE, Severity.WARNING),
+        (60 * MINUTE + SECOND, Severity.CRITICAL),
+    ],
+)
+def test_the_watermark_may_be_fifteen_minutes_old(lag, expected):
+    assert severity(Code.WATERMARK_LAG, state=State(NOW - lag)) is expected
+
+
+def test_a_lag_needs_runs_that_succeed():
+    assert (
+        judged(Code.WATERMARK_LAG, state=State(NOW - DAY), executions=executions(count=0)) is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("ahead", "found"), [(60 * SECOND, False), (61 * SECOND, True)], ids=["a minute", "more"]
+)
+def test_the_watermark_may_be_a_minute_beyond_the_newest_possible(ahead, found):
+    state = State(NOW - 5 * MINUTE + ahead)
+    assert (judged(Code.WATERMARK_FUTURE, state=state) is not None) is found
+
+
+def test_from_1970_it_takes_some_72_days_to_catch_up():
+    first = datetime.fromisoformat("1970-01-02T00:00:00Z")
+    stepped = {0: {"watermark_before": first - DAY, "watermark_after": first}}
+    found = judged(Code.WATERMARK_CATCHING_UP, state=State(first), executions=executions(stepped))
+    assert found is not None
+    assert found.evidence["plans_left"] == 20_541
+    assert "71 d" in str(found.summary)
+
+
+def test_less_than_a_day_with_a_run_is_no_catching_up():
+    stepped = {0: {"watermark_before": NOW - DAY, "watermark_after": NOW - MINUTE}}
+    known = {"state": State(NOW - DAY), "executions": executions(stepped)}
+    assert judged(Code.WATERMARK_CATCHING_UP, **known) is None
+
+
+@pytest.mark.parametrize(
+    ("past", "expected"),
+    [
+        (60 * SECOND, None),
+        (61 * SECOND, Severity.CRITICAL),
+        (60 * MINUTE, Severity.CRITICAL),
+        (60 * MINUTE + SECOND, Severity.INFO),
+    ],
+)
+def test_a_lease_may_be_over_for_a_minute(past, expected):
+    stale = execution(0, status="RUNNING", stale_after=NOW - past)
+    assert severity(Code.RUNNING_STALE, executions=executions(stale=(stale,))) is expected
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"), [(10, Severity.WARNING), (12, Severity.INFO)], ids=["50 min", "60 min"]
+)
+def test_a_gap_is_a_warning_for_an_hour(age, expected):
+    gap = executions({age: None})
+    assert severity(Code.PLAN_GAP, executions=gap) is expected
+
+
+def test_a_gap_that_the_watermark_has_not_passed_promises_nothing():
+    found = judged(Code.PLAN_GAP, executions=executions({3: None}), state=State(plan_time(9)))
+    assert found is not None
+    assert "no numbers are missing" not in str(found.summary)
+
+
+def test_a_failure_is_given_up_when_the_next_bucket_begins():
+    failed = executions({0: FAILED})
+    assert judged(Code.PLAN_ABANDONED, executions=failed) is None
+    over = ground(now=NEWEST + 2 * CADENCE)
+    assert judged(Code.PLAN_ABANDONED, executions=failed, ground=over) is not None
+
+
+@pytest.mark.parametrize(("age", "expected"), [(11, Severity.WARNING), (12, Severity.INFO)])
+def test_the_last_twelve_plans_decide_about_abandoned_ones(age, expected):
+    failed = executions({2: FAILED, age: FAILED})
+    assert severity(Code.PLAN_ABANDONED, executions=failed) is expected
+
+
+def test_abandoned_and_exhausted_plans_count_together():
+    both = {"executions": executions({2: FAILED, 4: FAILED | {"attempt": 3}})}
+    assert severity(Code.PLAN_ABANDONED, **both) is Severity.WARNING
+    assert severity(Code.EXHAUSTED_FAILURE, **both) is Severity.WARNING
+
+
+@pytest.mark.parametrize(
+    ("waited", "expected"),
+    [
+        (30 * SECOND, None),
+        (31 * SECOND, Severity.INFO),
+        (5 * MINUTE, Severity.INFO),
+        (5 * MINUTE + SECOND, Severity.WARNING),
+    ],
+)
+def test_a_run_may_be_held_for_a_tick(waited, expected):
+    row = execution(3)
+    assert row.started_at is not None
+    held = {3: {"finished_at": row.started_at + SECOND + waited}}
+    assert severity(Code.BLOCKED_TICK, executions=executions(held)) is expected
+
+
+def test_a_run_held_long_some_hours_ago_is_for_information():
+    row = execution(30)
+    assert row.started_at is not None
+    held = {30: {"finished_at": row.started_at + 10 * MINUTE}}
+    assert severity(Code.BLOCKED_TICK, executions=executions(held)) is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"finished_at": NOW + 5 * SECOND}, False),
+        ({"finished_at": NOW + 6 * SECOND}, True),
+        ({"status": "RUNNING", "started_at": NOW + 5 * SECOND}, False),
+        ({"status": "RUNNING", "started_at": NOW + 6 * SECOND}, True),
+        ({"status": "RUNNING", "plan_time": NEWEST + CADENCE}, False),
+        ({"status": "RUNNING", "plan_time": NEWEST + 2 * CADENCE}, True),
+    ],
+)
+def test_a_time_in_the_databases_future_is_impossible(columns, found):
+    rows = executions({0: columns})
+    assert (judged(Code.CLOCK_OR_FOREIGN_WRITER, executions=rows) is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, None), (1, Severity.INFO), (2, Severity.INFO), (3, Severity.WARNING)],
+)
+def test_the_third_lost_lock_in_an_hour_is_a_warning(count, expected):
+    lost = executions(dict.fromkeys(range(count), LOST))
+    assert severity(Code.LOCK_LOST, executions=lost) is expected
+
+
+def test_locks_that_were_lost_an_hour_ago_are_forgotten():
+    assert judged(Code.LOCK_LOST, executions=executions({14: LOST})) is None
+
+
+IDLE = Backend(99, None, "multica", None, None, idle=True)
+BUSY = replace(IDLE, pid=100, idle=False)
+
+
+@pytest.mark.parametrize(
+    ("lock", "lost", "found"),
+    [
+        (Lock((IDLE,)), (0, 1), True),
+        (Lock((IDLE,)), (0,), False),
+        (Lock((IDLE,)), (1, 2), False),
+        (Lock((IDLE,), (BUSY,)), (0, 1), False),
+        (Lock((BUSY,)), (0, 1), False),
+        (Lock(), (0, 1), False),
+        (NotAvailable("why", "what"), (0, 1), False),
+    ],
+    ids=["leak", "once", "over", "backfill", "busy", "free", "unread"],
+)
+def test_a_leak_needs_an_idle_holder_nobody_at_work_and_runs_that_lose_again(lock, lost, found):
+    rows = executions(dict.fromkeys(lost, LOST))
+    assert (judged(Code.LOCK_LEAKED, lock=lock, executions=rows) is not None) is found
+
+
+def test_watermarks_may_be_rounded_differently_by_two_writers():
+    rounded = {
+        age: {"watermark_before": execution(age + 1).watermark_after + SECOND}  # type: ignore[operator]
+        for age in range(12)
+    }
+    assert judged(Code.OTHER_WRITER, executions=executions(rounded)) is None
+
+
+def test_a_long_error_is_quoted_briefly_and_on_one_line():
+    assert brief("one\n two.") == "one two"
+    assert len(brief("x" * 4000)) == BRIEF
+
+
+def test_evidence_lists_the_newest_and_counts_all():
+    found = judged(
+        Code.MASKED_RETRIES, executions=executions({n: {"attempt": 2} for n in range(40)})
+    )
+    assert found is not None
+    assert found.evidence["count"] == 40
+    assert len(found.evidence["executions"]) == MOST_LISTED  # type: ignore[arg-type]
+
+
+CASES = {
+    Code.SCHEDULER_NOT_INSTALLED: {"ground": ground(has_executions=False)},
+    Code.NO_EXECUTIONS: {"executions": executions(count=0, first_plan=None)},
+    Code.LATEST_STALE: {"executions": executions(dict.fromkeys(range(9)))},
+    Code.STATE_ROW_MISSING: {"state": None},
+    Code.WATERMARK_FUTURE: {"state": State(NOW)},
+    Code.WATERMARK_LAG: {"state": State(NOW - DAY)},
+    Code.WATERMARK_CATCHING_UP: {
+        "executions": executions({0: {"watermark_before": NOW - 2 * DAY}}),
+        "state": State(NOW - DAY),
+    },
+    Code.LOCK_LOST: {"executions": executions({0: LOST})},
+    Code.LOCK_LEAKED: {"executions": executions({0: LOST, 1: LOST}), "lock": Lock((IDLE,))},
+    Code.RUNNING_STALE: {
+        "executions": executions(
+            stale=(execution(0, status="RUNNING", stale_after=NOW - 2 * MINUTE),)
+        )
+    },
+    Code.PLAN_GAP: {"executions": executions({2: None, 5: None})},
+    Code.PLAN_ABANDONED: {"executions": executions({3: FAILED})},
+    Code.EXHAUSTED_FAILURE: {"executions": executions({3: FAILED | {"attempt": 3}})},
+    Code.MASKED_RETRIES: {"executions": executions({3: {"attempt": 2}})},
+    Code.OTHER_WRITER: {
+        "executions": executions(
+            {n: {"watermark_before": execution(n).watermark_after} for n in (1, 3, 5)}
+        )
+    },
+    Code.BLOCKED_TICK: {"executions": executions({0: {"finished_at": NOW}})},
+    Code.CLOCK_OR_FOREIGN_WRITER: {"executions": executions({0: {"finished_at": NOW + DAY}})},
+    Code.ROLLUP_DRIFT: {"drift": Drift(NOW - DAY, NOW, (DriftHour(NOW - HOUR, 1, 0, 9, 0, 1),))},
+    Code.TABLE_GROWTH: {"ground": ground(executions_estimate=1_000_001)},
+}
+
+
+def test_every_rule_has_a_case_here():
+    assert set(CASES) == set(RULES)
+
+
+@pytest.mark.parametrize("code", list(CASES))
+def test_texts_are_whole_sentences_and_say_what_to_do(code):
+    found = judged(code, **CASES[code])
+    assert found is not None
+    assert found.code is code
+    for text in (found.summary, found.advice):
+        assert str(text).endswith(".")
+        assert "%(" not in str(text)
+        assert len(str(text)) < 400
+        assert str(text) == strip_tags(text.html()).replace("&#x27;", "'")

@@ -1,0 +1,190 @@
+"""The verdict: severity decides, what another finding explains does not count, sentences say it."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils.html import escape
+
+from executions.health.assessment import as_json, assess, plain
+from executions.health.facts import NotAvailable, PgCron, PgCronJob, Visibility
+from executions.health.findings import Code, Finding, Severity
+from executions.health.sentences import Ago, At, say, together
+from executions.health.verdict import EXPLAINED_BY, Level, fold
+from tests.pictures import CADENCE, NEWEST, NOW, executions, facts, plan_time
+
+FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}
+UNREADABLE = NotAvailable("The table may not be read.", "Grant SELECT.")
+
+
+def finding(code: Code, severity: Severity = Severity.INFO) -> Finding:
+    return Finding(code, severity, say("x"), say("y"), NOW)
+
+
+def job(jobid: int, command: str = "SELECT rollup_task_usage_hourly()", active: bool = True):
+    return PgCronJob(jobid, "a name", "*/5 * * * *", command, "multica", "postgres", active)
+
+
+@pytest.mark.parametrize(
+    ("changed", "level"),
+    [
+        ({}, Level.HEALTHY),
+        ({4: FAILED}, Level.HEALTHY),
+        ({4: FAILED, 6: FAILED}, Level.DEGRADED),
+        ({0: FAILED | {"attempt": 3}}, Level.FAILING),
+    ],
+)
+def test_the_worst_severity_decides(changed, level):
+    assert assess(facts(executions=executions(changed))).verdict.level is level
+
+
+@pytest.mark.parametrize("basic", ["ground", "executions", "state"])
+def test_a_basic_that_cannot_be_read_makes_the_verdict_unknown_and_says_why(basic):
+    assessment = assess(facts(**{basic: UNREADABLE}))
+    assert assessment.verdict.level is Level.UNKNOWN
+    assert str(assessment.verdict.summary) == (
+        "We cannot tell whether usage is up to date. The table may not be read."
+    )
+    assert assessment.ledger is None
+    assert assessment.figures.success_streak is None
+
+
+@pytest.mark.parametrize("other", ["queue", "lock", "pg_cron", "drift", "own_runners"])
+def test_any_other_fact_that_cannot_be_read_is_said_and_changes_no_verdict(other):
+    verdict = assess(facts(**{other: UNREADABLE})).verdict
+    assert verdict.level is Level.HEALTHY
+    assert [one.code for one in verdict.findings] == [Code.NOT_AVAILABLE]
+
+
+def test_one_reason_is_said_once_however_much_it_hides():
+    verdict = assess(facts(queue=UNREADABLE, lock=UNREADABLE)).verdict
+    (found,) = verdict.findings
+    assert found.evidence["what"] == ["dirty_queue", "lock"]
+
+
+@pytest.mark.parametrize("code", list(EXPLAINED_BY))
+def test_a_finding_goes_under_the_one_that_explains_it_and_counts_no_more(code):
+    for reason in EXPLAINED_BY[code]:
+        (top,) = fold([finding(code, Severity.CRITICAL), finding(reason)])
+        assert (top.code, [one.code for one in top.explains]) == (reason, [code])
+    (alone,) = fold([finding(code)])
+    assert alone.code is code
+
+
+def test_explanations_nest():
+    codes = (Code.WATERMARK_LAG, Code.LATEST_STALE, Code.NO_EXECUTIONS)
+    (top,) = fold(map(finding, codes))
+    assert top.code is Code.NO_EXECUTIONS
+    assert top.explains[0].explains[0].code is Code.WATERMARK_LAG
+
+
+def test_findings_stand_worst_first():
+    severities = (Severity.INFO, Severity.CRITICAL, Severity.WARNING)
+    codes = (Code.TABLE_GROWTH, Code.RUNNING_STALE, Code.PLAN_GAP)
+    folded = fold(map(finding, codes, severities))
+    assert [one.severity for one in folded] == sorted(severities, reverse=True)
+
+
+def test_a_verdict_that_is_not_healthy_says_its_worst_finding():
+    verdict = assess(facts(executions=executions({0: FAILED | {"attempt": 3}}))).verdict
+    assert str(verdict.summary).startswith("Usage is not moving: the newest plan")
+
+
+@pytest.mark.parametrize(
+    ("ours", "said"),
+    [
+        (frozenset(), "Multica's backend does this by itself."),
+        (frozenset({"backend"}), "This installation's own runner does this."),
+        (frozenset({"other"}), "Multica's backend and this installation's own runner share"),
+    ],
+)
+def test_a_healthy_verdict_says_who_does_the_work(ours, said):
+    known = executions({3: {"runner_id": "other"}} if "other" in ours else {})
+    summary = str(assess(facts(executions=known, own_runners=ours)).verdict.summary)
+    assert summary.startswith("Usage is up to date to 00:55 UTC.")
+    assert said in summary
+
+
+@pytest.mark.parametrize(
+    ("jobs", "named"),
+    [
+        ((job(3, "VACUUM"), job(17)), "pg_cron job 17 repeats the work and can be removed"),
+        ((job(17, active=False),), None),
+        ((job(3, "VACUUM"),), None),
+    ],
+)
+def test_a_healthy_verdict_names_a_redundant_job_that_can_be_seen(jobs, named):
+    seen = PgCron(Visibility.FULL, "1.4", "multica", jobs)
+    summary = str(assess(facts(pg_cron=seen)).verdict.summary)
+    assert (named in summary) if named else ("repeats" not in summary)
+
+
+@pytest.mark.parametrize(
+    ("visibility", "said"),
+    [
+        (Visibility.FULL, None),
+        (Visibility.ABSENT, None),
+        (Visibility.FILTERED, "may not see other owners' jobs"),
+        (Visibility.NO_ACCESS, "may not look at cron.job"),
+        (Visibility.ELSEWHERE, "in the database postgres"),
+        (Visibility.UNKNOWN, "cannot tell"),
+    ],
+)
+def test_what_pg_cron_may_hide_is_never_called_none(visibility, said):
+    findings = assess(facts(pg_cron=PgCron(visibility, database="postgres"))).verdict.findings
+    assert [str(one.summary) for one in findings if said not in str(one.summary)] == []
+    assert len(findings) == (said is not None)
+
+
+def test_a_sentence_is_escaped_on_a_page_and_its_times_go_on_ageing():
+    sentence = say(
+        "%(error)s at %(plan)s, %(ago)s",
+        error="<b>&",
+        plan=At(NEWEST, NOW),
+        ago=Ago(NOW - CADENCE, NOW),
+    )
+    assert str(sentence) == "<b>& at 00:55 UTC, 5 min ago"
+    shown = sentence.html()
+    assert escape("<b>&") in shown
+    assert shown.count("<time ") == 2
+    assert "data-relative" in shown
+
+
+def test_sentences_stand_together_and_leave_out_what_is_none():
+    both = together(say("One."), None, say("Two %(n)s.", n="<"))
+    assert str(both) == "One. Two <."
+    assert both.html() == "One. Two &lt;."
+
+
+def test_a_distant_moment_is_told_with_its_date():
+    assert str(At(plan_time(287), NOW)) == "2026-03-28 01:00 UTC"
+
+
+def test_the_json_has_every_figure_and_counts_that_are_unknown_are_zero():
+    known = as_json(assess(facts()), NOW)
+    assert known["checked_at"] == "2026-03-29T01:02:00Z"
+    assert known["figures"] == {
+        "latest_success_age_seconds": 118.0,
+        "latest_plan_age_seconds": 420.0,
+        "watermark_lag_seconds": 419.0,
+        "last_run_age_seconds": 120.0,
+        "success_streak": 288,
+        "plans_expected_24h": 288,
+        "plans_missing_24h": 0,
+        "retried_24h": 0,
+        "failed_24h": 0,
+        "runners_24h": 1,
+        "p50_ms": 1000.0,
+        "p95_ms": 1000.0,
+    }
+    unknown = as_json(assess(facts(ground=UNREADABLE)), NOW)
+    assert unknown["figures"]["success_streak"] == 0  # type: ignore[index]
+    assert unknown["figures"]["p95_ms"] is None  # type: ignore[index]
+    assert unknown["checked_at"] == "2026-03-29T01:02:00Z"
+
+
+def test_evidence_becomes_plain_json():
+    assert plain({"at": NOW, "codes": (Severity.INFO, Code.PLAN_GAP), "n": None}) == {
+        "at": "2026-03-29T01:02:00Z",
+        "codes": [1, "plan_gap"],
+        "n": None,
+    }
