@@ -6,9 +6,9 @@ scheduler is off they do nothing.
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
+from collections.abc import Iterable
 from time import monotonic
 from types import FrameType
 
@@ -18,21 +18,24 @@ from executions.models import Runner as RunnerRow
 from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.registry import RememberedRunner, new_runner_id
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import TICK_SECONDS, Runner
+from executions.scheduler.spec import JobSpec
 
-logger = logging.getLogger(__name__)
-
-# What stopping a run and writing its end may take before gunicorn kills the process.
+# What stopping a run and writing its end may take before gunicorn kills the process: of a short
+# grace a third.
 CANCEL_SECONDS = 8.0
 
 
 class InProcessRunner:
     """A `Runner` in a thread of a web process. ``grace_seconds`` is gunicorn's graceful timeout."""
 
-    def __init__(self, runner: Runner, grace_seconds: float) -> None:
+    def __init__(self, runner: Runner, grace_seconds: float, tick_seconds: float) -> None:
         self._runner = runner
-        self._grace = grace_seconds
-        self._thread = threading.Thread(target=runner.run, name="runner", daemon=True)
+        self._cancel_seconds = min(CANCEL_SECONDS, grace_seconds / 3)
+        self._patience = grace_seconds - self._cancel_seconds
+        self._thread = threading.Thread(
+            target=runner.run, args=[tick_seconds], name="runner", daemon=True
+        )
         self._told_at: float | None = None
 
     def start(self) -> None:
@@ -50,18 +53,22 @@ class InProcessRunner:
     def stop(self) -> None:
         """Wait for the run in hand until the grace is nearly over, then cancel it."""
         self.drain()
-        told_at = self._told_at or monotonic()
-        patience = told_at + max(0.0, self._grace - CANCEL_SECONDS) - monotonic()
-        self._thread.join(max(0.0, patience))
+        waited = monotonic() - (self._told_at or monotonic())
+        self._thread.join(max(0.0, self._patience - waited))
         if self._thread.is_alive():
             self._runner.cancel()
-            self._thread.join(CANCEL_SECONDS)
+            self._thread.join(self._cancel_seconds)
 
 
 _current: InProcessRunner | None = None
 
 
-def start(grace_seconds: float) -> None:
+def start(
+    *,
+    grace_seconds: float,
+    specs: Iterable[JobSpec] = JOBS.values(),
+    tick_seconds: float = TICK_SECONDS,
+) -> None:
     """Start this process's runner, if ``ROLLUP_SCHEDULER`` is on, and drain it on SIGTERM.
 
     Call it in the main thread, once, after gunicorn has set its own signal handlers.
@@ -71,12 +78,12 @@ def start(grace_seconds: float) -> None:
         return
     runner_id = new_runner_id()
     runner = Runner(
-        JOBS.values(),
+        specs,
         connect_runner,
         runner_id=runner_id,
         presence=RememberedRunner(runner_id, RunnerRow.Kind.WEB),
     )
-    _current = InProcessRunner(runner, grace_seconds)
+    _current = InProcessRunner(runner, grace_seconds, tick_seconds)
     _drain_on_sigterm(_current)
     _current.start()
 

@@ -121,4 +121,4 @@ SELECT to_regclass('sys_cron_executions') IS NOT NULL AS installed,
 SELECT set_config('statement_timeout', %(milliseconds)s::text, false),
        set_config('idle_session_timeout', %(milliseconds)s::text, false),
        set_config('idle_in_transaction_session_timeout', %(milliseconds)s::text, false),
-       set_config('client_connection_check_interval', '5s', false)
+       set_config('client_connection_check_interval', '1s', false)

@@ -20,7 +20,8 @@ from executions.scheduler.leases import (
 )
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import ErrorCode, Scope
-from tests.scheduling import age, every_plan, execution, executions, job, seconds
+from tests.scheduling import age, execution, executions
+from tests.short_jobs import every_plan, job, seconds
 
 HOUR = timedelta(hours=1)
 DONE = Success(7, '{"a":1}')

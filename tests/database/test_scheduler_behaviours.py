@@ -17,17 +17,8 @@ from executions.scheduler.leases import ClaimOutcome, Finish, Plan, Success
 from executions.scheduler.plans import floor, newest_due
 from executions.scheduler.runner import Runner
 from executions.scheduler.spec import CatchUp, InvalidJob, Scope
-from tests.scheduling import (
-    Held,
-    age,
-    every_plan,
-    execution,
-    executions,
-    job,
-    lock_holders,
-    seconds,
-    usage,
-)
+from tests.scheduling import age, execution, executions, lock_holders, usage
+from tests.short_jobs import Held, every_plan, job, seconds
 
 HOUR = timedelta(hours=1)
 DONE = Success(0, "{}")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import due_plans, floor, newest_due
 from executions.scheduler.spec import Standing
-from tests.scheduling import every_plan, job, seconds
+from tests.short_jobs import every_plan, job, seconds
 
 FIVE = timedelta(minutes=5)
 NOON = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
@@ -43,7 +43,7 @@ def test_a_moment_of_another_time_zone_is_floored_in_utc():
 
 
 def test_buckets_are_counted_from_year_one_as_go_counts_them():
-    # From the Unix epoch 12:00 itself would be a 7-minute bucket, and a week would begin on Thursday.
+    # Counted from the Unix epoch it would be 12:00 itself, and the Thursday before.
     assert floor(NOON, timedelta(minutes=7)) == datetime(2026, 3, 29, 11, 59, tzinfo=UTC)
     assert floor(NOON, timedelta(days=7)) == datetime(2026, 3, 23, tzinfo=UTC)
 

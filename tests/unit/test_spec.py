@@ -8,7 +8,7 @@ import pytest
 
 from executions.scheduler.jobs import JOBS, ROLLUP
 from executions.scheduler.spec import CatchUp, InvalidJob, Scope, registry
-from tests.scheduling import job, seconds
+from tests.short_jobs import job, seconds
 
 MINUTE = timedelta(minutes=1)
 

@@ -178,15 +178,24 @@ def _signals(runner: Runner) -> Iterator[None]:
     """
     wanted = {signal.SIGTERM, signal.SIGINT}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    over = threading.Event()
 
     def wait() -> None:
-        signal.sigwait(wanted)
-        runner.drain()
-        signal.sigwait(wanted)
-        runner.cancel()
+        while True:
+            signal.sigwait(wanted)
+            if over.is_set():
+                return
+            if runner.draining:
+                runner.cancel()
+            else:
+                runner.drain()
 
-    threading.Thread(target=wait, name="signals", daemon=True).start()
+    waiter = threading.Thread(target=wait, name="signals", daemon=True)
+    waiter.start()
     try:
         yield
     finally:
+        over.set()
+        signal.pthread_kill(waiter.ident or 0, signal.SIGTERM)
+        waiter.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

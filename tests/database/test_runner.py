@@ -1,0 +1,614 @@
+"""A runner's step and loop, and each place where it is deliberately more careful than Go's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from executions.scheduler import heartbeat, leases, run, runner
+from executions.scheduler.bounds import ERROR_BYTES, RESULT_BYTES
+from executions.scheduler.leases import ClaimOutcome, Failure, Plan
+from executions.scheduler.plans import floor
+from executions.scheduler.runner import Runner
+from executions.scheduler.spec import ErrorCode, HandlerError, Scope
+from tests.scheduling import age, execution, executions
+from tests.short_jobs import Held, every_plan, job, seconds
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+MAIN = "multica-admin runner"
+HANDLER = "multica-admin test_job"
+HEARTBEAT = "multica-admin heartbeat"
+WAIT = 10
+
+
+@contextmanager
+def ticking(runner):
+    """A tick in a thread of its own; gives its future."""
+    with ThreadPoolExecutor(1) as pool, runner:
+        yield pool.submit(runner.tick)
+
+
+def ours(reach, *specs, **options):
+    return Runner(specs, reach, runner_id="ours", **options)
+
+
+def one_tick(reach, *specs):
+    with ours(reach, *specs) as runner:
+        return runner.tick()
+
+
+def bucket(connection, cadence=DAY):
+    return floor(connection.execute("SELECT now() AS now").fetchone()["now"], cadence)
+
+
+def begin(connection, spec, plan_time, runner_id="other"):
+    plan = Plan(spec, Scope(), plan_time)
+    return leases.claim(connection, plan, runner_id=runner_id, new_id=uuid4()).lease
+
+
+def fail(connection, spec, plan_time):
+    lease = begin(connection, spec, plan_time)
+    leases.finish(connection, lease, Failure(ErrorCode.HANDLER_ERROR, "no luck"), 1)
+
+
+# --- Planning and claiming ----------------------------------------------------------------------
+
+
+def test_each_claim_of_a_tick_has_the_time_of_its_own_claim(owner, reach):
+    first, second = Held(), Held()
+    specs = job(name="a", handler=first), job(name="b", handler=second)
+    with ticking(ours(reach, *specs)) as done:
+        first.began.wait(WAIT)
+        between = owner.execute("SELECT now() AS now").fetchone()["now"]
+        first.release.set()
+        second.began.wait(WAIT)
+        later = executions(owner)[1]
+        second.release.set()
+        done.result(WAIT)
+    assert later["started_at"] > between
+    assert later["stale_after"] - later["started_at"] == specs[1].stale_timeout
+
+
+def test_an_old_failed_bucket_inside_the_window_is_not_stranded(owner, reach):
+    spec = every_plan(cadence=DAY, catch_up_window=10 * DAY)
+    today = bucket(owner)
+    fail(owner, spec, today - 5 * DAY)
+    begin(owner, spec, today - DAY)
+    reports = one_tick(reach, spec)
+    assert [(report.plan_time, report.outcome) for report in reports] == [
+        (today - 5 * DAY, ClaimOutcome.RETRIED),
+        (today, ClaimOutcome.WON),
+    ]
+
+
+def test_a_failed_bucket_outside_the_window_is_left_alone(owner, reach):
+    spec = every_plan(cadence=DAY, catch_up_window=3 * DAY)
+    today = bucket(owner)
+    fail(owner, spec, today - 5 * DAY)
+    begin(owner, spec, today)
+    (report,) = one_tick(reach, spec)
+    assert report.outcome is None
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_plan_that_ended_as_stale_is_run_again_only_where_the_job_allows_reentry(
+    owner, reach, reentrant
+):
+    spec = job(cadence=DAY, allow_stale_reentry=reentrant)
+    begin(owner, spec, bucket(owner))
+    age(owner, HOUR)
+    (report,) = one_tick(reach, spec)
+    row = execution(owner)
+    if reentrant:
+        assert (report.outcome, row["status"], row["attempt"]) == (
+            ClaimOutcome.RETRIED,
+            "SUCCESS",
+            2,
+        )
+    else:
+        assert (report.outcome, row["error_code"], row["attempt"]) == (
+            ClaimOutcome.CONFLICT,
+            "stale_timeout",
+            1,
+        )
+
+
+def test_every_scope_of_a_job_is_planned_for_itself(owner, reach):
+    scopes = (Scope("team", "a"), Scope("team", "b"))
+    reports = one_tick(reach, job(scopes=scopes))
+    assert [report.scope for report in reports] == list(scopes)
+    assert [row["scope_id"] for row in executions(owner)] == ["a", "b"]
+
+
+def test_a_planner_that_crashes_harms_its_own_job_alone(owner, reach, caplog):
+    def crash(_spec, _standing):
+        raise LookupError("no plan")
+
+    reports = one_tick(reach, job(name="a", planner=crash), job(name="b"))
+    assert [(report.job, report.status) for report in reports] == [("a", None), ("b", "SUCCESS")]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert (record.job, record.exc_info[0]) == ("a", LookupError)
+
+
+def test_a_claim_whose_answer_was_lost_is_not_lost_itself(owner, reach, monkeypatch):
+    claim = leases.claim
+
+    def claim_and_lose_the_answer(connection, *arguments, **options):
+        monkeypatch.setattr(leases, "claim", claim)
+        claim(connection, *arguments, **options)
+        connection.close()
+        raise psycopg.OperationalError("the answer never came")
+
+    monkeypatch.setattr(leases, "claim", claim_and_lose_the_answer)
+    with ours(reach, job(cadence=DAY)) as runner:
+        with pytest.raises(psycopg.OperationalError):
+            runner.tick()
+        assert execution(owner)["status"] == "RUNNING"
+        (report,) = runner.tick()
+    assert (report.outcome, report.status) == (ClaimOutcome.WON, "SUCCESS")
+    assert execution(owner)["attempt"] == 1
+
+
+# --- The handler --------------------------------------------------------------------------------
+
+
+def test_a_handler_is_given_its_plan_and_a_connection_bounded_by_the_run_timeout(owner, reach):
+    seen = {}
+
+    def look(context):
+        seen["context"] = context
+        for setting in (
+            "statement_timeout",
+            "idle_session_timeout",
+            "idle_in_transaction_session_timeout",
+            "client_connection_check_interval",
+        ):
+            row = context.connection.execute(
+                "SELECT current_setting(%s) AS value", [setting]
+            ).fetchone()
+            seen[setting] = row["value"]
+        return 3, {"seen": True}
+
+    spec = job(handler=look, scopes=(Scope("team", "a"),), run_timeout=seconds(7))
+    (report,) = one_tick(reach, spec)
+    row = execution(owner)
+    context = seen.pop("context")
+    assert (context.spec, context.scope, context.attempt) == (spec, Scope("team", "a"), 1)
+    assert context.plan_time == row["plan_time"] == report.plan_time
+    assert not context.cancelled.is_set()
+    assert context.connection.closed
+    assert seen.pop("client_connection_check_interval") == "1s"
+    assert set(seen.values()) == {"7s"}
+    assert (row["rows_affected"], row["result"]) == (3, {"seen": True})
+    assert (report.rows, report.duration_ms) == (3, row["duration_ms"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (HandlerError("no price list"), "handler_error", "no price list"),
+        (psycopg.DataError("out of range"), "handler_error", "out of range"),
+        (KeyError("price"), "handler_panic", "KeyError: 'price'"),
+        (SystemExit(3), "handler_panic", "SystemExit: 3"),
+        (HandlerError("nul \0 is dropped"), "handler_error", "nul  is dropped"),
+        (HandlerError("x" + "é" * ERROR_BYTES), "handler_error", "x" + "é" * 1999),
+    ],
+)
+def test_how_a_handler_ends_decides_the_code_and_the_text(owner, reach, error, code, text):
+    def end(_context):
+        raise error
+
+    (report,) = one_tick(reach, job(handler=end, retry_backoff=(HOUR,)))
+    row = execution(owner)
+    assert (row["status"], row["error_code"], row["error_msg"]) == ("FAILED", code, text)
+    assert row["next_retry_at"] == row["finished_at"] + HOUR
+    assert (report.status, report.error_code, report.error_msg) == ("FAILED", code, text)
+
+
+@pytest.mark.parametrize(
+    ("returned", "code"),
+    [
+        ((0, {"a": "x" * RESULT_BYTES}), "handler_error"),
+        ((2**63, {}), "handler_error"),
+        ((0, ["no object"]), "handler_error"),
+        (None, "handler_panic"),
+    ],
+)
+def test_what_a_handler_returns_and_no_row_can_hold_is_a_failure(owner, reach, returned, code):
+    one_tick(reach, job(handler=lambda _context: returned))
+    row = execution(owner)
+    assert (row["status"], row["error_code"], row["result"]) == ("FAILED", code, {})
+
+
+def test_a_statement_that_runs_too_long_is_ended_by_the_database_as_a_run_timeout(
+    owner, reach, monkeypatch
+):
+    # Without the guard on this side: the database alone must do it.
+    monkeypatch.setattr(run.Run, "_supervise", lambda self, _heartbeat: self._changed.wait(WAIT))
+
+    def sleep(context):
+        context.connection.execute("SELECT pg_sleep(30)")
+
+    one_tick(reach, job(handler=sleep, run_timeout=seconds(0.2)))
+    row = execution(owner)
+    assert row["error_code"] == "run_timeout"
+    assert 200 <= row["duration_ms"] < 5_000
+
+
+def test_a_handler_that_takes_too_long_outside_the_database_is_cancelled_as_a_run_timeout(
+    owner, reach
+):
+    began = monotonic()
+    one_tick(reach, job(handler=Held(), run_timeout=seconds(0.2)))
+    assert monotonic() - began < 5
+    row = execution(owner)
+    assert row["error_code"] == "run_timeout"
+    assert row["error_msg"] == "The run took longer than its 0.2 seconds and was cancelled."
+
+
+def test_many_short_statements_do_not_outlive_the_run_timeout(owner, reach):
+    def dawdle(context):
+        while True:
+            context.connection.execute("SELECT pg_sleep(0.01)")
+
+    one_tick(reach, job(handler=dawdle, run_timeout=seconds(0.2)))
+    assert execution(owner)["error_code"] == "run_timeout"
+
+
+def test_a_statement_that_somebody_cancelled_is_the_handlers_error(owner, reach):
+    busy = threading.Event()
+
+    def sleep(context):
+        busy.set()
+        context.connection.execute("SELECT pg_sleep(30)")
+
+    with ticking(ours(reach, job(handler=sleep))) as done:
+        busy.wait(WAIT)
+        cancelled = False
+        while not cancelled:
+            rows = owner.execute(
+                "SELECT pg_cancel_backend(pid) AS done FROM pg_stat_activity"
+                " WHERE application_name = %s AND query LIKE '%%pg_sleep%%' AND state = 'active'",
+                [HANDLER],
+            ).fetchall()
+            cancelled = any(row["done"] for row in rows)
+        done.result(WAIT)
+    assert execution(owner)["error_code"] == "handler_error"
+
+
+def test_a_handler_that_ignores_its_cancellation_is_left_behind(owner, reach, monkeypatch, caplog):
+    monkeypatch.setattr(run, "UNWIND_SECONDS", 0.1)
+    free = threading.Event()
+
+    def deaf(_context):
+        free.wait(WAIT)
+        return 0, {}
+
+    one_tick(reach, job(handler=deaf, run_timeout=seconds(0.2)))
+    free.set()
+    assert execution(owner)["error_code"] == "run_timeout"
+    assert any("left behind" in record.message for record in caplog.records)
+
+
+def test_a_run_that_was_cancelled_before_its_handler_returned_is_no_success(owner, reach):
+    def stop_early(context):
+        context.cancelled.wait(WAIT)
+        return 0, {}
+
+    one_tick(reach, job(handler=stop_early, run_timeout=seconds(0.2)))
+    assert execution(owner)["status"] == "FAILED"
+
+
+def test_a_database_that_refuses_the_handler_a_connection_is_its_error(owner, reach):
+    def connect(application_name):
+        if application_name == HANDLER:
+            raise psycopg.OperationalError("too many connections")
+        return reach(application_name)
+
+    one_tick(connect, job())
+    row = execution(owner)
+    assert (row["error_code"], row["error_msg"]) == ("handler_error", "too many connections")
+
+
+# --- The lease ----------------------------------------------------------------------------------
+
+
+def test_the_heartbeat_beats_during_a_run_on_a_connection_of_its_own(owner, reach):
+    held = Held()
+    with ticking(ours(reach, job(handler=held, heartbeat_interval=seconds(0.05)))) as done:
+        held.began.wait(WAIT)
+        wait_for(owner, "heartbeat_at > started_at + interval '100 milliseconds'")
+        row = execution(owner)
+        held.release.set()
+        done.result(WAIT)
+    assert row["stale_after"] - row["heartbeat_at"] == seconds(30)
+    assert len(reach.opened[HEARTBEAT]) == 1
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_a_short_run_opens_no_connection_for_its_heartbeat(owner, reach):
+    one_tick(reach, job())
+    assert set(reach.opened) == {MAIN, HANDLER}
+
+
+def test_a_heartbeat_that_failed_is_tried_again_on_a_new_connection(owner, reach, superuser):
+    held = Held()
+    with ticking(ours(reach, job(handler=held, heartbeat_interval=seconds(0.05)))) as done:
+        held.began.wait(WAIT)
+        wait_for(owner, "heartbeat_at > started_at")
+        superuser.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            [HEARTBEAT],
+        )
+        since = owner.execute("SELECT clock_timestamp() AS now").fetchone()["now"]
+        wait_for(owner, "heartbeat_at > %s", since)
+        held.release.set()
+        done.result(WAIT)
+    assert len(reach.opened[HEARTBEAT]) == 2
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_a_lost_lease_cancels_the_handler_and_leaves_the_row_to_its_new_owner(owner, reach):
+    held = Held()
+    spec = job(handler=held, heartbeat_interval=seconds(0.05))
+    with ticking(ours(reach, spec)) as done:
+        held.began.wait(WAIT)
+        age(owner, HOUR)
+        stolen = begin(owner, spec, execution(owner)["plan_time"], "thief")
+        (report,) = done.result(WAIT)
+    row = execution(owner)
+    assert held.contexts[0].cancelled.is_set()
+    assert (report.status, report.error_code) == (None, "lease_lost")
+    assert (row["status"], row["attempt"], row["runner_id"]) == ("RUNNING", 2, "thief")
+    assert row["lease_token"] == stolen.token
+
+
+def test_a_lost_lease_stops_the_statement_under_way_on_the_server(owner, reach):
+    def sleep(context):
+        context.connection.execute("SELECT pg_sleep(30)")
+
+    spec = job(handler=sleep, heartbeat_interval=seconds(0.05))
+    with ticking(ours(reach, spec)) as done:
+        wait_for(owner, "heartbeat_at > started_at")
+        owner.execute("UPDATE sys_cron_executions SET lease_token = gen_random_uuid()")
+        done.result(WAIT)
+    deadline = monotonic() + WAIT
+    while backends(owner, HANDLER):
+        assert monotonic() < deadline
+    assert execution(owner)["status"] == "RUNNING"
+
+
+def test_a_runner_that_cannot_heartbeat_gives_its_lease_up_before_anybody_may_steal_it(
+    owner, reach
+):
+    def connect(application_name):
+        if application_name == HEARTBEAT:
+            raise psycopg.OperationalError("no heartbeat today")
+        return reach(application_name)
+
+    left = []
+
+    def watch(context):
+        context.cancelled.wait(WAIT)
+        row = owner.execute("SELECT stale_after - now() AS left FROM sys_cron_executions")
+        left.append(row.fetchone()["left"])
+        raise HandlerError("cancelled")
+
+    spec = job(
+        handler=watch,
+        run_timeout=seconds(0.99),
+        stale_timeout=seconds(1),
+        heartbeat_interval=seconds(0.2),
+    )
+    one_tick(connect, spec)
+    assert left[0] > timedelta()
+    assert execution(owner)["error_code"] == "lease_lost"
+
+
+def test_a_heartbeat_that_gets_no_answer_is_cut_off(owner, reach, connect, monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.1)
+    held = Held()
+    rival = connect()
+    with ticking(ours(reach, job(handler=held, heartbeat_interval=seconds(0.05)))) as done:
+        held.began.wait(WAIT)
+        with rival.transaction():
+            rival.execute("SELECT FROM sys_cron_executions FOR UPDATE")
+            deadline = monotonic() + WAIT
+            while len(reach.opened.get(HEARTBEAT, ())) < 2:
+                assert monotonic() < deadline
+        held.release.set()
+        done.result(WAIT)
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+# --- The finish ---------------------------------------------------------------------------------
+
+
+def test_a_finish_that_could_not_be_written_is_tried_again_while_the_lease_lives(
+    owner, reach, monkeypatch, caplog
+):
+    monkeypatch.setattr(runner, "FINISH_PAUSE_SECONDS", 0.01)
+    held = Held()
+    with ticking(ours(reach, job(handler=held))) as done:
+        held.began.wait(WAIT)
+        reach.lose()
+        held.release.set()
+        deadline = monotonic() + WAIT
+        while caplog.text.count("A finish could not be written") < 3:
+            assert monotonic() < deadline
+        assert execution(owner)["status"] == "RUNNING"
+        reach.away.clear()
+        (report,) = done.result(WAIT)
+    assert report.status == "SUCCESS"
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_a_finish_is_given_up_when_the_lease_has_ended(owner, reach, monkeypatch):
+    monkeypatch.setattr(runner, "FINISH_PAUSE_SECONDS", 0.01)
+
+    def lose(_context):
+        reach.lose()
+        return 1, {}
+
+    spec = job(
+        handler=lose,
+        run_timeout=seconds(0.3),
+        stale_timeout=seconds(0.4),
+        heartbeat_interval=seconds(0.1),
+    )
+    began = monotonic()
+    (report,) = one_tick(reach, spec)
+    assert 0.3 < monotonic() - began < 5
+    assert report.status is None
+    assert execution(owner)["status"] == "RUNNING"
+
+
+# --- The loop -----------------------------------------------------------------------------------
+
+
+def test_a_drained_runner_finishes_the_run_in_hand_and_claims_nothing_more(owner, reach):
+    held = Held()
+    runner = ours(reach, job(name="a", handler=held), job(name="b"))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(runner.run, 0.05)
+        held.began.wait(WAIT)
+        runner.drain()
+        held.release.set()
+        running.result(WAIT)
+    assert (execution(owner)["job_name"], execution(owner)["status"]) == ("a", "SUCCESS")
+
+
+def test_a_cancelled_runner_writes_canceled_and_closes_its_connections(owner, reach):
+    held = Held()
+    runner = ours(reach, job(handler=held))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(runner.run, 0.05)
+        held.began.wait(WAIT)
+        runner.drain()
+        runner.cancel()
+        running.result(WAIT)
+    row = execution(owner)
+    assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
+    assert row["next_retry_at"] is not None
+    assert all(connection.closed for connection in reach.opened[MAIN] + reach.opened[HANDLER])
+
+
+def test_a_cancelled_runner_writes_canceled_even_if_its_own_connection_had_died(owner, reach):
+    held = Held()
+    runner = ours(reach, job(handler=held))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(runner.run, 0.05)
+        held.began.wait(WAIT)
+        reach.opened[MAIN][0].close()
+        runner.cancel()
+        running.result(WAIT)
+    assert execution(owner)["error_code"] == "canceled"
+
+
+def test_a_database_that_does_not_answer_does_not_keep_a_cancelled_runner(
+    owner, reach, connect, monkeypatch
+):
+    monkeypatch.setattr(runner, "GIVE_UP_SECONDS", 0.1)
+    rival = connect()
+    stuck = ours(reach, job())
+    with ThreadPoolExecutor(1) as pool, rival.transaction():
+        rival.execute("LOCK TABLE sys_cron_executions")
+        running = pool.submit(stuck.run, 30)
+        deadline = monotonic() + WAIT
+        while not reach.opened.get(MAIN):
+            assert monotonic() < deadline
+        stuck.cancel()
+        running.result(WAIT)
+    assert executions(owner) == []
+
+
+def test_the_loop_backs_off_while_the_database_is_away_and_comes_back(
+    owner, reach, monkeypatch, caplog
+):
+    monkeypatch.setattr(runner, "FIRST_PAUSE_SECONDS", 0.01)
+    caplog.set_level(logging.INFO)
+    reported = threading.Event()
+    away = ours(reach, job(), report=lambda _report: reported.set())
+    reach.away.set()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(away.run, 0.05)
+        deadline = monotonic() + WAIT
+        while "tries again by itself" not in caplog.text:
+            assert monotonic() < deadline
+        reach.away.clear()
+        assert reported.wait(WAIT)
+        away.drain()
+        running.result(WAIT)
+    assert caplog.text.count("tries again by itself") == 1
+    assert "The database answers again" in caplog.text
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_pauses_double_up_to_the_ticks_own_interval(reach, monkeypatch):
+    pauses = []
+    away = ours(reach, job())
+    reach.away.set()
+
+    class Wake(threading.Event):
+        def wait(self, timeout=None):
+            pauses.append(timeout)
+            if len(pauses) == 8:
+                self.set()
+
+    monkeypatch.setattr(away, "_wake", Wake())
+    away.run(30)
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_mistake_of_this_program_does_not_end_the_loop(owner, reach, monkeypatch, caplog):
+    monkeypatch.setattr(runner, "FIRST_PAUSE_SECONDS", 0.01)
+    sweep = leases.sweep
+
+    def stumble(*arguments):
+        monkeypatch.setattr(leases, "sweep", sweep)
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr(leases, "sweep", stumble)
+    clumsy = ours(reach, job(), report=lambda _report: clumsy.drain())
+    clumsy.run(0.05)
+    assert execution(owner)["status"] == "SUCCESS"
+    assert "A tick failed" in caplog.text
+
+
+def test_what_a_runner_does_is_logged_with_runner_job_plan_time_and_attempt(owner, reach, caplog):
+    caplog.set_level(logging.INFO)
+    one_tick(reach, job())
+    plan_time = f"{execution(owner)['plan_time']:%Y-%m-%dT%H:%M:%SZ}"
+    claimed, finished = [record for record in caplog.records if hasattr(record, "job")]
+    for record in (claimed, finished):
+        assert (record.runner, record.job, record.plan_time, record.attempt) == (
+            "ours",
+            "test_job",
+            plan_time,
+            1,
+        )
+    assert claimed.outcome == "WON"
+    assert (finished.status, finished.rows) == ("SUCCESS", 0)
+
+
+def backends(connection, application_name):
+    return connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = %s", [application_name]
+    ).fetchall()
+
+
+def wait_for(connection, condition, *parameters):
+    """Wait until the one execution is as the SQL condition says."""
+    deadline = monotonic() + WAIT
+    query = f"SELECT FROM sys_cron_executions WHERE {condition}"
+    while not connection.execute(query, parameters).fetchall():
+        assert monotonic() < deadline, condition

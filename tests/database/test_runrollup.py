@@ -1,0 +1,240 @@
+"""`manage.py runrollup`: its lines, its exit statuses, its refusals and its signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.test import override_settings
+
+from executions.management.commands import runrollup
+from executions.models import Runner as Row
+from executions.scheduler import preflight
+from executions.scheduler.preflight import CannotRun
+from executions.scheduler.spec import HandlerError, registry
+from tests import environment
+from tests.scheduling import execution, executions, lock_holders
+from tests.short_jobs import job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).parents[2]
+PLAN_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d[05]:00Z"
+
+
+def once(*arguments, expect=0):
+    """The lines of `runrollup --once`, and what it said on stderr."""
+    out, err = StringIO(), StringIO()
+    status = 0
+    try:
+        call_command("runrollup", "--once", *arguments, stdout=out, stderr=err)
+    except SystemExit as end:
+        status = end.code
+    assert status == expect, err.getvalue()
+    return out.getvalue().splitlines(), err.getvalue()
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    """Puts other jobs in the place of the product's own."""
+    return lambda *specs: monkeypatch.setattr(runrollup, "JOBS", registry(specs))
+
+
+@pytest.fixture
+def role(superuser):
+    """A role without any rights, and a URL for it."""
+    superuser.execute("CREATE ROLE powerless LOGIN")
+    yield {**environment_conninfo(), "user": "powerless"}
+    superuser.execute("DROP OWNED BY powerless")
+    superuser.execute("DROP ROLE powerless")
+
+
+def environment_conninfo():
+    return {"host": str(environment.SOCKET), "dbname": environment.DATABASE, "user": "multica"}
+
+
+def test_once_runs_the_due_plan_and_prints_one_line_about_it(owner):
+    lines, _said = once()
+    row = execution(owner)
+    assert re.fullmatch(
+        rf"{PLAN_TIME} rollup_task_usage_hourly global/global WON SUCCESS 0 \d+", lines[0]
+    )
+    assert lines[1:] == ["This runner ran the plan."]
+    assert lines[0].startswith(f"{row['plan_time']:%Y-%m-%dT%H:%M:%SZ}")
+    assert (row["status"], row["runner_id"]) == ("SUCCESS", Row.objects.get().runner_id)
+    assert Row.objects.get().kind == "command"
+
+
+def test_once_is_content_when_another_runner_has_the_plan_and_says_so(owner):
+    once("--runner-id", "first")
+    lines, _said = once("--runner-id", "second")
+    assert re.fullmatch(
+        rf"{PLAN_TIME} rollup_task_usage_hourly global/global CONFLICT SUCCESS - -", lines[0]
+    )
+    assert lines[1] == "Another runner has this plan: first."
+
+
+def test_once_is_content_when_nothing_is_due_and_says_so(owner, jobs):
+    jobs(job(planner=lambda spec, standing: []))
+    assert once()[0] == ["- test_job global/global - - - -", "Nothing is due for test_job."]
+
+
+def test_json_is_one_object_a_line_with_the_agreed_names(owner):
+    (line,), _said = once("--json")
+    report = json.loads(line)
+    assert re.fullmatch(PLAN_TIME, report["plan_time"])
+    assert (report["job"], report["scope"]) == ("rollup_task_usage_hourly", "global/global")
+    assert (report["outcome"], report["status"], report["rows"]) == ("WON", "SUCCESS", 0)
+    assert report["duration_ms"] == execution(owner)["duration_ms"]
+
+
+def test_once_exits_with_1_when_the_handler_failed_and_says_why(owner, jobs):
+    def fail(_context):
+        raise HandlerError("no price list")
+
+    jobs(job(handler=fail))
+    lines, _said = once(expect=1)
+    assert " WON FAILED - " in lines[0]
+    assert lines[1] == "This runner ran the plan and it failed: no price list"
+
+
+def test_only_the_job_that_is_named_is_run(owner, jobs):
+    jobs(job(name="a"), job(name="b"))
+    once("--job", "b")
+    assert execution(owner)["job_name"] == "b"
+
+
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "soon", "3601"])
+def test_an_impossible_tick_interval_is_refused_in_a_sentence(owner, interval):
+    lines, said = once("--tick-interval", interval, expect=2)
+    assert lines == []
+    assert said.startswith(f"multica-admin: --tick-interval is {interval}; give a number")
+    assert executions(owner) == []
+
+
+def test_an_unknown_job_is_refused_by_name_with_the_known_ones(owner):
+    _lines, said = once("--job", "nonsense", expect=2)
+    assert "no job named 'nonsense'; the jobs are rollup_task_usage_hourly" in said
+
+
+def test_an_empty_runner_id_is_refused(owner):
+    _lines, said = once("--runner-id", " ", expect=2)
+    assert "--runner-id is ' '" in said
+
+
+def test_a_database_that_is_away_is_a_sentence(owner, tmp_path):
+    with override_settings(RUNNER_CONNINFO={"host": str(tmp_path), "dbname": "x"}):
+        _lines, said = once(expect=2)
+    assert "cannot" in said or "connection" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_database_without_the_table_is_a_sentence_that_names_it(owner):
+    with override_settings(RUNNER_CONNINFO=environment_conninfo() | {"dbname": "postgres"}):
+        _lines, said = once(expect=2)
+    assert "no table sys_cron_executions" in said
+    assert "v0.3.17" in said
+
+
+def test_a_role_without_the_rights_is_a_sentence_that_names_them(owner, superuser, role):
+    superuser.execute("GRANT SELECT, UPDATE ON sys_cron_executions TO powerless")
+    with override_settings(RUNNER_CONNINFO=role):
+        _lines, said = once(expect=2)
+    assert "lacks INSERT on sys_cron_executions" in said
+    assert "--as runner" in said
+
+
+def test_a_right_that_goes_away_after_the_start_is_a_sentence(owner, monkeypatch, role):
+    monkeypatch.setattr(runrollup, "check_database", lambda _connect: None)
+    with override_settings(RUNNER_CONNINFO=role):
+        _lines, said = once(expect=2)
+    assert "permission denied" in said
+
+
+@pytest.mark.parametrize(("version", "major"), [(140_012, 14), (90_624, 9)])
+def test_a_server_that_is_too_old_is_refused(version, major):
+    with pytest.raises(CannotRun, match=f"PostgreSQL {major}, which is too old"):
+        preflight.check_version(version)
+
+
+def test_the_oldest_server_and_newer_ones_are_accepted():
+    preflight.check_version(150_000)
+    preflight.check_version(180_001)
+
+
+# --- As a process -------------------------------------------------------------------------------
+
+
+@contextmanager
+def process(*arguments):
+    """`manage.py runrollup` in a process of its own, killed if it still runs at the end."""
+    command = [sys.executable, "manage.py", "runrollup", "--tick-interval", "0.2", *arguments]
+    running = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"LOG_FORMAT": "text"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_ends_the_process_well(owner, number):
+    with process() as running:
+        assert " WON SUCCESS " in running.stdout.readline()
+        assert " CONFLICT SUCCESS " in running.stdout.readline()
+        running.send_signal(number)
+        assert running.wait(10) == 0
+    assert Row.objects.get().stopped_at is not None
+
+
+def test_the_first_signal_lets_the_run_in_hand_end_and_the_second_cancels_it(owner, connect):
+    rival = connect()
+    with process() as running, rival.transaction():
+        # The run waits for the state row with lock 4246 in its hand.
+        rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
+        lock_holders(owner, at_least=1)
+        running.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(0.5)
+        assert execution(owner)["status"] == "RUNNING"
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+        assert lock_holders(owner, at_most=0) == 0
+    row = execution(owner)
+    assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
+
+
+def test_a_run_in_hand_that_ends_after_the_first_signal_is_a_success(owner, connect):
+    rival = connect()
+    with process() as running:
+        with rival.transaction():
+            rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
+            lock_holders(owner, at_least=1)
+            running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_refusals_of_the_process_are_one_line_on_stderr_and_status_2(owner):
+    with process("--job", "nonsense") as running:
+        out, said = running.communicate(timeout=20)
+    assert (running.returncode, out) == (2, "")
+    assert said.strip().splitlines() == [
+        "multica-admin: There is no job named 'nonsense'; the jobs are rollup_task_usage_hourly."
+    ]

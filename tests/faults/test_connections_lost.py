@@ -1,0 +1,258 @@
+"""What a runner makes of a database that restarts, connections that die, and answers that vanish.
+
+After each of it lock 4246 is free, the next tick works, and nothing stays RUNNING for longer than
+its stale timeout.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from executions.connections import connect as connect_to
+from executions.rollup.provision import provision
+from executions.scheduler import runner as runner_module
+from executions.scheduler.jobs import roll_up_task_usage
+from executions.scheduler.runner import Runner
+from executions.scheduler.spec import HandlerError
+from multica_admin.cluster import Cluster
+from tests.conftest import postgresql_with_pg_cron
+from tests.scheduling import Reach, age, execution, executions, lock_holders, usage
+from tests.short_jobs import Held, job
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+WAIT = 20
+NAME = "rollup_task_usage_hourly"
+HANDLER = f"multica-admin {NAME}"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(runner_module, "FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(runner_module, "FINISH_PAUSE_SECONDS", 0.02)
+
+
+def rollup(**settings):
+    """The rollup with a bucket that lasts as long as the test, and retried at once."""
+    return job(**{"name": NAME, "handler": roll_up_task_usage, "cadence": DAY} | settings)
+
+
+@contextmanager
+def ticking(runner):
+    with ThreadPoolExecutor(1) as pool, runner:
+        yield pool.submit(runner.tick)
+
+
+@contextmanager
+def rollup_in_hand(owner, connect, runner):
+    """The rollup waits for its state row, with lock 4246 in its hand; gives the tick's future."""
+    rival = connect()
+    with ticking(runner) as done, rival.transaction():
+        rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
+        lock_holders(owner, at_least=1)
+        yield done
+
+
+def next_tick_works(owner, reach, spec):
+    """Whatever happened: a runner that comes along afterwards brings the plan to its end."""
+    assert lock_holders(owner, at_most=0) == 0
+    age(owner, HOUR)
+    with Runner([spec], reach, runner_id="next") as following:
+        (report,) = following.tick()
+    assert "RUNNING" not in {row["status"] for row in executions(owner)}
+    assert report.status == "SUCCESS"
+
+
+def test_a_terminated_backend_of_the_handler_fails_the_attempt_and_frees_the_lock(
+    owner, connect, superuser, reach
+):
+    spec = rollup()
+    with rollup_in_hand(owner, connect, Runner([spec], reach, runner_id="ours")) as done:
+        superuser.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            [HANDLER],
+        )
+        (report,) = done.result(WAIT)
+    assert (report.status, report.error_code) == ("FAILED", "handler_error")
+    next_tick_works(owner, reach, spec)
+    assert execution(owner)["attempt"] == 2
+
+
+def test_a_cancelled_statement_of_the_handler_fails_the_attempt_and_frees_the_lock(
+    owner, connect, superuser, reach
+):
+    spec = rollup()
+    with rollup_in_hand(owner, connect, Runner([spec], reach, runner_id="ours")) as done:
+        superuser.execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            [HANDLER],
+        )
+        (report,) = done.result(WAIT)
+    assert report.error_code == "handler_error"
+    next_tick_works(owner, reach, spec)
+
+
+def test_every_connection_cut_in_the_middle_of_a_run_fails_the_attempt_and_frees_the_lock(
+    owner, connect, proxy, proxied
+):
+    spec = rollup()
+    with rollup_in_hand(owner, connect, Runner([spec], proxied, runner_id="ours")) as done:
+        proxy.cut()
+        (report,) = done.result(WAIT)
+        # The statement that was under way ends with its client, not with the rival.
+        assert lock_holders(owner, at_most=0) == 0
+    assert (report.status, report.error_code) == ("FAILED", "handler_error")
+    next_tick_works(owner, proxied, spec)
+
+
+def test_a_finish_whose_answer_was_lost_is_known_as_written(owner, proxy, proxied):
+    usage(owner, hours=2)
+    proxy.lose_the_answer_to("SET status = 'SUCCESS'")
+    spec = rollup()
+    with Runner([spec], proxied, runner_id="ours") as ours:
+        (report,) = ours.tick()
+    assert proxy.lost_an_answer.is_set()
+    assert report.status == "SUCCESS"
+    assert (execution(owner)["status"], execution(owner)["attempt"]) == ("SUCCESS", 1)
+    assert lock_holders(owner, at_most=0) == 0
+
+
+def test_a_failed_finish_whose_answer_was_lost_is_known_as_written(owner, proxy, proxied):
+    def fail(_context):
+        raise HandlerError("no luck")
+
+    proxy.lose_the_answer_to("SET status = 'FAILED', finished_at")
+    with Runner([rollup(handler=fail)], proxied, runner_id="ours") as ours:
+        (report,) = ours.tick()
+    assert proxy.lost_an_answer.is_set()
+    assert report.status == "FAILED"
+    assert execution(owner)["error_code"] == "handler_error"
+
+
+def test_a_claim_whose_answer_was_lost_is_taken_up_by_the_next_tick(owner, proxy, proxied):
+    proxy.lose_the_answer_to("INSERT INTO sys_cron_executions")
+    with Runner([rollup()], proxied, runner_id="ours") as ours:
+        with pytest.raises(psycopg.OperationalError):
+            ours.tick()
+        assert proxy.lost_an_answer.is_set()
+        assert execution(owner)["status"] == "RUNNING"
+        (report,) = ours.tick()
+    assert report.status == "SUCCESS"
+    assert execution(owner)["attempt"] == 1
+
+
+def test_a_retry_whose_answer_was_lost_is_swept_and_tried_again(owner, proxy, proxied):
+    fails = [HandlerError("no luck")]
+
+    def fail_once(_context):
+        if fails:
+            raise fails.pop()
+        return 0, {}
+
+    spec = rollup(handler=fail_once)
+    with Runner([spec], proxied, runner_id="ours") as ours:
+        ours.tick()
+        proxy.lose_the_answer_to("WITH standing AS")
+        with pytest.raises(psycopg.OperationalError):
+            ours.tick()
+        row = execution(owner)
+        assert (row["status"], row["attempt"]) == ("RUNNING", 2)
+        age(owner, HOUR)
+        (report,) = ours.tick()
+    assert (report.status, report.attempt) == ("SUCCESS", 3)
+
+
+def test_a_rollup_whose_answer_was_lost_after_its_commit_changes_nothing_when_repeated(
+    owner, proxy, proxied
+):
+    usage(owner, hours=3)
+    owner.execute(
+        "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '10 hours'"
+    )
+    proxy.lose_the_answer_to("SELECT rollup_task_usage_hourly()")
+    spec = rollup()
+    with Runner([spec], proxied, runner_id="ours") as ours:
+        (report,) = ours.tick()
+        assert proxy.lost_an_answer.is_set()
+        assert report.error_code == "handler_error"
+        buckets = owner.execute("SELECT * FROM task_usage_hourly ORDER BY bucket_hour").fetchall()
+        assert len(buckets) == 3
+    next_tick_works(owner, proxied, spec)
+    after = owner.execute("SELECT * FROM task_usage_hourly ORDER BY bucket_hour").fetchall()
+    assert after == buckets
+
+
+def test_a_network_that_swallows_everything_cancels_the_handler_before_its_lease_ends(
+    owner, proxy, proxied
+):
+    held = Held()
+    spec = job(
+        handler=held,
+        run_timeout=timedelta(seconds=0.9),
+        stale_timeout=timedelta(seconds=1),
+        heartbeat_interval=timedelta(seconds=0.1),
+    )
+    with ticking(Runner([spec], proxied, runner_id="ours")) as done:
+        assert held.began.wait(WAIT)
+        proxy.passing.clear()
+        assert held.contexts[0].cancelled.wait(WAIT)
+        left = owner.execute("SELECT stale_after - now() AS left FROM sys_cron_executions")
+        assert left.fetchone()["left"] > timedelta()
+        proxy.cut()
+        proxy.passing.set()
+        done.result(WAIT)
+    next_tick_works(owner, proxied, job())
+
+
+@pytest.fixture
+def restartable():
+    """A cluster of this test's own with the standalone side, and how to reach it."""
+    folder = Path(tempfile.mkdtemp(prefix="multica-admin-restart-"))
+    folder.chmod(0o711)
+    cluster = Cluster(folder / "postgres", postgresql_with_pg_cron(), {"fsync": "off"})
+    cluster.start()
+    with connect_to(cluster.conninfo("postgres"), application_name="provision") as connection:
+        provision(connection)
+    yield cluster
+    cluster.stop(mode="immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_runner_outlives_a_restart_of_the_database_with_a_run_in_hand(restartable, mode):
+    reach = Reach(restartable.conninfo("postgres"))
+    busy = threading.Event()
+
+    def hang_first(context):
+        if context.attempt == 1:
+            context.connection.execute("SELECT pg_advisory_lock(4246)")
+            busy.set()
+            context.connection.execute("SELECT pg_sleep(60)")
+        return 1, {}
+
+    def drain_after_success(report):
+        if report.status == "SUCCESS":
+            ours.drain()
+
+    spec = rollup(handler=hang_first, heartbeat_interval=timedelta(seconds=0.2))
+    ours = Runner([spec], reach, runner_id="ours", report=drain_after_success)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(ours.run, 0.1)
+        assert busy.wait(WAIT)
+        restartable.stop(mode=mode)
+        restartable.start()
+        running.result(WAIT)
+    with connect_to(reach.conninfo, application_name="look") as look:
+        row = execution(look)
+        assert (row["status"], row["attempt"]) == ("SUCCESS", 2)
+        assert lock_holders(look, at_most=0) == 0
+    reach.close()
