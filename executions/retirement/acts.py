@@ -1,0 +1,257 @@
+"""The acts of the wizard on a pg_cron job: remove, pause, activate again, put back.
+
+Each says what must hold, what is changed and how that is proved; `protocol` does it. Every one of
+them looks again at everything inside the acting transaction, so a page that is old changes nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from django.utils.translation import gettext as _
+from psycopg import errors
+
+from executions import audit
+from executions.connections import Connection
+from executions.pgcron import commands
+from executions.pgcron.inventory import SQL as PGCRON
+from executions.pgcron.inventory import read_job, rights_over
+from executions.pgcron.job import DEFINITION, Job, Server
+from executions.pgcron.match import Match
+from executions.reading import Fetch
+from executions.retirement import protocol
+from executions.retirement.facts import check_on, retire_fetch, servers
+from executions.retirement.gate import Aim
+from executions.retirement.protocol import Reached, Wish, Work, nothing
+from executions.retirement.refusals import Refused, changed, refused_by
+from executions.retirement.rules import Rules
+from executions.retirement.wizard import job_of, on_record, permitted
+from executions.retirement_models import Act, Retirement, State
+
+# What a job is without where it connects to, which pg_cron fixes when it is scheduled.
+_RESTORED = tuple(name for name in DEFINITION if name not in {"nodename", "nodeport"})
+
+
+@dataclass(frozen=True)
+class Order:
+    """Who wants it done to which retirement, by which rules."""
+
+    who: audit.Who
+    retirement: Retirement
+    rules: Rules
+    reached: Reached = nothing
+
+
+def confirm_name(job: Job, typed: str, fingerprint: str) -> None:
+    """What the operator typed and saw is the job that is on record.
+
+    Raises:
+        Refused: another name, or the page shows the job as it no longer is on record.
+    """
+    if not hmac.compare_digest(fingerprint, job.fingerprint):
+        raise Refused(
+            _("What is on record has changed since this page was shown. Look at it again."
+              " Nothing was changed.")
+        )  # fmt: skip
+    if typed.strip() != job.label.strip():
+        raise Refused(
+            _("The name typed is not %(name)s. Nothing was changed.") % {"name": job.label}
+        )
+
+
+def remove(order: Order, *, typed: str, fingerprint: str) -> Act:
+    """Unschedule the confirmed job.
+
+    Raises:
+        Refused, SomebodyElse, Failed, Unknown: see `protocol.perform`.
+        psycopg.Error: pg_cron's database cannot be reached; nothing was begun.
+    """
+    job = job_of(order.retirement)
+    expected = replace(job, active=False) if order.retirement.state == State.TRIAL_PASSED else job
+    aim = Aim.LEGACY if order.retirement.match == Match.LEGACY else Aim.EXACT
+
+    def change(acting: Connection) -> None:
+        commands.unschedule(acting, job.jobid)
+
+    def prove(fetch: Fetch, _new: int | None) -> None:
+        if read_job(fetch, job.jobid) is not None:
+            raise Refused(_("pg_cron still shows the job. Nothing was changed."))
+
+    return _begin(
+        order,
+        Act.Kind.REMOVE,
+        commands.unschedule_text(job.jobid),
+        states=(State.CONFIRMED, State.TRIAL_PASSED),
+        before=lambda: confirm_name(job, typed, fingerprint),
+        work=lambda look: Work(look(expected, aim), change, prove, expected),
+    )
+
+
+def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
+    """Deactivate the confirmed job: the trial begins.
+
+    Raises:
+        As `remove`.
+    """
+    job = job_of(order.retirement)
+
+    def change(acting: Connection) -> None:
+        commands.set_active(acting, job.jobid, active=False)
+
+    def prove(fetch: Fetch, _new: int | None) -> None:
+        if read_job(fetch, job.jobid) != replace(job, active=False):
+            raise Refused(_("pg_cron does not show the job as paused. Nothing was changed."))
+
+    return _begin(
+        order,
+        Act.Kind.PAUSE,
+        commands.set_active_text(job.jobid, active=False),
+        states=(State.CONFIRMED,),
+        before=lambda: confirm_name(job, typed, fingerprint),
+        work=lambda look: Work(look(job, Aim.TRIAL), change, prove, job),
+    )
+
+
+def activate(order: Order, *, reason: str) -> Act:
+    """End a trial: activate the job again. No gate holds this back; it restores what was.
+
+    Raises:
+        As `remove`. It is refused where the job is gone or has been activated already.
+    """
+    job = job_of(order.retirement)
+
+    def verify(fetch: Fetch) -> None:
+        permitted(order.who)
+        now = read_job(fetch, job.jobid)
+        if now is None or now.active:
+            raise changed(replace(job, active=False), now)
+
+    def change(acting: Connection) -> None:
+        commands.set_active(acting, job.jobid, active=True)
+
+    def prove(fetch: Fetch, _new: int | None) -> None:
+        now = read_job(fetch, job.jobid)
+        if now is None or not now.active:
+            raise Refused(_("pg_cron does not show the job as active. Nothing was changed."))
+
+    return _begin(
+        order,
+        Act.Kind.ACTIVATE,
+        commands.set_active_text(job.jobid, active=True),
+        states=(State.TRIAL, State.TRIAL_PASSED),
+        work=lambda _look: Work(verify, change, prove),
+        evidence={"reason": reason},
+    )
+
+
+def put_back(order: Order) -> Act:
+    """Schedule a removed job again exactly as it was, under its old owner.
+
+    Raises:
+        As `remove`. It is refused where this role may not, or a job of that name is there again.
+    """
+    job = job_of(order.retirement)
+    found: dict[str, object] = {}
+
+    def verify(fetch: Fetch) -> None:
+        permitted(order.who)
+        (may,) = fetch(PGCRON.rights, {})
+        (sight,) = fetch(PGCRON.sight, {})
+        found.update(as_superuser=bool(may["superuser"]), database=sight["here"])
+        if not rights_over(job, may, sight["here"]).put_back:
+            raise Refused(
+                _("The role %(role)s may not schedule a job of %(owner)s. Let an administrator run"
+                  " the statement. Nothing was changed.")
+                % {"role": may["role"], "owner": job.owner}
+            )  # fmt: skip
+        rows = fetch(PGCRON.namesakes, {"jobname": job.jobname, "owner": job.owner})
+        if rows:
+            raise Refused(
+                _("There is a job of that name again, number %(jobid)s. Nothing was changed.")
+                % {"jobid": rows[0]["jobid"]}
+            )
+
+    def change(acting: Connection) -> int:
+        return commands.schedule_again(acting, job, **found)  # type: ignore[arg-type]
+
+    def prove(fetch: Fetch, new: int | None) -> None:
+        now = read_job(fetch, new) if new is not None else None
+        if now is None or not restores(job, now):
+            raise changed(job, now)
+
+    return _begin(
+        order,
+        Act.Kind.PUT_BACK,
+        commands.schedule_again_text(job),
+        states=(State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER),
+        work=lambda _look: Work(verify, change, prove),
+    )
+
+
+def restores(job: Job, now: Job) -> bool:
+    """Whether a job is the old one again, but for its number and the node it connects to."""
+    return all(getattr(job, name) == getattr(now, name) for name in _RESTORED)
+
+
+def _nothing_more() -> None:
+    """An act that restores what was asks for no name and no fingerprint."""
+
+
+_Look = Callable[[Job, Aim], Callable[[Fetch], None]]
+
+
+def _begin(
+    order: Order,
+    kind: Act.Kind,
+    statement: str,
+    states: Iterable[State],
+    work: Callable[[_Look], Work],
+    *,
+    before: Callable[[], None] = _nothing_more,
+    evidence: Mapping[str, object] | None = None,
+) -> Act:
+    retirement = order.retirement
+    with on_record(order.who, kind, retirement, statement):
+        permitted(order.who)
+        before()
+        with retire_fetch("look") as fetch:
+            places = servers(fetch)
+        wish = Wish(
+            order.who,
+            kind,
+            statement,
+            job_of(retirement),
+            states,
+            evidence or {"confirmed": retirement.evidence},
+        )
+        act = protocol.intend(retirement, wish)
+
+    def look(expected: Job, aim: Aim) -> Callable[[Fetch], None]:
+        return lambda fetch: _verify(fetch, order, expected, aim, places)
+
+    try:
+        return protocol.perform(act, work(look), order.rules, order.reached)
+    finally:
+        retirement.refresh_from_db()
+
+
+def _verify(
+    fetch: Fetch, order: Order, expected: Job, aim: Aim, places: tuple[Server, Server | None]
+) -> None:
+    """Still permitted, still the confirmed job, and every gate still passes."""
+    permitted(order.who)
+    try:
+        now = read_job(fetch, expected.jobid)
+    except errors.InsufficientPrivilege as error:
+        raise Refused(
+            _("The role %(role)s may no longer look at pg_cron's jobs. Nothing was changed.")
+            % {"role": places[0].role}
+        ) from error
+    if now != expected:
+        raise changed(expected, now)
+    judged = check_on(fetch, places, expected.jobid, order.rules, order.retirement)
+    refusing = judged.refusals(aim)
+    if refusing:
+        raise refused_by(refusing)

@@ -1,0 +1,140 @@
+"""Reads what the gates judge: the plans from Multica's database, the job from pg_cron's.
+
+The plans are read as the dashboard reads them. The job is read on whichever connection the caller
+has, so that inside the acting transaction it is that transaction's own view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from executions.connections import retire_connection
+from executions.health.facts import NotAvailable
+from executions.health.findings import Case, Finding, find
+from executions.health.read import read_facts
+from executions.pgcron.inventory import Look, read_inventory, read_job, read_server
+from executions.pgcron.job import Candidate, Inventory, Server
+from executions.problems import is_database_error
+from executions.reading import Fetch, fetch_for_dashboard, fetch_on
+from executions.retirement import gates
+from executions.retirement.gate import Check, GateFacts
+from executions.retirement.rules import Rules
+from executions.retirement_models import Retirement, State
+from executions.sql import load
+
+SQL = load("pgcron")
+
+
+def read_schedules() -> Inventory:
+    """What pg_cron has for the rollup, as the role of ``RETIRE_DATABASE_URL`` sees it.
+
+    Raises:
+        psycopg.Error: that database cannot be reached or asked.
+    """
+    with retire_fetch("look") as fetch:
+        return read_inventory(fetch, fetch_for_dashboard)
+
+
+@contextmanager
+def retire_fetch(purpose: str) -> Iterator[Fetch]:
+    connection = retire_connection(f"multica-admin {purpose}")
+    try:
+        yield fetch_on(connection)
+    finally:
+        connection.close()
+
+
+def servers(fetch: Fetch) -> tuple[Server, Server | None]:
+    """pg_cron's database and Multica's. Never inside a transaction."""
+    here = read_server(fetch)
+    try:
+        return here, read_server(fetch_for_dashboard)
+    except Exception as error:
+        if not is_database_error(error):
+            raise
+        return here, None
+
+
+@dataclass(frozen=True)
+class Plans:
+    """What the rollup's plans say. ``case`` is None, with reasons, where a basic is unreadable."""
+
+    case: Case | None
+    findings: tuple[Finding, ...] = ()
+    unreadable: tuple[NotAvailable, ...] = ()
+
+
+def read_plans(rules: Rules) -> Plans:
+    """The plans at this moment; never raises for the database."""
+    facts = read_facts(rules.spec)
+    case = Case.of(facts)
+    if case is None:
+        return Plans(None, unreadable=facts.basics)
+    return Plans(case, tuple(find(facts, case)))
+
+
+def judge(
+    jobid: int,
+    candidate: Candidate | None,
+    role: str,
+    plans: Plans,
+    rules: Rules,
+    retirement: Retirement | None = None,
+) -> Check:
+    """Every gate of one job. A retirement brings what its operator affirmed, and its trial."""
+    trial = retirement is not None and retirement.state == State.TRIAL_PASSED
+    return gates.check(
+        GateFacts(
+            jobid=jobid,
+            role=role,
+            candidate=candidate,
+            case=plans.case,
+            streak=rules.streak,
+            findings=plans.findings,
+            unreadable=plans.unreadable,
+            affirmed_by=(retirement.affirmed_by or None) if retirement else None,
+            paused_at=retirement.paused_at if retirement and trial else None,
+        )
+    )
+
+
+def check_job(jobid: int, rules: Rules, retirement: Retirement | None = None) -> Check:
+    """Every gate of a job on facts of this moment; changes nothing.
+
+    Raises:
+        psycopg.Error: pg_cron's database cannot be reached or asked.
+    """
+    with retire_fetch("look") as fetch:
+        return check_on(fetch, servers(fetch), jobid, rules, retirement)
+
+
+def check_on(
+    fetch: Fetch,
+    reached: tuple[Server, Server | None],
+    jobid: int,
+    rules: Rules,
+    retirement: Retirement | None = None,
+) -> Check:
+    """As :func:`check_job`, on the caller's connection, which may be inside its transaction."""
+    return judge(
+        jobid, find_candidate(fetch, reached, jobid), reached[0].role,
+        read_plans(rules), rules, retirement,
+    )  # fmt: skip
+
+
+def find_candidate(
+    fetch: Fetch, reached: tuple[Server, Server | None], jobid: int
+) -> Candidate | None:
+    """The job with all that is known about it; None where it is gone, hidden or something else.
+
+    Without rights to look at all it is not seen either.
+    """
+    (sight,) = fetch(SQL.sight, {})
+    job = read_job(fetch, jobid) if sight["may_read"] else None
+    if job is None:
+        return None
+    here, multica = reached
+    found = Look(fetch, fetch_for_dashboard, here, multica).candidates([job])
+    return found[0] if found else None

@@ -1,0 +1,83 @@
+"""What an act leads to, written once: its outcome, the retirement's new state and the audit line.
+
+All three are one transaction of our own database and hang on one comparison: whoever finds the
+outcome still open writes it, be it the process that acted or one that settled a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from executions import audit
+from executions.pgcron.match import Match
+from executions.retirement.rules import Rules
+from executions.retirement_models import Act, AuditEvent, Retirement, State
+
+
+def conclude(
+    act: Act,
+    outcome: Act.Outcome,
+    detail: str,
+    rules: Rules,
+    evidence: Mapping[str, object] | None = None,
+) -> bool:
+    """Write the outcome; False when somebody else has written it already."""
+    with transaction.atomic():
+        written = Act.objects.filter(pk=act.pk, outcome=None).update(
+            outcome=outcome, outcome_at=Now(), detail=detail
+        )
+        act.refresh_from_db()
+        if not written:
+            return False
+        if outcome == Act.Outcome.DONE:
+            move(act.retirement, **_consequences(act, rules))
+        audit.record(
+            audit.Who(act.user_name, act.user_id),
+            act.kind,
+            AuditEvent.Outcome(outcome.value),
+            act,
+            summary=detail,
+            evidence={**act.evidence, **(evidence or {}), "acted_at": act.acted_at},
+        )
+    return True
+
+
+def move(retirement: Retirement, *, state: State, **values: Any) -> None:
+    """Put the retirement into another state. Only inside the transaction that says why."""
+    Retirement.objects.filter(pk=retirement.pk).update(
+        state=state, changed_at=Now(), looked_at=None, **values
+    )
+    retirement.refresh_from_db()
+
+
+def _consequences(act: Act, rules: Rules) -> dict[str, Any]:
+    """Where a finished act leaves the retirement. Times are the acting database's."""
+    if act.kind == Act.Kind.REMOVE:
+        return removed(act.retirement, act.acted_at)
+    if act.kind == Act.Kind.PAUSE:
+        deadline = act.acted_at + rules.trial_limit if act.acted_at else None
+        return {
+            "state": State.TRIAL,
+            "paused_at": act.acted_at,
+            "watched_since": act.acted_at,
+            "deadline": deadline,
+            "watch": {},
+        }
+    if act.kind == Act.Kind.ACTIVATE:
+        return {"state": State.TRIAL_ENDED, "reason": act.evidence.get("reason", "")}
+    return {"state": State.PUT_BACK, "put_back_jobid": act.new_jobid}
+
+
+def removed(retirement: Retirement, at: datetime | None) -> dict[str, Any]:
+    """A removal is watched. A legacy job did nothing but fail, so there is nothing to watch."""
+    legacy = retirement.match == Match.LEGACY
+    return {
+        "state": State.VERIFIED if legacy else State.WATCHING,
+        "watched_since": at,
+        "watch": {},
+    }

@@ -1,0 +1,310 @@
+"""The one protocol for every act: intent, transaction, proof, outcome.
+
+The record and the act may be in two databases, so no transaction spans both. Therefore:
+
+1. the intent is committed here, with its evidence;
+2. the acting transaction begins, takes our own lock, and its id is committed to the intent;
+3. inside it the work is checked again, done and proved; then it commits;
+4. the outcome is committed here.
+
+A process may die between any two of these. An intent without an id has changed nothing, because the
+id is committed before the work begins; and with an id, ``pg_xact_status`` says what became of it.
+`recover` does that. It takes the same lock first, so it never meets a transaction that is at work.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import psycopg
+from django.db import Error as DjangoDatabaseError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from executions import audit
+from executions.connections import Connection, retire_connection
+from executions.health.assessment import plain
+from executions.pgcron.inventory import read_job, read_server
+from executions.pgcron.job import Job, Server
+from executions.problems import first_line
+from executions.reading import Fetch, fetch_on
+from executions.retirement.outcomes import conclude
+from executions.retirement.refusals import Failed, Refused, SomebodyElse, Unknown, changed
+from executions.retirement.rules import Rules
+from executions.retirement_models import Act, AuditEvent, Retirement, State
+from executions.sql import load
+
+SQL = load("retirement")
+PGCRON = load("pgcron")
+
+# Of no other purpose, here or in Multica; 4246 belongs to the rollup.
+LOCK = 4246_0005
+_NAME = "multica-admin retire: "
+
+log = logging.getLogger(__name__)
+
+# Called with the name of each point that was reached; tests end the process there.
+Reached = Callable[[str], None]
+
+
+def nothing(_point: str) -> None:
+    """Outside of tests nobody listens."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done inside the acting transaction. Each part raises `Refused` to stop it.
+
+    ``verify`` looks again, ``change`` changes and returns a new jobid if there is one, ``prove``
+    looks at the result, in the transaction. ``witness`` is the job as every other connection must
+    still see it until we commit; None where there is none to see.
+    """
+
+    verify: Callable[[Fetch], None]
+    change: Callable[[Connection], int | None]
+    prove: Callable[[Fetch, int | None], None]
+    witness: Job | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants done, before any of it is."""
+
+    who: audit.Who
+    kind: Act.Kind
+    statement: str
+    job: Job
+    states: Iterable[State]
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+def intend(retirement: Retirement, wish: Wish) -> Act:
+    """Commit the intent. Of two at once one gets it.
+
+    Raises:
+        SomebodyElse: another act on this retirement is open, or has been done since.
+        Refused: the retirement is no longer where this act can begin.
+    """
+    with transaction.atomic(durable=True):
+        now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+        other = now.open_act
+        if other is not None:
+            raise SomebodyElse(
+                other.user_name,
+                _("%(who)s is doing this at the moment (%(what)s). Nothing was changed by you.")
+                % {"who": other.user_name, "what": other.get_kind_display()},
+            )
+        if now.state not in set(wish.states):
+            raise _too_late(now)
+        act = Act.objects.create(
+            retirement=now,
+            kind=wish.kind,
+            user_id=wish.who.id,
+            user_name=wish.who.name,
+            statement=wish.statement,
+            job=wish.job.as_json(),
+            evidence=plain(wish.evidence),
+        )
+        audit.record(wish.who, wish.kind, AuditEvent.Outcome.INTENDED, act, evidence=wish.evidence)
+    return act
+
+
+def _too_late(now: Retirement) -> Refused:
+    last = now.acts.filter(outcome=Act.Outcome.DONE).order_by("-pk").first()
+    where = _("%(job)s is now: %(state)s.") % {"job": now.label, "state": now.get_state_display()}
+    if last is None:
+        return Refused(where)
+    did = _("%(who)s did that at %(at)s.") % {
+        "who": last.user_name,
+        "at": f"{last.outcome_at:%Y-%m-%d %H:%M:%S} UTC",
+    }
+    return SomebodyElse(last.user_name, f"{where} {did}")
+
+
+def perform(act: Act, work: Work, rules: Rules, reached: Reached = nothing) -> Act:
+    """Do what was intended, prove it, and write the outcome.
+
+    Raises:
+        Refused: it was not done, for the reason given; that is on record.
+        Failed: the database did not do it; nothing was changed there; that is on record.
+        Unknown: the connection was lost at the worst moment; the act stays open until `recover`.
+    """
+    reached("intended")
+    try:
+        _act(act, work, reached)
+    except Refused as refusal:
+        conclude(act, Act.Outcome.REFUSED, str(refusal), rules, refusal.evidence)
+        raise
+    except (psycopg.Error, DjangoDatabaseError) as error:
+        _after_error(act, error, rules)
+    reached("committed")
+    gone_or_not = _look_afterwards(act)
+    conclude(act, Act.Outcome.DONE, _done(act), rules, gone_or_not)
+    reached("concluded")
+    return act
+
+
+def _act(act: Act, work: Work, reached: Reached) -> None:
+    name = f"{_NAME}{act.user_name}"
+    with closing(retire_connection(name)) as acting, closing(retire_connection()) as witness:
+        here = read_server(fetch_on(acting))
+        with acting.transaction():
+            acting.execute(SQL.bound_transaction)
+            _take_turn(acting)
+            _sign(act, acting, here)
+            reached("signed")
+            work.verify(fetch_on(acting))
+            reached("verified")
+            new_jobid = work.change(acting)
+            _compare(work.witness, witness)
+            reached("changed")
+            work.prove(fetch_on(acting), new_jobid)
+            if new_jobid is not None:
+                Act.objects.filter(pk=act.pk).update(new_jobid=new_jobid)
+            reached("proved")
+
+
+def _take_turn(acting: Connection) -> None:
+    row = acting.execute(SQL.take_turn, {"key": LOCK}).fetchone()
+    if row and row["taken"]:
+        return
+    holder = acting.execute(SQL.whose_turn, {"key": LOCK}).fetchone()
+    who = (holder["application_name"] if holder else "").removeprefix(_NAME) or _("somebody")
+    raise SomebodyElse(
+        who, _("%(who)s is changing a schedule at this moment. Nothing was changed.") % {"who": who}
+    )
+
+
+def _sign(act: Act, acting: Connection, here: Server) -> None:
+    """Commit the transaction's id to the intent, before anything is changed."""
+    row = acting.execute(SQL.acting_transaction).fetchone()
+    assert row is not None  # noqa: S101  a select without a table gives one row
+    signed = Act.objects.filter(pk=act.pk, outcome=None, xid="").update(
+        xid=row["xid"],
+        server=here.identifier,
+        database=here.database,
+        acted_at=row["now"],
+        role=row["role"],
+    )
+    if not signed:
+        raise Refused(_("This took so long that it was given up. Nothing was changed."))
+
+
+def _compare(expected: Job | None, witness: Connection) -> None:
+    """The row that we have changed is locked now, and others still see it as it was before.
+
+    So what they see is exactly what we have changed, with no moment in between.
+    """
+    if expected is None:
+        return
+    seen = read_job(fetch_on(witness), expected.jobid)
+    if seen != expected:
+        raise changed(expected, seen)
+
+
+def _after_error(act: Act, error: Exception, rules: Rules) -> None:
+    """Find out what became of the transaction, and say it. Returns when it was committed."""
+    act.refresh_from_db()
+    said = first_line(error)
+    if not act.xid:
+        conclude(act, Act.Outcome.FAILED, _not_done(said), rules)
+    elif not settle(act, rules, said):
+        raise Unknown(
+            _("The connection was lost (%(said)s). What became of it will be known as soon as the"
+              " database can be reached again.") % {"said": said}
+        ) from error  # fmt: skip
+    if act.outcome != Act.Outcome.DONE:
+        raise Failed(act.detail) from error
+
+
+def _done(act: Act) -> str:
+    return _("%(statement)s was run as %(role)s.") % {"statement": act.statement, "role": act.role}
+
+
+def _not_done(why: str) -> str:
+    return _("Nothing was changed: %(why)s.") % {"why": why}
+
+
+def _look_afterwards(act: Act) -> dict[str, object]:
+    """What a new connection sees of the job, for the record; nothing hangs on it any more."""
+    jobid = act.new_jobid or act.job["jobid"]
+    try:
+        with closing(retire_connection()) as connection:
+            job = read_job(fetch_on(connection), jobid)
+    except psycopg.Error as error:
+        return {"seen_afterwards": first_line(error)}
+    return {"seen_afterwards": job.as_json() if job else None}
+
+
+def recover(rules: Rules) -> list[Act]:
+    """Settle every act that is open and that nobody is at; return those that are known now."""
+    settled = []
+    for act in Act.objects.filter(outcome=None).select_related("retirement"):
+        try:
+            if settle(act, rules, _("the process that began it ended")):
+                settled.append(act)
+        except psycopg.Error as error:
+            log.warning("Cannot tell yet what became of %s: %s", act, first_line(error))
+    return settled
+
+
+def settle(act: Act, rules: Rules, interrupted: str) -> bool:
+    """Write what became of an act; False when nobody can tell yet, or somebody is still at it."""
+    try:
+        connection = retire_connection("multica-admin recover")
+    except psycopg.OperationalError as error:
+        log.warning("Cannot tell yet what became of %s: %s", act, first_line(error))
+        return False
+    with closing(connection):
+        here = read_server(fetch_on(connection))
+        with connection.transaction():
+            row = connection.execute(SQL.take_turn, {"key": LOCK}).fetchone()
+            if not row or not row["taken"]:
+                return False
+            act.refresh_from_db()
+            if act.outcome is not None:
+                return True
+            done = _was_done(act, connection, here)
+            if done is None:
+                return False
+            outcome = Act.Outcome.DONE if done else Act.Outcome.FAILED
+            detail = (
+                _done(act) if done else _("Nothing was changed: %(why)s.") % {"why": interrupted}
+            )
+            conclude(act, outcome, detail, rules, {"settled_after": interrupted})
+            return True
+
+
+def _was_done(act: Act, connection: Connection, here: Server) -> bool | None:
+    """Whether the act's transaction was committed; None when that cannot be known now."""
+    if not act.xid:
+        return False
+    if (act.server, act.database) != (here.identifier, here.database):
+        return None
+    try:
+        with connection.transaction():
+            row = connection.execute(SQL.transaction_status, {"xid": act.xid}).fetchone()
+    except psycopg.errors.InvalidParameterValue:
+        row = None  # an id of the future: the database was restored from before the act
+    status = row["status"] if row else None
+    if status is None:
+        return _shows(act, connection)
+    return None if status == "in progress" else bool(status == "committed")
+
+
+def _shows(act: Act, connection: Connection) -> bool | None:
+    """What the job itself says, for a transaction too long ago to be asked about."""
+    fetch = fetch_on(connection)
+    (sight,) = fetch(PGCRON.sight, {})
+    job = Job.from_json(act.job)
+    if not sight["may_read"] or (sight["filtered"] and job.owner != sight["role"]):
+        return None
+    now = read_job(fetch, act.new_jobid or job.jobid)
+    if act.kind == Act.Kind.REMOVE:
+        return now is None
+    if act.kind == Act.Kind.PUT_BACK:
+        return act.new_jobid is not None and now is not None
+    return now is not None and now.active == (act.kind == Act.Kind.ACTIVATE)

@@ -1,0 +1,102 @@
+"""Why something was not done. Each of these is a sentence for the operator, with its evidence.
+
+Whoever raises one has changed nothing, except `Unknown`: then nobody can tell yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from executions.health.assessment import plain
+from executions.pgcron.job import Job
+from executions.retirement.gate import Check, Gate
+
+
+class Refused(Exception):
+    """It was not done and nothing was changed. ``str()`` is the sentence.
+
+    ``differences`` is what changed since it was confirmed (field: then, now) and ``gates`` are
+    those that refuse; either may be empty.
+    """
+
+    def __init__(
+        self,
+        sentence: str | Promise,
+        *,
+        differences: Mapping[str, tuple[object, object]] | None = None,
+        gates: Iterable[Gate] = (),
+    ) -> None:
+        super().__init__(str(sentence))
+        self.differences = dict(differences or {})
+        self.gates = tuple(gates)
+
+    @property
+    def evidence(self) -> dict[str, object]:
+        """What to put on record, in JSON's own types."""
+        return {
+            "differences": {name: list(pair) for name, pair in self.differences.items()},
+            "gates": [gate_as_json(gate) for gate in self.gates],
+        }
+
+
+class SomebodyElse(Refused):
+    """Another operator is doing it, or has done it. ``who`` is their name."""
+
+    def __init__(self, who: str, sentence: str | Promise) -> None:
+        super().__init__(sentence)
+        self.who = who
+
+
+class Failed(Refused):
+    """The database did not do it, and nothing was changed there."""
+
+
+class Unknown(Exception):
+    """The connection was lost while it was being done. It will be known; `recover` finds out."""
+
+
+def changed(before: Job, now: Job | None) -> Refused:
+    """The job is not the one that was confirmed."""
+    if now is None:
+        return Refused(
+            _("%(job)s is gone, or this role may no longer see it. Nothing was changed.")
+            % {"job": before.label},
+            differences={"jobid": (before.jobid, None)},
+        )
+    differences = before.differences(now)
+    told = "; ".join(f"{name}: {then} → {later}" for name, (then, later) in differences.items())
+    return Refused(
+        _("%(job)s is not the job that was confirmed any more (%(told)s). Nothing was changed.")
+        % {"job": before.label, "told": told},
+        differences=differences,
+    )
+
+
+def refused_by(gates: Iterable[Gate]) -> Refused:
+    """One or more gates refuse."""
+    refusing = tuple(gates)
+    reasons = " ".join(str(gate.summary) for gate in refusing)
+    return Refused(_("%(reasons)s Nothing was changed.") % {"reasons": reasons}, gates=refusing)
+
+
+def gate_as_json(gate: Gate) -> dict[str, object]:
+    """As in docs/interfaces.md, ``checkretirement --json``."""
+    return {
+        "code": gate.code.value,
+        "passed": gate.passed,
+        "summary": str(gate.summary),
+        "evidence": plain(gate.evidence),
+    }
+
+
+def check_as_json(check: Check) -> dict[str, object]:
+    """What is kept with an intent: every gate as it stood."""
+    return {
+        "retirable": check.retirable,
+        "trial": check.trial,
+        "earliest": plain(check.earliest),
+        "gates": [gate_as_json(gate) for gate in check.gates],
+    }

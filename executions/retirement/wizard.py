@@ -1,0 +1,224 @@
+"""The steps of the wizard up to the act: choose, check, affirm, confirm, and dropping it again.
+
+None of them changes anything in pg_cron. What they decide is kept in a `Retirement`, so a reload, a
+restart and a second tab all find it. The acts themselves are in `acts.py` and `by_hand.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from executions import audit
+from executions.pgcron.job import Candidate, Job
+from executions.reading import Fetch
+from executions.retirement.facts import (
+    check_job,
+    find_candidate,
+    judge,
+    read_plans,
+    retire_fetch,
+    servers,
+)
+from executions.retirement.gate import Check
+from executions.retirement.outcomes import move
+from executions.retirement.refusals import Refused, SomebodyElse, check_as_json, refused_by
+from executions.retirement.rules import Rules
+from executions.retirement_models import AuditEvent, Kind, Retirement, State
+
+PERMISSION = "executions.operate"
+
+
+def permitted(who: audit.Who) -> None:
+    """Whether the operator still is one, asked anew: the page may be an hour old.
+
+    Raises:
+        Refused: the account is gone or inactive, or lost its permission.
+    """
+    if who == audit.MYSELF:
+        return
+    user = get_user_model().objects.filter(pk=who.id or 0, is_active=True).first()
+    if not isinstance(user, User) or not user.has_perm(PERMISSION):
+        raise Refused(
+            _("%(who)s may not retire schedules (any more). Nothing was changed.")
+            % {"who": who.name}
+        )
+
+
+@contextmanager
+def on_record(
+    who: audit.Who, action: str, about: Retirement | str, statement: str = ""
+) -> Iterator[None]:
+    """Puts a refusal that comes before any intent on record, and lets it go on."""
+    try:
+        yield
+    except Refused as refusal:
+        audit.record(
+            who,
+            action,
+            AuditEvent.Outcome.REFUSED,
+            about,
+            summary=str(refusal),
+            statement=statement,
+            evidence=refusal.evidence,
+        )
+        raise
+
+
+def require(retirement: Retirement, states: Iterable[State]) -> None:
+    """The step can be taken from where the retirement is now.
+
+    Raises:
+        SomebodyElse: another operator has taken it on.
+        Refused: the page was older than the retirement.
+    """
+    retirement.refresh_from_db()
+    if retirement.state in set(states):
+        return
+    where = _("%(job)s is now: %(state)s. Nothing was changed.") % {
+        "job": retirement.label,
+        "state": retirement.get_state_display(),
+    }
+    last = retirement.acts.filter(outcome="done").order_by("-pk").first()
+    raise SomebodyElse(last.user_name, f"{where} ({last.user_name})") if last else Refused(where)
+
+
+def choose(who: audit.Who, jobid: int) -> Retirement:
+    """Begin with a pg_cron job, or go on with it where somebody has begun already.
+
+    Raises:
+        Refused: this role sees no such job that leads to the rollup; or no permission.
+        psycopg.Error: pg_cron's database cannot be reached or asked.
+    """
+    subject = f"pg_cron job {jobid}"
+    with on_record(who, "choose", subject), retire_fetch("look") as fetch:
+        permitted(who)
+        here, multica = servers(fetch)
+        candidate = find_candidate(fetch, (here, multica), jobid)
+        if candidate is None:
+            raise Refused(
+                _("The role %(role)s sees no job %(jobid)s that leads to the rollup.")
+                % {"role": here.role, "jobid": jobid}
+            )
+    place = {"server": here.identifier, "database": here.database, "jobid": jobid}
+    with transaction.atomic():
+        found = _open(place)
+        if found is None:
+            try:
+                with transaction.atomic():
+                    found = Retirement.objects.create(
+                        **place, started_by=who.name, match=candidate.match,
+                        job=candidate.job.as_json(),
+                    )  # fmt: skip
+            except IntegrityError:  # somebody else chose it in this moment
+                found = _open(place)
+    assert found is not None  # noqa: S101  one of the two has just made it
+    return found
+
+
+def _open(place: dict[str, object]) -> Retirement | None:
+    return (
+        Retirement.objects.filter(kind=Kind.PG_CRON, **place)
+        .exclude(state__in=Retirement.ENDED)
+        .first()
+    )
+
+
+def check(retirement: Retirement, rules: Rules) -> Check:
+    """Every gate on facts of this moment; changes nothing.
+
+    Raises:
+        psycopg.Error: pg_cron's database cannot be reached or asked.
+    """
+    return check_job(_jobid(retirement), rules, retirement)
+
+
+def affirm(who: audit.Who, retirement: Retirement) -> None:
+    """Put on record that this installation's own runner stays, which `backend_runner` accepts.
+
+    Raises:
+        Refused: no permission, or the retirement is past its checks.
+    """
+    with on_record(who, "affirm", retirement):
+        permitted(who)
+        require(retirement, {State.CHOSEN, State.CONFIRMED, State.TRIAL_PASSED, State.BY_HAND})
+        with transaction.atomic():
+            Retirement.objects.filter(pk=retirement.pk).update(affirmed_by=who.name)
+            audit.record(
+                who,
+                "affirm",
+                AuditEvent.Outcome.DONE,
+                retirement,
+                summary=_("This installation's own runner stays."),
+            )
+        retirement.refresh_from_db()
+
+
+def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
+    """Put the job as it is now on record as the one that will be acted on.
+
+    Raises:
+        Refused: neither removing, nor pausing, nor removing by hand is possible; or no permission.
+        psycopg.Error: pg_cron's database cannot be reached or asked.
+    """
+    with on_record(who, "confirm", retirement):
+        permitted(who)
+        require(retirement, {State.CHOSEN, State.CONFIRMED, State.BY_HAND})
+        with retire_fetch("look") as fetch:
+            found, judged = _look(fetch, retirement, rules)
+        if found is None or not (judged.retirable or judged.trial or judged.by_hand):
+            raise refused_by(judged.refusals(judged.aim))
+        with transaction.atomic():
+            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+            require(now, {State.CHOSEN, State.CONFIRMED, State.BY_HAND})
+            if now.open_act is not None:
+                raise SomebodyElse(now.open_act.user_name, _("It is being acted on."))
+            move(
+                retirement,
+                state=State.CONFIRMED,
+                job=found.job.as_json(),
+                match=found.match,
+                confirmed_at=Now(),
+                confirmed_by=who.name,
+                evidence=check_as_json(judged),
+            )
+    return judged
+
+
+def _look(fetch: Fetch, retirement: Retirement, rules: Rules) -> tuple[Candidate | None, Check]:
+    reached = servers(fetch)
+    jobid = _jobid(retirement)
+    found = find_candidate(fetch, reached, jobid)
+    plans = read_plans(rules)
+    return found, judge(jobid, found, reached[0].role, plans, rules, retirement)
+
+
+def close(who: audit.Who, retirement: Retirement) -> None:
+    """Drop a retirement that has changed nothing yet.
+
+    Raises:
+        Refused: it has, or no permission.
+    """
+    with on_record(who, "close", retirement):
+        permitted(who)
+        with transaction.atomic():
+            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+            require(now, {State.CHOSEN, State.CONFIRMED, State.BY_HAND})
+            move(retirement, state=State.CLOSED)
+            audit.record(who, "close", AuditEvent.Outcome.DONE, retirement)
+
+
+def job_of(retirement: Retirement) -> Job:
+    """The job as it was confirmed, or as it was chosen before that."""
+    return Job.from_json(retirement.job or {})
+
+
+def _jobid(retirement: Retirement) -> int:
+    assert retirement.jobid is not None  # noqa: S101  of pg_cron jobs only
+    return retirement.jobid

@@ -1,0 +1,30 @@
+-- What the protocol asks of the acting database: whose turn it is, and what became of a transaction.
+
+-- name: bound_transaction
+-- The acting transaction waits for nobody long, and does not outlive a process that hangs.
+SELECT set_config('lock_timeout', '5s', true),
+       set_config('statement_timeout', '15s', true),
+       set_config('idle_in_transaction_session_timeout', '60s', true)
+
+-- name: take_turn
+-- A lock of our own, never 4246, held until the acting transaction ends: one acts at a time.
+SELECT pg_try_advisory_xact_lock(%(key)s::bigint) AS taken
+
+-- name: whose_turn
+-- Who acts now: the connection that holds our lock carries the operator's name.
+SELECT activity.application_name
+  FROM pg_locks AS lock
+  JOIN pg_stat_activity AS activity ON activity.pid = lock.pid
+ WHERE lock.locktype = 'advisory' AND lock.granted
+   AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND lock.classid::bigint = %(key)s::bigint >> 32
+   AND lock.objid::bigint = %(key)s::bigint & 4294967295
+   AND lock.objsubid = 1
+
+-- name: acting_transaction
+-- The id that says after any crash what became of this transaction, and its time.
+SELECT pg_current_xact_id()::text AS xid, clock_timestamp() AS now, current_user::text AS role
+
+-- name: transaction_status
+-- in progress, committed or aborted; null when it is too long ago to be known.
+SELECT pg_xact_status(%(xid)s::text::xid8) AS status
