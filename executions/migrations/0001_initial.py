@@ -5,74 +5,90 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Execution',
+            name="Execution",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('job_name', models.TextField()),
-                ('scope_kind', models.TextField()),
-                ('scope_id', models.TextField()),
-                ('plan_time', models.DateTimeField()),
-                ('status', models.TextField(choices=[('RUNNING', 'running'), ('SUCCESS', 'success'), ('FAILED', 'failed')])),
-                ('attempt', models.IntegerField()),
-                ('max_attempts', models.IntegerField()),
-                ('next_retry_at', models.DateTimeField(null=True)),
-                ('runner_id', models.TextField(null=True)),
-                ('lease_token', models.UUIDField()),
-                ('heartbeat_at', models.DateTimeField(null=True)),
-                ('stale_after', models.DateTimeField(null=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('duration_ms', models.IntegerField(null=True)),
-                ('rows_affected', models.BigIntegerField(null=True)),
-                ('result', models.JSONField()),
-                ('error_code', models.TextField(null=True)),
-                ('error_msg', models.TextField(null=True)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("job_name", models.TextField()),
+                ("scope_kind", models.TextField()),
+                ("scope_id", models.TextField()),
+                ("plan_time", models.DateTimeField()),
+                (
+                    "status",
+                    models.TextField(
+                        choices=[
+                            ("RUNNING", "running"),
+                            ("SUCCESS", "success"),
+                            ("FAILED", "failed"),
+                        ]
+                    ),
+                ),
+                ("attempt", models.IntegerField()),
+                ("max_attempts", models.IntegerField()),
+                ("next_retry_at", models.DateTimeField(null=True)),
+                ("runner_id", models.TextField(null=True)),
+                ("lease_token", models.UUIDField()),
+                ("heartbeat_at", models.DateTimeField(null=True)),
+                ("stale_after", models.DateTimeField(null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("duration_ms", models.IntegerField(null=True)),
+                ("rows_affected", models.BigIntegerField(null=True)),
+                ("result", models.JSONField()),
+                ("error_code", models.TextField(null=True)),
+                ("error_msg", models.TextField(null=True)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'sys_cron_executions',
-                'managed': False,
+                "db_table": "sys_cron_executions",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='RollupState',
+            name="RollupState",
             fields=[
-                ('id', models.SmallIntegerField(primary_key=True, serialize=False)),
-                ('watermark_at', models.DateTimeField()),
-                ('last_run_started_at', models.DateTimeField(null=True)),
-                ('last_run_finished_at', models.DateTimeField(null=True)),
-                ('last_run_rows', models.BigIntegerField(null=True)),
-                ('last_error', models.TextField(null=True)),
+                ("id", models.SmallIntegerField(primary_key=True, serialize=False)),
+                ("watermark_at", models.DateTimeField()),
+                ("last_run_started_at", models.DateTimeField(null=True)),
+                ("last_run_finished_at", models.DateTimeField(null=True)),
+                ("last_run_rows", models.BigIntegerField(null=True)),
+                ("last_error", models.TextField(null=True)),
             ],
             options={
-                'db_table': 'task_usage_hourly_rollup_state',
-                'managed': False,
+                "db_table": "task_usage_hourly_rollup_state",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Runner',
+            name="Runner",
             fields=[
-                ('runner_id', models.TextField(primary_key=True, serialize=False)),
-                ('kind', models.TextField(choices=[('web', 'web process'), ('command', 'runrollup')])),
-                ('host', models.TextField()),
-                ('pid', models.IntegerField()),
-                ('version', models.TextField()),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('last_tick_at', models.DateTimeField(null=True)),
-                ('stopped_at', models.DateTimeField(null=True)),
+                ("runner_id", models.TextField(primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.TextField(choices=[("web", "web process"), ("command", "runrollup")]),
+                ),
+                ("host", models.TextField()),
+                ("pid", models.IntegerField()),
+                ("version", models.TextField()),
+                (
+                    "started_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("last_tick_at", models.DateTimeField(null=True)),
+                ("stopped_at", models.DateTimeField(null=True)),
             ],
             options={
-                'permissions': [('view_dashboard', 'May look at everything'), ('operate', 'May run the rollup once and retire schedules')],
-                'indexes': [models.Index(fields=['-started_at'], name='runner_started_at')],
+                "permissions": [
+                    ("view_dashboard", "May look at everything"),
+                    ("operate", "May run the rollup once and retire schedules"),
+                ],
+                "indexes": [models.Index(fields=["-started_at"], name="runner_started_at")],
             },
         ),
     ]
