@@ -1,4 +1,4 @@
-"""200,000 executions, for the tests that look at query plans: the mix of docs/contract.md section 2.
+"""200,000 executions for the tests that look at query plans: docs/contract.md section 2's mix.
 
 One job with a single scope and a plan every five minutes, and one with 2,000 scopes. They are made
 once for a module that asks for ``big_table``; such a module must not ask for ``owner``, which

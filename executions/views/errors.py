@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from executions.selectors.errors import WINDOW_NAMES, read_errors
 from executions.selectors.filters import UNPAGED, parse
-from executions.views.live import LiveRequest, answer
+from executions.views.live import LiveRequest, answer, shared
 
 
 @require_safe
@@ -18,6 +18,5 @@ def errors(request: LiveRequest) -> HttpResponse:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
     filters = parse(request.META["QUERY_STRING"], {"window": WINDOW_NAMES}, UNPAGED)
-    read = read_errors(filters)
-    context = {"errors": read, "filters": filters}
-    return answer(request, "errors", context, version=read.version, seconds=read.live_seconds)
+    shown = shared(request, filters.query_string(), lambda: read_errors(filters))
+    return answer(request, "errors", shown, {"filters": filters})

@@ -7,9 +7,9 @@ from uuid import UUID
 from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 
-from executions.selectors.execution import read_execution
+from executions.selectors.execution import Detail, read_execution
 from executions.selectors.filters import parse
-from executions.views.live import LiveRequest, answer
+from executions.views.live import LiveRequest, answer, shared
 
 
 @require_safe
@@ -21,10 +21,12 @@ def execution(request: LiveRequest, execution_id: UUID) -> HttpResponse:
         BadFilter: the address has a query string, and this page knows none.
     """
     parse(request.META["QUERY_STRING"], names=())
+    detail = shared(request, "", lambda: _read(execution_id))
+    return answer(request, "execution", detail, {"detail": detail})
+
+
+def _read(execution_id: UUID) -> Detail:
     detail = read_execution(execution_id)
     if detail is None:
         raise Http404
-    context = {"detail": detail}
-    return answer(
-        request, "execution", context, version=detail.version, seconds=detail.live_seconds
-    )
+    return detail

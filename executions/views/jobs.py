@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from executions.selectors.filters import parse
 from executions.selectors.jobs import read_all_jobs
-from executions.views.live import LiveRequest, answer
+from executions.views.live import LiveRequest, answer, shared
 
 
 @require_safe
@@ -18,6 +18,5 @@ def jobs(request: LiveRequest) -> HttpResponse:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
     filters = parse(request.META["QUERY_STRING"], names=("job",))
-    read = read_all_jobs(filters)
-    context = {"jobs": read, "filters": filters}
-    return answer(request, "jobs", context, version=read.version, seconds=read.live_seconds)
+    shown = shared(request, filters.query_string(), lambda: read_all_jobs(filters))
+    return answer(request, "jobs", shown, {"filters": filters})

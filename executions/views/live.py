@@ -1,16 +1,19 @@
 """The answer of a page with a live part: whole, or the part alone, or "still the same".
 
-The other half of the agreement is at the top of ``static/app.js``.
+The other half of the agreement is at the top of ``static/live.js``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
+
+from executions.selectors.shared import Shared
 
 
 class LiveRequest(HttpRequest):
@@ -19,20 +22,43 @@ class LiveRequest(HttpRequest):
     htmx: HtmxDetails
 
 
+class Live(Protocol):
+    """What a live part shows.
+
+    ``version`` is that of its data, so it must not change with the mere passing of time;
+    ``live_seconds`` is the pace at which the part is to ask again.
+    """
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def live_seconds(self) -> int: ...
+
+
+Shown = TypeVar("Shown", bound=Live)
+_shared: Shared[Any] = Shared()
+forget_shared = _shared.forget
+
+
+def shared(request: LiveRequest, query: str, read: Callable[[], Shown]) -> Shown:
+    """What this address shows: read anew for a page, shared among those who only refresh.
+
+    ``query`` is the canonical query string, so that all spellings of the same filters share.
+    """
+    address = f"{request.path}?{query}"
+    shown: Shown = _shared.get(address, read, anew=not request.htmx)
+    return shown
+
+
 def answer(
-    request: LiveRequest,
-    template: str,
-    context: dict[str, Any],
-    *,
-    version: str,
-    seconds: int,
+    request: LiveRequest, template: str, shown: Live, context: dict[str, Any]
 ) -> HttpResponse:
     """``executions/<template>.html``, or for a live part ``executions/_<template>.html`` or a 204.
 
-    ``version`` is that of the data, so it must not change with the time of day; ``seconds`` is the
-    pace at which the part is to ask again.
+    What is shown is in the context under the template's own name.
     """
-    context = {**context, "version_of_data": version, "live_seconds": seconds}
+    version, seconds = shown.version, shown.live_seconds
+    context = {template: shown, "version_of_data": version, "live_seconds": seconds, **context}
     if not request.htmx:
         response = render(request, f"executions/{template}.html", context)
     elif request.headers.get("X-Data-Version") == version:

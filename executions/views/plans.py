@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from executions.scheduler.spec import ErrorCode
 from executions.selectors.filters import State, parse
 from executions.selectors.plans import read_choices, read_plans
-from executions.views.live import LiveRequest, answer
+from executions.views.live import LiveRequest, answer, shared
 
 
 @require_safe
@@ -18,8 +18,13 @@ def plans(request: LiveRequest) -> HttpResponse:
     Raises:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
-    read = read_plans(parse(request.META["QUERY_STRING"]))
-    context: dict[str, object] = {"plans": read, "filters": read.filters}
+    filters = parse(request.META["QUERY_STRING"])
+    shown = shared(request, filters.query_string(), lambda: read_plans(filters))
+    context: dict[str, object] = {"filters": filters}
     if not request.htmx:
-        context |= {"choices": read_choices(read), "states": list(State), "error_codes": list(ErrorCode)}
-    return answer(request, "plans", context, version=read.version, seconds=read.live_seconds)
+        context |= {
+            "choices": read_choices(shown),
+            "states": list(State),
+            "error_codes": list(ErrorCode),
+        }
+    return answer(request, "plans", shown, context)

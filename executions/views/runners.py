@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from executions.selectors.filters import UNPAGED, parse
 from executions.selectors.runners import WINDOW_NAMES, read_runners
-from executions.views.live import LiveRequest, answer
+from executions.views.live import LiveRequest, answer, shared
 
 
 @require_safe
@@ -18,6 +18,5 @@ def runners(request: LiveRequest) -> HttpResponse:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
     filters = parse(request.META["QUERY_STRING"], {"window": WINDOW_NAMES}, UNPAGED)
-    read = read_runners(filters)
-    context = {"runners": read, "filters": filters}
-    return answer(request, "runners", context, version=read.version, seconds=read.live_seconds)
+    shown = shared(request, filters.query_string(), lambda: read_runners(filters))
+    return answer(request, "runners", shown, {"filters": filters})
