@@ -79,7 +79,7 @@ class Backend:
     """
 
     pid: int
-    started_at: datetime
+    started_at: datetime | None
     user: str | None
     database: str | None
     query: str | None
@@ -97,7 +97,7 @@ class Backend:
         return self.query is None or job.command.startswith(self.query)
 
     def as_json(self) -> dict[str, object]:
-        return {"pid": self.pid, "started_at": self.started_at.isoformat()}
+        return {"pid": self.pid, "started_at": self.started_at}
 
 
 @dataclass(frozen=True)

@@ -28,3 +28,7 @@ SELECT pg_current_xact_id()::text AS xid, clock_timestamp() AS now, current_user
 -- name: transaction_status
 -- in progress, committed or aborted; null when it is too long ago to be known.
 SELECT pg_xact_status(%(xid)s::text::xid8) AS status
+
+-- name: clock
+-- The acting database's time, which a trial's deadline goes by.
+SELECT clock_timestamp() AS now

@@ -1,0 +1,148 @@
+""" "I'll run it myself": the statement is shown, and what came of it is proved by looking.
+
+For roles that may look at a job but not remove it, as on most managed databases, and for putting a
+job back where this role may not. What is removed outside the database is in `external.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from executions import audit
+from executions.pgcron import commands
+from executions.pgcron.inventory import SQL as PGCRON
+from executions.pgcron.inventory import read_job, read_server
+from executions.pgcron.job import Job
+from executions.reading import Fetch
+from executions.retirement.acts import confirm_name, restores
+from executions.retirement.facts import check_on, retire_fetch, servers
+from executions.retirement.outcomes import move, removed
+from executions.retirement.refusals import Refused, SomebodyElse, check_as_json, refused_by
+from executions.retirement.rules import Rules
+from executions.retirement.wizard import job_of, on_record, permitted, require
+from executions.retirement_models import AuditEvent, Retirement, State
+
+REMOVED_BY_HAND = "remove by hand"
+PUT_BACK_BY_HAND = "put back by hand"
+
+
+def statement(retirement: Retirement) -> str:
+    """What to run to remove the job."""
+    return commands.unschedule_text(job_of(retirement).jobid)
+
+
+def put_back_statement(retirement: Retirement) -> str:
+    """What a superuser runs to schedule the job again as it was."""
+    return commands.schedule_again_text(job_of(retirement))
+
+
+def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Rules) -> None:
+    """The operator is going to run the statement. Every gate but the role's right must pass.
+
+    Raises:
+        Refused: a gate refuses, the job is another one by now, or no permission.
+        psycopg.Error: pg_cron's database cannot be reached or asked.
+    """
+    job = job_of(retirement)
+    with on_record(who, REMOVED_BY_HAND, retirement, statement(retirement)):
+        permitted(who)
+        confirm_name(job, job.label, fingerprint)
+        with retire_fetch("look") as fetch:
+            judged = check_on(fetch, servers(fetch), job.jobid, rules, retirement)
+        if not judged.by_hand:
+            raise refused_by(judged.refusals(judged.aim))
+        with transaction.atomic():
+            _at(retirement, {State.CONFIRMED})
+            move(retirement, state=State.BY_HAND, evidence=check_as_json(judged))
+            audit.record(
+                who,
+                REMOVED_BY_HAND,
+                AuditEvent.Outcome.INTENDED,
+                retirement,
+                statement=statement(retirement),
+                evidence=retirement.evidence,
+            )
+
+
+def ran_it(who: audit.Who, retirement: Retirement) -> None:
+    """The operator says that it was run: proved by looking, and watched like every removal.
+
+    Raises:
+        Refused: the job is still there, or nobody can tell; or no permission.
+        psycopg.Error: pg_cron's database cannot be reached or asked.
+    """
+    job = job_of(retirement)
+    with on_record(who, REMOVED_BY_HAND, retirement, statement(retirement)):
+        permitted(who)
+        with retire_fetch("look") as fetch:
+            _may_look(fetch)
+            server = read_server(fetch)
+            if read_job(fetch, job.jobid) is not None:
+                raise Refused(_("%(job)s is still there.") % {"job": retirement.label})
+        with transaction.atomic():
+            _at(retirement, {State.BY_HAND})
+            move(retirement, **removed(retirement, server.now))
+            audit.record(
+                who,
+                REMOVED_BY_HAND,
+                AuditEvent.Outcome.DONE,
+                retirement,
+                summary=_("%(job)s is gone.") % {"job": retirement.label},
+                statement=statement(retirement),
+                evidence={"job": job.as_json(), "seen_at": server.now, "role": server.role},
+            )
+
+
+def put_back_done(who: audit.Who, retirement: Retirement) -> None:
+    """The operator says that the job was scheduled again: the new one is looked for.
+
+    Raises:
+        Refused: no job is there that is the old one again; or no permission.
+        psycopg.Error: pg_cron's database cannot be reached or asked.
+    """
+    job, text = job_of(retirement), put_back_statement(retirement)
+    with on_record(who, PUT_BACK_BY_HAND, retirement, text):
+        permitted(who)
+        with retire_fetch("look") as fetch:
+            _may_look(fetch)
+            rows = fetch(PGCRON.jobs, {"most": 5_000})
+        again = [one for one in (Job(**row) for row in rows) if restores(job, one)]
+        if not again:
+            raise Refused(
+                _("No job is there that is %(job)s again as it was.") % {"job": retirement.label}
+            )
+        with transaction.atomic():
+            _at(
+                retirement,
+                {State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER},
+            )
+            move(retirement, state=State.PUT_BACK, put_back_jobid=again[-1].jobid)
+            audit.record(
+                who,
+                PUT_BACK_BY_HAND,
+                AuditEvent.Outcome.DONE,
+                retirement,
+                statement=text,
+                evidence={"job": again[-1].as_json()},
+            )
+
+
+def _may_look(fetch: Fetch) -> None:
+    """What cannot be seen is not gone."""
+    (sight,) = fetch(PGCRON.sight, {})
+    if not sight["may_read"]:
+        raise Refused(
+            _("The role %(role)s may not look at pg_cron's jobs, so nobody can tell.")
+            % {"role": sight["role"]}
+        )
+
+
+def _at(retirement: Retirement, states: Iterable[State]) -> None:
+    """Lock the record and see that it is where this step begins."""
+    now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+    require(now, states)
+    if now.open_act is not None:
+        raise SomebodyElse(now.open_act.user_name, _("It is being acted on."))

@@ -1,0 +1,170 @@
+"""Schedules outside the database: the exact command that removes each kind, and proof that it did.
+
+Nothing here runs a command. Cron, systemd and Kubernetes cannot be reached from here; that a caller
+is gone shows in what the plans say of other writers (docs/contract.md section 6, `other_writer`).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from executions import audit
+from executions.pgcron.match import ROLLUP
+from executions.retirement.facts import read_plans
+from executions.retirement.outcomes import move
+from executions.retirement.refusals import Refused
+from executions.retirement.rules import Rules
+from executions.retirement.watch import quiet_plans
+from executions.retirement.wizard import on_record, permitted, require
+from executions.retirement_models import AuditEvent, Kind, Retirement, State
+
+_USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\$?", re.IGNORECASE)
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+REMOVED = "remove outside"
+PUT_BACK = "put back outside"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A schedule outside the database, as the operator names it.
+
+    ``name`` is the user of a crontab, the unit of a timer or the name of a CronJob, and
+    ``namespace`` a CronJob's. An empty ``name`` of cron is the operator's own crontab.
+
+    Raises:
+        ValueError: a name that cannot be one, with a sentence.
+    """
+
+    kind: str
+    name: str = ""
+    namespace: str = "default"
+
+    def __post_init__(self) -> None:
+        if self.kind == Kind.CRON:
+            valid = not self.name or _USER.fullmatch(self.name)
+        elif self.kind == Kind.SYSTEMD:
+            valid = _UNIT.fullmatch(self.name)
+        elif self.kind == Kind.CRONJOB:
+            valid = _LABEL.fullmatch(self.name) and _LABEL.fullmatch(self.namespace)
+        else:
+            valid = None
+        if not valid:
+            raise ValueError(_("“%(name)s” cannot be the name of one.") % {"name": self.name})
+
+    @property
+    def unit(self) -> str:
+        return self.name if self.name.endswith(".timer") else f"{self.name}.timer"
+
+    @property
+    def find(self) -> str:
+        """The command that shows it."""
+        if self.kind == Kind.CRON:
+            return f"crontab {self._user}-l | grep -n {ROLLUP}"
+        if self.kind == Kind.SYSTEMD:
+            return f"systemctl list-timers --all {shlex.quote(self.unit)}"
+        return f"kubectl --namespace {self.namespace} get cronjob {self.name} -o yaml"
+
+    @property
+    def remove(self) -> str:
+        """The command that removes it. A crontab's line becomes a comment, so it can come back."""
+        if self.kind == Kind.CRON:
+            edit = f"sed '/^[^#].*{ROLLUP}/s/^/#retired /'"
+            return f"crontab {self._user}-l | {edit} | crontab {self._user}-"
+        if self.kind == Kind.SYSTEMD:
+            return f"systemctl disable --now {shlex.quote(self.unit)}"
+        return (
+            f"kubectl --namespace {self.namespace} get cronjob {self.name} -o yaml"
+            f" > {self.name}.yaml"
+            f" && kubectl --namespace {self.namespace} delete cronjob {self.name}"
+        )
+
+    @property
+    def undo(self) -> str:
+        """The command that brings it back."""
+        if self.kind == Kind.CRON:
+            edit = f"sed '/{ROLLUP}/s/^#retired //'"
+            return f"crontab {self._user}-l | {edit} | crontab {self._user}-"
+        if self.kind == Kind.SYSTEMD:
+            return f"systemctl enable --now {shlex.quote(self.unit)}"
+        return f"kubectl --namespace {self.namespace} apply -f {self.name}.yaml"
+
+    @property
+    def _user(self) -> str:
+        return f"-u {shlex.quote(self.name)} " if self.name else ""
+
+
+def outside_of(retirement: Retirement) -> Outside:
+    """What an external retirement is about."""
+    stored: Mapping[str, str] = retirement.external or {}
+    return Outside(**{name: stored[name] for name in ("kind", "name", "namespace")})
+
+
+def choose(who: audit.Who, outside: Outside) -> Retirement:
+    """Begin with a schedule outside the database; its command is shown from here on.
+
+    Raises:
+        Refused: no permission.
+    """
+    with on_record(who, "choose", f"{outside.kind} {outside.name}".strip()):
+        permitted(who)
+    with transaction.atomic():
+        retirement = Retirement.objects.create(
+            kind=outside.kind, state=State.BY_HAND, started_by=who.name, external=asdict(outside)
+        )
+        audit.record(
+            who, REMOVED, AuditEvent.Outcome.INTENDED, retirement, statement=outside.remove
+        )
+    return retirement
+
+
+def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
+    """The operator says that it was run. That it is gone shows in the plans that follow.
+
+    Raises:
+        Refused: the plans cannot be read now, so nothing could be verified; or no permission.
+    """
+    command = outside_of(retirement).remove
+    with on_record(who, REMOVED, retirement, command):
+        permitted(who)
+        case = read_plans(rules).case
+        if case is None:
+            raise Refused(_("The plans cannot be read now, so nothing could be verified."))
+        with transaction.atomic():
+            require(Retirement.objects.select_for_update().get(pk=retirement.pk), {State.BY_HAND})
+            move(
+                retirement,
+                state=State.WATCHING,
+                watched_since=case.now,
+                watch={"needed": quiet_plans(case)},
+            )
+            audit.record(
+                who,
+                REMOVED,
+                AuditEvent.Outcome.DONE,
+                retirement,
+                summary=_("The operator has run it; the plans that follow will show it."),
+                statement=command,
+            )
+
+
+def put_back_done(who: audit.Who, retirement: Retirement) -> None:
+    """The operator has brought the schedule back, which nobody can see from here.
+
+    Raises:
+        Refused: it was not removed, or no permission.
+    """
+    command = outside_of(retirement).undo
+    with on_record(who, PUT_BACK, retirement, command):
+        permitted(who)
+        with transaction.atomic():
+            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+            require(now, {State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER})
+            move(retirement, state=State.PUT_BACK)
+            audit.record(who, PUT_BACK, AuditEvent.Outcome.DONE, retirement, statement=command)

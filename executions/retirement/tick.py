@@ -1,0 +1,173 @@
+"""Goes on with what was begun, without anybody looking: crashes, watches and trials.
+
+Every process of ours may call `retirement_tick` as often as it likes. Each retirement is taken by
+one of them at a time, by comparing when it was last looked at, and every end is written once.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import transaction
+from django.db.models import DateTimeField, ExpressionWrapper, Q
+from django.db.models.functions import Now
+
+from executions import audit
+from executions.health.assessment import plain
+from executions.health.findings import Case
+from executions.pgcron.inventory import read_backends, read_job
+from executions.pgcron.job import Job, runs_in_flight
+from executions.problems import first_line, is_database_error
+from executions.reading import Fetch
+from executions.retirement import acts, protocol, trial, watch
+from executions.retirement.facts import read_plans, retire_fetch
+from executions.retirement.outcomes import move
+from executions.retirement.refusals import Refused, Unknown
+from executions.retirement.rules import Rules, current
+from executions.retirement.trial import TrialFacts, Turn
+from executions.retirement.watch import Step, Watched, Word
+from executions.retirement.wizard import job_of
+from executions.retirement_models import Act, AuditEvent, Kind, Retirement, State
+
+log = logging.getLogger(__name__)
+
+_ENDS = {
+    Word.VERIFIED: State.VERIFIED,
+    Word.WORSE: State.WORSE,
+    Word.OTHER_CALLER: State.OTHER_CALLER,
+}
+
+
+def retirement_tick(rules: Rules | None = None) -> int:
+    """Settle what a crash left open, and look once at everything that is being watched.
+
+    Returns how many retirements were looked at. What a database refuses is logged and tried again
+    with a later tick.
+
+    Raises:
+        django.db.Error: our own tables cannot be reached.
+    """
+    rules = rules or current()
+    protocol.recover(rules)
+    looked_at = 0
+    for retirement in Retirement.objects.filter(state__in=Retirement.LIVE).order_by("pk"):
+        if _is_mine(retirement, rules):
+            looked_at += 1
+            look_at(retirement, rules)
+    return looked_at
+
+
+def _is_mine(retirement: Retirement, rules: Rules) -> bool:
+    """Take this look, unless another process has done so within the interval."""
+    last = retirement.acts.order_by("-pk").first()
+    if last is not None and last.outcome is None:
+        return False
+    undone = last is not None and last.outcome != Act.Outcome.DONE
+    interval = rules.try_again_every if undone else rules.look_every
+    long_ago = ExpressionWrapper(Now() - interval, output_field=DateTimeField())
+    due = Q(looked_at=None) | Q(looked_at__lte=long_ago)
+    taken = Retirement.objects.filter(due, pk=retirement.pk, state__in=Retirement.LIVE)
+    return bool(taken.update(looked_at=Now()))
+
+
+def look_at(retirement: Retirement, rules: Rules) -> None:
+    """One look at what is watched. Whatever the databases refuse is left to the next one."""
+    try:
+        case = read_plans(rules).case
+        if retirement.state == State.WATCHING:
+            _watch(retirement, case)
+        else:
+            _try(retirement, case, rules)
+    except (Refused, Unknown) as reason:
+        log.warning("%s: %s", retirement, reason)
+    except Exception as error:
+        if not is_database_error(error):
+            raise
+        log.warning("Cannot look at %s now: %s", retirement, first_line(error))
+
+
+def _watch(retirement: Retirement, case: Case | None) -> None:
+    if case is None:
+        return
+    step = watch.step(case, _watched(retirement))
+    end = _ENDS.get(step.word)
+    _note(retirement, step)
+    if end is not None:
+        _end(retirement, (State.WATCHING,), end, step)
+
+
+def _watched(retirement: Retirement, fetch: Fetch | None = None) -> Watched:
+    since = retirement.watched_since
+    assert since is not None  # noqa: S101  set by what began the watch
+    if retirement.kind != Kind.PG_CRON:
+        return Watched(since, retirement.watch.get("needed", watch.PLANS))
+    if fetch is None:
+        with retire_fetch("watch") as opened:
+            return Watched(since, alive=_alive(retirement, opened))
+    return Watched(since, alive=_alive(retirement, fetch))
+
+
+def _alive(retirement: Retirement, fetch: Fetch) -> tuple[int, ...]:
+    """Runs of the job that began before it was removed or paused, and have not ended."""
+    since = retirement.watched_since
+    runs = runs_in_flight(job_of(retirement), read_backends(fetch))
+    return tuple(
+        run.pid for run in runs if run.started_at is None or (since and run.started_at <= since)
+    )
+
+
+def _try(retirement: Retirement, case: Case | None, rules: Rules) -> None:
+    job, step, turn, reason = _trial_turn(retirement, case)
+    if step is not None:
+        _note(retirement, step)
+    if turn is Turn.ACTIVATE:
+        acts.activate(acts.Order(audit.MYSELF, retirement, rules), reason=reason)
+    elif turn is Turn.PASS:
+        _end(retirement, (State.TRIAL,), State.TRIAL_PASSED, step)
+    elif turn is Turn.OVER:
+        ended = State.TRIAL_ENDED if job else State.CLOSED
+        _end(retirement, (State.TRIAL, State.TRIAL_PASSED), ended, step, reason)
+
+
+def _trial_turn(
+    retirement: Retirement, case: Case | None
+) -> tuple[Job | None, Step | None, Turn, str]:
+    with retire_fetch("watch") as fetch:
+        job = read_job(fetch, job_of(retirement).jobid)
+        step = watch.step(case, _watched(retirement, fetch)) if case else None
+        (clock,) = fetch(protocol.SQL.clock, {})
+    deadline = retirement.deadline
+    assert deadline is not None  # noqa: S101  set by what began the trial
+    turn, reason = trial.turn(
+        TrialFacts(clock["now"], deadline, step, job, retirement.state == State.TRIAL_PASSED)
+    )
+    return job, step, turn, str(reason)
+
+
+def _note(retirement: Retirement, step: Step) -> None:
+    """Keep what the watch has seen, for the page."""
+    Retirement.objects.filter(pk=retirement.pk).update(watch=plain(step.as_json()))
+
+
+def _end(
+    retirement: Retirement,
+    begun: tuple[State, ...],
+    end: State,
+    step: Step | None,
+    reason: str = "",
+) -> None:
+    """Write how a watch or a trial ended, once."""
+    said = reason or (str(step.summary) if step else "")
+    with transaction.atomic():
+        now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+        if now.state not in begun or now.open_act is not None:
+            return
+        move(now, state=end, reason=said)
+        audit.record(
+            audit.MYSELF,
+            "trial" if retirement.state != State.WATCHING else "watch",
+            AuditEvent.Outcome.DONE,
+            now,
+            summary=said,
+            evidence={"state": end.value, "watch": step.as_json() if step else None},
+        )

@@ -1,0 +1,52 @@
+"""PURE: what becomes of a trial, from what the watch says and what the job is now.
+
+A trial never stays for ever: it goes well and is decided about, or the job is activated again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from django.utils.translation import gettext_lazy as _
+
+from executions.health.sentences import Sentence, say
+from executions.pgcron.job import Job
+from executions.retirement.watch import Step, Word
+
+
+class Turn(Enum):
+    """What to do about a trial now."""
+
+    GO_ON = "go on"
+    PASS = "pass"  # noqa: S105  no password
+    ACTIVATE = "activate"
+    OVER = "over"
+
+
+@dataclass(frozen=True)
+class TrialFacts:
+    """``step`` is None where the plans cannot be read, ``job`` where it is gone or hidden."""
+
+    now: datetime
+    deadline: datetime
+    step: Step | None
+    job: Job | None
+    passed: bool
+
+
+def turn(facts: TrialFacts) -> tuple[Turn, Sentence]:
+    """The next turn of a trial, with its reason."""
+    if facts.job is None or facts.job.active:
+        gone = _("The job is gone: somebody else removed it during the trial.")
+        active = _("Somebody else activated the job during the trial.")
+        return Turn.OVER, say(active if facts.job else gone)
+    if facts.step is not None and facts.step.word is Word.WORSE:
+        return Turn.ACTIVATE, say(_("It went worse: %(why)s"), why=str(facts.step.summary))
+    if facts.now >= facts.deadline:
+        return Turn.ACTIVATE, say(_("Nobody decided in time."))
+    if facts.step is None:
+        return Turn.GO_ON, say(_("The plans cannot be read at the moment."))
+    passes = not facts.passed and facts.step.word in {Word.VERIFIED, Word.OTHER_CALLER}
+    return Turn.PASS if passes else Turn.GO_ON, facts.step.summary
