@@ -56,6 +56,12 @@ _RULES = {
         ((after).status = 'RUNNING') <> ((after).finished_at IS NULL)""",
 }
 
+_BROKEN = " UNION ALL ".join(
+    f"SELECT '{rule}' AS rule, before::text, after::text FROM recent WHERE {condition}"
+    for rule, condition in _RULES.items()
+)
+_BROKEN = f"WITH recent AS (SELECT * FROM history WHERE number > %(since)s) {_BROKEN}"
+
 
 @contextmanager
 def kept(connection: Connection) -> Iterator[None]:
@@ -71,12 +77,5 @@ def kept(connection: Connection) -> Iterator[None]:
 
 def broken_rules(connection: Connection, since: int = 0) -> list[str]:
     """The rules that a change with a number above ``since`` broke, each with the change."""
-    found = []
-    for rule, condition in _RULES.items():
-        rows = connection.execute(
-            f"SELECT number, before::text, after::text FROM history"
-            f" WHERE number > %s AND ({condition})",
-            [since],
-        ).fetchall()
-        found += [f"{rule}: {row['before']} -> {row['after']}" for row in rows]
-    return found
+    rows = connection.execute(_BROKEN, {"since": since}).fetchall()
+    return [f"{row['rule']}: {row['before']} -> {row['after']}" for row in rows]

@@ -30,6 +30,9 @@ class Proxy:
         # Cleared, nothing passes: the network swallows every byte.
         self.passing = threading.Event()
         self.passing.set()
+        # Set once a connection was refused.
+        self.refused = threading.Event()
+        self._refusing = False
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(Path(self.host) / ".s.PGSQL.5432"))
         self._listener.listen(64)
@@ -39,6 +42,13 @@ class Proxy:
         """The next statement with that text reaches the server; its answer reaches nobody."""
         self._loses = statement.encode()
         self.lost_an_answer.clear()
+
+    def refuse(self) -> None:
+        """Close every new connection at once, as a database does that is starting up."""
+        self._refusing = True
+
+    def accept_again(self) -> None:
+        self._refusing = False
 
     def cut(self) -> None:
         """Lose every connection there is; new ones are accepted."""
@@ -58,6 +68,10 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _address = self._listener.accept()
+                if self._refusing:
+                    client.close()
+                    self.refused.set()
+                    continue
                 server = socket.socket(socket.AF_UNIX)
                 try:
                     server.connect(self._server)

@@ -1,0 +1,178 @@
+"""The in-process runner: it starts and ends with its web process, and writes what it cut short."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+
+import psutil
+import pytest
+
+from executions.models import Runner as Row
+from executions.scheduler import inprocess
+from tests import environment
+from tests.faults.proxy import Proxy
+from tests.scheduling import age, execution, executions, lock_holders
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).parents[2]
+WAIT = 20
+
+
+@contextmanager
+def web(*arguments, **variables):
+    """gunicorn as it is configured, with one process unless told otherwise; it and its port."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "gunicorn", "--config", "python:multica_admin.gunicorn",
+        "--bind", f"127.0.0.1:{port}", *arguments, "multica_admin.wsgi:application",
+    ]  # fmt: skip
+    defaults = {"ROLLUP_SCHEDULER": "on", "WEB_CONCURRENCY": "1", "LOG_FORMAT": "text"}
+    server = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | defaults | variables, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield server, port
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(server.pid).children(recursive=True):
+                child.kill()
+        server.kill()
+        server.wait()
+
+
+@contextmanager
+def rollup_held(connect):
+    """Any rollup waits for its state row, with lock 4246 in its hand."""
+    rival = connect()
+    with rival.transaction():
+        rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
+        yield
+
+
+def until(condition):
+    deadline = monotonic() + WAIT
+    while not condition():
+        assert monotonic() < deadline
+    return condition()
+
+
+def finished(connection):
+    return [row for row in executions(connection) if row["status"] == "SUCCESS"]
+
+
+def test_each_web_process_has_a_runner_and_its_row_ends_with_it(owner):
+    with web(WEB_CONCURRENCY="2") as (server, _port):
+        until(lambda: finished(owner) and Row.objects.filter(last_tick_at__isnull=False)[1:])
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(WAIT) == 0
+    rows = list(Row.objects.all())
+    assert {row.kind for row in rows} == {"web"}
+    assert len({row.pid for row in rows}) == 2
+    assert all(row.stopped_at for row in rows)
+    assert execution(owner)["runner_id"] in {row.runner_id for row in rows}
+
+
+def test_a_web_process_serves_while_its_runner_works_and_has_none_when_it_is_off(owner, connect):
+    with rollup_held(connect), web() as (_server, port):
+        lock_holders(owner, at_least=1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=WAIT) as answer:
+            assert answer.status == 200
+    owner.execute("TRUNCATE sys_cron_executions")
+    with web(ROLLUP_SCHEDULER="off") as (_server, port):
+        until(lambda: serves(port))
+    assert executions(owner) == []
+
+
+def serves(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=WAIT) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def test_a_deploy_lets_the_run_in_hand_end(owner, connect):
+    with web() as (server, _port):
+        with rollup_held(connect):
+            lock_holders(owner, at_least=1)
+            server.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                server.wait(1)
+        assert server.wait(WAIT) == 0
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_a_run_that_outlasts_the_graceful_deadline_is_cancelled_and_written_as_canceled(
+    owner, connect
+):
+    with rollup_held(connect), web("--graceful-timeout", "3") as (server, _port):
+        lock_holders(owner, at_least=1)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(WAIT) == 0
+        assert lock_holders(owner, at_most=0) == 0
+        row = execution(owner)
+        assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
+        assert 1 < (row["finished_at"] - row["started_at"]).total_seconds() < 4
+
+
+def test_an_interrupt_cancels_the_run_in_hand_at_once(owner, connect):
+    with rollup_held(connect), web() as (server, _port):
+        lock_holders(owner, at_least=1)
+        began = monotonic()
+        server.send_signal(signal.SIGINT)
+        server.wait(WAIT)
+        assert monotonic() - began < 8
+        assert execution(owner)["error_code"] == "canceled"
+
+
+def test_a_killed_web_process_frees_lock_4246_and_its_successor_takes_over(owner, connect):
+    with web() as (server, _port):
+        with rollup_held(connect):
+            lock_holders(owner, at_least=1)
+            (child,) = psutil.Process(server.pid).children()
+            server.send_signal(signal.SIGSTOP)  # no successor before all is seen
+            child.kill()
+            assert lock_holders(owner, at_most=0) == 0
+        assert execution(owner)["status"] == "RUNNING"
+        age(owner, timedelta(hours=1))
+        server.send_signal(signal.SIGCONT)
+        until(lambda: finished(owner))
+    row = finished(owner)[-1]
+    assert f"-{child.pid}-" not in row["runner_id"]
+
+
+def test_the_runner_in_a_web_process_waits_for_a_database_that_is_away(owner):
+    proxy = Proxy(environment.SOCKET)
+    proxy.refuse()
+    conninfo = f"host={proxy.host} dbname={environment.DATABASE} user=multica"
+    try:
+        with web(RUNNER_DATABASE_URL=conninfo) as (_server, port):
+            assert proxy.refused.wait(WAIT)
+            until(lambda: serves(port))
+            assert executions(owner) == []
+            proxy.accept_again()
+            until(lambda: finished(owner))
+    finally:
+        proxy.close()
+
+
+def test_without_a_runner_the_hooks_do_nothing(settings):
+    settings.ROLLUP_SCHEDULER = False
+    before = signal.getsignal(signal.SIGTERM)
+    inprocess.start(grace_seconds=30)
+    inprocess.cancel()
+    inprocess.stop()
+    assert signal.getsignal(signal.SIGTERM) is before
