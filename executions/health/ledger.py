@@ -150,7 +150,7 @@ class Ledger:
             missing, before = [], cell.execution
 
 
-def percentile(values: Sequence[int], fraction: float) -> float | None:
+def percentile(values: Sequence[float], fraction: float) -> float | None:
     """As PostgreSQL's ``percentile_cont`` has it; None without values."""
     if not values:
         return None

@@ -11,6 +11,7 @@ from django.utils.html import strip_tags
 from executions.health.facts import Backend, Drift, DriftHour, Ground, Lock, NotAvailable, State
 from executions.health.findings import RULES, Case, Code, Finding, Severity, find
 from executions.health.findings.base import BRIEF, MOST_LISTED, brief
+from executions.health.findings.progress import NEVER
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -73,6 +74,26 @@ def test_without_any_success_the_age_counts_from_the_first_plan():
     assert found is not None
     assert "No run has succeeded" in str(found.summary)
     assert "handler_error: boom" in str(found.advice)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (State(NEVER), "Usage pages show nothing yet."),
+        (State(NOW - HOUR), "Usage numbers stop at 00:02 UTC."),
+        (State(NOW - MINUTE, last_run_finished_at=NOW), "only because something else"),
+        (State(NOW - MINUTE), "Usage numbers stop at 01:01 UTC."),
+    ],
+)
+def test_a_silence_says_what_it_means_for_the_numbers(state, said):
+    silent = executions(dict.fromkeys(range(9)))
+    for code, known in (
+        (Code.LATEST_STALE, {"executions": silent}),
+        (Code.NO_EXECUTIONS, {"executions": executions(count=0, first_plan=None)}),
+    ):
+        found = judged(code, state=state, **known)
+        assert found is not None
+        assert said in str(found.summary)
 
 
 def test_a_silence_in_which_something_runs_asks_to_wait_for_it():

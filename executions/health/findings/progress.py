@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -25,6 +25,8 @@ from executions.templatetags.display import NOTHING
 FRESH = timedelta(minutes=11)
 STALE_WARNING = timedelta(seconds=900)
 STALE_CRITICAL = timedelta(seconds=3600)
+# The watermark of a state row that no run and no backfill has moved: docs/contract.md section 4.
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # A lease is given this long past its end before its row counts as abandoned.
 SWEEP_ALLOWANCE = timedelta(seconds=60)
 
@@ -76,11 +78,10 @@ def no_executions(case: Case) -> Finding | None:
     return Finding(
         Code.NO_EXECUTIONS,
         Severity.CRITICAL,
-        summary=say(
-            _(
-                "Usage pages stay as they are, often at zero: no backend has ever run the rollup"
-                " in this database. Raw usage is kept in task_usage, so nothing is lost."
-            )
+        summary=together(
+            _numbers(case),
+            say(_("No scheduler of Multica's has ever run the rollup in this database.")),
+            say(_("Raw usage is kept in task_usage, so nothing is lost.")),
         ),
         advice=say(
             _(
@@ -117,7 +118,7 @@ def latest_stale(case: Case) -> Finding | None:
         Code.LATEST_STALE,
         Severity.CRITICAL if age > STALE_CRITICAL else Severity.WARNING,
         summary=together(
-            _standstill(case),
+            _numbers(case),
             latest,
             say(_("Raw usage is kept in task_usage, so nothing is lost.")),
         ),
@@ -135,12 +136,24 @@ def latest_stale(case: Case) -> Finding | None:
     )
 
 
-def _standstill(case: Case) -> Sentence | None:
-    if case.state is None:
+def _numbers(case: Case) -> Sentence | None:
+    """What silence means for the numbers: a schedule from outside may have kept them moving."""
+    state = case.state
+    if state is None:
         return None
-    return say(
-        _("Usage numbers stop at %(watermark)s."), watermark=case.at(case.state.watermark_at)
-    )
+    if state.watermark_at <= NEVER:
+        return say(_("Usage pages show nothing yet."))
+    watermark = case.at(state.watermark_at)
+    moving = case.within(state.watermark_at, STALE_WARNING)
+    if moving and case.within(state.last_run_finished_at, STALE_WARNING):
+        return say(
+            _(
+                "Usage is up to date to %(watermark)s, but only because something else than a"
+                " scheduler of Multica's rolls it up."
+            ),
+            watermark=watermark,
+        )
+    return say(_("Usage numbers stop at %(watermark)s."), watermark=watermark)
 
 
 def _what_to_do_about_silence(case: Case) -> Sentence:
@@ -213,13 +226,12 @@ def plan_gap(case: Case) -> Finding | None:
         summary=together(
             say(
                 ngettext_lazy(
-                    "Usage was updated late: nobody began the plan of %(first)s.",
-                    "Usage was updated late: nobody began %(n)s plans, the latest from %(first)s"
-                    " to %(last)s.",
+                    "Usage was updated late: nobody began the plan of %(last)s.",
+                    "Usage was updated late: nobody began %(n)s plans, the latest that of"
+                    " %(last)s.",
                     "n",
                 ),
                 n=missed,
-                first=case.at(latest.first),
                 last=case.at(latest.last),
             ),
             _whether_made_good(case, latest),

@@ -151,9 +151,9 @@ def watermark_catching_up(case: Case) -> Finding | None:
         summary=say(
             ngettext_lazy(
                 "Usage numbers are complete only to %(watermark)s and catch up one day with each"
-                " run: one more run, %(duration)s.",
+                " run: one more, in about %(duration)s.",
                 "Usage numbers are complete only to %(watermark)s and catch up one day with each"
-                " run: %(n)s more runs, %(duration)s.",
+                " run: %(n)s more, in about %(duration)s.",
                 "n",
             ),
             n=plans,

@@ -1,0 +1,414 @@
+"""Reading the facts: each from real rows, each by itself, and each failure said and contained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.db import connection as own_connection
+from django.db import connections
+
+from executions.health import read
+from executions.health.assessment import as_json, assess
+from executions.health.facts import NotAvailable, Visibility
+from executions.health.findings import Code
+from executions.health.other_jobs import assess_job
+from executions.health.read import read_facts
+from executions.health.verdict import Level
+from executions.models import Runner
+from executions.pgcron.inventory import visible_jobs
+from executions.reading import fetch_for_dashboard, fetch_on
+from executions.rollup.guard import read_guard
+from executions.rollup.lock import read_lock
+from executions.rollup.queue import MOST_COUNTED, read_queue
+from tests import scenarios
+from tests.factories import ExecutionFactory, put_state, usage
+from tests.scenarios import database_now, sound
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+AUTOPILOT = "autopilot_schedule_dispatch"
+
+
+@contextmanager
+def counting():
+    """The statements sent, by alias."""
+    sent: Counter[str] = Counter()
+
+    def count(execute, sql, params, many, context):
+        sent[context["connection"].alias] += 1
+        return execute(sql, params, many, context)
+
+    with connections["multica"].execute_wrapper(count), own_connection.execute_wrapper(count):
+        yield sent
+
+
+# --- The whole ----------------------------------------------------------------------------------
+
+
+def test_a_healthy_install_costs_ten_statements_and_then_one_less(owner):
+    scenarios.healthy(owner)
+    with counting() as sent:
+        first = read_facts()
+    assert sent == {"multica": 9, "default": 1}
+    with counting() as sent:
+        again = read_facts(earlier=first)
+    assert sent == {"multica": 8, "default": 1}
+    assert again.drift is first.drift
+
+
+def test_drift_is_looked_at_again_when_the_watermark_has_moved(owner):
+    scenarios.healthy(owner)
+    first = read_facts()
+    owner.execute(
+        "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - '3 h'::interval"
+    )
+    assert read_facts(earlier=first).drift != first.drift
+
+
+def test_a_fact_that_takes_too_long_is_left_out_and_the_rest_stands(owner, connect):
+    scenarios.healthy(owner)
+    blocker = connect("multica")
+    with blocker.transaction():
+        blocker.execute("LOCK TABLE task_usage_hourly_dirty IN ACCESS EXCLUSIVE MODE")
+        assessment = assess(read_facts())
+    assert isinstance(assessment.facts.queue, NotAvailable)
+    assert "lock timeout" in assessment.facts.queue.reason
+    assert not assessment.facts.basics
+    assert assessment.verdict.level is Level.HEALTHY
+
+
+def test_when_the_time_is_used_up_the_rest_is_not_asked_for(owner, monkeypatch):
+    scenarios.healthy(owner)
+    monkeypatch.setattr(read, "BUDGET_SECONDS", -1.0)
+    with counting() as sent:
+        facts = read_facts()
+    assert not sent
+    assert "took too long" in facts.basics[0].reason
+
+
+def test_a_database_that_is_away_is_asked_once(connect):
+    gone = connect("multica_view")
+    gone.close()
+    asked = []
+
+    def fetch(statement, parameters):
+        asked.append(statement)
+        return fetch_on(gone)(statement, parameters)
+
+    assessment = assess(read_facts(fetch=fetch))
+    assert len(asked) == 1
+    assert assessment.verdict.level is Level.UNKNOWN
+    assert "cannot look" in str(assessment.verdict.summary)
+
+
+def test_after_a_broken_connection_the_next_reading_opens_another(owner, superuser):
+    scenarios.healthy(owner)
+    fetch_for_dashboard("SELECT 1 AS one", {})
+    superuser.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'multica_view'"
+    )
+    broken = read_facts()
+    assert broken.basics
+    assert not read_facts().basics
+
+
+# --- Executions and state -----------------------------------------------------------------------
+
+
+def test_the_newest_success_is_found_behind_a_day_of_failures(owner):
+    world = sound(owner)
+    world.change(range(300), exhausted=True)
+    world.plans[400] = {}
+    world.plans[401] = {}
+    world.write()
+    executions = read_facts().executions
+    assert not isinstance(executions, NotAvailable)
+    assert executions.latest_success is not None
+    assert executions.latest_success.plan_time == world.plan_time(400)
+    assert executions.newest is executions.rows[0]
+    assert executions.first_plan == world.plan_time(401)
+
+
+def test_of_an_install_that_stopped_long_ago_the_newest_row_is_found(owner):
+    world = sound(owner, plans=0)
+    world.plans = {900: {"failed": True}, 901: {}, 902: {}}
+    world.write()
+    executions = read_facts().executions
+    assert not isinstance(executions, NotAvailable)
+    assert executions.rows == ()
+    assert executions.newest is not None
+    assert executions.latest_success is not None
+    assert executions.newest.plan_time == world.plan_time(900)
+    assert executions.latest_success.plan_time == world.plan_time(901)
+
+
+def test_more_rows_than_a_day_can_have_shorten_the_window(owner, monkeypatch):
+    monkeypatch.setattr(read, "MOST_ROWS", 50)
+    world = scenarios.healthy(owner)
+    assessment = assess(read_facts())
+    executions = assessment.facts.executions
+    assert not isinstance(executions, NotAvailable)
+    assert len(executions.rows) == 50
+    assert executions.since == world.plan_time(49)
+    assert assessment.figures.plans_expected_24h == 50
+
+
+def test_other_jobs_and_scopes_are_not_the_rollups(owner):
+    world = sound(owner)
+    world.add(plan_time=world.plan_time(-1), job_name=AUTOPILOT)
+    world.add(plan_time=world.plan_time(-1), scope_id="another")
+    world.write()
+    executions = read_facts().executions
+    assert not isinstance(executions, NotAvailable)
+    assert executions.newest is not None
+    assert executions.newest.plan_time == world.plan_time(0)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"watermark_before": "tomorrow", "watermark_after": "2026-01-01"},
+        {"watermark_before": 7, "watermark_after": None},
+        ["watermark_before"],
+    ],
+)
+def test_a_result_may_hold_anything(owner, result):
+    now = database_now(owner)
+    ExecutionFactory(connection=owner, plan_time=now, result=result)
+    executions = read_facts().executions
+    assert not isinstance(executions, NotAvailable)
+    assert executions.rows[0].moved is None
+
+
+def test_our_own_runners_are_known_by_our_own_table(owner):
+    world = sound(owner)
+    world.change(3, runner_id="host-1-abc")
+    world.write()
+    for name in ("host-1-abc", "host-2-def"):
+        Runner.objects.create(runner_id=name, kind=Runner.Kind.WEB, host="host", pid=1, version="0")
+    assert read_facts().own_runners == {"host-1-abc"}
+
+
+# --- Lock, queue, guard -------------------------------------------------------------------------
+
+
+def test_who_holds_the_lock_is_seen_without_any_right_to_look_at_sessions(owner, connect):
+    idle, busy, writer = connect("multica"), connect("multica"), connect("postgres")
+    idle.execute("SELECT pg_advisory_lock_shared(4246)")
+    with busy.transaction(), writer.transaction():
+        busy.execute("SELECT pg_advisory_xact_lock_shared(4246)")
+        writer.execute("LOCK TABLE task_usage_hourly IN ROW EXCLUSIVE MODE")
+        lock = read_lock(fetch_for_dashboard)
+    seen = {(one.pid, one.application_name, one.user, one.idle) for one in lock.holders}
+    assert seen == {
+        (idle.info.backend_pid, "test multica", "multica", True),
+        (busy.info.backend_pid, "test multica", "multica", False),
+    }
+    assert [one.pid for one in lock.writers] == [writer.info.backend_pid]
+    assert lock.idle_holder is not None
+    assert lock.idle_holder.state is None  # hidden from this role
+
+
+def test_a_role_that_may_see_sessions_is_told_their_state(connect):
+    holder = connect("multica")
+    holder.execute("SELECT pg_advisory_lock(4246)")
+    (seen,) = read_lock(fetch_on(connect("postgres"))).holders
+    assert seen.state == "idle"
+    assert seen.since is not None
+
+
+def test_other_advisory_locks_are_not_this_one(connect):
+    other = connect("multica")
+    other.execute("SELECT pg_advisory_lock(4246, 0), pg_advisory_lock(4247)")
+    other.execute("SELECT pg_advisory_lock((1::bigint << 32) | 4246)")
+    assert read_lock(fetch_for_dashboard).holders == ()
+
+
+def test_a_reader_of_the_lock_is_not_taken_for_a_writer(connect):
+    reader = connect("postgres")
+    other = connect("postgres")
+    with reader.transaction():
+        read_lock(fetch_on(reader))
+        assert read_lock(fetch_on(other)).writers == ()
+
+
+def test_the_queue_is_counted_up_to_a_limit(owner):
+    assert read_queue(fetch_for_dashboard).oldest is None
+    owner.execute(
+        "INSERT INTO task_usage_hourly_dirty"
+        " SELECT now(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), NULL, 'p', 'm',"
+        "        now() - n * interval '1 second' FROM generate_series(1, %s) AS n",
+        [MOST_COUNTED],
+    )
+    queue = read_queue(fetch_for_dashboard)
+    assert (queue.depth, queue.capped) == (MOST_COUNTED, False)
+    assert queue.oldest is not None
+    owner.execute(
+        "INSERT INTO task_usage_hourly_dirty"
+        " VALUES (now(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), NULL, 'p', 'm')"
+    )
+    assert read_queue(fetch_for_dashboard).capped
+
+
+@pytest.mark.parametrize(
+    ("behind", "passes"), [(HOUR, True), (HOUR + timedelta(seconds=1), False), (None, False)]
+)
+def test_the_guard_of_migration_103_allows_an_hour(owner, behind, passes):
+    now = database_now(owner)
+    usage(owner, now - 9 * HOUR, updated_at=now - 2 * HOUR)
+    usage(owner, now - 5 * HOUR, updated_at=None)
+    if behind is None:
+        owner.execute("DELETE FROM task_usage_hourly_rollup_state")
+    else:
+        put_state(owner, watermark_at=now - 2 * HOUR - behind)
+    guard = read_guard(fetch_for_dashboard)
+    assert guard.newest_usage_at == now - 2 * HOUR
+    assert guard.passes is passes
+
+
+def test_the_guard_passes_where_there_is_no_usage(owner):
+    owner.execute("DELETE FROM task_usage_hourly_rollup_state")
+    assert read_guard(fetch_for_dashboard).passes
+
+
+def test_the_guard_looks_at_created_at_where_updated_at_is_missing(owner):
+    now = database_now(owner)
+    usage(owner, now - HOUR, updated_at=None)
+    assert read_guard(fetch_for_dashboard).newest_usage_at == now - HOUR
+
+
+# --- pg_cron ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def jobs(superuser):
+    """One job of the owner of Multica's tables, and one of the superuser."""
+    ids = [
+        superuser.execute(
+            "SELECT cron.schedule(%s, '*/5 * * * *', %s) AS id", [name, command]
+        ).fetchone()["id"]
+        for name, command in (
+            ("rollup", "SELECT rollup_task_usage_hourly()"),
+            ("other", "SELECT 1"),
+        )
+    ]
+    superuser.execute(
+        "UPDATE cron.job SET username = 'multica', active = false WHERE jobid = %s", [ids[0]]
+    )
+    yield ids
+    superuser.execute("DELETE FROM cron.job")
+
+
+def test_a_superuser_sees_every_job(jobs, connect):
+    seen = visible_jobs(fetch_on(connect("postgres")))
+    assert (seen.visibility, seen.database) == (Visibility.FULL, "multica")
+    assert {(job.jobid, job.jobname, job.owner, job.active) for job in seen.jobs} == {
+        (jobs[0], "rollup", "multica", False),
+        (jobs[1], "other", "postgres", True),
+    }
+    assert [job.jobid for job in seen.rollup_jobs] == [jobs[0]]
+
+
+def test_an_owner_sees_its_own_jobs_and_knows_that_there_may_be_more(jobs, connect):
+    seen = visible_jobs(fetch_on(connect("multica")))
+    assert seen.visibility is Visibility.FILTERED
+    assert [job.jobid for job in seen.jobs] == [jobs[0]]
+
+
+def test_a_role_without_the_schema_is_told_so_and_nothing_raises(jobs):
+    seen = visible_jobs(fetch_for_dashboard)
+    assert (seen.visibility, seen.jobs, seen.database) == (Visibility.NO_ACCESS, (), "multica")
+
+
+def test_pg_cron_in_another_database_is_found_by_its_launcher(connect):
+    seen = visible_jobs(fetch_on(connect("multica_view", database="postgres")))
+    assert (seen.visibility, seen.database) == (Visibility.ELSEWHERE, "multica")
+
+
+# --- Other jobs ---------------------------------------------------------------------------------
+
+
+def autopilot(owner, minutes, scope="one", **columns):
+    """An execution that ended so many minutes ago."""
+    now = database_now(owner)
+    started = now - minutes * MINUTE
+    return ExecutionFactory(
+        connection=owner,
+        job_name=AUTOPILOT,
+        scope_kind="autopilot_trigger",
+        scope_id=scope,
+        plan_time=started - MINUTE,
+        started_at=started,
+        result={},
+        **columns,
+    )
+
+
+def test_a_job_that_runs_is_healthy_with_figures_of_its_own(owner):
+    for minutes in (5, 50, 700):
+        autopilot(owner, minutes)
+    assessment = assess_job(AUTOPILOT)
+    assert assessment.verdict.level is Level.HEALTHY
+    assert assessment.verdict.findings == ()
+    shown = as_json(assessment, database_now(owner))
+    assert shown["job"] == AUTOPILOT
+    assert shown["figures"]["success_streak"] == 3
+    assert 290 < shown["figures"]["latest_success_age_seconds"] < 310
+    assert shown["figures"]["plans_expected_24h"] == 0
+
+
+def test_an_irregular_job_that_is_quiet_has_no_gap_and_is_not_stale(owner):
+    autopilot(owner, 60 * 24 * 7)
+    assessment = assess_job(AUTOPILOT)
+    assert assessment.verdict.level is Level.HEALTHY
+    assert "Nothing of autopilot_schedule_dispatch ended" in str(assessment.verdict.summary)
+
+
+def test_a_scope_that_ended_for_good_is_a_warning_until_it_runs_again(owner):
+    autopilot(owner, 20, exhausted=True)
+    assessment = assess_job(AUTOPILOT)
+    assert assessment.verdict.level is Level.DEGRADED
+    assert [one.code for one in assessment.verdict.findings] == [Code.EXHAUSTED_FAILURE]
+    autopilot(owner, 10)
+    assert assess_job(AUTOPILOT).verdict.level is Level.HEALTHY
+
+
+def test_a_scope_with_attempts_left_is_no_failure_yet(owner):
+    autopilot(owner, 20, failed=True)
+    assert assess_job(AUTOPILOT).verdict.findings == ()
+
+
+def test_an_abandoned_run_of_any_scope_is_critical(owner):
+    autopilot(owner, 40, "two", running=True)
+    assessment = assess_job(AUTOPILOT)
+    assert [one.code for one in assessment.verdict.findings] == [Code.RUNNING_STALE]
+    assert assessment.verdict.level is Level.FAILING
+
+
+def test_retries_of_a_job_are_counted(owner):
+    for minutes in range(1, 7):
+        autopilot(owner, minutes, retried=True)
+    assessment = assess_job(AUTOPILOT)
+    assert [one.code for one in assessment.verdict.findings] == [Code.MASKED_RETRIES]
+    assert assessment.verdict.level is Level.DEGRADED
+
+
+def test_a_job_that_never_ran_is_unknown(owner):
+    assessment = assess_job("no such job")
+    assert assessment.verdict.level is Level.UNKNOWN
+    assert "no such job" in str(assessment.verdict.summary)
+
+
+def test_a_job_that_cannot_be_looked_at_is_unknown():
+    def fetch(_statement, _parameters):
+        raise psycopg.OperationalError("connection refused")
+
+    assessment = assess_job(AUTOPILOT, fetch)
+    assert assessment.verdict.level is Level.UNKNOWN
+    assert [one.code for one in assessment.verdict.findings] == [Code.NOT_AVAILABLE]

@@ -1,0 +1,57 @@
+"""What reads cost on 200,000 rows: no scan of the whole table, and at most 5,000 of its rows.
+
+To hold another read to it, add a line to ``READS``: a name, and a call that sends its queries
+through the dashboard's connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from executions.health.other_jobs import assess_job
+from executions.health.read import SQL, execution_of, read_facts
+from executions.reading import fetch_for_dashboard
+from tests.big_table import big_table, explaining
+
+__all__ = ["big_table"]
+
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "multica"], transaction=True),
+    pytest.mark.usefixtures("big_table"),
+]
+
+MOST_ROWS_READ = 5_000
+ROLLUP = {
+    "job": "rollup_task_usage_hourly",
+    "scope_kind": "global",
+    "scope_id": "global",
+    "since": "2020-01-01",
+    "most": 4_000,
+}
+
+READS: dict[str, Callable[[], object]] = {
+    "facts of the rollup": read_facts,
+    "older executions": lambda: fetch_for_dashboard(
+        SQL.newest_before, ROLLUP | {"since": "2100-01-01"}
+    ),
+    "small verdict of the busiest job": lambda: assess_job("autopilot_schedule_dispatch"),
+    "small verdict of an unknown job": lambda: assess_job("no such job"),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=list(READS))
+def test_a_read_fits_the_indexes_of_the_table(read):
+    with explaining() as asked:
+        read()
+    assert asked
+    for query in asked:
+        assert not query.reads_it_all, query.sql
+        assert query.rows_read <= MOST_ROWS_READ, (query.rows_read, query.sql)
+
+
+def test_what_is_read_is_what_is_there():
+    rows = fetch_for_dashboard(SQL.newest_before, ROLLUP | {"since": "2100-01-01"})
+    assert execution_of(rows[0]).plan_time >= execution_of(rows[-1]).plan_time
+    assert "SUCCESS" in {row["status"] for row in rows}
