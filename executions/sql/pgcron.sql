@@ -4,13 +4,20 @@
 -- name: sight
 -- Whether the extension is in this database, what this role may see of its jobs, and where else it
 -- may be: the database of its launcher is shown to every role, its settings are not. The estimate
--- of live rows is not subject to row security.
+-- of live rows is not subject to row security. Row security hides nothing from a role that has a
+-- policy of its own to see every row.
 SELECT current_database()::text AS here,
        current_user::text AS role,
        extension.extversion AS version,
        coalesce(has_schema_privilege(job.relnamespace, 'USAGE')
                 AND has_table_privilege(job.oid, 'SELECT'), false) AS may_read,
-       coalesce(row_security_active(job.oid), false) AS filtered,
+       coalesce(row_security_active(job.oid), false)
+       AND (EXISTS (SELECT FROM pg_policy
+                     WHERE polrelid = job.oid AND NOT polpermissive)
+            OR NOT EXISTS (SELECT FROM pg_policy, unnest(polroles) AS member
+                            WHERE polrelid = job.oid AND polcmd IN ('r', '*')
+                              AND pg_get_expr(polqual, polrelid) = 'true'
+                              AND (member = 0 OR pg_has_role(member, 'USAGE')))) AS filtered,
        coalesce(pg_stat_get_live_tuples(job.oid), 0) AS estimate,
        (SELECT datname::text
           FROM pg_stat_activity

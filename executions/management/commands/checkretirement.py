@@ -1,0 +1,101 @@
+"""The wizard's gates as text or JSON, with an exit status; it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
+
+from executions.health.facts import Visibility
+from executions.pgcron.job import Inventory
+from executions.pgcron.schedule import describe
+from executions.retirement.report import Judged, Report, report
+from executions.retirement.rules import current
+from multica_admin.cluster import ClusterError
+from multica_admin.embedded import ensure_running
+
+
+class Command(BaseCommand):
+    help = (
+        "Say which pg_cron jobs can be retired. Exit status: 0 something can be retired now,"
+        " 1 refused, 2 nothing to retire, 3 unknown."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="one JSON object")
+        parser.add_argument("--jobid", type=int, help="this job only")
+
+    def handle(self, *args: Any, **options: Any) -> NoReturn:
+        found = _look(options["jobid"])
+        if options["json"]:
+            shown = json.dumps(found.as_json(), ensure_ascii=False, indent=2)
+        else:
+            shown = "\n".join(_lines(found))
+        self.stdout.write(shown)
+        sys.exit(found.exit_status)
+
+
+def _look(jobid: int | None) -> Report:
+    try:
+        ensure_running()
+    except ClusterError as error:
+        return Report(Inventory(Visibility.UNKNOWN, reason=str(error)), (), jobid)
+    return report(current(), jobid)
+
+
+def _lines(found: Report) -> Iterator[str]:
+    yield sight(found)
+    for judged in found.judged:
+        yield ""
+        yield from _about(judged)
+
+
+def sight(found: Report) -> str:
+    """One sentence: what was found, and whether that is all there is."""
+    inventory = found.inventory
+    if inventory.visibility is Visibility.UNKNOWN:
+        return _("We cannot tell whether a pg_cron job exists. %(reason)s") % {
+            "reason": inventory.reason
+        }
+    names = {
+        "role": inventory.role,
+        "count": len(found.judged),
+        "database": inventory.database,
+        "jobid": found.only,
+    }
+    if inventory.visibility is Visibility.ELSEWHERE:
+        return (
+            _("pg_cron is in the database %(database)s: set RETIRE_DATABASE_URL to look there.")
+            % names
+        )
+    if inventory.visibility is Visibility.ABSENT:
+        return _("There is no pg_cron, so there is no pg_cron job to retire.")
+    if inventory.visibility is Visibility.NO_ACCESS:
+        return (
+            _("We cannot tell whether a pg_cron job exists: the role %(role)s may not look at"
+              " pg_cron's jobs. That is not the same as none.") % names
+        )  # fmt: skip
+    seen = _("%(count)s jobs lead to the rollup.") % names
+    if found.only is not None and not found.judged:
+        seen = _("No job %(jobid)s that leads to the rollup is visible.") % names
+    if inventory.visibility is Visibility.FILTERED:
+        return f"{seen} " + (
+            _("There may be more: the role %(role)s may not see other owners' jobs.") % names
+        )
+    return seen
+
+
+def _about(judged: Judged) -> Iterator[str]:
+    job, check = judged.candidate.job, judged.check
+    state = _("can be retired now") if check.retirable else _("cannot be retired now")
+    yield f"{job.label} ({job.jobid}, {describe(job.schedule)}, {job.owner}): {state}"
+    for gate in check.gates:
+        yield f"  {'+' if gate.passed else '-'} {gate.code}: {gate.summary}"
+        if gate.remedy is not None and not gate.passed:
+            yield f"      {gate.remedy}"

@@ -1,0 +1,128 @@
+"""What there is to retire and what holds it back, in one object; it changes nothing.
+
+The page Schedules, `manage.py checkretirement` and monitors all take it from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from executions.health.assessment import plain
+from executions.health.facts import Visibility
+from executions.pgcron.job import Candidate, Inventory
+from executions.problems import diagnose
+from executions.retirement.facts import judge, read_plans, read_schedules
+from executions.retirement.gate import Check
+from executions.retirement.refusals import gate_as_json
+from executions.retirement.rules import Rules
+from executions.retirement_models import Kind, Retirement
+
+RETIRABLE, REFUSED, NOTHING, UNKNOWN = range(4)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate with its gates, and the retirement that is open for it, if there is one."""
+
+    candidate: Candidate
+    check: Check
+    retirement: Retirement | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The inventory with every candidate judged. ``only`` is the one jobid that was asked about."""
+
+    inventory: Inventory
+    judged: tuple[Judged, ...]
+    only: int | None = None
+
+    @property
+    def retirable(self) -> bool:
+        return any(one.check.retirable for one in self.judged)
+
+    @property
+    def exit_status(self) -> int:
+        """0 something can be retired, 1 refused, 2 nothing to retire, 3 unknown.
+
+        What cannot be seen is never nothing.
+        """
+        if self.retirable:
+            return RETIRABLE
+        if self.judged:
+            return REFUSED
+        return NOTHING if self.inventory.complete else UNKNOWN
+
+    def as_json(self) -> dict[str, object]:
+        """The object of docs/interfaces.md, ``checkretirement --json``."""
+        inventory = self.inventory
+        return {
+            "retirable": self.retirable,
+            "visibility": inventory.visibility.value,
+            "extension": {
+                "installed": inventory.installed,
+                "version": inventory.version,
+                "database": inventory.database,
+            },
+            "other_workloads": inventory.other_workloads,
+            "candidates": [_candidate_as_json(one) for one in self.judged],
+        }
+
+
+def _candidate_as_json(judged: Judged) -> dict[str, object]:
+    job, check = judged.candidate.job, judged.check
+    return {
+        "jobid": job.jobid,
+        "jobname": job.jobname,
+        "owner": job.owner,
+        "database": job.database,
+        "schedule": job.schedule,
+        "command": job.command,
+        "active": job.active,
+        "match": judged.candidate.match.value,
+        "retirable": check.retirable,
+        "trial": check.trial,
+        "earliest": plain(check.earliest),
+        "gates": [gate_as_json(gate) for gate in check.gates],
+    }
+
+
+def report(rules: Rules, only: int | None = None) -> Report:
+    """Look at everything once; what cannot be reached is visibility unknown, with the reason.
+
+    Raises:
+        django.db.Error: our own tables cannot be reached.
+    """
+    try:
+        inventory = read_schedules()
+    except psycopg.Error as error:
+        problem = diagnose(error)
+        reason = f"{problem.what} {problem.todo}"
+        return Report(Inventory(Visibility.UNKNOWN, reason=reason), (), only)
+    wanted = [one for one in inventory.candidates if only in {None, one.job.jobid}]
+    if not wanted:
+        return Report(inventory, (), only)
+    plans, role = read_plans(rules), inventory.role or ""
+    judged = []
+    for candidate in wanted:
+        retirement = _open_retirement(inventory, candidate.job.jobid)
+        check = judge(candidate.job.jobid, candidate, role, plans, rules, retirement)
+        judged.append(Judged(candidate, check, retirement))
+    return Report(inventory, tuple(judged), only)
+
+
+def _open_retirement(inventory: Inventory, jobid: int) -> Retirement | None:
+    if inventory.server is None:
+        return None
+    return (
+        Retirement.objects.filter(
+            kind=Kind.PG_CRON,
+            server=inventory.server.identifier,
+            database=inventory.server.database,
+            jobid=jobid,
+        )
+        .exclude(state__in=Retirement.ENDED)
+        .first()
+    )

@@ -1,0 +1,217 @@
+"""Pg_cron jobs, and the plans that are the evidence for retiring them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from psycopg import sql
+
+from executions import audit
+from executions.connections import Connection, retire_connection
+from executions.retirement import acts, wizard
+from executions.retirement.acts import Order
+from executions.retirement.rules import Rules, current
+from executions.retirement_models import AuditEvent, Retirement
+from executions.scheduler.plans import newest_due
+
+ROLLUP = "SELECT rollup_task_usage_hourly()"
+THEIRS = "go-backend-1"
+MINUTES = timedelta(minutes=1)
+
+
+@pytest.fixture
+def pg_cron(superuser: Connection) -> Iterator[Connection]:
+    """A superuser on pg_cron's database; every job is removed when the test ends."""
+    yield superuser
+    if not superuser.closed:
+        clean(superuser)
+
+
+def clean(superuser: Connection) -> None:
+    superuser.execute("DELETE FROM cron.job")
+    superuser.execute("DELETE FROM cron.job_run_details")
+
+
+@pytest.fixture
+def role(superuser: Connection) -> Iterator[Callable[..., str]]:
+    """Makes roles that are dropped, with all they were granted, when the test ends."""
+    made: list[str] = []
+
+    def make(name: str, *statements: str, options: str = "LOGIN") -> str:
+        superuser.execute(
+            sql.SQL("CREATE ROLE {} ").format(sql.Identifier(name)) + sql.SQL(options)
+        )
+        made.append(name)
+        for statement in statements:
+            superuser.execute(sql.SQL(statement).format(role=sql.Identifier(name)))
+        return name
+
+    yield make
+    clean(superuser)
+    for name in made:
+        superuser.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
+        superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def schedule(
+    superuser: Connection,
+    *,
+    name: str | None = "rollup_task_usage_hourly",
+    command: str = ROLLUP,
+    owner: str = "multica",
+    database: str = "multica",
+    at: str = "1 1 1 1 *",
+    active: bool = True,
+) -> int:
+    """Schedule a job; by default one that does not run while the tests do. Returns its jobid."""
+    if name is None:
+        (made,) = superuser.execute("SELECT cron.schedule(%s, %s) AS jobid", [at, command])
+        superuser.execute(
+            "SELECT cron.alter_job(%s, NULL, NULL, %s, %s, %s)",
+            [made["jobid"], database, owner, active],
+        )
+        return int(made["jobid"])
+    (made,) = superuser.execute(
+        "SELECT cron.schedule_in_database(%s, %s, %s, %s, %s, %s) AS jobid",
+        [name, at, command, database, owner, active],
+    )
+    return int(made["jobid"])
+
+
+def jobs(superuser: Connection) -> dict[int, dict[str, Any]]:
+    """Every job as pg_cron has it, by jobid."""
+    return {row["jobid"]: row for row in superuser.execute("SELECT * FROM cron.job")}
+
+
+def now(connection: Connection) -> datetime:
+    (row,) = connection.execute("SELECT clock_timestamp() AS now")
+    moment = row["now"]
+    assert isinstance(moment, datetime)
+    return moment
+
+
+def lay_plans(
+    owner: Connection,
+    count: int = 14,
+    *,
+    runner: str | None = THEIRS,
+    moved: Callable[[int], bool] = lambda _back: True,
+    status: Callable[[int], str | None] = lambda _back: "SUCCESS",
+    newest: datetime | None = None,
+) -> datetime:
+    """The newest ``count`` plans as a healthy backend leaves them; returns the newest plan_time.
+
+    ``back`` counts from 0, the newest. A status of None leaves the plan out.
+    """
+    rules = current()
+    moment = now(owner)
+    newest = newest or newest_due(rules.spec, moment)
+    watermark = newest - count * rules.spec.cadence
+    for back in reversed(range(count)):
+        plan = newest - back * rules.spec.cadence
+        state = status(back)
+        after = plan + timedelta(seconds=10) if moved(back) else watermark
+        if state is not None:
+            add_plan(owner, plan, state, watermark, after, runner=runner)
+        if state == "SUCCESS":
+            watermark = after
+    owner.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = %s", [watermark])
+    return newest
+
+
+def add_plan(
+    owner: Connection,
+    plan: datetime,
+    state: str = "SUCCESS",
+    before: datetime | None = None,
+    after: datetime | None = None,
+    *,
+    runner: str | None = THEIRS,
+    started_at: datetime | None = None,
+    attempt: int = 1,
+) -> None:
+    """One execution of the rollup, finished within two seconds of its due time or just now."""
+    moment = now(owner)
+    started = started_at or min(plan + timedelta(minutes=5, seconds=1), moment)
+    finished = min(started + timedelta(seconds=1), max(moment, started))
+    result = {"advisory_lock_id": 4246}
+    if before is not None and after is not None and state == "SUCCESS":
+        result |= {"watermark_before": before.isoformat(), "watermark_after": after.isoformat()}
+    owner.execute(
+        """
+        INSERT INTO sys_cron_executions
+            (job_name, plan_time, status, attempt, max_attempts, runner_id, lease_token,
+             heartbeat_at, stale_after, started_at, finished_at, duration_ms, rows_affected,
+             result, error_code, error_msg)
+        VALUES ('rollup_task_usage_hourly', %(plan)s, %(state)s, %(attempt)s, 3, %(runner)s,
+                gen_random_uuid(), %(started)s, %(started)s + interval '30 min', %(started)s,
+                %(finished)s, %(duration)s, %(rows)s, %(result)s, %(code)s, %(said)s)
+        """,
+        {
+            "plan": plan,
+            "state": state,
+            "attempt": attempt,
+            "runner": runner,
+            "started": started,
+            "finished": None if state == "RUNNING" else finished,
+            "duration": 900 if state == "SUCCESS" else None,
+            "rows": 7 if state == "SUCCESS" else None,
+            "result": json.dumps(result),
+            "code": "handler_error" if state == "FAILED" else None,
+            "said": "it broke" if state == "FAILED" else None,
+        },
+    )
+    if after is not None and state == "SUCCESS":
+        owner.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = %s", [after])
+
+
+def operator(name: str = "olga") -> audit.Who:
+    """A new user who may retire schedules."""
+    user = User.objects.create_user(name, password="a long password")
+    user.groups.add(Group.objects.get(name="operator"))
+    return audit.Who.user(user)
+
+
+def confirmed(who: audit.Who, jobid: int, rules: Rules | None = None) -> Retirement:
+    """A retirement of that job, as far as its confirmation."""
+    rules = rules or current()
+    retirement = wizard.choose(who, jobid)
+    wizard.confirm(who, retirement, rules)
+    return retirement
+
+
+def press(retirement: Retirement) -> dict[str, str]:
+    """What the form of the confirmation page sends."""
+    job = wizard.job_of(retirement)
+    return {"typed": job.label, "fingerprint": job.fingerprint}
+
+
+def retire(who: audit.Who, jobid: int, rules: Rules | None = None) -> Retirement:
+    """Choose, check, confirm and remove."""
+    rules = rules or current()
+    retirement = confirmed(who, jobid, rules)
+    acts.remove(Order(who, retirement, rules), **press(retirement))
+    return retirement
+
+
+def audited(retirement: Retirement) -> list[tuple[str, str]]:
+    """What the audit says of a retirement: actions and outcomes, oldest first."""
+    events = AuditEvent.objects.filter(retirement_id=retirement.pk).order_by("pk")
+    return list(events.values_list("action", "outcome"))
+
+
+def as_role(monkeypatch: pytest.MonkeyPatch, settings: Any, name: str) -> None:
+    """Let everything that acts on pg_cron connect as another role."""
+    settings.RETIRE_CONNINFO = {**settings.RETIRE_CONNINFO, "user": name}
+    with closing(retire_connection()) as connection:
+        (row,) = connection.execute("SELECT current_user AS name")
+        assert row["name"] == name
+
+
+__all__ = ["pg_cron", "role"]
