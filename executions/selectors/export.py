@@ -14,18 +14,17 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError
-from django.db.models import Case, F, QuerySet, TextField, Value, When
+from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from executions.models import Execution, Status
 from executions.problems import diagnose
 from executions.selectors.filters import Filters
-from executions.selectors.paging import Page, read_page
+from executions.selectors.paging import Page, Reader
 from executions.selectors.plans import choose_walk
-from executions.selectors.rows import state_of
+from executions.selectors.rows import newest_plans, state_of
 from executions.selectors.table import read_clock
-from executions.selectors.walks import Walk, newest_plan_time
 
 MOST_ROWS = 100_000
 MOST_PAGES = 1_000
@@ -60,7 +59,7 @@ Record = dict[str, Any]
 class Export:
     """The records page by page; ``cut`` says why there are no more, None where that was all."""
 
-    walk: Walk
+    reader: Reader
     now: datetime
     first: Page
     cut: str | None = None
@@ -70,7 +69,7 @@ class Export:
         page, written = self.first, 0
         for _number in range(MOST_PAGES):
             rows = self._not_twice(page.rows)[: MOST_ROWS - written]
-            yield [self._record(row) for row in rows]
+            yield self._records(rows)
             written += len(rows)
             if page.older is None:
                 return
@@ -80,7 +79,7 @@ class Export:
                 }
                 return
             try:
-                page = read_page(_rows(), self.walk, page.older, PAGE_ROWS)
+                page = self.reader.page(_rows(), page.older, PAGE_ROWS)
             except DatabaseError as error:
                 self.cut = _("Cut here: %(problem)s") % {"problem": diagnose(error).sentence()}
                 return
@@ -92,10 +91,16 @@ class Export:
         self._running |= {row.id for row in new if row.status == Status.RUNNING}
         return new
 
-    def _record(self, row: Any) -> Record:
-        state = state_of(row, self.now, row.newest_plan)
-        extra = {"state": state.value, "result": row.result_text}
-        return {name: extra.get(name, row.__dict__.get(name)) for name in COLUMNS}
+    def _records(self, rows: list[Any]) -> list[Record]:
+        newest = newest_plans(rows)
+        return [
+            {name: getattr(row, name) for name in COLUMNS if name not in ("state", "result")}
+            | {
+                "state": state_of(row, self.now, newest.get(row.id)).value,
+                "result": row.result_text,
+            }
+            for row in rows
+        ]
 
 
 def start_export(filters: Filters) -> Export:
@@ -108,14 +113,11 @@ def start_export(filters: Filters) -> Export:
     """
     clock = read_clock()
     walk, _scopes = choose_walk(filters, clock)
-    return Export(walk, clock.now, read_page(_rows(), walk, None, PAGE_ROWS))
+    reader = Reader(walk)
+    return Export(reader, clock.now, reader.page(_rows(), None, PAGE_ROWS))
 
 
 def _rows() -> QuerySet[Execution]:
-    return Execution.objects.annotate(
-        result_text=Cast("result", TextField()),
-        newest_plan=Case(
-            When(status=Status.FAILED, attempt__lt=F("max_attempts"), then=newest_plan_time()),
-            default=Value(None),
-        ),
-    ).defer("result", "lease_token")
+    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer(
+        "result", "lease_token"
+    )

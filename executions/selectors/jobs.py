@@ -189,8 +189,8 @@ def _scopes_by_job(rows: list[dict[str, Any]], now: datetime) -> dict[str, list[
 def _cells_by_job(rows: list[dict[str, Any]], now: datetime) -> dict[str, list[PlanCell]]:
     cells: dict[str, list[PlanCell]] = defaultdict(list)
     for row in rows:
-        job = row.pop("job_name")
-        plan = Newest(**row)
+        job = row["job_name"]
+        plan = Newest(**{name: row[name] for name in Newest.__dataclass_fields__})
         cells[job].insert(0, PlanCell(plan, plan.state(now, is_newest=not cells[job])))
     return cells
 

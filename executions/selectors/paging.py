@@ -10,7 +10,6 @@ A position is "just after this row": older rows follow it, the row itself and ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -58,122 +57,137 @@ class _Look:
     stopped: Cursor | None = None
 
 
-def read_page(
-    rows: QuerySet[Execution], walk: Walk, cursor: Cursor | None = None, size: int = PAGE
-) -> Page:
-    """One page of ``rows``, whose columns are chosen and which are neither filtered nor ordered.
+class Reader:
+    """Reads along one walk; what it learnt of the newest rows it does not ask again."""
 
-    Raises:
-        BadFilter: the cursor is none of this walk's.
-        django.db.DatabaseError: the table cannot be read, or not in time.
-    """
-    if cursor is None:
-        return _older(rows, walk, None, size)
-    if cursor.segment not in {segment.name for segment in walk.segments}:
-        raise BadFilter(
-            "cursor",
-            _("The filter “cursor” belongs to a list in another order; remove it to start anew."),
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._newest: dict[str, dict[str, Any]] = {}
+
+    def page(
+        self, rows: QuerySet[Execution], cursor: Cursor | None = None, size: int = PAGE
+    ) -> Page:
+        """One page of ``rows``, whose columns are chosen, neither filtered nor ordered.
+
+        Raises:
+            BadFilter: the cursor is none of this walk's.
+            django.db.DatabaseError: the table cannot be read, or not in time.
+        """
+        if cursor is None or not self._walk.segments:
+            return self._older(rows, None, size)
+        if cursor.segment not in {segment.name for segment in self._walk.segments}:
+            raise BadFilter(
+                "cursor",
+                _("The filter “cursor” belongs to a list in another order; remove it."),
+            )
+        return self._older(rows, cursor, size) if cursor.older else self._newer(rows, cursor, size)
+
+    def total(self) -> Total:
+        """How many rows match, from one look at each segment.
+
+        Raises:
+            django.db.DatabaseError: the table cannot be read, or not in time.
+        """
+        segments = self._walk.segments
+        surveys = [self._survey(segment, None, older=True) for segment in segments]
+        return Total(
+            count=sum(survey["matches"] for survey in surveys),
+            exact=all(
+                survey["seen"] < segment.looks
+                for segment, survey in zip(segments, surveys, strict=True)
+            ),
         )
-    if cursor.older:
-        return _older(rows, walk, cursor, size)
-    return _newer(rows, walk, cursor, size)
+
+    def sample(self, rows: QuerySet[Execution, Any]) -> tuple[list[Any], datetime | None]:
+        """What the first look at each segment finds, and how far it reached if not to the end.
+
+        Raises:
+            django.db.DatabaseError: the table cannot be read, or not in time.
+        """
+        found: list[Any] = []
+        reached = None
+        for segment in self._walk.segments:
+            stopped, inside = _edge(segment, self._survey(segment, None, older=True), older=True)
+            matching = rows.filter(segment.rows, inside, segment.sift)
+            found += matching.order_by(f"-{segment.column}")
+            reached = stopped.time if stopped else reached
+        return found, reached
+
+    def _older(self, rows: QuerySet[Execution], cursor: Cursor | None, size: int) -> Page:
+        found: list[Execution] = []
+        newer = replace(cursor, older=False) if cursor else None
+        for segment, start in _from_here(self._walk.segments, cursor):
+            look = self._look(rows, segment, start, size + 1 - len(found), older=True)
+            before, found = found, found + look.rows
+            if len(found) > size:
+                # The last one kept may be of this segment or the last of the one before.
+                holder = segment if size > len(before) else self._before(segment)
+                return Page(found[:size], _after(found[size - 1], holder), newer)
+            if look.stopped:
+                return Page(found, look.stopped, newer, reached=look.stopped.time)
+        return Page(found, None, newer)
+
+    def _newer(self, rows: QuerySet[Execution], cursor: Cursor, size: int) -> Page:
+        """The page that ends at the cursor; the first page where too few rows are newer."""
+        found: list[Execution] = []
+        older = replace(cursor, older=True)
+        for segment, start in _from_here(self._walk.segments[::-1], cursor):
+            look = self._look(rows, segment, start, size + 1 - len(found), older=False)
+            found += look.rows
+            if len(found) > size:
+                return Page(found[:size][::-1], older, _after(found[size], segment, older=False))
+            if look.stopped:
+                return Page(found[::-1], older, look.stopped, reached=look.stopped.time)
+        return self._older(rows, None, size)
+
+    def _before(self, segment: Segment) -> Segment:
+        return self._walk.segments[self._walk.segments.index(segment) - 1]
+
+    def _look(
+        self,
+        rows: QuerySet[Execution],
+        segment: Segment,
+        start: Cursor | None,
+        wanted: int,
+        *,
+        older: bool,
+    ) -> _Look:
+        """At most ``wanted`` matching rows from the start on, before the edge of one look."""
+        stopped, inside = None, Q()
+        if not segment.unique or segment.sift:
+            stopped, inside = _edge(segment, self._survey(segment, start, older=older), older=older)
+        past = _past(segment, start, older=older)
+        matching = rows.filter(segment.rows, past, inside, segment.sift)
+        order = ("-" if older else "") + segment.column, "-id" if older else "id"
+        found = list(matching.order_by(*order)[:wanted])
+        return _Look(found, stopped if len(found) < wanted else None)
+
+    def _survey(self, segment: Segment, start: Cursor | None, *, older: bool) -> dict[str, Any]:
+        if start is not None or not older:
+            return _survey(segment, start, older=older)
+        if segment.name not in self._newest:
+            self._newest[segment.name] = _survey(segment, None, older=True)
+        return self._newest[segment.name]
 
 
-def read_total(walk: Walk) -> Total:
-    """How many rows match, from one look at each segment.
-
-    Raises:
-        django.db.DatabaseError: the table cannot be read, or not in time.
-    """
-    surveys = [(segment, _survey(segment, None, older=True)) for segment in walk.segments]
-    return Total(
-        count=sum(survey["matches"] for _segment, survey in surveys),
-        exact=all(survey["seen"] < segment.looks for segment, survey in surveys),
-    )
-
-
-def read_sample(rows: QuerySet[Execution, Any], walk: Walk) -> tuple[list[Any], datetime | None]:
-    """What the first look at each segment finds, and how far back it reached if not to the end.
-
-    Raises:
-        django.db.DatabaseError: the table cannot be read, or not in time.
-    """
-    found: list[Any] = []
-    reached = None
-    for segment in walk.segments:
-        stopped, inside = _edge(segment, _survey(segment, None, older=True), older=True)
-        matching = rows.filter(segment.rows, inside, segment.sift)
-        found += matching.order_by(f"-{segment.column}")
-        reached = stopped.time if stopped else reached
-    return found, reached
-
-
-def _older(rows: QuerySet[Execution], walk: Walk, cursor: Cursor | None, size: int) -> Page:
-    found: list[Execution] = []
-    newer = replace(cursor, older=False) if cursor else None
-    for segment, start in _segments(walk.segments, cursor):
-        look = _look(rows, segment, start, size + 1 - len(found), older=True)
-        before, found = found, found + look.rows
-        if len(found) > size:
-            # The last one kept may be of this segment or the last of the one before.
-            last = found[size - 1]
-            holder = segment if size > len(before) else _previous(walk, segment)
-            return Page(found[:size], _after(last, holder), newer)
-        if look.stopped:
-            return Page(found, look.stopped, newer, reached=look.stopped.time)
-    return Page(found, None, newer)
-
-
-def _newer(rows: QuerySet[Execution], walk: Walk, cursor: Cursor, size: int) -> Page:
-    """The page that ends at the cursor; the first page where fewer rows than one are newer."""
-    found: list[Execution] = []
-    older = replace(cursor, older=True)
-    for segment, start in _segments(tuple(reversed(walk.segments)), cursor):
-        look = _look(rows, segment, start, size + 1 - len(found), older=False)
-        found += look.rows
-        if len(found) > size:
-            return Page(found[:size][::-1], older, _after(found[size], segment, older=False))
-        if look.stopped:
-            return Page(found[::-1], older, look.stopped, reached=look.stopped.time)
-    return _older(rows, walk, None, size)
-
-
-def _segments(
+def _from_here(
     segments: tuple[Segment, ...], cursor: Cursor | None
-) -> Iterable[tuple[Segment, Cursor | None]]:
+) -> list[tuple[Segment, Cursor | None]]:
     """The segments from the cursor's own on; only that one begins at the cursor."""
     if cursor is None:
         return [(segment, None) for segment in segments]
-    names = [segment.name for segment in segments]
-    here = names.index(cursor.segment)
+    here = [segment.name for segment in segments].index(cursor.segment)
     return [(segments[here], cursor), *((segment, None) for segment in segments[here + 1 :])]
-
-
-def _previous(walk: Walk, segment: Segment) -> Segment:
-    return walk.segments[walk.segments.index(segment) - 1]
 
 
 def _after(row: Execution, segment: Segment, *, older: bool = True) -> Cursor:
     return Cursor(segment.name, getattr(row, segment.column), row.id, older)
 
 
-def _look(
-    rows: QuerySet[Execution], segment: Segment, start: Cursor | None, wanted: int, *, older: bool
-) -> _Look:
-    """At most ``wanted`` matching rows from the start on, each look at an edge of its own."""
-    stopped, inside = None, Q()
-    if not segment.unique or segment.sift:
-        stopped, inside = _edge(segment, _survey(segment, start, older=older), older=older)
-    matching = rows.filter(segment.rows, _from(segment, start, older=older), inside, segment.sift)
-    order = ("-" if older else "") + segment.column, "-id" if older else "id"
-    found = list(matching.order_by(*order)[:wanted])
-    return _Look(found, stopped if len(found) < wanted else None)
-
-
 def _survey(segment: Segment, start: Cursor | None, *, older: bool) -> dict[str, Any]:
     """How many rows a look from here sees, how many match, and its first and last time."""
     column = segment.column
-    seen = Execution.objects.filter(segment.rows, _from(segment, start, older=older, whole=True))
+    seen = Execution.objects.filter(segment.rows, _past(segment, start, older=older, whole=True))
     if segment.sift:
         hit = Case(When(segment.sift, then=Value(True)), output_field=BooleanField())
         seen = seen.annotate(hit=hit)
@@ -199,7 +213,7 @@ def _edge(segment: Segment, survey: dict[str, Any], *, older: bool) -> tuple[Cur
     return Cursor(segment.name, edge, here, older), inside
 
 
-def _from(segment: Segment, start: Cursor | None, *, older: bool, whole: bool = False) -> Q:
+def _past(segment: Segment, start: Cursor | None, *, older: bool, whole: bool = False) -> Q:
     """The rows past a position; with ``whole`` also those that share its time, as an index can."""
     if start is None:
         return Q()

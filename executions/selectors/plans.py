@@ -9,9 +9,9 @@ from typing import Literal
 from executions.problems import Problem
 from executions.scheduler.spec import Scope
 from executions.selectors.filters import Filters, State
-from executions.selectors.paging import Page, Total, read_page, read_total
+from executions.selectors.paging import Page, Reader, Total
 from executions.selectors.rows import Row, as_rows, rows_for_lists, version_of
-from executions.selectors.table import Clock, attempt, only, read_clock, read_jobs, read_scopes
+from executions.selectors.table import Clock, attempt, read_clock, read_jobs, read_scopes
 from executions.selectors.walks import WINDOW, Walk, choose
 
 BUSY_SECONDS = 5
@@ -55,7 +55,7 @@ class Plans:
     @property
     def is_one_scope(self) -> bool:
         """Whether every row is of the same job and scope, so that neither need be told."""
-        return self.walk.segments[0].unique or len(self.scopes) == 1
+        return self.walk.is_one_scope or len(self.scopes) == 1
 
     @property
     def is_live(self) -> bool:
@@ -89,7 +89,7 @@ class Choices:
 def choose_walk(filters: Filters, clock: Clock) -> tuple[Walk, list[Scope]]:
     """The walk for the filters, and the first scopes of the job they name."""
     scopes = read_scopes(filters.job) if filters.job else []
-    return choose(filters, only(scopes), clock.now), scopes
+    return choose(filters, scopes, clock.now), scopes
 
 
 def read_plans(filters: Filters) -> Plans:
@@ -101,8 +101,9 @@ def read_plans(filters: Filters) -> Plans:
     """
     clock = read_clock()
     walk, scopes = choose_walk(filters, clock)
-    page = attempt(lambda: read_page(rows_for_lists(), walk, filters.cursor))
-    total = attempt(lambda: read_total(walk))
+    reader = Reader(walk)
+    page = attempt(lambda: reader.page(rows_for_lists(), filters.cursor))
+    total = attempt(reader.total)
     rows = [] if isinstance(page, Problem) else as_rows(page.rows, clock.now)
     return Plans(
         filters=filters,

@@ -21,7 +21,7 @@ from executions.models import Execution, Runner, Status
 from executions.problems import Problem
 from executions.scheduler.jobs import ROLLUP
 from executions.selectors.filters import Filters
-from executions.selectors.paging import read_sample
+from executions.selectors.paging import Reader
 from executions.selectors.plans import choose_walk
 from executions.selectors.rows import ERROR_LINE, version_of
 from executions.selectors.samples import Window, bounded, percentile, windows
@@ -164,7 +164,7 @@ def read_runners(filters: Filters) -> Runners:
     wanted = bounded(replace(filters, job=filters.job or ROLLUP.name), DEFAULT_WINDOW, clock.now)
     assert wanted.since is not None  # noqa: S101  bounded() sees to it
     walk, _scopes = choose_walk(wanted, clock)
-    sample = attempt(lambda: read_sample(_runs(), walk))
+    sample = attempt(lambda: Reader(walk).sample(_runs()))
     found, reached = ([], None) if isinstance(sample, Problem) else sample
     runs = [Run(*row) for row in found]
     tallies = tally(runs, _ours(runs, wanted.since, filters))

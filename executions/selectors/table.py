@@ -65,8 +65,3 @@ def read_scopes(job: str, most: int = MOST_SCOPES) -> list[Scope]:
         Scope(**row)
         for row in fetch_for_dashboard(SQL.scopes_of_job, {"job": job, "most": most + 1})
     ]
-
-
-def only(scopes: list[Scope]) -> Scope | None:
-    """The scope of a job that has just one."""
-    return scopes[0] if len(scopes) == 1 else None

@@ -10,6 +10,7 @@ writes, is in no index outside its job and scope: it is found there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,13 +42,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class Walk:
-    """The segments of a list, newest first, one after the other."""
+    """The segments of a list, newest first, one after the other; none where no row can match."""
 
     segments: tuple[Segment, ...]
 
     @property
     def by_plan_time(self) -> bool:
-        return self.segments[0].column == "plan_time"
+        return any(segment.column == "plan_time" for segment in self.segments)
+
+    @property
+    def is_one_scope(self) -> bool:
+        return any(segment.unique for segment in self.segments)
 
 
 def newest_plan_time() -> Subquery:
@@ -67,8 +72,11 @@ def newest_plan_time() -> Subquery:
     )
 
 
-def choose(filters: Filters, only_scope: Scope | None, now: datetime) -> Walk:
-    """The walk for these filters; ``only_scope`` is the scope of the job that has just one."""
+def choose(filters: Filters, scopes: Sequence[Scope], now: datetime) -> Walk:
+    """The walk for these filters; ``scopes`` are the first scopes of the job that they name."""
+    if filters.job and not scopes:
+        return Walk(())
+    only_scope = scopes[0] if len(scopes) == 1 else None
     scope = filters.scope or only_scope
     failed = filters.status in (State.FAILED, State.RETRYING)
     if filters.job and failed and scope == only_scope:

@@ -120,12 +120,12 @@ SELECT job.name AS job_name, scopes.kind, scopes.id, newest.plan_id, newest.plan
  ORDER BY job.place, scopes.place
 
 -- name: newest_plans
--- The newest plans of jobs that have one scope each.
+-- The newest plans of each of these scopes.
 SELECT plans.*
   FROM unnest(%(jobs)s::text[], %(kinds)s::text[], %(ids)s::text[])
            WITH ORDINALITY AS scope (job, kind, id, place),
-       LATERAL (SELECT id, job_name, plan_time, status, attempt, max_attempts, stale_after,
-                       finished_at
+       LATERAL (SELECT id, job_name, scope_kind, scope_id, plan_time, status, attempt,
+                       max_attempts, stale_after, finished_at
                   FROM sys_cron_executions
                  WHERE job_name = scope.job
                    AND scope_kind = scope.kind

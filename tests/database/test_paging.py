@@ -13,8 +13,8 @@ import pytest
 from executions.models import Execution
 from executions.scheduler.spec import Scope
 from executions.selectors.cursors import Cursor
-from executions.selectors.filters import BadFilter, Filters, State
-from executions.selectors.paging import Page, read_page, read_sample, read_total
+from executions.selectors.filters import GLOBAL, BadFilter, Filters, State
+from executions.selectors.paging import Page, Reader
 from executions.selectors.walks import Walk, choose
 from tests.factories import ExecutionFactory, insert_many
 
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SIZE = 5
+SEVERAL = [GLOBAL, Scope("global", "other")]
 
 
 def fill(owner, count=60, jobs=("a", "b"), times=7, seed=1, **columns):
@@ -50,19 +51,31 @@ def fill(owner, count=60, jobs=("a", "b"), times=7, seed=1, **columns):
 
 
 def walk_of(looks=None, **filters):
-    walk = choose(Filters(**filters), None, NOW)
+    walk = choose(Filters(**filters), SEVERAL, NOW)
     if looks is None:
         return walk
     return Walk(tuple(replace(segment, looks=looks) for segment in walk.segments))
 
 
+def read(walk, cursor, size=SIZE):
+    return Reader(walk).page(Execution.objects.all(), cursor, size)
+
+
+def total(walk):
+    return Reader(walk).total()
+
+
+def sample(walk):
+    return Reader(walk).sample(Execution.objects.all())
+
+
 def pages(walk, size=SIZE) -> Iterator[Page]:
-    page = read_page(Execution.objects.all(), walk, None, size)
+    page = read(walk, None, size)
     for _number in range(500):
         yield page
         if page.older is None:
             return
-        page = read_page(Execution.objects.all(), walk, Cursor.read(str(page.older)), size)
+        page = read(walk, Cursor.read(str(page.older)), size)
     pytest.fail("the pages never end")
 
 
@@ -95,7 +108,7 @@ def test_going_back_shows_the_pages_that_were_shown(owner):
         forward = [row.id for page in shown for row in page.rows]
         page, seen = shown[-1], [row.id for row in shown[-1].rows]
         while page.newer:
-            page = read_page(Execution.objects.all(), walk, Cursor.read(str(page.newer)), SIZE)
+            page = read(walk, Cursor.read(str(page.newer)), SIZE)
             fresh = [row.id for row in page.rows if row.id not in seen]
             seen = fresh + seen
         assert seen == forward
@@ -104,19 +117,19 @@ def test_going_back_shows_the_pages_that_were_shown(owner):
 def test_the_row_under_the_cursor_may_go_without_moving_the_next_page(owner):
     rows = fill(owner, times=2)
     expected = newest_first(rows)
-    first = read_page(Execution.objects.all(), walk_of(), None, SIZE)
+    first = read(walk_of(), None, SIZE)
     owner.execute("DELETE FROM sys_cron_executions WHERE id = %s", [first.rows[-1].id])
-    second = read_page(Execution.objects.all(), walk_of(), first.older, SIZE)
+    second = read(walk_of(), first.older, SIZE)
     assert [row.id for row in second.rows] == expected[SIZE : 2 * SIZE]
 
 
 def test_new_rows_on_top_do_not_move_the_next_page(owner):
     rows = fill(owner)
-    first = read_page(Execution.objects.all(), walk_of(), None, SIZE)
+    first = read(walk_of(), None, SIZE)
     ExecutionFactory(connection=owner, plan_time=NOW)
-    second = read_page(Execution.objects.all(), walk_of(), first.older, SIZE)
+    second = read(walk_of(), first.older, SIZE)
     assert [row.id for row in second.rows] == newest_first(rows)[SIZE : 2 * SIZE]
-    back = read_page(Execution.objects.all(), walk_of(), second.newer, SIZE)
+    back = read(walk_of(), second.newer, SIZE)
     assert [row.id for row in back.rows] == newest_first(rows)[:SIZE]
 
 
@@ -161,7 +174,7 @@ def test_the_failures_of_a_job_are_found_behind_any_number_of_successes(owner):
 
 def test_a_look_that_found_too_little_says_how_far_it_reached(owner):
     rows = fill(owner, times=30, error_msg="x")
-    page = read_page(Execution.objects.all(), walk_of(10, runner="nobody"), None, SIZE)
+    page = read(walk_of(10, runner="nobody"), None, SIZE)
     assert page.rows == []
     assert page.reached == sorted((row["finished_at"] for row in rows), reverse=True)[9]
     assert page.older is not None
@@ -169,23 +182,23 @@ def test_a_look_that_found_too_little_says_how_far_it_reached(owner):
 
 def test_a_total_is_exact_where_a_look_sees_everything_and_a_lower_bound_where_not(owner):
     fill(owner, count=12)
-    assert (read_total(walk_of()).count, read_total(walk_of()).exact) == (12, True)
-    assert (read_total(walk_of(error="odd")).count, read_total(walk_of()).exact) == (3, True)
-    cut = read_total(walk_of(5))
+    assert (total(walk_of()).count, total(walk_of()).exact) == (12, True)
+    assert (total(walk_of(error="odd")).count, total(walk_of()).exact) == (3, True)
+    cut = total(walk_of(5))
     assert (cut.count, cut.exact) == (5, False)
 
 
 def test_a_cursor_of_another_order_is_refused(owner):
     with pytest.raises(BadFilter, match="another order"):
-        read_page(Execution.objects.all(), walk_of(), Cursor("scope", NOW), SIZE)
+        read(walk_of(), Cursor("scope", NOW), SIZE)
 
 
 def test_a_sample_is_the_first_look_whole(owner):
     rows = fill(owner, count=20, times=20)
-    found, reached = read_sample(Execution.objects.all(), walk_of())
+    found, reached = sample(walk_of())
     assert {row.id for row in found} == {row["id"] for row in rows}
     assert reached is None
-    found, reached = read_sample(Execution.objects.all(), walk_of(6))
+    found, reached = sample(walk_of(6))
     assert reached is not None
     assert all(row.finished_at > reached for row in found)
 
@@ -224,6 +237,6 @@ def test_each_status_finds_its_rows_on_every_walk(owner, status, expected, narro
         plan_time=NOW,
         failed=True,
     )
-    walk = choose(Filters(status=status, **narrowed), None, NOW)
+    walk = choose(Filters(status=status, **narrowed), SEVERAL, NOW)
     found = {row.runner_id for page in pages(walk) for row in page.rows}
     assert found == (expected - {"retrying"} if "scope" in narrowed else expected)
