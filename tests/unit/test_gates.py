@@ -1,0 +1,395 @@
+"""The gates over facts in memory: for each one a case in which it alone refuses, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from executions.health.facts import NotAvailable, State
+from executions.health.findings import Case, find
+from executions.pgcron.job import Backend, Candidate, Job, Rights
+from executions.pgcron.match import Judgement, Match
+from executions.retirement.gate import APPLIES
+from executions.retirement.gates import Aim, Check, Code, GateFacts, check
+from tests.pictures import CADENCE, NEWEST, NOW, SECOND, executions, facts, plan_time
+
+DELAY = timedelta(minutes=5)
+JOB = Job(
+    jobid=17,
+    jobname="rollup_task_usage_hourly",
+    schedule="*/5 * * * *",
+    command="SELECT rollup_task_usage_hourly()",
+    database="multica",
+    owner="postgres",
+    active=True,
+)
+RIGHTS = Rights("retirer", retire=True, deactivate=True, put_back=True)
+EXACT = Judgement(Match.EXACT, ("rollup_task_usage_hourly",))
+LEGACY = Judgement(Match.LEGACY, ("rollup_task_usage_daily",))
+RUNNING = Backend(4711, NOW, "postgres", "multica", JOB.command)
+
+
+def candidate(**known) -> Candidate:
+    whole = {
+        "job": JOB,
+        "judgement": EXACT,
+        "rights": RIGHTS,
+        "same_database": True,
+        "in_flight": (),
+    }
+    return Candidate(**whole | known)
+
+
+def judged(seen: Candidate | None = None, *, streak: int = 12, hidden=False, **known) -> Check:
+    """The gates on a healthy install, but for what is given."""
+    outside = {name: known.pop(name) for name in ("affirmed_by", "paused_at") if name in known}
+    all_facts = facts(**known)
+    case = Case.of(all_facts)
+    return check(
+        GateFacts(
+            jobid=17,
+            role="retirer",
+            candidate=None if hidden else seen or candidate(),
+            case=case,
+            streak=streak,
+            findings=tuple(find(all_facts, case)) if case else (),
+            unreadable=all_facts.basics,
+            **outside,
+        )
+    )
+
+
+def refusing(checked: Check, aim: Aim = Aim.EXACT) -> set[str]:
+    return {gate.code.value for gate in checked.refusals(aim)}
+
+
+def alone(checked: Check, code: Code, aim: Aim = Aim.EXACT):
+    """The one gate that refuses."""
+    assert refusing(checked, aim) == {code.value}
+    return checked.gate(code)
+
+
+def test_on_a_healthy_install_every_gate_passes():
+    checked = judged()
+    assert [gate.code for gate in checked.gates if not gate.passed] == []
+    assert checked.retirable
+    assert checked.trial
+    assert checked.earliest is None
+
+
+@pytest.mark.parametrize(
+    ("aim", "without"),
+    [
+        (Aim.EXACT, {Code.MAY_DEACTIVATE, Code.FUNCTION_ABSENT}),
+        (Aim.TRIAL, {Code.PRIVILEGED, Code.FUNCTION_ABSENT, Code.WATERMARK_ADVANCING}),
+        (
+            Aim.LEGACY,
+            {
+                Code.MAY_DEACTIVATE,
+                Code.SUCCESS_STREAK,
+                Code.BACKEND_RUNNER,
+                Code.WATERMARK_ADVANCING,
+                Code.NO_CRITICAL_FINDINGS,
+            },
+        ),
+    ],
+)
+def test_each_aim_has_the_gates_of_the_table(aim, without):
+    assert set(Code) - without == APPLIES[aim]
+
+
+def test_a_job_that_cannot_be_read_is_refused_as_unseen_and_not_as_nothing():
+    checked = judged(hidden=True)
+    assert not checked.gate(Code.VISIBLE).passed
+    assert not checked.retirable
+    assert not checked.trial
+    assert "row security" in str(checked.gate(Code.VISIBLE).summary)
+
+
+def test_without_the_right_to_unschedule_only_privileged_refuses_and_a_trial_may_be_had():
+    checked = judged(candidate(rights=replace(RIGHTS, retire=False)))
+    gate = alone(checked, Code.PRIVILEGED)
+    assert "DELETE on cron.job" in str(gate.remedy)
+    assert checked.trial
+    assert checked.by_hand
+
+
+def test_without_the_right_to_alter_only_the_trial_is_refused():
+    checked = judged(candidate(rights=replace(RIGHTS, deactivate=False)))
+    assert checked.retirable
+    alone(checked, Code.MAY_DEACTIVATE, Aim.TRIAL)
+    assert not checked.trial
+
+
+@pytest.mark.parametrize("same", [False, None])
+def test_a_job_of_another_database_is_refused(same):
+    seen = candidate(same_database=same, job=replace(JOB, database="other"))
+    gate = alone(judged(seen), Code.SAME_DATABASE)
+    assert gate.evidence["database"] == "other"
+    assert refusing(judged(seen), Aim.TRIAL) == {"same_database"}
+
+
+@pytest.mark.parametrize("match", [Match.WRAPPED, Match.WINDOW, Match.MULTIPLE])
+def test_a_command_that_is_more_than_the_rollup_is_explained_with_the_statement_to_run(match):
+    seen = candidate(judgement=Judgement(match, ("rollup_task_usage_hourly",), ("a DO block",)))
+    gate = alone(judged(seen), Code.COMMAND_MATCHES)
+    assert gate.evidence["match"] == match.value
+    assert "SELECT cron.unschedule(17);" in str(gate.remedy)
+    assert not judged(seen).trial
+    assert not judged(seen).by_hand
+
+
+def test_a_legacy_job_passes_without_any_plan_once_its_function_is_gone():
+    seen = candidate(judgement=LEGACY, legacy_function_exists=False)
+    checked = judged(seen, executions=executions(count=0), state=None)
+    assert checked.aim is Aim.LEGACY
+    assert checked.retirable
+    assert not checked.trial
+    assert {gate.code for gate in checked.gates} == APPLIES[Aim.LEGACY]
+
+
+@pytest.mark.parametrize("exists", [True, None])
+def test_a_legacy_job_whose_function_may_exist_is_refused(exists):
+    seen = candidate(judgement=LEGACY, legacy_function_exists=exists)
+    alone(judged(seen), Code.FUNCTION_ABSENT, Aim.LEGACY)
+
+
+@pytest.mark.parametrize(
+    ("changed", "broken", "word", "succeeded"),
+    [
+        ({5: None}, 5, "was missed", 5),
+        ({5: {"status": "FAILED"}}, 5, "failed", 5),
+        ({11: {"status": "FAILED", "attempt": 3}}, 11, "failed", 11),
+        ({3: {"status": "RUNNING"}}, 3, "is still running", 3),
+        ({3: {"status": "RUNNING", "stale_after": NOW - SECOND}}, 3, "abandoned", 3),
+        ({0: {"status": "FAILED", "attempt": 3}}, 0, "failed", 0),
+    ],
+)
+def test_the_streak_says_which_plan_broke_it_and_when_it_can_pass(changed, broken, word, succeeded):
+    checked = judged(executions=executions(changed))
+    gate = checked.gate(Code.SUCCESS_STREAK)
+    assert not gate.passed
+    assert gate.evidence["succeeded"] == succeeded
+    assert gate.evidence["broken_by"] == plan_time(broken)
+    assert word in str(gate.summary)
+    assert gate.earliest == plan_time(broken) + 12 * CADENCE + DELAY
+    assert checked.earliest == gate.earliest
+
+
+def test_a_gap_in_the_streak_refuses_alone():
+    alone(judged(executions=executions({5: None})), Code.SUCCESS_STREAK)
+
+
+def test_the_sentence_of_the_streak_is_the_one_of_the_example():
+    gate = judged(executions=executions({7: None})).gate(Code.SUCCESS_STREAK)
+    assert str(gate.summary) == (
+        "Not yet: 7 of the 12 most recent plans succeeded without a gap (00:20 UTC was missed)."
+        " At the earliest 01:25 UTC."
+    )
+
+
+def test_a_plan_before_the_streak_breaks_nothing():
+    assert judged(executions=executions({12: {"status": "FAILED", "attempt": 3}})).retirable
+
+
+def test_a_newest_plan_that_runs_under_a_live_lease_breaks_nothing():
+    assert judged(executions=executions({0: {"status": "RUNNING"}})).retirable
+
+
+def test_a_newest_plan_that_runs_past_its_lease_breaks_the_streak():
+    rows = executions({0: {"status": "RUNNING", "stale_after": NOW - SECOND}})
+    assert not judged(executions=rows).gate(Code.SUCCESS_STREAK).passed
+
+
+def test_a_newest_plan_that_is_not_due_yet_breaks_nothing():
+    """Due is plan_time + delay + tick + p95: here 5 min, 30 s and 1 s."""
+    known = facts()
+    due = NEWEST + DELAY + timedelta(seconds=31)
+    rows = executions({0: None})
+
+    def at(moment):
+        return judged(
+            executions=rows,
+            ground=replace(known.ground, now=moment),
+            state=State(watermark_at=moment - DELAY),
+        )
+
+    assert at(due).retirable
+    assert alone(at(due + SECOND), Code.SUCCESS_STREAK).evidence["broken_by"] == NEWEST
+
+
+def test_a_newest_plan_that_failed_refuses_although_it_is_not_due_yet():
+    known = facts()
+    rows = executions({0: {"status": "FAILED", "next_retry_at": NEWEST + DELAY + 61 * SECOND}})
+    gate = judged(
+        executions=rows, ground=replace(known.ground, now=NEWEST + DELAY + 5 * SECOND)
+    ).gate(Code.SUCCESS_STREAK)
+    assert not gate.passed
+    assert gate.earliest == NEWEST + DELAY + 61 * SECOND  # its retry may still succeed
+
+
+def test_a_newest_success_that_finished_long_ago_is_no_streak():
+    late = NOW - 2 * CADENCE - SECOND
+    rows = executions({0: {"finished_at": late}})
+    gate = alone(judged(executions=rows), Code.SUCCESS_STREAK)
+    assert "nobody runs plans now" in str(gate.summary)
+    assert judged(executions=executions({0: {"finished_at": late + SECOND}})).retirable
+
+
+def test_a_young_install_is_told_when_it_has_plans_enough():
+    rows = executions(count=4, first_plan=plan_time(3), since=plan_time(300))
+    gate = judged(executions=rows).gate(Code.SUCCESS_STREAK)
+    assert not gate.passed
+    assert gate.evidence["succeeded"] == 4
+    assert gate.earliest == NEWEST + 8 * CADENCE + DELAY
+
+
+def test_the_setting_says_how_long_the_streak_is():
+    rows = executions({6: None})
+    assert judged(executions=rows, streak=6).retirable
+    assert not judged(executions=rows, streak=7).retirable
+
+
+def test_only_our_own_runner_is_not_enough_unless_somebody_affirms_that_it_stays():
+    own = {"own_runners": frozenset({"backend"})}
+    gate = alone(judged(**own), Code.BACKEND_RUNNER)
+    assert gate.earliest is None
+    affirmed = judged(**own, affirmed_by="olga")
+    assert affirmed.retirable
+    assert "olga" in str(affirmed.gate(Code.BACKEND_RUNNER).summary)
+
+
+def test_one_plan_won_by_another_runner_is_enough():
+    rows = executions({11: {"runner_id": "theirs"}})
+    own = frozenset({"backend"})
+    assert judged(executions=rows, own_runners=own).retirable
+    before_the_streak = executions({12: {"runner_id": "theirs"}})
+    assert not judged(executions=before_the_streak, own_runners=own).retirable
+
+
+def test_an_affirmation_does_not_stand_in_for_plans():
+    checked = judged(executions=executions(count=0), affirmed_by="olga")
+    assert not checked.gate(Code.BACKEND_RUNNER).passed
+
+
+def idle(*ages: int):
+    """Plans that succeeded without moving the watermark."""
+    return executions({age: {"watermark_after": plan_time(age) - CADENCE + SECOND} for age in ages})
+
+
+def test_nine_of_twelve_plans_must_move_the_watermark():
+    assert judged(executions=idle(1, 2, 3)).retirable
+    gate = alone(judged(executions=idle(1, 2, 3, 4)), Code.WATERMARK_ADVANCING)
+    assert (gate.evidence["moved"], gate.evidence["needed"]) == (8, 9)
+    # Until an idle plan drops out of the twelve, each new one only replaces one that moved it.
+    assert gate.earliest == NEWEST + 8 * CADENCE + DELAY
+
+
+def test_the_earliest_moment_counts_the_plans_that_drop_out_of_the_twelve():
+    gate = judged(executions=idle(8, 9, 10, 11)).gate(Code.WATERMARK_ADVANCING)
+    assert gate.earliest == NEWEST + CADENCE + DELAY
+
+
+def test_a_job_that_takes_the_lock_at_every_plan_may_be_paused_first():
+    checked = judged(executions=idle(*range(12)))
+    assert refusing(checked) == {"watermark_advancing"}
+    assert checked.trial
+
+
+def test_after_a_trial_that_went_well_only_the_plans_since_the_pause_count():
+    rows = idle(*range(3, 12))
+    assert not judged(executions=rows).retirable
+    paused_at = plan_time(3) + DELAY + timedelta(minutes=1)
+    assert judged(executions=rows, paused_at=paused_at).retirable
+    too_soon = judged(executions=rows, paused_at=plan_time(2) + DELAY + timedelta(minutes=1))
+    assert refusing(too_soon) == {"watermark_advancing"}
+
+
+@pytest.mark.parametrize(("minutes", "passes"), [(14, True), (15, False)])
+def test_the_watermark_must_lag_less_than_15_minutes(minutes, passes):
+    state = State(watermark_at=NOW - timedelta(minutes=minutes))
+    checked = judged(state=state)
+    assert checked.gate(Code.WATERMARK_ADVANCING).passed is passes
+    if not passes:
+        alone(checked, Code.WATERMARK_ADVANCING)
+
+
+def test_without_a_state_row_nothing_advances():
+    assert "watermark_advancing" in refusing(judged(state=None))
+
+
+def test_a_critical_finding_within_the_streak_refuses_alone():
+    """A watermark in the future: the plans succeed and have moved it, and now do nothing."""
+    checked = judged(state=State(watermark_at=NOW + timedelta(minutes=10)))
+    gate = alone(checked, Code.NO_CRITICAL_FINDINGS)
+    assert gate.evidence["findings"] == ["watermark_future"]
+    assert gate.earliest is None
+
+
+def test_a_critical_finding_from_before_the_streak_does_not_count():
+    abandoned = replace(
+        executions().rows[8], status="RUNNING", stale_after=NOW - timedelta(minutes=40)
+    )
+    known = replace(executions(), stale=(abandoned,))
+    assert judged(executions=known, streak=6).retirable
+    gate = alone(judged(executions=known, streak=12), Code.NO_CRITICAL_FINDINGS)
+    assert gate.evidence["findings"] == ["running_stale"]
+    assert gate.earliest == NOW + timedelta(minutes=23)  # 01:25, when 00:25 opens the streak
+
+
+def test_a_run_in_flight_refuses_alone_and_names_its_process():
+    gate = alone(judged(candidate(in_flight=(RUNNING,))), Code.NO_RUN_IN_FLIGHT)
+    assert "4711" in str(gate.summary)
+
+
+def test_what_cannot_be_read_is_refused_with_the_reason_and_the_way_out():
+    away = NotAvailable("The table is gone.", "Look for it.")
+    checked = judged(executions=away)
+    assert refusing(checked) == {
+        "success_streak",
+        "backend_runner",
+        "watermark_advancing",
+        "no_critical_findings",
+    }
+    gate = checked.gate(Code.SUCCESS_STREAK)
+    assert "The table is gone." in str(gate.summary)
+    assert str(gate.remedy) == "Look for it."
+    assert checked.earliest is None
+
+
+def test_runners_that_cannot_be_told_apart_refuse_only_the_gate_that_needs_them():
+    away = NotAvailable("Our tables are away.", "Start them.")
+    alone(judged(own_runners=away), Code.BACKEND_RUNNER)
+
+
+def test_an_inactive_job_can_be_removed_but_not_paused():
+    checked = judged(candidate(job=replace(JOB, active=False)))
+    assert checked.retirable
+    assert not checked.trial
+
+
+def test_the_earliest_moment_is_that_of_the_slowest_gate_or_unknown():
+    rows = executions({5: None})
+    assert judged(executions=rows).earliest is not None
+    refused_for_rights = judged(candidate(rights=replace(RIGHTS, retire=False)), executions=rows)
+    assert refused_for_rights.earliest is None
+
+
+@pytest.mark.parametrize(
+    ("backend", "runs"),
+    [
+        (RUNNING, True),
+        (replace(RUNNING, query=JOB.command[:10]), True),
+        (replace(RUNNING, query=None), True),
+        (replace(RUNNING, query=""), True),
+        (replace(RUNNING, query="SELECT 1"), False),
+        (replace(RUNNING, user="other"), False),
+        (replace(RUNNING, database="other"), False),
+        (replace(RUNNING, jobid=17, query="anything"), True),
+        (replace(RUNNING, jobid=18), False),
+    ],
+)
+def test_a_backend_counts_as_a_run_unless_it_is_proved_to_be_another(backend, runs):
+    assert backend.may_run(JOB) is runs
