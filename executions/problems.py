@@ -13,6 +13,7 @@ import psycopg
 from django.db import Error as DjangoDatabaseError
 from django.utils.translation import gettext as _
 from psycopg import errors
+from psycopg_pool import PoolTimeout
 
 
 def _reference() -> str:
@@ -104,7 +105,9 @@ def diagnose(exception: BaseException) -> Problem:
     return Problem(
         code="unreachable",
         title=_("The database cannot be reached"),
-        what=_("The database answered: %(said)s.") % {"said": said},
+        what=_("No connection to the database could be opened in time.")
+        if isinstance(error, PoolTimeout)
+        else _("The database answered: %(said)s.") % {"said": said},
         meaning=_("Multica Admin runs, but it cannot look. This says nothing about the rollup."),
         todo=_("Check that PostgreSQL runs and that the database URL is right."),
     )

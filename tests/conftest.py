@@ -19,6 +19,7 @@ from psycopg import sql
 
 from executions.connections import Connection
 from executions.connections import connect as open_connection
+from executions.health import snapshot
 from executions.rollup.provision import provision
 from multica_admin import embedded
 from multica_admin.cluster import Binaries, Cluster
@@ -92,6 +93,12 @@ def django_db_setup(cluster: Cluster, django_db_blocker: Any) -> None:
                 "ALTER TABLE executions_auditevent DISABLE TRIGGER audit_refuses_truncate"
             )
         call_command("collectstatic", verbosity=0, interactive=False)
+
+
+@pytest.fixture(autouse=True)
+def no_snapshot_of_another_test() -> None:
+    """What live parts show is kept for seconds in a process, and tests share one."""
+    snapshot.forget()
 
 
 @pytest.fixture

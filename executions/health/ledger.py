@@ -19,6 +19,7 @@ from executions.scheduler.spec import JobSpec
 
 WINDOW = timedelta(hours=24)
 CELLS_PER_ROW = 12
+ROWS = 24
 # Every runner's tick, Go's and ours: docs/contract.md section 3.
 TICK = timedelta(seconds=30)
 
@@ -166,7 +167,14 @@ def durations(rows: Sequence[Execution]) -> list[int]:
     return [row.duration_ms for row in rows if row.succeeded and row.duration_ms is not None]
 
 
-def lay(executions: Executions, now: datetime, spec: JobSpec, window: timedelta = WINDOW) -> Ledger:
+def usual_window(spec: JobSpec) -> timedelta:
+    """A day, or as many plans as the rollup has in one where that is less."""
+    return min(WINDOW, ROWS * CELLS_PER_ROW * spec.cadence)
+
+
+def lay(
+    executions: Executions, now: datetime, spec: JobSpec, window: timedelta | None = None
+) -> Ledger:
     """Lay the rows over the plans that were to begin in the ``window`` up to ``now``.
 
     A plan is due once plan_time, delay, tick and the 95th percentile of durations have passed
@@ -175,7 +183,7 @@ def lay(executions: Executions, now: datetime, spec: JobSpec, window: timedelta 
     p95 = percentile(durations(executions.rows), 0.95) or 0
     grace = TICK + timedelta(milliseconds=p95)
     last = newest_due(spec, now)
-    first = last - window + spec.cadence
+    first = last - (window or usual_window(spec)) + spec.cadence
     on_grid, off_grid = _sort(executions.rows, spec.cadence)
     newest_row = max((begun for begun in on_grid if begun <= last), default=None)
     expected_from = _expected_from(executions, spec.cadence)

@@ -25,7 +25,7 @@ from executions.health.facts import (
     NotAvailable,
     State,
 )
-from executions.health.ledger import WINDOW
+from executions.health.ledger import usual_window
 from executions.models import Runner
 from executions.pgcron.inventory import visible_jobs
 from executions.problems import diagnose
@@ -56,13 +56,13 @@ def read_facts(
     *,
     fetch: Fetch = fetch_for_dashboard,
     earlier: Facts | None = None,
-    window: timedelta = WINDOW,
+    window: timedelta | None = None,
 ) -> Facts:
     """The facts of a job with a cadence, over a window of plans; never raises for the database.
 
     Drift, the one costly read, is taken from ``earlier`` facts while the watermark stands still.
     """
-    reader = _Reader(spec, fetch, window)
+    reader = _Reader(spec, fetch, window or usual_window(spec))
     try:
         return reader.read(earlier)
     finally:

@@ -7,11 +7,12 @@ previous snapshot, or wait where there is none yet. It decides nothing; it only 
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from executions.health.assessment import Assessment, assess
 from executions.health.facts import Executions, Facts, Lock
@@ -19,7 +20,9 @@ from executions.health.figures import Figures
 from executions.health.findings import Finding
 from executions.health.ledger import Ledger
 from executions.health.read import read_facts
-from executions.health.verdict import Verdict
+from executions.health.verdict import Level, Verdict
+
+logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
 QUIET_SECONDS = 15.0
@@ -37,6 +40,12 @@ class Snapshot:
     assessment: Assessment
     version: str
     busy: bool
+    taken_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def age(self) -> timedelta:
+        """How long ago it was taken."""
+        return timedelta(seconds=time.monotonic() - self.taken_at)
 
     @property
     def facts(self) -> Facts:
@@ -69,7 +78,21 @@ class Snapshot:
 def take(previous: Snapshot | None = None) -> Snapshot:
     """Read and judge now. A failure to read is a snapshot too: its verdict is unknown."""
     assessment = assess(read_facts(earlier=previous.facts if previous else None))
-    return Snapshot(assessment, version_of(assessment), _is_busy(assessment.facts))
+    snapshot = Snapshot(assessment, version_of(assessment), _is_busy(assessment.facts))
+    if previous is None or _codes(previous.verdict) != _codes(snapshot.verdict):
+        _log(snapshot.verdict)
+    return snapshot
+
+
+def _codes(verdict: Verdict) -> tuple[str, ...]:
+    return (verdict.level, *(finding.code for finding in verdict.findings))
+
+
+def _log(verdict: Verdict) -> None:
+    """One line for each change of the verdict, so that the log tells when something began."""
+    level = logging.INFO if verdict.level is Level.HEALTHY else logging.WARNING
+    codes = [str(finding.code) for finding in verdict.findings]
+    logger.log(level, "verdict %s: %s", verdict.level, verdict.summary, extra={"findings": codes})
 
 
 def _is_busy(facts: Facts) -> bool:

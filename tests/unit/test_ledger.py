@@ -33,6 +33,12 @@ def test_a_day_is_24_rows_of_12_cells_oldest_first():
     assert (made.expected, made.missing, made.kept) == (288, 0, 288)
 
 
+def test_a_job_with_a_shorter_cadence_is_shown_for_as_many_plans():
+    quick = replace(ROLLUP, cadence=SECOND)
+    assert len(lay(executions(count=0), NOW, quick).cells) == 288
+    assert len(lay(executions(), NOW, ROLLUP, timedelta(days=7)).cells) == 7 * 288
+
+
 @pytest.mark.parametrize(
     ("columns", "kind"),
     [

@@ -12,6 +12,19 @@ from executions.templatetags.display import NOTHING
 
 MANY_ROWS = 1_000_000
 
+# What a person calls the facts of `Facts.unreadable`.
+NAMES = {
+    "clock": _("the database's clock"),
+    "executions": _("the executions"),
+    "state": _("the rollup's state row"),
+    "dirty_queue": _("the dirty queue"),
+    "lock": _("advisory lock 4246"),
+    "pg_cron": _("pg_cron's jobs"),
+    "drift": _("drift"),
+    "own_runners": _("our own runners"),
+    "first_trace": _("the age of the database"),
+}
+
 
 def rollup_drift(case: Case) -> Finding | None:
     drift = case.facts.drift
@@ -96,7 +109,7 @@ def _unread(facts: Facts, fact: NotAvailable, names: list[str]) -> Finding:
         Severity.INFO,
         summary=say(
             _("Not everything could be looked at (%(names)s). %(reason)s"),
-            names=", ".join(names),
+            names=", ".join(str(NAMES[name]) for name in names),
             reason=fact.reason,
         ),
         advice=say("%(remedy)s", remedy=fact.remedy),
