@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from django.contrib.auth.models import Group, User
 from psycopg import sql
 
 from executions import audit
-from executions.connections import Connection, retire_connection
+from executions.connections import Connection
 from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
 from executions.retirement.rules import Rules, current
@@ -206,12 +205,14 @@ def audited(retirement: Retirement) -> list[tuple[str, str]]:
     return list(events.values_list("action", "outcome"))
 
 
-def as_role(monkeypatch: pytest.MonkeyPatch, settings: Any, name: str) -> None:
-    """Let everything that acts on pg_cron connect as another role."""
-    settings.RETIRE_CONNINFO = {**settings.RETIRE_CONNINFO, "user": name}
-    with closing(retire_connection()) as connection:
-        (row,) = connection.execute("SELECT current_user AS name")
-        assert row["name"] == name
+@pytest.fixture
+def acting_as(settings: Any) -> Callable[[str], None]:
+    """Let everything that looks at pg_cron or acts on it connect as another role."""
+
+    def become(name: str) -> None:
+        settings.RETIRE_CONNINFO = {**settings.RETIRE_CONNINFO, "user": name}
+
+    return become
 
 
-__all__ = ["pg_cron", "role"]
+__all__ = ["acting_as", "pg_cron", "role"]
