@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from executions.templatetags.display import ago, moment, relative, seconds, written
 
 # Beyond this a clock time alone would leave the day open.
-_CLOCK_SUFFICES = timedelta(hours=20)
+_CLOCK_SUFFICES = timedelta(hours=12)
 
 
 @dataclass(frozen=True)

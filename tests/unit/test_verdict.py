@@ -10,7 +10,7 @@ from executions.health.facts import NotAvailable, PgCron, PgCronJob, Visibility
 from executions.health.findings import Code, Finding, Severity
 from executions.health.sentences import Ago, At, say, together
 from executions.health.verdict import EXPLAINED_BY, Level, fold
-from tests.pictures import CADENCE, NEWEST, NOW, executions, facts, plan_time
+from tests.pictures import CADENCE, NEWEST, NOW, executions, facts
 
 FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}
 UNREADABLE = NotAvailable("The table may not be read.", "Grant SELECT.")
@@ -155,8 +155,9 @@ def test_sentences_stand_together_and_leave_out_what_is_none():
     assert both.html() == "One. Two &lt;."
 
 
-def test_a_distant_moment_is_told_with_its_date():
-    assert str(At(plan_time(287), NOW)) == "2026-03-28 01:00 UTC"
+def test_a_moment_of_more_than_half_a_day_ago_is_told_with_its_date():
+    assert str(At(NOW - 144 * CADENCE, NOW)) == "2026-03-28 13:02 UTC"
+    assert str(At(NOW - 143 * CADENCE, NOW)) == "13:07 UTC"
 
 
 def test_the_json_has_every_figure_and_counts_that_are_unknown_are_zero():
