@@ -93,14 +93,12 @@ class Export:
 
     def _records(self, rows: list[Any]) -> list[Record]:
         newest = newest_plans(rows)
-        return [
-            {name: getattr(row, name) for name in COLUMNS if name not in ("state", "result")}
-            | {
-                "state": state_of(row, self.now, newest.get(row.id)).value,
-                "result": row.result_text,
-            }
-            for row in rows
-        ]
+        return [self._record(row, newest.get(row.id)) for row in rows]
+
+    def _record(self, row: Any, newest_plan: datetime | None) -> Record:
+        state = state_of(row, self.now, newest_plan).value
+        derived = {"state": state, "result": row.result_text}
+        return {name: derived[name] if name in derived else getattr(row, name) for name in COLUMNS}
 
 
 def start_export(filters: Filters) -> Export:

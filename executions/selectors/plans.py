@@ -12,7 +12,7 @@ from executions.selectors.filters import Filters, State
 from executions.selectors.paging import Page, Reader, Total
 from executions.selectors.rows import Row, as_rows, rows_for_lists, version_of
 from executions.selectors.table import Clock, attempt, read_clock, read_jobs, read_scopes
-from executions.selectors.walks import WINDOW, Walk, choose
+from executions.selectors.walks import Walk, choose
 
 BUSY_SECONDS = 5
 CALM_SECONDS = 15
@@ -42,7 +42,7 @@ class Plans:
 
     @property
     def window(self) -> int:
-        return WINDOW
+        return self.walk.looks
 
     @property
     def total_kind(self) -> Literal["exact", "estimate", "at_least", "unknown"]:

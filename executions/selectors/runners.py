@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 
+from executions.health.ledger import percentile
 from executions.models import Execution, Runner, Status
 from executions.problems import Problem
 from executions.scheduler.jobs import ROLLUP
@@ -24,7 +25,7 @@ from executions.selectors.filters import Filters
 from executions.selectors.paging import Reader
 from executions.selectors.plans import choose_walk
 from executions.selectors.rows import ERROR_LINE, version_of
-from executions.selectors.samples import Window, bounded, percentile, windows
+from executions.selectors.samples import Window, bounded, windows
 from executions.selectors.table import attempt, read_clock, read_jobs
 
 DEFAULT_WINDOW = "24h"
@@ -104,7 +105,7 @@ class Tally:
 
     @property
     def _durations(self) -> list[int]:
-        return sorted(run.duration_ms for run in self.runs if run.duration_ms is not None)
+        return [run.duration_ms for run in self.runs if run.duration_ms is not None]
 
     @property
     def running(self) -> list[Run]:

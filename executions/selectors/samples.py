@@ -54,13 +54,3 @@ def bounded(filters: Filters, default: str, now: datetime) -> Filters:
     if filters.until and filters.until <= since:
         since = filters.until - WINDOWS[filters.choice(WINDOW, default)][0]
     return replace(filters, since=since)
-
-
-def percentile(ordered: list[int], share: float) -> float | None:
-    """The continuous percentile of sorted values, as PostgreSQL's percentile_cont; None of none."""
-    if not ordered:
-        return None
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])

@@ -36,8 +36,8 @@ class Segment:
     column: str
     rows: Q
     sift: Q
+    looks: int
     unique: bool = False
-    looks: int = WINDOW
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Walk:
     @property
     def by_plan_time(self) -> bool:
         return any(segment.column == "plan_time" for segment in self.segments)
+
+    @property
+    def looks(self) -> int:
+        """How many rows of one index a page looks at."""
+        return max((segment.looks for segment in self.segments), default=0)
 
     @property
     def is_one_scope(self) -> bool:
@@ -122,7 +127,7 @@ def _running(filters: Filters, now: datetime) -> Segment:
     elif filters.status == State.RUNNING:
         rows &= Q(stale_after__gte=now)
     elsewhere = _job(filters.job) & _scope(filters.scope) & _between("started_at", filters)
-    return Segment("running", "stale_after", rows, elsewhere & _texts(filters))
+    return Segment("running", "stale_after", rows, elsewhere & _texts(filters), WINDOW)
 
 
 def _ended(filters: Filters) -> Segment:

@@ -1,0 +1,139 @@
+"""Who ran the plans of a job: what each runner won, and what silence does not mean."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from executions.models import Runner
+from executions.selectors import walks
+from executions.selectors.filters import Filters
+from executions.selectors.runners import read_runners
+from tests.factories import ExecutionFactory
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def now(owner):
+    return owner.execute("SELECT date_trunc('minute', now()) AS now").fetchone()["now"]
+
+
+def plan(owner, now, age, runner, **columns):
+    return ExecutionFactory(
+        connection=owner, plan_time=now - age * MINUTE, runner_id=runner, **columns
+    )
+
+
+def show(viewer, query=""):
+    answer = viewer.get(f"/runners/{query}")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def text(html):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("&#x27;", "'")
+
+
+def tallies(query=None):
+    return {one.runner_id: one for one in read_runners(query or Filters()).tallies}
+
+
+def test_each_runner_has_its_plans_outcomes_share_and_durations(owner, now):
+    for n, duration in enumerate((100, 200, 300), 1):
+        plan(owner, now, 5 * n, "a", duration_ms=duration)
+    plan(owner, now, 20, "a", retried=True, duration_ms=400)
+    plan(owner, now, 25, "b", exhausted=True, duration_ms=None, finished_at=now - 10 * MINUTE)
+    found = tallies()
+    a, b = found["a"], found["b"]
+    assert (a.plans, a.succeeded, a.failed, a.retried, a.share) == (4, 4, 0, 1, 0.8)
+    assert (a.p50_ms, a.p95_ms) == (250, 385)
+    assert a.first_seen == now - 15 * MINUTE + timedelta(seconds=1)
+    assert (b.failed, b.p50_ms, b.share) == (1, None, 0.2)
+    assert b.last_error.error_code == "handler_error"
+
+
+def test_what_runs_now_is_named(viewer, owner, now):
+    running = plan(owner, now, 5, "a", running=True)
+    html = show(viewer)
+    assert f'href="/executions/{running["id"]}/"' in html
+    assert "Runs now" in text(html)
+
+
+def test_our_own_are_told_from_multicas_also_when_they_won_nothing(viewer, owner, now):
+    for runner_id, ticked in (("ours-1", None), ("ours-2", now)):
+        Runner.objects.create(
+            runner_id=runner_id, kind="web", host="h", pid=7, version="0", last_tick_at=ticked
+        )
+    plan(owner, now, 5, "ours-1")
+    plan(owner, now, 10, "11111111-2222-4333-8444-555555555555")
+    shown = text(show(viewer))
+    assert re.search(r"ours-1 ours", shown)
+    assert re.search(r"555555555555 Multica's", shown)
+    assert re.search(r"ours-2 ours It ticks and has won no plan", shown)
+    assert "Our web process on h, process 7" in shown
+
+
+def test_it_says_that_a_runner_that_wins_nothing_writes_nothing(viewer, owner, now):
+    plan(owner, now, 5, "a")
+    assert "A runner that wins nothing writes nothing" in text(show(viewer))
+
+
+def test_the_command_finds_the_runner_whatever_its_id_holds(owner, now):
+    plan(owner, now, 5, "a'; rm -rf / #")
+    plan(owner, now, 10, "\x1b[31mred-runner-7\u202e")
+    plan(owner, now, 15, "plain-7")
+    commands = {one.runner_id: one.log_command for one in tallies().values()}
+    assert commands["plain-7"].endswith("grep -F -e plain-7")
+    assert commands["a'; rm -rf / #"].endswith("""grep -F -e 'a'"'"'; rm -rf / #'""")
+    assert commands["\x1b[31mred-runner-7\u202e"].endswith("grep -F -e '[31mred-runner-7'")
+
+
+def test_the_window_is_a_day_and_by_a_link_a_week(viewer, owner, now):
+    plan(owner, now, 60, "today")
+    plan(owner, now, 60 * 30, "yesterday")
+    html = show(viewer)
+    assert "today" in html
+    assert "yesterday" not in html
+    assert 'href="/runners/?window=7d"' in html
+    assert "yesterday" in show(viewer, "?window=7d")
+    assert "yesterday" in show(viewer, f"?since={now - 31 * 60 * MINUTE:%Y-%m-%d}")
+
+
+def test_another_job_is_looked_at_by_a_link(viewer, owner, now):
+    plan(owner, now, 5, "a")
+    plan(owner, now, 5, "b", job_name="other")
+    assert 'href="/runners/?job=other"' in show(viewer)
+    assert set(tallies(Filters(job="other"))) == {"b"}
+
+
+def test_no_more_rows_are_looked_at_than_a_look_may_and_it_says_so(viewer, owner, now, monkeypatch):
+    monkeypatch.setattr(walks, "WINDOW", 5)
+    for n in range(1, 9):
+        plan(owner, now, 5 * n, f"runner-{n}")
+    html = show(viewer)
+    assert "They reach back to" in text(html)
+    assert "runner-4" in html
+    assert "runner-5" not in html
+
+
+def test_nothing_yet_and_nothing_in_this_time_are_told_apart(viewer, owner, now):
+    assert "No runner has won a plan yet" in show(viewer)
+    plan(owner, now, 60 * 24 * 30, "old")
+    assert "No runner won a plan of this job in this time" in show(viewer)
+
+
+def test_plans_without_a_runner_are_counted_and_named_as_that(viewer, owner, now):
+    plan(owner, now, 5, None)
+    assert "1 plan names no runner" in text(show(viewer))
+
+
+def test_a_refresh_costs_a_204_while_nothing_changes(viewer, owner, now):
+    plan(owner, now, 5, "a")
+    part = viewer.get("/runners/", headers={"HX-Request": "true"})
+    known = {"HX-Request": "true", "X-Data-Version": part.headers["X-Data-Version"]}
+    assert viewer.get("/runners/", headers=known).status_code == 204
