@@ -1,0 +1,288 @@
+"""What `provision` makes, that it can be repeated, and what it refuses to touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from executions.connections import Connection
+from executions.rollup.provision import TABLES, ForeignTables, Provisioned, is_ours, provision
+from tests.database.rollup_world import World, number
+
+Connect = Callable[..., Connection]
+
+DATABASE = "provisioned"
+
+# docs/contract.md sections 2 and 4. A question mark is a column that may be null.
+COLUMNS = {
+    "workspace": "id uuid",
+    "agent_runtime": "id uuid, workspace_id uuid",
+    "agent": "id uuid, workspace_id uuid",
+    "issue": "id uuid, workspace_id uuid, project_id uuid?",
+    "agent_task_queue": "id uuid, agent_id uuid, runtime_id uuid?, issue_id uuid?",
+    "task_usage": "id uuid, task_id uuid, provider text, model text, input_tokens bigint,"
+    " output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,"
+    " cost_usd_ticks bigint?, created_at timestamptz, updated_at timestamptz?",
+    "task_usage_hourly": "bucket_hour timestamptz, workspace_id uuid, runtime_id uuid,"
+    " agent_id uuid, project_id uuid?, provider text, model text, input_tokens bigint,"
+    " output_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,"
+    " cost_usd_ticks bigint, uncosted_input_tokens bigint?, uncosted_output_tokens bigint?,"
+    " uncosted_cache_read_tokens bigint?, uncosted_cache_write_tokens bigint?,"
+    " task_count bigint, event_count bigint, updated_at timestamptz",
+    "task_usage_hourly_rollup_state": "id smallint, watermark_at timestamptz,"
+    " last_run_started_at timestamptz?, last_run_finished_at timestamptz?,"
+    " last_run_rows bigint?, last_error text?",
+    "task_usage_hourly_dirty": "bucket_hour timestamptz, workspace_id uuid, runtime_id uuid,"
+    " agent_id uuid, project_id uuid?, provider text, model text, enqueued_at timestamptz",
+    "sys_cron_executions": "id uuid, job_name text, scope_kind text, scope_id text,"
+    " plan_time timestamptz, status text, attempt integer, max_attempts integer,"
+    " next_retry_at timestamptz?, runner_id text?, lease_token uuid, heartbeat_at timestamptz?,"
+    " stale_after timestamptz?, started_at timestamptz?, finished_at timestamptz?,"
+    " duration_ms integer?, rows_affected bigint?, result jsonb, error_code text?,"
+    " error_msg text?, created_at timestamptz, updated_at timestamptz",
+}
+
+# Every index, and where it is a constraint, its name.
+INDEXES = {
+    "task_usage_hourly": {
+        "uq_task_usage_hourly_key": "UNIQUE (bucket_hour, workspace_id, runtime_id, agent_id,"
+        " project_id, provider, model) NULLS NOT DISTINCT",
+    },
+    "sys_cron_executions": {
+        "sys_cron_executions_pkey": "UNIQUE (id)",
+        "uq_sys_cron_execution": "UNIQUE (job_name, scope_kind, scope_id, plan_time)",
+        "idx_sys_cron_exec_failed_recent": "(job_name, plan_time DESC)"
+        " WHERE (status = 'FAILED'::text)",
+        "idx_sys_cron_exec_running_stale": "(stale_after) WHERE (status = 'RUNNING'::text)",
+        "idx_sys_cron_exec_finished": "(finished_at)"
+        " WHERE (status = ANY (ARRAY['SUCCESS'::text, 'FAILED'::text]))",
+    },
+}
+
+FUNCTIONS = {
+    "task_usage_hour_bucket(timestamptz) -> timestamptz",
+    "rollup_task_usage_hourly_window(timestamptz, timestamptz) -> bigint",
+    "rollup_task_usage_hourly() -> bigint",
+    "prune_task_usage_hourly_dirty(interval) -> bigint",
+    "task_usage_hourly_rollup_lag_seconds() -> double precision",
+}
+
+
+@pytest.fixture
+def database(connect: Connect, superuser: Connection) -> Iterator[str]:
+    """An empty database of the role multica."""
+    superuser.execute(f"CREATE DATABASE {DATABASE} OWNER multica")
+    yield DATABASE
+    superuser.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty(connect: Connect, database: str) -> Connection:
+    return connect(database=database)
+
+
+def catalog(connection: Connection) -> list[tuple[Any, ...]]:
+    """The version of every catalog row and of the state row: equal ones mean nothing was made."""
+    query = """
+        SELECT 'relation', oid::bigint, xmin::text FROM pg_class WHERE oid >= 16384
+        UNION ALL SELECT 'function', oid, xmin::text FROM pg_proc WHERE oid >= 16384
+        UNION ALL SELECT 'trigger', oid, xmin::text FROM pg_trigger
+        UNION ALL SELECT 'comment', objoid, xmin::text FROM pg_description WHERE objoid >= 16384
+        ORDER BY 1, 2
+    """
+    return [tuple(row.values()) for row in connection.execute(query)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_has_the_columns_of_the_contract(owner: Connection, table: str) -> None:
+    query = """
+        SELECT string_agg(format('%%s %%s%%s', attname, format_type(atttypid, atttypmod),
+                                 CASE WHEN attnotnull THEN '' ELSE '?' END), ', ' ORDER BY attnum)
+          FROM pg_attribute
+         WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+    """
+    columns = number(owner, query, [table])
+    assert columns.replace("timestamp with time zone", "timestamptz") == COLUMNS[table]
+
+
+@pytest.mark.parametrize("table", sorted(INDEXES))
+def test_a_table_has_the_indexes_of_a_real_install_and_no_others(
+    owner: Connection, table: str
+) -> None:
+    rows = owner.execute("SELECT * FROM pg_indexes WHERE tablename = %s", [table])
+    found = {
+        row["indexname"]: ("UNIQUE " if " UNIQUE " in row["indexdef"] else "")
+        + row["indexdef"].split(" USING btree ")[1]
+        for row in rows
+    }
+    assert found == INDEXES[table]
+
+
+def test_constraints_have_the_names_and_conditions_of_the_contract(owner: Connection) -> None:
+    query = """
+        SELECT conname, pg_get_constraintdef(oid) AS condition
+          FROM pg_constraint
+         WHERE conrelid IN ('sys_cron_executions'::regclass, 'task_usage_hourly_dirty'::regclass)
+           AND contype IN ('c', 'u')
+    """
+    assert {row["conname"]: row["condition"] for row in owner.execute(query)} == {
+        "uq_sys_cron_execution": "UNIQUE (job_name, scope_kind, scope_id, plan_time)",
+        "chk_sys_cron_status": "CHECK ((status = ANY"
+        " (ARRAY['RUNNING'::text, 'SUCCESS'::text, 'FAILED'::text])))",
+        "chk_sys_cron_attempt": "CHECK (((attempt >= 1) AND (max_attempts >= attempt)))",
+        "chk_sys_cron_duration": "CHECK (((duration_ms IS NULL) OR (duration_ms >= 0)))",
+        "uq_task_usage_hourly_dirty_key": "UNIQUE NULLS NOT DISTINCT (bucket_hour, workspace_id,"
+        " runtime_id, agent_id, project_id, provider, model)",
+    }
+
+
+def test_functions_have_the_names_and_signatures_of_the_contract(owner: Connection) -> None:
+    query = """
+        SELECT format('%s(%s) -> %s', proname, oidvectortypes(proargtypes), prorettype::regtype)
+               AS signature
+          FROM pg_proc
+         WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype
+           AND proname LIKE '%task_usage%'
+    """
+    found = {row["signature"] for row in owner.execute(query)}
+    assert {one.replace("timestamp with time zone", "timestamptz") for one in found} == FUNCTIONS
+
+
+def test_four_triggers_fill_the_queue(owner: Connection) -> None:
+    query = """
+        SELECT tgrelid::regclass::text AS name FROM pg_trigger
+         WHERE NOT tgisinternal AND tgname LIKE 'trg_%'
+    """
+    tables = sorted(row["name"] for row in owner.execute(query))
+    assert tables == ["agent_task_queue", "issue", "issue", "task_usage"]
+
+
+def test_an_execution_gets_the_defaults_of_the_contract(owner: Connection) -> None:
+    row = owner.execute(
+        "INSERT INTO sys_cron_executions (job_name, plan_time, status, lease_token)"
+        " VALUES ('any', now(), 'RUNNING', gen_random_uuid()) RETURNING *"
+    ).fetchone()
+    assert row is not None
+    assert (row["scope_kind"], row["scope_id"]) == ("global", "global")
+    assert (row["attempt"], row["max_attempts"], row["result"]) == (1, 3, {})
+    assert None not in (row["id"], row["created_at"], row["updated_at"])
+
+
+def test_a_first_call_makes_everything_and_a_second_changes_nothing(empty: Connection) -> None:
+    first = provision(empty)
+    assert first.changed
+    assert set(TABLES) <= set(first.created)
+    assert first.updated == ()
+    before = catalog(empty)
+    second = provision(empty)
+    assert second == Provisioned((), ())
+    assert not second.changed
+    assert catalog(empty) == before
+
+
+def test_without_usage_the_watermark_starts_five_minutes_ago(empty: Connection) -> None:
+    provision(empty)
+    query = "SELECT now() - watermark_at AS age FROM task_usage_hourly_rollup_state"
+    assert timedelta(minutes=5) <= number(empty, query) < timedelta(minutes=6)
+    assert number(empty, "SELECT rollup_task_usage_hourly()") == 0
+
+
+def test_a_state_row_that_is_lost_comes_back_behind_the_usage_that_is_there(
+    empty: Connection,
+) -> None:
+    provision(empty)
+    world = World(empty)
+    world.usage(world.task())
+    empty.execute("DROP TABLE task_usage_hourly_rollup_state")
+    done = provision(empty)
+    assert done.created == ("task_usage_hourly_rollup_state",)
+    query = "SELECT extract(year FROM watermark_at) FROM task_usage_hourly_rollup_state"
+    assert number(empty, query) == 1970
+    assert number(empty, "SELECT count(*) FROM task_usage") == 1
+
+
+def test_what_an_earlier_version_made_is_brought_up_to_date(empty: Connection) -> None:
+    provision(empty)
+    mark = number(empty, "SELECT obj_description('agent'::regclass, 'pg_class')")
+    earlier = mark.rsplit(" Version", 1)[0] + " Version 0."
+    empty.execute(sql.SQL("COMMENT ON TABLE agent IS {}").format(sql.Literal(earlier)))
+    empty.execute(
+        "CREATE OR REPLACE FUNCTION task_usage_hourly_rollup_lag_seconds()"
+        " RETURNS double precision LANGUAGE sql RETURN -1"
+    )
+    done = provision(empty)
+    assert done.created == ()
+    assert "agent" in done.updated
+    assert number(empty, "SELECT obj_description('agent'::regclass, 'pg_class')") == mark
+    assert number(empty, "SELECT task_usage_hourly_rollup_lag_seconds()") is None
+    assert not provision(empty).changed
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("CREATE TABLE issue (id integer)", "issue"),
+        ("CREATE VIEW agent AS SELECT 1", "agent"),
+        (
+            "CREATE FUNCTION rollup_task_usage_hourly() RETURNS bigint LANGUAGE sql RETURN 0",
+            "rollup_task_usage_hourly",
+        ),
+    ],
+)
+def test_it_refuses_naming_what_it_did_not_make_and_changes_nothing(
+    empty: Connection, statement: str, name: str
+) -> None:
+    empty.execute(statement)
+    empty.execute("CREATE TABLE workspace (id integer)")
+    before = catalog(empty)
+    with pytest.raises(ForeignTables) as refusal:
+        provision(empty)
+    assert refusal.value.names == tuple(sorted([name, "workspace"]))
+    assert f"{refusal.value.names[0]}, {refusal.value.names[1]}" in str(refusal.value)
+    assert catalog(empty) == before
+    assert not is_ours(empty)
+
+
+def test_it_knows_its_own_by_the_mark(empty: Connection) -> None:
+    assert not is_ours(empty)
+    provision(empty)
+    assert is_ours(empty)
+    empty.execute("COMMENT ON TABLE task_usage IS NULL")
+    assert not is_ours(empty)
+    with pytest.raises(ForeignTables) as refusal:
+        provision(empty)
+    assert refusal.value.names == ("task_usage",)
+
+
+def test_an_error_in_the_middle_leaves_nothing_behind(empty: Connection) -> None:
+    # A type of that name cannot be told from a table by who made it, and a table needs the name.
+    empty.execute("CREATE TYPE task_usage_hourly AS ENUM ('a')")
+    before = catalog(empty)
+    with pytest.raises(Exception, match="task_usage_hourly"):
+        provision(empty)
+    assert catalog(empty) == before
+
+
+def test_of_two_at_once_one_makes_everything_and_both_succeed(
+    connect: Connect, database: str
+) -> None:
+    connections = [connect(database=database) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(provision, connections))
+    assert sorted(one.changed for one in done) == [False, True]
+
+
+def test_it_makes_its_tables_in_public_whatever_the_search_path(
+    connect: Connect, database: str
+) -> None:
+    connection = connect(database=database, options="-c search_path=elsewhere,pg_temp")
+    connection.execute("CREATE SCHEMA elsewhere; CREATE TEMPORARY TABLE agent (id integer)")
+    provision(connection)
+    query = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY (%s)"
+    assert number(connection, query, [list(TABLES)]) == len(TABLES)
+    assert number(connection, "SHOW search_path") == "elsewhere,pg_temp"
