@@ -86,7 +86,8 @@ class World:
 
     def insert(self, table: str, **values: Any) -> UUID:
         """Insert a row with the next id and return the id."""
-        row = {"id": self.next_id(), **values}
+        new = self.next_id()
+        row = {"id": new, **values}
         self.connection.execute(
             sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
                 sql.Identifier(table),
@@ -95,7 +96,7 @@ class World:
             ),
             row,
         )
-        return row["id"]
+        return new
 
     def task(self, agent: int = 0, **values: Any) -> UUID:
         """A task of that agent with its runtime and its issue, unless `values` say otherwise."""
@@ -148,7 +149,8 @@ def number(connection: Connection, query: str, parameters: Any = None) -> Any:
 
 def window(connection: Connection, start: datetime, end: datetime) -> int:
     """Roll up one window; the number of buckets that changed."""
-    return number(connection, WINDOW, [start, end])
+    changed: int = number(connection, WINDOW, [start, end])
+    return changed
 
 
 def expected_buckets(connection: Connection) -> dict[Key, Figures]:

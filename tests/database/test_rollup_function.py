@@ -74,7 +74,8 @@ def queue(connection: Connection, key: Key, enqueued_at: datetime) -> None:
 
 
 def now(connection: Connection) -> datetime:
-    return number(connection, "SELECT clock_timestamp()")
+    moment: datetime = number(connection, "SELECT clock_timestamp()")
+    return moment
 
 
 # The window
