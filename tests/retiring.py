@@ -172,7 +172,7 @@ def add_plan(
 
 def operator(name: str = "olga") -> audit.Who:
     """A new user who may retire schedules."""
-    user = User.objects.create_user(name, password="a long password")
+    user = User.objects.create_user(name)
     user.groups.add(Group.objects.get(name="operator"))
     return audit.Who.user(user)
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 from django.db import Error as DjangoDatabaseError
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils.translation import gettext as _
 
 from executions import audit
@@ -207,6 +207,7 @@ def _compare(expected: Job | None, witness: Connection) -> None:
 
 def _after_error(act: Act, error: Exception, rules: Rules) -> None:
     """Find out what became of the transaction, and say it. Returns when it was committed."""
+    _give_up_broken_connections()
     act.refresh_from_db()
     said = first_line(error)
     if not act.xid:
@@ -218,6 +219,13 @@ def _after_error(act: Act, error: Exception, rules: Rules) -> None:
         ) from error  # fmt: skip
     if act.outcome != Act.Outcome.DONE:
         raise Failed(act.detail) from error
+
+
+def _give_up_broken_connections() -> None:
+    """What a restart of the server broke is opened again with the next query."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _done(act: Act) -> str:

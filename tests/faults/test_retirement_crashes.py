@@ -1,0 +1,261 @@
+"""kill -9 and a restart of the database at every point of the protocol.
+
+Afterwards the job is there and nothing says that it was retired, or it is gone and everything says
+so; with our tables in the same database and in another one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from executions.connections import Connection
+from executions.connections import connect as open_connection
+from executions.rollup.provision import provision
+from multica_admin import embedded
+from multica_admin.cluster import Cluster
+from tests.conftest import empty_multica, postgresql_with_pg_cron
+from tests.retiring import clean, jobs, lay_plans, schedule
+
+POINTS = ["intended", "signed", "verified", "changed", "proved", "committed", "concluded"]
+# From here on the acting transaction is committed.
+ACTED = ["committed", "concluded"]
+ROOT = Path(__file__).parents[2]
+OURS = "executions_act, executions_retirement, executions_auditevent, auth_user"
+
+
+class Process:
+    """The other process, asked one thing at a time."""
+
+    def __init__(self, admin: dict[str, str], cluster: Cluster) -> None:
+        def url(user: str, database: str = "multica") -> str:
+            return f"host={cluster.socket_directory} dbname={database} user={user}"
+
+        environment = {
+            "DJANGO_SETTINGS_MODULE": "multica_admin.settings",
+            "SECRET_KEY": "only-for-tests",
+            "VAR_DIR": str(cluster.data.parent / "var"),
+            "LOG_FORMAT": "json",
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": url("multica_view"),
+            "RUNNER_DATABASE_URL": url("multica"),
+            "RETIRE_DATABASE_URL": url("postgres"),
+            "ADMIN_DATABASE_URL": url("multica_admin", admin["dbname"]),
+        }
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            cwd=ROOT, env=environment, check=True,
+        )  # fmt: skip
+        self.running = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.retiring_process"],
+            cwd=ROOT, env=environment, text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert "ready" in self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        assert self.running.stdout is not None
+        line = self.running.stdout.readline()
+        return dict(json.loads(line))
+
+    def tell(self, **command: Any) -> dict[str, Any]:
+        assert self.running.stdin is not None
+        self.running.stdin.write(json.dumps(command) + "\n")
+        return self.answer()
+
+    def go_on(self) -> dict[str, Any]:
+        assert self.running.stdin is not None
+        self.running.stdin.write("\n")
+        return self.answer()
+
+    def end(self) -> None:
+        self.running.kill()
+        self.running.communicate()
+
+
+@pytest.fixture(scope="module")
+def private() -> Iterator[Cluster]:
+    """A cluster that may be restarted while other tests' is not."""
+    with tempfile.TemporaryDirectory(prefix="multica-admin-crash-") as folder:
+        Path(folder).chmod(0o711)
+        data = Path(folder) / "postgres"
+        cluster = Cluster(
+            data,
+            postgresql_with_pg_cron(),
+            {
+                "fsync": "off",
+                "shared_preload_libraries": "pg_cron",
+                "cron.database_name": "multica",
+                "cron.host": str(Path(folder) / "socket"),
+            },
+        )
+        cluster.start()
+        try:
+            embedded._prepare(cluster)
+            with open_connection(
+                cluster.conninfo("multica", "multica"), application_name="provision"
+            ) as connection:
+                provision(connection)
+                connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO multica_view")
+            with superuser_of(cluster, "postgres") as connection:
+                connection.execute("CREATE DATABASE elsewhere OWNER multica_admin")
+            yield cluster
+        finally:
+            cluster.stop(mode="immediate")
+
+
+def superuser_of(cluster: Cluster, database: str = "multica") -> Connection:
+    return open_connection(cluster.conninfo(database, "postgres"), application_name="test")
+
+
+@pytest.fixture(scope="module", params=["same database", "another database"])
+def admin(request: pytest.FixtureRequest, private: Cluster) -> dict[str, str]:
+    database = "multica" if request.param == "same database" else "elsewhere"
+    return private.conninfo(database, "multica_admin")
+
+
+@pytest.fixture(scope="module")
+def process(admin: dict[str, str], private: Cluster) -> Iterator[Process]:
+    process = Process(admin, private)
+    yield process
+    process.end()
+
+
+class World:
+    """A confirmed retirement of a real job, and the process that acts on it."""
+
+    def __init__(self, private: Cluster, process: Process, admin: dict[str, str]) -> None:
+        self.private, self.process, self.admin = private, process, admin
+        with superuser_of(private) as connection:
+            lay_plans(connection)
+            self.jobid = schedule(connection)
+        told = process.tell(do="confirm", jobid=self.jobid)
+        self.retirement = told["retirement"]
+
+    def act(self, kind: str = "remove", **how: str) -> dict[str, Any]:
+        return self.process.tell(do="act", kind=kind, retirement=self.retirement, **how)
+
+    def wait(self, point: str, kind: str = "remove") -> int:
+        """Begin the act and stop there; the process id of who waits."""
+        told = self.act(kind, wait_at=point)
+        assert told["reached"] == point
+        return int(told["pid"])
+
+    def look(self) -> dict[str, Any]:
+        return self.process.tell(do="look", retirement=self.retirement)
+
+    def jobs(self) -> dict[int, dict[str, Any]]:
+        with superuser_of(self.private) as connection:
+            return jobs(connection)
+
+    def restart(self) -> None:
+        self.private.stop(mode="immediate")
+        self.private.start()
+
+    def is_told_truly(self, kind: str = "remove") -> bool:
+        """Whether the record and the audit say what is so; returns whether it was done."""
+        seen = self.look()
+        outcomes = [outcome for act, outcome in seen["acts"] if act == kind]
+        audited = [outcome for act, outcome in seen["audit"] if act == kind]
+        assert audited[0] == "intended"
+        assert len(audited) == 2, "one intent, one outcome"
+        assert audited[1] == outcomes[-1]
+        return audited[1] == "done"
+
+
+@pytest.fixture
+def world(private: Cluster, process: Process, admin: dict[str, str]) -> Iterator[World]:
+    yield World(private, process, admin)
+    with superuser_of(private) as connection:
+        clean(connection)
+        empty_multica(connection)
+    with superuser_of(private, admin["dbname"]) as connection:
+        # As a replica the triggers of the audit do not fire: only a superuser can do that.
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(f"SET search_path = multica_admin; TRUNCATE {OURS} CASCADE")
+
+
+def check_removal(world: World, point: str) -> None:
+    gone = world.jobid not in world.jobs()
+    assert world.is_told_truly() is gone
+    assert gone is (point in ACTED)
+    assert world.look()["state"] == ("watching" if gone else "confirmed")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_after_kill_9_the_record_says_what_is_so(world, point):
+    assert world.act(die_at=point) == {"killed": signal.SIGKILL}
+    check_removal(world, point)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_after_a_restart_of_the_database_the_record_says_what_is_so(world, point):
+    world.wait(point)
+    world.restart()
+    world.process.go_on()
+    gone = world.jobid not in world.jobs()
+    assert world.is_told_truly() is gone
+    if point in {"signed", "verified", "changed", "proved"}:
+        assert not gone
+    if point in ACTED:
+        assert gone
+
+
+@pytest.mark.parametrize("point", ["signed", "changed", "committed"])
+def test_after_both_at_once_the_record_says_what_is_so(world, point):
+    """The server goes down while the process waits, and the process is killed before it is back."""
+    waiting = world.wait(point)
+    world.private.stop(mode="immediate")
+    os.kill(waiting, signal.SIGKILL)
+    assert world.process.answer() == {"killed": signal.SIGKILL}
+    world.private.start()
+    check_removal(world, point)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_pause_and_its_end_survive_kill_9(world, point):
+    world.act("pause", die_at=point)
+    paused = not world.jobs()[world.jobid]["active"]
+    assert world.is_told_truly("pause") is paused is (point in ACTED)
+    if not paused:
+        assert world.act("pause")["told"] == "done"
+    world.act("activate", die_at=point)
+    active = world.jobs()[world.jobid]["active"]
+    assert world.is_told_truly("activate") is active is (point in ACTED)
+    assert world.look()["state"] == ("trial_ended" if active else "trial")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_putting_back_survives_kill_9_and_never_schedules_twice(world, point):
+    before = world.jobs()[world.jobid]
+    assert world.act()["told"] == "done"
+    world.act("put_back", die_at=point)
+    after = world.jobs()
+    assert world.is_told_truly("put_back") is bool(after) is (point in ACTED)
+    if not after:
+        assert world.act("put_back")["told"] == "done"
+    [(jobid, row)] = world.jobs().items()
+    assert world.look()["put_back_jobid"] == jobid
+    assert {**row, "jobid": None} == {**before, "jobid": None}
+
+
+def test_nobody_settles_what_is_still_being_done(world):
+    """While the acting transaction is open, looking leaves it alone; then it goes on to its end."""
+    other = Process(world.admin, world.private)
+    try:
+        world.wait("changed")
+        seen = other.tell(do="look", retirement=world.retirement)
+        assert seen["acts"] == [["remove", None]]
+        assert world.process.go_on() == {"told": "done"}
+    finally:
+        other.end()
+    assert world.is_told_truly()
