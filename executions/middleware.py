@@ -1,13 +1,21 @@
-"""Nobody looks without signing in: a browser is sent to sign in, a machine is told 401."""
+"""Who may look, and in which time zone: what holds for every page before its view.
+
+Nobody looks without signing in: a browser is sent to sign in, a machine is told 401.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
+from django.utils import timezone
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
@@ -23,3 +31,36 @@ class SignInMiddleware(LoginRequiredMiddleware):
         if request.htmx or not request.accepts("text/html"):  # type: ignore[attr-defined]
             return HttpResponse("Sign in first.\n", status=401, content_type="text/plain")
         return super().handle_no_permission(request, view_func)
+
+
+class TimeZoneMiddleware:
+    """Writes times in the viewer's own zone where they chose it; ``static/times.js`` keeps both.
+
+    A cookie may hold anything: a zone that this system does not know leaves UTC.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        zone = chosen_zone(request)
+        if zone is None:
+            return self._get_response(request)
+        timezone.activate(zone)
+        try:
+            return self._get_response(request)
+        finally:
+            timezone.deactivate()
+
+
+def chosen_zone(request: HttpRequest) -> ZoneInfo | None:
+    """The zone that the viewer chose by the switch; None for UTC and for what is no zone."""
+    if request.COOKIES.get("time_zone") != "local":
+        return None
+    name = unquote(request.COOKIES.get("time_zone_name", ""))
+    return ZoneInfo(name) if name in _known_zones() else None
+
+
+@cache
+def _known_zones() -> frozenset[str]:
+    return frozenset(available_timezones())

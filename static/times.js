@@ -3,6 +3,7 @@
  *
  *   <time datetime="…" data-form="datetime|seconds|clock|time|date">   absolute, in the zone chosen
  *   <time datetime="…" data-relative>                                  ages every second
+ *   <time datetime="…" data-relative="span">                           the same without "ago"
  *   <… data-now="…">   the database's clock when the server answered; ages are counted from it
  *   <button data-zone="utc|local">                                     the switch
  *
@@ -68,8 +69,9 @@
     return minutes ? part(minutes, "min").trim() : `${seconds} ${texts.s}`;
   }
 
-  function relative(date) {
+  function relative(element, date) {
     const seconds = Math.trunc((date.getTime() - now()) / 1000);
+    if (seconds <= 0 && element.dataset.relative === "span") return span(-seconds);
     return seconds > 0
       ? texts.ahead.replace("{duration}", span(seconds))
       : texts.ago.replace("{duration}", span(-seconds));
@@ -90,7 +92,7 @@
       const date = new Date(element.dateTime);
       if (Number.isNaN(date.getTime())) continue;
       element.title = written(date, "seconds");
-      if ("relative" in element.dataset) setText(element, relative(date));
+      if ("relative" in element.dataset) setText(element, relative(element, date));
       else setText(element, written(date, element.dataset.form));
     }
   }
@@ -98,7 +100,7 @@
   function age() {
     if (document.hidden) return;
     for (const element of document.querySelectorAll("time[data-relative]")) {
-      setText(element, relative(new Date(element.dateTime)));
+      setText(element, relative(element, new Date(element.dateTime)));
     }
   }
 

@@ -14,13 +14,14 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
-from django.urls import URLPattern, get_resolver, reverse
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from psycopg import sql
 
 from executions.connections import Connection
 from executions.connections import connect as open_connection
 from executions.health import snapshot
 from executions.rollup.provision import provision
+from executions.views.live import forget_shared
 from multica_admin import embedded
 from multica_admin.cluster import Binaries, Cluster
 from tests import environment
@@ -156,12 +157,28 @@ def upstream(cluster: Cluster, connect: Callable[..., Connection]) -> Iterator[C
     administrator.execute("DROP ROLE upstream_owner")
 
 
+# What answers something else than a page, and what is for who has not signed in.
+NO_PAGES = {"export_csv", "export_jsonl", "healthz", "livez", "readyz", "status", "metrics"}
+NO_PAGES |= {"login", "logout", "confirm", "password_change"}
+
+
 @pytest.fixture
 def every_page() -> list[str]:
-    """The address of every page that needs no argument."""
-    skipped = {"login", "logout", "confirm", "password_change"}
-    return [
-        reverse(pattern.name)
-        for pattern in get_resolver().url_patterns
-        if isinstance(pattern, URLPattern) and pattern.name and pattern.name not in skipped
-    ]
+    """The address of every page that needs no argument; a page that is added joins by itself."""
+    return [reverse(name) for name in _names(get_resolver()) if name not in NO_PAGES]
+
+
+def _names(resolver: URLResolver) -> Iterator[str]:
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLPattern):
+            if pattern.name and not pattern.pattern.converters:
+                yield pattern.name
+        elif not pattern.namespace:
+            yield from _names(pattern)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """What a web process keeps for a while is another test's."""
+    snapshot.forget()
+    forget_shared()

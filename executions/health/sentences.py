@@ -15,6 +15,7 @@ from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
 
 from executions.templatetags.display import ago, moment, relative, seconds, written
+from executions.visible import visible
 
 # Beyond this a clock time alone would leave the day open.
 _CLOCK_SUFFICES = timedelta(hours=12)
@@ -58,7 +59,8 @@ Value = str | int | timedelta | At | Ago | Promise
 def _text(value: Value) -> str | int:
     if isinstance(value, timedelta):
         return seconds(value)
-    return value if isinstance(value, int) else str(value)
+    # An error's text may hold anything; what does not show must not hide or turn what does.
+    return value if isinstance(value, int) else visible(str(value))
 
 
 def _html(value: Value) -> str | int:

@@ -1,106 +1,242 @@
-"""What the overview shows: the plans of the last 24 hours and how far the rollup has come."""
+"""What the overview shows, made from the snapshot that all viewers share: it asks no database.
+
+Only the week of the long plan strip is read beside it, once for each snapshot (`week.py`). A fact
+that could not be read is a ``NotAvailable`` here as well, and is said in its place.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
 
-from django.db import connections
-from django.utils.translation import gettext as _
+from executions.health import ledger as ledgers
+from executions.health import snapshot as snapshots
+from executions.health.facts import Execution, Executions, NotAvailable, PgCron, PgCronJob, State
+from executions.health.findings import Code, Finding
+from executions.health.ledger import Ledger, durations, lay, percentile
+from executions.health.snapshot import Snapshot
+from executions.health.verdict import Level, Verdict
+from executions.pgcron.schedule import describe
+from executions.selectors.filters import State as Shown
+from executions.selectors.lanes import Lanes, draw_lanes
+from executions.selectors.series import (
+    Series,
+    Sparkline,
+    between_successes,
+    duration_of,
+    kept_by_hour,
+    lag_of,
+    over_plans,
+    sparkline,
+)
+from executions.selectors.strip import Strip, lay_day, lay_week
+from executions.selectors.week import Week, week_of
 
-from executions.models import Execution, RollupState, Runner, Status
-from executions.router import MULTICA_ALIAS
-from executions.scheduler.jobs import ROLLUP
+DAY, WEEK = "24h", "7d"
+RECENT = 12
 
-WINDOW = timedelta(hours=24)
-# 288 plans fit into a day; twice that bounds the read whatever a foreign writer may have left.
-MOST_PLANS = 576
-LATE_AFTER = timedelta(minutes=15)
+Known = TypeVar("Known")
+
+
+def known(fact: Known | NotAvailable | None) -> Known | None:
+    """The fact, or None where it could not be read."""
+    return None if isinstance(fact, NotAvailable) else fact
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One row of the table: an execution and what only the database's clock can say of it."""
+    """An execution as a table shows it."""
 
     execution: Execution
-    is_stale: bool
-    runner_is_ours: bool
+    state: Shown
+    is_ours: bool
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.execution, name)
 
-    @property
-    def watermark_before(self) -> object:
-        return self.execution.result.get("watermark_before")
+@dataclass(frozen=True)
+class Redundant:
+    """Schedules that repeat the rollup: visible pg_cron jobs, or one that only shows in traces.
 
-    @property
-    def watermark_after(self) -> object:
-        return self.execution.result.get("watermark_after")
+    ``in_doubt`` is set while the verdict is not good: then a schedule may be all that works.
+    """
+
+    jobs: tuple[tuple[PgCronJob, str], ...]
+    in_doubt: bool
 
 
 @dataclass(frozen=True)
 class Overview:
-    checked_at: datetime
-    watermark: datetime | None
-    plans: list[PlanRow]
+    """The snapshot in the shapes of the page. ``week`` is read only where it is asked for."""
+
+    snapshot: Snapshot
+    week: Week | None = None
+
+    @property
+    def version(self) -> str:
+        return f"{self.snapshot.version}{'.week' if self.week else ''}"
+
+    @property
+    def live_seconds(self) -> int:
+        return int(self.snapshot.interval_seconds)
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.snapshot.verdict
+
+    @property
+    def now(self) -> datetime | None:
+        return self.snapshot.checked_at
+
+    @property
+    def now_there(self) -> datetime | None:
+        """The database's clock as it must be by now: the snapshot may be some seconds old."""
+        return self.now + self.snapshot.age if self.now else None
+
+    @property
+    def lead(self) -> Finding | None:
+        """The finding that the verdict's sentence is from: it is shown with the verdict."""
+        summary = self.verdict.summary
+        return next((one for one in self.verdict.findings if one.summary is summary), None)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The others, worst first."""
+        return [finding for finding in self.verdict.findings if finding is not self.lead]
+
+    # --- What the parts are made of ---------------------------------------------------------------
+
+    @property
+    def executions(self) -> Executions | NotAvailable:
+        return self.snapshot.facts.executions
+
+    @property
+    def state(self) -> State | NotAvailable | None:
+        return self.snapshot.facts.state
+
+    @property
+    def watermark(self) -> datetime | None:
+        state = known(self.state)
+        return state.watermark_at if state else None
+
+    @cached_property
+    def ledger(self) -> Ledger | None:
+        """The verdict's own; where that has none, for want of another fact, one from the rows."""
+        executions = known(self.executions)
+        if self.snapshot.ledger or executions is None or self.now is None:
+            return self.snapshot.ledger
+        return lay(executions, self.now, self.snapshot.facts.spec)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing has ever run, as far as can be seen."""
+        return isinstance(self.executions, Executions) and self.executions.newest is None
+
+    @cached_property
+    def _rows(self) -> tuple[Execution, ...]:
+        """The executions of the ledger's window, newest first."""
+        executions = known(self.executions)
+        if executions is None or not self.ledger or not self.ledger.cells:
+            return ()
+        first = self.ledger.cells[0].plan_time
+        return tuple(row for row in executions.rows if row.plan_time >= first)
+
+    # --- The parts --------------------------------------------------------------------------------
+
+    @cached_property
+    def strip(self) -> Strip | NotAvailable | None:
+        if isinstance(self.executions, NotAvailable):
+            return self.executions
+        if isinstance(self.week, NotAvailable):
+            return self.week
+        if self.ledger is None or self.now is None:
+            return None
+        spec = self.snapshot.facts.spec
+        if self.week:
+            return lay_week(self.week, self.now, spec)
+        return lay_day(self.ledger, self.now, spec)
+
+    @cached_property
+    def lanes(self) -> Lanes | None:
+        if not self._rows or self.now is None:
+            return None
+        ours = known(self.snapshot.facts.own_runners) or frozenset()
+        return draw_lanes(self._rows, ours, self.now, ledgers.WINDOW)
+
+    @cached_property
+    def durations(self) -> Series:
+        return over_plans(self.ledger, duration_of) if self.ledger else Series((), ())
+
+    @cached_property
+    def lags(self) -> Series:
+        return over_plans(self.ledger, lag_of) if self.ledger else Series((), ())
+
+    @property
+    def recent(self) -> list[PlanRow]:
+        executions, now = known(self.executions), self.now
+        if executions is None or now is None:
+            return []
+        ours = known(self.snapshot.facts.own_runners) or frozenset()
+        return [
+            PlanRow(row, _state_of(row, executions, now), row.runner_id in ours)
+            for row in executions.rows[:RECENT]
+        ]
+
+    @property
+    def redundant(self) -> Redundant | None:
+        """What there is to retire; nothing while no runner is there that would carry on."""
+        pg_cron = known(self.snapshot.facts.pg_cron)
+        jobs = pg_cron.rollup_jobs if isinstance(pg_cron, PgCron) else ()
+        active = tuple((job, describe(job.schedule)) for job in jobs if job.active)
+        repeats = any(one.code is Code.OTHER_WRITER for one in self.verdict.findings)
+        if (not active and not repeats) or not self._rows:
+            return None
+        return Redundant(active, in_doubt=self.verdict.level in (Level.FAILING, Level.UNKNOWN))
+
+    # --- The figures ------------------------------------------------------------------------------
 
     @property
     def latest_success(self) -> Execution | None:
-        succeeded = (row.execution for row in self.plans if row.status == Status.SUCCESS)
-        return next(succeeded, None)
+        executions = known(self.executions)
+        return executions.latest_success if executions else None
 
     @property
-    def headline(self) -> str:
-        success = self.latest_success
-        if self.watermark is None:
-            return _("The rollup's state row is missing, so no run can do anything.")
-        if success is None or success.finished_at is None:
-            return _("No run of the usage rollup has succeeded in the last 24 hours.")
-        if self.checked_at - success.finished_at > LATE_AFTER:
-            return _("The usage rollup has stopped: its latest success is from %(time)s UTC.") % {
-                "time": f"{success.finished_at:%Y-%m-%d %H:%M}"
-            }
-        return _("Usage is up to date to %(time)s UTC.") % {"time": f"{self.watermark:%H:%M}"}
+    def p50_ms(self) -> float | None:
+        return percentile(durations(self._rows), 0.5)
 
     @property
-    def tone(self) -> str:
-        success = self.latest_success
-        if self.watermark is None or success is None or success.finished_at is None:
-            return "failing"
-        return "failing" if self.checked_at - success.finished_at > LATE_AFTER else "healthy"
+    def p95_ms(self) -> float | None:
+        return percentile(durations(self._rows), 0.95)
+
+    @property
+    def success_course(self) -> Sparkline:
+        return sparkline(between_successes(self._rows))
+
+    @property
+    def lag_course(self) -> Sparkline:
+        return sparkline(self.lags.values)
+
+    @property
+    def kept_course(self) -> Sparkline:
+        return sparkline(kept_by_hour(self.ledger) if self.ledger else [])
+
+    @property
+    def duration_course(self) -> Sparkline:
+        return sparkline(self.durations.by_hour(lambda values: percentile(values, 0.95)))
 
 
-def read_overview() -> Overview:
-    """Three bounded reads; the time is the database's own.
+def read_overview(window: str = DAY) -> Overview:
+    """The overview of this moment, from the snapshot; never raises for Multica's database."""
+    snapshot = snapshots.current()
+    return Overview(snapshot, week_of(snapshot) if window == WEEK else None)
 
-    Raises:
-        django.db.DatabaseError: Multica's tables cannot be read; see ``problems.diagnose``.
-    """
-    with connections[MULTICA_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT now()")
-        checked_at: datetime = cursor.fetchone()[0]
-    executions = list(
-        Execution.objects.filter(
-            job_name=ROLLUP.name,
-            scope_kind="global",
-            scope_id="global",
-            plan_time__gte=checked_at - WINDOW,
-        ).order_by("-plan_time")[:MOST_PLANS]
-    )
-    state = RollupState.objects.filter(id=1).first()
-    seen = {execution.runner_id for execution in executions if execution.runner_id}
-    ours = set(Runner.objects.filter(runner_id__in=seen).values_list("runner_id", flat=True))
-    return Overview(
-        checked_at=checked_at,
-        watermark=state.watermark_at if state else None,
-        plans=[
-            PlanRow(
-                execution,
-                is_stale=execution.status == Status.RUNNING
-                and execution.stale_after is not None
-                and execution.stale_after < checked_at,
-                runner_is_ours=execution.runner_id in ours,
-            )
-            for execution in executions
-        ],
-    )
+
+def _state_of(row: Execution, executions: Executions, now: datetime) -> Shown:
+    """FAILED is being retried while attempts are left and no newer plan has begun."""
+    if row.running:
+        return Shown.STALE if row.is_stale(now) else Shown.RUNNING
+    if row.succeeded:
+        return Shown.SUCCESS
+    newest = executions.newest
+    left = not row.exhausted and newest is not None and newest.plan_time == row.plan_time
+    return Shown.RETRYING if left else Shown.FAILED

@@ -1,17 +1,24 @@
-"""The overview: whether the rollup works, from the last 24 hours of its plans."""
+"""The overview: whether the rollup works, why not if it does not, and what to do."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
-from executions.selectors.overview import read_overview
+from executions.selectors.filters import parse
+from executions.selectors.overview import DAY, WEEK, read_overview
+from executions.views.live import LiveRequest, answer
+
+WINDOW = "window"
 
 
 @require_safe
-def overview(request: HttpRequest) -> HttpResponse:
-    """The page, or for htmx the live part of it, from the same address."""
-    context = {"overview": read_overview()}
-    template = "_overview.html" if request.htmx else "overview.html"  # type: ignore[attr-defined]
-    return render(request, f"executions/{template}", context)
+def overview(request: LiveRequest) -> HttpResponse:
+    """The page, or its live part from the same address: ``?window=7d`` has the long plan strip.
+
+    Raises:
+        BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
+    """
+    chosen = parse(request.META["QUERY_STRING"], {WINDOW: (DAY, WEEK)}, names=())
+    shown = read_overview(chosen.choice(WINDOW, DAY))
+    return answer(request, "overview", shown, {"filters": chosen})

@@ -1,0 +1,159 @@
+"""PURE: a finding's evidence as labelled lines that a page can show, whatever the finding.
+
+Evidence is plain data (``health/findings/base.py``). Here it gets words; what it means for a person
+is in the finding's sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from executions.health.findings import Finding
+
+# What a finding's own sentences say already.
+SAID = frozenset({"reason", "remedy"})
+
+LABELS: dict[str, str | Promise] = {
+    "after_plan": _("After the plan of"),
+    "application_name": _("Application"),
+    "before_plan": _("Before the plan of"),
+    "bucket_events": _("Events in the buckets"),
+    "bucket_tokens": _("Tokens in the buckets"),
+    "count": _("Count"),
+    "critical_after_seconds": _("Critical after"),
+    "database": _("Database"),
+    "database_known_since": _("The database's first sign of life"),
+    "done_at": _("Done at"),
+    "executions": _("Executions"),
+    "finished_before_started": _("Finished before they started"),
+    "first": _("First"),
+    "found_at": _("Found at"),
+    "gaps": _("Gaps"),
+    "heartbeat_at": _("Latest heartbeat"),
+    "holder": _("Who holds lock 4246"),
+    "holders": _("Who holds lock 4246"),
+    "hour": _("Hour"),
+    "hours": _("Hours"),
+    "hours_compared": _("Hours compared"),
+    "hours_differing": _("Hours that differ"),
+    "in_the_future": _("In the database's future"),
+    "in_the_last_hour": _("In the last hour"),
+    "info_above": _("Mentioned from"),
+    "jobs_seen": _("Jobs seen"),
+    "jumps": _("Jumps of the watermark"),
+    "jumps_in_the_last_12_pairs": _("Jumps among the last 12 pairs of plans"),
+    "keys": _("Bucket keys that differ"),
+    "last": _("Last"),
+    "latest_runs": _("Latest runs"),
+    "latest_success_finished_at": _("Latest success finished"),
+    "latest_success_plan_time": _("Plan of the latest success"),
+    "left_at": _("Left at"),
+    "lost_in_the_last_hour": _("Runs in the last hour that found the lock taken"),
+    "missing_plans": _("Missing plans"),
+    "missing_table": _("Missing table"),
+    "newest_execution": _("Newest execution"),
+    "newest_possible": _("Newest plan that could have begun"),
+    "of_the_last_12": _("Of the last 12 plans"),
+    "off_the_grid": _("Off the five-minute grid"),
+    "pid": _("Process of the server"),
+    "plan_time": _("Plan"),
+    "plans": _("Plans"),
+    "plans_left": _("Plans left"),
+    "rows": _("Rows"),
+    "rows_estimated": _("Rows, estimated"),
+    "since": _("Since"),
+    "stale_after": _("Lease ended"),
+    "state": _("State"),
+    "state_rows": _("State rows"),
+    "successes_without_watermark": _("Successes without a watermark"),
+    "usage_events": _("Events in the raw usage"),
+    "usage_tokens": _("Tokens in the raw usage"),
+    "user": _("Role"),
+    "visibility": _("What can be seen"),
+    "waited_seconds": _("Waited"),
+    "warning_after_seconds": _("Warning after"),
+    "watermark_after": _("Watermark after"),
+    "watermark_at": _("Watermark"),
+    "watermark_before": _("Watermark before"),
+    "what": _("What was to be read"),
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value and how to show it: ``time``, ``span`` (seconds), ``count`` or ``text``."""
+
+    kind: str
+    value: object
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of evidence: a value, or rows of them, of which each is a mapping by label.
+
+    ``executions`` are rows that lead to their pages.
+    """
+
+    label: str
+    value: Value | None = None
+    executions: Sequence[Mapping[str, object]] = ()
+    rows: Sequence[Sequence[tuple[str, Value]]] = ()
+
+
+def label(name: str) -> str:
+    """What a person calls it; a name that nobody has put into words is shown as it is."""
+    return str(LABELS.get(name, name.replace("_", " ")))
+
+
+def lines(finding: Finding) -> list[Line]:
+    """The evidence of a finding, without what is empty or said already."""
+    return [
+        line
+        for name, value in finding.evidence.items()
+        if name not in SAID
+        for line in _lines(name, value)
+    ]
+
+
+def _lines(name: str, value: object) -> Iterator[Line]:
+    if value is None or value in ("", [], (), {}):
+        return
+    if isinstance(value, Mapping):
+        yield from _listed(label(name), [value])
+    elif isinstance(value, list | tuple):
+        yield from _listed(label(name), value)
+    else:
+        yield Line(label(name), _value(name, value))
+
+
+def _listed(text: str, values: Sequence[object]) -> Iterator[Line]:
+    mappings = [value for value in values if isinstance(value, Mapping)]
+    if not mappings:
+        yield Line(text, Value("text", ", ".join(str(value) for value in values)))
+    elif all("id" in mapping and "plan_time" in mapping for mapping in mappings):
+        yield Line(text, executions=mappings)
+    else:
+        yield Line(text, rows=[_row(mapping) for mapping in mappings])
+
+
+def _row(mapping: Mapping[object, object]) -> list[tuple[str, Value]]:
+    return [
+        (label(str(name)), _value(str(name), value))
+        for name, value in mapping.items()
+        if value is not None
+    ]
+
+
+def _value(name: str, value: object) -> Value:
+    if isinstance(value, datetime):
+        return Value("time", value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if name.endswith("_seconds"):
+            return Value("span", value)
+        return Value("text" if name == "pid" else "count", value)
+    return Value("text", str(value))

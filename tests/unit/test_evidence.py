@@ -1,0 +1,54 @@
+"""Evidence in words: every kind of value has a form, and nothing is said twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+from executions.health.findings import Code, Finding, Severity
+from executions.health.sentences import say
+from executions.selectors.evidence import Value, label, lines
+from tests.pictures import NOW
+
+
+def finding(**evidence) -> Finding:
+    return Finding(Code.LATEST_STALE, Severity.INFO, say("s"), say("a"), NOW, evidence)
+
+
+def test_each_kind_of_value_has_its_form():
+    shown = lines(finding(watermark_at=NOW, waited_seconds=90.0, count=3, pid=4711, user="ada"))
+    assert [(line.label, line.value) for line in shown] == [
+        ("Watermark", Value("time", NOW)),
+        ("Waited", Value("span", 90.0)),
+        ("Count", Value("count", 3)),
+        ("Process of the server", Value("text", 4711)),
+        ("Role", Value("text", "ada")),
+    ]
+
+
+def test_executions_are_lines_that_lead_to_them_and_other_rows_are_pairs():
+    row = {"id": str(uuid4()), "plan_time": NOW}
+    executions, gaps, holder = lines(
+        finding(
+            executions=[row], gaps=[{"first": NOW, "last": NOW + timedelta(1)}], latest={"pid": 1}
+        )
+    )
+    assert executions.executions == [row]
+    assert gaps.rows == [
+        [("First", Value("time", NOW)), ("Last", Value("time", NOW + timedelta(1)))]
+    ]
+    assert holder.label == "latest"
+    assert holder.rows == [[("Process of the server", Value("text", 1))]]
+
+
+def test_what_is_empty_or_said_in_the_sentences_is_left_out():
+    assert lines(finding(reason="r", remedy="r", executions=[], user=None, database="")) == []
+
+
+def test_plain_texts_are_listed():
+    (line,) = lines(finding(what=["state", "executions"]))
+    assert line.value == Value("text", "state, executions")
+
+
+def test_a_name_that_nobody_has_put_into_words_is_shown_as_it_is():
+    assert label("something_new") == "something new"

@@ -1,0 +1,81 @@
+"""Sparklines, chart points and chart tables are the same numbers, with the same holes."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from executions.health.ledger import lay
+from executions.scheduler.jobs import ROLLUP
+from executions.selectors.series import (
+    HEIGHT,
+    between_successes,
+    duration_of,
+    kept_by_hour,
+    lag_of,
+    over_plans,
+    sparkline,
+)
+from tests.pictures import CADENCE, NOW, SECOND, execution, executions, plan_time
+
+
+def test_a_sparkline_reaches_from_zero_to_its_greatest_value_and_over_its_whole_width():
+    line = sparkline([0, 5, 10]).line
+    assert line == f"M0.0 {HEIGHT}.0L50.0 12.0L100.0 0.0"
+
+
+def test_a_sparkline_has_a_hole_where_a_number_is_missing():
+    drawn = sparkline([1, None, 1, 1])
+    assert drawn.line.count("M") == drawn.area.count("M") == 2
+
+
+def test_a_line_of_zeros_lies_at_the_bottom():
+    assert sparkline([0, 0]).line == f"M0.0 {HEIGHT}.0L100.0 {HEIGHT}.0"
+
+
+def test_one_number_makes_no_line():
+    assert not sparkline([None, 3])
+    assert not sparkline([])
+
+
+def test_a_chart_has_one_point_for_each_plan_and_null_for_those_without_a_number():
+    known = executions({2: None, 3: {"status": "FAILED"}, 4: {"duration_ms": 750}})
+    series = over_plans(lay(known, NOW, ROLLUP), duration_of)
+    seconds, values = json.loads(series.points)
+    assert len(seconds) == len(values) == 288
+    assert seconds[-5] == int(plan_time(4).timestamp())
+    assert values[-5:-2] == [750, None, None]
+
+
+def test_the_table_of_a_chart_sums_up_each_hour_newest_first():
+    made = lay(executions({1: {"duration_ms": 9_000}}), NOW, ROLLUP)
+    hours = over_plans(made, duration_of).hours
+    assert sum(hour.count for hour in hours) == 288
+    assert [hour.hour for hour in hours] == sorted((hour.hour for hour in hours), reverse=True)
+    assert max(hour.greatest for hour in hours) == 9_000
+    assert all(hour.median <= hour.p95 <= hour.greatest for hour in hours)
+
+
+def test_the_lag_of_a_run_is_from_its_watermark_to_its_end():
+    row = execution(0, finished_at=NOW, watermark_after=NOW - 5 * CADENCE)
+    assert lag_of(row) == (5 * CADENCE).total_seconds()
+    assert lag_of(execution(0, finished_at=None, watermark_after=NOW)) is None
+
+
+def test_the_share_kept_of_an_hour_leaves_out_what_was_not_expected():
+    made = lay(executions({0: {"status": "FAILED"}}), NOW, ROLLUP)
+    shares = kept_by_hour(made)
+    assert shares[0] == 1
+    assert shares[-1] is not None
+    assert shares[-1] < 1
+    nothing = lay(executions(count=0, first_plan=None), NOW, ROLLUP)
+    assert set(kept_by_hour(nothing)) == {None}
+
+
+def test_the_times_between_successes_leave_failures_out():
+    rows = [
+        execution(0, finished_at=NOW),
+        execution(0, finished_at=NOW - 10 * SECOND, status="FAILED"),
+        execution(0, finished_at=NOW - 40 * SECOND),
+    ]
+    assert between_successes(rows) == [timedelta(seconds=40).total_seconds()]

@@ -1,0 +1,175 @@
+"""The plan strip: where each plan's square is, what it leads to, and how gaps are explained."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executions.health.ledger import Kind, lay
+from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.plans import floor
+from executions.selectors.strip import HOUR, Square, Strip, lay_day, lay_week
+from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, plan_time
+
+MINUTE = timedelta(minutes=1)
+
+
+def day(changed=None, now=NOW, **others) -> Strip:
+    return lay_day(lay(executions(changed, **others), now, ROLLUP), now, ROLLUP)
+
+
+def squares(strip: Strip) -> list[Square]:
+    return [square for row in strip.rows for square in row.squares]
+
+
+def square_of(strip: Strip, age: int) -> Square:
+    return next(one for one in squares(strip) if one.start <= plan_time(age) < one.end)
+
+
+@given(st.integers(min_value=0, max_value=24 * 60))
+def test_a_day_has_a_square_for_each_of_its_288_plans_in_the_row_of_its_clock_hour(minutes):
+    now = NOW + minutes * MINUTE
+    strip = day(now=now)
+    assert len(squares(strip)) == 288
+    assert len(strip.rows) in {24, 25}
+    for row in strip.rows:
+        assert row.start == floor(row.start, HOUR)
+        assert len(row.before) + len(row.squares) + len(row.after) == 12
+        places = [row.start + place * CADENCE for place in range(12)]
+        assert [square.start for square in row.squares] == places[len(row.before) :][
+            : len(row.squares)
+        ]
+
+
+def test_a_square_stays_in_its_place_while_the_window_moves_on():
+    before, after = day(), day(now=NOW + CADENCE)
+
+    def place(strip: Strip, age: int) -> tuple[object, int]:
+        for row in strip.rows:
+            for place, square in enumerate(row.squares, len(row.before)):
+                if square.start == plan_time(age):
+                    return row.start, place
+        raise AssertionError(f"no square for the plan of age {age}")
+
+    assert [place(before, age) for age in range(280)] == [place(after, age) for age in range(280)]
+
+
+def test_a_square_leads_to_its_execution():
+    strip = day({3: {"attempt": 2}})
+    square = square_of(strip, 3)
+    assert square.execution is not None
+    assert square.execution.plan_time == plan_time(3)
+    assert (square.look, square.label) == ("retried", "kept after a retry")
+
+
+@pytest.mark.parametrize(
+    ("columns", "look"),
+    [
+        ({}, "kept"),
+        ({"finished_at": plan_time(4) + 3 * CADENCE}, "late"),
+        ({"status": "FAILED"}, "failed"),
+        ({"status": "RUNNING", "stale_after": NOW + SECOND}, "running"),
+        ({"status": "RUNNING", "stale_after": NOW - SECOND}, "stale"),
+        (None, "missing"),
+    ],
+)
+def test_each_kind_has_a_look_of_its_own(columns, look):
+    assert square_of(day({4: columns}), 4).look == look
+
+
+def test_a_plan_that_is_not_due_yet_leads_nowhere():
+    square = square_of(day({0: None}, now=NEWEST + ROLLUP.schedule_delay + SECOND), 0)
+    assert (square.look, square.execution, square.gap, square.has_rows) == (
+        "ahead",
+        None,
+        None,
+        False,
+    )
+
+
+def test_a_row_off_the_grid_makes_its_square_odd_and_leads_to_both_rows():
+    stray = execution(4, plan_time=plan_time(4) + MINUTE)
+    known = executions()
+    known = type(known)(
+        rows=tuple(sorted((*known.rows, stray), key=lambda row: row.plan_time, reverse=True)),
+        since=known.since,
+        first_plan=known.first_plan,
+    )
+    strip = lay_day(lay(known, NOW, ROLLUP), NOW, ROLLUP)
+    square = square_of(strip, 4)
+    assert (square.look, square.execution, square.has_rows) == ("odd", None, True)
+    assert "1 off the grid" in square.title
+    assert ("odd", "off the grid", 1) in strip.legend
+
+
+def test_the_legend_counts_every_plan_once():
+    strip = day({1: None, 2: None, 5: {"status": "FAILED"}})
+    assert strip.legend == [
+        ("kept", "kept", 285),
+        ("failed", "failed", 1),
+        ("missing", "missing", 2),
+    ]
+
+
+def test_a_missing_plan_leads_to_the_explanation_of_its_gap():
+    strip = day({3: None, 4: None, 9: None})
+    near, far = strip.gaps
+    assert (near.count, far.count) == (2, 1)
+    assert square_of(strip, 3).gap is square_of(strip, 4).gap is near
+    assert square_of(strip, 9).gap is far
+    assert near.anchor == f"gap-{plan_time(4):%Y%m%dT%H%MZ}"
+    assert near.around == (plan_time(5), plan_time(2) + CADENCE)
+
+
+def test_a_gap_after_a_long_run_is_explained_by_that_run():
+    strip = day(
+        {4: None, 3: None, 5: {"finished_at": plan_time(4) + ROLLUP.schedule_delay + SECOND}}
+    )
+    assert "was in hand until" in str(strip.gaps[0].story)
+    short = day({4: None, 3: None, 5: {"finished_at": plan_time(4) + ROLLUP.schedule_delay}})
+    assert "No runner ticked then" in str(short.gaps[0].story)
+
+
+def test_a_gap_says_that_the_next_run_carried_the_watermark_over_it():
+    mark = plan_time(3)
+    strip = day({4: None, 3: {"watermark_before": mark - CADENCE, "watermark_after": mark}})
+    story = str(strip.gaps[0].story)
+    assert "so no usage is lost" in story
+    assert f"{mark:%H:%M} UTC" in story
+
+
+def test_a_gap_before_a_failure_promises_nothing():
+    story = str(day({4: None, 3: {"status": "FAILED"}}).gaps[0].story)
+    assert "did not succeed either" in story
+    assert "lost" not in story
+
+
+def test_silence_up_to_now_is_a_gap_of_its_own_which_nobody_has_ended():
+    strip = day({0: None, 1: None, 2: None, 7: None})
+    silence, older = strip.gaps
+    assert (silence.count, silence.after) == (3, None)
+    assert "usage stands still" in str(silence.story)
+    assert older.after is not None
+    assert square_of(strip, 1).gap is silence
+
+
+def test_every_missing_square_has_an_explanation():
+    strip = day(dict.fromkeys((0, 1, 4, 20, 21, 22, 287)))
+    missing = [square for square in squares(strip) if square.kind is Kind.MISSING]
+    assert missing
+    assert all(square.gap in strip.gaps for square in missing)
+
+
+def test_a_week_shows_the_worst_of_each_hour_in_the_row_of_its_day():
+    known = executions({8: {"status": "FAILED"}, 9: {"attempt": 2}}, count=7 * 288)
+    strip = lay_week(lay(known, NOW, ROLLUP, timedelta(days=7)), NOW, ROLLUP)
+    assert strip.by_hour
+    assert len(strip.rows) == 8
+    assert sum(len(square.cells) for square in squares(strip)) == 7 * 288
+    assert square_of(strip, 8).look == "failed"
+    assert "1 failed" in square_of(strip, 8).title
+    for row in strip.rows:
+        assert len(row.before) + len(row.squares) + len(row.after) == 24

@@ -1,0 +1,173 @@
+"""Live parts: what a refresh costs, and that a crowd of viewers costs what one does."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import Client
+from django.urls import reverse
+
+from executions.health import snapshot
+from tests import scenarios
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+PAGES = ("overview", "plans", "runners", "errors", "jobs")
+
+
+def refresh(client, path="/", version=""):
+    headers = {"HX-Request": "true", "HX-Target": "overview"}
+    if version:
+        headers["X-Data-Version"] = version
+    return client.get(path, headers=headers)
+
+
+def test_a_refresh_is_the_part_alone_with_its_version_and_pace(viewer, owner):
+    scenarios.healthy(owner)
+    answer = refresh(viewer)
+    html = answer.content.decode()
+    assert answer.status_code == 200
+    assert "<html" not in html
+    assert 'data-verdict="healthy"' in html
+    assert answer["X-Live-Seconds"] == "15"
+    whole = viewer.get("/").content.decode()
+    assert f'data-version="{answer["X-Data-Version"]}"' in whole
+    assert 'data-live-seconds="15"' in whole
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_unchanged_costs_a_204_and_nothing_is_sent(viewer, owner, name):
+    scenarios.healthy(owner)
+    path = reverse(name)
+    version = refresh(viewer, path)["X-Data-Version"]
+    answer = refresh(viewer, path, version)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer["X-Data-Version"] == version
+    assert answer["X-Live-Seconds"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_cache_keeps_the_page_and_its_part_apart(viewer, owner, name):
+    for answer in (viewer.get(reverse(name)), refresh(viewer, reverse(name))):
+        assert "HX-Request" in answer["Vary"]
+
+
+def test_the_passing_of_time_alone_is_no_new_version(viewer, owner):
+    scenarios.healthy(owner)
+    version = refresh(viewer)["X-Data-Version"]
+    snapshot.forget()
+    assert refresh(viewer, version=version).status_code == 204
+
+
+def test_a_new_execution_is_a_new_version(viewer, owner):
+    world = scenarios.healthy(owner)
+    version = refresh(viewer)["X-Data-Version"]
+    world.change(0, exhausted=True)
+    world.write()
+    snapshot.forget()
+    answer = refresh(viewer, version=version)
+    assert answer.status_code == 200
+    assert answer["X-Data-Version"] != version
+    assert "plan-failed" in answer.content.decode()
+
+
+def test_the_long_strip_and_the_short_one_are_not_taken_for_each_other(viewer, owner):
+    scenarios.healthy(owner)
+    day = refresh(viewer, "/")["X-Data-Version"]
+    assert refresh(viewer, "/?window=7d", day).status_code == 200
+
+
+def test_while_something_runs_the_part_asks_every_five_seconds(viewer, owner):
+    world = scenarios.healthy(owner)
+    world.change(0, running=True, heartbeat_at=world.now)
+    world.write()
+    assert refresh(viewer)["X-Live-Seconds"] == "5"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_who_is_signed_out_gets_401_and_learns_nothing(client, owner, name):
+    answer = refresh(client, reverse(name))
+    assert answer.status_code == 401
+    assert answer.content == b"Sign in first.\n"
+
+
+# --- A crowd ------------------------------------------------------------------------------------
+
+VIEWERS = 200
+SECONDS = 3.0
+PACE = 0.5
+
+
+@pytest.fixture
+def questions(superuser, cluster):
+    """Counts the statements of the dashboard's role in the server's own log, from a call on."""
+    superuser.execute("ALTER ROLE multica_view SET log_statement = 'all'")
+    connections["multica"].close_pool()
+
+    def count(since):
+        with cluster.log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(since)
+            return len(
+                re.findall(r"LOG:  (?:statement|execute [^:]*): (?!BEGIN|COMMIT|SET)", log.read())
+            )
+
+    yield lambda: cluster.log.stat().st_size, count
+    superuser.execute("ALTER ROLE multica_view RESET log_statement")
+    connections["multica"].close_pool()
+
+
+def watch(clients, seconds):
+    """Every client refreshes at the pace of the page until the time is up; how often they asked."""
+    until = time.monotonic() + seconds
+    asked = [0] * len(clients)
+    crowd = 20
+    start = threading.Barrier(crowd)
+
+    def some(first):
+        start.wait()
+        versions = {}
+        while time.monotonic() < until:
+            began = time.monotonic()
+            for index in range(first, len(clients), crowd):
+                answer = refresh(clients[index], version=versions.get(index, ""))
+                assert answer.status_code in {200, 204}
+                versions[index] = answer["X-Data-Version"]
+                asked[index] += 1
+            time.sleep(max(0.0, PACE - (time.monotonic() - began)))
+        connections.close_all()
+
+    with ThreadPoolExecutor(crowd) as threads:
+        for done in [threads.submit(some, first) for first in range(crowd)]:
+            done.result()
+    return asked
+
+
+def test_two_hundred_viewers_ask_the_database_what_one_asks(owner, questions, monkeypatch):
+    """The true pace and a whole minute are left to bin/audit."""
+    monkeypatch.setattr(snapshot, "QUIET_SECONDS", PACE)
+    monkeypatch.setattr(snapshot, "BUSY_SECONDS", PACE)
+    scenarios.healthy(owner)
+    user = User.objects.create_user("crowd")
+    clients = [Client() for _ in range(VIEWERS)]
+    for client in clients:
+        client.force_login(user)
+    position, count = questions
+
+    snapshot.forget()
+    here = position()
+    snapshot.take()
+    one_reading = count(here)
+    assert one_reading > 0
+
+    here = position()
+    asked = watch(clients, SECONDS)
+    readings = SECONDS / PACE + 2  # the first one, and one that was begun as time was up
+    assert min(asked) >= 1
+    assert sum(asked) > 3 * readings
+    assert one_reading <= count(here) <= one_reading * readings
