@@ -98,20 +98,22 @@ class Reader:
             ),
         )
 
-    def sample(self, rows: QuerySet[Execution, Any]) -> tuple[list[Any], datetime | None]:
-        """What the first look at each segment finds, and how far it reached if not to the end.
+    def samples(self) -> tuple[list[Q], datetime | None]:
+        """The condition of the first look at each segment, and how far back they reach.
+
+        The time is None where they reach to the end. Whoever reads with one of the conditions
+        reads no more rows than a look may have.
 
         Raises:
             django.db.DatabaseError: the table cannot be read, or not in time.
         """
-        found: list[Any] = []
+        looks: list[Q] = []
         reached = None
         for segment in self._walk.segments:
             stopped, inside = _edge(segment, self._survey(segment, None, older=True), older=True)
-            matching = rows.filter(segment.rows, inside, segment.sift)
-            found += matching.order_by(f"-{segment.column}")
+            looks.append(segment.rows & inside & segment.sift)
             reached = stopped.time if stopped else reached
-        return found, reached
+        return looks, reached
 
     def _older(self, rows: QuerySet[Execution], cursor: Cursor | None, size: int) -> Page:
         found: list[Execution] = []

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
-from django.db.models.functions import Left
+from django.db.models import Aggregate, Count, FloatField, Max, Min, Q
+from django.db.models.functions import Coalesce, Left
 
-from executions.health.ledger import percentile
 from executions.models import Execution, Runner, Status
 from executions.problems import Problem
 from executions.scheduler.jobs import ROLLUP
@@ -27,6 +26,7 @@ from executions.selectors.plans import choose_walk
 from executions.selectors.rows import ERROR_LINE, version_of
 from executions.selectors.samples import Window, bounded, windows
 from executions.selectors.table import attempt, read_clock, read_jobs
+from executions.selectors.walks import Walk
 
 DEFAULT_WINDOW = "24h"
 WINDOW_NAMES = ("24h", "7d")
@@ -34,87 +34,46 @@ MOST_RUNNERS = 100
 SECONDS = 15
 
 
-class Run(NamedTuple):
-    """What is read of one execution, in this order."""
+class Percentile(Aggregate):
+    """PostgreSQL's ``percentile_cont`` of one column."""
+
+    template = "percentile_cont(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution as far as a runner's line needs it."""
 
     id: UUID
-    runner_id: str | None
-    status: str
-    attempt: int
     plan_time: datetime
-    stale_after: datetime | None
-    heartbeat_at: datetime | None
-    started_at: datetime | None
     finished_at: datetime | None
-    duration_ms: int | None
     error_code: str | None
     error_line: str | None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Tally:
     """One runner. ``ours`` is what our own table remembers of it, None for Multica's."""
 
     runner_id: str
-    ours: Runner | None = None
-    runs: list[Run] = field(default_factory=list)
+    plans: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    running: int = 0
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
     share: float = 0.0
-
-    @property
-    def plans(self) -> int:
-        return len(self.runs)
+    ours: Runner | None = None
+    run: Run | None = None
+    last_error: Run | None = None
 
     @property
     def share_percent(self) -> int:
         return round(100 * self.share)
-
-    @property
-    def succeeded(self) -> int:
-        return sum(run.status == Status.SUCCESS for run in self.runs)
-
-    @property
-    def failed(self) -> int:
-        return sum(run.status == Status.FAILED for run in self.runs)
-
-    @property
-    def retried(self) -> int:
-        return sum(run.status == Status.SUCCESS and run.attempt > 1 for run in self.runs)
-
-    @property
-    def first_seen(self) -> datetime | None:
-        seen = [run.started_at or run.plan_time for run in self.runs]
-        return min(seen, default=self.ours.started_at if self.ours else None)
-
-    @property
-    def last_seen(self) -> datetime | None:
-        seen = [
-            run.finished_at or run.heartbeat_at or run.started_at or run.plan_time
-            for run in self.runs
-        ]
-        if self.ours and self.ours.last_tick_at:
-            seen.append(self.ours.last_tick_at)
-        return max(seen, default=None)
-
-    @property
-    def p50_ms(self) -> float | None:
-        return percentile(self._durations, 0.5)
-
-    @property
-    def p95_ms(self) -> float | None:
-        return percentile(self._durations, 0.95)
-
-    @property
-    def _durations(self) -> list[int]:
-        return [run.duration_ms for run in self.runs if run.duration_ms is not None]
-
-    @property
-    def running(self) -> list[Run]:
-        return [run for run in self.runs if run.status == Status.RUNNING]
-
-    @property
-    def last_error(self) -> Run | None:
-        failed = [run for run in self.runs if run.status == Status.FAILED]
-        return max(failed, key=lambda run: run.finished_at or run.plan_time, default=None)
 
     @property
     def log_command(self) -> str:
@@ -151,7 +110,7 @@ class Runners:
         return version_of(
             self.reached,
             self.problem and self.problem.code,
-            [(tally.runner_id, tally.runs, tally.last_seen) for tally in self.tallies],
+            self.tallies,
         )
 
 
@@ -165,10 +124,10 @@ def read_runners(filters: Filters) -> Runners:
     wanted = bounded(replace(filters, job=filters.job or ROLLUP.name), DEFAULT_WINDOW, clock.now)
     assert wanted.since is not None  # noqa: S101  bounded() sees to it
     walk, _scopes = choose_walk(wanted, clock)
-    sample = attempt(lambda: Reader(walk).sample(_runs()))
+    sample = attempt(lambda: _sample(walk))
     found, reached = ([], None) if isinstance(sample, Problem) else sample
-    runs = [Run(*row) for row in found]
-    tallies = tally(runs, _ours(runs, wanted.since, filters))
+    ours = _ours([one.runner_id for one in found], wanted.since, filters)
+    tallies = _in_order([one for one in found if one.runner_id], ours)
     return Runners(
         filters=filters,
         job=wanted.job,
@@ -179,22 +138,81 @@ def read_runners(filters: Filters) -> Runners:
         windows=windows(filters, DEFAULT_WINDOW, WINDOW_NAMES),
         tallies=tallies[:MOST_RUNNERS],
         hidden=max(0, len(tallies) - MOST_RUNNERS),
-        plans=len(runs),
-        unnamed=sum(not run.runner_id for run in runs),
+        plans=sum(one.plans for one in found),
+        unnamed=sum(one.plans for one in found if not one.runner_id),
         problem=sample if isinstance(sample, Problem) else None,
     )
 
 
-def _runs() -> QuerySet[Execution, Any]:
-    columns = Run._fields
-    return Execution.objects.annotate(error_line=Left("error_msg", ERROR_LINE)).values_list(
-        *columns
+def _sample(walk: Walk) -> tuple[list[Tally], datetime | None]:
+    """Every runner in what one look at each segment sees, those without an id as one."""
+    looks, reached = Reader(walk).samples()
+    tallies: dict[str, Tally] = {}
+    for look in looks:
+        for one in _tallies(look):
+            known = tallies.get(one.runner_id)
+            tallies[one.runner_id] = _merged(known, one) if known else one
+    newest = sorted(tallies.values(), key=_age_key, reverse=True)
+    marks = [mark for look in looks for mark in _marks(look, newest[:MOST_RUNNERS])]
+    for runner_id, status, run in marks:
+        place = "run" if status == Status.RUNNING else "last_error"
+        tallies[runner_id] = replace(tallies[runner_id], **{place: run})
+    return list(tallies.values()), reached
+
+
+def _tallies(look: Q) -> list[Tally]:
+    success = Q(status=Status.SUCCESS)
+    rows = (
+        Execution.objects.filter(look)
+        .values("runner_id")
+        .annotate(
+            plans=Count("id"),
+            succeeded=Count("id", filter=success),
+            failed=Count("id", filter=Q(status=Status.FAILED)),
+            retried=Count("id", filter=success & Q(attempt__gt=1)),
+            running=Count("id", filter=Q(status=Status.RUNNING)),
+            first_seen=Min(Coalesce("started_at", "plan_time")),
+            last_seen=Max(Coalesce("finished_at", "heartbeat_at", "started_at", "plan_time")),
+            p50_ms=Percentile("duration_ms", share=0.5),
+            p95_ms=Percentile("duration_ms", share=0.95),
+        )
+    )
+    found: list[dict[str, Any]] = list(rows)
+    return [Tally(**{**row, "runner_id": row["runner_id"] or ""}) for row in found]
+
+
+def _merged(one: Tally, other: Tally) -> Tally:
+    """Of two segments' tallies, which share no row; only one of them has durations."""
+    counts = ("plans", "succeeded", "failed", "retried", "running")
+    return replace(
+        one,
+        **{name: getattr(one, name) + getattr(other, name) for name in counts},
+        first_seen=min(filter(None, (one.first_seen, other.first_seen)), default=None),
+        last_seen=max(filter(None, (one.last_seen, other.last_seen)), default=None),
+        p50_ms=one.p50_ms if other.p50_ms is None else other.p50_ms,
+        p95_ms=one.p95_ms if other.p95_ms is None else other.p95_ms,
     )
 
 
-def _ours(runs: Iterable[Run], since: datetime, filters: Filters) -> list[Runner]:
+def _marks(look: Q, tallies: Iterable[Tally]) -> Iterator[tuple[str, str, Run]]:
+    """Of each runner that has any, the newest running execution and the newest failed one."""
+    named = [one.runner_id for one in tallies if one.failed or one.running]
+    columns = ("id", "plan_time", "finished_at", "error_code", "error_line")
+    rows = (
+        Execution.objects.filter(look, runner_id__in=named)
+        .exclude(status=Status.SUCCESS)
+        .annotate(error_line=Left("error_msg", ERROR_LINE))
+        .order_by("runner_id", "status", "-finished_at", "-plan_time")
+        .distinct("runner_id", "status")
+        .values("runner_id", "status", *columns)
+    )
+    for row in rows if named else ():
+        yield row["runner_id"], row["status"], Run(**{name: row[name] for name in columns})
+
+
+def _ours(runner_ids: Iterable[str], since: datetime, filters: Filters) -> list[Runner]:
     """Our own among the winners, and those that have ticked since and won nothing."""
-    seen = {run.runner_id for run in runs if run.runner_id}
+    seen = {runner_id for runner_id in runner_ids if runner_id}
     winners = list(Runner.objects.filter(runner_id__in=seen))
     if filters.runner or filters.job not in ("", ROLLUP.name):
         return winners
@@ -202,21 +220,19 @@ def _ours(runs: Iterable[Run], since: datetime, filters: Filters) -> list[Runner
     return winners + list(idle.order_by("-last_tick_at")[:MOST_RUNNERS])
 
 
-def tally(runs: Iterable[Run], ours: Iterable[Runner]) -> list[Tally]:
-    """One tally for each runner, the one seen last first."""
-    tallies = {one.runner_id: Tally(one.runner_id, one) for one in ours}
-    total = 0
-    for run in runs:
-        total += 1
-        if run.runner_id:
-            tallies.setdefault(run.runner_id, Tally(run.runner_id)).runs.append(run)
-    for one in tallies.values():
-        one.share = one.plans / total if total else 0.0
-    return sorted(
-        tallies.values(),
-        key=lambda one: (one.last_seen is not None, one.last_seen, one.plans),
-        reverse=True,
-    )
+def _in_order(tallies: list[Tally], ours: Iterable[Runner]) -> list[Tally]:
+    """With their shares and what we know of our own, the one seen last first."""
+    total = sum(one.plans for one in tallies)
+    known = {one.runner_id: replace(one, share=one.plans / total) for one in tallies}
+    for runner in ours:
+        one = known.get(runner.runner_id) or Tally(runner.runner_id, first_seen=runner.started_at)
+        seen = max(filter(None, (one.last_seen, runner.last_tick_at)), default=None)
+        known[runner.runner_id] = replace(one, ours=runner, last_seen=seen)
+    return sorted(known.values(), key=_age_key, reverse=True)
+
+
+def _age_key(one: Tally) -> tuple[object, ...]:
+    return (one.last_seen is not None, one.last_seen, one.plans, one.runner_id)
 
 
 def _searchable(runner_id: str) -> str:

@@ -66,7 +66,8 @@ def total(walk):
 
 
 def sample(walk):
-    return Reader(walk).sample(Execution.objects.all())
+    looks, reached = Reader(walk).samples()
+    return [row for look in looks for row in Execution.objects.filter(look)], reached
 
 
 def pages(walk, size=SIZE) -> Iterator[Page]:

@@ -1,0 +1,100 @@
+"""The project in this process and signed in, for `benchmarks.pages`; needs Django set up."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connections
+from django.template.response import TemplateResponse
+from django.test import Client, RequestFactory
+from psycopg.conninfo import conninfo_to_dict
+
+from executions.health import snapshot
+from executions.models import Execution
+from executions.views.live import forget_shared
+from multica_admin.databases import admin_alias, reader_alias
+
+HOST = "localhost"
+
+
+class StockAdmin(admin.ModelAdmin):
+    """What Django offers for the table as it comes, with a filter."""
+
+    list_display = ("plan_time", "job_name", "status", "attempt", "runner_id")
+    list_filter = ("status",)
+
+
+class Site:
+    """Reads one table or the other; our own tables are beside the first."""
+
+    def __init__(self, tables: Mapping[str, str]) -> None:
+        logging.disable(logging.WARNING)
+        conninfos = {size: _texts(conninfo_to_dict(table)) for size, table in tables.items()}
+        self.sizes = list(tables)
+        aliases = {"default": admin_alias(conninfos[self.sizes[0]])}
+        aliases |= {size: reader_alias(conninfo) for size, conninfo in conninfos.items()}
+        for alias, configured in connections.configure_settings(aliases).items():
+            connections.settings[alias] = configured
+            connections[alias] = connections.create_connection(alias)
+        settings.MULTICA_IS_EMBEDDED = False
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
+        self._user = User.objects.create_superuser("bench")
+        self._client = Client(SERVER_NAME=HOST)
+        self._client.force_login(self._user)
+
+    @contextmanager
+    def reading(self, size: str) -> Iterator[list[str]]:
+        """Pages read that table; the list is given each statement that they ask of it."""
+        asked: list[str] = []
+
+        def note(execute: Any, statement: str, *rest: Any) -> Any:
+            asked.append(statement)
+            return execute(statement, *rest)
+
+        connections["multica"] = connections[size]
+        with connections[size].execute_wrapper(note):
+            yield asked
+
+    def ask(self, path: str, *, part: bool) -> float:
+        """Milliseconds of one request, whole or as a live part, with nothing kept from before.
+
+        Raises:
+            RuntimeError: the answer is not the page.
+        """
+        if "{id}" in path:
+            newest = Execution.objects.filter(job_name="rollup_task_usage_hourly")
+            path = path.format(id=newest.order_by("-plan_time").values_list("id", flat=True)[5])
+        snapshot.forget()
+        forget_shared()
+        began = time.perf_counter()
+        answer = self._client.get(path, headers={"HX-Request": "true"} if part else {})
+        took = time.perf_counter() - began
+        if answer.status_code != 200:
+            raise RuntimeError(f"{path} answered {answer.status_code}")
+        return 1000 * took
+
+    def ask_stock_admin(self, size: str) -> float:
+        """Milliseconds of the stock list's own queries, without its template."""
+        request = RequestFactory(SERVER_NAME=HOST).get("/")
+        request.user = self._user
+        stock = StockAdmin(Execution, admin.AdminSite())
+        with self.reading(size):
+            began = time.perf_counter()
+            answer = stock.changelist_view(request)
+            assert isinstance(answer, TemplateResponse)
+            assert answer.context_data is not None
+            list(answer.context_data["cl"].result_list)
+            return 1000 * (time.perf_counter() - began)
+
+
+def _texts(conninfo: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in conninfo.items() if value is not None}
