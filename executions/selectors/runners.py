@@ -155,8 +155,9 @@ def _sample(walk: Walk) -> tuple[list[Tally], datetime | None]:
     newest = sorted(tallies.values(), key=_age_key, reverse=True)
     marks = [mark for look in looks for mark in _marks(look, newest[:MOST_RUNNERS])]
     for runner_id, status, run in marks:
-        place = "run" if status == Status.RUNNING else "last_error"
-        tallies[runner_id] = replace(tallies[runner_id], **{place: run})
+        one = tallies[runner_id]
+        runs = status == Status.RUNNING
+        tallies[runner_id] = replace(one, run=run) if runs else replace(one, last_error=run)
     return list(tallies.values()), reached
 
 
@@ -177,7 +178,7 @@ def _tallies(look: Q) -> list[Tally]:
             p95_ms=Percentile("duration_ms", share=0.95),
         )
     )
-    found: list[dict[str, Any]] = list(rows)
+    found: Iterable[Any] = rows
     return [Tally(**{**row, "runner_id": row["runner_id"] or ""}) for row in found]
 
 
