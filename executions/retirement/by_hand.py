@@ -15,10 +15,10 @@ from executions import audit
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import read_job, read_server
-from executions.pgcron.job import Job
+from executions.pgcron.job import Job, Server
 from executions.reading import Fetch
 from executions.retirement.acts import confirm_name, restores
-from executions.retirement.facts import check_on, retire_fetch, servers
+from executions.retirement.facts import check_on, retire_fetch, servers, would_see
 from executions.retirement.outcomes import move, removed
 from executions.retirement.refusals import Refused, SomebodyElse, check_as_json, refused_by
 from executions.retirement.rules import Rules
@@ -78,8 +78,8 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
     with on_record(who, REMOVED_BY_HAND, retirement, statement(retirement)):
         permitted(who)
         with retire_fetch("look") as fetch:
-            _may_look(fetch)
             server = read_server(fetch)
+            _must_see(fetch, job, server)
             if read_job(fetch, job.jobid) is not None:
                 raise Refused(_("%(job)s is still there.") % {"job": retirement.label})
         with transaction.atomic():
@@ -107,7 +107,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
     with on_record(who, PUT_BACK_BY_HAND, retirement, text):
         permitted(who)
         with retire_fetch("look") as fetch:
-            _may_look(fetch)
+            _must_see(fetch, job, read_server(fetch))
             rows = fetch(PGCRON.jobs, {"most": 5_000})
         again = [one for one in (Job(**row) for row in rows) if restores(job, one)]
         if not again:
@@ -130,13 +130,12 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
             )
 
 
-def _may_look(fetch: Fetch) -> None:
+def _must_see(fetch: Fetch, job: Job, server: Server) -> None:
     """What cannot be seen is not gone."""
-    (sight,) = fetch(PGCRON.sight, {})
-    if not sight["may_read"]:
+    if not would_see(fetch, job):
         raise Refused(
-            _("The role %(role)s may not look at pg_cron's jobs, so nobody can tell.")
-            % {"role": sight["role"]}
+            _("The role %(role)s may not look at this owner's jobs (any more), so nobody can tell.")
+            % {"role": server.role}
         )
 
 

@@ -15,7 +15,7 @@ from executions.health.facts import NotAvailable
 from executions.health.findings import Case, Finding, find
 from executions.health.read import read_facts
 from executions.pgcron.inventory import Look, read_inventory, read_job, read_server
-from executions.pgcron.job import Candidate, Inventory, Server
+from executions.pgcron.job import Candidate, Inventory, Job, Server
 from executions.problems import is_database_error
 from executions.reading import Fetch, fetch_for_dashboard, fetch_on
 from executions.retirement import gates
@@ -138,3 +138,9 @@ def find_candidate(
     here, multica = reached
     found = Look(fetch, fetch_for_dashboard, here, multica).candidates([job])
     return found[0] if found else None
+
+
+def would_see(fetch: Fetch, job: Job) -> bool:
+    """Whether the job would be shown to this role if it were there: only then is it gone."""
+    (sight,) = fetch(SQL.sight, {})
+    return sight["may_read"] and (not sight["filtered"] or job.owner == sight["role"])

@@ -31,6 +31,7 @@ from executions.pgcron.inventory import read_job, read_server
 from executions.pgcron.job import Job, Server
 from executions.problems import first_line
 from executions.reading import Fetch, fetch_on
+from executions.retirement.facts import would_see
 from executions.retirement.outcomes import conclude
 from executions.retirement.refusals import Failed, Refused, SomebodyElse, Unknown, changed
 from executions.retirement.rules import Rules
@@ -38,7 +39,6 @@ from executions.retirement_models import Act, AuditEvent, Retirement, State
 from executions.sql import load
 
 SQL = load("retirement")
-PGCRON = load("pgcron")
 
 # Of no other purpose, here or in Multica; 4246 belongs to the rollup.
 LOCK = 4246_0005
@@ -306,9 +306,8 @@ def _was_done(act: Act, connection: Connection, here: Server) -> bool | None:
 def _shows(act: Act, connection: Connection) -> bool | None:
     """What the job itself says, for a transaction too long ago to be asked about."""
     fetch = fetch_on(connection)
-    (sight,) = fetch(PGCRON.sight, {})
     job = Job.from_json(act.job)
-    if not sight["may_read"] or (sight["filtered"] and job.owner != sight["role"]):
+    if not would_see(fetch, job):
         return None
     now = read_job(fetch, act.new_jobid or job.jobid)
     if act.kind == Act.Kind.REMOVE:

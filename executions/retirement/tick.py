@@ -103,11 +103,11 @@ def _watched(retirement: Retirement, fetch: Fetch | None = None) -> Watched:
         return Watched(since, retirement.watch.get("needed", watch.PLANS))
     if fetch is None:
         with retire_fetch("watch") as opened:
-            return Watched(since, alive=_alive(retirement, opened))
-    return Watched(since, alive=_alive(retirement, fetch))
+            return Watched(since, alive=alive(retirement, opened))
+    return Watched(since, alive=alive(retirement, fetch))
 
 
-def _alive(retirement: Retirement, fetch: Fetch) -> tuple[int, ...]:
+def alive(retirement: Retirement, fetch: Fetch) -> tuple[int, ...]:
     """Runs of the job that began before it was removed or paused, and have not ended."""
     since = retirement.watched_since
     runs = runs_in_flight(job_of(retirement), read_backends(fetch))

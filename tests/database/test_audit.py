@@ -1,0 +1,83 @@
+"""The audit can be added to and read, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from executions import audit
+from executions.audit import Who
+from executions.retirement_models import AuditEvent, Retirement
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def event():
+    retirement = Retirement.objects.create(jobid=17, started_by="olga")
+    return audit.record(
+        Who("olga", 7),
+        "remove",
+        AuditEvent.Outcome.REFUSED,
+        retirement,
+        summary="Not yet.",
+        statement="SELECT cron.unschedule(17);",
+        evidence={"gates": [{"code": "visible"}], "seen_at": None},
+    )
+
+
+def test_a_line_says_who_what_when_on_what_evidence_and_what_came_of_it(event):
+    line = AuditEvent.objects.get()
+    assert (line.user_name, line.user_id, line.action) == ("olga", 7, "remove")
+    assert (line.subject, line.outcome) == ("pg_cron job 17", "refused")
+    assert line.statement == "SELECT cron.unschedule(17);"
+    assert line.evidence["gates"] == [{"code": "visible"}]
+    assert line.summary == "Not yet."
+
+
+def test_its_time_is_the_databases(event):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp(), now()")
+        now, began = cursor.fetchone()
+    assert began <= AuditEvent.objects.get().at <= now
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE executions_auditevent SET user_name = 'nobody'",
+        "UPDATE executions_auditevent SET user_name = 'nobody' WHERE false",
+        "DELETE FROM executions_auditevent",
+        "DELETE FROM executions_auditevent WHERE false",
+        "TRUNCATE executions_auditevent",
+        "TRUNCATE executions_auditevent, executions_act, executions_retirement",
+        """INSERT INTO executions_auditevent SELECT * FROM executions_auditevent
+           ON CONFLICT (id) DO UPDATE SET user_name = 'nobody'""",
+    ],
+)
+def test_the_applications_own_role_cannot_change_or_remove_a_line(event, statement):
+    with connection.cursor() as cursor:
+        # Tests with real transactions need this one out of the way; here it is back.
+        cursor.execute("ALTER TABLE executions_auditevent ENABLE TRIGGER audit_refuses_truncate")
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            cursor.execute(statement)
+    assert AuditEvent.objects.get().user_name == "olga"
+
+
+def test_the_model_cannot_either(event):
+    event.user_name = "nobody"
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        event.save()
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        event.delete()
+
+
+def test_a_line_outlives_the_retirement_and_the_user_that_it_tells_of(event):
+    Retirement.objects.all().delete()
+    assert AuditEvent.objects.get().retirement_id == event.retirement_id
+
+
+def test_the_product_has_a_name_of_its_own_for_what_it_does_by_itself():
+    audit.record(audit.MYSELF, "trial", AuditEvent.Outcome.DONE, "pg_cron job 1")
+    line = AuditEvent.objects.get()
+    assert (line.user_name, line.user_id) == ("Multica Admin", None)

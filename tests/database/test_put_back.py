@@ -1,0 +1,180 @@
+"""Putting a removed job back: exactly as it was, under its old owner where rights allow."""
+
+from __future__ import annotations
+
+import pytest
+
+from executions.pgcron.commands import schedule_again_text
+from executions.retirement import acts, by_hand
+from executions.retirement.acts import Order
+from executions.retirement.refusals import Refused
+from executions.retirement.rules import current
+from executions.retirement.wizard import job_of
+from executions.retirement_models import Retirement, State
+from tests.retiring import (
+    ROLLUP,
+    acting_as,
+    audited,
+    jobs,
+    lay_plans,
+    operator,
+    pg_cron,
+    retire,
+    role,
+    schedule,
+)
+
+__all__ = ["acting_as", "pg_cron", "role"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+
+def apart_from_its_number(row):
+    return {name: value for name, value in row.items() if name != "jobid"}
+
+
+@pytest.fixture
+def put_back_is_the_same(owner, pg_cron):
+    """Retire a job, put it back, and compare the two rows."""
+
+    def run(**definition):
+        lay_plans(owner)
+        jobid = schedule(pg_cron, **definition)
+        [before] = jobs(pg_cron).values()
+        who = operator()
+        retirement = retire(who, jobid)
+        assert jobs(pg_cron) == {}
+        acts.put_back(Order(who, retirement, current()))
+        [after] = jobs(pg_cron).values()
+        assert apart_from_its_number(after) == apart_from_its_number(before)
+        assert after["jobid"] != jobid
+        assert retirement.put_back_jobid == after["jobid"]
+        assert retirement.state == State.PUT_BACK
+        assert audited(retirement)[-2:] == [("put_back", "intended"), ("put_back", "done")]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"owner": "multica"},
+        {"owner": "postgres", "at": "2-59/5 * * * *"},
+        {"name": None, "owner": "multica"},
+        {"name": None, "owner": "postgres", "active": False},
+        {"active": False},
+        {"name": "it's \\ odd — naïve"},
+        {"command": "SELECT $x$a$x$ FROM rollup_task_usage_hourly()"},
+        {"command": "SELECT rollup_task_usage_daily()"},
+    ],
+)
+def test_a_superuser_puts_any_job_back_as_it_was(put_back_is_the_same, definition):
+    put_back_is_the_same(**definition)
+
+
+@pytest.mark.parametrize("name", ["rollup_task_usage_hourly", None])
+def test_a_role_puts_its_own_job_back(put_back_is_the_same, acting_as, name):
+    acting_as("multica")
+    put_back_is_the_same(owner="multica", name=name)
+
+
+def test_a_role_puts_its_own_inactive_job_back_where_it_may_call_what_that_takes(
+    put_back_is_the_same, acting_as, pg_cron
+):
+    acting_as("multica")
+    signature = "cron.schedule_in_database(text, text, text, text, text, boolean)"
+    pg_cron.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO multica")
+    try:
+        put_back_is_the_same(owner="multica", active=False)
+    finally:
+        pg_cron.execute(f"REVOKE EXECUTE ON FUNCTION {signature} FROM multica")
+
+
+def test_where_the_role_may_not_the_statement_is_given_and_the_new_job_found(
+    owner, pg_cron, role, acting_as
+):
+    role(
+        "retirer_three",
+        "GRANT USAGE ON SCHEMA cron TO {role}",
+        "CREATE POLICY sees_all ON cron.job FOR SELECT TO {role} USING (true)",
+        "GRANT DELETE ON cron.job TO {role}",
+    )
+    acting_as("retirer_three")
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    [before] = jobs(pg_cron).values()
+    who = operator()
+    retirement = retire(who, jobid)
+    with pytest.raises(Refused, match="administrator run"):
+        acts.put_back(Order(who, retirement, current()))
+    with pytest.raises(Refused, match="No job is there"):
+        by_hand.put_back_done(who, retirement)
+    assert retirement.state == State.WATCHING
+    pg_cron.execute(by_hand.put_back_statement(retirement).encode())
+    by_hand.put_back_done(who, retirement)
+    [after] = jobs(pg_cron).values()
+    assert apart_from_its_number(after) == apart_from_its_number(before)
+    assert (retirement.state, retirement.put_back_jobid) == (State.PUT_BACK, after["jobid"])
+
+
+@pytest.mark.parametrize("name", [None, "a 'name'"])
+def test_the_statement_to_copy_restores_the_job_by_itself(owner, pg_cron, name):
+    lay_plans(owner)
+    jobid = schedule(pg_cron, name=name, command=f"SET a.b = 'x''y';\n{ROLLUP}", active=True)
+    [before] = jobs(pg_cron).values()
+    retirement = retire(operator(), jobid)
+    pg_cron.execute(schedule_again_text(job_of(retirement)).encode())
+    [after] = jobs(pg_cron).values()
+    assert apart_from_its_number(after) == apart_from_its_number(before)
+
+
+def test_a_job_of_that_name_that_is_there_again_is_never_overwritten(owner, pg_cron):
+    lay_plans(owner)
+    who = operator()
+    retirement = retire(who, schedule(pg_cron))
+    theirs = schedule(pg_cron, command="SELECT 1")
+    with pytest.raises(Refused, match=f"number {theirs}"):
+        acts.put_back(Order(who, retirement, current()))
+    assert [row["command"] for row in jobs(pg_cron).values()] == ["SELECT 1"]
+
+
+def test_an_owner_that_is_gone_makes_it_fail_with_the_servers_own_words(owner, pg_cron, role):
+    lay_plans(owner)
+    role("short_lived")
+    who = operator()
+    retirement = retire(who, schedule(pg_cron, owner="short_lived"))
+    pg_cron.execute("ALTER ROLE short_lived RENAME TO gone_by_now")
+    try:
+        with pytest.raises(Refused, match="short_lived"):
+            acts.put_back(Order(who, retirement, current()))
+    finally:
+        pg_cron.execute("ALTER ROLE gone_by_now RENAME TO short_lived")
+    assert jobs(pg_cron) == {}
+    assert audited(retirement)[-1] == ("put_back", "failed")
+
+
+def test_what_was_not_removed_cannot_be_put_back(owner, pg_cron):
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    who = operator()
+    retirement = Retirement.objects.create(
+        jobid=jobid, started_by="olga", job=_definition(pg_cron, jobid)
+    )
+    with pytest.raises(Refused):
+        acts.put_back(Order(who, retirement, current()))
+    assert set(jobs(pg_cron)) == {jobid}
+
+
+def _definition(pg_cron, jobid):
+    row = jobs(pg_cron)[jobid]
+    row["owner"] = row.pop("username")
+    return row
+
+
+def test_putting_back_twice_schedules_once(owner, pg_cron):
+    lay_plans(owner)
+    who = operator()
+    retirement = retire(who, schedule(pg_cron))
+    acts.put_back(Order(who, retirement, current()))
+    with pytest.raises(Refused):
+        acts.put_back(Order(who, retirement, current()))
+    assert len(jobs(pg_cron)) == 1

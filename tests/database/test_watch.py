@@ -1,0 +1,551 @@
+"""Watch and trial, driven by ticks as any process of ours makes them, with a real pg_cron."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from time import monotonic
+
+import pytest
+from django.db import connections
+from django.db.models import F
+
+from executions import audit
+from executions.retirement import acts, by_hand, external, wizard
+from executions.retirement.acts import Order
+from executions.retirement.external import Outside
+from executions.retirement.facts import retire_fetch
+from executions.retirement.refusals import Refused
+from executions.retirement.rules import current
+from executions.retirement.tick import alive, retirement_tick
+from executions.retirement_models import AuditEvent, Retirement, State
+from tests.retiring import (
+    MINUTES,
+    ROLLUP,
+    acting_as,
+    add_plan,
+    audited,
+    confirmed,
+    jobs,
+    lay_plans,
+    operator,
+    pg_cron,
+    press,
+    retire,
+    role,
+    schedule,
+)
+
+__all__ = ["acting_as", "pg_cron", "role"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+CADENCE = 5 * MINUTES
+
+
+def tick(retirement: Retirement) -> Retirement:
+    """One tick that looks at once, whenever the last one was."""
+    Retirement.objects.update(looked_at=None)
+    retirement_tick(current())
+    retirement.refresh_from_db()
+    return retirement
+
+
+def begun_before(retirement: Retirement, plans: int, newest) -> Retirement:
+    """Let the act have happened so long ago that this many plans have come since."""
+    at = newest - plans * CADENCE + CADENCE + MINUTES
+    Retirement.objects.filter(pk=retirement.pk).update(watched_since=at)
+    if retirement.paused_at is not None:
+        Retirement.objects.filter(pk=retirement.pk).update(paused_at=at)
+    retirement.refresh_from_db()
+    return retirement
+
+
+@pytest.fixture
+def removed(owner, pg_cron):
+    """A retirement of a moment ago, and the newest plan."""
+    newest = lay_plans(owner)
+    return retire(operator(), schedule(pg_cron)), newest
+
+
+@pytest.fixture
+def paused(owner, pg_cron):
+    """A trial of a moment ago, its job and the newest plan."""
+    newest = lay_plans(owner)
+    jobid = schedule(pg_cron)
+    return (*pause(jobid), newest)
+
+
+def pause(jobid, who=None):
+    who = who or operator()
+    retirement = confirmed(who, jobid)
+    acts.pause(Order(who, retirement, current()), **press(retirement))
+    return retirement, jobid
+
+
+# --- After a removal ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plans", [0, 1, 2])
+def test_fewer_than_three_plans_prove_nothing_yet(removed, plans):
+    retirement, newest = removed
+    tick(begun_before(retirement, plans, newest))
+    assert retirement.state == State.WATCHING
+    assert [plan["kind"] for plan in retirement.watch["plans"]][:plans] == ["kept"] * plans
+
+
+def test_three_plans_that_succeed_and_move_the_watermark_verify_it(removed):
+    retirement, newest = removed
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.VERIFIED
+    assert "nobody else writes" in retirement.reason
+    event = AuditEvent.objects.latest("pk")
+    assert (event.user_name, event.action, event.outcome) == ("Multica Admin", "watch", "done")
+    assert event.evidence["state"] == "verified"
+
+
+@pytest.mark.parametrize(("status", "told"), [({1: None}, "missed"), ({1: "FAILED"}, "failed")])
+def test_a_plan_that_was_missed_or_failed_for_good_is_worse_and_the_job_can_be_put_back(
+    owner, pg_cron, status, told
+):
+    newest = lay_plans(owner)
+    who = operator()
+    retirement = retire(who, schedule(pg_cron))
+    owner.execute("TRUNCATE sys_cron_executions")
+    lay_plans(owner, status=lambda back: status.get(back, "SUCCESS"))
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.WORSE
+    assert told in retirement.reason
+    assert jobs(pg_cron) == {}
+    acts.put_back(Order(who, retirement, current()))
+    assert len(jobs(pg_cron)) == 1
+
+
+def test_a_watermark_that_stands_still_is_worse(owner, pg_cron):
+    newest = lay_plans(owner)
+    retirement = retire(operator(), schedule(pg_cron))
+    owner.execute("TRUNCATE sys_cron_executions")
+    lay_plans(owner, moved=lambda back: back > 2)
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.WORSE
+    assert "stands still" in retirement.reason
+
+
+def interfere(owner, count):
+    """Between the newest plans somebody else has advanced usage."""
+    owner.execute(
+        """
+        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
+            (result->>'watermark_before')::timestamptz + interval '4 seconds')
+         WHERE plan_time > (SELECT max(plan_time) FROM sys_cron_executions) - %s
+        """,
+        [count * CADENCE],
+    )
+
+
+def test_while_somebody_else_still_writes_it_is_watched_longer_and_then_said(owner, pg_cron):
+    newest = lay_plans(owner, count=20)
+    retirement = retire(operator(), schedule(pg_cron))
+    interfere(owner, 13)
+    tick(begun_before(retirement, 5, newest))
+    assert retirement.state == State.WATCHING
+    assert retirement.watch["other_writers"] == 4
+    tick(begun_before(retirement, 12, newest))
+    assert retirement.state == State.OTHER_CALLER
+    assert "something else still calls" in retirement.reason
+
+
+def test_a_writer_that_has_fallen_silent_is_no_writer(owner, pg_cron):
+    newest = lay_plans(owner, count=20)
+    retirement = retire(operator(), schedule(pg_cron))
+    interfere(owner, 6)
+    owner.execute(
+        """
+        UPDATE sys_cron_executions AS late SET result = late.result ||
+               jsonb_build_object('watermark_before', before.result->>'watermark_after')
+          FROM sys_cron_executions AS before
+         WHERE before.plan_time = late.plan_time - interval '5 min'
+           AND late.plan_time > (SELECT max(plan_time) FROM sys_cron_executions) - interval '14 min'
+        """
+    )
+    tick(begun_before(retirement, 6, newest))
+    assert retirement.state == State.VERIFIED
+
+
+def test_a_run_from_before_the_removal_is_alive_until_its_process_is_gone(owner, pg_cron, connect):
+    lay_plans(owner)
+    early = connect("multica")
+    retirement = retire(operator(), schedule(pg_cron))
+    late = connect("multica")
+    for backend in (early, late):
+        backend.execute("SET application_name = 'pg_cron'")
+        backend.execute(ROLLUP)
+    with retire_fetch("test") as fetch:
+        assert alive(retirement, fetch) == (early.info.backend_pid,)
+        early.close()
+        assert wait_until(lambda: alive(retirement, fetch) == ())
+
+
+def wait_until(happened, seconds=5.0):
+    """Ask again and again: a server process ends a moment after its client has left."""
+    until = monotonic() + seconds
+    while not happened():
+        if monotonic() > until:
+            return False
+    return True
+
+
+# --- Trials ---------------------------------------------------------------------------------------
+
+
+def test_a_trial_deactivates_the_job_and_nothing_else(owner, pg_cron):
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    [before] = jobs(pg_cron).values()
+    retirement, _ = pause(jobid)
+    [after] = jobs(pg_cron).values()
+    assert after == {**before, "active": False}
+    assert retirement.state == State.TRIAL
+    assert retirement.deadline - retirement.paused_at == timedelta(hours=1)
+
+
+def test_a_trial_that_goes_well_waits_for_a_decision_and_then_the_job_can_be_removed(
+    owner, pg_cron, paused
+):
+    retirement, jobid, newest = paused
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.TRIAL_PASSED
+    assert not jobs(pg_cron)[jobid]["active"]
+    who = operator("paul")
+    acts.remove(Order(who, retirement, current()), **press(retirement))
+    assert jobs(pg_cron) == {}
+    acts.put_back(Order(who, retirement, current()))
+    [back] = jobs(pg_cron).values()
+    assert back["active"] is True  # as it was before the trial
+
+
+def test_a_job_that_takes_the_lock_at_every_plan_is_retired_by_way_of_a_trial(owner, pg_cron):
+    """Its runs leave nothing to do for the in-process ones, until it is paused."""
+    newest = lay_plans(owner, moved=lambda back: False)
+    owner.execute(
+        "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '6 min'"
+    )
+    jobid = schedule(pg_cron)
+    who = operator()
+    retirement = wizard.choose(who, jobid)
+    judged = wizard.confirm(who, retirement, current())
+    assert not judged.retirable
+    assert [gate.code for gate in judged.refusals(judged.aim)] == ["watermark_advancing"]
+    with pytest.raises(Refused, match="moved the watermark"):
+        acts.remove(Order(who, retirement, current()), **press(retirement))
+    acts.pause(Order(who, retirement, current()), **press(retirement))
+    owner.execute("TRUNCATE sys_cron_executions")
+    lay_plans(owner, moved=lambda back: back < 3)
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.TRIAL_PASSED
+    acts.remove(Order(who, retirement, current()), **press(retirement))
+    assert jobs(pg_cron) == {}
+
+
+def test_a_trial_that_goes_worse_activates_the_job_and_says_why(owner, pg_cron, paused):
+    retirement, jobid, newest = paused
+    owner.execute("TRUNCATE sys_cron_executions")
+    lay_plans(owner, status=lambda back: None if back == 1 else "SUCCESS")
+    tick(begun_before(retirement, 3, newest))
+    assert jobs(pg_cron)[jobid]["active"]
+    assert retirement.state == State.TRIAL_ENDED
+    assert "It went worse" in retirement.reason
+    last = AuditEvent.objects.latest("pk")
+    assert (last.user_name, last.action, last.outcome) == ("Multica Admin", "activate", "done")
+    assert "It went worse" in last.evidence["reason"]
+    assert last.statement == f"SELECT cron.alter_job({jobid}, active := true);"
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_a_trial_that_is_forgotten_activates_the_job(pg_cron, paused, passed):
+    retirement, jobid, newest = paused
+    if passed:
+        tick(begun_before(retirement, 3, newest))
+        assert retirement.state == State.TRIAL_PASSED
+    Retirement.objects.update(deadline=F("deadline") - timedelta(minutes=59))
+    assert tick(retirement).is_open
+    Retirement.objects.update(deadline=F("deadline") - timedelta(minutes=2))
+    tick(retirement)
+    assert retirement.state == State.TRIAL_ENDED
+    assert retirement.reason == "Nobody decided in time."
+    assert jobs(pg_cron)[jobid]["active"]
+
+
+def test_a_trial_that_goes_worse_after_it_had_passed_still_ends(owner, pg_cron, paused):
+    retirement, jobid, newest = paused
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.TRIAL_PASSED
+    owner.execute("TRUNCATE sys_cron_executions")
+    lay_plans(owner, status=lambda back: None if back == 1 else "SUCCESS")
+    tick(retirement)
+    assert jobs(pg_cron)[jobid]["active"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "state", "told"),
+    [
+        ("SELECT cron.unschedule(%s)", State.CLOSED, "removed it"),
+        ("SELECT cron.alter_job(%s, active := true)", State.TRIAL_ENDED, "activated the job"),
+    ],
+)
+def test_what_somebody_else_does_during_a_trial_ends_it(pg_cron, paused, statement, state, told):
+    retirement, jobid, _newest = paused
+    pg_cron.execute(statement, [jobid])
+    after = jobs(pg_cron)
+    tick(retirement)
+    assert (retirement.state, jobs(pg_cron)) == (state, after)
+    assert told in retirement.reason
+
+
+def test_an_operator_ends_a_trial(pg_cron, paused):
+    retirement, jobid, _newest = paused
+    acts.activate(Order(operator("paul"), retirement, current()), reason="Asked for.")
+    assert jobs(pg_cron)[jobid]["active"]
+    assert (retirement.state, retirement.reason) == (State.TRIAL_ENDED, "Asked for.")
+    assert audited(retirement)[-1] == ("activate", "done")
+
+
+def test_a_trial_that_cannot_be_ended_is_tried_again_later_and_not_at_every_tick(
+    owner, pg_cron, acting_as
+):
+    lay_plans(owner)
+    retirement, jobid = pause(schedule(pg_cron))
+    acting_as("multica_view")
+    pg_cron.execute("GRANT USAGE ON SCHEMA cron TO multica_view")
+    pg_cron.execute("CREATE POLICY sees_all ON cron.job FOR SELECT TO multica_view USING (true)")
+    try:
+        Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
+        tick(retirement)
+        assert retirement.state == State.TRIAL
+        assert not jobs(pg_cron)[jobid]["active"]
+        assert audited(retirement)[-1] == ("activate", "failed")
+        tries = retirement.acts.count()
+        retirement_tick(replace(current(), look_every=timedelta(0)))
+        assert retirement.acts.count() == tries
+    finally:
+        pg_cron.execute("DROP POLICY sees_all ON cron.job")
+        pg_cron.execute("REVOKE USAGE ON SCHEMA cron FROM multica_view")
+    acting_as("postgres")
+    retirement_tick(replace(current(), try_again_every=timedelta(0)))
+    assert jobs(pg_cron)[jobid]["active"]
+
+
+def test_of_many_processes_that_tick_one_ends_the_trial(pg_cron, paused):
+    retirement, jobid, _newest = paused
+    Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2), looked_at=None)
+    start = threading.Barrier(4)
+
+    def run():
+        start.wait()
+        try:
+            retirement_tick(current())
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert jobs(pg_cron)[jobid]["active"]
+    assert audited(retirement).count(("activate", "done")) == 1
+    assert retirement.acts.filter(kind="activate").count() == 1
+
+
+def test_a_tick_within_the_interval_leaves_the_look_to_the_next(removed):
+    assert retirement_tick(current()) == 1
+    assert retirement_tick(current()) == 0
+
+
+def test_a_database_that_is_away_ends_nothing(pg_cron, paused, settings, caplog):
+    retirement, jobid, _newest = paused
+    Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
+    known = settings.RETIRE_CONNINFO
+    settings.RETIRE_CONNINFO = {**known, "host": "/nowhere"}
+    tick(retirement)
+    assert retirement.state == State.TRIAL
+    assert "Cannot look at" in caplog.text
+    settings.RETIRE_CONNINFO = known
+    tick(retirement)
+    assert retirement.state == State.TRIAL_ENDED
+    assert jobs(pg_cron)[jobid]["active"]
+
+
+def test_without_anything_open_a_tick_asks_pg_crons_database_nothing(settings):
+    settings.RETIRE_CONNINFO = {"host": "/nowhere"}
+    assert retirement_tick(current()) == 0
+
+
+# --- By hand, and outside the database ------------------------------------------------------------
+
+
+@pytest.fixture
+def by_hand_world(owner, pg_cron, role, acting_as):
+    """A role that sees the job and may not remove it."""
+    newest = lay_plans(owner)
+    role(
+        "looker_on",
+        "GRANT USAGE ON SCHEMA cron TO {role}",
+        "CREATE POLICY sees_all ON cron.job FOR SELECT TO {role} USING (true)",
+    )
+    acting_as("looker_on")
+    jobid = schedule(pg_cron)
+    who = operator()
+    return who, confirmed(who, jobid), jobid, newest
+
+
+def begin_by_hand(who, retirement):
+    by_hand.begin(who, retirement, fingerprint=press(retirement)["fingerprint"], rules=current())
+
+
+def test_what_an_operator_runs_by_hand_is_proved_and_watched_the_same(pg_cron, by_hand_world):
+    who, retirement, jobid, newest = by_hand_world
+    begin_by_hand(who, retirement)
+    assert retirement.state == State.BY_HAND
+    assert by_hand.statement(retirement) == f"SELECT cron.unschedule({jobid});"
+    with pytest.raises(Refused, match="still there"):
+        by_hand.ran_it(who, retirement)
+    assert set(jobs(pg_cron)) == {jobid}
+    pg_cron.execute(by_hand.statement(retirement).encode())
+    by_hand.ran_it(who, retirement)
+    assert retirement.state == State.WATCHING
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.VERIFIED
+    assert audited(retirement) == [
+        ("remove by hand", "intended"),
+        ("remove by hand", "refused"),
+        ("remove by hand", "done"),
+        ("watch", "done"),
+    ]
+
+
+def test_what_can_no_longer_be_seen_is_not_taken_for_gone(pg_cron, by_hand_world):
+    who, retirement, _jobid, _newest = by_hand_world
+    begin_by_hand(who, retirement)
+    pg_cron.execute("REVOKE USAGE ON SCHEMA cron FROM looker_on")
+    with pytest.raises(Refused, match="nobody can tell"):
+        by_hand.ran_it(who, retirement)
+    pg_cron.execute("GRANT USAGE ON SCHEMA cron TO looker_on")
+    pg_cron.execute("DROP POLICY sees_all ON cron.job")
+    with pytest.raises(Refused, match="nobody can tell"):
+        by_hand.ran_it(who, retirement)
+    assert retirement.state == State.BY_HAND
+
+
+def test_by_hand_too_every_other_gate_must_pass(owner, by_hand_world):
+    who, retirement, _jobid, _newest = by_hand_world
+    owner.execute("DELETE FROM sys_cron_executions")
+    with pytest.raises(Refused, match="Not yet"):
+        begin_by_hand(who, retirement)
+    assert retirement.state == State.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("outside", "remove", "undo"),
+    [
+        (
+            Outside("cron", "deploy"),
+            (
+                "crontab -u deploy -l | sed '/^[^#].*rollup_task_usage_hourly/s/^/#retired /'"
+                " | crontab -u deploy -"
+            ),
+            (
+                "crontab -u deploy -l | sed '/rollup_task_usage_hourly/s/^#retired //'"
+                " | crontab -u deploy -"
+            ),
+        ),
+        (
+            Outside("systemd", "multica-rollup"),
+            "systemctl disable --now multica-rollup.timer",
+            "systemctl enable --now multica-rollup.timer",
+        ),
+        (
+            Outside("cronjob", "rollup", "multica"),
+            (
+                "kubectl --namespace multica get cronjob rollup -o yaml > rollup.yaml"
+                " && kubectl --namespace multica delete cronjob rollup"
+            ),
+            "kubectl --namespace multica apply -f rollup.yaml",
+        ),
+    ],
+)
+def test_each_kind_of_outside_schedule_has_its_exact_commands(outside, remove, undo):
+    assert (outside.remove, outside.undo) == (remove, undo)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("cron", "a; rm -rf /"), ("systemd", "x y"), ("cronjob", "-n"), ("systemd", ""), ("at", "x")],
+)
+def test_a_name_that_cannot_be_one_never_gets_into_a_command(kind, name):
+    with pytest.raises(ValueError, match="cannot be the name"):
+        Outside(kind, name)
+
+
+def test_an_outside_schedule_is_verified_by_the_silence_that_follows(owner):
+    newest = lay_plans(owner, count=20)
+    interfere(owner, 8)
+    who = operator()
+    retirement = external.choose(who, Outside("systemd", "rollup"))
+    assert retirement.state == State.BY_HAND
+    external.ran_it(who, retirement, current())
+    assert retirement.state == State.WATCHING
+    tick(begun_before(retirement, 4, newest))
+    assert retirement.state == State.WATCHING
+    owner.execute("TRUNCATE sys_cron_executions")
+    lay_plans(owner, count=20)
+    tick(retirement)
+    assert retirement.state == State.VERIFIED
+    external.put_back_done(who, retirement)
+    assert retirement.state == State.PUT_BACK
+    assert audited(retirement)[-1] == ("put back outside", "done")
+
+
+def test_an_outside_schedule_that_goes_on_calling_is_not_verified(owner):
+    newest = lay_plans(owner, count=20)
+    interfere(owner, 14)
+    who = operator()
+    retirement = external.choose(who, Outside("cron"))
+    external.ran_it(who, retirement, current())
+    tick(begun_before(retirement, 12, newest))
+    assert retirement.state == State.OTHER_CALLER
+
+
+def test_a_rare_caller_is_watched_for_longer_than_its_silences(owner):
+    """One that writes every fourth plan is not gone after three quiet ones."""
+    newest = lay_plans(owner, count=20)
+    owner.execute(
+        """
+        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
+            (result->>'watermark_before')::timestamptz + interval '4 seconds')
+         WHERE plan_time IN (%(newest)s - interval '15 min', %(newest)s - interval '35 min')
+        """,
+        {"newest": newest},
+    )
+    who = operator()
+    retirement = external.choose(who, Outside("cron"))
+    external.ran_it(who, retirement, current())
+    assert retirement.watch["needed"] == 5
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.WATCHING
+
+
+def test_nobody_without_the_permission_begins_or_ends_anything_outside(owner):
+    lay_plans(owner)
+    with pytest.raises(Refused, match="may not"):
+        external.choose(audit.Who("nobody", None), Outside("cron"))
+    assert not Retirement.objects.exists()
+
+
+def test_a_plan_that_is_still_being_retried_is_waited_for(owner, pg_cron):
+    newest = lay_plans(owner)
+    retirement = retire(operator(), schedule(pg_cron))
+    owner.execute("DELETE FROM sys_cron_executions WHERE plan_time = %s", [newest])
+    add_plan(owner, newest, "FAILED")
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.WATCHING

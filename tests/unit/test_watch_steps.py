@@ -1,0 +1,134 @@
+"""What the plans after an act say, and what becomes of a trial: no database, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from executions.health.findings import Case
+from executions.pgcron.job import Job
+from executions.retirement.trial import TrialFacts, Turn, turn
+from executions.retirement.watch import Step, Watched, Word, quiet_plans, step
+from tests.pictures import CADENCE, NOW, SECOND, executions, facts, plan_time
+
+MINUTE = timedelta(minutes=1)
+DELAY = 5 * MINUTE
+JOB = Job(17, "rollup", "*/5 * * * *", "SELECT 1", "multica", "postgres", active=False)
+
+
+def since(plans: int):
+    """A moment after which so many plans have come due."""
+    return plan_time(plans) + DELAY + MINUTE
+
+
+def look(changed=None, plans=3, **how) -> Step:
+    case = Case.of(facts(executions=executions(changed)))
+    assert case is not None
+    return step(case, Watched(since(plans), **how))
+
+
+def written_between(*ages):
+    """Another writer came before the plans of those ages."""
+    return {age: {"watermark_before": plan_time(age) - CADENCE + 30 * SECOND} for age in ages}
+
+
+@pytest.mark.parametrize(("plans", "word"), [(0, "wait"), (2, "wait"), (3, "verified")])
+def test_three_plans_verify(plans, word):
+    found = look(plans=plans)
+    assert (found.word, len(found.cells)) == (word, plans)
+
+
+def test_only_plans_that_became_due_after_the_act_count():
+    assert look({3: None, 4: {"status": "FAILED", "attempt": 3}}).word is Word.VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("age", "columns", "word"),
+    [
+        (1, None, Word.WORSE),
+        (1, {"status": "FAILED"}, Word.WORSE),
+        (0, {"status": "FAILED"}, Word.WAIT),
+        (0, {"status": "FAILED", "attempt": 3}, Word.WORSE),
+        (0, None, Word.WAIT),
+        (0, {"status": "RUNNING"}, Word.WAIT),
+        (1, {"status": "RUNNING"}, Word.WAIT),
+        (1, {"status": "RUNNING", "stale_after": NOW - SECOND}, Word.WORSE),
+        (0, {"status": "RUNNING", "stale_after": NOW - SECOND}, Word.WAIT),
+    ],
+)
+def test_a_plan_that_nothing_can_make_succeed_any_more_is_worse(age, columns, word):
+    assert look({age: columns}).word is word
+
+
+def test_a_watermark_that_stands_still_is_worse():
+    still = {"watermark_before": NOW, "watermark_after": NOW}
+    assert look({0: still, 1: still, 2: still}).word is Word.WORSE
+
+
+def test_a_plan_that_does_not_say_what_it_moved_proves_nothing():
+    assert look({0: {"watermark_after": None}}).word is Word.WORSE
+
+
+def test_a_cancelled_run_that_goes_on_is_waited_for():
+    found = look(alive=(4711,))
+    assert found.word is Word.WAIT
+    assert "4711" in str(found.summary)
+
+
+@pytest.mark.parametrize(("plans", "word"), [(3, Word.WAIT), (11, Word.WAIT), (12, "other_caller")])
+def test_another_writer_is_watched_for_twelve_plans_and_then_said(plans, word):
+    found = look(written_between(0), plans=plans)
+    assert (found.word, found.writers) == (word, 1)
+
+
+def test_three_quiet_plans_after_another_writer_verify():
+    assert look(written_between(3), plans=6).word is Word.VERIFIED
+
+
+def test_more_plans_can_be_asked_for():
+    case = Case.of(facts())
+    assert case is not None
+    assert step(case, Watched(since(4), plans=5)).word is Word.WAIT
+    assert step(case, Watched(since(5), plans=5)).word is Word.VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("ages", "plans"), [((), 12), ((4,), 3), ((1, 2, 3), 3), ((1, 5), 5), ((0, 10), 11)]
+)
+def test_how_many_quiet_plans_prove_silence_follows_from_the_silences_before(ages, plans):
+    case = Case.of(facts(executions=executions(written_between(*ages))))
+    assert case is not None
+    assert quiet_plans(case) == plans
+
+
+# --- Trials ---------------------------------------------------------------------------------------
+
+
+def trial(word: Word | None = Word.WAIT, **how) -> Turn:
+    made = None if word is None else replace(look(), word=word)
+    known = {"now": NOW, "deadline": NOW + MINUTE, "step": made, "job": JOB, "passed": False}
+    return turn(TrialFacts(**known | how))[0]
+
+
+@pytest.mark.parametrize(
+    ("word", "how", "expected"),
+    [
+        (Word.WAIT, {}, Turn.GO_ON),
+        (Word.VERIFIED, {}, Turn.PASS),
+        (Word.OTHER_CALLER, {}, Turn.PASS),
+        (Word.VERIFIED, {"passed": True}, Turn.GO_ON),
+        (Word.WORSE, {}, Turn.ACTIVATE),
+        (Word.WORSE, {"passed": True}, Turn.ACTIVATE),
+        (Word.WAIT, {"deadline": NOW}, Turn.ACTIVATE),
+        (Word.VERIFIED, {"deadline": NOW}, Turn.ACTIVATE),
+        (Word.VERIFIED, {"deadline": NOW, "passed": True}, Turn.ACTIVATE),
+        (None, {}, Turn.GO_ON),
+        (None, {"deadline": NOW}, Turn.ACTIVATE),
+        (Word.WORSE, {"job": None}, Turn.OVER),
+        (Word.WORSE, {"job": replace(JOB, active=True)}, Turn.OVER),
+    ],
+)
+def test_a_trial_passes_goes_on_or_ends_but_never_stays(word, how, expected):
+    assert trial(word, **how) is expected
