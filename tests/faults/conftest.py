@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
+from executions.connections import connect
+from executions.rollup.provision import provision
+from multica_admin.cluster import Cluster
 from tests import environment
+from tests.conftest import postgresql_with_pg_cron
 from tests.faults.proxy import Proxy
 from tests.scheduling import Reach, reach
 
@@ -24,3 +32,23 @@ def proxied(proxy):
     opener = Reach({"host": proxy.host, "dbname": environment.DATABASE, "user": "multica"})
     yield opener
     opener.close()
+
+
+@pytest.fixture
+def restartable():
+    """A cluster of the test's own, with pg_cron and the standalone side in ``postgres``."""
+    folder = Path(tempfile.mkdtemp(prefix="multica-admin-restart-"))
+    folder.chmod(0o711)
+    options = {
+        "fsync": "off",
+        "shared_preload_libraries": "pg_cron",
+        "cron.host": str(folder / "socket"),
+    }
+    cluster = Cluster(folder / "postgres", postgresql_with_pg_cron(), options)
+    cluster.start()
+    with connect(cluster.conninfo("postgres"), application_name="provision") as connection:
+        provision(connection)
+        connection.execute("CREATE EXTENSION pg_cron")
+    yield cluster
+    cluster.stop(mode="immediate")
+    shutil.rmtree(folder)

@@ -1,7 +1,8 @@
 """What may happen to an execution, checked against all that did: docs/contract.md section 3.
 
 A trigger of the tests' own keeps every change of the table. `broken_rules` names those changes
-that no correct set of runners makes, whatever crashes, stalls or is cut off.
+that no correct set of runners makes, whatever crashes, stalls or is cut off. A writer that is
+known by the name of its connection must be the lease's owner.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ _RULES = {
     "a runner keeps its attempt": """
         (after).attempt = (before).attempt
         AND (after).runner_id IS DISTINCT FROM (before).runner_id""",
+    "only its owner extends or finishes a lease": """
+        (after).attempt = (before).attempt AND writer LIKE 'runner-%%'
+        AND (after).error_code IS DISTINCT FROM 'stale_timeout'
+        AND writer <> (before).runner_id""",
     "what ended has an end, and only that": """
         ((after).status = 'RUNNING') <> ((after).finished_at IS NULL)""",
 }

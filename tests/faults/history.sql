@@ -2,6 +2,7 @@
 CREATE TABLE history (
     number  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     moment  timestamptz NOT NULL DEFAULT now(),
+    writer  text NOT NULL DEFAULT current_setting('application_name'),
     before  sys_cron_executions,
     after   sys_cron_executions
 );

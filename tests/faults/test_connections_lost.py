@@ -6,25 +6,19 @@ its stale timeout.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from executions.connections import connect as connect_to
-from executions.rollup.provision import provision
 from executions.scheduler import runner as runner_module
 from executions.scheduler.jobs import roll_up_task_usage
 from executions.scheduler.runner import Runner
 from executions.scheduler.spec import HandlerError
-from multica_admin.cluster import Cluster
-from tests.conftest import postgresql_with_pg_cron
 from tests.scheduling import Reach, age, execution, executions, lock_holders, usage
 from tests.short_jobs import Held, job
 
@@ -211,20 +205,6 @@ def test_a_network_that_swallows_everything_cancels_the_handler_before_its_lease
         proxy.passing.set()
         done.result(WAIT)
     next_tick_works(owner, proxied, job())
-
-
-@pytest.fixture
-def restartable():
-    """A cluster of this test's own with the standalone side, and how to reach it."""
-    folder = Path(tempfile.mkdtemp(prefix="multica-admin-restart-"))
-    folder.chmod(0o711)
-    cluster = Cluster(folder / "postgres", postgresql_with_pg_cron(), {"fsync": "off"})
-    cluster.start()
-    with connect_to(cluster.conninfo("postgres"), application_name="provision") as connection:
-        provision(connection)
-    yield cluster
-    cluster.stop(mode="immediate")
-    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

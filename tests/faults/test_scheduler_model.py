@@ -44,7 +44,7 @@ from tests.faults.history import broken_rules, kept
 from tests.scheduling import Reach, age, executions, usage
 from tests.short_jobs import job, seconds
 
-HISTORIES = int(os.environ.get("MODEL_HISTORIES", "300"))
+HISTORIES = int(os.environ.get("MODEL_HISTORIES", "200"))
 WAIT = 20.0
 RUNNERS = 3
 PLANS = 3
@@ -53,11 +53,22 @@ HOUR = timedelta(hours=1)
 which = st.integers(0, RUNNERS - 1)
 
 
+class NamedReach(Reach):
+    """Names every connection after its runner, so that the history knows who wrote."""
+
+    def __init__(self, conninfo: dict[str, str], name: str) -> None:
+        super().__init__(conninfo)
+        self._name = name
+
+    def __call__(self, _application_name: str) -> Connection:
+        return super().__call__(self._name)
+
+
 class Replica:
     """A runner whose handler waits until the history says how it ends."""
 
     def __init__(self, name: str, spec: JobSpec, conninfo: dict[str, str]) -> None:
-        self.reach = Reach(conninfo)
+        self.reach = NamedReach(conninfo, name)
         self.spec = replace(spec, handler=self._handle)
         self.runner = Runner([self.spec], self.reach, runner_id=name)
         self.begun: Queue[Context | None] = Queue()
@@ -119,7 +130,7 @@ class Replica:
         assert self.ticking is not None
         error = self.ticking.exception(WAIT)
         # A database that is away ends a tick so; anything else is a mistake.
-        if error is not None and not isinstance(error, psycopg.Error):
+        if error is not None and not isinstance(error, psycopg.OperationalError):
             raise error
         self.ticking = None
 
@@ -224,8 +235,23 @@ class Histories(RuleBasedStateMachine):
             if number in stalled or replica.lease is None or replica.reach.away.is_set():
                 continue
             # Only who had lost the lease before may find it lost now.
-            owned = leases.heartbeat(self.look, replica.lease)
+            owned = heartbeat_of(replica)
             assert owned or before.get(replica.lease.id) != replica.lease.token
+
+    @precondition(lambda self: any(replica.in_hand for replica in self.replicas))
+    @rule(number=which, thief=which, how=st.sampled_from(["succeed", "fail"]), beats=st.booleans())
+    def a_stalled_runner_is_robbed_and_wakes_up(
+        self, number: int, thief: int, how: str, beats: bool
+    ) -> None:
+        """Stopped past its lease with a handler under way: what it then writes must not land."""
+        stalled = self.replicas[number]
+        if not stalled.in_hand or number == thief:
+            return
+        self.time_passes(self.spec.stale_timeout + seconds(1), {number})
+        self.tick(thief)
+        if beats and stalled.lease is not None:
+            heartbeat_of(stalled)
+        self.handler_ends(number, how)
 
     @rule()
     def another_replica_sweeps(self) -> None:
@@ -295,6 +321,17 @@ class Histories(RuleBasedStateMachine):
         row = self.look.execute("SELECT pg_try_advisory_xact_lock(4246) AS free").fetchone()
         assert row is not None
         assert row["free"]
+
+
+def heartbeat_of(replica: Replica) -> bool:
+    """A heartbeat as the replica's own thread would send it; False when it found no lease."""
+    assert replica.lease is not None
+    try:
+        connection = replica.reach("heartbeat")
+    except psycopg.OperationalError:
+        return False
+    with connection:
+        return leases.heartbeat(connection, replica.lease)
 
 
 @contextmanager
