@@ -5,6 +5,7 @@ Each is bounded: names are found by skipping through the unique index, never by 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,8 @@ from executions.problems import Problem, database_error, diagnose
 from executions.reading import fetch_for_dashboard
 from executions.scheduler.spec import Scope
 from executions.sql import load
+
+logger = logging.getLogger(__name__)
 
 SQL = load("history")
 
@@ -44,9 +47,15 @@ def attempt(read: Callable[[], Value]) -> Value | Problem:
     try:
         return read()
     except DatabaseError as error:
-        if isinstance(database_error(error), errors.QueryCanceled):
-            return diagnose(error)
-        raise
+        if not isinstance(database_error(error), errors.QueryCanceled):
+            raise
+        problem = diagnose(error)
+        logger.warning(
+            "a part of a page: %s",
+            problem.what,
+            extra={"reference": problem.reference, "code": problem.code},
+        )
+        return problem
 
 
 def read_clock() -> Clock:

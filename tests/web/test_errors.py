@@ -12,6 +12,7 @@ from executions.selectors.errors import read_errors
 from executions.selectors.filters import Filters, State
 from executions.selectors.messages import pattern_of
 from tests.factories import ExecutionFactory
+from tests.time_limits import cut_off
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -157,3 +158,11 @@ def test_a_refresh_costs_a_204_while_nothing_changes(viewer, owner, now):
     part = viewer.get("/errors/", headers={"HX-Request": "true"})
     known = {"HX-Request": "true", "X-Data-Version": part.headers["X-Data-Version"]}
     assert viewer.get("/errors/", headers=known).status_code == 204
+
+
+def test_a_read_that_takes_too_long_is_told_while_the_page_stands(viewer, owner, now):
+    plan(owner, now, 5)
+    with cut_off("-- The newest FAILED"):
+        shown = text(show(viewer))
+    assert "The database took too long" in shown
+    assert "wipes the error of its plan" in shown

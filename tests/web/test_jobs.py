@@ -11,6 +11,7 @@ from executions.selectors import jobs
 from executions.selectors.filters import Filters
 from executions.selectors.jobs import read_all_jobs
 from tests.factories import ExecutionFactory
+from tests.time_limits import cut_off
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -142,3 +143,11 @@ def test_a_refresh_costs_a_204_while_nothing_changes(viewer, owner, now):
     part = viewer.get("/jobs/", headers={"HX-Request": "true"})
     known = {"HX-Request": "true", "X-Data-Version": part.headers["X-Data-Version"]}
     assert viewer.get("/jobs/", headers=known).status_code == 204
+
+
+def test_a_read_that_takes_too_long_is_told_while_the_page_stands(viewer, owner, now):
+    plan(owner, now, 5)
+    with cut_off("-- What ended lately"):
+        shown = text(show(viewer))
+    assert "The database took too long" in shown
+    assert "rollup_task_usage_hourly" in shown

@@ -12,6 +12,7 @@ from executions.selectors import walks
 from executions.selectors.filters import Filters
 from executions.selectors.runners import read_runners
 from tests.factories import ExecutionFactory
+from tests.time_limits import cut_off
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -137,3 +138,11 @@ def test_a_refresh_costs_a_204_while_nothing_changes(viewer, owner, now):
     part = viewer.get("/runners/", headers={"HX-Request": "true"})
     known = {"HX-Request": "true", "X-Data-Version": part.headers["X-Data-Version"]}
     assert viewer.get("/runners/", headers=known).status_code == 204
+
+
+def test_a_read_that_takes_too_long_is_told_while_the_page_stands(viewer, owner, now):
+    plan(owner, now, 5, "a")
+    with cut_off("GROUP BY"):
+        shown = text(show(viewer))
+    assert "The database took too long" in shown
+    assert "A runner that wins nothing writes nothing" in shown
