@@ -22,11 +22,16 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start this process's runner and the demo's usage, after the fork, with Django set up."""
+    """Start what this process does by itself, after the fork, with Django set up.
+
+    The demo's usage, the watch over retirements, and the runner.
+    """
     from executions.demo import trickle
+    from executions.retirement import background
     from executions.scheduler import inprocess
 
     trickle.start()
+    background.start()
     inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
 
 

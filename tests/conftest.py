@@ -59,7 +59,7 @@ def cluster() -> Iterator[Cluster]:
             "full_page_writes": "off",
             "max_connections": "150",
             "max_prepared_transactions": "0",
-            "shared_preload_libraries": "pg_cron",
+            "shared_preload_libraries": "pg_cron,pg_stat_statements",
             "cron.database_name": environment.DATABASE,
             "cron.host": str(environment.SOCKET),
         },

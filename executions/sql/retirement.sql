@@ -32,3 +32,28 @@ SELECT pg_xact_status(%(xid)s::text::xid8) AS status
 -- name: clock
 -- The acting database's time, which a trial's deadline goes by.
 SELECT clock_timestamp() AS now
+
+-- name: may_see_callers
+-- Whether other roles' queries are shown, and whether pg_stat_statements is here to be asked.
+SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_sessions,
+       to_regclass('pg_stat_statements') IS NOT NULL AS has_statements
+
+-- name: sessions
+-- Clients whose current or last statement names the rollup; which of them call it is judged by the
+-- parser. Our own and pg_cron's are told by their application_name.
+SELECT pid, usename::text AS user, application_name, host(client_addr) AS address, state,
+       query_start AS since, query
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND backend_type = 'client backend'
+   AND query ILIKE '%%rollup_task_usage%%' AND pid <> pg_backend_pid()
+ ORDER BY query_start DESC NULLS LAST
+ LIMIT %(most)s
+
+-- name: statements
+-- Statements that name the rollup and how often they were called, the busiest first.
+SELECT pg_get_userbyid(userid)::text AS user, query, calls
+  FROM pg_stat_statements
+ WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND toplevel AND query ILIKE '%%rollup_task_usage%%'
+ ORDER BY calls DESC
+ LIMIT %(most)s

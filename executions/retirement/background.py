@@ -1,0 +1,63 @@
+"""Ticks in a web process, so that watches and trials go on without anybody looking.
+
+A daemon thread: when the process goes it simply stops, and another process or the next start goes
+on, because everything that it does survives being cut off.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from django.db import Error as DjangoDatabaseError
+from django.db import connections
+
+from executions.problems import diagnose
+from executions.retirement.tick import retirement_tick
+
+TICK_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Ticking:
+    """Calls `retirement_tick` again and again in a thread of its own."""
+
+    def __init__(self, seconds: float = TICK_SECONDS) -> None:
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self._away = False
+        self._thread = threading.Thread(target=self._run, name="retirement", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tick no more, and wait for the tick in hand."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._tick()
+            self._stopped.wait(self._seconds)
+
+    def _tick(self) -> None:
+        """One tick; nothing that goes wrong in it ends the thread. Said once, not every time."""
+        try:
+            retirement_tick()
+            self._away = False
+        except DjangoDatabaseError as error:
+            if not self._away:
+                log.warning("Retirements are not watched: %s", diagnose(error).sentence())
+            self._away = True
+        except Exception:
+            log.exception("A look at the retirements failed; it is tried again.")
+        finally:
+            # Nothing is kept between ticks: a thread's connections are its own.
+            connections.close_all()
+
+
+def start() -> None:
+    """Begin to tick in this process; called once, after gunicorn has forked."""
+    Ticking().start()
