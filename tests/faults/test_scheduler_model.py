@@ -2,7 +2,7 @@
 
 Hypothesis makes up the histories; every step is one of real runners on real connections. Time
 passes by moving what is stored into the past, which to the database's clock is the same, so a
-history with hours in it takes milliseconds. How many there are is MODEL_HISTORIES; a failure
+history with hours in it takes milliseconds. There are more with HYPOTHESIS_PROFILE=audit. A failure
 prints its steps, and `--hypothesis-seed` with the printed seed plays it again.
 """
 
@@ -44,7 +44,7 @@ from tests.faults.history import broken_rules, kept
 from tests.scheduling import Reach, age, executions, usage
 from tests.short_jobs import job, seconds
 
-HISTORIES = int(os.environ.get("MODEL_HISTORIES", "200"))
+HISTORIES = 3000 if os.environ.get("HYPOTHESIS_PROFILE") == "audit" else 200
 WAIT = 20.0
 RUNNERS = 3
 PLANS = 3
