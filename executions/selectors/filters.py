@@ -26,6 +26,9 @@ UNPAGED = NAMES[:-1]
 LONGEST = 1_000
 LONGEST_SEARCH = 200
 MOST_PARAMETERS = 40
+# Room on both sides for windows and for the viewer's time zone.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class BadFilter(BadRequest):
@@ -262,9 +265,12 @@ def _time(name: str, text: str) -> datetime | None:
         raise _malformed(name, text, problem)
     try:
         parsed = datetime.fromisoformat(text.upper())
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+        time = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise _malformed(name, text, problem) from None
+    if not _EARLIEST <= time < _LATEST:
+        raise _malformed(name, text, _("it must lie in the years from 1970 to 9998"))
+    return time
 
 
 def write_time(time: datetime | None) -> str:

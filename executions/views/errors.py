@@ -17,6 +17,6 @@ def errors(request: LiveRequest) -> HttpResponse:
     Raises:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
-    filters = parse(request.META["QUERY_STRING"], {"window": WINDOW_NAMES}, UNPAGED)
+    filters = parse(request.META.get("QUERY_STRING", ""), {"window": WINDOW_NAMES}, UNPAGED)
     shown = shared(request, filters.query_string(), lambda: read_errors(filters))
     return answer(request, "errors", shown, {"filters": filters})

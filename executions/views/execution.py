@@ -20,7 +20,7 @@ def execution(request: LiveRequest, execution_id: UUID) -> HttpResponse:
         Http404: there is no such execution, or no longer.
         BadFilter: the address has a query string, and this page knows none.
     """
-    parse(request.META["QUERY_STRING"], names=())
+    parse(request.META.get("QUERY_STRING", ""), names=())
     detail = shared(request, "", lambda: _read(execution_id))
     return answer(request, "execution", detail, {"detail": detail})
 

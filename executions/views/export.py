@@ -45,7 +45,7 @@ def as_json_lines(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _start(request: HttpRequest) -> Export:
-    return start_export(parse(request.META["QUERY_STRING"]))
+    return start_export(parse(request.META.get("QUERY_STRING", "")))
 
 
 def _file(export: Export, ending: str, content_type: str) -> StreamingHttpResponse:

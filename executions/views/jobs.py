@@ -17,6 +17,6 @@ def jobs(request: LiveRequest) -> HttpResponse:
     Raises:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
-    filters = parse(request.META["QUERY_STRING"], names=("job",))
+    filters = parse(request.META.get("QUERY_STRING", ""), names=("job",))
     shown = shared(request, filters.query_string(), lambda: read_all_jobs(filters))
     return answer(request, "jobs", shown, {"filters": filters})

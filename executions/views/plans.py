@@ -18,7 +18,7 @@ def plans(request: LiveRequest) -> HttpResponse:
     Raises:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
-    filters = parse(request.META["QUERY_STRING"])
+    filters = parse(request.META.get("QUERY_STRING", ""))
     shown = shared(request, filters.query_string(), lambda: read_plans(filters))
     context: dict[str, object] = {"filters": filters}
     if not request.htmx:

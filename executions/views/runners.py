@@ -17,6 +17,6 @@ def runners(request: LiveRequest) -> HttpResponse:
     Raises:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
-    filters = parse(request.META["QUERY_STRING"], {"window": WINDOW_NAMES}, UNPAGED)
+    filters = parse(request.META.get("QUERY_STRING", ""), {"window": WINDOW_NAMES}, UNPAGED)
     shown = shared(request, filters.query_string(), lambda: read_runners(filters))
     return answer(request, "runners", shown, {"filters": filters})

@@ -102,6 +102,8 @@ def test_an_unknown_status_is_refused_with_those_that_exist(status):
         ("since=2026-13-01", "since"),
         ("until=2026-02-30T10:00", "until"),
         ("since=0001-01-01T00:00%2B23:59", "since"),
+        ("until=0001-01-01", "until"),
+        ("until=9999-12-31", "until"),
         ("since=2026-11-24&until=2026-11-24", "until"),
         ("since=2026-11-24T10:00Z&until=2026-11-24T09:00Z", "until"),
         ("since=20261124", "since"),
