@@ -1,0 +1,177 @@
+"""A real browser in front of the real dashboard: Debian's Chromium, driven by Playwright.
+
+Tests say ``page.goto("/")``; see `remote.py` for why that works beside the ORM. After each test the
+console must be empty, unless the test asks for ``console`` and looks at it itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+
+from executions.accounts import OPERATOR
+from executions.health import snapshot
+from tests import scenarios
+from tests.browser.remote import PlaywrightThread, Remote
+from tests.browser.server import Server
+from tests.factories import ExecutionFactory
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+AXE = Path(__file__).parent / "vendor/axe-core-4.14.1/axe.min.js"
+THEMES = ("light", "dark")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test here has both databases, with rows that other connections can see."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(
+                pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+            )
+
+
+@pytest.fixture(scope="session")
+def playwright_thread() -> Iterator[PlaywrightThread]:
+    thread = PlaywrightThread()
+    yield thread
+    thread.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright_thread: PlaywrightThread) -> Iterator[Remote]:
+    if not CHROMIUM.exists():
+        pytest.fail(f"These tests need Chromium at {CHROMIUM}: run bin/test, which installs it.")
+    browser = playwright_thread.playwright.chromium.launch(
+        executable_path=str(CHROMIUM),
+        args=[
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(django_db_setup: None) -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def expect(playwright_thread: PlaywrightThread) -> Callable[[Remote], Any]:
+    return playwright_thread.expect
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    user = User.objects.create_user("olga", password="correct horse battery")
+    user.groups.add(Group.objects.get(name=OPERATOR))
+    return user
+
+
+@pytest.fixture
+def console() -> list[str]:
+    """What any page of the test wrote to its console; a test that empties it has looked."""
+    return []
+
+
+@pytest.fixture
+def open_page(
+    browser: Remote, server: Server, operator: User, console: list[str]
+) -> Iterator[Callable[..., Remote]]:
+    """Opens a page of a browser of its own, signed in unless ``signed_in=False``."""
+    contexts = []
+
+    def open_one(*, signed_in: bool = True, **options: Any) -> Remote:
+        options = {"base_url": server.url, "viewport": {"width": 1440, "height": 900}} | options
+        context = browser.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(15_000)
+        if signed_in:
+            client = Client()
+            client.force_login(operator)
+            value = client.cookies[settings.SESSION_COOKIE_NAME].value
+            context.add_cookies(
+                [{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": server.url}]
+            )
+        page = context.new_page()
+        page.on("console", lambda message: console.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: console.append(f"error: {error}"))
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    server.wait_until_idle()
+    assert console == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Remote]) -> Remote:
+    return open_page()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live parts refresh every second."""
+    monkeypatch.setattr(snapshot, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(snapshot, "BUSY_SECONDS", 1.0)
+
+
+# Longer and stranger than anything that a scheduler writes.
+NASTY = "<b>bold</b> \u202eturned\u202c " + "x" * 300
+MESSAGE = "canceling statement due to user request: " + "a/very/long/path" * 250
+
+
+@pytest.fixture
+def busy_day(owner: Any) -> scenarios.World:
+    """A day with every kind of plan in it, texts that no layout expects, and another job."""
+    world = scenarios.sound(owner)
+    world.change((20, 90, 91), retried=True)
+    world.change(60, exhausted=True, error_msg=MESSAGE, runner_id=NASTY, error_code="handler_panic")
+    world.change(61, failed=True)
+    world.change(100, finished_at=world.started_at(97))
+    world.change(range(200, 288), runner_id="9d5c7f00-0000-4000-8000-000000000001")
+    world.drop([30, 31, 32, 150])
+    world.add(plan_time=world.plan_time(40) + scenarios.CADENCE / 2)
+    world.write()
+    for number in range(30):
+        ExecutionFactory(
+            connection=owner,
+            job_name="autopilot_schedule_dispatch",
+            scope_kind="autopilot_trigger",
+            scope_id=f"{number:08}-0000-4000-8000-000000000000",
+            plan_time=world.plan_time(number),
+        )
+    return world
+
+
+@pytest.fixture
+def pages(every_page: list[str], busy_day: scenarios.World, owner: Any) -> list[str]:
+    """Every page, also those that need an argument, those for who is signed out, and an error."""
+    failed = owner.execute(
+        "SELECT id FROM sys_cron_executions WHERE error_code = 'handler_panic'"
+    ).fetchone()
+    return [
+        *every_page,
+        "/?window=7d",
+        "/executions/?status=FAILED&q=nothing-like-it",
+        reverse("execution", args=[failed["id"]]),
+        reverse("password_change"),
+        reverse("confirm"),
+        "/executions/?status=WRONG",
+    ]

@@ -1,0 +1,61 @@
+"""The dashboard served for real on a free port of loopback, by threads of this process.
+
+In this process, so that a test can change the pace of refreshes and forget a snapshot; over HTTP
+and through the whole middleware, so that the browser gets the very headers that it will get.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_arguments: Any) -> None:
+        """The access log is not what a failing test is about."""
+
+
+class Server:
+    """Serves the application until ``stop``, and knows whether a request is being answered."""
+
+    def __init__(self) -> None:
+        from multica_admin.wsgi import application  # noqa: PLC0415  static files are there only now
+
+        self._application = application
+        self._changed = threading.Condition()
+        self._busy = 0
+        self._server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
+        self._server.set_app(self._answer)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with self._changed:
+            self._busy += 1
+        try:
+            response = self._application(environ, start_response)
+            try:
+                return list(response)
+            finally:
+                response.close()
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Return once nothing is being answered: a test may then take its tables away."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._busy == 0, timeout=20)
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,70 @@
+"""Times and themes: what a viewer chooses is remembered, and what is shown goes with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import scenarios
+
+THEME = "document.documentElement.dataset.bsTheme"
+
+
+@pytest.fixture(autouse=True)
+def world(owner):
+    return scenarios.healthy(owner)
+
+
+def test_the_theme_follows_the_system_until_one_is_chosen_which_is_remembered(open_page):
+    page = open_page(color_scheme="dark")
+    page.goto("/")
+    assert page.evaluate(THEME) == "dark"
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function(f"() => {THEME} === 'light'")
+    page.locator("details[data-menu] > summary").first.click()
+    page.locator("[data-theme-choice=dark]").click()
+    assert page.evaluate(THEME) == "dark"
+    page.goto("/executions/")
+    assert page.evaluate(THEME) == "dark"
+
+
+def test_charts_are_drawn_in_the_colours_of_the_theme(open_page):
+    page = open_page(color_scheme="light")
+    page.goto("/")
+    picture = "document.querySelector('#chart-durations canvas').toDataURL()"
+    before = page.evaluate(picture)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"(before) => {picture} !== before", arg=before)
+
+
+def test_the_zone_of_times_is_remembered_and_the_server_writes_it_too(open_page, world, expect):
+    page = open_page(timezone_id="Asia/Kolkata")
+    page.goto("/")
+    shown = page.locator("#verdict time").first
+    expect(shown).to_contain_text("UTC")
+    assert "UTC+5:30" not in shown.inner_text()
+    page.locator("[data-zone=local]").click()
+    expect(shown).to_contain_text("UTC+5:30")
+    page.reload()
+    expect(shown).to_contain_text("UTC+5:30")
+    # As the server writes it, before any script has run.
+    assert "UTC+5:30" in page.context.request.get("/").text()
+    page.locator("[data-zone=utc]").click()
+    page.reload()
+    expect(shown).not_to_contain_text("UTC+5:30")
+    assert "UTC+5:30" not in page.context.request.get("/").text()
+
+
+def test_the_zone_of_a_chart_is_that_of_the_times_beside_it(open_page):
+    page = open_page(timezone_id="Asia/Kolkata")
+    page.goto("/")
+    picture = "document.querySelector('#chart-durations canvas').toDataURL()"
+    before = page.evaluate(picture)
+    page.locator("[data-zone=local]").click()
+    page.wait_for_function(f"(before) => {picture} !== before", arg=before)
+
+
+def test_an_age_goes_on_between_refreshes(page):
+    page.goto("/")
+    page.wait_for_function(
+        "() => document.querySelector('[data-checked] time').textContent === '2 s ago'"
+    )

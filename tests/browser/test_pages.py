@@ -1,0 +1,109 @@
+"""Every page in a real browser: usable by everybody, at any width, in both themes, and silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.conftest import AXE, THEMES
+
+WIDTHS = (390, 768, 1440)
+
+# What reaches past the right edge of the page, were it not for something that scrolls by itself.
+TOO_WIDE = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  const wide = [...document.body.querySelectorAll("*")]
+    .filter((element) => element.getBoundingClientRect().right > width + 0.5);
+  return ["the page", ...wide.slice(0, 5).map((element) => element.outerHTML.slice(0, 120))];
+}"""
+
+AXE_RUN = """async () => {
+  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  const told = (node) => {
+    const checks = [...node.any, ...node.all].map((check) => check.message).join(" ");
+    return `${node.html.slice(0, 160)} (${checks.slice(0, 200)})`;
+  };
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(told).join(" | ")}`);
+}"""
+
+# Remembers every element that gets the focus, and those of them on which it cannot be seen.
+WATCH_FOCUS = """() => {
+  window.reached = new Set();
+  window.unseen = [];
+  document.addEventListener("focusin", ({ target }) => {
+    window.reached.add(target);
+    const style = getComputedStyle(target);
+    const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+    if (!seen && style.boxShadow === "none") window.unseen.push(target.outerHTML.slice(0, 160));
+  });
+}"""
+
+FOCUSABLE = """() => [...document.querySelectorAll(
+    "a[href], button, summary, input:not([type=hidden]), select, textarea, [tabindex='0']")]
+  .filter((element) => !element.disabled && element.tabIndex >= 0 && element.checkVisibility(
+    { visibilityProperty: true, contentVisibilityAuto: true }))"""
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(open_page, pages, theme, console):
+    page = open_page(color_scheme=theme)
+    script = AXE.read_text("utf-8")
+    found = []
+    for path in pages:
+        page.goto(path)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            found += [f"{path} at {width}: {one}" for one in page.evaluate(TOO_WIDE)]
+        page.evaluate(script)
+        found += [f"{path}: {one}" for one in page.evaluate(AXE_RUN)]
+        if "WRONG" in path:
+            # A 400 is one line in the console of every browser, and not one of ours.
+            console[:] = [line for line in console if "400 (Bad Request)" not in line]
+    assert "\n".join(found) == ""
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_pages_before_signing_in_are_as_good(open_page, theme):
+    page = open_page(color_scheme=theme, signed_in=False, viewport={"width": 390, "height": 800})
+    page.goto("/login/")
+    assert page.evaluate(TOO_WIDE) == []
+    page.evaluate(AXE.read_text("utf-8"))
+    assert page.evaluate(AXE_RUN) == []
+
+
+def test_the_tab_key_reaches_everything_and_the_focus_is_always_seen(page, pages):
+    missed, unseen = [], []
+    for path in pages:
+        if "WRONG" in path:
+            continue
+        page.goto(path)
+        page.evaluate(WATCH_FOCUS)
+        count = page.evaluate(f"() => ({FOCUSABLE})().length")
+        assert count > 2, path
+        for _ in range(count + 2):
+            page.keyboard.press("Tab")
+        missed += page.evaluate(
+            f"""() => ({FOCUSABLE})().filter((element) => !window.reached.has(element))
+              .map((element) => "{path}: " + element.outerHTML.slice(0, 160))"""
+        )
+        unseen += page.evaluate(f"""() => window.unseen.map((html) => "{path}: " + html)""")
+    assert "\n".join(missed) == ""
+    assert "\n".join(unseen) == ""
+
+
+def test_the_skip_link_leads_past_the_header(page, busy_day):
+    page.goto("/")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_a_menu_opens_and_closes_by_the_keyboard(page, busy_day, expect):
+    page.goto("/")
+    menu = page.locator("details[data-menu]").first
+    menu.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(menu.locator(".menu-panel")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu.locator(".menu-panel")).to_be_hidden()
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"

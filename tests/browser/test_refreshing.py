@@ -1,0 +1,159 @@
+"""Live parts in a real browser: what is new comes by itself, and nobody is disturbed by it."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.sessions.models import Session
+
+from tests import scenarios
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+VERSION = "document.querySelector('#overview').dataset.version"
+
+
+@pytest.fixture
+def world(owner):
+    return scenarios.healthy(owner)
+
+
+def fail_the_newest(world):
+    """Something new in the database: the newest plan has failed."""
+    world.change(0, exhausted=True)
+    world.write()
+
+
+def watch_requests(page):
+    """The addresses that live parts ask for, from now on."""
+    asked = []
+    page.on(
+        "request",
+        lambda request: asked.append(request.url) if "hx-request" in request.headers else None,
+    )
+    return asked
+
+
+def wait_for_new_version(page, before):
+    page.wait_for_function(f"(before) => {VERSION} !== before", arg=before)
+
+
+def select_the_verdict(page):
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#verdict'))")
+
+
+def test_what_is_new_comes_without_moving_what_is_being_read(page, world):
+    page.goto("/")
+    version = page.evaluate(VERSION)
+    page.locator(".finding-more > summary").first.click()
+    row = page.locator("#recent tbody tr").nth(5)
+    row.scroll_into_view_if_needed()
+    page.locator(".plan-strip a.plan-kept").nth(100).evaluate(
+        "one => one.focus({preventScroll: true})"
+    )
+    focused = page.evaluate("document.activeElement.title")
+    before = row.bounding_box()["y"]
+    fail_the_newest(world)
+    wait_for_new_version(page, version)
+    assert page.locator(".plan-strip a.plan-failed").count() == 1
+    assert abs(row.bounding_box()["y"] - before) < 2
+    assert page.evaluate("document.activeElement.title") == focused
+    assert page.locator("details.finding-more[open]").count() >= 1
+
+
+def test_a_selection_in_the_part_is_left_alone_until_it_is_given_up(page, world):
+    page.goto("/")
+    version = page.evaluate(VERSION)
+    select_the_verdict(page)
+    selected = page.evaluate("getSelection().toString()")
+    fail_the_newest(world)
+    page.wait_for_timeout(2500)
+    assert page.evaluate("getSelection().toString()") == selected
+    assert page.evaluate(VERSION) == version
+    page.evaluate("getSelection().removeAllRanges()")
+    wait_for_new_version(page, version)
+
+
+def test_typing_a_filter_is_not_disturbed_by_the_list_below_it(page, world, monkeypatch):
+    monkeypatch.setattr("executions.selectors.plans.Plans.live_seconds", 1)
+    page.goto("/executions/?job=rollup_task_usage_hourly")
+    asked = watch_requests(page)
+    search = page.get_by_label("Search")
+    search.click()
+    page.keyboard.type("time")
+    page.keyboard.press("ArrowLeft")
+    fail_the_newest(world)
+    page.wait_for_selector("#plans .status.tone-bad", state="attached")
+    assert asked
+    page.keyboard.type("X")
+    assert search.input_value() == "timXe"
+
+
+def test_a_hidden_tab_asks_for_nothing_and_catches_up_when_it_is_seen_again(page, world):
+    page.goto("/")
+    version = page.evaluate(VERSION)
+    asked = watch_requests(page)
+    show = """(hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(show, True)
+    fail_the_newest(world)
+    page.wait_for_timeout(2500)
+    assert asked == []
+    page.evaluate(show, False)
+    wait_for_new_version(page, version)
+    assert asked
+
+
+def test_a_refresh_that_fails_says_how_old_the_page_is_until_one_succeeds(
+    page, world, expect, console
+):
+    page.goto("/")
+    page.context.set_offline(True)
+    notice = page.locator(".live-notice")
+    expect(notice).to_be_visible()
+    expect(notice).to_contain_text("This page is")
+    expect(notice).to_contain_text("old: the server did not answer")
+    page.context.set_offline(False)
+    expect(notice).to_be_hidden()
+    assert all("ERR_INTERNET_DISCONNECTED" in line for line in console)
+    console.clear()
+
+
+def test_who_is_signed_out_is_told_so_and_asks_no_more(page, world, expect, console):
+    page.goto("/")
+    asked = watch_requests(page)
+    Session.objects.all().delete()
+    notice = page.locator(".live-notice")
+    expect(notice).to_contain_text("You are signed out")
+    count = len(asked)
+    page.wait_for_timeout(2500)
+    assert len(asked) == count == 1
+    assert all("401 (Unauthorized)" in line for line in console)
+    console.clear()
+
+
+def test_the_tab_says_it_when_the_verdict_begins_to_fail_and_when_it_no_longer_does(page, world):
+    page.goto("/")
+    icon = "document.querySelector('#icon').getAttribute('href')"
+    calm = page.evaluate(icon)
+    assert page.title().startswith("Overview")
+    scenarios.stopped(world.connection)
+    page.wait_for_function("() => document.title.startsWith('Failing · Overview')")
+    assert page.evaluate(icon) != calm
+    scenarios.healthy(world.connection)
+    page.wait_for_function("() => document.title.startsWith('Overview')")
+    assert page.evaluate(icon) == calm
+
+
+def test_a_chart_takes_the_new_numbers_without_being_made_anew(page, world):
+    page.goto("/")
+    version = page.evaluate(VERSION)
+    page.evaluate("document.querySelector('#chart-durations canvas').dataset.mine = 'yes'")
+    picture = "document.querySelector('#chart-durations canvas').toDataURL()"
+    before = page.evaluate(picture)
+    world.change(range(10), duration_ms=5_000)
+    world.write()
+    wait_for_new_version(page, version)
+    assert page.evaluate("document.querySelector('#chart-durations canvas').dataset.mine") == "yes"
+    assert page.evaluate(picture) != before

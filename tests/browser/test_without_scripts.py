@@ -1,0 +1,56 @@
+"""With JavaScript off: nothing is missing but what moves by itself."""
+
+from __future__ import annotations
+
+import re
+
+from django.urls import reverse
+
+
+def test_signing_in_leads_to_the_overview(open_page, busy_day, operator):
+    page = open_page(signed_in=False, java_script_enabled=False)
+    page.goto("/")
+    page.get_by_label("Username").fill("olga")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Sign in").click()
+    assert page.title().startswith("Overview")
+
+
+def test_the_overview_is_complete(open_page, busy_day, expect):
+    page = open_page(java_script_enabled=False)
+    page.goto("/")
+    expect(page.locator("#verdict")).to_be_visible()
+    expect(page.locator("#findings .finding").first).to_be_visible()
+    for figure in ("success", "lag", "kept", "duration"):
+        expect(page.locator(f"#figure-{figure}")).to_be_visible()
+    assert page.locator(".plan-strip .plan[data-key]").count() == 288
+    assert page.locator(".lane").count() == 3
+    # The charts need a script; their tables do not.
+    expect(page.locator("#chart-durations")).to_be_hidden()
+    page.locator(".chart-table summary").first.click()
+    expect(page.locator(".chart-table tbody tr").first).to_be_visible()
+    page.locator(".finding-more summary").first.click()
+    expect(page.locator(".finding-more .finding-advice").first).to_be_visible()
+
+
+def test_every_square_of_the_strip_leads_somewhere(open_page, busy_day, expect):
+    page = open_page(java_script_enabled=False)
+    page.goto("/")
+    page.locator(".plan-strip a.plan-missing").first.click()
+    expect(page.locator(".gap:target")).to_be_in_viewport()
+    page.locator(".plan-strip a.plan-failed").first.click()
+    expect(page).to_have_url(re.compile("/executions/[0-9a-f-]{36}/"))
+    page.goto("/")
+    page.get_by_role("link", name="7 days").click()
+    assert page.locator(".plan-week .plan[data-key]").count() in {168, 169}
+
+
+def test_every_page_of_the_history_answers_and_the_filter_works(open_page, pages):
+    page = open_page(java_script_enabled=False)
+    for path in pages:
+        if "WRONG" not in path:
+            assert page.goto(path).status == 200, path
+    page.goto(reverse("plans"))
+    page.get_by_label("Status").select_option("FAILED")
+    page.get_by_role("button", name="Filter").first.click()
+    assert "status=FAILED" in page.url
