@@ -23,8 +23,8 @@ from tests.conftest import empty_multica
 
 TABLE = "sys_cron_executions"
 SCOPES = 2_000
-ROLLUP_PLANS = 20_000
-DISPATCH_PLANS = 90  # for each scope
+ROLLUP_PLANS = 8_000
+DISPATCH_PLANS = 96  # for each scope
 
 # One plan in 97 failed for good and one in 193 is to be tried again; two runners take turns.
 FILL = """
@@ -101,6 +101,10 @@ class Asked:
             for node in self.scans
             if node["Node Type"] != "Bitmap Index Scan"
         )
+
+    @property
+    def sorts(self) -> bool:
+        return any("Sort" in node["Node Type"] for node in _nodes(self.plan))
 
     @property
     def reads_it_all(self) -> bool:

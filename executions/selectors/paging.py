@@ -160,7 +160,9 @@ class Reader:
             stopped, inside = _edge(segment, self._survey(segment, start, older=older), older=older)
         past = _past(segment, start, older=older)
         matching = rows.filter(segment.rows, past, inside, segment.sift)
-        order = ("-" if older else "") + segment.column, "-id" if older else "id"
+        # Where no time is shared, an order by more than the index has could only cost a sort.
+        columns = (segment.column,) if segment.unique else (segment.column, "id")
+        order = [f"-{column}" if older else column for column in columns]
         found = list(matching.order_by(*order)[:wanted])
         return _Look(found, stopped if len(found) < wanted else None)
 

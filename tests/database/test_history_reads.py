@@ -83,6 +83,15 @@ def test_a_page_of_plans_and_the_pages_around_it(query):
     check(asked)
 
 
+@pytest.mark.parametrize("query", [ROLLUP, f"{ROLLUP}&runner=runner-1", f"{DISPATCH}&{SCOPE}"])
+def test_the_plans_of_one_scope_come_as_the_index_has_them(query):
+    """A sort reads the whole scope wherever the planner thinks it small, and it often does."""
+    with explaining() as asked:
+        plans.read_plans(parse(query))
+    (rows,) = (one for one in asked if "LIMIT 51" in one.sql)
+    assert not rows.sorts
+
+
 @pytest.mark.parametrize("job", ["rollup_task_usage_hourly", "autopilot_schedule_dispatch"])
 @pytest.mark.parametrize("status", ["SUCCESS", "FAILED"])
 def test_one_execution(job, status):
