@@ -1,0 +1,103 @@
+"""What live parts share: one read for all who ask within its pace, and nothing kept for ever."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import pytest
+
+from executions.selectors.shared import MOST_KEPT, Shared
+
+
+@dataclass(frozen=True)
+class Answer:
+    number: int
+    live_seconds: int = 15
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def shared(clock):
+    return Shared(clock)
+
+
+class Source:
+    reads = 0
+
+    def __call__(self):
+        self.reads += 1
+        return Answer(self.reads)
+
+
+def test_within_its_pace_an_answer_is_shared_and_then_read_again(shared, clock):
+    read = Source()
+    assert [shared.get("/a", read, anew=False).number for _viewer in range(3)] == [1, 1, 1]
+    clock.seconds = 14.9
+    assert shared.get("/a", read, anew=False).number == 1
+    clock.seconds = 15
+    assert shared.get("/a", read, anew=False).number == 2
+
+
+def test_a_page_that_is_opened_is_read_anew_and_shared_from_then_on(shared):
+    read = Source()
+    shared.get("/a", read, anew=False)
+    assert shared.get("/a", read, anew=True).number == 2
+    assert shared.get("/a", read, anew=False).number == 2
+
+
+def test_each_address_has_its_own_and_old_ones_give_way(shared):
+    read = Source()
+    for number in range(MOST_KEPT + 1):
+        shared.get(f"/{number}", read, anew=False)
+    shared.get("/1", read, anew=False)
+    assert read.reads == MOST_KEPT + 1
+    shared.get("/0", read, anew=False)
+    assert read.reads == MOST_KEPT + 2
+
+
+def test_a_failure_is_not_kept(shared):
+    def fail():
+        raise LookupError
+
+    read = Source()
+    shared.get("/a", read, anew=False)
+    with pytest.raises(LookupError):
+        shared.get("/a", fail, anew=True)
+    assert shared.get("/a", read, anew=False).number == 2
+
+
+def test_of_many_who_ask_at_once_one_reads_and_the_others_wait(shared):
+    begun, go_on = threading.Event(), threading.Event()
+    reads = []
+
+    def slow():
+        reads.append(1)
+        begun.set()
+        assert go_on.wait(10)
+        return Answer(len(reads))
+
+    answers = []
+
+    def ask():
+        answers.append(shared.get("/a", slow, anew=False).number)
+
+    viewers = [threading.Thread(target=ask) for _viewer in range(8)]
+    for viewer in viewers:
+        viewer.start()
+    assert begun.wait(10)
+    go_on.set()
+    for viewer in viewers:
+        viewer.join(10)
+    assert answers == [1] * 8
