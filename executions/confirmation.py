@@ -9,8 +9,7 @@ from typing import Concatenate, ParamSpec
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
 Arguments = ParamSpec("Arguments")
@@ -46,7 +45,11 @@ def confirmation_required(
             return view(request, *args, **kwargs)
         if getattr(request, "htmx", False):
             return HttpResponse("Sign in again first.\n", status=403, content_type="text/plain")
-        query = urlencode({"next": request.get_full_path()})
-        return redirect(f"{reverse('confirm')}?{query}")
+        return to_sign_in_again(request.get_full_path())
 
     return confirmed
+
+
+def to_sign_in_again(wanted: str) -> HttpResponseRedirect:
+    """Where to do so, and the page to go on with afterwards."""
+    return HttpResponseRedirect(f"{reverse('confirm')}?{urlencode({'next': wanted})}")

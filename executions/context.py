@@ -15,6 +15,7 @@ from executions.demo.fill import is_demo, trickle_connection
 from multica_admin import __version__
 
 HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
+SCHEDULES = frozenset({"schedules", "retire", "retire_check", "retire_confirm", "retire_watch"})
 
 
 @cache
@@ -40,6 +41,8 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     doors = [
         {"label": _("Overview"), "url": reverse("overview"), "active": here == "overview"},
         {"label": _("History"), "url": reverse("plans"), "active": here in HISTORY},
+        {"label": _("Schedules"), "url": reverse("schedules"), "active": here in SCHEDULES},
+        {"label": _("Audit"), "url": reverse("audit"), "active": here == "audit"},
     ]
     return {
         "doors": doors,

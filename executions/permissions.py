@@ -38,6 +38,11 @@ def statements(role: str, purpose: str, *, database: str, cron_database: str) ->
     ]
 
 
+def sight_statements(role: str, cron_database: str) -> list[str]:
+    """The part of it with which the role sees every pg_cron job, and nothing more."""
+    return list(_sees_jobs(role, cron_database))
+
+
 def _written(template: str, role: str, **names: str) -> str:
     identifiers = {name: sql.Identifier(value) for name, value in names.items()}
     return sql.SQL(template).format(role=sql.Identifier(role), **identifiers).as_string(None)

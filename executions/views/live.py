@@ -55,16 +55,18 @@ def answer(
 ) -> HttpResponse:
     """``executions/<template>.html``, or for a live part ``executions/_<template>.html`` or a 204.
 
-    What is shown is in the context under the template's own name.
+    A template may be in a folder: ``retire/check``, and for the part ``retire/_check``. What is
+    shown is in the context under the template's own name.
     """
+    folder, slash, name = template.rpartition("/")
     version, seconds = shown.version, shown.live_seconds
-    context = {template: shown, "version_of_data": version, "live_seconds": seconds, **context}
+    context = {name: shown, "version_of_data": version, "live_seconds": seconds, **context}
     if not request.htmx:
         response = render(request, f"executions/{template}.html", context)
     elif request.headers.get("X-Data-Version") == version:
         response = HttpResponse(status=204)
     else:
-        response = render(request, f"executions/_{template}.html", context)
+        response = render(request, f"executions/{folder}{slash}_{name}.html", context)
     if request.htmx:
         response["X-Data-Version"] = version
         response["X-Live-Seconds"] = str(seconds)

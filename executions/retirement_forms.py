@@ -1,0 +1,41 @@
+"""What the wizard's forms send, read strictly: a form that was made up is refused by name."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from executions.retirement.external import Outside
+from executions.retirement_models import Kind
+
+
+class ConfirmedName(forms.Form):
+    """The job's name as the operator typed it, and the fingerprint of what they saw."""
+
+    typed = forms.CharField(required=False, strip=False, max_length=2_000)
+    fingerprint = forms.CharField(max_length=64)
+
+
+class OutsideSchedule(forms.Form):
+    """A schedule outside the database, as the operator names it. ``outside`` is it, once valid."""
+
+    KINDS = (Kind.CRON, Kind.SYSTEMD, Kind.CRONJOB)
+
+    kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in KINDS])
+    name = forms.CharField(required=False, max_length=255)
+    namespace = forms.CharField(required=False, max_length=255)
+
+    outside: Outside
+
+    def clean(self) -> dict[str, object]:
+        """Raises nothing; what cannot be a name is the form's own error."""
+        values = super().clean() or {}
+        if self.errors:
+            return values
+        namespace = values["namespace"] or "default"
+        try:
+            self.outside = Outside(values["kind"], values["name"], namespace)
+        except ValueError as error:
+            missing = _("Give the name of it, as “%(kind)s” knows it.") % {"kind": values["kind"]}
+            raise forms.ValidationError(str(error) if values["name"] else missing) from None
+        return values

@@ -1,0 +1,301 @@
+"""The retirement wizard: choose, check, confirm, watch. Plain pages and plain forms.
+
+A GET changes nothing; a POST takes one step of `executions/retirement/` and leads to a page that
+shows what is so. What was refused is said there, whatever the form or the page had claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from executions import audit
+from executions.confirmation import is_confirmed, to_sign_in_again
+from executions.retirement import acts, by_hand, external, rules, wizard
+from executions.retirement.acts import Order
+from executions.retirement.refusals import Refused, Unknown
+from executions.retirement_forms import ConfirmedName, OutsideSchedule
+from executions.retirement_models import Kind, Retirement, State
+from executions.selectors.filters import parse
+from executions.selectors.retire import (
+    Step,
+    open_retirements,
+    read_checked,
+    read_watched,
+    step_of,
+)
+from executions.selectors.schedules import read_schedules
+from executions.views.live import LiveRequest, answer, shared
+
+Arguments = ParamSpec("Arguments")
+_operator = permission_required(wizard.PERMISSION, raise_exception=True)
+
+
+# --- The pages ------------------------------------------------------------------------------------
+
+
+@_operator
+@require_safe
+def retire(request: LiveRequest) -> HttpResponse:
+    """The first step: what there is to retire."""
+    parse(request.META["QUERY_STRING"], names=())
+    return _choose_page(request, OutsideSchedule())
+
+
+def _choose_page(request: HttpRequest, form: OutsideSchedule, status: int = 200) -> HttpResponse:
+    context = {
+        "step": Step.CHOOSE,
+        "schedules": read_schedules(),
+        "begun": open_retirements(),
+        "form": form,
+    }
+    return render(request, "executions/retire/choose.html", context, status=status)
+
+
+@_operator
+@require_safe
+def retire_at(request: HttpRequest, number: int) -> HttpResponse:
+    """Wherever this retirement stands now."""
+    return _where_it_is(get_object_or_404(Retirement, pk=number))
+
+
+@_operator
+@require_safe
+def retire_check(request: LiveRequest, number: int) -> HttpResponse:
+    """The second step: every gate, live.
+
+    Raises:
+        psycopg.Error: pg_cron's database cannot be reached or asked; the page says so.
+    """
+    retirement = get_object_or_404(Retirement, pk=number)
+    if retirement.kind != Kind.PG_CRON or (not request.htmx and step_of(retirement) == Step.WATCH):
+        return _where_it_is(retirement)
+    shown = shared(request, "", lambda: read_checked(retirement))
+    return answer(request, "retire/check", shown, {"step": Step.CHECK})
+
+
+@_operator
+@require_safe
+def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
+    """The third step: the exact statement, what changes, how to undo it, and three ways to go.
+
+    Raises:
+        psycopg.Error: pg_cron's database cannot be reached or asked; the page says so.
+    """
+    retirement = get_object_or_404(Retirement, pk=number)
+    context: dict[str, object] = {"step": Step.CONFIRM, "retirement": retirement}
+    if retirement.kind != Kind.PG_CRON and retirement.state == State.BY_HAND:
+        context["outside"] = external.outside_of(retirement)
+        return render(request, "executions/retire/outside.html", context)
+    if retirement.state not in {State.CONFIRMED, State.BY_HAND, State.TRIAL_PASSED}:
+        return _where_it_is(retirement)
+    context |= {"check": read_checked(retirement), "is_confirmed": is_confirmed(request)}
+    page = "by_hand" if retirement.state == State.BY_HAND else "confirm"
+    return render(request, f"executions/retire/{page}.html", context)
+
+
+@_operator
+@require_safe
+def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
+    """The fourth step: what came of it, and how to undo it."""
+    retirement = get_object_or_404(Retirement, pk=number)
+    if not request.htmx and step_of(retirement) != Step.WATCH:
+        return _where_it_is(retirement)
+    shown = shared(request, "", lambda: read_watched(retirement))
+    return answer(request, "retire/watch", shown, {"step": Step.WATCH})
+
+
+def _where_it_is(retirement: Retirement) -> HttpResponse:
+    return redirect(f"retire_{step_of(retirement)}", retirement.pk)
+
+
+# --- The steps that only go into our own record ---------------------------------------------------
+
+
+@_operator
+@require_POST
+def choose(request: HttpRequest, jobid: int) -> HttpResponse:
+    """Begin with a pg_cron job, or go on where somebody else has begun."""
+    try:
+        retirement = wizard.choose(_who(request), jobid)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("retire")
+    return _where_it_is(retirement)
+
+
+@_operator
+@require_POST
+def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
+    """Begin with a schedule outside the database."""
+    form = OutsideSchedule({**request.POST.dict(), "kind": way})
+    if not form.is_valid():
+        return _choose_page(request, form, status=400)
+    try:
+        retirement = external.choose(_who(request), form.outside)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("retire")
+    return _where_it_is(retirement)
+
+
+Take = Callable[Concatenate[HttpRequest, Retirement, Arguments], str | None]
+
+
+def _step(
+    take: Take[Arguments],
+) -> Callable[Concatenate[HttpRequest, int, Arguments], HttpResponseBase]:
+    """A POST that takes a step and leads to the page where the retirement then is.
+
+    What it returns is said there; so is why it was refused.
+    """
+
+    @_operator
+    @require_POST
+    @wraps(take)
+    def taken(
+        request: HttpRequest, number: int, /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> HttpResponse:
+        retirement = get_object_or_404(Retirement, pk=number)
+        try:
+            said = take(request, retirement, *args, **kwargs)
+        except Unknown as reason:
+            messages.warning(request, str(reason))
+        except Refused as refusal:
+            messages.error(request, str(refusal))
+        else:
+            if said:
+                messages.success(request, said)
+        retirement.refresh_from_db()
+        return _where_it_is(retirement)
+
+    return taken
+
+
+def _act(
+    take: Take[Arguments],
+) -> Callable[Concatenate[HttpRequest, int, Arguments], HttpResponseBase]:
+    """A step that changes something in pg_cron: only by who has signed in again just now."""
+    step = _step(take)
+
+    @_operator
+    @require_POST
+    @wraps(take)
+    def taken(
+        request: HttpRequest, number: int, /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> HttpResponseBase:
+        if is_confirmed(request):
+            return step(request, number, *args, **kwargs)
+        messages.warning(
+            request, _("Nothing was changed yet: now that you have signed in again, press again.")
+        )
+        return to_sign_in_again(reverse("retire_at", args=[number]))
+
+    return taken
+
+
+@_step
+def affirm(request: HttpRequest, retirement: Retirement) -> str:
+    """Put on record that this installation's own runner stays."""
+    if request.POST.get("stays") != "yes":
+        raise Refused(_("Tick the box to put it on record. Nothing was changed."))
+    wizard.affirm(_who(request), retirement)
+    return _("It is on record that this installation's own runner stays.")
+
+
+@_step
+def checked(request: HttpRequest, retirement: Retirement) -> None:
+    """From checking to confirming: the job as it is now is what will be acted on."""
+    wizard.confirm(_who(request), retirement, rules.current())
+
+
+@_step
+def close(request: HttpRequest, retirement: Retirement) -> str:
+    """Drop a retirement that has changed nothing."""
+    wizard.close(_who(request), retirement)
+    return _("Dropped. Nothing was changed.")
+
+
+# --- The three ways, and the way back -------------------------------------------------------------
+
+
+@_act
+def pause(request: HttpRequest, retirement: Retirement) -> str:
+    """Deactivate the job on trial."""
+    acts.pause(_order(request, retirement), **_confirmed_name(request))
+    return _("%(job)s is paused.") % {"job": retirement.label}
+
+
+@_act
+def remove(request: HttpRequest, retirement: Retirement) -> str:
+    """Unschedule the job."""
+    acts.remove(_order(request, retirement), **_confirmed_name(request))
+    return _("%(job)s is removed.") % {"job": retirement.label}
+
+
+@_act
+def activate(request: HttpRequest, retirement: Retirement) -> str:
+    """End a trial by activating the job again."""
+    reason = _("%(who)s ended the trial.") % {"who": request.user.get_username()}
+    acts.activate(_order(request, retirement), reason=reason)
+    return _("%(job)s is active again.") % {"job": retirement.label}
+
+
+@_act
+def put_back(request: HttpRequest, retirement: Retirement) -> str:
+    """Schedule a removed job again exactly as it was."""
+    acts.put_back(_order(request, retirement))
+    return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
+
+
+@_step
+def by_myself(request: HttpRequest, retirement: Retirement) -> None:
+    """The operator is going to run the statement."""
+    fingerprint = _confirmed_name(request)["fingerprint"]
+    who = _who(request)
+    by_hand.begin(who, retirement, fingerprint=fingerprint, rules=rules.current())
+
+
+@_step
+def ran_it(request: HttpRequest, retirement: Retirement) -> str:
+    """The operator has run it, in the database or outside of it."""
+    if retirement.kind == Kind.PG_CRON:
+        by_hand.ran_it(_who(request), retirement)
+        return _("%(job)s is gone.") % {"job": retirement.label}
+    external.ran_it(_who(request), retirement, rules.current())
+    return _("It is on record. Whether it is gone shows in the plans that follow.")
+
+
+@_step
+def brought_back(request: HttpRequest, retirement: Retirement) -> str:
+    """The operator has put it back by themselves."""
+    if retirement.kind == Kind.PG_CRON:
+        by_hand.put_back_done(_who(request), retirement)
+        return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
+    external.put_back_done(_who(request), retirement)
+    return _("It is on record that the schedule is back.")
+
+
+def _who(request: HttpRequest) -> audit.Who:
+    return audit.Who.user(request.user)
+
+
+def _order(request: HttpRequest, retirement: Retirement) -> Order:
+    return Order(_who(request), retirement, rules.current())
+
+
+def _confirmed_name(request: HttpRequest) -> dict[str, str]:
+    """What the form of the confirmation page sends; an empty one is compared and refused."""
+    form = ConfirmedName(request.POST)
+    form.is_valid()
+    values = form.cleaned_data
+    return {name: str(values.get(name, "")) for name in ("typed", "fingerprint")}
