@@ -1,8 +1,9 @@
 """One question to the database, however many watch: what a live part showed a moment ago is kept.
 
 Of each address the newest answer is kept for its own pace, in this process; whoever refreshes
-within that time gets the same one, and of many who ask at once one reads and the others wait. A
-page that somebody opens is always read anew. The overview has a keeper of its own.
+within that time gets the same one. Of many who ask at once one reads; the others get the last
+answer, or wait where there is none. A page that somebody opens is always read anew. The overview
+has a keeper of its own.
 """
 
 from __future__ import annotations
@@ -49,13 +50,28 @@ class Shared(Generic[Answer]):
             Exception: whatever ``read`` raises; nothing is kept then.
         """
         place = self._place(address)
-        with place.lock:
-            age = self._clock() - place.read_at
-            if anew or place.answer is None or age >= place.answer.live_seconds:
-                place.answer = None
-                place.answer = read()
-                place.read_at = self._clock()
-            return place.answer
+        held = None if anew else place.answer
+        if held is not None and not place.lock.acquire(blocking=False):
+            return held  # somebody is reading it just now
+        if held is None:
+            place.lock.acquire()
+        try:
+            return self._current(place, read, anew=anew)
+        finally:
+            place.lock.release()
+
+    def _current(self, place: _Place[Answer], read: Callable[[], Answer], *, anew: bool) -> Answer:
+        answer = place.answer
+        age = self._clock() - place.read_at
+        if answer is not None and not anew and age < answer.live_seconds:
+            return answer
+        try:
+            answer = place.answer = read()
+        except BaseException:
+            place.answer = None
+            raise
+        place.read_at = self._clock()
+        return answer
 
     def forget(self) -> None:
         """Have everything read anew."""

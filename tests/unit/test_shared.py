@@ -101,3 +101,24 @@ def test_of_many_who_ask_at_once_one_reads_and_the_others_wait(shared):
     for viewer in viewers:
         viewer.join(10)
     assert answers == [1] * 8
+
+
+def test_while_one_reads_the_others_get_the_last_answer(shared, clock):
+    begun, go_on = threading.Event(), threading.Event()
+    read = Source()
+    shared.get("/a", read, anew=False)
+    clock.seconds = 20
+
+    def slow():
+        begun.set()
+        assert go_on.wait(10)
+        return Answer(2)
+
+    viewer = threading.Thread(target=shared.get, args=("/a", slow), kwargs={"anew": False})
+    viewer.start()
+    assert begun.wait(10)
+    assert shared.get("/a", read, anew=False).number == 1
+    go_on.set()
+    viewer.join(10)
+    assert shared.get("/a", read, anew=False).number == 2
+    assert read.reads == 1
