@@ -2,9 +2,10 @@
 --
 -- Its cost follows the hours that the window touches. The rows of an hour are found by created_at
 -- and each row's task, agent and issue by primary key, so what lies in other hours is never read.
--- That plan is held in place by the settings of the function. The planner thinks a range of
--- created_at much wider than an hour is, takes a hash of every task that there ever was for the
--- cheaper join, and compiles the whole to machine code for a few milliseconds' work.
+-- That plan is held in place by the settings of the function. Left to itself the planner takes an
+-- hour of created_at for a ninth of the table, so it starts from every task that there ever was or
+-- joins to a hash of them all, and compiles a few milliseconds' work to machine code first. With
+-- 1.2 million rows of history a day then took two seconds instead of 30 ms.
 --
 -- A touched hour is read whole, because its rows are neighbours in the index, but only its dirty
 -- buckets are judged: a bucket that nothing invalidated stays as it is, also one whose agent was
@@ -22,7 +23,6 @@ RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 SET join_collapse_limit = 1
-SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
