@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
@@ -20,9 +21,9 @@ from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import read_job, rights_over
 from executions.pgcron.job import DEFINITION, Job, Server
 from executions.pgcron.match import Match
-from executions.reading import Fetch
+from executions.reading import Fetch, fetch_on
 from executions.retirement import protocol
-from executions.retirement.facts import check_on, retire_fetch, servers
+from executions.retirement.facts import check_on, servers
 from executions.retirement.gate import Aim
 from executions.retirement.protocol import Reached, Wish, Work, nothing
 from executions.retirement.refusals import Refused, changed, refused_by
@@ -213,28 +214,29 @@ def _begin(
     evidence: Mapping[str, object] | None = None,
 ) -> Act:
     retirement = order.retirement
-    with on_record(order.who, kind, retirement, statement):
-        permitted(order.who)
-        before()
-        with retire_fetch("look") as fetch:
-            places = servers(fetch)
-        wish = Wish(
-            order.who,
-            kind,
-            statement,
-            job_of(retirement),
-            states,
-            evidence or {"confirmed": retirement.evidence},
-        )
-        act = protocol.intend(retirement, wish)
+    with ExitStack() as until_done:
+        with on_record(order.who, kind, retirement, statement):
+            permitted(order.who)
+            before()
+            acting = until_done.enter_context(protocol.turn(order.who))
+            places = servers(fetch_on(acting))
+            wish = Wish(
+                order.who,
+                kind,
+                statement,
+                job_of(retirement),
+                states,
+                evidence or {"confirmed": retirement.evidence},
+            )
+            act = protocol.intend(retirement, wish)
 
-    def look(expected: Job, aim: Aim) -> Callable[[Fetch], None]:
-        return lambda fetch: _verify(fetch, order, expected, aim, places)
+        def look(expected: Job, aim: Aim) -> Callable[[Fetch], None]:
+            return lambda fetch: _verify(fetch, order, expected, aim, places)
 
-    try:
-        return protocol.perform(act, work(look), order.rules, order.reached)
-    finally:
-        retirement.refresh_from_db()
+        try:
+            return protocol.perform(act, work(look), acting, order.rules, order.reached)
+        finally:
+            retirement.refresh_from_db()
 
 
 def _verify(

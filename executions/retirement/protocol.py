@@ -2,21 +2,22 @@
 
 The record and the act may be in two databases, so no transaction spans both. Therefore:
 
-1. the intent is committed here, with its evidence;
-2. the acting transaction begins, takes our own lock, and its id is committed to the intent;
-3. inside it the work is checked again, done and proved; then it commits;
-4. the outcome is committed here.
+1. the acting connection takes a lock of our own, so that one acts at a time;
+2. the intent is committed here, with its evidence;
+3. the acting transaction begins, and its id is committed to the intent;
+4. inside it the work is checked again, done and proved; then it commits;
+5. the outcome is committed here, and the acting connection closes.
 
 A process may die between any two of these. An intent without an id has changed nothing, because the
 id is committed before the work begins; and with an id, ``pg_xact_status`` says what became of it.
-`recover` does that. It takes the same lock first, so it never meets a transaction that is at work.
+`recover` does that. It takes the same lock first, so it never meets somebody who is still at it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
@@ -124,8 +125,31 @@ def _too_late(now: Retirement) -> Refused:
     return SomebodyElse(last.user_name, f"{where} {did}")
 
 
-def perform(act: Act, work: Work, rules: Rules, reached: Reached = nothing) -> Act:
-    """Do what was intended, prove it, and write the outcome.
+@contextmanager
+def turn(who: audit.Who) -> Iterator[Connection]:
+    """The acting connection, with our lock until it closes; it carries the operator's name.
+
+    Raises:
+        SomebodyElse: another operator acts at this moment, perhaps of another installation.
+        psycopg.Error: pg_cron's database cannot be reached.
+    """
+    with closing(retire_connection(f"{_NAME}{who.name}")) as acting:
+        row = acting.execute(SQL.take_turn, {"key": LOCK}).fetchone()
+        if not row or not row["taken"]:
+            holder = acting.execute(SQL.whose_turn, {"key": LOCK}).fetchone()
+            other = (holder["application_name"] if holder else "").removeprefix(_NAME)
+            raise SomebodyElse(
+                other or _("somebody"),
+                _("%(who)s is changing a schedule at this moment. Nothing was changed.")
+                % {"who": other or _("somebody")},
+            )
+        yield acting
+
+
+def perform(
+    act: Act, work: Work, acting: Connection, rules: Rules, reached: Reached = nothing
+) -> Act:
+    """Do what was intended, prove it, and write the outcome. ``acting`` is from `turn`.
 
     Raises:
         Refused: it was not done, for the reason given; that is on record.
@@ -134,48 +158,36 @@ def perform(act: Act, work: Work, rules: Rules, reached: Reached = nothing) -> A
     """
     reached("intended")
     try:
-        _act(act, work, reached)
+        with closing(retire_connection("multica-admin witness")) as witness:
+            _act(act, work, acting, witness, reached)
     except Refused as refusal:
         conclude(act, Act.Outcome.REFUSED, str(refusal), rules, refusal.evidence)
         raise
     except (psycopg.Error, DjangoDatabaseError) as error:
+        acting.close()
         _after_error(act, error, rules)
     reached("committed")
-    gone_or_not = _look_afterwards(act)
-    conclude(act, Act.Outcome.DONE, _done(act), rules, gone_or_not)
+    act.refresh_from_db()  # its role and its new jobid are there only
+    conclude(act, Act.Outcome.DONE, _done(act), rules, _look_afterwards(act))
     reached("concluded")
     return act
 
 
-def _act(act: Act, work: Work, reached: Reached) -> None:
-    name = f"{_NAME}{act.user_name}"
-    with closing(retire_connection(name)) as acting, closing(retire_connection()) as witness:
-        here = read_server(fetch_on(acting))
-        with acting.transaction():
-            acting.execute(SQL.bound_transaction)
-            _take_turn(acting)
-            _sign(act, acting, here)
-            reached("signed")
-            work.verify(fetch_on(acting))
-            reached("verified")
-            new_jobid = work.change(acting)
-            _compare(work.witness, witness)
-            reached("changed")
-            work.prove(fetch_on(acting), new_jobid)
-            if new_jobid is not None:
-                Act.objects.filter(pk=act.pk).update(new_jobid=new_jobid)
-            reached("proved")
-
-
-def _take_turn(acting: Connection) -> None:
-    row = acting.execute(SQL.take_turn, {"key": LOCK}).fetchone()
-    if row and row["taken"]:
-        return
-    holder = acting.execute(SQL.whose_turn, {"key": LOCK}).fetchone()
-    who = (holder["application_name"] if holder else "").removeprefix(_NAME) or _("somebody")
-    raise SomebodyElse(
-        who, _("%(who)s is changing a schedule at this moment. Nothing was changed.") % {"who": who}
-    )
+def _act(act: Act, work: Work, acting: Connection, witness: Connection, reached: Reached) -> None:
+    here = read_server(fetch_on(acting))
+    with acting.transaction():
+        acting.execute(SQL.bound_transaction)
+        _sign(act, acting, here)
+        reached("signed")
+        work.verify(fetch_on(acting))
+        reached("verified")
+        new_jobid = work.change(acting)
+        _compare(work.witness, witness)
+        reached("changed")
+        work.prove(fetch_on(acting), new_jobid)
+        if new_jobid is not None:
+            Act.objects.filter(pk=act.pk).update(new_jobid=new_jobid)
+        reached("proved")
 
 
 def _sign(act: Act, acting: Connection, here: Server) -> None:
@@ -212,13 +224,22 @@ def _after_error(act: Act, error: Exception, rules: Rules) -> None:
     said = first_line(error)
     if not act.xid:
         conclude(act, Act.Outcome.FAILED, _not_done(said), rules)
-    elif not settle(act, rules, said):
+    elif not _settled_at_last(act, rules, said):
         raise Unknown(
             _("The connection was lost (%(said)s). What became of it will be known as soon as the"
               " database can be reached again.") % {"said": said}
         ) from error  # fmt: skip
     if act.outcome != Act.Outcome.DONE:
         raise Failed(act.detail) from error
+
+
+def _settled_at_last(act: Act, rules: Rules, interrupted: str) -> bool:
+    """Settle what this very process began; the lock is free as soon as its backend has ended."""
+    try:
+        return settle(act, rules, interrupted, SQL.wait_until_nobody_acts)
+    except psycopg.Error as error:
+        log.warning("Cannot tell yet what became of %s: %s", act, first_line(error))
+        return False
 
 
 def _give_up_broken_connections() -> None:
@@ -259,18 +280,17 @@ def recover(rules: Rules) -> list[Act]:
     return settled
 
 
-def settle(act: Act, rules: Rules, interrupted: str) -> bool:
-    """Write what became of an act; False when nobody can tell yet, or somebody is still at it."""
-    try:
-        connection = retire_connection("multica-admin recover")
-    except psycopg.OperationalError as error:
-        log.warning("Cannot tell yet what became of %s: %s", act, first_line(error))
-        return False
-    with closing(connection):
+def settle(act: Act, rules: Rules, interrupted: str, lock: str = SQL.nobody_acts) -> bool:
+    """Write what became of an act; False when nobody can tell yet, or somebody is still at it.
+
+    Raises:
+        psycopg.Error: the acting database cannot be reached or asked.
+    """
+    with closing(retire_connection("multica-admin recover")) as connection:
         here = read_server(fetch_on(connection))
         with connection.transaction():
-            row = connection.execute(SQL.take_turn, {"key": LOCK}).fetchone()
-            if not row or not row["taken"]:
+            row = connection.execute(lock, {"key": LOCK}).fetchone()
+            if not row or row.get("taken") is False:
                 return False
             act.refresh_from_db()
             if act.outcome is not None:

@@ -7,8 +7,17 @@ SELECT set_config('lock_timeout', '5s', true),
        set_config('idle_in_transaction_session_timeout', '60s', true)
 
 -- name: take_turn
--- A lock of our own, never 4246, held until the acting transaction ends: one acts at a time.
+-- A lock of our own, never 4246, held from before the intent until its connection closes: one acts
+-- at a time, and nobody settles what is still being done.
+SELECT pg_try_advisory_lock(%(key)s::bigint) AS taken
+
+-- name: nobody_acts
+-- The same lock for as long as one transaction: taken only while nobody acts.
 SELECT pg_try_advisory_xact_lock(%(key)s::bigint) AS taken
+
+-- name: wait_until_nobody_acts
+-- The same, for a connection that was lost a moment ago and whose backend is about to end.
+SELECT set_config('lock_timeout', '3s', true), pg_advisory_xact_lock(%(key)s::bigint)
 
 -- name: whose_turn
 -- Who acts now: the connection that holds our lock carries the operator's name.

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -100,7 +101,7 @@ def private() -> Iterator[Cluster]:
         )
         cluster.start()
         try:
-            embedded._prepare(cluster)
+            embedded.prepare(cluster)
             with open_connection(
                 cluster.conninfo("multica", "multica"), application_name="provision"
             ) as connection:
@@ -153,6 +154,15 @@ class World:
     def look(self) -> dict[str, Any]:
         return self.process.tell(do="look", retirement=self.retirement)
 
+    def settled(self) -> dict[str, Any]:
+        """Look until the dead process's backend has ended too, which takes a moment."""
+        until = monotonic() + 10
+        seen = self.look()
+        while any(outcome is None for _kind, outcome in seen["acts"]):
+            assert monotonic() < until, f"nobody can tell: {seen}"
+            seen = self.look()
+        return seen
+
     def jobs(self) -> dict[int, dict[str, Any]]:
         with superuser_of(self.private) as connection:
             return jobs(connection)
@@ -163,7 +173,7 @@ class World:
 
     def is_told_truly(self, kind: str = "remove") -> bool:
         """Whether the record and the audit say what is so; returns whether it was done."""
-        seen = self.look()
+        seen = self.settled()
         outcomes = [outcome for act, outcome in seen["acts"] if act == kind]
         audited = [outcome for act, outcome in seen["audit"] if act == kind]
         assert audited[0] == "intended"
