@@ -19,11 +19,11 @@ from django.db import DatabaseError, connections
 from psycopg import sql
 
 from executions.connections import runner_connection
-from executions.demo.fill import fill, schedule
+from executions.demo.fill import fill
 from executions.problems import diagnose
 from executions.rollup.provision import ForeignTables, provision
 from multica_admin import embedded
-from multica_admin.env import BadSetting, Environment
+from multica_admin.env import BadSetting
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,10 @@ def refuse_a_taken_port(host: str, port: int) -> None:
         with closing(socket.socket(family, kind, protocol)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+    except (socket.gaierror, UnicodeError):
+        raise CannotStart(
+            f"HOST is {host!r}, which is no address of this machine: choose one, or leave it out."
+        ) from None
     except OSError as error:
         raise CannotStart(
             f"Port {port} on {host} cannot be used: {error.strerror}."
@@ -118,17 +122,18 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> None:
                 return
             if fill(connection):
                 say("The embedded database now holds a made-up week of demo data.")
-            if schedule(connection):
-                say("pg_cron now runs the rollup as well: the redundant schedule of the demo.")
     except ForeignTables as refusal:
         raise CannotStart(str(refusal)) from None
+    except psycopg.Error as error:
+        raise CannotStart(
+            f"The embedded database could not be filled. {diagnose(error).sentence()}"
+        ) from None
 
 
-def make_first_user(say: Say, environment: Environment) -> None:
+def make_first_user(say: Say, given: str) -> None:
     """Make the first administrator; the generated password is said once and kept nowhere."""
     if User.objects.exists():
         return
-    given = environment.secret("MULTICA_ADMIN_PASSWORD")
     password = given or secrets.token_urlsafe(12)
     User.objects.create_superuser(FIRST_USER, password=password)
     say(f"User name: {FIRST_USER}")

@@ -11,11 +11,13 @@ import fcntl
 import hashlib
 import os
 import pwd
+import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +31,8 @@ START_SECONDS = 60
 # For a moment after kill -9 its children hold shared memory, or the dead process its lock file.
 _OF_A_DYING_SERVER = ("pre-existing shared memory", 'lock file "postmaster.pid" already exists')
 _DYING_SECONDS = 20
+_TELLING = re.compile(r"error|fatal|panic|could not|no space|denied", re.IGNORECASE)
+_PLAIN = re.compile(r"[\w ./+@=-]+")
 OWN_CONFIGURATION = "multica_admin.conf"
 # A sockaddr_un holds 107 bytes of path; the socket's own file name takes the rest.
 SOCKET_DIRECTORY_LIMIT = 107 - len("/.s.PGSQL.5432.lock")
@@ -70,8 +74,11 @@ class Cluster:
     def exists(self) -> bool:
         return (self.data / "PG_VERSION").exists()
 
-    def start(self) -> bool:
+    def start(self, prepare: Callable[[Cluster], None] = lambda _cluster: None) -> bool:
         """Make the cluster if need be and start it; False when it was running already.
+
+        ``prepare`` is called each time, before anybody else who starts it goes on: it may have
+        been cut off the last time.
 
         Raises:
             ClusterError: it cannot be made or started.
@@ -79,13 +86,14 @@ class Cluster:
         try:
             self.data.parent.mkdir(parents=True, exist_ok=True)
             with self._lock():
-                if self.answers():
-                    return False
-                if not self.exists():
-                    self._initialise()
-                self._prepare_socket_directory()
-                self._launch()
-                return True
+                started = not self.answers()
+                if started:
+                    if not self.exists():
+                        self._initialise()
+                    self._prepare_socket_directory()
+                    self._launch()
+                prepare(self)
+                return started
         except OSError as error:
             raise ClusterError(
                 f"The private PostgreSQL cannot use {self.data.parent}: {error.strerror}."
@@ -94,7 +102,7 @@ class Cluster:
 
     def stop(self, *, mode: str = "fast") -> None:
         """Stop the server, by the process id that its own data folder names."""
-        self._run("pg_ctl", "stop", "-D", str(self.data), "-m", mode, "-w", "-t", "30", check=False)
+        self._run("pg_ctl", "stop", "-m", mode, "-w", "-t", "30", check=False)
 
     def answers(self) -> bool:
         try:
@@ -122,12 +130,17 @@ class Cluster:
         fresh.rename(self.data)
 
     def _prepare_socket_directory(self) -> None:
-        self.socket_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.socket_directory.stat().st_uid not in {os.geteuid(), self._owner.pw_uid}:
+        folder = self.socket_directory
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        # Where anybody may write, somebody else may have been first, with a link to elsewhere.
+        ours = found.st_uid in {os.geteuid(), self._owner.pw_uid}
+        if not (ours and stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700):
             raise ClusterError(
-                f"{self.socket_directory} belongs to somebody else; remove it, then start again."
+                f"{folder} is not a folder of ours that nobody else may enter:"
+                " remove it, then start again."
             )
-        self._hand_over(self.socket_directory)
+        self._hand_over(folder)
 
     def _launch(self) -> None:
         parameters = {
@@ -143,7 +156,7 @@ class Cluster:
         }
         own_file = self.data / OWN_CONFIGURATION
         own_file.write_text(
-            "".join(f"{name} = '{value}'\n" for name, value in parameters.items()), "utf-8"
+            "".join(f"{name} = {_quoted(value)}\n" for name, value in parameters.items()), "utf-8"
         )
         self.log.touch()
         self._hand_over(own_file)
@@ -152,8 +165,7 @@ class Cluster:
         while True:
             try:
                 self._run(
-                    "pg_ctl", "start", "-D", str(self.data), "-l", str(self.log), "-w",
-                    "-t", str(START_SECONDS),
+                    "pg_ctl", "start", "-l", self.log.name, "-w", "-t", str(START_SECONDS),
                 )  # fmt: skip
                 return
             except ClusterError:
@@ -190,7 +202,7 @@ class Cluster:
 
     def _hand_over(self, path: Path) -> None:
         if os.geteuid() == 0:
-            os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+            os.chown(path, self._owner.pw_uid, self._owner.pw_gid, follow_symlinks=False)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:
         identity: dict[str, object] = {}
@@ -201,16 +213,22 @@ class Cluster:
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
             done = subprocess.run(
                 [str(self.binaries.directory / program), *arguments],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/",
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}, check=False,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False,
+                # pg_ctl goes through a shell: what is in the environment needs no quotes.
+                cwd=self.data.parent,
+                env={
+                    "PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "PGDATA": str(self.data)
+                },
                 **identity,
             )  # type: ignore[call-overload]  # fmt: skip
             if check and done.returncode:
                 output.seek(0)
-                lines = output.read().splitlines()
-                said = [line.strip() for line in lines if "error" in line.lower()]
+                lines = [line.strip() for line in output.read().splitlines() if line.strip()]
+                telling = [line for line in lines if _TELLING.search(line)]
+                said = (telling or lines or [f"exit status {done.returncode}"])[-1]
                 raise ClusterError(
-                    f"{program} failed for {self.data}: {said[-1] if said else done.returncode}."
+                    f"{program} failed for {self.data}: {said.rstrip('.')}."
+                    " Is there room, and may this user write there?"
                 )
 
     @contextlib.contextmanager
@@ -221,9 +239,18 @@ class Cluster:
 
 
 def socket_directory(data: Path) -> Path:
-    """Beside the data where that path is short enough, else under the temporary folder."""
+    """Beside the data where that path is short and plain enough, else a folder in ``/tmp``.
+
+    A comma would make two folders of it for PostgreSQL and two hosts for libpq. The place must
+    not depend on the environment: the next start looks there too.
+    """
     beside = data.parent / "socket"
-    if len(os.fsencode(beside)) <= SOCKET_DIRECTORY_LIMIT:
+    if len(os.fsencode(beside)) <= SOCKET_DIRECTORY_LIMIT and _PLAIN.fullmatch(str(beside)):
         return beside
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"multica-admin-{mark}"
+    return Path("/tmp") / f"multica-admin-{mark}"  # noqa: S108  checked before it is used
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -55,6 +55,7 @@ _LIBPQ = frozenset(
     option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults() if option.keyword
 )
 _EXPECTED = "postgresql://user:password@host:5432/database"
+_ENCODE = "In a password write / ? # @ and % as %2F %3F %23 %40 and %25."
 
 
 def parse_database_url(name: str, value: str) -> Conninfo:
@@ -70,9 +71,11 @@ def parse_database_url(name: str, value: str) -> Conninfo:
     except (psycopg.Error, UnicodeError):
         raise BadSetting(name, f"is not a PostgreSQL URL; it must look like {_EXPECTED}.") from None
     conninfo = {key: str(found) for key, found in parsed.items() if found is not None}
-    for port in conninfo.get("port", "").split(","):
-        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise BadSetting(name, f"has the port {port!r}; it must be from 1 to 65535.")
+    # What stands in the wrong place may be the end of a password, so none of it is repeated.
+    if not all(_is_port(port) for port in conninfo.get("port", "").split(",") if port):
+        raise BadSetting(name, f"has a port that is no number from 1 to 65535. {_ENCODE}")
+    if "@" in conninfo.get("host", ""):
+        raise BadSetting(name, f"has two @ before its path. {_ENCODE}")
     if not (conninfo.get("dbname") or conninfo.get("service")):
         raise BadSetting(name, f"names no database; it must look like {_EXPECTED}.")
     for setting, wanted in settings.items():
@@ -98,8 +101,14 @@ def _without_foreign_parameters(name: str, url: str) -> tuple[str, dict[str, str
         elif key.lower() in _SERVER_SETTINGS:
             settings[key.lower()] = value
         elif key not in _PGX_ONLY:
-            raise BadSetting(name, f"has the parameter {key!r}, which PostgreSQL does not know.")
-    return urlunsplit(parts._replace(query="&".join(kept))), settings
+            named = f"the parameter {key!r}" if "@" in parts.netloc else "a parameter"
+            raise BadSetting(name, f"has {named}, which PostgreSQL does not know. {_ENCODE}")
+    # Put together by hand: urlunsplit drops the slashes of a URL without a host.
+    return f"postgresql://{parts.netloc}{parts.path}?{'&'.join(kept)}", settings
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536
 
 
 def with_setting(options: str, name: str, value: str) -> str:

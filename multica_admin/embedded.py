@@ -6,6 +6,8 @@ about to need the database. See the README for when it is used at all.
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import hashlib
 import os
 import shutil
@@ -27,6 +29,9 @@ OWNER = "multica"  # owns Multica's side; its replicas and old pg_cron jobs run 
 VIEWER = "multica_view"  # what the dashboard reads as
 ADMIN = "multica_admin"  # owns our own tables
 RETIRER = "postgres"  # may unschedule, and put back under the old owner
+
+# The lock by which this process counts as a user of the embedded cluster.
+_users: int | None = None
 
 
 def data_directory(var: Path) -> Path:
@@ -73,9 +78,8 @@ def cluster(var: Path) -> Cluster:
 
 def _binaries_for(data: Path) -> Binaries:
     found = list(find_binaries())
-    version_file = data / "PG_VERSION"
-    if version_file.exists():
-        major = int(version_file.read_text("ascii"))
+    major = _made_by(data)
+    if major is not None:
         found = [candidate for candidate in found if candidate.major == major]
         if not found:
             raise ClusterError(
@@ -89,6 +93,21 @@ def _binaries_for(data: Path) -> Binaries:
         )
     with_pg_cron = [candidate for candidate in found if candidate.has_pg_cron]
     return (with_pg_cron or found)[0]
+
+
+def _made_by(data: Path) -> int | None:
+    """The major version that made the data, None where there is none yet."""
+    version_file = data / "PG_VERSION"
+    try:
+        return int(version_file.read_text("ascii"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it holds no version"
+        raise ClusterError(
+            f"{version_file} cannot be read: {reason}. Start as the user who made it,"
+            " or move that folder away to begin with an empty database."
+        ) from None
 
 
 def find_binaries() -> Iterator[Binaries]:
@@ -145,26 +164,74 @@ def _reachable(folder: Path) -> Path:
     return copy / "bin"
 
 
-def ensure_running() -> bool:
-    """Start the embedded cluster where the settings use it; True when this call started it.
+def ensure_running() -> None:
+    """Start the embedded cluster where the settings use it, and stop it after its last user.
+
+    This process counts as a user until it ends. Nothing happens where nothing is embedded.
 
     Raises:
         ClusterError: it cannot be made or started.
     """
     if not settings.EMBEDDED:
-        return False
+        return
     embedded = cluster(settings.VAR_DIR)
-    started = embedded.start()
-    if started:
-        _prepare(embedded)
-    return started
+    _use(embedded)
+    embedded.start(prepare)
 
 
-def stop() -> None:
-    """Stop the embedded cluster if it runs."""
-    embedded = cluster(settings.VAR_DIR)
-    if embedded.answers():
-        embedded.stop()
+def _use(embedded: Cluster) -> None:
+    """Take a shared lock on the cluster's users file, kept until `release` or the process's end."""
+    global _users  # noqa: PLW0603  a process uses at most one embedded cluster
+    if _users is not None:
+        return
+    path = embedded.data.with_suffix(".users")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _users = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Waits while the last user before us stops the server.
+        fcntl.flock(_users, fcntl.LOCK_SH)
+    except OSError as error:
+        raise ClusterError(
+            f"{path} cannot be used: {error.strerror}."
+            " Make room or give the right to write there, then start again."
+        ) from None
+    atexit.register(release)
+
+
+def release() -> None:
+    """Stop counting as a user of the embedded cluster, and stop it if nobody else uses it."""
+    global _users
+    if _users is None:
+        return
+    lock, _users = _users, None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        embedded = cluster(settings.VAR_DIR)
+        if embedded.answers():
+            embedded.stop()
+    except (BlockingIOError, ClusterError):
+        return
+    finally:
+        os.close(lock)
+
+
+def hand_down() -> str:
+    """Let the program that this process becomes go on as the same user, by `take_up` of this.
+
+    Empty where nothing is embedded.
+    """
+    if _users is None:
+        return ""
+    os.set_inheritable(_users, True)
+    return str(_users)
+
+
+def take_up(handed_down: str) -> None:
+    """Go on as the user that the process was before it became another program."""
+    global _users  # noqa: PLW0603
+    if handed_down:
+        _users = int(handed_down)
+        os.set_inheritable(_users, False)
 
 
 def describe(embedded: Cluster) -> str:
@@ -177,7 +244,7 @@ def describe(embedded: Cluster) -> str:
     )
 
 
-def _prepare(embedded: Cluster) -> None:
+def prepare(embedded: Cluster) -> None:
     """Roles, database, pg_cron: each only where missing, so it may be cut off and repeated."""
     with psycopg.connect(**embedded.conninfo("postgres"), autocommit=True) as connection:
         roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}

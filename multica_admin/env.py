@@ -5,6 +5,7 @@ Not a settings module: it knows how a variable is read, never which ones there a
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -73,8 +74,22 @@ class Environment:
         value = self.text(name)
         if not value:
             return default
-        if not (value.isascii() and value.isdigit()) or not minimum <= int(value) <= maximum:
+        # Python refuses to read thousands of digits, so their number is looked at first.
+        readable = value.isascii() and value.isdigit() and len(value) <= len(str(maximum))
+        if not readable or not minimum <= int(value) <= maximum:
             raise BadSetting(
                 name, f"is {value!r}; it must be a whole number from {minimum} to {maximum}."
             )
         return int(value)
+
+    def networks(self, name: str) -> list[str]:
+        """Addresses and CIDR networks, separated by commas."""
+        given = [part.strip() for part in self.text(name).split(",") if part.strip()]
+        for part in given:
+            try:
+                ipaddress.ip_network(part)
+            except ValueError:
+                raise BadSetting(
+                    name, f"has {part!r}; it must be addresses or networks, such as 10.0.0.0/8."
+                ) from None
+        return given

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from multica_admin.env import Environment
+from django.conf import settings
 
-_env = Environment(os.environ)
+from multica_admin import embedded
+
+embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
 
 worker_class = "gthread"
-workers = _env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=64)
+workers = settings.WEB_CONCURRENCY
 threads = 4
 graceful_timeout = 30
-forwarded_allow_ips = _env.text("TRUSTED_PROXIES")
+forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
 # It would open a socket below the home folder, which nobody asked for.
 control_socket_disable = True
 
@@ -33,25 +35,22 @@ def post_worker_init(worker: Any) -> None:
     trickle.start()
     background.start()
     inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
+    # The signal may come before any of this was imported, and then there is nothing to end.
+    worker.inprocess = inprocess
 
 
 def worker_int(worker: Any) -> None:
     """The process ends at once (SIGINT, SIGQUIT), and so does the run in hand."""
-    from executions.scheduler import inprocess
-
-    inprocess.cancel()
+    if hasattr(worker, "inprocess"):
+        worker.inprocess.cancel()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     """The last thing that the process does: let the run in hand end while there is time."""
-    from executions.scheduler import inprocess
-
-    inprocess.stop()
+    if hasattr(worker, "inprocess"):
+        worker.inprocess.stop()
 
 
 def on_exit(server: Any) -> None:
-    """Stop the embedded PostgreSQL when the quickstart that became this server had started it."""
-    if _env.boolean("MULTICA_ADMIN_STOPS_CLUSTER", False):
-        from multica_admin import embedded
-
-        embedded.stop()
+    """Stop the embedded PostgreSQL, unless somebody else uses it too."""
+    embedded.release()

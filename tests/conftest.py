@@ -67,7 +67,7 @@ def cluster() -> Iterator[Cluster]:
     assert private.socket_directory == environment.SOCKET
     private.start()
     try:
-        embedded._prepare(private)
+        embedded.prepare(private)
         with open_connection(
             private.conninfo(environment.DATABASE, "multica"), application_name="provision"
         ) as connection:

@@ -63,20 +63,15 @@ def fill(connection: Connection) -> bool:
             _settle(connection, now, watermark, made[-1])
             # What no run has seen yet comes last: a bucket is summed from its whole hour.
             _copy_usage(cursor, inhabitants, [row for row in used if row.created_at >= watermark])
+        _schedule(connection)
         return True
 
 
-def schedule(connection: Connection) -> bool:
-    """Give the demo a redundant pg_cron job; False without pg_cron or if it has one."""
-    with connection.transaction():
-        try:
-            found = connection.execute(SQL.schedule_exists, {"name": SCHEDULE_NAME}).fetchone()
-        except (errors.UndefinedTable, errors.InvalidSchemaName):
-            return False
-        if found and found["found"]:
-            return False
+def _schedule(connection: Connection) -> None:
+    """Give the demo a redundant pg_cron job, where there is pg_cron; once, as it may be retired."""
+    row = connection.execute(SQL.has_pg_cron).fetchone()
+    if row and row["has_pg_cron"]:
         connection.execute(SQL.schedule, {"name": SCHEDULE_NAME, "schedule": SCHEDULE})
-        return True
 
 
 def trickle_connection() -> Connection:

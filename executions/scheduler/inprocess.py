@@ -2,10 +2,14 @@
 
 gunicorn's hooks call `start`, `cancel` and `stop`; nothing here knows gunicorn. Where the
 scheduler is off they do nothing.
+
+What a signal handler asks for goes through a pipe to a thread. A handler may interrupt another in
+the middle of `Event.set`, whose lock it would then wait for, for ever.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterable
@@ -37,23 +41,34 @@ class InProcessRunner:
             target=runner.run, args=[tick_seconds], name="runner", daemon=True
         )
         self._told_at: float | None = None
+        self._asked, self._ask = os.pipe()
+        self._listener = threading.Thread(target=self._listen, name="signals", daemon=True)
 
     def start(self) -> None:
+        self._listener.start()
         self._thread.start()
 
-    def drain(self) -> None:
-        """Claim nothing more. The grace counts from the first call."""
-        if self._told_at is None:
-            self._told_at = monotonic()
-        self._runner.drain()
+    def ask_to_drain(self) -> None:
+        """Claim nothing more; for signal handlers. The grace counts from the first call."""
+        self._told_at = self._told_at or monotonic()
+        os.write(self._ask, b"d")
 
-    def cancel(self) -> None:
-        self._runner.cancel()
+    def ask_to_cancel(self) -> None:
+        """Drain and cancel the run in hand; for signal handlers."""
+        os.write(self._ask, b"c")
+
+    def _listen(self) -> None:
+        while True:
+            if os.read(self._asked, 1) == b"c":
+                self._runner.cancel()
+            else:
+                self._runner.drain()
 
     def stop(self) -> None:
         """Wait for the run in hand until the grace is nearly over, then cancel it."""
-        self.drain()
-        waited = monotonic() - (self._told_at or monotonic())
+        self._told_at = self._told_at or monotonic()
+        self._runner.drain()
+        waited = monotonic() - self._told_at
         self._thread.join(max(0.0, self._patience - waited))
         if self._thread.is_alive():
             self._runner.cancel()
@@ -89,9 +104,9 @@ def start(
 
 
 def cancel() -> None:
-    """The process ends at once: cancel the run in hand."""
+    """The process ends at once: cancel the run in hand. Signal handlers may call it."""
     if _current is not None:
-        _current.cancel()
+        _current.ask_to_cancel()
 
 
 def stop() -> None:
@@ -105,7 +120,7 @@ def _drain_on_sigterm(runner: InProcessRunner) -> None:
     before = signal.getsignal(signal.SIGTERM)
 
     def drain(number: int, frame: FrameType | None) -> None:
-        runner.drain()
+        runner.ask_to_drain()
         if callable(before):
             before(number, frame)
 

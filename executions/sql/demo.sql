@@ -44,9 +44,9 @@ VALUES (%(id)s, %(agent_id)s, %(runtime_id)s, %(issue_id)s)
 INSERT INTO task_usage (task_id, provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd_ticks)
 VALUES (%(task_id)s, %(provider)s, %(model)s, %(input)s, %(output)s, %(cache_read)s, %(cache_write)s, %(cost)s)
 
--- name: schedule_exists
--- Whether this role already has the old schedule.
-SELECT EXISTS (SELECT FROM cron.job WHERE jobname = %(name)s) AS found
+-- name: has_pg_cron
+-- Whether this database has the extension.
+SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') AS has_pg_cron
 
 -- name: schedule
 -- The redundant schedule of an older install: its owner is the role that runs this.

@@ -122,7 +122,7 @@ def test_the_wheels_binaries_run_a_cluster_without_pg_cron(folder):
     cluster = Cluster(folder / "postgres", bundled, {"fsync": "off"})
     cluster.start()
     try:
-        embedded._prepare(cluster)
+        embedded.prepare(cluster)
         with psycopg.connect(**cluster.conninfo(embedded.DATABASE)) as connection:
             assert connection.info.server_version >= 180_000
     finally:

@@ -27,10 +27,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         try:
             host, port = self._address(options)
-            started = self._prepare(host, port, with_demo=not options["no_demo"])
+            self._prepare(host, port, with_demo=not options["no_demo"])
         except (BadSetting, ClusterError, quickstart.CannotStart) as error:
             raise CommandError(str(error), returncode=2) from None
-        self._become_gunicorn(host, port, owns_cluster=started)
+        self._become_gunicorn(host, port)
 
     def _address(self, options: dict[str, Any]) -> tuple[str, int]:
         variables = dict(os.environ)
@@ -39,31 +39,29 @@ class Command(BaseCommand):
                 variables[name.upper()] = str(options[name])
         environment = Environment(variables)
         return (
-            environment.text("HOST", "127.0.0.1"),
+            environment.text("HOST", "127.0.0.1").removeprefix("[").removesuffix("]"),
             environment.integer("PORT", 8000, minimum=1, maximum=65535),
         )
 
-    def _prepare(self, host: str, port: int, *, with_demo: bool) -> bool:
+    def _prepare(self, host: str, port: int, *, with_demo: bool) -> None:
         quickstart.refuse_a_taken_port(host, port)
-        started = False
         if settings.EMBEDDED:
             self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
-            started = embedded.ensure_running()
+            embedded.ensure_running()
         quickstart.refuse_an_old_server()
         quickstart.prepare_own_tables()
         if settings.MULTICA_IS_EMBEDDED:
             quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)
         quickstart.collect_static_files()
         self._say(f"Multica Admin: {settings.PUBLIC_URL or f'http://{_shown(host)}:{port}'}")
-        quickstart.make_first_user(self._say, Environment(os.environ))
-        return started
+        quickstart.make_first_user(self._say, settings.FIRST_PASSWORD)
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _become_gunicorn(self, host: str, port: int, *, owns_cluster: bool) -> NoReturn:
-        environment = os.environ | {"MULTICA_ADMIN_STOPS_CLUSTER": "on" if owns_cluster else "off"}
+    def _become_gunicorn(self, host: str, port: int) -> NoReturn:
+        environment = os.environ | {"MULTICA_ADMIN_EMBEDDED_USER": embedded.hand_down()}
         arguments = [
             sys.executable, "-m", "gunicorn", "--config", "python:multica_admin.gunicorn",
             "--chdir", str(settings.BASE_DIR), "--bind", f"{_shown(host)}:{port}",
