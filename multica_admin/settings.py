@@ -6,7 +6,6 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +14,7 @@ from multica_admin import embedded
 from multica_admin.databases import Conninfo, admin_alias, parse_database_url, reader_alias
 from multica_admin.env import BadSetting, Environment
 from multica_admin.logging import configuration as logging_configuration
+from multica_admin.public_url import LOOPBACK, parse_public_url
 
 env = Environment(os.environ)
 
@@ -43,13 +43,17 @@ def _secret_key() -> str:
                 pass
             finally:
                 made.unlink()
-        return path.read_text("ascii")
-    except OSError as error:
+        key = path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it holds no key"
         raise BadSetting(
             "SECRET_KEY",
-            f"is not set, and {path} cannot be written: {error.strerror}."
-            " Make room or give the right to write there, or set SECRET_KEY.",
+            f"is not set, and {path} cannot be made or read: {reason}."
+            " Make room or give the right to it, or set SECRET_KEY.",
         ) from None
+    if not key.strip():
+        raise BadSetting("SECRET_KEY", f"is not set, and {path} is empty: remove that file.")
+    return key
 
 
 SECRET_KEY = _secret_key()
@@ -63,6 +67,10 @@ def _conninfo(name: str, fallback: Conninfo) -> Conninfo:
 
 
 DATABASE_URL_SET = bool(env.secret("DATABASE_URL"))
+for _name in ("RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"):
+    if env.secret(_name) and not DATABASE_URL_SET:
+        # Otherwise the demo would be written into somebody's database.
+        raise BadSetting(_name, "is set without DATABASE_URL: name Multica's database there too.")
 ADMIN_DATABASE_URL_SET = bool(env.secret("ADMIN_DATABASE_URL"))
 MULTICA_IS_EMBEDDED = not DATABASE_URL_SET
 EMBEDDED = not (DATABASE_URL_SET and ADMIN_DATABASE_URL_SET)
@@ -87,37 +95,21 @@ ROLLUP_SCHEDULER = env.boolean("ROLLUP_SCHEDULER", MULTICA_IS_EMBEDDED)
 RETIREMENT_STREAK = env.integer("RETIREMENT_STREAK", 12, minimum=1, maximum=288)
 ENVIRONMENT_NAME = env.text("ENVIRONMENT_NAME")
 
+FIRST_PASSWORD = env.secret("MULTICA_ADMIN_PASSWORD")
+
 # --- The web ------------------------------------------------------------------------------------
 
-
-def _public_url() -> tuple[str, str, str]:
-    """Scheme, host with port, and path prefix of ``PUBLIC_URL``; empty strings without one."""
-    value = env.text("PUBLIC_URL")
-    if not value:
-        return "", "", ""
-    try:
-        parts = urlsplit(value)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        parts.port  # noqa: B018  raises ValueError for a port that is none
-    except ValueError:
-        valid = False
-    if not valid or parts.query or parts.fragment or parts.username:
-        raise BadSetting(
-            "PUBLIC_URL", f"is {value!r}; it must look like https://admin.example.com/prefix."
-        )
-    return parts.scheme, parts.netloc, parts.path.rstrip("/")
-
-
-PUBLIC_URL = env.text("PUBLIC_URL")
-PUBLIC_SCHEME, PUBLIC_HOST, PUBLIC_PREFIX = _public_url()
-BEHIND_TLS = PUBLIC_SCHEME == "https"
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+PUBLIC = parse_public_url(env.text("PUBLIC_URL"))
+PUBLIC_URL, PUBLIC_HOST, PUBLIC_PREFIX = str(PUBLIC), PUBLIC.host, PUBLIC.prefix
+BEHIND_TLS = PUBLIC.scheme == "https"
+ALLOWED_HOSTS = [*LOOPBACK]
 if PUBLIC_HOST:
-    ALLOWED_HOSTS.append(urlsplit(f"//{PUBLIC_HOST}").hostname or "")
-    CSRF_TRUSTED_ORIGINS = [f"{PUBLIC_SCHEME}://{PUBLIC_HOST}"]
+    ALLOWED_HOSTS.append(PUBLIC.hostname)
+    CSRF_TRUSTED_ORIGINS = [PUBLIC.origin]
 FORCE_SCRIPT_NAME = PUBLIC_PREFIX or None
 # gunicorn believes these peers' X-Forwarded-Proto and nobody else's.
-TRUSTED_PROXIES = [address.strip() for address in env.text("TRUSTED_PROXIES").split(",") if address]
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=64)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_NAME = "multica_admin_session"
@@ -197,7 +189,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
-STATIC_URL = "static/"
+STATIC_URL = f"{PUBLIC_PREFIX}/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from multica_admin.public_url import AsPublished
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multica_admin.settings")
-application = get_wsgi_application()
+application = AsPublished(get_wsgi_application(), settings.PUBLIC)

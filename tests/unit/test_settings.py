@@ -1,0 +1,83 @@
+"""Settings as a start reads them: in a process of its own, because they are read once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+NAMES = (
+    "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS",
+    "CSRF_COOKIE_SECURE",
+    "SESSION_COOKIE_SECURE",
+    "SESSION_COOKIE_PATH",
+    "SECURE_HSTS_SECONDS",
+    "FORCE_SCRIPT_NAME",
+    "PUBLIC_URL",
+    "STATIC_URL",
+)
+PROGRAM = """
+import json, sys
+from multica_admin import settings
+print(json.dumps({name: getattr(settings, name, None) for name in sys.argv[1:]}))
+"""
+
+
+def read(**variables):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *NAMES],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_one_public_url_gives_hosts_origins_prefix_cookies_and_hsts():
+    found = read(PUBLIC_URL="https://Admin.Example.com:443/ops/")
+    assert found == {
+        "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]", "admin.example.com"],
+        "CSRF_TRUSTED_ORIGINS": ["https://admin.example.com"],
+        "CSRF_COOKIE_SECURE": True,
+        "SESSION_COOKIE_SECURE": True,
+        "SESSION_COOKIE_PATH": "/ops/",
+        "SECURE_HSTS_SECONDS": 31_536_000,
+        "FORCE_SCRIPT_NAME": "/ops",
+        "PUBLIC_URL": "https://admin.example.com/ops",
+        "STATIC_URL": "/ops/static/",
+    }
+
+
+def test_an_ipv6_host_is_allowed_with_its_brackets():
+    found = read(PUBLIC_URL="http://[2001:db8::1]:8000")
+    assert "[2001:db8::1]" in found["ALLOWED_HOSTS"]
+    assert found["CSRF_TRUSTED_ORIGINS"] == ["http://[2001:db8::1]:8000"]
+    assert not found["SESSION_COOKIE_SECURE"]
+    assert found["SECURE_HSTS_SECONDS"] == 0
+
+
+def test_without_one_only_this_machine_is_served():
+    found = read()
+    assert found["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
+    assert found["STATIC_URL"] == "/static/"
+    assert found["FORCE_SCRIPT_NAME"] is None
+
+
+@pytest.mark.parametrize("value", ["https://*", "https://a b.example/x y"])
+def test_a_bad_one_stops_the_start_with_one_sentence(value):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "quickstart"],
+        env=os.environ | {"PUBLIC_URL": value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert f"PUBLIC_URL is {value!r}" in done.stderr
