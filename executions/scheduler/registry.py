@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Callable
 
 from django.db import DatabaseError, connections
 from django.db.models.functions import Now
@@ -68,8 +69,7 @@ class RememberedRunner:
     def _update(self, **values: object) -> None:
         Runner.objects.filter(pk=self._runner.pk).update(**values)
 
-    def _try(self, write: object) -> bool:
-        assert callable(write)  # noqa: S101
+    def _try(self, write: Callable[[], object]) -> bool:
         try:
             write()
         except DatabaseError as error:

@@ -239,16 +239,25 @@ class Histories(RuleBasedStateMachine):
             assert owned or before.get(replica.lease.id) != replica.lease.token
 
     @precondition(lambda self: any(replica.in_hand for replica in self.replicas))
-    @rule(number=which, thief=which, how=st.sampled_from(["succeed", "fail"]), beats=st.booleans())
+    @rule(
+        number=which,
+        thief=which,
+        how=st.sampled_from(["succeed", "fail"]),
+        beats=st.booleans(),
+        retried=st.booleans(),
+    )
     def a_stalled_runner_is_robbed_and_wakes_up(
-        self, number: int, thief: int, how: str, beats: bool
+        self, number: int, thief: int, how: str, beats: bool, retried: bool
     ) -> None:
         """Stopped past its lease with a handler under way: what it then writes must not land."""
         stalled = self.replicas[number]
         if not stalled.in_hand or number == thief:
             return
         self.time_passes(self.spec.stale_timeout + seconds(1), {number})
-        self.tick(thief)
+        if retried:
+            self.tick(thief)
+        else:
+            self.another_replica_sweeps()
         if beats and stalled.lease is not None:
             heartbeat_of(stalled)
         self.handler_ends(number, how)
