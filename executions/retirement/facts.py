@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from executions.connections import retire_connection
 from executions.health.facts import NotAvailable
 from executions.health.findings import Case, Finding, find
+from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts
 from executions.pgcron.inventory import Look, read_inventory, read_job, read_server
 from executions.pgcron.job import Candidate, Inventory, Job, Server
@@ -25,6 +26,9 @@ from executions.retirement_models import Retirement, State
 from executions.sql import load
 
 SQL = load("pgcron")
+
+# Beyond the streak itself: plans that are not due yet, or that run.
+_SPARE = 4
 
 
 def read_schedules() -> Inventory:
@@ -68,10 +72,13 @@ class Plans:
 
 def read_plans(rules: Rules) -> Plans:
     """The plans at this moment; never raises for the database."""
-    facts = read_facts(rules.spec)
+    window = max(WINDOW, (rules.streak + _SPARE) * rules.spec.cadence)
+    facts = read_facts(rules.spec, window=window)
     case = Case.of(facts)
     if case is None:
         return Plans(None, unreadable=facts.basics)
+    if window > WINDOW:
+        case = replace(case, ledger=lay(case.executions, case.now, case.spec, window))
     return Plans(case, tuple(find(facts, case)))
 
 
@@ -100,16 +107,6 @@ def judge(
     )
 
 
-def check_job(jobid: int, rules: Rules, retirement: Retirement | None = None) -> Check:
-    """Every gate of a job on facts of this moment; changes nothing.
-
-    Raises:
-        psycopg.Error: pg_cron's database cannot be reached or asked.
-    """
-    with retire_fetch("look") as fetch:
-        return check_on(fetch, servers(fetch), jobid, rules, retirement)
-
-
 def check_on(
     fetch: Fetch,
     reached: tuple[Server, Server | None],
@@ -117,7 +114,11 @@ def check_on(
     rules: Rules,
     retirement: Retirement | None = None,
 ) -> Check:
-    """As :func:`check_job`, on the caller's connection, which may be inside its transaction."""
+    """Every gate of a job at this moment, on the caller's connection and in its transaction.
+
+    Raises:
+        psycopg.Error: as ``fetch`` does.
+    """
     return judge(
         jobid, find_candidate(fetch, reached, jobid), reached[0].role,
         read_plans(rules), rules, retirement,

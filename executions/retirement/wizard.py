@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
@@ -17,9 +18,7 @@ from django.utils.translation import gettext as _
 
 from executions import audit
 from executions.pgcron.job import Candidate, Job
-from executions.reading import Fetch
 from executions.retirement.facts import (
-    check_job,
     find_candidate,
     judge,
     read_plans,
@@ -130,13 +129,29 @@ def _open(place: dict[str, object]) -> Retirement | None:
     )
 
 
-def check(retirement: Retirement, rules: Rules) -> Check:
-    """Every gate on facts of this moment; changes nothing.
+@dataclass(frozen=True)
+class Look:
+    """A job at this moment: what it is (None where it is gone or hidden), and every gate."""
+
+    candidate: Candidate | None
+    check: Check
+    role: str
+
+
+def look(retirement: Retirement, rules: Rules) -> Look:
+    """The job and its gates on facts of this moment; changes nothing.
 
     Raises:
         psycopg.Error: pg_cron's database cannot be reached or asked.
     """
-    return check_job(_jobid(retirement), rules, retirement)
+    jobid = retirement.jobid
+    assert jobid is not None  # noqa: S101  of pg_cron jobs only
+    with retire_fetch("look") as fetch:
+        reached = servers(fetch)
+        candidate = find_candidate(fetch, reached, jobid)
+    role = reached[0].role
+    plans = read_plans(rules)
+    return Look(candidate, judge(jobid, candidate, role, plans, rules, retirement), role)
 
 
 def affirm(who: audit.Who, retirement: Retirement) -> None:
@@ -170,8 +185,8 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
     with on_record(who, "confirm", retirement):
         permitted(who)
         require(retirement, {State.CHOSEN, State.CONFIRMED, State.BY_HAND})
-        with retire_fetch("look") as fetch:
-            found, judged = _look(fetch, retirement, rules)
+        seen = look(retirement, rules)
+        found, judged = seen.candidate, seen.check
         if found is None or not (judged.retirable or judged.trial or judged.by_hand):
             raise refused_by(judged.refusals(judged.aim))
         with transaction.atomic():
@@ -189,14 +204,6 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
                 evidence=check_as_json(judged),
             )
     return judged
-
-
-def _look(fetch: Fetch, retirement: Retirement, rules: Rules) -> tuple[Candidate | None, Check]:
-    reached = servers(fetch)
-    jobid = _jobid(retirement)
-    found = find_candidate(fetch, reached, jobid)
-    plans = read_plans(rules)
-    return found, judge(jobid, found, reached[0].role, plans, rules, retirement)
 
 
 def close(who: audit.Who, retirement: Retirement) -> None:
@@ -217,8 +224,3 @@ def close(who: audit.Who, retirement: Retirement) -> None:
 def job_of(retirement: Retirement) -> Job:
     """The job as it was confirmed, or as it was chosen before that."""
     return Job.from_json(retirement.job or {})
-
-
-def _jobid(retirement: Retirement) -> int:
-    assert retirement.jobid is not None  # noqa: S101  of pg_cron jobs only
-    return retirement.jobid

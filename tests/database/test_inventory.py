@@ -14,6 +14,7 @@ from executions.pgcron.match import Match
 from executions.reading import fetch_on
 from executions.retirement.facts import read_schedules
 from executions.retirement.report import NOTHING, REFUSED, RETIRABLE, UNKNOWN
+from executions.retirement_models import Retirement
 from tests.retiring import (
     ROLLUP,
     acting_as,
@@ -451,3 +452,13 @@ def test_checkretirement_names_the_database_that_has_the_extension(capsys, setti
     status, text = run(capsys)
     assert status == UNKNOWN
     assert "multica: set RETIRE_DATABASE_URL" in text
+
+
+def test_checkretirement_without_our_own_tables_cannot_tell_and_says_so_in_a_sentence(
+    owner, pg_cron, capsys, monkeypatch
+):
+    schedule(pg_cron)
+    monkeypatch.setattr(Retirement._meta, "db_table", "no_such_table")
+    status, text = run(capsys)
+    assert status == UNKNOWN
+    assert "no_such_table" in text

@@ -474,3 +474,10 @@ def test_the_streak_of_the_settings_is_what_is_asked_for(owner, pg_cron, setting
     lay_plans(owner, count=4)
     retire(operator(), schedule(pg_cron))
     assert jobs(pg_cron) == {}
+
+
+def test_the_longest_streak_that_can_be_set_can_be_reached(owner, pg_cron, settings):
+    settings.RETIREMENT_STREAK = 288
+    lay_plans(owner, count=291)
+    retire(operator(), schedule(pg_cron))
+    assert jobs(pg_cron) == {}

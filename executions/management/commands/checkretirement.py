@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
+from django.db import Error as DjangoDatabaseError
 from django.utils.translation import gettext as _
 
 from executions.health.facts import Visibility
 from executions.pgcron.job import Inventory
 from executions.pgcron.schedule import describe
+from executions.problems import diagnose
 from executions.retirement.report import Judged, Report, report
 from executions.retirement.rules import current
 from multica_admin.cluster import ClusterError
@@ -46,7 +48,10 @@ def _look(jobid: int | None) -> Report:
         ensure_running()
     except ClusterError as error:
         return Report(Inventory(Visibility.UNKNOWN, reason=str(error)), (), jobid)
-    return report(current(), jobid)
+    try:
+        return report(current(), jobid)
+    except DjangoDatabaseError as error:
+        return Report(Inventory(Visibility.UNKNOWN, reason=diagnose(error).sentence()), (), jobid)
 
 
 def _lines(found: Report) -> Iterator[str]:

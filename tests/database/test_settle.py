@@ -1,0 +1,138 @@
+"""What became of an act that was interrupted; in the end the job itself says it."""
+
+from __future__ import annotations
+
+import pytest
+
+from executions.audit import Who
+from executions.pgcron.job import Job
+from executions.retirement import protocol
+from executions.retirement.protocol import Wish, intend, recover, turn
+from executions.retirement.refusals import SomebodyElse
+from executions.retirement.rules import current
+from executions.retirement_models import Act, Retirement, State
+from tests.retiring import acting_as, audited, jobs, pg_cron, schedule
+
+__all__ = ["acting_as", "pg_cron"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+LONG_AGO, OF_THE_FUTURE = "3", "9999999999"
+WHO = Who("olga", 1)
+
+
+@pytest.fixture
+def interrupted(pg_cron):
+    """An act that somebody began and whose process is gone; ``columns`` say how far it came."""
+
+    def make(kind=Act.Kind.REMOVE, state=State.CONFIRMED, *, active=True, **columns):
+        jobid = schedule(pg_cron, active=active)
+        row = jobs(pg_cron)[jobid]
+        row["owner"] = row.pop("username")
+        job = Job.from_json(row)
+        retirement = Retirement.objects.create(
+            jobid=jobid, state=state, started_by="olga", job=job.as_json()
+        )
+        act = intend(retirement, Wish(WHO, kind, "SELECT 1;", job, {state}))
+        (here,) = pg_cron.execute(
+            "SELECT system_identifier::text AS server FROM pg_control_system()"
+        )
+        known = {"server": here["server"], "database": "multica", "xid": LONG_AGO}
+        Act.objects.filter(pk=act.pk).update(**known | columns)
+        act.refresh_from_db()
+        return act
+
+    return make
+
+
+def outcome(act):
+    recover(current())
+    act.refresh_from_db()
+    act.retirement.refresh_from_db()
+    return act.outcome
+
+
+@pytest.mark.parametrize("xid", [LONG_AGO, OF_THE_FUTURE])
+def test_a_job_that_is_there_was_not_removed_and_one_that_is_gone_was(interrupted, pg_cron, xid):
+    there = interrupted(xid=xid)
+    assert outcome(there) == Act.Outcome.FAILED
+    assert there.retirement.state == State.CONFIRMED
+    pg_cron.execute("DELETE FROM cron.job")
+    gone = interrupted(xid=xid)
+    pg_cron.execute("DELETE FROM cron.job")
+    assert outcome(gone) == Act.Outcome.DONE
+    assert gone.retirement.state == State.WATCHING
+    assert audited(gone.retirement) == [("remove", "intended"), ("remove", "done")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "active", "expected"),
+    [
+        (Act.Kind.PAUSE, True, "failed"),
+        (Act.Kind.PAUSE, False, "done"),
+        (Act.Kind.ACTIVATE, True, "done"),
+        (Act.Kind.ACTIVATE, False, "failed"),
+    ],
+)
+def test_whether_the_job_is_active_says_what_became_of_a_pause(interrupted, kind, active, expected):
+    assert outcome(interrupted(kind, active=active)) == expected
+
+
+def test_a_new_job_on_record_says_that_it_was_put_back(interrupted, pg_cron):
+    again = interrupted(Act.Kind.PUT_BACK, State.VERIFIED)
+    Act.objects.filter(pk=again.pk).update(new_jobid=again.job["jobid"])
+    assert outcome(again) == Act.Outcome.DONE
+    assert again.retirement.put_back_jobid == again.job["jobid"]
+    pg_cron.execute("DELETE FROM cron.job")
+    assert outcome(interrupted(Act.Kind.PUT_BACK, State.VERIFIED)) == Act.Outcome.FAILED
+
+
+def test_an_intent_without_a_transaction_has_changed_nothing(interrupted, pg_cron):
+    act = interrupted(xid="")
+    pg_cron.execute("DELETE FROM cron.job")  # somebody else did that
+    assert outcome(act) == Act.Outcome.FAILED
+
+
+def test_another_server_is_not_asked_about_a_transaction_of_this_one(interrupted):
+    assert outcome(interrupted(server="1234")) is None
+    assert outcome(Act.objects.get()) is None
+
+
+def test_a_role_that_would_not_see_the_job_does_not_decide_that_it_is_gone(
+    interrupted, pg_cron, acting_as
+):
+    act = interrupted()
+    pg_cron.execute("UPDATE cron.job SET username = 'postgres'")
+    Act.objects.update(job=act.job | {"owner": "postgres"})
+    acting_as("multica")
+    assert outcome(act) is None
+    acting_as("postgres")
+    assert outcome(act) == Act.Outcome.FAILED
+
+
+def test_while_a_database_is_away_nothing_is_decided(interrupted, settings, caplog):
+    act = interrupted()
+    known = settings.RETIRE_CONNINFO
+    settings.RETIRE_CONNINFO = {**known, "host": "/nowhere"}
+    assert outcome(act) is None
+    assert "Cannot tell yet" in caplog.text
+
+
+def test_while_somebody_acts_nothing_is_decided(interrupted):
+    act = interrupted()
+    with turn(Who("paul")):
+        assert outcome(act) is None
+        with pytest.raises(SomebodyElse, match="paul"), turn(WHO):
+            pass
+    assert protocol.LOCK != 4246
+
+
+def test_an_open_act_keeps_everybody_else_away_until_it_is_settled(interrupted):
+    act = interrupted()
+    wish = Wish(
+        Who("paul"), Act.Kind.REMOVE, "SELECT 1;", Job.from_json(act.job), {State.CONFIRMED}
+    )
+    with pytest.raises(SomebodyElse) as told:
+        intend(act.retirement, wish)
+    assert told.value.who == "olga"
+    outcome(act)
+    assert intend(act.retirement, wish).user_name == "paul"
