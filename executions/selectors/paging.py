@@ -157,7 +157,10 @@ class Reader:
         """At most ``wanted`` matching rows from the start on, before the edge of one look."""
         stopped, inside = None, Q()
         if not segment.unique or segment.sift:
-            stopped, inside = _edge(segment, self._survey(segment, start, older=older), older=older)
+            survey = self._survey(segment, start, older=older)
+            stopped, inside = _edge(segment, survey, older=older)
+            if not survey["matches"] and survey["newest"] != survey["oldest"]:
+                return _Look([], stopped)
         past = _past(segment, start, older=older)
         matching = rows.filter(segment.rows, past, inside, segment.sift)
         # Where no time is shared, an order by more than the index has could only cost a sort.
