@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -81,6 +82,17 @@ def test_once_is_content_when_another_runner_has_the_plan_and_says_so(owner):
         rf"{PLAN_TIME} rollup_task_usage_hourly global/global CONFLICT SUCCESS - -", lines[0]
     )
     assert lines[1] == "Another runner has this plan: first."
+
+
+def test_once_is_content_when_a_failed_plan_waits_for_its_retry_and_says_so(owner, jobs):
+    def fail(_context):
+        raise HandlerError("no price list")
+
+    jobs(job(handler=fail, cadence=timedelta(days=1), retry_backoff=(timedelta(hours=1),)))
+    once("--runner-id", "first", expect=1)
+    lines, _said = once("--runner-id", "second")
+    assert " CONFLICT FAILED - -" in lines[0]
+    assert lines[1] == "The plan failed and nothing is due for it now; its last runner was first."
 
 
 def test_once_is_content_when_nothing_is_due_and_says_so(owner, jobs):

@@ -158,7 +158,7 @@ def test_nothing_runs_twice_or_is_lost_while_processes_are_killed_stopped_and_st
     contest, replicas, reach
 ):
     wait_for_everybody(contest, replicas)
-    # pytest-randomly seeds it, so `-p randomly -p "randomly_seed=..."` plays the same harm again.
+    # pytest-randomly has seeded it, so --randomly-seed does the same harm again.
     chance = random.Random(random.random())
     deadline = monotonic() + CONTEST_SECONDS
     harm = {"killed": 0, "stopped": 0}

@@ -3,12 +3,13 @@
 Hypothesis makes up the histories; every step is one of real runners on real connections. Time
 passes by moving what is stored into the past, which to the database's clock is the same, so a
 history with hours in it takes milliseconds. There are more with HYPOTHESIS_PROFILE=audit. A failure
-prints its steps, and `--hypothesis-seed` with the printed seed plays it again.
+prints its steps and the seed that, as MODEL_SEED, plays it again.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from queue import Empty, Queue
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -44,6 +45,7 @@ from tests.faults.history import broken_rules, kept
 from tests.scheduling import Reach, age, executions, usage
 from tests.short_jobs import job, seconds
 
+SEED = int(os.environ.get("MODEL_SEED") or secrets.randbits(32))
 HISTORIES = 3000 if os.environ.get("HYPOTHESIS_PROFILE") == "audit" else 200
 WAIT = 20.0
 RUNNERS = 3
@@ -356,15 +358,17 @@ def test_any_history_keeps_the_rules(
     owner: Connection, reach: Reach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Histories.look, Histories.conninfo = owner, reach.conninfo
+    of_this_size = settings(
+        max_examples=HISTORIES,
+        stateful_step_count=20,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     with impatient(monkeypatch), kept(owner):
-        run_state_machine_as_test(
-            Histories,
-            settings=settings(
-                max_examples=HISTORIES,
-                stateful_step_count=20,
-                deadline=None,
-                print_blob=True,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        try:
+            run_state_machine_as_test(seed(SEED)(Histories), settings=of_this_size)
+        except BaseException as error:
+            error.add_note(f"MODEL_SEED={SEED} plays this history again.")
+            raise
     assert threading.active_count() < 50, "threads were left behind"

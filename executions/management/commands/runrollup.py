@@ -161,7 +161,10 @@ def _explanation(report: Report) -> str:
     if report.outcome is None:
         return f"Nothing is due for {report.job}."
     if report.outcome is ClaimOutcome.CONFLICT:
-        return f"Another runner has this plan: {report.holder or 'unknown'}."
+        holder = report.holder or "unknown"
+        if report.status == "FAILED":
+            return f"The plan failed and nothing is due for it now; its last runner was {holder}."
+        return f"Another runner has this plan: {holder}."
     if report.status is None:
         return "This runner lost its lease, so nothing of the run was written."
     if report.error_msg is None:
