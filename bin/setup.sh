@@ -52,7 +52,8 @@ apt_refresh() {
 # prepare_python FILE: .venv/ with everything that FILE pins, untouched when FILE has not changed.
 prepare_python() {
     requirements=$1
-    if ! .venv/bin/python -c '' >/dev/null 2>&1; then
+    # A start cut off while it made the environment leaves one without pip.
+    if ! .venv/bin/python -c 'import pip' >/dev/null 2>&1; then
         python=$(find_python) || {
             if may_install_packages && agreed_to "install python3-venv?"; then
                 apt_refresh
@@ -70,6 +71,15 @@ prepare_python() {
             fail "the packages in $requirements could not be installed; the lines above say why."
         cat requirements.txt "$requirements" >"$stamp"
     fi
+}
+
+# Whether a first start here would have to do without pg_cron.
+lacks_pg_cron() {
+    .venv/bin/python -c 'import os, pathlib, sys
+from multica_admin.embedded import data_directory, find_binaries
+var = pathlib.Path(os.environ.get("VAR_DIR") or "var").absolute()
+made = data_directory(var).exists()
+sys.exit(made or any(found.has_pg_cron for found in find_binaries()))'
 }
 
 has_pg_cron() {

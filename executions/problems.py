@@ -15,6 +15,8 @@ from django.utils.translation import gettext as _
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
+BUG = "bug"
+
 
 def _reference() -> str:
     return secrets.token_hex(4)
@@ -85,6 +87,14 @@ def diagnose(exception: BaseException) -> Problem:
             meaning=_("The database is busy; nothing was changed."),
             todo=_("Try again in a moment; if it stays so, look at what else runs there."),
         )
+    if isinstance(error, (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)):
+        return Problem(
+            code="resources",
+            title=_("The database has run out of something"),
+            what=_("The database answered: %(said)s.") % {"said": said},
+            meaning=_("Nothing was half done: what was under way was rolled back."),
+            todo=_("Make room on its disk, or give it more memory or connections; then try again."),
+        )
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return Problem(
             code="read_only",
@@ -114,15 +124,31 @@ def diagnose(exception: BaseException) -> Problem:
 
 
 class OneLinePerProblem(logging.Filter):
-    """Makes one clear line of a request that failed on the database; other errors keep theirs."""
+    """Makes Django's line about a refused or failed request the one that its page refers to.
+
+    Django writes exactly one for each answer from 400 up, after the page is made. A mistake of ours
+    keeps its traceback; the client's mistakes and the database's troubles are a sentence.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        request = getattr(record, "request", None)
         exception = record.exc_info[1] if record.exc_info else None
-        if exception is not None and is_database_error(exception):
-            problem = getattr(exception, "problem", None) or diagnose(exception)
-            request = getattr(record, "request", None)
-            record.msg, record.args = problem.sentence(), ()
-            record.exc_info = record.exc_text = None
-            record.reference, record.code = problem.reference, problem.code
+        problem = getattr(request, "problem", None)
+        if problem is None and is_database_error(exception):
+            assert exception is not None  # noqa: S101  told by is_database_error
+            problem = diagnose(exception)
+        if problem is not None:
+            self._tell(record, problem, exception)
             record.path = getattr(request, "path", "")
         return True
+
+    def _tell(
+        self, record: logging.LogRecord, problem: Problem, exception: BaseException | None
+    ) -> None:
+        if problem.code == BUG:
+            record.msg, record.args = "unexpected error: %r", (exception,)
+        else:
+            # What a client sent may be in it, and must not look like a line of its own.
+            record.msg, record.args = "%s", (" ".join(problem.sentence().split()),)
+            record.exc_info = record.exc_text = None
+        record.reference, record.code = problem.reference, problem.code

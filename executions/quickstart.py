@@ -28,6 +28,7 @@ from multica_admin.env import BadSetting
 logger = logging.getLogger(__name__)
 
 FIRST_USER = "admin"
+_MIGRATION_LOCK = 4246_0004
 
 Say = Callable[[str], None]
 
@@ -87,16 +88,18 @@ def refuse_an_old_server() -> None:
 
 
 def prepare_own_tables() -> None:
-    """Migrate the alias ``default``.
+    """Migrate the alias ``default``, one process at a time.
 
     Raises:
         CannotStart: the database of our own tables does not answer or refuses.
     """
     try:
-        call_command("migrate", database="default", interactive=False, verbosity=0)
+        with psycopg.connect(**{"connect_timeout": 5, **settings.ADMIN_CONNINFO}) as turn:
+            turn.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
+            call_command("migrate", database="default", interactive=False, verbosity=0)
     except BadSetting as error:
         raise CannotStart(str(error)) from None
-    except DatabaseError as error:
+    except (DatabaseError, psycopg.Error) as error:
         raise CannotStart(
             f"Our own tables could not be made. {diagnose(error).sentence()}"
         ) from None

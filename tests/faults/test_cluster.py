@@ -110,6 +110,41 @@ def test_a_path_too_long_for_a_socket_goes_elsewhere(folder):
         shutil.rmtree(cluster.socket_directory)
 
 
+@pytest.mark.parametrize("name", ["it's", "a,b", 'say "hi"', "$HOME", "two words", "ü"])
+def test_a_folder_may_have_any_name(folder, name):
+    (folder / name).mkdir(mode=0o711)
+    cluster = Cluster(folder / name / "postgres", postgresql_with_pg_cron(), {"fsync": "off"})
+    try:
+        assert cluster.start()
+        assert cluster.answers()
+    finally:
+        cluster.stop(mode="immediate")
+        shutil.rmtree(cluster.socket_directory)
+
+
+@pytest.mark.parametrize("trap", ["link", "open"])
+def test_a_socket_folder_that_somebody_else_laid_out_is_refused(folder, trap):
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    cluster = Cluster(folder / "postgres", postgresql_with_pg_cron(), {"fsync": "off"})
+    if trap == "link":
+        cluster.socket_directory.symlink_to(elsewhere)
+    else:
+        cluster.socket_directory.mkdir()
+        cluster.socket_directory.chmod(0o777)
+    owner = elsewhere.stat().st_uid
+    with pytest.raises(ClusterError, match="remove it"):
+        cluster.start()
+    assert elsewhere.stat().st_uid == owner
+
+
+def test_where_the_socket_is_does_not_depend_on_the_environment(folder, monkeypatch):
+    deep = folder / ("d" * 120) / "postgres"
+    before = Cluster(deep, postgresql_with_pg_cron()).socket_directory
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    assert Cluster(deep, postgresql_with_pg_cron()).socket_directory == before
+
+
 def test_data_of_a_version_that_is_gone_is_named(folder, monkeypatch):
     (folder / "postgres").mkdir()
     (folder / "postgres" / "PG_VERSION").write_text("13\n")

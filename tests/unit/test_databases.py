@@ -29,6 +29,11 @@ def test_a_key_value_string_is_understood_too():
     assert parsed == {"host": "/run/postgresql", "dbname": "multica", "user": "me"}
 
 
+def test_a_url_with_its_socket_in_a_parameter_is_understood():
+    parsed = parse_database_url("DATABASE_URL", "postgresql:///multica?host=/tmp/s&user=me")
+    assert parsed == {"host": "/tmp/s", "dbname": "multica", "user": "me"}
+
+
 def test_parameters_of_the_go_drivers_pool_are_left_out():
     url = "postgres://u@db/multica?pool_max_conns=10&pool_max_conn_idle_time=5m&sslmode=disable"
     assert parse_database_url("DATABASE_URL", url)["sslmode"] == "disable"
@@ -55,6 +60,10 @@ def test_an_unknown_parameter_is_refused_by_name():
         "postgres://u:secret@[::1/multica",
         "postgres://u:secret@db:notaport/multica",
         "postgres://u:secret@db:99999/multica",
+        "postgres://u:secret/x@db:5432/multica",
+        "postgres://u:S3?secret@db/multica",
+        "postgres://u:S3c@secret@db/multica",
+        "postgres://u:p@db:" + "9" * 5000 + "/multica",
         "postgres://u:secret@db",
         "postgres://u:secret@db/",
         "host=db dbname='open",
