@@ -24,6 +24,8 @@ from executions.connections import Connection
 # Whatever the time of the test, usage lies well in its past, and no queue entry in its future.
 NOON = datetime(2025, 3, 30, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+# After the time of any test, so that the whole queue is before it.
+END = datetime(2100, 1, 1, tzinfo=UTC)
 
 WINDOW = "SELECT rollup_task_usage_hourly_window(%s, %s) AS rows"
 ROLLUP = "SELECT rollup_task_usage_hourly() AS rows"
@@ -153,6 +155,17 @@ def window(connection: Connection, start: datetime, end: datetime) -> int:
     return changed
 
 
+def now(connection: Connection) -> datetime:
+    """The database's clock."""
+    moment: datetime = number(connection, "SELECT clock_timestamp()")
+    return moment
+
+
+def set_watermark(connection: Connection, moment: datetime) -> None:
+    """Move the watermark there."""
+    connection.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = %s", [moment])
+
+
 def expected_buckets(connection: Connection) -> dict[Key, Figures]:
     """Every bucket as the raw rows demand it, added up one by one."""
     agents = _by_id(connection, "agent")
@@ -211,6 +224,27 @@ def stored_buckets(connection: Connection) -> dict[Key, Figures]:
         for row in connection.execute("SELECT * FROM task_usage_hourly")
         if row["agent_id"] in agents
     }
+
+
+def key_of(world: World, agent: int = 0, **other: Any) -> Key:
+    """The key of `world.usage(world.task(agent))`, but for `other`."""
+    return Key(
+        NOON,
+        world.workspaces[agent],
+        world.runtimes[agent],
+        world.agents[agent],
+        world.projects[agent],
+        "anthropic",
+        "large",
+    )._replace(**other)
+
+
+def queue(connection: Connection, key: Key, enqueued_at: datetime) -> None:
+    """Put a key into the queue of dirty buckets, as if at that time."""
+    connection.execute(
+        "INSERT INTO task_usage_hourly_dirty VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [*key, enqueued_at],
+    )
 
 
 def queued_keys(connection: Connection) -> set[Key]:

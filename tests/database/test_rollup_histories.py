@@ -15,6 +15,7 @@ from psycopg import sql
 from executions.connections import Connection
 from tests.conftest import empty_multica
 from tests.database.rollup_world import (
+    END,
     HOUR,
     NOON,
     PAUSES,
@@ -37,8 +38,6 @@ ZONES = (
     "Australia/Lord_Howe",
     "Pacific/Kiritimati",
 )
-# Beyond the time of any test, so that the whole queue is before it.
-END = datetime(2100, 1, 1, tzinfo=UTC)
 
 zones = st.sampled_from(ZONES)
 which = st.integers(0, 5)
