@@ -58,7 +58,14 @@ def configuration(style: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {"one_line": {"()": "executions.problems.OneLinePerProblem"}},
         "formatters": {"line": {"()": formatter}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                # Here for django.security, whose loggers are one for each kind of mistake.
+                "filters": ["one_line"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
             "django": {"level": "INFO"},

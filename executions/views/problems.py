@@ -6,17 +6,24 @@ import logging
 import sys
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from executions.problems import Problem, diagnose, is_database_error
+from executions.problems import BUG, Problem, diagnose, is_database_error
+from multica_admin.env import BadSetting
+from multica_admin.public_url import parse_public_url
 
 logger = logging.getLogger(__name__)
 
 
 def show(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """The problem as a page, or as a line of text where no page was asked for or can be made."""
+    """The problem as a page, or as a line of text where no page was asked for or can be made.
+
+    The log line that Django writes about the answer carries the same reference.
+    """
+    request.problem = problem  # type: ignore[attr-defined]
     if not getattr(request, "htmx", False) and request.accepts("text/html"):
         try:
             return render(request, "problem.html", {"problem": problem}, status=problem.status)
@@ -32,23 +39,21 @@ def server_error(request: HttpRequest) -> HttpResponse:
     exception = sys.exc_info()[1]
     if is_database_error(exception):
         assert exception is not None  # noqa: S101  told by is_database_error
-        problem = diagnose(exception)
-        # The log line that Django writes after this page carries the same reference.
-        exception.problem = problem  # type: ignore[attr-defined]
-        return show(request, problem)
+        return show(request, diagnose(exception))
     problem = Problem(
-        code="bug",
+        code=BUG,
         title=_("Something went wrong here"),
         what=_("Multica Admin made a mistake while it built this page."),
         meaning=_("Nothing was changed. The mistake is ours, not Multica's."),
         todo=_("Try again; if it happens again, look in the log for the reference and report it."),
         status=500,
     )
-    logger.error("unexpected error", extra={"reference": problem.reference, "path": request.path})
     return show(request, problem)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, DisallowedHost):
+        return show(request, _unknown_host(request))
     return show(
         request,
         Problem(
@@ -60,6 +65,31 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
             status=400,
         ),
     )
+
+
+def _unknown_host(request: HttpRequest) -> Problem:
+    """Asked under a name that is not ours. Django would advise a setting that is none of ours."""
+    scheme = request.headers.get("X-Forwarded-Proto") or request.scheme
+    try:
+        asked = parse_public_url(f"{scheme}://{request.META.get('HTTP_HOST', '')}")
+        todo = _("Set PUBLIC_URL to %(origin)s and restart.") % {"origin": asked.origin}
+    except BadSetting:
+        todo = _("Set PUBLIC_URL to the address that people use, and restart.")
+    return Problem(
+        code="unknown_host",
+        title=_("This address is not one of ours"),
+        what=_("The request was for a host that Multica Admin does not serve. %(told)s")
+        % {"told": _public_url_now()},
+        meaning=_("Nothing was changed. Forms from unknown addresses could be forged."),
+        todo=todo,
+        status=400,
+    )
+
+
+def _public_url_now() -> str:
+    if not settings.PUBLIC_HOST:
+        return _("PUBLIC_URL is not set.")
+    return _("PUBLIC_URL is for %(host)s.") % {"host": settings.PUBLIC_HOST}
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -93,17 +123,13 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A refused form. Behind a proxy it is nearly always ``PUBLIC_URL``, so that is named."""
     origin = request.headers.get("Origin", "")
-    told = (
-        _("PUBLIC_URL is not set.")
-        if not settings.PUBLIC_HOST
-        else _("PUBLIC_URL is for %(host)s.") % {"host": settings.PUBLIC_HOST}
-    )
     return show(
         request,
         Problem(
             code="csrf",
             title=_("The form was refused"),
-            what=_("The form did not come from this site as we know it. %(told)s") % {"told": told},
+            what=_("The form did not come from this site as we know it. %(told)s")
+            % {"told": _public_url_now()},
             meaning=_("Nothing was changed."),
             todo=(
                 _("Behind a proxy, set PUBLIC_URL to %(origin)s and restart.") % {"origin": origin}

@@ -57,6 +57,18 @@ def test_a_probe_only_answers_a_question(client, path):
     assert client.post(path).status_code == 405
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
+@pytest.mark.parametrize("host", ["10.42.0.17:8000", "[fd00::17]:8000", "under_score", ""])
+def test_a_probe_may_ask_under_any_name(client, owner, path, host):
+    answer = client.get(path, headers={"Host": host})
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ok"
+
+
+def test_nothing_else_is_answered_under_any_name(client):
+    assert client.get("/login/", headers={"Host": "10.42.0.17:8000"}).status_code == 400
+
+
 def test_a_database_that_is_away_is_one_clear_page(admin_client, multica_away, caplog):
     answer = admin_client.get("/")
     page = answer.content.decode()

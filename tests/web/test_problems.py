@@ -1,0 +1,145 @@
+"""Error pages: sentences for people, and one line in the log for each reference."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import time
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError
+from django.test import Client
+
+from multica_admin.logging import JsonFormatter, TextFormatter
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+
+@pytest.fixture
+def stderr(monkeypatch):
+    """What the configured handler writes: with its own formatter and its own filters."""
+    (handler,) = (
+        one
+        for one in logging.getLogger().handlers
+        if isinstance(one.formatter, JsonFormatter | TextFormatter)
+    )
+    stream = io.StringIO()
+    monkeypatch.setattr(handler, "stream", stream)
+    return stream
+
+
+@pytest.fixture
+def root():
+    client = Client(raise_request_exception=False)
+    client.force_login(User.objects.create_superuser("root", password="correct horse battery"))
+    session = client.session
+    session["confirmed_at"] = time.time()
+    session.save()
+    return client
+
+
+def raising(error):
+    def read(*_arguments):
+        raise error
+
+    return read
+
+
+def told(answer, stderr):
+    """The one line that carries the page's reference; no other line is written."""
+    page = answer.content.decode()
+    reference = re.search(r"Reference in the log:\s*(?:<code>)?([0-9a-f]{8})", page)[1]
+    lines = [json.loads(line) for line in stderr.getvalue().splitlines()]
+    assert [line.get("reference") for line in lines] == [reference]
+    assert "Traceback" not in page
+    return lines[0]
+
+
+MISTAKES = {
+    "a bad filter": ("/executions/?status=NOPE", {}, 400, "NOPE"),
+    "a filter of two lines": ("/executions/?status=A%0AB", {}, 400, "status"),
+    "no such page": ("/nothing/", {}, 404, "No page or record"),
+    "no such execution": (
+        "/executions/00000000-0000-0000-0000-000000000000/",
+        {},
+        404,
+        "No page or record",
+    ),
+    "an unknown host": ("/", {"Host": "10.0.0.7:8000"}, 400, "PUBLIC_URL is not set"),
+    "a field that the accounts do not show": ("/accounts/auth/user/?password=x", {}, 400, ""),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_clients_mistake_is_one_line_without_traceback(root, stderr, mistake):
+    path, headers, status, said = MISTAKES[mistake]
+    answer = root.get(path, headers=headers)
+    assert answer.status_code == status
+    line = told(answer, stderr)
+    assert said in line["message"]
+    assert "\n" not in line["message"]
+    assert line["path"] == path.partition("?")[0]
+    assert "traceback" not in line
+
+
+def test_a_role_that_does_not_suffice_is_one_line(viewer, stderr):
+    answer = viewer.get("/accounts/")
+    assert answer.status_code == 403
+    line = told(answer, stderr)
+    assert line["code"] == "forbidden"
+    assert "traceback" not in line
+
+
+def test_a_refused_form_is_one_line(root, stderr):
+    strict = Client(enforce_csrf_checks=True, headers={"Origin": "https://admin.example.com"})
+    answer = strict.post("/login/", {"username": "ada"})
+    assert answer.status_code == 403
+    assert told(answer, stderr)["code"] == "csrf"
+
+
+def test_a_request_with_too_many_fields_is_one_line(root, stderr):
+    answer = root.post("/login/", {f"field{number}": "x" for number in range(1_001)})
+    assert answer.status_code == 400
+    assert "traceback" not in told(answer, stderr)
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "part"])
+def test_a_mistake_of_ours_is_one_line_with_its_traceback(root, stderr, monkeypatch, headers):
+    monkeypatch.setattr("executions.views.jobs.shared", raising(ZeroDivisionError("by us")))
+    answer = root.get("/jobs/", headers=headers)
+    assert answer.status_code == 500
+    line = told(answer, stderr)
+    assert "by us" in line["message"]
+    assert "ZeroDivisionError" in line["traceback"]
+
+
+def test_a_database_that_fails_is_one_line_without_traceback(root, stderr, monkeypatch):
+    monkeypatch.setattr("executions.views.jobs.shared", raising(OperationalError("gone")))
+    answer = root.get("/jobs/")
+    assert answer.status_code == 503
+    line = told(answer, stderr)
+    assert "gone" in line["message"]
+    assert "traceback" not in line
+
+
+@pytest.mark.parametrize(
+    ("headers", "advice"),
+    [
+        ({"Host": "Admin.Example.com:8000"}, "PUBLIC_URL to http://admin.example.com:8000 and"),
+        (
+            {"Host": "admin.example.com", "X-Forwarded-Proto": "https"},
+            "PUBLIC_URL to https://admin.example.com and",
+        ),
+        ({"Host": "under_score"}, "PUBLIC_URL to the address that people use"),
+        ({"Host": "<script>"}, "PUBLIC_URL to the address that people use"),
+    ],
+)
+def test_an_unknown_host_names_the_variable_and_its_value(client, headers, advice):
+    answer = client.get("/", headers=headers)
+    page = answer.content.decode()
+    assert answer.status_code == 400
+    assert advice in page
+    assert "ALLOWED_HOSTS" not in page
