@@ -21,6 +21,7 @@ from executions.health.verdict import Level, Verdict
 from executions.pgcron.schedule import describe
 from executions.selectors.filters import State as Shown
 from executions.selectors.lanes import Lanes, draw_lanes
+from executions.selectors.rows import version_of
 from executions.selectors.series import (
     Series,
     Sparkline,
@@ -72,9 +73,20 @@ class Overview:
     snapshot: Snapshot
     week: Week | None = None
 
-    @property
+    @cached_property
     def version(self) -> str:
-        return f"{self.snapshot.version}{'.week' if self.week else ''}"
+        """Changes with what this page shows: not with the queue's depth or who holds the lock."""
+        facts = self.snapshot.facts
+        return version_of(
+            bool(self.week),
+            facts.executions,
+            facts.state,
+            sorted(known(facts.own_runners) or ()),
+            self.verdict.level,
+            [_shape(finding) for finding in self.verdict.findings],
+            self.redundant,
+            [(cell.plan_time, cell.kind) for cell in self.ledger.cells] if self.ledger else None,
+        )
 
     @property
     def live_seconds(self) -> int:
@@ -95,9 +107,20 @@ class Overview:
 
     @property
     def lead(self) -> Finding | None:
-        """The finding that the verdict's sentence is from: it is shown with the verdict."""
+        """The finding that the verdict's sentence is from: it is shown with the verdict.
+
+        An unknown verdict tells why a basic could not be read, and that finding what to do.
+        """
         summary = self.verdict.summary
-        return next((one for one in self.verdict.findings if one.summary is summary), None)
+        reasons = {basic.reason for basic in self.snapshot.facts.basics}
+        return next(
+            (
+                finding
+                for finding in self.verdict.findings
+                if finding.summary is summary or finding.evidence.get("reason") in reasons
+            ),
+            None,
+        )
 
     @property
     def findings(self) -> list[Finding]:
@@ -225,10 +248,24 @@ class Overview:
         return sparkline(self.durations.by_hour(lambda values: percentile(values, 0.95)))
 
 
+# What is made from a snapshot is made once for all viewers: the newest overview of each window.
+_kept: dict[str, Overview] = {}
+
+
 def read_overview(window: str = DAY) -> Overview:
     """The overview of this moment, from the snapshot; never raises for Multica's database."""
     snapshot = snapshots.current()
-    return Overview(snapshot, week_of(snapshot) if window == WEEK else None)
+    overview = _kept.get(window)
+    if overview is None or overview.snapshot is not snapshot:
+        overview = Overview(snapshot, week_of(snapshot) if window == WEEK else None)
+        _kept[window] = overview
+    return overview
+
+
+def _shape(finding: Finding) -> tuple[object, ...]:
+    """A finding without its sentences, whose ages change with the mere passing of time."""
+    explained = [_shape(one) for one in finding.explains]
+    return (finding.code, finding.severity, finding.evidence, explained)
 
 
 def _state_of(row: Execution, executions: Executions, now: datetime) -> Shown:

@@ -93,7 +93,7 @@ class Square:
         """Rows off the grid in it: a foreign writer made them."""
         return sum(len(cell.extras) for cell in self.cells)
 
-    @property
+    @cached_property
     def title(self) -> str:
         """When, and what became of it: for a pointer that rests on it, and for a screen reader."""
         if len(self.cells) == 1:
@@ -232,15 +232,15 @@ class GapStory:
         if after.watermark_after is None:
             return say(
                 gettext_lazy(
-                    "They are not run later. The next run, of %(plan)s, succeeded and goes on from"
-                    " the watermark, so no usage is lost."
+                    "Missed plans are not run later. The next run, of %(plan)s, succeeded and goes"
+                    " on from the watermark, so no usage is lost."
                 ),
                 plan=self._at(after.plan_time),
             )
         return say(
             gettext_lazy(
-                "They are not run later. The next run, of %(plan)s, took the watermark on to"
-                " %(watermark)s, so no usage is lost."
+                "Missed plans are not run later. The next run, of %(plan)s, took the watermark on"
+                " to %(watermark)s, so no usage is lost."
             ),
             plan=self._at(after.plan_time),
             watermark=self._at(after.watermark_after),

@@ -234,6 +234,14 @@ def test_a_pg_cron_job_that_repeats_the_work_has_a_card(viewer, owner, monkeypat
     assert "Nothing breaks if you leave it." in shown
 
 
+def test_the_way_to_the_wizard_is_shown_to_who_may_go_it(viewer, admin_client, owner, monkeypatch):
+    scenarios.healthy(owner)
+    jobs = PgCron(Visibility.FULL, "1.4", "multica", (JOB,))
+    monkeypatch.setattr("executions.health.read.visible_jobs", lambda _fetch: jobs)
+    assert 'href="/retire/"' in page(admin_client)
+    assert 'href="/retire/"' not in page(viewer)
+
+
 def test_a_schedule_is_not_called_superfluous_while_the_verdict_is_failing(
     viewer, owner, monkeypatch
 ):
@@ -243,6 +251,7 @@ def test_a_schedule_is_not_called_superfluous_while_the_verdict_is_failing(
     shown = text(page(viewer))
     assert "Leave it for now" in shown
     assert "only no longer needed" not in shown
+    assert "See whether it can be retired" not in shown
 
 
 def test_a_schedule_that_only_shows_in_the_watermark_has_the_card_too(viewer, owner):
@@ -293,6 +302,8 @@ def test_a_fact_that_cannot_be_read_says_so_in_its_place_while_the_rest_stands(
     revoke("task_usage_hourly_rollup_state")
     html = page(viewer)
     assert 'data-verdict="unknown"' in html
+    verdict = html[html.index('id="verdict-card"') :].partition("</section>")[0]
+    assert "Let an administrator run the statements" in text(verdict)
     lag = html[html.index('id="figure-lag"') :].partition("</section>")[0]
     assert "Could not be looked at:" in lag
     assert "task_usage_hourly_rollup_state" in text(lag)
