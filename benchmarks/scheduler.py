@@ -9,7 +9,6 @@ It is no test of leases: tests/faults is.
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from collections import Counter
@@ -32,7 +31,7 @@ from executions.scheduler.leases import SQL, Plan, Success, uuid7
 from executions.scheduler.runner import Runner
 from executions.scheduler.spec import CatchUp, Context, JobSpec, Returned, Scope
 
-ROUNDS = 15
+ROUNDS = 30
 PLANS_PER_ROUND = 20
 CYCLE_BOUND = 1.5
 IDLE_BOUND = 4
@@ -106,7 +105,8 @@ def cycles(reach: Opener) -> list[Row]:
     for _ in range(ROUNDS):
         figures["runner"].append(cycle_with_runner(reach, plans))
         figures["bare"].append(cycle_bare(reach, plans))
-    runner, bare = statistics.median(figures["runner"]), statistics.median(figures["bare"])
+    # The best of each: load from elsewhere only ever adds.
+    runner, bare = min(figures["runner"]), min(figures["bare"])
     return [
         Row("claim to finish, by a runner", runner, "ms", ratio=runner / bare, bound=CYCLE_BOUND),
         Row("the same statements, sent bare", bare, "ms"),
