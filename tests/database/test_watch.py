@@ -18,7 +18,7 @@ from executions.retirement.external import Outside
 from executions.retirement.facts import retire_fetch
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
-from executions.retirement.tick import alive, retirement_tick
+from executions.retirement.tick import alive, look_at, retirement_tick
 from executions.retirement_models import AuditEvent, Retirement, State
 from tests.retiring import (
     MINUTES,
@@ -193,6 +193,18 @@ def wait_until(happened, seconds=5.0):
         if monotonic() > until:
             return False
     return True
+
+
+def test_a_look_that_began_before_somebody_put_the_job_back_ends_nothing(owner, pg_cron):
+    newest = lay_plans(owner)
+    who = operator()
+    retirement = begun_before(retire(who, schedule(pg_cron)), 3, newest)
+    seen_before = Retirement.objects.get(pk=retirement.pk)
+    acts.put_back(Order(who, retirement, current()))
+    look_at(seen_before, current())
+    retirement.refresh_from_db()
+    assert retirement.state == State.PUT_BACK
+    assert ("watch", "done") not in audited(retirement)
 
 
 # --- Trials ---------------------------------------------------------------------------------------
