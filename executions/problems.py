@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import psycopg
 from django.db import Error as DjangoDatabaseError
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as StrPromise
+
 BUG = "bug"
+_ANSWERED = _("The database answered: %(said)s.")
 
 
 def _reference() -> str:
@@ -56,70 +61,98 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0] or type(error).__name__
 
 
+@dataclass(frozen=True)
+class _Trouble:
+    """A kind of database error, told by its class or by a phrase in what the server said."""
+
+    code: str
+    title: StrPromise
+    meaning: StrPromise
+    todo: StrPromise
+    errors: tuple[type[psycopg.Error], ...] = ()
+    phrase: str = ""
+    what: StrPromise = _ANSWERED
+    status: int = 503
+
+    def explains(self, error: BaseException, said: str) -> bool:
+        return isinstance(error, self.errors) or bool(self.phrase and self.phrase in said)
+
+
+_NO_ANSWER = _Trouble(
+    code="unreachable",
+    title=_("The database cannot be reached"),
+    meaning=_("Multica Admin runs, but it cannot look. This says nothing about the rollup."),
+    todo=_("Check that PostgreSQL runs and that the database URL is right."),
+)
+_TROUBLES = (
+    _Trouble(
+        code="schema",
+        errors=(errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction),
+        title=_("A table of Multica's is missing"),
+        meaning=_("This is not Multica's database, or its Multica is old or half upgraded."),
+        todo=_("Check that DATABASE_URL names Multica's database and that its migrations ran."),
+    ),
+    _Trouble(
+        code="rights",
+        errors=(errors.InsufficientPrivilege,),
+        title=_("The role may not read what this page shows"),
+        meaning=_("Nothing is wrong with Multica itself; the dashboard's role lacks a right."),
+        todo=_(
+            "Let an administrator run the statements that"
+            " “manage.py permissions --role NAME --as viewer” prints."
+        ),
+    ),
+    _Trouble(
+        code="timeout",
+        errors=(errors.QueryCanceled,),
+        title=_("The database took too long"),
+        what=_("A read was stopped at its time limit."),
+        meaning=_("The database is busy; nothing was changed."),
+        todo=_("Try again in a moment; if it stays so, look at what else runs there."),
+    ),
+    _Trouble(
+        code="resources",
+        errors=(errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections),
+        title=_("The database has run out of something"),
+        meaning=_("Nothing was half done: what was under way was rolled back."),
+        todo=_("Make room on its disk, or give it more memory or connections; then try again."),
+    ),
+    _Trouble(
+        code="read_only",
+        errors=(errors.ReadOnlySqlTransaction,),
+        title=_("This connection may only read"),
+        what=_("PostgreSQL refused a write on the dashboard's read-only connection."),
+        meaning=_("Nothing was changed."),
+        todo=_("Please report this with the reference: the dashboard should never have tried."),
+        status=500,
+    ),
+    _Trouble(
+        code="pooler",
+        phrase="unsupported startup parameter",
+        title=_("A connection pooler is in the way"),
+        meaning=_("PgBouncer drops the settings that hold this connection read-only."),
+        todo=_("Connect to PostgreSQL directly, past the pooler."),
+    ),
+    replace(
+        _NO_ANSWER,
+        errors=(PoolTimeout,),
+        what=_("No connection to the database could be opened in time."),
+    ),
+)
+
+
 def diagnose(exception: BaseException) -> Problem:
     """The problem behind a database error; unknown ones keep the server's own first line."""
     error = database_error(exception) or exception
     said = first_line(error)
-    if isinstance(error, (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)):
-        return Problem(
-            code="schema",
-            title=_("A table of Multica's is missing"),
-            what=_("The database answered: %(said)s.") % {"said": said},
-            meaning=_("This is not Multica's database, or its Multica is old or half upgraded."),
-            todo=_("Check that DATABASE_URL names Multica's database and that its migrations ran."),
-        )
-    if isinstance(error, errors.InsufficientPrivilege):
-        return Problem(
-            code="rights",
-            title=_("The role may not read what this page shows"),
-            what=_("The database answered: %(said)s.") % {"said": said},
-            meaning=_("Nothing is wrong with Multica itself; the dashboard's role lacks a right."),
-            todo=_(
-                "Let an administrator run the statements that"
-                " “manage.py permissions --role NAME --as viewer” prints."
-            ),
-        )
-    if isinstance(error, errors.QueryCanceled):
-        return Problem(
-            code="timeout",
-            title=_("The database took too long"),
-            what=_("A read was stopped at its time limit."),
-            meaning=_("The database is busy; nothing was changed."),
-            todo=_("Try again in a moment; if it stays so, look at what else runs there."),
-        )
-    if isinstance(error, (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)):
-        return Problem(
-            code="resources",
-            title=_("The database has run out of something"),
-            what=_("The database answered: %(said)s.") % {"said": said},
-            meaning=_("Nothing was half done: what was under way was rolled back."),
-            todo=_("Make room on its disk, or give it more memory or connections; then try again."),
-        )
-    if isinstance(error, errors.ReadOnlySqlTransaction):
-        return Problem(
-            code="read_only",
-            title=_("This connection may only read"),
-            what=_("PostgreSQL refused a write on the dashboard's read-only connection."),
-            meaning=_("Nothing was changed."),
-            todo=_("Please report this with the reference: the dashboard should never have tried."),
-            status=500,
-        )
-    if "unsupported startup parameter" in said:
-        return Problem(
-            code="pooler",
-            title=_("A connection pooler is in the way"),
-            what=_("The pooler answered: %(said)s.") % {"said": said},
-            meaning=_("PgBouncer drops the settings that hold this connection read-only."),
-            todo=_("Connect to PostgreSQL directly, past the pooler."),
-        )
+    trouble = next((one for one in _TROUBLES if one.explains(error, said)), _NO_ANSWER)
     return Problem(
-        code="unreachable",
-        title=_("The database cannot be reached"),
-        what=_("No connection to the database could be opened in time.")
-        if isinstance(error, PoolTimeout)
-        else _("The database answered: %(said)s.") % {"said": said},
-        meaning=_("Multica Admin runs, but it cannot look. This says nothing about the rollup."),
-        todo=_("Check that PostgreSQL runs and that the database URL is right."),
+        code=trouble.code,
+        title=str(trouble.title),
+        what=str(trouble.what) % {"said": said},
+        meaning=str(trouble.meaning),
+        todo=str(trouble.todo),
+        status=trouble.status,
     )
 
 

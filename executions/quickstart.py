@@ -5,11 +5,12 @@ The command `manage.py quickstart` runs them in order and then becomes gunicorn.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import secrets
 import socket
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 import psycopg
 from django.conf import settings
@@ -58,6 +59,26 @@ def refuse_a_taken_port(host: str, port: int) -> None:
         raise CannotStart(
             f"Port {port} on {host} cannot be used: {error.strerror}."
             " Stop what uses it, or choose another with PORT or --port."
+        ) from None
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let starts over the same ``var/`` wait for each other.
+
+    Raises:
+        CannotStart: ``var/`` cannot be written.
+    """
+    path = settings.VAR_DIR / "quickstart.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise CannotStart(
+            f"{path} cannot be used: {error.strerror}."
+            " Make room or give the right to write there, then start again."
         ) from None
 
 

@@ -29,6 +29,7 @@ from tests.database.rollup_world import (
     set_watermark,
     stored_buckets,
     wait_until_blocked,
+    window,
 )
 
 Connect = Callable[..., Connection]
@@ -206,15 +207,30 @@ def test_pruning_waits_for_nobody(world: World, owner: Connection, connect: Conn
     assert queued_keys(owner) == {key_of(world)}
 
 
-def test_a_rollup_prunes_what_is_too_old_for_its_window_to_drain(
+def test_a_rollup_that_is_weeks_behind_keeps_the_old_keys_that_no_window_has_drained(
     world: World, owner: Connection
 ) -> None:
-    set_watermark(owner, NOON)
     moment = now(owner)
-    queue(owner, key_of(world, model="old"), moment - timedelta(days=8))
-    queue(owner, key_of(world, model="young"), moment - timedelta(days=6))
+    set_watermark(owner, moment - timedelta(days=20))
+    queue(owner, key_of(world, model="drained by this window"), moment - timedelta(days=19.5))
+    queue(owner, key_of(world, model="old and not reached yet"), moment - timedelta(days=8))
     number(owner, ROLLUP)
-    assert {key.model for key in queued_keys(owner)} == {"young"}
+    assert {key.model for key in queued_keys(owner)} == {"old and not reached yet"}
+
+
+def test_a_correction_from_weeks_ago_is_in_the_sums_once_the_rollup_has_caught_up(
+    world: World, owner: Connection
+) -> None:
+    moment = now(owner)
+    hour = (moment - timedelta(days=25)).replace(minute=0, second=0, microsecond=0)
+    row = world.usage(world.task(), hour)
+    assert window(owner, hour, hour + HOUR) == 1
+    set_watermark(owner, moment - timedelta(days=20))
+    world.delete("task_usage", row)
+    owner.execute("UPDATE task_usage_hourly_dirty SET enqueued_at = now() - interval '8 days'")
+    for _day in range(21):
+        number(owner, ROLLUP)
+    assert number(owner, "SELECT count(*) FROM task_usage_hourly") == 0
 
 
 def test_the_lag_is_the_age_of_the_last_run_and_unknown_before_the_first(

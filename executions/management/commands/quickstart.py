@@ -27,7 +27,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         try:
             host, port = self._address(options)
-            self._prepare(host, port, with_demo=not options["no_demo"])
+            quickstart.refuse_a_taken_port(host, port)
+            with quickstart.one_at_a_time():
+                self._prepare(host, port, with_demo=not options["no_demo"])
         except (BadSetting, ClusterError, quickstart.CannotStart) as error:
             raise CommandError(str(error), returncode=2) from None
         self._become_gunicorn(host, port)
@@ -44,7 +46,6 @@ class Command(BaseCommand):
         )
 
     def _prepare(self, host: str, port: int, *, with_demo: bool) -> None:
-        quickstart.refuse_a_taken_port(host, port)
         if settings.EMBEDDED:
             self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
             embedded.ensure_running()

@@ -1,7 +1,7 @@
 -- The rollup as schedulers call it, and what watches over it.
 
--- Old keys leave the queue whether or not a run has come by. A key that somebody holds locked is
--- being queued again and therefore not old.
+-- Old keys leave the queue. A key that somebody holds locked is being queued again and therefore
+-- not old.
 CREATE OR REPLACE FUNCTION prune_task_usage_hourly_dirty(p_retention interval DEFAULT '7 days')
 RETURNS bigint
 LANGUAGE plpgsql
@@ -65,7 +65,8 @@ BEGIN
            last_run_rows = changed,
            last_error = NULL
      WHERE id = 1;
-    PERFORM prune_task_usage_hourly_dirty();
+    -- Never what no window has drained yet: while the watermark is weeks behind, such keys are old.
+    PERFORM prune_task_usage_hourly_dirty(greatest(interval '7 days', now() - until));
     RETURN changed;
 END
 $$;
