@@ -13,7 +13,7 @@ class ConfirmedName(forms.Form):
     """The job's name as the operator typed it, and the fingerprint of what they saw."""
 
     typed = forms.CharField(required=False, strip=False, max_length=2_000)
-    fingerprint = forms.CharField(max_length=64)
+    fingerprint = forms.RegexField("[0-9a-f]{32}", max_length=32)
 
 
 class OutsideSchedule(forms.Form):

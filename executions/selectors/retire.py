@@ -71,7 +71,9 @@ class Checked:
     check: Check
     now: datetime
 
-    live_seconds: int = CHECK_SECONDS
+    @property
+    def live_seconds(self) -> int:
+        return CHECK_SECONDS
 
     @property
     def version(self) -> str:

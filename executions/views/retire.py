@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
 
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
@@ -36,7 +35,6 @@ from executions.selectors.retire import (
 from executions.selectors.schedules import read_schedules
 from executions.views.live import LiveRequest, answer, shared
 
-Arguments = ParamSpec("Arguments")
 _operator = permission_required(wizard.PERMISSION, raise_exception=True)
 
 
@@ -148,12 +146,11 @@ def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
     return _where_it_is(retirement)
 
 
-Take = Callable[Concatenate[HttpRequest, Retirement, Arguments], str | None]
+Take = Callable[[HttpRequest, Retirement], str | None]
+View = Callable[..., HttpResponseBase]
 
 
-def _step(
-    take: Take[Arguments],
-) -> Callable[Concatenate[HttpRequest, int, Arguments], HttpResponseBase]:
+def _step(take: Take) -> View:
     """A POST that takes a step and leads to the page where the retirement then is.
 
     What it returns is said there; so is why it was refused.
@@ -162,12 +159,10 @@ def _step(
     @_operator
     @require_POST
     @wraps(take)
-    def taken(
-        request: HttpRequest, number: int, /, *args: Arguments.args, **kwargs: Arguments.kwargs
-    ) -> HttpResponse:
+    def taken(request: HttpRequest, number: int) -> HttpResponse:
         retirement = get_object_or_404(Retirement, pk=number)
         try:
-            said = take(request, retirement, *args, **kwargs)
+            said = take(request, retirement)
         except Unknown as reason:
             messages.warning(request, str(reason))
         except Refused as refusal:
@@ -181,20 +176,16 @@ def _step(
     return taken
 
 
-def _act(
-    take: Take[Arguments],
-) -> Callable[Concatenate[HttpRequest, int, Arguments], HttpResponseBase]:
+def _act(take: Take) -> View:
     """A step that changes something in pg_cron: only by who has signed in again just now."""
     step = _step(take)
 
     @_operator
     @require_POST
     @wraps(take)
-    def taken(
-        request: HttpRequest, number: int, /, *args: Arguments.args, **kwargs: Arguments.kwargs
-    ) -> HttpResponseBase:
+    def taken(request: HttpRequest, number: int) -> HttpResponseBase:
         if is_confirmed(request):
-            return step(request, number, *args, **kwargs)
+            return step(request, number)
         messages.warning(
             request, _("Nothing was changed yet: now that you have signed in again, press again.")
         )

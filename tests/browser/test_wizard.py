@@ -1,0 +1,256 @@
+"""The wizard by clicking: a real pg_cron, plans of seconds, and JavaScript off as well."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from executions.retirement_models import AuditEvent, Retirement, State
+from executions.selectors import retire as selectors
+from tests.browser.remote import Remote
+from tests.retiring import acting_as, audited, jobs, pg_cron, role, schedule
+from tests.short_plans import Backend, backend, short_rules, ticking
+
+__all__ = ["acting_as", "backend", "pg_cron", "role", "short_rules"]
+
+NAME = "rollup_task_usage_hourly"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(params=["scripts", "no scripts"])
+def visitor(request: pytest.FixtureRequest, open_page: Callable[..., Remote]) -> Remote:
+    """An operator's browser, with JavaScript and without."""
+    return open_page(java_script_enabled=request.param == "scripts")
+
+
+@pytest.fixture(autouse=True)
+def live_parts_ask_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "CHECK_SECONDS", 1)
+    monkeypatch.setattr(selectors, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(selectors, "REST_SECONDS", 1)
+
+
+@pytest.fixture
+def jobid(pg_cron: Any, backend: Backend) -> int:
+    """A redundant job beside a backend that does the work, and other work of pg_cron's."""
+    schedule(pg_cron, name="nightly vacuum", command="VACUUM task_usage", owner="postgres")
+    return schedule(pg_cron)
+
+
+def to_confirmation(page: Remote, jobid: int) -> Retirement:
+    """Choose and check, from the door in the header on."""
+    page.goto("/")
+    page.get_by_role("link", name="Schedules").click()
+    assert "1 job that has nothing to do with the rollup" in page.content()
+    page.locator(f"#choose-{jobid} button").click()
+    page.get_by_role("button", name="Go on to the confirmation").click()
+    return Retirement.objects.get(jobid=jobid)
+
+
+def sign_in_again(page: Remote) -> None:
+    page.get_by_role("link", name="Sign in again now").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Go on").click()
+
+
+def press(page: Remote, way: str) -> None:
+    """Type the name and press the button of one of the ways."""
+    page.locator(f"#typed-{way}").fill(NAME)
+    page.locator(f"#form-{way} button").click()
+
+
+def until(page: Remote, expect: Any, state: State) -> None:
+    """Wait for a state as somebody does who looks: the page shows it, or is loaded again."""
+    for _look in range(40):
+        shown = page.locator("#outcome").get_attribute("data-state")
+        if shown == state:
+            return
+        if page.evaluate("document.documentElement.classList.contains('js')"):
+            expect(page.locator("#outcome")).to_have_attribute("data-state", state, timeout=20_000)
+        else:
+            page.wait_for_timeout(250)
+            page.reload()
+    raise AssertionError(f"It never became {state}; it is {shown}.")
+
+
+def seen(page: Remote) -> str:
+    """What the page says that pg_cron says."""
+    return str(page.locator("#seen").inner_text())
+
+
+def on_the_audit_page(page: Remote) -> list[str]:
+    """Action and outcome of every line, oldest first."""
+    page.goto("/audit/")
+    lines = page.locator(".audit-head").all_inner_texts()
+    return [" ".join(line.split()[:-3]) for line in reversed(lines)]
+
+
+def row(pg_cron: Any, jobid: int) -> dict[str, Any] | None:
+    return jobs(pg_cron).get(jobid)
+
+
+def test_choose_check_confirm_watch_to_verified_and_put_back(
+    visitor, expect, jobid, pg_cron, backend, short_rules
+):
+    before = row(pg_cron, jobid)
+    with ticking(short_rules(backend)):
+        retirement = to_confirmation(visitor, jobid)
+        assert visitor.url.endswith(f"/retire/{retirement.pk}/confirm/")
+        assert row(pg_cron, jobid) == before
+        assert AuditEvent.objects.count() == 0
+
+        sign_in_again(visitor)
+        press(visitor, "remove")
+        assert visitor.url.endswith(f"/retire/{retirement.pk}/watch/")
+        assert row(pg_cron, jobid) is None
+        assert seen(visitor) == "the job is gone"
+        assert audited(retirement)[:2] == [("remove", "intended"), ("remove", "done")]
+
+        until(visitor, expect, State.VERIFIED)
+        assert row(pg_cron, jobid) is None
+        assert audited(retirement)[2:] == [("watch", "done")]
+
+        visitor.get_by_role("button", name="Put it back", exact=True).click()
+        expect(visitor.locator("#outcome")).to_have_attribute("data-state", State.PUT_BACK)
+    retirement.refresh_from_db()
+    again = row(pg_cron, retirement.put_back_jobid)
+    assert again == {**before, "jobid": retirement.put_back_jobid}
+    assert seen(visitor) == f"job {retirement.put_back_jobid} is there and active"
+    assert on_the_audit_page(visitor) == [
+        "Intended remove",
+        "Done remove",
+        "Done watch",
+        "Intended put_back",
+        "Done put_back",
+    ]
+
+
+def test_pausing_first_and_then_removing(visitor, expect, jobid, pg_cron, backend, short_rules):
+    before = row(pg_cron, jobid)
+    with ticking(short_rules(backend)):
+        retirement = to_confirmation(visitor, jobid)
+        sign_in_again(visitor)
+        press(visitor, "pause")
+        assert row(pg_cron, jobid) == {**before, "active": False}
+        assert seen(visitor) == f"job {jobid} is there and paused"
+
+        until(visitor, expect, State.TRIAL_PASSED)
+        assert row(pg_cron, jobid) == {**before, "active": False}
+        visitor.get_by_role("link", name="Remove it").click()
+        assert visitor.locator("#form-pause").count() == 0
+        press(visitor, "remove")
+        assert row(pg_cron, jobid) is None
+        assert seen(visitor) == "the job is gone"
+    assert audited(retirement)[:5] == [
+        ("pause", "intended"),
+        ("pause", "done"),
+        ("trial", "done"),
+        ("remove", "intended"),
+        ("remove", "done"),
+    ]
+
+
+def test_a_trial_that_goes_worse_puts_the_job_back_by_itself(
+    visitor, expect, jobid, pg_cron, backend, short_rules
+):
+    before = row(pg_cron, jobid)
+    with ticking(short_rules(backend)):
+        retirement = to_confirmation(visitor, jobid)
+        sign_in_again(visitor)
+        press(visitor, "pause")
+        assert row(pg_cron, jobid) == {**before, "active": False}
+        backend.broken.set()
+        until(visitor, expect, State.TRIAL_ENDED)
+    assert row(pg_cron, jobid) == before
+    expect(visitor.locator("#outcome")).to_contain_text("It went worse")
+    assert audited(retirement)[2:] == [("activate", "intended"), ("activate", "done")]
+    assert AuditEvent.objects.latest("pk").user_name == "Multica Admin"
+
+
+def test_a_trial_that_is_forgotten_puts_the_job_back_by_itself(
+    visitor, expect, jobid, pg_cron, backend, short_rules
+):
+    before = row(pg_cron, jobid)
+    with ticking(short_rules(backend, trial_limit=timedelta(seconds=2))):
+        retirement = to_confirmation(visitor, jobid)
+        sign_in_again(visitor)
+        press(visitor, "pause")
+        until(visitor, expect, State.TRIAL_ENDED)
+    assert row(pg_cron, jobid) == before
+    expect(visitor.locator("#outcome")).to_contain_text("Nobody decided in time")
+    assert audited(retirement)[2:] == [("activate", "intended"), ("activate", "done")]
+
+
+def test_running_the_statement_oneself_where_the_role_may_not(
+    visitor, expect, jobid, pg_cron, backend, short_rules, role, acting_as
+):
+    role(
+        "looks_only",
+        "GRANT USAGE ON SCHEMA cron TO {role}",
+        "CREATE POLICY looks ON cron.job FOR SELECT TO {role} USING (true)",
+    )
+    acting_as("looks_only")
+    before = row(pg_cron, jobid)
+    with ticking(short_rules(backend)):
+        retirement = to_confirmation(visitor, jobid)
+        assert visitor.locator("#form-remove, #form-pause").count() == 0
+        visitor.get_by_role("button", name="Show me the statement").click()
+        statement = visitor.locator("#by-hand-statement").inner_text()
+        visitor.get_by_role("button", name="I have run it").click()
+        expect(visitor.locator(".notices")).to_contain_text("still there")
+        assert row(pg_cron, jobid) == before
+
+        pg_cron.execute(statement)
+        visitor.get_by_role("button", name="I have run it").click()
+        assert seen(visitor) == "the job is gone"
+        until(visitor, expect, State.VERIFIED)
+
+        back = visitor.locator("#undo-statement").inner_text()
+        pg_cron.execute(back)
+        visitor.get_by_role("button", name="I have put it back").click()
+        expect(visitor.locator("#outcome")).to_have_attribute("data-state", State.PUT_BACK)
+    retirement.refresh_from_db()
+    again = row(pg_cron, retirement.put_back_jobid)
+    assert again == {**before, "jobid": retirement.put_back_jobid}
+    assert audited(retirement) == [
+        ("remove by hand", "intended"),
+        ("remove by hand", "refused"),
+        ("remove by hand", "done"),
+        ("watch", "done"),
+        ("put back by hand", "done"),
+    ]
+
+
+def test_a_removal_after_which_it_gets_worse_has_the_way_back_on_top(
+    page, expect, jobid, pg_cron, backend, short_rules
+):
+    before = row(pg_cron, jobid)
+    with ticking(short_rules(backend)):
+        retirement = to_confirmation(page, jobid)
+        sign_in_again(page)
+        press(page, "remove")
+        backend.broken.set()
+        until(page, expect, State.WORSE)
+        page.locator("#outcome").get_by_role("button", name="Put it back", exact=True).click()
+        expect(page.locator("#outcome")).to_have_attribute("data-state", State.PUT_BACK)
+    retirement.refresh_from_db()
+    assert row(pg_cron, retirement.put_back_jobid) == {
+        **before,
+        "jobid": retirement.put_back_jobid,
+    }
+
+
+def test_the_conditions_come_true_while_one_looks(page, expect, jobid, backend, short_rules, owner):
+    """The page says what is missing, and the button comes by itself."""
+    owner.execute("DELETE FROM sys_cron_executions WHERE plan_time < now() - interval '3 seconds'")
+    short_rules(backend)
+    page.goto("/schedules/")
+    page.locator(f"#choose-{jobid} button").click()
+    expect(page.locator("#gate-success_streak")).to_contain_text("Not yet")
+    assert page.locator("#go-on").count() == 0
+    expect(page.locator("#go-on button")).to_be_visible(timeout=20_000)
+    expect(page).to_have_url(re.compile(r"/retire/\d+/check/$"))

@@ -1,0 +1,124 @@
+"""Retirements by rules of seconds: plans come every second and a half, run by a backend's runner.
+
+The job, pg_cron, the rollup and the scheduler are the real ones; only the settings are injected.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from executions.connections import Connection, connect
+from executions.retirement import rules
+from executions.retirement.rules import Rules
+from executions.retirement.tick import retirement_tick
+from executions.scheduler.jobs import ROLLUP, roll_up_task_usage
+from executions.scheduler.plans import newest_due
+from executions.scheduler.runner import Runner
+from executions.scheduler.spec import CatchUp, Context, Returned
+from multica_admin.cluster import Cluster
+from tests import environment
+from tests.retiring import add_plan, now
+
+CADENCE = timedelta(seconds=1.5)
+STREAK = 4
+# In tenths of a second the next look follows, instead of in seconds.
+LOOK = timedelta(milliseconds=100)
+
+
+class Backend:
+    """A backend's runner, with the plans that it has run before; it can be made to fail."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._conninfo = cluster.conninfo(environment.DATABASE, "multica")
+        self.broken = threading.Event()
+        self.spec = replace(
+            ROLLUP,
+            handler=self._handle,
+            cadence=CADENCE,
+            schedule_delay=timedelta(),
+            catch_up=CatchUp.EVERY_PLAN,
+            catch_up_window=timedelta(seconds=60),
+            max_plans_per_tick=100,
+            max_attempts=1,
+            retry_backoff=(),
+        )
+        self._runner = Runner([self.spec], self._connect, runner_id="go-backend-1")
+        self._thread = threading.Thread(target=self._runner.run, args=[0.1], daemon=True)
+
+    def _connect(self, application_name: str) -> Connection:
+        return connect(self._conninfo, application_name=application_name)
+
+    def _handle(self, context: Context) -> Returned:
+        if self.broken.is_set():
+            raise RuntimeError("the backend is broken")
+        return roll_up_task_usage(context)
+
+    def lay_history(self, owner: Connection) -> None:
+        """The plans up to now, each with what it moved, as if it had run them."""
+        moment = now(owner)
+        newest = newest_due(self.spec, moment)
+        lag = timedelta(minutes=5)
+        for back in reversed(range(STREAK + 2)):
+            plan = newest - back * CADENCE
+            add_plan(owner, plan, before=plan - lag - CADENCE, after=plan - lag, started_at=plan)
+
+    @contextmanager
+    def running(self, owner: Connection) -> Iterator[Backend]:
+        self.lay_history(owner)
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._runner.drain()
+            self._thread.join(20)
+
+
+@pytest.fixture
+def short_rules(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rules]:
+    """Puts the rules of seconds into force for the pages; returns them."""
+
+    def put_into_force(backend: Backend, **others: Any) -> Rules:
+        settings = {"look_every": LOOK, "try_again_every": LOOK} | others
+        made = Rules(backend.spec, STREAK, **settings)
+        monkeypatch.setattr(rules, "current", lambda: made)
+        return made
+
+    return put_into_force
+
+
+@contextmanager
+def ticking(found: Rules) -> Iterator[None]:
+    """What a web process does in the background, by these rules and every tenth of a second."""
+    told = threading.Event()
+
+    def run() -> None:
+        while not told.is_set():
+            retirement_tick(found)
+            told.wait(0.1)
+        connections.close_all()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        told.set()
+        thread.join(20)
+
+
+@pytest.fixture
+def backend(cluster: Cluster, owner: Connection) -> Iterator[Backend]:
+    """A backend that runs plans all the while."""
+    with Backend(cluster).running(owner) as found:
+        yield found
+
+
+__all__ = ["Backend", "backend", "short_rules", "ticking"]

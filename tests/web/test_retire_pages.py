@@ -1,0 +1,469 @@
+"""The wizard's pages and forms: what they show, and that nothing happens without every right."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+
+from executions.accounts import OPERATOR
+from executions.connections import connect as open_connection
+from executions.models import Runner
+from executions.retirement import acts, wizard
+from executions.retirement.acts import Order
+from executions.retirement.rules import current
+from executions.retirement_models import Act, AuditEvent, Retirement, State
+from tests.retiring import (
+    ROLLUP,
+    acting_as,
+    audited,
+    jobs,
+    lay_plans,
+    operator,
+    pg_cron,
+    press,
+    role,
+    schedule,
+)
+
+__all__ = ["acting_as", "pg_cron", "role"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+PASSWORD = "correct horse battery"
+STEPS = (
+    "affirm", "checked", "close", "pause", "remove", "activate", "put_back", "by_hand", "ran_it",
+    "brought_back",
+)  # fmt: skip
+ACTS = ("pause", "remove", "activate", "put_back")
+
+
+@pytest.fixture
+def olga(db):
+    user = User.objects.create_user("olga")
+    user.groups.add(Group.objects.get(name=OPERATOR))
+    return user
+
+
+@pytest.fixture
+def signed_in(olga):
+    """A browser whose operator has signed in just now."""
+    client = Client()
+    client.force_login(olga)
+    session = client.session
+    session["confirmed_at"] = time.time()
+    session.save()
+    return client
+
+
+@pytest.fixture
+def jobid(owner, pg_cron):
+    lay_plans(owner)
+    return schedule(pg_cron)
+
+
+def step(name, retirement):
+    return reverse(f"retire_{name}", args=[retirement.pk])
+
+
+def choose(client, jobid):
+    answer = client.post(reverse("retire_choose", args=[jobid]))
+    assert answer.status_code == 302
+    return Retirement.objects.latest("pk")
+
+
+def confirm(client, jobid):
+    retirement = choose(client, jobid)
+    client.post(step("checked", retirement))
+    retirement.refresh_from_db()
+    assert retirement.state == State.CONFIRMED
+    return retirement
+
+
+def text(answer):
+    """What a reader sees, in one line."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", answer.content.decode())).strip()
+
+
+def after(client, answer):
+    """The page that a form led to."""
+    assert answer.status_code == 302
+    return text(client.get(answer.headers["Location"], follow=True))
+
+
+def everything(superuser):
+    """Every row of pg_cron's jobs and of our own tables that a step may change."""
+    tables = ("retirement", "act", "auditevent")
+    ours = [superuser.execute(f"TABLE multica_admin.executions_{name}").fetchall()
+            for name in tables]  # fmt: skip
+    return jobs(superuser), ours
+
+
+# --- Who may ------------------------------------------------------------------------------------
+
+
+def test_the_pages_are_for_operators(viewer, jobid):
+    retirement = wizard.choose(operator("paul"), jobid)
+    for path in (reverse("retire"), *(step(at, retirement) for at in ("at", "check", "watch"))):
+        assert viewer.get(path).status_code == 403, path
+
+
+def test_without_the_permission_no_form_does_anything(viewer, jobid, pg_cron):
+    retirement = confirmed_by_somebody(jobid)
+    before = everything(pg_cron)
+    for name in STEPS:
+        assert viewer.post(step(name, retirement), press(retirement)).status_code == 403, name
+    assert viewer.post(reverse("retire_choose", args=[jobid])).status_code == 403
+    assert viewer.post(reverse("retire_outside", args=["cron"])).status_code == 403
+    assert everything(pg_cron) == before
+
+
+def confirmed_by_somebody(jobid):
+    who = operator("paul")
+    retirement = wizard.choose(who, jobid)
+    wizard.confirm(who, retirement, current())
+    return retirement
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_without_signing_in_again_no_act_is_begun(olga, jobid, pg_cron, name):
+    olga.set_password(PASSWORD)
+    olga.save()
+    client = Client()
+    client.force_login(olga)
+    retirement = confirmed_by_somebody(jobid)
+    before = everything(pg_cron)
+    answer = client.post(step(name, retirement), press(retirement))
+    place = f"/confirm/?next=%2Fretire%2F{retirement.pk}%2F"
+    assert answer.headers["Location"] == place
+    assert everything(pg_cron) == before
+    answer = client.post("/confirm/", {"password": PASSWORD, "next": step("at", retirement)})
+    assert "Nothing was changed yet" in after(client, answer)
+    assert everything(pg_cron) == before
+
+
+def test_a_form_without_its_token_is_refused(olga, jobid, pg_cron):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(olga)
+    retirement = confirmed_by_somebody(jobid)
+    before = everything(pg_cron)
+    for name in STEPS:
+        assert client.post(step(name, retirement), press(retirement)).status_code == 403, name
+    assert everything(pg_cron) == before
+
+
+def test_a_get_of_a_form_is_no_way_to_send_it(signed_in, jobid, pg_cron):
+    retirement = confirm(signed_in, jobid)
+    before = everything(pg_cron)
+    for name in STEPS:
+        assert signed_in.get(step(name, retirement), press(retirement)).status_code == 405, name
+    assert signed_in.get(reverse("retire_choose", args=[jobid])).status_code == 405
+    assert everything(pg_cron) == before
+
+
+def test_no_page_changes_anything_when_it_is_looked_at(signed_in, jobid, pg_cron, every_page):
+    """Every page of the dashboard and of a retirement in every state, live parts too."""
+    retirement = confirm(signed_in, jobid)
+    for state in State:
+        Retirement.objects.filter(pk=retirement.pk).update(
+            state=state, deadline="2026-01-01T00:00Z", watched_since="2026-01-01T00:00Z"
+        )
+        before = everything(pg_cron)
+        pages = (*every_page, *(step(at, retirement) for at in ("at", "check", "confirm", "watch")))
+        for path in pages if state == State.CHOSEN else pages[-4:]:
+            for headers in ({}, {"HX-Request": "true"}):
+                assert signed_in.get(path, headers=headers).status_code in {200, 302}, path
+        assert everything(pg_cron) == before
+
+
+# --- Forged, old and replayed forms ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("forged", "told"),
+    [
+        ({"typed": "something else"}, "The name typed is not rollup_task_usage_hourly"),
+        ({"typed": ""}, "The name typed is not"),
+        ({"fingerprint": "0" * 32}, "has changed since this page was shown"),
+        ({"fingerprint": "ünicode"}, "has changed since this page was shown"),
+        ({"fingerprint": ""}, "has changed since this page was shown"),
+        ({"fingerprint": "f" * 5000}, "has changed since this page was shown"),
+    ],
+)
+@pytest.mark.parametrize("name", ["pause", "remove"])
+def test_a_forged_form_does_nothing_and_says_so(signed_in, jobid, pg_cron, name, forged, told):
+    retirement = confirm(signed_in, jobid)
+    before = jobs(pg_cron)
+    answer = signed_in.post(step(name, retirement), press(retirement) | forged)
+    assert told in after(signed_in, answer)
+    assert jobs(pg_cron) == before
+    assert audited(retirement) == [(name, "refused")]
+
+
+def test_a_replayed_form_does_nothing_and_names_who_did_it(signed_in, jobid, pg_cron):
+    retirement = confirm(signed_in, jobid)
+    form = press(retirement)
+    assert "is removed" in after(signed_in, signed_in.post(step("remove", retirement), form))
+    again = schedule(pg_cron)
+    told = after(signed_in, signed_in.post(step("remove", retirement), form))
+    assert "olga did that" in told
+    assert set(jobs(pg_cron)) == {again}
+    assert audited(retirement).count(("remove", "done")) == 1
+
+
+def test_the_second_operator_is_told_who_was_first(signed_in, jobid, pg_cron):
+    retirement = confirm(signed_in, jobid)
+    paul = operator("paul")
+    acts.remove(Order(paul, Retirement.objects.get(pk=retirement.pk), current()),
+                **press(retirement))  # fmt: skip
+    answer = signed_in.post(step("remove", retirement), press(retirement))
+    assert "paul did that" in after(signed_in, answer)
+
+
+def test_a_job_that_was_altered_meanwhile_is_shown_with_what_changed(signed_in, jobid, pg_cron):
+    retirement = confirm(signed_in, jobid)
+    pg_cron.execute("UPDATE cron.job SET schedule = '7 7 * * *' WHERE jobid = %s", [jobid])
+    answer = signed_in.post(step("remove", retirement), press(retirement))
+    page = after(signed_in, answer)
+    assert "schedule: 1 1 1 1 * → 7 7 * * *" in page
+    assert "1 1 1 1 * → 7 7 * * *" in text(signed_in.get(step("confirm", retirement)))
+    assert set(jobs(pg_cron)) == {jobid}
+
+
+def test_steps_in_the_wrong_order_are_refused(signed_in, jobid, pg_cron):
+    retirement = choose(signed_in, jobid)
+    before = jobs(pg_cron)
+    for name in ("pause", "remove", "activate", "put_back", "by_hand", "ran_it", "brought_back"):
+        after(signed_in, signed_in.post(step(name, retirement), press(retirement)))
+    assert jobs(pg_cron) == before
+    retirement.refresh_from_db()
+    assert retirement.state == State.CHOSEN
+    assert not Act.objects.exists()
+    outcomes = set(AuditEvent.objects.values_list("outcome", flat=True))
+    assert outcomes == {"refused"}
+
+
+def test_an_unknown_retirement_or_job_is_said_to_be_unknown(signed_in, pg_cron):
+    assert signed_in.get("/retire/999/check/").status_code == 404
+    assert signed_in.post("/retire/999/remove/").status_code == 404
+    answer = signed_in.post(reverse("retire_choose", args=[999]))
+    assert "sees no job 999" in after(signed_in, answer)
+
+
+# --- What the pages say ---------------------------------------------------------------------------
+
+
+def test_the_check_shows_every_condition_and_offers_to_go_on(signed_in, jobid):
+    retirement = choose(signed_in, jobid)
+    page = signed_in.get(step("check", retirement)).content.decode()
+    for code in ("visible", "privileged", "may_deactivate", "success_streak", "no_run_in_flight"):
+        assert f'id="gate-{code}"' in page
+    assert "It can be retired" in page
+    assert 'id="go-on"' in page
+
+
+def test_a_refusing_condition_says_why_and_from_when_and_offers_nothing(signed_in, owner, pg_cron):
+    lay_plans(owner, status=lambda back: None if back == 3 else "SUCCESS")
+    retirement = choose(signed_in, schedule(pg_cron))
+    answer = signed_in.get(step("check", retirement))
+    assert "Not yet: 3 of the 12 most recent plans succeeded" in text(answer)
+    assert "At the earliest" in text(answer)
+    assert 'id="go-on"' not in answer.content.decode()
+    told = after(signed_in, signed_in.post(step("checked", retirement)))
+    assert "Nothing was changed" in told
+    retirement.refresh_from_db()
+    assert retirement.state == State.CHOSEN
+
+
+def test_an_unchanged_check_costs_a_204_and_a_changed_one_is_sent(signed_in, jobid, owner):
+    retirement = choose(signed_in, jobid)
+    page = signed_in.get(step("check", retirement)).content.decode()
+    version = re.search(r'data-version="(\w+)"', page)[1]
+    live = {"HX-Request": "true", "X-Data-Version": version}
+    assert signed_in.get(step("check", retirement), headers=live).status_code == 204
+    owner.execute(
+        "UPDATE sys_cron_executions SET status = 'FAILED', error_code = 'handler_error'"
+        " WHERE plan_time = (SELECT max(plan_time) FROM sys_cron_executions)"
+    )
+    signed_in.get(step("check", retirement))
+    answer = signed_in.get(step("check", retirement), headers=live)
+    assert answer.status_code == 200
+    assert "<html" not in answer.content.decode()
+    assert answer.headers["X-Data-Version"] != version
+
+
+def test_what_is_only_explained_comes_with_its_statement(signed_in, owner, pg_cron):
+    lay_plans(owner)
+    jobid = schedule(pg_cron, command=f"{ROLLUP}; VACUUM task_usage")
+    retirement = choose(signed_in, jobid)
+    answer = signed_in.get(step("check", retirement))
+    assert "not one that can be retired from here" in text(answer)
+    assert f"SELECT cron.unschedule({jobid});" in text(answer)
+    assert 'id="go-on"' not in answer.content.decode()
+
+
+def test_only_our_own_runner_is_enough_once_it_is_on_record_that_it_stays(
+    signed_in, owner, pg_cron
+):
+    lay_plans(owner, runner="ours")
+    Runner.objects.create(runner_id="ours", kind="web", host="h", pid=1, version="0")
+    retirement = choose(signed_in, schedule(pg_cron))
+    assert 'id="affirm"' in signed_in.get(step("check", retirement)).content.decode()
+    assert "Tick the box" in after(signed_in, signed_in.post(step("affirm", retirement)))
+    signed_in.post(step("affirm", retirement), {"stays": "yes"})
+    page = signed_in.get(step("check", retirement)).content.decode()
+    assert 'id="affirm"' not in page
+    assert 'id="go-on"' in page
+    assert audited(retirement) == [("affirm", "done")]
+
+
+def test_the_confirmation_shows_the_job_the_statements_and_the_way_back(signed_in, jobid):
+    page = text(signed_in.get(step("confirm", confirm(signed_in, jobid))))
+    assert f"SELECT cron.unschedule({jobid});" in page
+    assert f"SELECT cron.alter_job({jobid}, active := false);" in page
+    assert "SELECT cron.schedule_in_database(" in page
+    assert "Run as postgres" in page
+
+
+def test_a_run_in_flight_closes_both_ways_while_it_lasts(signed_in, jobid, cluster):
+    retirement = confirm(signed_in, jobid)
+    running = open_connection(cluster.conninfo("multica", "multica"), application_name="pg_cron")
+    try:
+        running.execute(ROLLUP)
+        page = signed_in.get(step("confirm", retirement)).content.decode()
+        assert "A run of it is in flight" in page
+        assert "form-remove" not in page
+        assert "form-pause" not in page
+    finally:
+        running.close()
+
+
+def test_a_second_tab_and_a_second_operator_go_on_where_it_stands(signed_in, jobid):
+    retirement = confirm(signed_in, jobid)
+    assert choose(signed_in, jobid) == retirement
+    at = signed_in.get(step("at", retirement))
+    assert at.headers["Location"] == step("confirm", retirement)
+    assert f'href="{step("at", retirement)}"' in signed_in.get("/retire/").content.decode()
+    assert "Go on with it" in text(signed_in.get("/schedules/"))
+    signed_in.post(step("remove", retirement), press(retirement))
+    for name in ("at", "check", "confirm"):
+        answer = signed_in.get(step(name, retirement))
+        assert answer.headers["Location"] == step("watch", retirement)
+
+
+def test_what_a_crash_left_open_is_said_until_it_is_known(signed_in, jobid):
+    retirement = confirm(signed_in, jobid)
+    Act.objects.create(retirement=retirement, kind=Act.Kind.REMOVE, user_name="paul",
+                       statement="…", job=retirement.job)  # fmt: skip
+    for name in ("check", "confirm"):
+        assert "paul has begun to do this" in text(signed_in.get(step(name, retirement)))
+    answer = signed_in.post(step("remove", retirement), press(retirement))
+    assert "paul is doing this" in after(signed_in, answer)
+
+
+def test_the_way_back_is_there_after_every_removal(signed_in, jobid, pg_cron):
+    retirement = confirm(signed_in, jobid)
+    signed_in.post(step("remove", retirement), press(retirement))
+    for state in (State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER):
+        Retirement.objects.update(state=state)
+        assert 'id="form-put-back"' in signed_in.get(step("watch", retirement)).content.decode()
+
+
+def test_where_this_role_may_not_put_it_back_the_statement_is_shown(
+    signed_in, jobid, pg_cron, role, acting_as
+):
+    role(
+        "deletes_only",
+        "GRANT USAGE ON SCHEMA cron TO {role}",
+        "GRANT DELETE ON cron.job TO {role}",
+        "CREATE POLICY deletes ON cron.job FOR SELECT TO {role} USING (true)",
+        "GRANT SELECT ON task_usage_hourly_rollup_state TO {role}",
+    )
+    acting_as("deletes_only")
+    retirement = confirm(signed_in, jobid)
+    assert "may not schedule it again" in text(signed_in.get(step("confirm", retirement)))
+    signed_in.post(step("remove", retirement), press(retirement))
+    assert jobs(pg_cron) == {}
+    page = signed_in.get(step("watch", retirement)).content.decode()
+    assert 'id="form-put-back"' not in page
+    assert "Let an administrator run this" in page
+    assert "cron.schedule_in_database(" in page
+
+
+def test_a_database_that_is_away_is_said_on_the_page_that_watches(signed_in, jobid, settings):
+    retirement = confirm(signed_in, jobid)
+    signed_in.post(step("remove", retirement), press(retirement))
+    settings.RETIRE_CONNINFO = {**settings.RETIRE_CONNINFO, "host": "/nowhere"}
+    answer = signed_in.get(step("watch", retirement))
+    assert answer.status_code == 200
+    assert "pg_cron says now: no answer" in text(answer)
+
+
+def test_dropping_changes_nothing_and_ends_it(signed_in, jobid, pg_cron):
+    retirement = confirm(signed_in, jobid)
+    assert "Nothing was changed" in after(signed_in, signed_in.post(step("close", retirement)))
+    assert set(jobs(pg_cron)) == {jobid}
+    retirement.refresh_from_db()
+    assert retirement.state == State.CLOSED
+
+
+def test_hostile_names_stay_text_on_every_page(signed_in, owner, pg_cron):
+    lay_plans(owner)
+    name = "<script>alert(1)</script>\u202e' OR 1=1; --"
+    jobid = schedule(pg_cron, name=name, owner="postgres")
+    pages = [signed_in.get(path) for path in ("/schedules/", "/retire/")]
+    retirement = confirm(signed_in, jobid)
+    pages += [signed_in.get(step(at, retirement)) for at in ("check", "confirm")]
+    signed_in.post(step("remove", retirement), press(retirement))
+    assert jobs(pg_cron) == {}
+    pages += [signed_in.get(step("watch", retirement)), signed_in.get("/audit/")]
+    for answer in pages:
+        page = answer.content.decode()
+        assert answer.status_code == 200
+        assert "<script>alert" not in page
+        assert "\u202e" not in re.sub(r"<pre.*?</pre>", "", page, flags=re.DOTALL)
+
+
+# --- Outside the database -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "command"),
+    [
+        ("cron", {"name": "root"}, "crontab -u root -l |"),
+        ("cron", {"name": ""}, "crontab -l |"),
+        ("systemd", {"name": "rollup"}, "systemctl disable --now rollup.timer"),
+        ("cronjob", {"name": "usage", "namespace": "multica"}, "delete cronjob usage"),
+    ],
+)
+def test_each_kind_outside_gets_its_exact_command(signed_in, owner, kind, form, command):
+    lay_plans(owner)
+    answer = signed_in.post(reverse("retire_outside", args=[kind]), form)
+    assert command in after(signed_in, answer).replace("&#x27;", "'")
+    retirement = Retirement.objects.latest("pk")
+    told = after(signed_in, signed_in.post(step("ran_it", retirement)))
+    assert "Whether it is gone shows in the plans that follow" in told
+    retirement.refresh_from_db()
+    assert retirement.state == State.WATCHING
+    signed_in.post(step("brought_back", retirement))
+    retirement.refresh_from_db()
+    assert retirement.state == State.PUT_BACK
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("cron", "root; rm -rf /"),
+        ("systemd", ""),
+        ("systemd", "$(reboot)"),
+        ("cronjob", "Not A Label"),
+        ("at", "x"),
+    ],
+)
+def test_what_cannot_be_a_name_never_becomes_a_command(signed_in, owner, kind, name):
+    answer = signed_in.post(reverse("retire_outside", args=[kind]), {"name": name})
+    assert answer.status_code == 400
+    assert not Retirement.objects.exists()
