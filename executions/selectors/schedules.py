@@ -190,13 +190,13 @@ class Schedules:
         return _SIGHTS[inventory.visibility]() % names
 
     @property
-    def showing(self) -> list[str]:
+    def showing(self) -> str:
         """The statements with which an administrator would let this role see every job."""
         inventory = self.inventory
         blind = inventory.visibility in {Visibility.FILTERED, Visibility.NO_ACCESS}
         if not blind or inventory.role is None or inventory.database is None:
-            return []
-        return sight_statements(inventory.role, inventory.database)
+            return ""
+        return "\n".join(sight_statements(inventory.role, inventory.database))
 
 
 _SIGHTS = {
