@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from multica_admin import embedded
+from multica_admin.logging import gunicorn_configuration
 
 embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
 
@@ -18,6 +19,7 @@ worker_class = "gthread"
 workers = settings.WEB_CONCURRENCY
 threads = 4
 graceful_timeout = 30
+logconfig_dict = gunicorn_configuration(settings.LOG_FORMAT)
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
 # It would open a socket below the home folder, which nobody asked for.
 control_socket_disable = True

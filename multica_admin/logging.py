@@ -74,3 +74,17 @@ def configuration(style: str) -> dict[str, Any]:
             "psycopg.pool": {"level": "ERROR"},
         },
     }
+
+
+def gunicorn_configuration(style: str) -> dict[str, Any]:
+    """The same for gunicorn's own lines, which otherwise stay text, and nothing for each request.
+
+    Django's configuration follows in each process that serves; it leaves these two loggers alone.
+    """
+    configured = configuration(style)
+    del configured["filters"], configured["handlers"]["stderr"]["filters"]
+    configured["loggers"] = {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
+    }
+    return configured
