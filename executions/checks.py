@@ -1,0 +1,116 @@
+"""Is that database Multica's, and may our role read it? Asked at the start, told as sentences.
+
+It asks catalogs only, reads no row and changes nothing. What it finds stops nothing either: every
+page says for itself what it could not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.db import DatabaseError
+
+from executions.connections import Connection
+from executions.problems import diagnose
+from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
+from executions.router import MULTICA_ALIAS, is_multicas
+from executions.sql import load
+
+SQL = load("checks")
+
+
+def find_gaps(connection: Connection) -> list[str]:
+    """One sentence for each thing that this connection's role cannot read; empty when all is well.
+
+    Raises:
+        psycopg.Error: the catalogs could not be asked.
+    """
+    return _find_gaps(fetch_on(connection))
+
+
+def _find_gaps(fetch: Fetch) -> list[str]:
+    wanted = list(_wanted())
+    tables, columns = zip(*wanted, strict=True)
+    rows = fetch(SQL.gaps, {"tables": list(tables), "columns": list(columns)})
+    alike = itemgetter("table_name", "missing")
+    groups = groupby(sorted(rows, key=alike), key=alike)
+    return [_SENTENCES[missing](list(group)) for (_table, missing), group in groups]
+
+
+def _wanted() -> Iterator[tuple[str, str]]:
+    """Every table and column of Multica's that the models read."""
+    for model in filter(is_multicas, apps.get_app_config("executions").get_models()):
+        for field in model._meta.concrete_fields:
+            assert field.column  # noqa: S101  a concrete field has one
+            yield model._meta.db_table, field.column
+
+
+def _no_table(rows: Sequence[Row]) -> str:
+    return (
+        f"There is no table {rows[0]['table_name']}: check that DATABASE_URL names Multica's"
+        " database and that its migrations ran."
+    )
+
+
+def _no_column(rows: Sequence[Row]) -> str:
+    return (
+        f"The table {rows[0]['table_name']} has no {_columns(rows)}: its Multica is older or newer"
+        " than this release knows, or half upgraded."
+    )
+
+
+def _no_select(rows: Sequence[Row]) -> str:
+    table, role = rows[0]["table_name"], rows[0]["role"]
+    return (
+        f"The role {role} may not read {_columns(rows)} of {table}: let an administrator run the"
+        f" statements that “manage.py permissions --role {role} --as viewer” prints."
+    )
+
+
+def _no_usage(rows: Sequence[Row]) -> str:
+    table, role, schema = (rows[0][name] for name in ("table_name", "role", "schema"))
+    return (
+        f"The table {table} is in the schema {schema}, which the role {role} may not use: let an"
+        f" administrator run GRANT USAGE ON SCHEMA {schema} TO {role}."
+    )
+
+
+def _not_on_path(rows: Sequence[Row]) -> str:
+    table, role, schema = (rows[0][name] for name in ("table_name", "role", "schema"))
+    return (
+        f"The table {table} is in the schema {schema}, which is not on the search_path of the role"
+        f" {role}: add ?search_path={schema} to DATABASE_URL."
+    )
+
+
+def _columns(rows: Sequence[Row]) -> str:
+    names = [row["column_name"] for row in rows]
+    return f"column {names[0]}" if len(names) == 1 else f"columns {', '.join(names)}"
+
+
+_SENTENCES = {
+    "table": _no_table,
+    "column": _no_column,
+    "select": _no_select,
+    "usage": _no_usage,
+    "search_path": _not_on_path,
+}
+
+
+@checks.register(checks.Tags.database)
+def multicas_tables(
+    *, databases: Sequence[str] | None = None, **_options: Any
+) -> list[checks.CheckMessage]:
+    """The same for ``manage.py check --database multica``."""
+    if MULTICA_ALIAS not in (databases or ()):
+        return []
+    try:
+        gaps = _find_gaps(fetch_for_dashboard)
+    except DatabaseError as error:
+        return [checks.Warning(diagnose(error).sentence(), id="executions.W001")]
+    return [checks.Warning(gap, id="executions.W002") for gap in gaps]

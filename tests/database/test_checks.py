@@ -1,0 +1,108 @@
+"""What is missing in Multica's database, or closed to our role, is told at the start."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from psycopg import sql
+
+from executions.checks import find_gaps
+
+
+@pytest.fixture
+def gaps(upstream, connect):
+    """Breaks the database by statements of its owner's, and asks as the reading role."""
+
+    def after(*statements):
+        for statement in statements:
+            upstream.execute(statement)
+        return find_gaps(connect("multica_view", database="upstream"))
+
+    return after
+
+
+def test_a_database_of_multicas_has_no_gaps(gaps):
+    assert gaps() == []
+
+
+def test_a_column_right_is_enough(gaps):
+    columns = "id, watermark_at, last_run_started_at, last_run_finished_at, last_run_rows"
+    (gap,) = gaps(
+        "REVOKE SELECT ON task_usage_hourly_rollup_state FROM multica_view",
+        f"GRANT SELECT ({columns}) ON task_usage_hourly_rollup_state TO multica_view",
+    )
+    assert gap == (
+        "The role multica_view may not read column last_error of task_usage_hourly_rollup_state:"
+        " let an administrator run the statements that"
+        " “manage.py permissions --role multica_view --as viewer” prints."
+    )
+
+
+@pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+def test_a_database_that_is_away_is_told_by_check_too(monkeypatch, tmp_path):
+    connections["multica"].close_pool()
+    elsewhere = connections["multica"].settings_dict | {"HOST": str(tmp_path)}
+    elsewhere["OPTIONS"] = elsewhere["OPTIONS"] | {"pool": {"min_size": 1, "timeout": 0.2}}
+    monkeypatch.setattr(connections["multica"], "settings_dict", elsewhere)
+    said = io.StringIO()
+    call_command("check", databases=["multica"], stdout=said, stderr=said)
+    connections["multica"].close()
+    connections["multica"].close_pool()
+    assert "executions.W001" in said.getvalue()
+
+
+def test_a_missing_table_is_one_sentence(gaps):
+    (gap,) = gaps("DROP TABLE sys_cron_executions")
+    assert gap.startswith("There is no table sys_cron_executions: check that DATABASE_URL")
+
+
+def test_missing_columns_of_a_table_are_one_sentence(gaps):
+    (gap,) = gaps(
+        "ALTER TABLE sys_cron_executions DROP COLUMN error_code, DROP COLUMN runner_id CASCADE"
+    )
+    assert gap.startswith("The table sys_cron_executions has no columns runner_id, error_code:")
+
+
+def test_each_table_has_a_sentence_of_its_own(gaps):
+    found = gaps(
+        "DROP TABLE task_usage_hourly_rollup_state",
+        "REVOKE SELECT ON sys_cron_executions FROM multica_view",
+    )
+    assert [gap.split(" ")[0] for gap in found] == ["The", "There"]
+    assert "may not read columns id, job_name, " in found[0]
+
+
+def test_a_schema_that_is_closed_to_the_role_is_told_from_a_missing_table(gaps, connect):
+    connect("postgres", database="upstream").execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    found = gaps()
+    assert len(found) == 2
+    assert "GRANT USAGE ON SCHEMA public TO multica_view" in found[0]
+
+
+def test_a_schema_that_is_not_searched_is_told_from_a_missing_table(gaps, upstream):
+    (gap,) = gaps(
+        "CREATE SCHEMA multica",
+        "GRANT USAGE ON SCHEMA multica TO multica_view",
+        "ALTER TABLE sys_cron_executions SET SCHEMA multica",
+    )
+    assert "in the schema multica, which is not on the search_path" in gap
+
+
+@pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+def test_the_same_is_told_by_check(owner):
+    def check():
+        said = io.StringIO()
+        call_command("check", databases=["multica"], stdout=said, stderr=said)
+        return said.getvalue()
+
+    right = sql.SQL("{} SELECT ON sys_cron_executions {} multica_view")
+    assert "executions." not in check()
+    owner.execute(right.format(sql.SQL("REVOKE"), sql.SQL("FROM")))
+    try:
+        assert "executions.W002" in check()
+        assert "multica_view may not read" in check()
+    finally:
+        owner.execute(right.format(sql.SQL("GRANT"), sql.SQL("TO")))
