@@ -1,0 +1,32 @@
+"""The whole product started on somebody's Multica, as a process: it looks, and writes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import environment
+from tests.faults.test_quickstart import QUICKSTART, Browser, start, var
+from tests.processes import free_port
+from tests.web.test_attached import everything
+
+__all__ = ["start", "var"]
+
+
+@pytest.mark.parametrize("role", ["multica_view", "upstream_owner"])
+def test_started_on_a_multica_it_shows_every_page_and_writes_nothing_there(
+    start, upstream, every_page, role
+):
+    before = everything(upstream)
+    port = free_port()
+    process = start(*QUICKSTART, str(port), DATABASE_URL=environment.url(role, "upstream"))
+    process.wait_for("User name: admin")
+    process.wait_for("Listening at")
+    browser = Browser(port)
+    assert "Success" in browser.sign_in()
+    for path in every_page:
+        page = browser.get(path)
+        assert "Demo data" not in page, path
+        assert "Reference in the log" not in page, path
+    assert everything(upstream) == before
+    assert process.stop() == 0
+    assert everything(upstream) == before
