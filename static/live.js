@@ -8,7 +8,8 @@
  *   HX-Target: overview        the part's id, so a page may have several
  *   X-Data-Version: 7f3a       the version of the data that is shown, where there is one
  * and understands these answers:
- *   204                        the data is still of that version
+ *   204                        the data is still of that version; with the header X-Checked-At
+ *                              where the server looked some seconds ago
  *   200, the fragment          the new contents of the part; with the headers
  *                              X-Data-Version (the new version) and X-Live-Seconds (the new pace)
  *   401                        signed out: the part says so and stops
@@ -145,7 +146,7 @@
         this.answeredAt = answeredAt;
         this.clearNotice();
         if (html) this.show(html, response.headers);
-        else this.confirm();
+        else this.confirm(response.headers);
       } catch {
         this.sayAge();
       }
@@ -179,10 +180,11 @@
       this.element.dispatchEvent(new CustomEvent("live:merged", { bubbles: true }));
     }
 
-    /** A 204: what is shown was looked at again just now. */
-    confirm() {
+    /** A 204: what is shown was looked at again, just now unless the server says when. */
+    confirm(headers) {
+      const checked = headers.get("X-Checked-At") || new Date(now()).toISOString();
       for (const element of this.element.querySelectorAll("[data-checked] time")) {
-        element.dateTime = new Date(now()).toISOString();
+        element.dateTime = checked;
       }
       writeTimes(this.element);
     }

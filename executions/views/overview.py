@@ -21,4 +21,8 @@ def overview(request: LiveRequest) -> HttpResponse:
     """
     chosen = parse(request.META["QUERY_STRING"], {WINDOW: (DAY, WEEK)}, names=())
     shown = read_overview(chosen.choice(WINDOW, DAY))
-    return answer(request, "overview", shown, {"filters": chosen})
+    response = answer(request, "overview", shown, {"filters": chosen})
+    if request.htmx and shown.now is not None:
+        # A 204 renews the age that the page shows, and the snapshot may be some seconds old.
+        response["X-Checked-At"] = shown.now.isoformat()
+    return response

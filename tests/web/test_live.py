@@ -66,6 +66,14 @@ def test_the_passing_of_time_alone_is_no_new_version(viewer, owner):
     assert refresh(viewer, version=version).status_code == 204
 
 
+def test_an_unchanged_part_learns_when_it_was_really_looked_at(viewer, owner):
+    scenarios.healthy(owner)
+    version = refresh(viewer)["X-Data-Version"]
+    answer = refresh(viewer, version=version)
+    assert answer.status_code == 204
+    assert answer["X-Checked-At"] == snapshot.current().checked_at.isoformat()
+
+
 def test_a_new_execution_is_a_new_version(viewer, owner):
     world = scenarios.healthy(owner)
     version = refresh(viewer)["X-Data-Version"]
