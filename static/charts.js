@@ -11,7 +11,7 @@
 
 (() => {
   const texts = document.getElementById("texts").dataset;
-  const HEIGHT = 190;
+  const HEIGHT = 176;
   const charts = new Map();
 
   const lang = document.documentElement.lang;
@@ -75,7 +75,7 @@
       cursor: { y: false, points: { size: 7 } },
       scales: { y: { range: (_chart, _least, most) => [0, (most || 1) * 1.1] } },
       axes: [
-        { ...axis, values: "{HH}:{mm}", space: 56, grid: { show: false } },
+        { ...axis, size: 30, values: "{HH}:{mm}", space: 56, grid: { show: false } },
         {
           ...axis,
           size: 60,
