@@ -1,0 +1,69 @@
+"""Every page of the wizard as it looks in each state: usable by everybody, at any width."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from executions.retirement import acts, external, wizard
+from executions.retirement.acts import Order
+from executions.retirement.external import Outside
+from executions.retirement.rules import current
+from executions.retirement_models import Retirement, State
+from tests.browser.conftest import AXE, THEMES
+from tests.browser.test_pages import AXE_RUN, TOO_WIDE, WIDTHS
+from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
+
+__all__ = ["pg_cron"]
+
+NASTY = "rollup <b>of</b> \u202eegasu " + "every-hour-" * 8
+
+
+@pytest.fixture
+def begun(owner, pg_cron):
+    """Jobs with names and commands that no layout expects, and retirements in every state."""
+    lay_plans(owner, status=lambda back: None if back == 13 else "SUCCESS")
+    schedule(pg_cron, name="left alone", command="SELECT rollup_task_usage_hourly(); VACUUM")
+    paul = operator("paul")
+    retirement = confirmed(paul, schedule(pg_cron, name=NASTY, owner="postgres"))
+    outside = external.choose(paul, Outside("cronjob", "usage-" * 12 + "rollup", "multica"))
+    return paul, retirement, outside
+
+
+def pages(paul, retirement, outside):
+    """Brings the retirement from state to state; yields the address to look at in each."""
+    yield "/schedules/"
+    yield "/retire/"
+    yield reverse("retire_check", args=[retirement.pk])
+    yield reverse("retire_confirm", args=[retirement.pk])
+    yield reverse("retire_confirm", args=[outside.pk])
+    Retirement.objects.filter(pk=retirement.pk).update(state=State.BY_HAND)
+    yield reverse("retire_confirm", args=[retirement.pk])
+    retirement.refresh_from_db()
+    wizard.confirm(paul, retirement, current())
+    acts.pause(Order(paul, retirement, current()), **press(retirement))
+    yield reverse("retire_watch", args=[retirement.pk])
+    acts.activate(Order(paul, retirement, current()), reason="It went worse.")
+    again = confirmed(paul, retirement.jobid)
+    acts.remove(Order(paul, again, current()), **press(again))
+    for state in (State.WATCHING, State.WORSE, State.VERIFIED):
+        Retirement.objects.filter(pk=again.pk).update(state=state, reason="Why it is so. " * 9)
+        yield reverse("retire_watch", args=[again.pk])
+    yield "/schedules/"
+    yield "/audit/"
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(open_page, begun, theme, pg_cron):
+    page = open_page(color_scheme=theme)
+    script = AXE.read_text("utf-8")
+    found = []
+    for path in pages(*begun):
+        assert page.goto(path).status == 200, path
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            found += [f"{path} at {width}: {one}" for one in page.evaluate(TOO_WIDE)]
+        page.evaluate(script)
+        found += [f"{path}: {one}" for one in page.evaluate(AXE_RUN)]
+    assert "\n".join(found) == ""
+    assert len(jobs(pg_cron)) == 1
