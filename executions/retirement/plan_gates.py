@@ -23,7 +23,7 @@ from executions.scheduler.plans import floor
 # At least 9 of the 12: docs/interfaces.md, gate ``watermark_advancing``.
 MOVED_SHARE = 0.75
 LAG_LIMIT = timedelta(minutes=15)
-# What a trial shows takes three plans: docs/ux.md, "The wizard".
+# What a trial shows takes three plans: docs/retiring.md.
 TRIAL_PLANS = 3
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.spec import JobSpec
 
-# A trial that nobody decides about ends by itself: docs/ux.md, "The wizard".
+# A trial that nobody decides about ends by itself: docs/retiring.md.
 TRIAL_LIMIT = timedelta(hours=1)
 LOOK_EVERY = timedelta(seconds=5)
 # After an act that could not be done, it is tried again this much later.

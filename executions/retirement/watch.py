@@ -1,6 +1,6 @@
 """PURE: what the plans after an act say: go on waiting, verified, worse, or somebody else writes.
 
-The same for a removed job, a paused one and a schedule outside the database (docs/ux.md, "Watch").
+The same for a removed job, a paused one and a schedule outside the database (docs/retiring.md).
 Every plan that is due after the act counts, from the first on; the database's clock decides.
 """
 
