@@ -19,7 +19,8 @@ from django.core.management import call_command
 from django.db import DatabaseError, connections
 from psycopg import sql
 
-from executions.connections import runner_connection
+from executions.checks import find_gaps
+from executions.connections import connect, runner_connection
 from executions.demo.fill import fill
 from executions.problems import diagnose
 from executions.rollup.provision import ForeignTables, provision
@@ -106,6 +107,19 @@ def refuse_an_old_server() -> None:
                 f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
                 " needed: upgrade that server, or name another one."
             )
+
+
+def tell_what_is_missing() -> None:
+    """Log, a line each, what the dashboard lacks in the database that it is attached to."""
+    try:
+        with connect(
+            settings.MULTICA_CONNINFO, application_name="multica-admin start"
+        ) as connection:
+            gaps = find_gaps(connection)
+    except psycopg.Error:
+        return  # that it does not answer has been said already
+    for gap in gaps:
+        logger.warning("%s", gap)
 
 
 def prepare_own_tables() -> None:

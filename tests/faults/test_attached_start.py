@@ -30,3 +30,17 @@ def test_started_on_a_multica_it_shows_every_page_and_writes_nothing_there(
     assert everything(upstream) == before
     assert process.stop() == 0
     assert everything(upstream) == before
+
+
+def test_what_it_may_not_see_is_one_line_in_the_log(start, upstream):
+    upstream.execute("REVOKE SELECT ON sys_cron_executions FROM multica_view")
+    upstream.execute("ALTER TABLE task_usage_hourly_rollup_state DROP COLUMN last_error")
+    process = start(
+        *QUICKSTART, str(free_port()), DATABASE_URL=environment.url("multica_view", "upstream")
+    )
+    process.wait_for("Listening at")
+    process.stop()
+    for named in ("sys_cron_executions", "last_error"):
+        lines = [line for line in process.seen if named in line]
+        assert len(lines) == 1, lines
+    assert not any("Traceback" in line for line in process.seen)

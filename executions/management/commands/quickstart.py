@@ -53,6 +53,8 @@ class Command(BaseCommand):
         quickstart.prepare_own_tables()
         if settings.MULTICA_IS_EMBEDDED:
             quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)
+        else:
+            quickstart.tell_what_is_missing()
         quickstart.collect_static_files()
         self._say(f"Multica Admin: {settings.PUBLIC_URL or f'http://{_shown(host)}:{port}'}")
         quickstart.make_first_user(self._say, settings.FIRST_PASSWORD)
