@@ -21,6 +21,13 @@ Conninfo = dict[str, Any]
 ADMIN_SCHEMA = "multica_admin"
 READ_TIMEOUT_MS = 5_000
 
+_READING_ONLY = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": str(READ_TIMEOUT_MS),
+    "lock_timeout": "1000",
+    "idle_in_transaction_session_timeout": "30000",
+}
+
 # pgx's own pool and statement cache: they tune that driver and mean nothing to the server.
 _PGX_ONLY = frozenset(
     {
@@ -127,18 +134,17 @@ def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
     return alias
 
 
+def reading_only(conninfo: Conninfo) -> Conninfo:
+    """The same parameters, for a session that PostgreSQL holds read-only and to time limits."""
+    options = conninfo.get("options", "")
+    for name, value in _READING_ONLY.items():
+        options = with_setting(options, name, value)
+    return {**conninfo, "options": options}
+
+
 def reader_alias(conninfo: Conninfo) -> dict[str, Any]:
     """Django's settings for reads of Multica's tables, held read-only by PostgreSQL itself."""
-    alias = _alias(
-        conninfo,
-        [
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", str(READ_TIMEOUT_MS)),
-            ("lock_timeout", "1000"),
-            ("idle_in_transaction_session_timeout", "30000"),
-            ("timezone", "UTC"),
-        ],
-    )
+    alias = _alias(reading_only(conninfo), [("timezone", "UTC")])
     # One connection at rest for each web process; opened on first use, so after gunicorn forks.
     alias["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 4, "timeout": 5, "reconnect_timeout": 5}
     alias.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True)

@@ -205,7 +205,7 @@ class PgCronJob:
 
 @dataclass(frozen=True)
 class PgCron:
-    """pg_cron as this role sees it. ``database`` is where the extension is, None if unknown.
+    """pg_cron as ``role`` sees it. ``database`` is where the extension is, None if unknown.
 
     ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5).
     """
@@ -214,10 +214,7 @@ class PgCron:
     version: str | None = None
     database: str | None = None
     jobs: tuple[PgCronJob, ...] = ()
-
-    @property
-    def rollup_jobs(self) -> tuple[PgCronJob, ...]:
-        return tuple(job for job in self.jobs if job.mentions_rollup)
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -271,6 +268,18 @@ class Facts:
     drift: Drift | NotAvailable | None
     own_runners: frozenset[str] | NotAvailable
     first_trace: datetime | NotAvailable | None = None
+
+    @property
+    def redundant_jobs(self) -> tuple[PgCronJob, ...]:
+        """The visible, active pg_cron jobs that name the rollup and run in this very database."""
+        if isinstance(self.pg_cron, NotAvailable) or isinstance(self.ground, NotAvailable):
+            return ()
+        here = self.ground.database
+        return tuple(
+            job
+            for job in self.pg_cron.jobs
+            if job.active and job.mentions_rollup and job.database == here
+        )
 
     @property
     def now(self) -> datetime | None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import Execution, Facts, NotAvailable, PgCron, State
+from executions.health.facts import Execution, Facts, NotAvailable, State
 from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
 from executions.health.sentences import Sentence, Text, say, together
 
@@ -125,9 +125,7 @@ def _by_whom(case: Case) -> Sentence | None:
 
 def _redundant(case: Case, findings: tuple[Finding, ...]) -> Sentence | None:
     """A schedule that can be seen to repeat the work, by name where it can be named."""
-    pg_cron = case.facts.pg_cron
-    jobs = pg_cron.rollup_jobs if isinstance(pg_cron, PgCron) else ()
-    active = [job for job in jobs if job.active]
+    active = case.facts.redundant_jobs
     if active:
         return say(
             _(

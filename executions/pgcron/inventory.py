@@ -48,13 +48,13 @@ def visible_jobs(fetch: Fetch) -> PgCron:
 def _seen(sight: Row, fetch: Fetch) -> PgCron:
     if sight["version"] is None:
         visibility, database = _elsewhere(sight, fetch)
-        return PgCron(visibility, database=database)
+        return PgCron(visibility, database=database, role=sight["role"])
     if not sight["may_read"]:
-        return PgCron(Visibility.NO_ACCESS, sight["version"], sight["here"])
+        return PgCron(Visibility.NO_ACCESS, sight["version"], sight["here"], role=sight["role"])
     jobs = tuple(Job(**row) for row in fetch(SQL.jobs, {"most": MOST_JOBS}))
     filtered = sight["filtered"] or len(jobs) == MOST_JOBS
     visibility = Visibility.FILTERED if filtered else Visibility.FULL
-    return PgCron(visibility, sight["version"], sight["here"], jobs)
+    return PgCron(visibility, sight["version"], sight["here"], jobs, sight["role"])
 
 
 def _elsewhere(sight: Row, fetch: Fetch) -> tuple[Visibility, str | None]:

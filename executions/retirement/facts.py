@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from executions.connections import retire_connection
+from executions.connections import retire_reader
 from executions.health.facts import NotAvailable
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import WINDOW, lay
@@ -43,7 +43,7 @@ def read_schedules() -> Inventory:
 
 @contextmanager
 def retire_fetch(purpose: str) -> Iterator[Fetch]:
-    connection = retire_connection(f"multica-admin {purpose}")
+    connection = retire_reader(purpose)
     try:
         yield fetch_on(connection)
     finally:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from executions.health import ledger as ledgers
 from executions.health import snapshot as snapshots
-from executions.health.facts import Execution, Executions, NotAvailable, PgCron, PgCronJob, State
+from executions.health.facts import Execution, Executions, NotAvailable, PgCronJob, State
 from executions.health.findings import Code, Finding
 from executions.health.ledger import Ledger, durations, lay, percentile
 from executions.health.snapshot import Snapshot
@@ -208,9 +208,8 @@ class Overview:
     @property
     def redundant(self) -> Redundant | None:
         """What there is to retire; nothing while no runner is there that would carry on."""
-        pg_cron = known(self.snapshot.facts.pg_cron)
-        jobs = pg_cron.rollup_jobs if isinstance(pg_cron, PgCron) else ()
-        active = tuple((job, describe(job.schedule)) for job in jobs if job.active)
+        jobs = self.snapshot.facts.redundant_jobs
+        active = tuple((job, describe(job.schedule)) for job in jobs)
         repeats = any(one.code is Code.OTHER_WRITER for one in self.verdict.findings)
         if (not active and not repeats) or not self._rows:
             return None

@@ -21,6 +21,7 @@ from executions.health.verdict import Level
 from executions.models import Runner
 from executions.pgcron.inventory import visible_jobs
 from executions.reading import fetch_for_dashboard, fetch_on
+from executions.retirement.facts import retire_fetch
 from executions.rollup.guard import read_guard
 from executions.rollup.lock import read_lock
 from executions.rollup.queue import MOST_COUNTED, read_queue
@@ -312,7 +313,7 @@ def test_a_superuser_sees_every_job(jobs, connect):
         (jobs[0], "rollup", "multica", False),
         (jobs[1], "other", "postgres", True),
     }
-    assert [job.jobid for job in seen.rollup_jobs] == [jobs[0]]
+    assert [job.jobid for job in seen.jobs if job.mentions_rollup] == [jobs[0]]
 
 
 def test_an_owner_sees_its_own_jobs_and_knows_that_there_may_be_more(jobs, connect):
@@ -329,6 +330,39 @@ def test_a_role_without_the_schema_is_told_so_and_nothing_raises(jobs):
 def test_pg_cron_in_another_database_is_found_by_its_launcher(connect):
     seen = visible_jobs(fetch_on(connect("multica_view", database="postgres")))
     assert (seen.visibility, seen.database) == (Visibility.ELSEWHERE, "multica")
+
+
+def test_what_the_dashboard_is_not_shown_is_asked_as_whoever_may_retire(jobs):
+    seen = read_facts().pg_cron
+    assert (seen.visibility, seen.role) == (Visibility.FULL, "postgres")
+    assert [job.jobid for job in seen.jobs] == jobs
+
+
+def test_jobs_in_another_database_are_seen_by_whoever_may_retire(jobs, connect):
+    fetch = fetch_on(connect("multica_view", database="postgres"))
+    seen = read_facts(fetch=fetch).pg_cron
+    assert (seen.visibility, seen.database) == (Visibility.FULL, "multica")
+
+
+def test_one_role_for_everything_is_asked_once(jobs, settings):
+    settings.RETIRE_CONNINFO = settings.MULTICA_CONNINFO
+    seen = read_facts().pg_cron
+    assert (seen.visibility, seen.role) == (Visibility.NO_ACCESS, "multica_view")
+
+
+@pytest.mark.parametrize("changed", [{"user": "multica_admin"}, {"host": "/nowhere"}])
+def test_a_retirer_who_sees_no_more_or_cannot_be_asked_changes_nothing(jobs, settings, changed):
+    settings.RETIRE_CONNINFO = settings.RETIRE_CONNINFO | changed
+    seen = read_facts().pg_cron
+    assert (seen.visibility, seen.role) == (Visibility.NO_ACCESS, "multica_view")
+
+
+def test_looking_as_whoever_may_retire_can_change_nothing(jobs):
+    with (
+        retire_fetch("look") as fetch,
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+    ):
+        fetch("DELETE FROM cron.job RETURNING jobid", {})
 
 
 # --- Other jobs ---------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Every finding with real rows: it appears with its evidence and nothing unfounded beside it.
 
-Beside each stands a near miss, which looks alike and is nothing. The dashboard's role may not look
-into pg_cron here, so that much is always said.
+Beside each stands a near miss, which looks alike and is nothing.
 """
 
 from __future__ import annotations
@@ -37,11 +36,9 @@ def look(world: World) -> Assessment:
 
 
 def shown(assessment: Assessment) -> dict[Code, Finding]:
-    """The findings that stand by themselves, but for pg_cron's invisibility."""
+    """The findings that stand by themselves."""
     found = {}
     for finding in assessment.verdict.findings:
-        if finding.code is Code.NOT_AVAILABLE and finding.evidence["what"] == ["pg_cron"]:
-            continue
         assert finding.code not in found or finding.code is Code.NOT_AVAILABLE
         found[finding.code] = finding
     return found
@@ -616,7 +613,8 @@ def test_without_a_basic_the_verdict_is_unknown_and_says_why(owner, now, table):
     assert list(shown(assessment)) == [Code.NOT_AVAILABLE]
 
 
-def test_a_role_that_may_not_look_at_pg_cron_says_so(owner, now):
+def test_a_role_that_may_not_look_at_pg_cron_says_so(owner, now, settings):
+    settings.RETIRE_CONNINFO = settings.MULTICA_CONNINFO
     (finding,) = look(scenarios.healthy(owner, now)).verdict.findings
     assert finding.code is Code.NOT_AVAILABLE
     assert finding.evidence["visibility"] == "no_access"

@@ -20,8 +20,8 @@ def finding(code: Code, severity: Severity = Severity.INFO) -> Finding:
     return Finding(code, severity, say("x"), say("y"), NOW)
 
 
-def job(jobid: int, command: str = "SELECT rollup_task_usage_hourly()", active: bool = True):
-    return PgCronJob(jobid, "a name", "*/5 * * * *", command, "multica", "postgres", active)
+def job(jobid, command="SELECT rollup_task_usage_hourly()", *, active=True, database="multica"):
+    return PgCronJob(jobid, "a name", "*/5 * * * *", command, database, "postgres", active)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,7 @@ def test_a_healthy_verdict_says_who_does_the_work(ours, said):
         ((job(3, "VACUUM"), job(17)), "pg_cron job 17 repeats the work and can be removed"),
         ((job(17, active=False),), None),
         ((job(3, "VACUUM"),), None),
+        ((job(17, database="another_multica"),), None),
     ],
 )
 def test_a_healthy_verdict_names_a_redundant_job_that_can_be_seen(jobs, named):

@@ -145,12 +145,7 @@ def _unseen_jobs(facts: Facts, pg_cron: PgCron) -> list[Finding]:
             _("An administrator can look with this statement: %(statement)s"),
             statement="SELECT jobid, jobname, username, database, schedule, command FROM cron.job;",
         )
-    ground = facts.ground
-    summary = say(
-        reason,
-        role=NOTHING if isinstance(ground, NotAvailable) else ground.role,
-        database=pg_cron.database or NOTHING,
-    )
+    summary = say(reason, role=pg_cron.role or NOTHING, database=pg_cron.database or NOTHING)
     return [
         Finding(
             Code.NOT_AVAILABLE,
