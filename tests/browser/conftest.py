@@ -25,6 +25,14 @@ from tests.browser.server import Server
 from tests.factories import ExecutionFactory
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 AXE = Path(__file__).parent / "vendor/axe-core-4.14.1/axe.min.js"
 THEMES = ("light", "dark")
 
@@ -51,14 +59,7 @@ def browser(playwright_thread: PlaywrightThread) -> Iterator[Remote]:
         pytest.fail(f"These tests need Chromium at {CHROMIUM}: run bin/test, which installs it.")
     browser = playwright_thread.playwright.chromium.launch(
         executable_path=str(CHROMIUM),
-        args=[
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ],
+        args=FLAGS,
     )
     yield browser
     browser.close()
