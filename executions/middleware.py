@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 
@@ -38,6 +41,8 @@ class ProbeMiddleware:
 class SignInMiddleware(LoginRequiredMiddleware):
     """Django's own, but an htmx or JSON request gets 401 instead of a login page to swap in."""
 
+    redirect_field_name = REDIRECT_FIELD_NAME
+
     def get_login_url(self, view_func: Any) -> str:
         """Always ours: the accounts site would name a login page of its own."""
         return resolve_url(settings.LOGIN_URL)
@@ -47,7 +52,19 @@ class SignInMiddleware(LoginRequiredMiddleware):
     ) -> HttpResponseBase:
         if request.htmx or not request.accepts("text/html"):  # type: ignore[attr-defined]
             return HttpResponse("Sign in first.\n", status=401, content_type="text/plain")
+        if request.method not in {"GET", "HEAD"}:
+            # A form is not sent again by signing in, so they come back to the page that it is on.
+            login = self.get_login_url(view_func)
+            return redirect_to_login(_page_of_the_form(request), login, self.redirect_field_name)
         return super().handle_no_permission(request, view_func)
+
+
+def _page_of_the_form(request: HttpRequest) -> str:
+    """Where the form was sent from, as the browser says it; the overview where it says nothing."""
+    page = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(page, {request.get_host()}):
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
+    return urlsplit(page)._replace(scheme="", netloc="").geturl()
 
 
 class TimeZoneMiddleware:

@@ -11,6 +11,7 @@ from functools import wraps
 
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -23,7 +24,7 @@ from executions.retirement import acts, by_hand, external, rules, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused, Unknown
 from executions.retirement_forms import ConfirmedName, OutsideSchedule
-from executions.retirement_models import Kind, Retirement, State
+from executions.retirement_models import Act, Kind, Retirement, State
 from executions.selectors.filters import parse
 from executions.selectors.retire import (
     Step,
@@ -35,6 +36,7 @@ from executions.selectors.retire import (
 from executions.selectors.schedules import read_schedules
 from executions.views.live import LiveRequest, answer, shared
 
+# For looking. Who sends a form without the permission is put on record as well: `_on_record`.
 _operator = permission_required(wizard.PERMISSION, raise_exception=True)
 
 
@@ -119,10 +121,23 @@ def _where_it_is(retirement: Retirement) -> HttpResponse:
 # --- The steps that only go into our own record ---------------------------------------------------
 
 
-@_operator
+def _on_record(request: HttpRequest, action: str, about: Retirement | str) -> None:
+    """A form outlives the permission of who looks at it: the refusal goes into the audit.
+
+    Raises:
+        PermissionDenied: no operator, or not any more.
+    """
+    try:
+        with wizard.on_record(_who(request), action, about):
+            wizard.permitted(_who(request))
+    except Refused as refusal:
+        raise PermissionDenied(str(refusal)) from refusal
+
+
 @require_POST
 def choose(request: HttpRequest, jobid: int) -> HttpResponse:
     """Begin with a pg_cron job, or go on where somebody else has begun."""
+    _on_record(request, "choose", f"pg_cron job {jobid}")
     try:
         retirement = wizard.choose(_who(request), jobid)
     except Refused as refusal:
@@ -131,10 +146,10 @@ def choose(request: HttpRequest, jobid: int) -> HttpResponse:
     return _where_it_is(retirement)
 
 
-@_operator
 @require_POST
 def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
     """Begin with a schedule outside the database."""
+    _on_record(request, "choose", way)
     form = OutsideSchedule({**request.POST.dict(), "kind": way})
     if not form.is_valid():
         return _choose_page(request, form, status=400)
@@ -150,51 +165,59 @@ Take = Callable[[HttpRequest, Retirement], str | None]
 View = Callable[..., HttpResponseBase]
 
 
-def _step(take: Take) -> View:
+def _step(action: str) -> Callable[[Take], View]:
     """A POST that takes a step and leads to the page where the retirement then is.
 
-    What it returns is said there; so is why it was refused.
+    What it returns is said there; so is why it was refused. ``action`` is the audit's word for it.
     """
 
-    @_operator
-    @require_POST
-    @wraps(take)
-    def taken(request: HttpRequest, number: int) -> HttpResponse:
-        retirement = get_object_or_404(Retirement, pk=number)
-        try:
-            said = take(request, retirement)
-        except Unknown as reason:
-            messages.warning(request, str(reason))
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-        else:
-            if said:
-                messages.success(request, said)
-        retirement.refresh_from_db()
-        return _where_it_is(retirement)
+    def decorate(take: Take) -> View:
+        @require_POST
+        @wraps(take)
+        def taken(request: HttpRequest, number: int) -> HttpResponse:
+            retirement = get_object_or_404(Retirement, pk=number)
+            _on_record(request, action, retirement)
+            try:
+                said = take(request, retirement)
+            except Unknown as reason:
+                messages.warning(request, str(reason))
+            except Refused as refusal:
+                messages.error(request, str(refusal))
+            else:
+                if said:
+                    messages.success(request, said)
+            retirement.refresh_from_db()
+            return _where_it_is(retirement)
 
-    return taken
+        return taken
+
+    return decorate
 
 
-def _act(take: Take) -> View:
+def _act(action: Act.Kind) -> Callable[[Take], View]:
     """A step that changes something in pg_cron: only by who has signed in again just now."""
-    step = _step(take)
 
-    @_operator
-    @require_POST
-    @wraps(take)
-    def taken(request: HttpRequest, number: int) -> HttpResponseBase:
-        if is_confirmed(request):
-            return step(request, number)
-        messages.warning(
-            request, _("Nothing was changed yet: now that you have signed in again, press again.")
-        )
-        return to_sign_in_again(reverse("retire_at", args=[number]))
+    def decorate(take: Take) -> View:
+        step = _step(action)(take)
 
-    return taken
+        @require_POST
+        @wraps(take)
+        def taken(request: HttpRequest, number: int) -> HttpResponseBase:
+            if is_confirmed(request):
+                return step(request, number)
+            _on_record(request, action, get_object_or_404(Retirement, pk=number))
+            messages.warning(
+                request,
+                _("Nothing was changed yet: now that you have signed in again, press again."),
+            )
+            return to_sign_in_again(reverse("retire_at", args=[number]))
+
+        return taken
+
+    return decorate
 
 
-@_step
+@_step("affirm")
 def affirm(request: HttpRequest, retirement: Retirement) -> str:
     """Put on record that this installation's own runner stays."""
     if request.POST.get("stays") != "yes":
@@ -203,13 +226,13 @@ def affirm(request: HttpRequest, retirement: Retirement) -> str:
     return _("It is on record that this installation's own runner stays.")
 
 
-@_step
+@_step("confirm")
 def checked(request: HttpRequest, retirement: Retirement) -> None:
     """From checking to confirming: the job as it is now is what will be acted on."""
     wizard.confirm(_who(request), retirement, rules.current())
 
 
-@_step
+@_step("close")
 def close(request: HttpRequest, retirement: Retirement) -> str:
     """Drop a retirement that has changed nothing."""
     wizard.close(_who(request), retirement)
@@ -219,21 +242,21 @@ def close(request: HttpRequest, retirement: Retirement) -> str:
 # --- The three ways, and the way back -------------------------------------------------------------
 
 
-@_act
+@_act(Act.Kind.PAUSE)
 def pause(request: HttpRequest, retirement: Retirement) -> str:
     """Deactivate the job on trial."""
     acts.pause(_order(request, retirement), **_confirmed_name(request))
     return _("%(job)s is paused.") % {"job": retirement.label}
 
 
-@_act
+@_act(Act.Kind.REMOVE)
 def remove(request: HttpRequest, retirement: Retirement) -> str:
     """Unschedule the job."""
     acts.remove(_order(request, retirement), **_confirmed_name(request))
     return _("%(job)s is removed.") % {"job": retirement.label}
 
 
-@_act
+@_act(Act.Kind.ACTIVATE)
 def activate(request: HttpRequest, retirement: Retirement) -> str:
     """End a trial by activating the job again."""
     reason = _("%(who)s ended the trial.") % {"who": request.user.get_username()}
@@ -241,14 +264,14 @@ def activate(request: HttpRequest, retirement: Retirement) -> str:
     return _("%(job)s is active again.") % {"job": retirement.label}
 
 
-@_act
+@_act(Act.Kind.PUT_BACK)
 def put_back(request: HttpRequest, retirement: Retirement) -> str:
     """Schedule a removed job again exactly as it was."""
     acts.put_back(_order(request, retirement))
     return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
 
 
-@_step
+@_step(by_hand.REMOVED_BY_HAND)
 def by_myself(request: HttpRequest, retirement: Retirement) -> None:
     """The operator is going to run the statement."""
     fingerprint = _confirmed_name(request)["fingerprint"]
@@ -256,7 +279,7 @@ def by_myself(request: HttpRequest, retirement: Retirement) -> None:
     by_hand.begin(who, retirement, fingerprint=fingerprint, rules=rules.current())
 
 
-@_step
+@_step(by_hand.REMOVED_BY_HAND)
 def ran_it(request: HttpRequest, retirement: Retirement) -> str:
     """The operator has run it, in the database or outside of it."""
     if retirement.kind == Kind.PG_CRON:
@@ -266,7 +289,7 @@ def ran_it(request: HttpRequest, retirement: Retirement) -> str:
     return _("It is on record. Whether it is gone shows in the plans that follow.")
 
 
-@_step
+@_step(by_hand.PUT_BACK_BY_HAND)
 def brought_back(request: HttpRequest, retirement: Retirement) -> str:
     """The operator has put it back by themselves."""
     if retirement.kind == Kind.PG_CRON:

@@ -118,7 +118,30 @@ def test_without_the_permission_no_form_does_anything(viewer, jobid, pg_cron):
         assert viewer.post(step(name, retirement), press(retirement)).status_code == 403, name
     assert viewer.post(reverse("retire_choose", args=[jobid])).status_code == 403
     assert viewer.post(reverse("retire_outside", args=["cron"])).status_code == 403
-    assert everything(pg_cron) == before
+    assert nothing_but_the_audit(everything(pg_cron)) == nothing_but_the_audit(before)
+    lines = AuditEvent.objects.filter(outcome=AuditEvent.Outcome.REFUSED)
+    assert lines.count() == len(STEPS) + 2
+    assert set(lines.values_list("subject", flat=True)) == {retirement.label, "cron"}
+
+
+def nothing_but_the_audit(state):
+    """What `everything` saw, without the lines that tell of refusals."""
+    jobs_now, (retirements, acts_now, _audit) = state
+    return jobs_now, retirements, acts_now
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_a_permission_that_was_withdrawn_meanwhile_is_refused_and_on_record(
+    signed_in, olga, jobid, pg_cron, name
+):
+    retirement = confirm(signed_in, jobid)
+    olga.groups.clear()
+    before = everything(pg_cron)
+    assert signed_in.post(step(name, retirement), press(retirement)).status_code == 403
+    assert nothing_but_the_audit(everything(pg_cron)) == nothing_but_the_audit(before)
+    assert audited(retirement) == [(name, "refused")]
+    line = AuditEvent.objects.get()
+    assert (line.user_name, "may not retire schedules" in line.summary) == ("olga", True)
 
 
 def confirmed_by_somebody(jobid):

@@ -43,6 +43,20 @@ def test_a_browser_is_sent_to_sign_in_and_back(client, every_page):
         assert answer.headers["Location"].startswith("/login/?next=")
 
 
+@pytest.mark.parametrize(
+    ("referer", "page"),
+    [
+        ("http://testserver/retire/7/confirm/?a=b", "/retire/7/confirm/%3Fa%3Db"),
+        ("http://elsewhere.example/retire/7/confirm/", "/"),
+        (None, "/"),
+    ],
+)
+def test_a_form_that_outlived_its_session_leads_back_to_its_page(client, referer, page):
+    headers = {"Referer": referer} if referer else {}
+    answer = client.post("/retire/7/remove/", headers=headers)
+    assert answer.headers["Location"] == f"/login/?next={page}"
+
+
 @pytest.mark.parametrize("headers", [{"HX-Request": "true"}, {"Accept": "application/json"}])
 def test_a_machine_is_told_to_sign_in_and_nothing_else(client, headers):
     answer = client.get("/", headers=headers)
