@@ -179,8 +179,9 @@ class Act(models.Model):
 class AuditEvent(models.Model):
     """Who did what, when, on what evidence, with which statement, and what came of it.
 
-    Rows are only ever added: triggers refuse UPDATE, DELETE and TRUNCATE to every role. So it
-    refers to nothing by a foreign key, and outlives the user and the retirement it tells of.
+    Rows are only ever added: triggers refuse UPDATE, DELETE and TRUNCATE to every role, though the
+    table's owner and a superuser could take the triggers away (docs/retiring.md). So it refers to
+    nothing by a foreign key, and outlives the user and the retirement it tells of.
     """
 
     class Outcome(models.TextChoices):

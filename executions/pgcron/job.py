@@ -41,7 +41,7 @@ class Job(PgCronJob):
     @property
     def label(self) -> str:
         """How a person names it: its name, or its number where it has none."""
-        return self.jobname or f"job {self.jobid}"
+        return (self.jobname or "").strip() or f"job {self.jobid}"
 
     @property
     def fingerprint(self) -> str:

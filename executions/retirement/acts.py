@@ -26,7 +26,7 @@ from executions.retirement import protocol
 from executions.retirement.facts import check_on, servers
 from executions.retirement.gate import Aim
 from executions.retirement.protocol import Reached, Wish, Work, nothing
-from executions.retirement.refusals import Refused, changed, refused_by
+from executions.retirement.refusals import Refused, changed, check_as_json, refused_by
 from executions.retirement.rules import Rules
 from executions.retirement.wizard import job_of, on_record, permitted
 from executions.retirement_models import Act, Retirement, State
@@ -56,7 +56,7 @@ def confirm_name(job: Job, typed: str, fingerprint: str) -> None:
             _("What is on record has changed since this page was shown. Look at it again."
               " Nothing was changed.")
         )  # fmt: skip
-    if typed.strip() != job.label.strip():
+    if typed.strip() != job.label:
         raise Refused(
             _("The name typed is not %(name)s. Nothing was changed.") % {"name": job.label}
         )
@@ -87,6 +87,7 @@ def remove(order: Order, *, typed: str, fingerprint: str) -> Act:
         states=(State.CONFIRMED, State.TRIAL_PASSED),
         before=lambda: confirm_name(job, typed, fingerprint),
         work=lambda look: Work(look(expected, aim), change, prove, expected),
+        undo=commands.schedule_again_text(job),
     )
 
 
@@ -112,6 +113,7 @@ def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
         states=(State.CONFIRMED,),
         before=lambda: confirm_name(job, typed, fingerprint),
         work=lambda look: Work(look(job, Aim.TRIAL), change, prove, job),
+        undo=commands.set_active_text(job.jobid, active=True),
     )
 
 
@@ -123,11 +125,12 @@ def activate(order: Order, *, reason: str) -> Act:
     """
     job = job_of(order.retirement)
 
-    def verify(fetch: Fetch) -> None:
+    def verify(fetch: Fetch) -> _Found:
         permitted(order.who)
         now = read_job(fetch, job.jobid)
         if now is None or now.active:
             raise changed(replace(job, active=False), now)
+        return {"job": now.as_json()}
 
     def change(acting: Connection) -> None:
         commands.set_active(acting, job.jobid, active=True)
@@ -156,7 +159,7 @@ def put_back(order: Order) -> Act:
     job = job_of(order.retirement)
     found: dict[str, object] = {}
 
-    def verify(fetch: Fetch) -> None:
+    def verify(fetch: Fetch) -> _Found:
         permitted(order.who)
         (may,) = fetch(PGCRON.rights, {})
         (sight,) = fetch(PGCRON.sight, {})
@@ -173,6 +176,7 @@ def put_back(order: Order) -> Act:
                 _("There is a job of that name again, number %(jobid)s. Nothing was changed.")
                 % {"jobid": rows[0]["jobid"]}
             )
+        return {"rights": may, "jobs_of_that_name": len(rows)}
 
     def change(acting: Connection) -> int:
         return commands.schedule_again(acting, job, **found)  # type: ignore[arg-type]
@@ -200,7 +204,8 @@ def _nothing_more() -> None:
     """An act that restores what was asks for no name and no fingerprint."""
 
 
-_Look = Callable[[Job, Aim], Callable[[Fetch], None]]
+_Found = Mapping[str, object]
+_Look = Callable[[Job, Aim], Callable[[Fetch], _Found]]
 
 
 def _begin(
@@ -211,9 +216,11 @@ def _begin(
     work: Callable[[_Look], Work],
     *,
     before: Callable[[], None] = _nothing_more,
+    undo: str = "",
     evidence: Mapping[str, object] | None = None,
 ) -> Act:
     retirement = order.retirement
+    job = job_of(retirement)
     with ExitStack() as until_done:
         with on_record(order.who, kind, retirement, statement):
             permitted(order.who)
@@ -224,13 +231,17 @@ def _begin(
                 order.who,
                 kind,
                 statement,
-                job_of(retirement),
+                job,
                 states,
-                evidence or {"confirmed": retirement.evidence},
+                {
+                    **(evidence or {"confirmed": retirement.evidence}),
+                    "job": job.as_json(),
+                    "undo": undo,
+                },
             )
             act = protocol.intend(retirement, wish)
 
-        def look(expected: Job, aim: Aim) -> Callable[[Fetch], None]:
+        def look(expected: Job, aim: Aim) -> Callable[[Fetch], _Found]:
             return lambda fetch: _verify(fetch, order, expected, aim, places)
 
         try:
@@ -241,19 +252,29 @@ def _begin(
 
 def _verify(
     fetch: Fetch, order: Order, expected: Job, aim: Aim, places: tuple[Server, Server | None]
-) -> None:
-    """Still permitted, still the confirmed job, and every gate still passes."""
+) -> _Found:
+    """Still permitted, still the confirmed job, and every gate still passes: the gates as found."""
     permitted(order.who)
+    still_confirmed(fetch, expected, places[0].role)
+    judged = check_on(fetch, places, expected.jobid, order.rules, order.retirement)
+    refusing = judged.refusals(aim)
+    if refusing:
+        raise refused_by(refusing)
+    return check_as_json(judged)
+
+
+def still_confirmed(fetch: Fetch, expected: Job, role: str) -> None:
+    """The job is there as it was confirmed.
+
+    Raises:
+        Refused: it is not, or this role may no longer look.
+    """
     try:
         now = read_job(fetch, expected.jobid)
     except errors.InsufficientPrivilege as error:
         raise Refused(
             _("The role %(role)s may no longer look at pg_cron's jobs. Nothing was changed.")
-            % {"role": places[0].role}
+            % {"role": role}
         ) from error
     if now != expected:
         raise changed(expected, now)
-    judged = check_on(fetch, places, expected.jobid, order.rules, order.retirement)
-    refusing = judged.refusals(aim)
-    if refusing:
-        raise refused_by(refusing)

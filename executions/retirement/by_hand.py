@@ -17,7 +17,7 @@ from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import read_job, read_server
 from executions.pgcron.job import Job, Server
 from executions.reading import Fetch
-from executions.retirement.acts import confirm_name, restores
+from executions.retirement.acts import confirm_name, restores, still_confirmed
 from executions.retirement.facts import check_on, retire_fetch, servers, would_see
 from executions.retirement.outcomes import move, removed
 from executions.retirement.refusals import Refused, SomebodyElse, check_as_json, refused_by
@@ -51,7 +51,9 @@ def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Ru
         permitted(who)
         confirm_name(job, job.label, fingerprint)
         with retire_fetch("look") as fetch:
-            judged = check_on(fetch, servers(fetch), job.jobid, rules, retirement)
+            places = servers(fetch)
+            still_confirmed(fetch, job, places[0].role)
+            judged = check_on(fetch, places, job.jobid, rules, retirement)
         if not judged.by_hand:
             raise refused_by(judged.refusals(judged.aim))
         with transaction.atomic():
@@ -63,7 +65,11 @@ def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Ru
                 AuditEvent.Outcome.INTENDED,
                 retirement,
                 statement=statement(retirement),
-                evidence=retirement.evidence,
+                evidence={
+                    "confirmed": retirement.evidence,
+                    "job": job.as_json(),
+                    "undo": put_back_statement(retirement),
+                },
             )
 
 
@@ -109,7 +115,9 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
         with retire_fetch("look") as fetch:
             _must_see(fetch, job, read_server(fetch))
             rows = fetch(PGCRON.jobs, {"most": 5_000})
-        again = [one for one in (Job(**row) for row in rows) if restores(job, one)]
+        # Numbers only grow, so one below the old number was there all along.
+        later = (Job(**row) for row in rows if row["jobid"] > job.jobid)
+        again = [one for one in later if restores(job, one)]
         if not again:
             raise Refused(
                 _("No job is there that is %(job)s again as it was.") % {"job": retirement.label}

@@ -59,12 +59,12 @@ def nothing(_point: str) -> None:
 class Work:
     """What is done inside the acting transaction. Each part raises `Refused` to stop it.
 
-    ``verify`` looks again, ``change`` changes and returns a new jobid if there is one, ``prove``
-    looks at the result, in the transaction. ``witness`` is the job as every other connection must
-    still see it until we commit; None where there is none to see.
+    ``verify`` looks again and returns the facts that it found, ``change`` changes and returns a new
+    jobid if there is one, ``prove`` looks at the result, in the transaction. ``witness`` is the job
+    as every other connection must still see it until we commit; None where there is none to see.
     """
 
-    verify: Callable[[Fetch], None]
+    verify: Callable[[Fetch], Mapping[str, object]]
     change: Callable[[Connection], int | None]
     prove: Callable[[Fetch, int | None], None]
     witness: Job | None = None
@@ -136,14 +136,26 @@ def turn(who: audit.Who) -> Iterator[Connection]:
     with closing(retire_connection(f"{_NAME}{who.name}")) as acting:
         row = acting.execute(SQL.take_turn, {"key": LOCK}).fetchone()
         if not row or not row["taken"]:
-            holder = acting.execute(SQL.whose_turn, {"key": LOCK}).fetchone()
-            other = (holder["application_name"] if holder else "").removeprefix(_NAME)
+            other = _whose_turn(acting)
             raise SomebodyElse(
-                other or _("somebody"),
+                other,
                 _("%(who)s is changing a schedule at this moment. Nothing was changed.")
-                % {"who": other or _("somebody")},
+                % {"who": other},
             )
         yield acting
+
+
+def _whose_turn(acting: Connection) -> str:
+    """Who holds the lock. Another installation's operator is known by the session's name only.
+
+    PostgreSQL cuts that name and keeps no letters outside ASCII, so our own record goes first.
+    """
+    ours = Act.objects.filter(outcome=None).order_by("-pk").first()
+    if ours is not None:
+        return ours.user_name
+    holder = acting.execute(SQL.whose_turn, {"key": LOCK}).fetchone()
+    name = holder["application_name"].removeprefix(_NAME) if holder else ""
+    return name or _("somebody")
 
 
 def perform(
@@ -167,7 +179,7 @@ def perform(
         acting.close()
         _after_error(act, error, rules)
     reached("committed")
-    act.refresh_from_db()  # its role and its new jobid are there only
+    act.refresh_from_db()  # its role and its new jobid and what was found are there only
     conclude(act, Act.Outcome.DONE, _done(act), rules, _look_afterwards(act))
     reached("concluded")
     return act
@@ -179,14 +191,13 @@ def _act(act: Act, work: Work, acting: Connection, witness: Connection, reached:
         acting.execute(SQL.bound_transaction)
         _sign(act, acting, here)
         reached("signed")
-        work.verify(fetch_on(acting))
+        found = work.verify(fetch_on(acting))
         reached("verified")
         new_jobid = work.change(acting)
         _compare(work.witness, witness)
         reached("changed")
         work.prove(fetch_on(acting), new_jobid)
-        if new_jobid is not None:
-            Act.objects.filter(pk=act.pk).update(new_jobid=new_jobid)
+        _keep(act, found, new_jobid)
         reached("proved")
 
 
@@ -203,6 +214,12 @@ def _sign(act: Act, acting: Connection, here: Server) -> None:
     )
     if not signed:
         raise Refused(_("This took so long that it was given up. Nothing was changed."))
+
+
+def _keep(act: Act, found: Mapping[str, object], new_jobid: int | None) -> None:
+    """Commit what it is done on, and where it leads to, before it is done: a crash keeps both."""
+    evidence = {**act.evidence, "found": plain(found)}
+    Act.objects.filter(pk=act.pk).update(evidence=evidence, new_jobid=new_jobid)
 
 
 def _compare(expected: Job | None, witness: Connection) -> None:

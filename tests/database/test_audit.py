@@ -58,10 +58,22 @@ def test_its_time_is_the_databases(event):
 def test_the_applications_own_role_cannot_change_or_remove_a_line(event, statement):
     with connection.cursor() as cursor:
         # Tests with real transactions need this one out of the way; here it is back.
-        cursor.execute("ALTER TABLE executions_auditevent ENABLE TRIGGER audit_refuses_truncate")
+        cursor.execute(
+            "ALTER TABLE executions_auditevent ENABLE ALWAYS TRIGGER audit_refuses_truncate"
+        )
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             cursor.execute(statement)
     assert AuditEvent.objects.get().user_name == "olga"
+
+
+def test_a_session_that_replicates_cannot_either(event, cluster):
+    """Ordinary triggers rest there; the one against TRUNCATE is out of the way in tests."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgenabled FROM pg_trigger WHERE tgname = 'audit_refuses_change'"
+            " AND tgrelid = 'executions_auditevent'::regclass"
+        )
+        assert cursor.fetchone() == ("A",)
 
 
 def test_the_model_cannot_either(event):

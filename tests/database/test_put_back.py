@@ -116,6 +116,17 @@ def test_where_the_role_may_not_the_statement_is_given_and_the_new_job_found(
     assert (retirement.state, retirement.put_back_jobid) == (State.PUT_BACK, after["jobid"])
 
 
+def test_a_twin_that_was_there_all_along_is_not_the_job_put_back(owner, pg_cron):
+    lay_plans(owner)
+    twin = schedule(pg_cron, name=None)
+    jobid = schedule(pg_cron, name=None)
+    who = operator()
+    retirement = retire(who, jobid)
+    assert set(jobs(pg_cron)) == {twin}
+    with pytest.raises(Refused, match="No job is there"):
+        by_hand.put_back_done(who, retirement)
+
+
 @pytest.mark.parametrize("name", [None, "a 'name'"])
 def test_the_statement_to_copy_restores_the_job_by_itself(owner, pg_cron, name):
     lay_plans(owner)

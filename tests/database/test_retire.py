@@ -44,6 +44,9 @@ SEES_JOBS = (
 )
 
 
+EXACT = {"visible", "privileged", "success_streak", "watermark_advancing", "no_run_in_flight"}
+
+
 def test_a_redundant_job_is_removed_and_everything_says_so(owner, pg_cron):
     lay_plans(owner)
     jobid = schedule(pg_cron)
@@ -60,6 +63,11 @@ def test_a_redundant_job_is_removed_and_everything_says_so(owner, pg_cron):
     assert done.role == "postgres"
     assert done.evidence["seen_afterwards"] is None
     assert {gate["code"] for gate in done.evidence["confirmed"]["gates"]} >= {"success_streak"}
+    assert all(gate["passed"] for gate in done.evidence["found"]["gates"] if gate["code"] in EXACT)
+    assert {gate["code"] for gate in done.evidence["found"]["gates"]} >= EXACT
+    intended = AuditEvent.objects.get(retirement_id=retirement.pk, outcome="intended")
+    assert intended.evidence["job"] == done.evidence["job"] == retirement.job
+    assert intended.evidence["undo"].startswith("SELECT cron.schedule_in_database(")
     assert pg_cron.execute("SELECT FROM pg_extension WHERE extname = 'pg_cron'").rowcount == 1
 
 
@@ -338,6 +346,18 @@ def test_a_wrong_name_or_an_old_page_changes_nothing(world, typed, told):
     assert audited(world.retirement) == [("remove", "refused")]
 
 
+def test_a_job_with_a_blank_name_is_called_by_its_number(owner, pg_cron):
+    lay_plans(owner)
+    jobid = schedule(pg_cron, name="  ")
+    who = operator()
+    retirement = confirmed(who, jobid)
+    form = press(retirement)
+    with pytest.raises(Refused, match="name typed"):
+        acts.remove(Order(who, retirement, current()), **(form | {"typed": " "}))
+    acts.remove(Order(who, retirement, current()), **(form | {"typed": f"job {jobid}"}))
+    assert jobs(pg_cron) == {}
+
+
 def test_who_may_only_look_can_do_nothing(owner, pg_cron):
     lay_plans(owner)
     jobid = schedule(pg_cron)
@@ -410,6 +430,24 @@ def test_an_operator_of_another_installation_is_named(world, connect):
     assert set(jobs(world.pg_cron)) == {world.jobid}
 
 
+def test_an_operator_of_this_installation_is_named_in_full(world, connect):
+    """A session's name would be cut, and holds nothing but ASCII."""
+    name = "Зоя Петрова, " + "x" * 80
+    Act.objects.create(
+        retirement=Retirement.objects.create(jobid=1, started_by=name),
+        kind=Act.Kind.REMOVE,
+        user_name=name,
+        statement="",
+        job={},
+    )
+    other = connect("postgres")
+    with other.transaction():
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        with pytest.raises(SomebodyElse) as told:
+            acts.remove(Order(world.who, world.retirement, current()), **press(world.retirement))
+    assert told.value.who == name
+
+
 def test_the_lock_of_the_rollup_is_never_taken(world, connect):
     """Somebody holds 4246 all the while; a retirement neither waits for it nor minds."""
     assert LOCK != 4246
@@ -459,14 +497,12 @@ def test_our_own_runner_is_enough_once_somebody_affirms_that_it_stays(owner, pg_
 
 def test_no_code_path_drops_the_extension():
     root = Path(__file__).parents[2]
-    texts = [
-        path.read_text("utf-8")
-        for folder in ("executions", "multica_admin")
-        for path in (root / folder).rglob("*")
-        if path.suffix in {".py", ".sql"}
-    ]
-    assert texts
-    assert not [text for text in texts if re.search(r"drop\s+extension", text, re.IGNORECASE)]
+    folders = ("bin", "executions", "multica_admin", "static", "templates")
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
+    texts = {path: path.read_bytes() for path in (*files, root / "manage.py")}
+    assert len(texts) > 200
+    drops = re.compile(rb"drop\s+extension", re.IGNORECASE)
+    assert not [path for path, text in texts.items() if drops.search(text)]
 
 
 def test_the_streak_of_the_settings_is_what_is_asked_for(owner, pg_cron, settings):

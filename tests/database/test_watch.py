@@ -436,6 +436,18 @@ def test_what_an_operator_runs_by_hand_is_proved_and_watched_the_same(pg_cron, b
     ]
 
 
+def test_by_hand_too_a_job_that_was_altered_is_refused_and_says_what_changed(
+    pg_cron, by_hand_world
+):
+    who, retirement, jobid, _newest = by_hand_world
+    pg_cron.execute("UPDATE cron.job SET schedule = '7 7 7 7 *' WHERE jobid = %s", [jobid])
+    with pytest.raises(Refused, match="schedule") as refusal:
+        begin_by_hand(who, retirement)
+    assert set(refusal.value.differences) == {"schedule"}
+    assert retirement.state == State.CONFIRMED
+    assert audited(retirement)[-1] == ("remove by hand", "refused")
+
+
 def test_what_can_no_longer_be_seen_is_not_taken_for_gone(pg_cron, by_hand_world):
     who, retirement, _jobid, _newest = by_hand_world
     begin_by_hand(who, retirement)
