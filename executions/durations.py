@@ -1,0 +1,24 @@
+"""Durations as people write them on a command line: ``30s``, ``500ms``, ``1m30s``, ``2h``."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
+_PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)")
+
+
+def parse_duration(text: str) -> timedelta:
+    """The duration; a bare 0 is none.
+
+    Raises:
+        ValueError: it is written otherwise, or longer than a day.
+    """
+    parts = _PART.findall(text)
+    if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
+        raise ValueError(f"{text!r} is no duration; write it like 30s, 500ms or 1m30s")
+    whole = sum((timedelta(**{_UNITS[unit]: float(n)}) for n, unit in parts), timedelta())
+    if whole > timedelta(days=1):
+        raise ValueError(f"{text} is longer than a day")
+    return whole

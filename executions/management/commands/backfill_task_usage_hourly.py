@@ -1,0 +1,235 @@
+"""``manage.py backfill_task_usage_hourly``: sum all of usage again, and set the watermark."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from types import FrameType
+from typing import IO, Any, NoReturn, cast
+
+import psycopg
+from django.core.management.base import BaseCommand
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from executions.connections import Connection, runner_connection
+from executions.durations import parse_duration
+from executions.health.facts import Backend
+from executions.problems import diagnose
+from executions.rollup import backfill
+from executions.rollup.backfill import Extent, Locked, Partial, Slice, Sliced
+from executions.scheduler.leases import rfc3339
+from multica_admin.embedded import ensure_running
+
+REFUSED, INTERRUPTED = 1, 130
+CANCEL_SECONDS = 0.5
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _months(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+        raise ArgumentTypeError(f"{text!r} is no number of months")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = (
+        "Sum all of usage again, month by month, and set the watermark. Safe to interrupt and to"
+        " repeat. While it runs no rollup does, and Multica answers 503 to deleting a workspace."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what it would do; takes no lock"
+        )
+        parser.add_argument(
+            "--months-back", type=_months, metavar="N", help="leave out what is older, for good"
+        )
+        parser.add_argument(
+            "--force-partial", action="store_true", help="yes, leave older usage out for good"
+        )
+        parser.add_argument(
+            "--sleep-between-slices", type=_duration, default="0", metavar="2s",
+            help="rest between two months; default none",
+        )  # fmt: skip
+        parser.add_argument(
+            "--lock-timeout", type=_duration, default="30s", metavar="30s",
+            help="how long to wait for another rollup; default 30s",
+        )  # fmt: skip
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ensure_running()
+        try:
+            connection = runner_connection("multica-admin backfill")
+        except psycopg.Error as error:
+            self._refuse(diagnose(error).sentence())
+        with closing(connection), _interruption(connection) as interruption:
+            try:
+                self._backfill(connection, interruption, options)
+            except (Partial, Locked) as refusal:
+                self._refuse(_why_not(refusal))
+            except psycopg.Error as error:
+                if interruption.asked:
+                    self._interrupted()
+                self._refuse(
+                    f"{diagnose(error).sentence()} Months that were done stay done, and the"
+                    " watermark was not moved: run it again."
+                )
+
+    def _backfill(
+        self, connection: Connection, interruption: Interruption, options: dict[str, Any]
+    ) -> None:
+        extent = backfill.read_extent(connection)
+        months = backfill.slices(extent, options["months_back"], partial=options["force_partial"])
+        self._say(_standing(extent, months))
+        if options["dry_run"]:
+            for one in months:
+                rows = backfill.usage_rows(connection, one)
+                self._say(f"{one.since:%Y-%m}: {rows:,} usage rows")
+            self._say("Nothing was changed: this was a dry run.")
+            return
+        backfill.take_lock(connection, options["lock_timeout"])
+        pause = options["sleep_between_slices"]
+        with interruption.gentle() as stop, self._progress(len(months)) as done:
+            watermark = backfill.walk(connection, months, pause=pause, stop=stop, done=done)
+        if watermark is None:
+            self._interrupted()
+        self._say(f"Done: usage is summed up to {rfc3339(watermark)}; the rollup goes on there.")
+
+    def _interrupted(self) -> NoReturn:
+        self.stderr.write(
+            "multica-admin: Stopped. Months that were summed stand, and the watermark was not"
+            " moved. Run the same command again to go on: a month that is right already is looked"
+            " at and not written again."
+        )
+        sys.exit(INTERRUPTED)
+
+    @contextmanager
+    def _progress(self, count: int) -> Iterator[Any]:
+        """A bar on a terminal, else a line for each month."""
+        console = Console(file=cast("IO[str]", self.stdout), highlight=False)
+        if not console.is_terminal:
+            yield lambda one: self._say(_line(one))
+            return
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=console) as progress:
+            bar = progress.add_task("months", total=count)
+
+            def advance(one: Sliced) -> None:
+                progress.console.print(_line(one))
+                progress.advance(bar)
+
+            yield advance
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _refuse(self, sentence: str) -> NoReturn:
+        self.stderr.write(f"multica-admin: {sentence}")
+        sys.exit(REFUSED)
+
+
+class Interruption:
+    """What Ctrl-C does: it stops between two months, and before and after that at once.
+
+    A second one stops the month in hand, which is rolled back. What a signal asks for is done by a
+    thread, because a handler must not wait for a lock.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stop = threading.Event()
+        self._over = threading.Event()
+        self._gentle = False
+        self.asked = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        at_once = self.asked or not self._gentle
+        self.asked = True
+        threading.Thread(target=self._act, args=[at_once], daemon=True).start()
+
+    def _act(self, at_once: bool) -> None:
+        self._stop.set()
+        # Again and again: the first one may come between two statements, and then stops nothing.
+        while at_once and not self._over.is_set():
+            with suppress(psycopg.Error):
+                self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+            self._over.wait(CANCEL_SECONDS)
+
+    def over(self) -> None:
+        """There is nothing left to stop."""
+        self._over.set()
+
+    @contextmanager
+    def gentle(self) -> Iterator[threading.Event]:
+        """From here on a first Ctrl-C only sets the event."""
+        self._gentle = True
+        yield self._stop
+
+
+@contextmanager
+def _interruption(connection: Connection) -> Iterator[Interruption]:
+    interruption = Interruption(connection)
+    before = {number: signal.signal(number, interruption) for number in _SIGNALS}
+    try:
+        yield interruption
+    finally:
+        interruption.over()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _standing(extent: Extent, months: list[Slice]) -> str:
+    if not months:
+        return "There is no usage yet: only the watermark is set."
+    watermark = rfc3339(extent.watermark_at) if extent.watermark_at else "missing"
+    return (
+        f"{len(months)} months of usage, {months[0].since:%Y-%m} to {months[-1].since:%Y-%m};"
+        f" the watermark is {watermark}."
+    )
+
+
+def _line(one: Sliced) -> str:
+    return f"{one.slice.since:%Y-%m}: {one.buckets:,} buckets changed in {one.seconds:.1f} s"
+
+
+def _why_not(refusal: Partial | Locked) -> str:
+    if isinstance(refusal, Partial):
+        return (
+            f"There is usage from {refusal.oldest:%Y-%m}, and --months-back begins with"
+            f" {refusal.since:%Y-%m}. What is older would never be summed up, because the"
+            " watermark passes it all the same. Leave --months-back out, or add --force-partial."
+            " Nothing was changed."
+        )
+    return (
+        f"Lock 4246 is held by {_who(refusal.holders)}: another rollup or backfill is at work. Try"
+        " again later, or wait longer with --lock-timeout. Nothing was changed."
+    )
+
+
+def _who(holders: tuple[Backend, ...]) -> str:
+    if not holders:
+        return "a session that has ended by now"
+    return " and ".join(
+        f"process {one.pid} ({one.application_name or 'no name'}, {one.user or 'unknown role'})"
+        for one in holders
+    )

@@ -1,0 +1,69 @@
+"""``manage.py pruneexecutions``: remove old executions from Multica's table."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from django.core.management.base import BaseCommand
+
+from executions import retention
+from executions.connections import runner_connection
+from executions.problems import diagnose
+from multica_admin.embedded import ensure_running
+
+REFUSED, INTERRUPTED = 1, 130
+LONGEST = 36_500
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= LONGEST):
+        raise ArgumentTypeError(f"{text!r} is no number of days from 1 to {LONGEST}")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = (
+        "Remove old executions. Never one that is RUNNING, and never the newest of its scope."
+        " Safe to interrupt and to repeat."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--success-days", type=_days, default=30, help="default 30")
+        parser.add_argument("--failed-days", type=_days, default=90, help="default 90")
+        parser.add_argument("--dry-run", action="store_true", help="count, and remove nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ensure_running()
+        ages = {"SUCCESS": options["success_days"], "FAILED": options["failed_days"]}
+        only_count = options["dry_run"]
+        total = 0
+        try:
+            with closing(runner_connection("multica-admin prune")) as connection:
+                for status, days in ages.items():
+                    age = timedelta(days=days)
+                    found = 0
+                    for rows in retention.prune(connection, status, age, only_count=only_count):
+                        found += rows
+                        total += rows
+                    verb = "could be removed" if only_count else "removed"
+                    self.stdout.write(f"{status} older than {days} days: {found:,} {verb}")
+        except psycopg.Error as error:
+            self._end(REFUSED, f"{diagnose(error).sentence()} {_so_far(total, only_count)}")
+        except KeyboardInterrupt:
+            self._end(INTERRUPTED, f"Stopped. {_so_far(total, only_count)}")
+
+    def _end(self, status: int, sentence: str) -> None:
+        self.stderr.write(f"multica-admin: {sentence}")
+        sys.exit(status)
+
+
+def _so_far(total: int, only_count: bool) -> str:
+    if only_count:
+        return "Nothing was removed."
+    return f"{total:,} executions were removed; run it again to go on."

@@ -1,0 +1,189 @@
+"""Sums all of usage again, month by month, and sets the watermark to match.
+
+For a rollup that is days behind, a watermark that is wrong, and buckets that say something else
+than the raw usage. It holds lock 4246 from the first month to the last, so no other rollup writes
+meanwhile; each month is a transaction of its own, so it may be interrupted and repeated at will.
+Looking at what it would do takes no lock. Source: docs/contract.md section 4, "Backfill".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from time import monotonic
+
+from psycopg import errors
+
+from executions.connections import Connection
+from executions.health.facts import Backend
+from executions.reading import fetch_on
+from executions.rollup.lock import read_lock
+from executions.sql import load
+
+SQL = load("backfill")
+
+# Never nearer to now: rows that are written but not committed yet would be passed over.
+MARGIN = timedelta(minutes=5)
+_TICK = timedelta(microseconds=1)
+
+
+class Locked(Exception):
+    """Somebody else held lock 4246 for longer than one would wait. ``holders`` are who."""
+
+    def __init__(self, holders: tuple[Backend, ...]) -> None:
+        super().__init__("lock 4246 is held by somebody else")
+        self.holders = holders
+
+
+class Partial(Exception):
+    """Older usage would be left out for good. ``oldest`` and ``since`` say how much of it."""
+
+    def __init__(self, oldest: datetime, since: datetime) -> None:
+        super().__init__("older usage would be left out")
+        self.oldest = oldest
+        self.since = since
+
+
+@dataclass(frozen=True)
+class Extent:
+    """When usage rows were first and last changed; both None where there are none.
+
+    ``watermark_at`` is None where the state row is missing.
+    """
+
+    now: datetime
+    oldest: datetime | None
+    newest: datetime | None
+    watermark_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Usage that was last changed from ``since`` up to but not at ``until``."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Sliced:
+    """What came of one slice: buckets that changed, and how long it took in seconds."""
+
+    slice: Slice
+    buckets: int
+    seconds: float
+
+
+def read_extent(connection: Connection) -> Extent:
+    """How much there is to sum.
+
+    Raises:
+        psycopg.Error: a table is missing or may not be read.
+    """
+    row = connection.execute(SQL.extent).fetchone()
+    assert row is not None  # noqa: S101  a SELECT without FROM always has a row
+    return Extent(**row)
+
+
+def slices(extent: Extent, months_back: int | None = None, *, partial: bool = False) -> list[Slice]:
+    """The months of UTC from the oldest change to now, or to the newest change beyond it.
+
+    ``months_back`` begins with the month that lies so many before the present one. PURE.
+
+    Raises:
+        Partial: that leaves older usage out, and ``partial`` does not say that it may.
+    """
+    if extent.oldest is None or extent.newest is None:
+        return []
+    since = _month(extent.oldest)
+    if months_back is not None:
+        wanted = _months_before(_month(extent.now), months_back)
+        if wanted > since and not partial:
+            raise Partial(extent.oldest, wanted)
+        since = max(since, wanted)
+    until = max(extent.now, extent.newest + _TICK)
+    return list(_cut(since, until))
+
+
+def _cut(since: datetime, until: datetime) -> Iterator[Slice]:
+    while since < until:
+        following = _months_before(since, -1)
+        yield Slice(since, min(following, until))
+        since = following
+
+
+def _month(moment: datetime) -> datetime:
+    utc = moment.astimezone(UTC)
+    return utc.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _months_before(month: datetime, count: int) -> datetime:
+    years, index = divmod(month.year * 12 + month.month - 1 - count, 12)
+    return month.replace(year=years, month=index + 1) if years >= 1 else month.replace(1, 1)
+
+
+def usage_rows(connection: Connection, one: Slice) -> int:
+    """How many usage rows a slice has to sum at least; for looking."""
+    row = connection.execute(SQL.usage_rows, {"since": one.since, "until": one.until}).fetchone()
+    return int(row["rows"]) if row else 0
+
+
+def take_lock(connection: Connection, wait: timedelta) -> None:
+    """Hold lock 4246 on this connection until it is closed.
+
+    Raises:
+        Locked: it was not free within ``wait``.
+    """
+    milliseconds = max(1, round(wait.total_seconds() * 1000))
+    connection.execute(SQL.bound_wait, {"milliseconds": milliseconds})
+    try:
+        connection.execute(SQL.take_lock)
+    except errors.LockNotAvailable as error:
+        raise Locked(read_lock(fetch_on(connection)).holders) from error
+    connection.execute(SQL.bound_wait, {"milliseconds": 0})
+
+
+def walk(
+    connection: Connection,
+    months: list[Slice],
+    *,
+    pause: timedelta,
+    stop: Event,
+    done: Callable[[Sliced], None],
+) -> datetime | None:
+    """Sum every month and set the watermark; where it is now, or None when stopped before the end.
+
+    The watermark ends five minutes before the last month was begun, so usage that was written
+    while that one ran is left to the next ordinary run. Needs `take_lock` first.
+
+    Raises:
+        psycopg.Error: a month failed; the months before it stand, and the watermark is untouched.
+    """
+    began = _clock(connection)
+    for number, one in enumerate(months):
+        if number:
+            stop.wait(pause.total_seconds())
+        if stop.is_set():
+            return None
+        began = _clock(connection)
+        done(_sum_up(connection, one, began, is_last=number == len(months) - 1))
+    watermark = began - MARGIN
+    connection.execute(SQL.stamp, {"watermark": watermark})
+    return watermark
+
+
+def _sum_up(connection: Connection, one: Slice, began: datetime, *, is_last: bool) -> Sliced:
+    """The last month goes on to the moment at which it begins, however long those before took."""
+    until = max(one.until, began) if is_last else one.until
+    started = monotonic()
+    row = connection.execute(SQL.roll_up_slice, {"since": one.since, "until": until}).fetchone()
+    return Sliced(one, int(row["rows"]) if row else 0, monotonic() - started)
+
+
+def _clock(connection: Connection) -> datetime:
+    row = connection.execute(SQL.clock).fetchone()
+    assert row is not None  # noqa: S101  a SELECT without FROM always has a row
+    now: datetime = row["now"]
+    return now

@@ -1,0 +1,47 @@
+-- What a backfill sends, on the one connection that it holds for its whole walk. Each statement is
+-- a transaction of its own: docs/contract.md section 4, "Backfill".
+
+-- name: extent
+-- The first and the last moment at which a usage row was changed, each from an index.
+SELECT now() AS now,
+       least((SELECT min(updated_at) FROM task_usage),
+             (SELECT min(created_at) FROM task_usage WHERE updated_at IS NULL)) AS oldest,
+       greatest((SELECT max(updated_at) FROM task_usage),
+                (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS newest,
+       (SELECT watermark_at FROM task_usage_hourly_rollup_state WHERE id = 1) AS watermark_at
+
+-- name: bound_wait
+-- Wait for the lock no longer than this, for a month's work as long as it takes, and end with the
+-- client when that dies.
+SELECT set_config('lock_timeout', %(milliseconds)s::text, false),
+       set_config('statement_timeout', '0', false),
+       set_config('idle_session_timeout', '0', false),
+       set_config('client_connection_check_interval', '1s', false)
+
+-- name: take_lock
+-- The lock of every rollup, until this session ends. Raises after the time of bound_wait.
+SELECT pg_advisory_lock(4246)
+
+-- name: usage_rows
+-- How many usage rows were changed within a slice.
+SELECT (SELECT count(*) FROM task_usage
+         WHERE updated_at >= %(since)s AND updated_at < %(until)s)
+     + (SELECT count(*) FROM task_usage
+         WHERE updated_at IS NULL AND created_at >= %(since)s AND created_at < %(until)s) AS rows
+
+-- name: clock
+-- The database's time before a slice begins.
+SELECT now() AS now
+
+-- name: roll_up_slice
+-- Sum every bucket again that a usage row of the slice belongs to.
+SELECT rollup_task_usage_hourly_window(%(since)s, %(until)s) AS rows
+
+-- name: stamp
+-- Say how far the rollup has come, also where the one row that says so was lost.
+WITH stamped AS (
+    UPDATE task_usage_hourly_rollup_state SET watermark_at = %(watermark)s WHERE id = 1
+    RETURNING id
+)
+INSERT INTO task_usage_hourly_rollup_state (id, watermark_at)
+SELECT 1, %(watermark)s WHERE NOT EXISTS (SELECT FROM stamped)
