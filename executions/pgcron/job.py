@@ -166,7 +166,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Every job that this role can see and that leads to the rollup.
+    """Every job that this role can see and that leads to the rollup, or of which nobody can tell.
 
     ``others`` are the visible jobs that do not. Both are complete only where ``visibility`` is
     full; ``hidden`` is how many jobs are proved to be hidden at least. ``database`` is where the

@@ -5,7 +5,8 @@ followed through a resolver that the caller brings, which is where a database co
 are those of docs/interfaces.md: exact, wrapped, window, legacy, multiple.
 
 What cannot be parsed but names one of the functions is never lost: it counts as wrapped, and its
-judgement says that nobody could read it.
+judgement says that nobody could read it. So does a command of which nobody can tell what it calls,
+because it puts text together and runs it or is too much to read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from pglast import ast, parse_plpgsql, parse_sql
-from pglast.enums import LimitOption, SetOperation
+from pglast.enums import LimitOption, SetOperation, VariableSetKind
 from pglast.parser import ParseError
 
 ROLLUP = "rollup_task_usage_hourly"
@@ -28,11 +29,36 @@ TARGETS = frozenset({ROLLUP, WINDOW, *LEGACY})
 
 # How many functions deep a call is followed. Deeper nesting than this is nobody's cron job.
 DEPTH = 4
+# Characters. The parser answers nesting by recursion in C: of 60,000 some end the process.
+LONGEST = 20_000
 
 _MENTION = re.compile(rf"\b({'|'.join(sorted(TARGETS, key=len, reverse=True))})\b", re.IGNORECASE)
 _ASSIGNMENT = re.compile(r"^.*?:?=", re.DOTALL)
 # PLpgSQL_expr's parseMode: whole statements, expressions, and assignments.
 _STATEMENT_MODE, _ASSIGN_MODES = 0, (3, 4, 5)
+# Where PL/pgSQL runs text: EXECUTE, and where FOR, RETURN QUERY or OPEN has one.
+_RUNS_TEXT = (
+    ("PLpgSQL_stmt_dynexecute", "query"),
+    ("PLpgSQL_stmt_dynfors", "query"),
+    ("PLpgSQL_stmt_return_query", "dynquery"),
+    ("PLpgSQL_stmt_open", "dynquery"),
+)
+# Text that begins like this is maintenance, and not taken for a call whatever comes behind it.
+_MAINTENANCE = re.compile(
+    r"\s*(ALTER|ANALYZE|CLUSTER|COMMENT|DROP|GRANT|LOCK|NOTIFY|REINDEX|REVOKE|TRUNCATE|VACUUM)\s",
+    re.IGNORECASE,
+)
+_RUN = "text that is run as SQL"
+# Casts to these run no code of anybody's: the rollup's result is a number.
+_PLAIN_TYPES = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8", "text", "varchar"})
+
+
+class _Unread(StrEnum):
+    """Why nobody can read a text. All but the first may run, and then call anything."""
+
+    NOT_PARSED = "text that cannot be parsed"
+    TOO_MUCH = "text that is too long or nested too deep"
+    PUT_TOGETHER = "text that is put together as it runs"
 
 
 class Match(StrEnum):
@@ -72,7 +98,8 @@ def resolve_nothing(_schema: str | None, _name: str) -> Sequence[FunctionSource]
 class Judgement:
     """``functions`` are those of the rollup's that are reached, ``via`` the way to them.
 
-    ``readable`` is False where the parser could not read something and a name in the text decided.
+    ``readable`` is False where something could not be read. Then a name in the text decided; there
+    are no ``functions`` where not even a name tells what is called.
     """
 
     match: Match
@@ -81,13 +108,18 @@ class Judgement:
     readable: bool = True
 
     @property
+    def leads_there(self) -> bool:
+        """Whether it is known to lead to the rollup, and not only possible."""
+        return bool(self.functions)
+
+    @property
     def legacy_function(self) -> str | None:
         return self.functions[0] if self.match is Match.LEGACY else None
 
 
 @dataclass(frozen=True)
 class _Reached:
-    function: str
+    function: str | None
     via: tuple[str, ...] = ()
     readable: bool = True
 
@@ -95,36 +127,42 @@ class _Reached:
 def judge(
     command: str, resolve: Resolver = resolve_nothing, homes: Collection[str] = ()
 ) -> Judgement | None:
-    """How ``command`` leads to the rollup; None when it does not.
+    """How ``command`` leads to the rollup, or may do so; None when it does not.
 
     ``homes`` are the schemas that hold the rollup's functions. A call qualified with another
     schema is somebody else's function of the same name and is followed like any other. Without
     homes every schema will do.
     """
     tracer = _Tracer(resolve, frozenset(homes))
-    try:
-        statements = [raw.stmt for raw in parse_sql(command)]
-    except (ParseError, RecursionError):
-        reached = list(tracer.mentioned(command, ()))
+    statements = _statements(command)
+    if isinstance(statements, _Unread):
+        reached = list(tracer.unread(command, (), statements))
         return _judgement(Match.WRAPPED, reached) if reached else None
     acting = [one for one in statements if not isinstance(one, ast.VariableSetStmt)]
     reached = [found for one in acting for found in tracer.trace(one)]
     if not reached:
         return None
+    return _judgement(_match(statements, acting, reached, tracer), reached)
+
+
+def _match(
+    statements: Sequence[Any], acting: Sequence[Any], reached: Sequence[_Reached], tracer: _Tracer
+) -> Match:
+    if not any(found.function for found in reached):
+        return Match.WRAPPED
     if len(acting) > 1:
-        return _judgement(Match.MULTIPLE, reached)
+        return Match.MULTIPLE
     called = tracer.target(plain_call(acting[0]))
-    if called is not None and len(reached) == 1:
-        return _judgement(_plain_match(acting[0], called), reached)
-    if any(not found.via for found in reached):
-        return _judgement(Match.MULTIPLE, reached)
-    return _judgement(Match.WRAPPED, reached)
+    moved = any(tracer.moves_names(one) for one in statements) and _leans_on_the_path(acting[0])
+    if called is not None and len(reached) == 1 and not moved:
+        return _plain_match(acting[0], called)
+    return Match.WRAPPED if all(found.via for found in reached) else Match.MULTIPLE
 
 
 def _judgement(match: Match, reached: Sequence[_Reached]) -> Judgement:
     return Judgement(
         match,
-        tuple(sorted({found.function for found in reached})),
+        tuple(sorted({found.function for found in reached if found.function})),
         next((found.via for found in reached if found.via), ()),
         all(found.readable for found in reached),
     )
@@ -152,7 +190,7 @@ def plain_call(statement: Any) -> Any | None:
         return _call(targets[0].val) if len(targets) == 1 else None
     if len(sources) > 1 or not isinstance(sources[0], ast.RangeFunction) or sources[0].is_rowsfrom:
         return None
-    if any(not isinstance(target.val, ast.ColumnRef | ast.A_Const) for target in targets):
+    if not all(_is_plain_value(target.val) for target in targets):
         return None
     functions: Any = sources[0].functions
     return _call(functions[0][0])
@@ -171,14 +209,37 @@ def _is_bare(select: Any) -> bool:
     )
 
 
+def _is_plain_value(node: Any) -> bool:
+    """A constant, a column or ``a.*``. ``a.name`` may be another function's call: ``name(a)``."""
+    if isinstance(node, ast.ColumnRef):
+        fields: Any = node.fields
+        return len(fields) == 1 or isinstance(fields[-1], ast.A_Star)
+    return isinstance(node, ast.A_Const)
+
+
 def _call(node: Any) -> Any | None:
-    """A function call, or a cast of one, such as ``f()::text``."""
-    while isinstance(node, ast.TypeCast):
+    """A function call, or a cast of one to a type of PostgreSQL's own, such as ``f()::text``."""
+    while isinstance(node, ast.TypeCast) and _is_plain_type(node.typeName):
         node = node.arg
     if not isinstance(node, ast.FuncCall):
         return None
     beside = (node.agg_order, node.agg_filter, node.over, node.agg_within_group or None)
     return node if all(clause is None for clause in beside) else None
+
+
+def _is_plain_type(name: Any) -> bool:
+    *schema, plain = (part.sval for part in name.names)
+    return schema in ([], ["pg_catalog"]) and plain in _PLAIN_TYPES
+
+
+def _leans_on_the_path(statement: Any) -> bool:
+    """Whether the search path decides what a function or a type in it is."""
+    names: list[Any] = [
+        node.funcname if isinstance(node, ast.FuncCall) else node.names
+        for node in _nodes(statement)
+        if isinstance(node, ast.FuncCall | ast.TypeName)
+    ]
+    return any(len(name) == 1 for name in names)
 
 
 class _Tracer:
@@ -197,6 +258,17 @@ class _Tracer:
         elsewhere = schema is not None and self._homes and schema not in self._homes
         return name if name in TARGETS and not elsewhere else None
 
+    def moves_names(self, statement: Any) -> bool:
+        """Whether it is a SET search_path by which a bare name is looked for elsewhere first."""
+        if not self._homes or not isinstance(statement, ast.VariableSetStmt):
+            return False
+        sets = statement.kind == VariableSetKind.VAR_SET_VALUE
+        if not sets or str(statement.name).lower() != "search_path":
+            return False
+        schemas = [getattr(value.val, "sval", None) for value in statement.args or ()]
+        first = next((schema for schema in schemas if schema != "pg_catalog"), None)
+        return first not in self._homes
+
     def trace(self, tree: Any, via: tuple[str, ...] = ()) -> Iterator[_Reached]:
         for node in _nodes(tree):
             if isinstance(node, ast.FuncCall):
@@ -206,10 +278,13 @@ class _Tracer:
             elif isinstance(node, ast.String) and _MENTION.search(str(node.sval)):
                 yield from self._trace_text(str(node.sval), via)
 
-    def mentioned(self, text: str, via: tuple[str, ...]) -> Iterator[_Reached]:
+    def unread(self, text: str, via: tuple[str, ...], why: _Unread) -> Iterator[_Reached]:
         """What an unreadable text names, so that it is explained instead of lost."""
-        for name in sorted({found.lower() for found in _MENTION.findall(text)}):
-            yield _Reached(name, (*via, "text that cannot be parsed"), readable=False)
+        named: set[str | None] = {found.lower() for found in _MENTION.findall(text)}
+        if not named and why is not _Unread.NOT_PARSED:
+            named = {None}
+        for name in sorted(named, key=str):
+            yield _Reached(name, (*via, why), readable=False)
 
     def _trace_call(self, call: Any, via: tuple[str, ...]) -> Iterator[_Reached]:
         found = self.target(call)
@@ -230,59 +305,82 @@ class _Tracer:
         if function.language == "plpgsql":
             yield from self._trace_plpgsql(definition, via)
         elif function.language == "sql":
-            try:
-                created: Any = parse_sql(definition)[0].stmt
-            except (ParseError, RecursionError):
-                yield from self.mentioned(definition, via)
-                return
-            yield from self.trace(created.sql_body, via)
-            yield from self._trace_sql_text(_option(created.options, "as"), via)
+            yield from self._trace_sql_function(definition, via)
         else:
-            yield from self.mentioned(definition, via)
+            yield from self.unread(definition, via, _Unread.NOT_PARSED)
+
+    def _trace_sql_function(self, definition: str, via: tuple[str, ...]) -> Iterator[_Reached]:
+        statements = _statements(definition)
+        if isinstance(statements, _Unread):
+            yield from self.unread(definition, via, statements)
+            return
+        (created,) = statements
+        yield from self.trace(created.sql_body, via)
+        yield from self._trace_sql_text(_option(created.options, "as"), via)
 
     def _trace_block(self, block: Any, via: tuple[str, ...]) -> Iterator[_Reached]:
         body = _option(block.args, "as") or ""
-        via = (*via, "a DO block")
-        if (_option(block.args, "language") or "plpgsql") == "plpgsql":
-            yield from self._trace_plpgsql(f"DO {_dollar_quoted(body)}", via)
+        deeper = (*via, "a DO block")
+        if (_option(block.args, "language") or "plpgsql") != "plpgsql":
+            yield from self.unread(body, deeper, _Unread.NOT_PARSED)
+        elif len(via) >= DEPTH:
+            yield from self.unread(body, deeper, _Unread.TOO_MUCH)
         else:
-            yield from self.mentioned(body, via)
+            yield from self._trace_plpgsql(f"DO {_dollar_quoted(body)}", deeper)
 
     def _trace_sql_text(self, text: str | None, via: tuple[str, ...]) -> Iterator[_Reached]:
         if not text:
             return
-        try:
-            parsed = parse_sql(text)
-        except (ParseError, RecursionError):
-            yield from self.mentioned(text, via)
-            return
-        for raw in parsed:
-            yield from self.trace(raw.stmt, via)
+        statements = _statements(text)
+        if isinstance(statements, _Unread):
+            yield from self.unread(text, via, statements)
+        else:
+            yield from self.trace(statements, via)
 
     def _trace_plpgsql(self, source: str, via: tuple[str, ...]) -> Iterator[_Reached]:
-        try:
-            parsed = parse_plpgsql(source)
-        except (ParseError, RecursionError):
-            yield from self.mentioned(source, via)
+        parsed = _plpgsql(source)
+        if isinstance(parsed, _Unread):
+            yield from self.unread(source, via, parsed)
             return
         reached: list[_Reached] = []
         for text in _expressions(parsed):
             reached.extend(self._trace_sql_text(text, via))
+        run = list(_texts_run(parsed))
+        for literal in (text.beginning for text in run if text.is_whole):
+            reached.extend(self._trace_sql_text(literal, (*via, _RUN)))
+        if not all(text.is_told for text in run):
+            reached.extend(self.unread(source, via, _Unread.PUT_TOGETHER))
         yield from reached
-        if not reached and _executes_text(parsed) and _MENTION.search(source):
-            yield from self.mentioned(source, via)
 
     def _trace_text(self, text: str, via: tuple[str, ...]) -> Iterator[_Reached]:
         """A literal that is itself a statement or an expression: dblink, EXECUTE, cron.schedule."""
         for attempt in (text, f"SELECT {text}"):
-            try:
-                parsed = parse_sql(attempt)
-            except (ParseError, RecursionError):
-                continue
-            if len(via) < DEPTH:
-                for raw in parsed:
-                    yield from self.trace(raw.stmt, (*via, "text that is run as SQL"))
-            return
+            statements = _statements(attempt)
+            if not isinstance(statements, _Unread):
+                if len(via) < DEPTH:
+                    yield from self.trace(statements, (*via, _RUN))
+                return
+
+
+def _statements(text: str) -> tuple[Any, ...] | _Unread:
+    parsed = _parsed(parse_sql, text)
+    return parsed if isinstance(parsed, _Unread) else tuple(raw.stmt for raw in parsed)
+
+
+def _plpgsql(source: str) -> Any | _Unread:
+    """A function or a DO block as the PL/pgSQL parser gives it: nested dicts and lists."""
+    return _parsed(parse_plpgsql, source)
+
+
+def _parsed(parse: Callable[[str], Any], text: str) -> Any | _Unread:
+    if len(text) > LONGEST:
+        return _Unread.TOO_MUCH
+    try:
+        return parse(text)
+    except RecursionError:
+        return _Unread.TOO_MUCH
+    except ParseError:
+        return _Unread.NOT_PARSED
 
 
 def _qualified(call: Any) -> tuple[str | None, str]:
@@ -328,12 +426,15 @@ def _tags() -> Iterator[str]:
 
 def _values(tree: Any, key: str) -> Iterator[Any]:
     """Every value under ``key`` in what the PL/pgSQL parser gives: nested dicts and lists."""
-    if isinstance(tree, dict):
-        if key in tree:
-            yield tree[key]
-        tree = list(tree.values())
-    if isinstance(tree, list):
-        yield from (found for one in tree for found in _values(one, key))
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if key in node:
+                yield node[key]
+            node = list(node.values())
+        if isinstance(node, list):
+            waiting.extend(reversed(node))
 
 
 def _expressions(parsed: Any) -> Iterator[str]:
@@ -348,6 +449,43 @@ def _expressions(parsed: Any) -> Iterator[str]:
             yield f"SELECT {query}"
 
 
-def _executes_text(parsed: Any) -> bool:
-    kinds = ("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors")
-    return any(True for kind in kinds for _ in _values(parsed, kind))
+@dataclass(frozen=True)
+class _TextRun:
+    """Text that a PL/pgSQL body runs: the literal that it begins with, and whether that is all."""
+
+    beginning: str = ""
+    is_whole: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        """Whether somebody who reads it can tell what it calls."""
+        return self.is_whole or bool(_MAINTENANCE.match(self.beginning))
+
+
+def _texts_run(parsed: Any) -> Iterator[_TextRun]:
+    for kind, part in _RUNS_TEXT:
+        for statement in _values(parsed, kind):
+            if part in statement:
+                yield _text_run(statement[part]["PLpgSQL_expr"]["query"])
+
+
+def _text_run(expression: str) -> _TextRun:
+    statements = _statements(f"SELECT {expression}")
+    if isinstance(statements, _Unread):
+        return _TextRun()
+    value = whole = statements[0].targetList[0].val
+    while True:
+        if isinstance(value, ast.A_Expr) and _operator(value) == "||":
+            value = value.lexpr
+        elif isinstance(value, ast.FuncCall) and _qualified(value)[1] == "format" and value.args:
+            value = value.args[0]
+        else:
+            break
+    literal = getattr(value, "val", None)
+    if not isinstance(literal, ast.String):
+        return _TextRun()
+    return _TextRun(str(literal.sval), is_whole=value is whole)
+
+
+def _operator(expression: Any) -> str:
+    return str(expression.name[-1].sval)

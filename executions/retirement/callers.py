@@ -60,7 +60,8 @@ def read_callers(fetch: Fetch) -> Callers:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
     (may,) = fetch(SQL.may_see_callers, {})
-    sessions = [row for row in fetch(SQL.sessions, {"most": MOST}) if judge(row.pop("query"))]
+    rows = fetch(SQL.sessions, {"most": MOST})
+    sessions = [row for row in rows if _leads_there(row.pop("query"))]
     return Callers(
         tuple(Session(**row) for row in sessions),
         may["sees_sessions"],
@@ -76,4 +77,9 @@ def _statements(fetch: Fetch) -> tuple[Statement, ...] | None:
         if not is_database_error(error):
             raise
         return None
-    return tuple(Statement(**row) for row in rows if judge(row["query"]))
+    return tuple(Statement(**row) for row in rows if _leads_there(row["query"]))
+
+
+def _leads_there(query: str) -> bool:
+    judgement = judge(query)
+    return judgement is not None and judgement.leads_there

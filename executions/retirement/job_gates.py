@@ -112,6 +112,11 @@ _MATCH_SUMMARIES = {
 }
 
 
+_NOBODY_CAN_READ = _(
+    "The command runs text that nobody can read (%(via)s): it may call the rollup, or not."
+)
+
+
 def command_matches(facts: GateFacts) -> Gate:
     if facts.candidate is None:
         return _unseen(Code.COMMAND_MATCHES, facts)
@@ -121,8 +126,8 @@ def command_matches(facts: GateFacts) -> Gate:
         Code.COMMAND_MATCHES,
         passed,
         say(
-            _MATCH_SUMMARIES[judgement.match],
-            function=judgement.functions[0],
+            _MATCH_SUMMARIES[judgement.match] if judgement.leads_there else _NOBODY_CAN_READ,
+            function=", ".join(judgement.functions),
             via=", ".join(judgement.via),
         ),
         {

@@ -30,6 +30,11 @@ class Judged:
     check: Check
     retirement: Retirement | None
 
+    @property
+    def leads_there(self) -> bool:
+        """Whether the job is known to lead to the rollup, and not only possible."""
+        return self.candidate.judgement.leads_there
+
 
 @dataclass(frozen=True)
 class Report:
@@ -47,13 +52,13 @@ class Report:
     def exit_status(self) -> int:
         """0 something can be retired, 1 refused, 2 nothing to retire, 3 unknown.
 
-        What cannot be seen is never nothing.
+        What cannot be seen or read is never nothing.
         """
         if self.retirable:
             return RETIRABLE
-        if self.judged:
+        if any(one.leads_there for one in self.judged):
             return REFUSED
-        return NOTHING if self.inventory.complete else UNKNOWN
+        return NOTHING if self.inventory.complete and not self.judged else UNKNOWN
 
     def as_json(self) -> dict[str, object]:
         """The object of docs/interfaces.md, ``checkretirement --json``."""

@@ -32,6 +32,15 @@ def test_a_session_that_calls_the_rollup_is_named(superuser, connect):
     assert looking.info.backend_pid not in {one.pid for one in found.sessions}
 
 
+def test_a_session_of_which_nobody_can_tell_what_it_runs_is_not_said_to_call_the_rollup(
+    superuser, connect
+):
+    caller = connect("multica")
+    caller.execute("DO $$ BEGIN EXECUTE 'SELECT ' || 1; END $$ -- no rollup_task_usage_hourly")
+    found = read_callers(fetch_on(superuser))
+    assert caller.info.backend_pid not in {one.pid for one in found.sessions}
+
+
 def test_a_role_that_may_not_see_other_queries_is_told_that_it_does_not(connect, owner):
     owner.execute(ROLLUP)
     found = read_callers(fetch_on(connect("multica_view")))

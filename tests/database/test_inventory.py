@@ -209,6 +209,23 @@ def test_a_function_of_the_same_name_in_another_schema_is_not_the_rollup(pg_cron
         pg_cron.execute("DROP SCHEMA decoy CASCADE")
 
 
+def test_a_job_that_nobody_can_read_is_shown_and_not_counted_among_the_others(pg_cron, capsys):
+    put_together = "DO $$ BEGIN EXECUTE 'SELECT rollup_' || 'task_usage_hourly()'; END $$"
+    overflowing = "SELECT 1 UNION " * 20_000 + "SELECT 1"
+    unread = {schedule(pg_cron, name="a", command=put_together)}
+    unread.add(schedule(pg_cron, name="b", command=overflowing))
+    schedule(pg_cron, name="vacuum", command="VACUUM task_usage")
+    found = read_schedules()
+    assert {one.job.jobid for one in found.candidates} == unread
+    assert {one.match for one in found.candidates} == {Match.WRAPPED}
+    assert found.other_workloads == 1
+    status, said = run(capsys)
+    assert status == UNKNOWN
+    assert said.startswith("0 jobs lead to the rollup. 2 may: nobody can read what they run.")
+    schedule(pg_cron)
+    assert run(capsys)[0] == REFUSED
+
+
 def test_a_candidate_comes_with_its_last_runs_newest_first(pg_cron):
     jobid = schedule(pg_cron)
     for number in range(8):

@@ -141,6 +141,13 @@ def test_a_command_that_is_more_than_the_rollup_is_explained_with_the_statement_
     assert not judged(seen).by_hand
 
 
+def test_a_command_that_nobody_can_read_is_refused_and_not_said_to_lead_anywhere():
+    unread = Judgement(Match.WRAPPED, (), ("a DO block",), readable=False)
+    gate = alone(judged(candidate(judgement=unread)), Code.COMMAND_MATCHES)
+    assert "nobody can read (a DO block): it may call the rollup, or not" in str(gate.summary)
+    assert gate.evidence["functions"] == []
+
+
 def test_a_legacy_job_passes_without_any_plan_once_its_function_is_gone():
     seen = candidate(judgement=LEGACY, legacy_function_exists=False)
     checked = judged(seen, executions=executions(count=0), state=None)

@@ -34,6 +34,13 @@ FUNCTIONS = {
             "plpgsql",
             "RETURNS int LANGUAGE plpgsql AS $f$ BEGIN !! rollup_task_usage_hourly(); END $f$",
         ),
+        ("evil", "sql", "RETURNS int LANGUAGE sql AS $f$ SELECT 1 $f$"),
+        (
+            "composing",
+            "plpgsql",
+            """RETURNS void LANGUAGE plpgsql AS $f$ DECLARE job text := 'task_usage_hourly()';
+               BEGIN EXECUTE 'SELECT rollup_' || job; END $f$""",
+        ),
         ("harmless", "sql", "RETURNS int LANGUAGE sql AS $f$ SELECT 1 $f$"),
     )
 } | {
@@ -72,6 +79,12 @@ def match(command):
         "SET statement_timeout = '10min'; SELECT rollup_task_usage_hourly()",
         "SET a.b = 1; SET LOCAL work_mem TO '64MB'; RESET a.b; SELECT rollup_task_usage_hourly();",
         'SELECT U&"rollup\\005ftask_usage_hourly"()',
+        "SELECT a.* FROM rollup_task_usage_hourly() a",
+        "SELECT rollup_task_usage_hourly()::bigint::varchar(20)",
+        "SET search_path = pg_catalog, public, decoy; SELECT rollup_task_usage_hourly()",
+        "SET search_path = decoy; SELECT public.rollup_task_usage_hourly()",
+        "RESET search_path; SELECT rollup_task_usage_hourly()",
+        "SET search_path TO DEFAULT; SELECT rollup_task_usage_hourly()",
     ],
 )
 def test_one_call_however_spelled_is_exact(command):
@@ -101,6 +114,10 @@ def test_one_call_however_spelled_is_exact(command):
         "SELECT nightly(); SELECT 1",
         "SELECT rollup_task_usage_daily(); SELECT rollup_task_usage_hourly()",
         "SELECT * FROM ROWS FROM (rollup_task_usage_hourly(), nightly())",
+        "SELECT a.evil FROM rollup_task_usage_hourly() a",
+        "SELECT rollup_task_usage_hourly()::evil",
+        "SELECT rollup_task_usage_hourly()::decoy.text",
+        "SELECT * FROM rollup_task_usage_hourly(), LATERAL (SELECT 1) AS beside",
     ],
 )
 def test_a_command_that_does_other_things_as_well_is_multiple(command):
@@ -117,6 +134,8 @@ def test_a_command_that_does_other_things_as_well_is_multiple(command):
         "DO $$ BEGIN IF true THEN LOOP PERFORM nightly(); EXIT; END LOOP; END IF; END $$",
         "DO $$ BEGIN EXECUTE 'SELECT rollup_task_usage_hourly()'; END $$",
         "DO $$ BEGIN EXECUTE format('SELECT %I()', 'rollup_task_usage_hourly'); END $$",
+        "DO $$ BEGIN EXECUTE 'SELECT nightly()'; END $$",
+        "DO $$ DECLARE n bigint; BEGIN FOR n IN EXECUTE 'SELECT nightly()' LOOP END LOOP; END $$",
         "DO $$ BEGIN PERFORM rollup_task_usage_hourly_window(now(), now()); END $$",
         "SELECT nightly()",
         "SELECT * FROM public.nightly()",
@@ -217,3 +236,126 @@ def test_only_exact_and_legacy_jobs_are_retired_by_the_wizard(match_value, retir
 def test_a_block_that_holds_dollar_quotes_of_its_own_is_read():
     body = "BEGIN EXECUTE $block$SELECT rollup_task_usage_hourly()$block$; END"
     assert match(f"DO $outer${body}$outer$") is Match.WRAPPED
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "SET search_path = decoy",
+        "SET search_path = decoy, public",
+        "SET LOCAL search_path TO pg_catalog, decoy",
+        "SET SCHEMA 'decoy'",
+        "SET \"SEARCH_PATH\" = 'decoy'",
+        "SET search_path = ''",
+        "SET search_path = decoy; RESET search_path",
+    ],
+)
+@pytest.mark.parametrize("name", ["rollup_task_usage_hourly", "rollup_task_usage_daily"])
+def test_a_bare_name_is_nobody_knows_whose_once_the_search_path_was_moved(path, name):
+    found = judge(f"{path}; SELECT {name}()", resolve, {"public"})
+    assert found is not None
+    assert (found.match, found.functions) == (Match.MULTIPLE, (name,))
+
+
+def test_a_moved_search_path_makes_a_bare_type_doubtful_too():
+    moved = "SET search_path = decoy, pg_catalog; SELECT public.rollup_task_usage_hourly()"
+    assert match(f"{moved}::text") is Match.MULTIPLE
+    assert match(f"{moved}::pg_catalog.text") is Match.EXACT
+
+
+PUT_TOGETHER = [
+    "DO $$ BEGIN EXECUTE 'SELECT rollup_' || 'task_usage_hourly()'; END $$",
+    "DO $$ DECLARE s text := 'SELECT rollup_'; BEGIN s := s || 'x()'; EXECUTE s; END $$",
+    "DO $$ DECLARE n int; BEGIN FOR n IN EXECUTE reverse(')(x') LOOP END LOOP; END $$",
+    "DO $$ DECLARE c refcursor; BEGIN OPEN c FOR EXECUTE format('SELECT %s()', 'x'); END $$",
+    "DO $$ BEGIN EXECUTE (SELECT command FROM commands); END $$",
+    "DO $$ BEGIN EXECUTE 'DROP TABLE old'; EXECUTE 'SELECT ' || 'x()'; END $$",
+    "SELECT composing()",
+    "SELECT composing(); SELECT 1",
+]
+
+
+@pytest.mark.parametrize("command", PUT_TOGETHER)
+def test_text_that_is_put_together_as_it_runs_may_be_anything_and_nobody_says_that_it_is_not(
+    command,
+):
+    found = judge(command, resolve, {"public"})
+    assert found is not None
+    assert (found.match, found.readable) == (Match.WRAPPED, False)
+    assert (found.functions, found.leads_there) == ((), False)
+    assert found.via[-1] == "text that is put together as it runs"
+
+
+def test_what_is_read_beside_such_text_is_told_with_it():
+    found = judge("DO $$ BEGIN PERFORM nightly(); EXECUTE 'SELECT ' || 'x()'; END $$", resolve)
+    assert found is not None
+    assert (found.match, found.readable) == (Match.WRAPPED, False)
+    assert found.functions == ("rollup_task_usage_hourly",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'VACUUM task_usage'",
+        "'SELECT harmless()'",
+        "'DROP TABLE ' || quote_ident('part_' || day)",
+        "format('ALTER TABLE %I DETACH PARTITION %I', parent, child)",
+        "pg_catalog.format('analyze %I', name)",
+    ],
+)
+def test_maintenance_that_is_put_together_is_not_taken_for_a_call(text):
+    assert match(f"DO $$ BEGIN EXECUTE {text}; END $$") is None
+
+
+def nested(depth, inner):
+    return f"DO $$ BEGIN {'IF true THEN ' * depth}{inner}{' END IF;' * depth} END $$"
+
+
+def test_a_deeply_nested_block_is_read_like_any_other():
+    found = judge(nested(240, "PERFORM rollup_task_usage_hourly();"), resolve)
+    assert found is not None
+    assert (found.match, found.readable) == (Match.WRAPPED, True)
+    assert match(nested(240, "PERFORM harmless();")) is None
+
+
+def test_blocks_within_blocks_are_followed_to_a_bounded_depth_and_not_lost_below_it():
+    command = "SELECT rollup_task_usage_hourly();"
+    for depth in range(40):
+        command = f"DO $b{depth}$ BEGIN {command.replace('SELECT', 'PERFORM')} END $b{depth}$;"
+    found = judge(command, resolve)
+    assert found is not None
+    assert (found.match, found.functions) == (Match.WRAPPED, ("rollup_task_usage_hourly",))
+
+
+# Given to the parser the first two of these end the process that asks.
+TOO_MUCH = {
+    "sum": "SELECT 1" + "+1" * 200_000,
+    "union": "SELECT 1 UNION " * 20_000 + "SELECT 1",
+    "blocks": nested(700, "PERFORM nightly();"),
+}
+
+
+@pytest.mark.parametrize("command", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_what_is_too_much_to_read_raises_nothing_and_may_be_anything(command):
+    found = judge(command, resolve)
+    assert found is not None
+    assert (found.match, found.functions, found.readable) == (Match.WRAPPED, (), False)
+
+
+@pytest.mark.parametrize("command", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_a_name_in_what_is_too_much_to_read_is_told(command):
+    found = judge(f"{command}; SELECT rollup_task_usage_hourly()", resolve)
+    assert found is not None
+    assert not found.match.retired_by_the_wizard
+    assert (found.functions, found.readable) == (("rollup_task_usage_hourly",), False)
+
+
+def test_a_function_that_would_overflow_the_parser_is_not_given_to_it_either():
+    def overflowing(_schema, name):
+        body = f"BEGIN RETURN {TOO_MUCH['sum']}; PERFORM rollup_task_usage_hourly(); END"
+        definition = f"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $f$ {body} $f$"
+        return [FunctionSource("public", name, "plpgsql", definition)]
+
+    found = judge("SELECT f()", overflowing)
+    assert found is not None
+    assert (found.match, found.readable) == (Match.WRAPPED, False)

@@ -68,9 +68,11 @@ def sight(found: Report) -> str:
         return _("We cannot tell whether a pg_cron job exists. %(reason)s") % {
             "reason": inventory.reason
         }
+    leading = sum(judged.leads_there for judged in found.judged)
     names = {
         "role": inventory.role,
-        "count": len(found.judged),
+        "count": leading,
+        "unread": len(found.judged) - leading,
         "database": inventory.database,
         "jobid": found.only,
     }
@@ -87,6 +89,8 @@ def sight(found: Report) -> str:
               " pg_cron's jobs. That is not the same as none.") % names
         )  # fmt: skip
     seen = _("%(count)s jobs lead to the rollup.") % names
+    if leading < len(found.judged):
+        seen += " " + _("%(unread)s may: nobody can read what they run.") % names
     if found.only is not None and not found.judged:
         seen = _("No job %(jobid)s that leads to the rollup is visible.") % names
     if inventory.visibility is Visibility.FILTERED:
