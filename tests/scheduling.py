@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -98,6 +98,14 @@ def usage(connection: Connection, *, hours: int) -> None:
         " LATERAL (SELECT now() - hour * interval '1 hour' AS at) AS moment",
         {"hours": hours},
     )
+
+
+def until(happened: Callable[[], object], seconds: float = 20) -> None:
+    """Ask again and again until it is so; fails when time is up."""
+    deadline = monotonic() + seconds
+    while not happened():
+        assert monotonic() < deadline, "it never happened"
+        threading.Event().wait(0.02)
 
 
 def lock_holders(connection: Connection, *, at_least: int = 0, at_most: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Ticks in a web process, so that watches and trials go on without anybody looking.
+"""Ticks in a web process or beside a runner, so that watches and trials go on unlooked at.
 
 A daemon thread: when the process goes it simply stops, and another process or the next start goes
 on, because everything that it does survives being cut off.
@@ -21,11 +21,16 @@ log = logging.getLogger(__name__)
 
 
 class Ticking:
-    """Calls `retirement_tick` again and again in a thread of its own."""
+    """Calls `retirement_tick` again and again in a thread of its own.
 
-    def __init__(self, seconds: float = TICK_SECONDS) -> None:
+    ``says_when_away`` is False where somebody else in the process tells that our own tables are.
+    """
+
+    def __init__(self, seconds: float = TICK_SECONDS, *, says_when_away: bool = True) -> None:
         self._seconds = seconds
         self._stopped = threading.Event()
+        self._left = threading.Event()
+        self._silent = not says_when_away
         self._away = False
         self._thread = threading.Thread(target=self._run, name="retirement", daemon=True)
 
@@ -33,14 +38,20 @@ class Ticking:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tick no more, and wait for the tick in hand."""
+        """Tick no more, and wait for the tick in hand, unless it is abandoned."""
         self._stopped.set()
-        self._thread.join()
+        self._left.wait()
+
+    def abandon(self) -> None:
+        """Tick no more, and let nobody wait for the tick in hand. From any thread."""
+        self._stopped.set()
+        self._left.set()
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._tick()
             self._stopped.wait(self._seconds)
+        self._left.set()
 
     def _tick(self) -> None:
         """One tick; nothing that goes wrong in it ends the thread. Said once, not every time."""
@@ -48,7 +59,7 @@ class Ticking:
             retirement_tick()
             self._away = False
         except DjangoDatabaseError as error:
-            if not self._away:
+            if not (self._away or self._silent):
                 log.warning("Retirements are not watched: %s", diagnose(error).sentence())
             self._away = True
         except Exception:

@@ -15,6 +15,7 @@ from django.db import DatabaseError, connections
 from django.db.models.functions import Now
 
 from executions.models import Runner
+from executions.problems import first_line
 from multica_admin import __version__
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class RememberedRunner:
             if not self._warned:
                 logger.warning(
                     "The runner could not be written to our own tables and goes on without: %s",
-                    error,
+                    first_line(error),
                     extra={"runner": self._runner.runner_id},
                 )
             self._warned = True

@@ -138,3 +138,19 @@ def test_a_tick_that_fails_does_not_end_the_thread(monkeypatch, caplog):
     assert caplog.text.count("Retirements are not watched") == 1
     assert "tried again" in caplog.text
     connections.close_all()
+
+
+def test_beside_a_runner_that_tells_it_nothing_is_said_of_tables_that_are_away(monkeypatch, caplog):
+    ticks = []
+
+    def failing():
+        ticks.append(len(ticks))
+        raise OperationalError("away")
+
+    monkeypatch.setattr(background, "retirement_tick", failing)
+    thread = background.Ticking(seconds=0.01, says_when_away=False)
+    thread.start()
+    until(lambda: len(ticks) > 2, seconds=5)
+    thread.stop()
+    assert caplog.records == []
+    connections.close_all()

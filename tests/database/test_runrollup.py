@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -19,14 +20,20 @@ from django.test import override_settings
 
 from executions.management.commands import runrollup
 from executions.models import Runner as Row
+from executions.retirement import acts
+from executions.retirement.acts import Order
+from executions.retirement.rules import current
+from executions.retirement_models import Retirement, State
 from executions.scheduler import preflight
 from executions.scheduler.preflight import CannotRun
 from executions.scheduler.spec import HandlerError, registry
 from tests import environment
-from tests.scheduling import execution, executions, lock_holders
+from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
+from tests.scheduling import execution, executions, lock_holders, until
 from tests.short_jobs import job
 
-pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["pg_cron"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 ROOT = Path(__file__).parents[2]
 PLAN_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d[05]:00Z"
@@ -45,7 +52,7 @@ def once(*arguments, expect=0):
 
 
 @pytest.fixture
-def jobs(monkeypatch):
+def other_jobs(monkeypatch):
     """Puts other jobs in the place of the product's own."""
     return lambda *specs: monkeypatch.setattr(runrollup, "JOBS", registry(specs))
 
@@ -84,19 +91,19 @@ def test_once_is_content_when_another_runner_has_the_plan_and_says_so(owner):
     assert lines[1] == "Another runner has this plan: first."
 
 
-def test_once_is_content_when_a_failed_plan_waits_for_its_retry_and_says_so(owner, jobs):
+def test_once_is_content_when_a_failed_plan_waits_for_its_retry_and_says_so(owner, other_jobs):
     def fail(_context):
         raise HandlerError("no price list")
 
-    jobs(job(handler=fail, cadence=timedelta(days=1), retry_backoff=(timedelta(hours=1),)))
+    other_jobs(job(handler=fail, cadence=timedelta(days=1), retry_backoff=(timedelta(hours=1),)))
     once("--runner-id", "first", expect=1)
     lines, _said = once("--runner-id", "second")
     assert " CONFLICT FAILED - -" in lines[0]
     assert lines[1] == "The plan failed and nothing is due for it now; its last runner was first."
 
 
-def test_once_is_content_when_nothing_is_due_and_says_so(owner, jobs):
-    jobs(job(planner=lambda spec, standing: []))
+def test_once_is_content_when_nothing_is_due_and_says_so(owner, other_jobs):
+    other_jobs(job(planner=lambda spec, standing: []))
     assert once()[0] == ["- test_job global/global - - - -", "Nothing is due for test_job."]
 
 
@@ -109,18 +116,18 @@ def test_json_is_one_object_a_line_with_the_agreed_names(owner):
     assert report["duration_ms"] == execution(owner)["duration_ms"]
 
 
-def test_once_exits_with_1_when_the_handler_failed_and_says_why(owner, jobs):
+def test_once_exits_with_1_when_the_handler_failed_and_says_why(owner, other_jobs):
     def fail(_context):
         raise HandlerError("no price list")
 
-    jobs(job(handler=fail))
+    other_jobs(job(handler=fail))
     lines, _said = once(expect=1)
     assert " WON FAILED - " in lines[0]
     assert lines[1] == "This runner ran the plan and it failed: no price list"
 
 
-def test_only_the_job_that_is_named_is_run(owner, jobs):
-    jobs(job(name="a"), job(name="b"))
+def test_only_the_job_that_is_named_is_run(owner, other_jobs):
+    other_jobs(job(name="a"), job(name="b"))
     once("--job", "b")
     assert execution(owner)["job_name"] == "b"
 
@@ -187,13 +194,13 @@ def test_the_oldest_server_and_newer_ones_are_accepted():
 
 
 @contextmanager
-def process(*arguments):
+def process(*arguments, **variables):
     """`manage.py runrollup` in a process of its own, killed if it still runs at the end."""
     command = [sys.executable, "manage.py", "runrollup", "--tick-interval", "0.2", *arguments]
     running = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {"LOG_FORMAT": "text"},
+        env=os.environ | {"LOG_FORMAT": "text"} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -250,3 +257,90 @@ def test_refusals_of_the_process_are_one_line_on_stderr_and_status_2(owner):
     assert said.strip().splitlines() == [
         "multica-admin: There is no job named 'nonsense'; the jobs are rollup_task_usage_hourly."
     ]
+
+
+# --- What is watched of retirements -------------------------------------------------------------
+
+
+@pytest.fixture
+def overdue(owner, pg_cron):
+    """A paused job whose trial should have ended a while ago."""
+    lay_plans(owner)
+    who = operator()
+    retirement = confirmed(who, schedule(pg_cron))
+    acts.pause(Order(who, retirement, current()), **press(retirement))
+    retirement.refresh_from_db()
+    Retirement.objects.update(deadline=retirement.paused_at)
+    return retirement
+
+
+def is_active(superuser, retirement):
+    return jobs(superuser)[retirement.jobid]["active"]
+
+
+def test_a_trial_past_its_deadline_is_ended_where_nothing_runs_but_the_command(overdue, pg_cron):
+    assert not is_active(pg_cron, overdue)
+    with process("--tick-interval", "30") as running:
+        until(partial(is_active, pg_cron, overdue))
+        until(lambda: Retirement.objects.get().state == State.TRIAL_ENDED)
+        running.send_signal(signal.SIGTERM)
+        _out, said = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert [line for line in said.splitlines() if " info " not in line] == []
+
+
+def test_once_leaves_retirements_alone(overdue, pg_cron):
+    with process("--once") as running:
+        running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert not is_active(pg_cron, overdue)
+    assert Retirement.objects.get().looked_at is None
+
+
+@contextmanager
+def looks_held(connect):
+    """Every look at the retirements waits."""
+    holding = connect("postgres")
+    with holding.transaction():
+        holding.execute(
+            "LOCK TABLE multica_admin.executions_retirement, multica_admin.executions_act"
+        )
+        yield
+
+
+def a_look_waits(superuser):
+    return superuser.execute(
+        "SELECT FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+        " WHERE NOT granted AND relname IN ('executions_retirement', 'executions_act')"
+    ).fetchall()
+
+
+def test_the_first_signal_waits_for_the_look_in_hand(superuser, connect):
+    with process() as running:
+        with looks_held(connect):
+            until(lambda: a_look_waits(superuser))
+            running.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                running.wait(1)
+        assert running.wait(10) == 0
+
+
+def test_the_second_signal_does_not_wait_for_a_look_that_does_not_end(superuser, connect):
+    with looks_held(connect), process() as running:
+        until(lambda: a_look_waits(superuser))
+        running.send_signal(signal.SIGTERM)
+        until(lambda: Row.objects.filter(stopped_at__isnull=False))
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(5) == 0
+
+
+def test_where_our_own_tables_are_away_the_command_goes_on_and_says_so_once(owner, tmp_path):
+    with process(ADMIN_DATABASE_URL=f"host={tmp_path} dbname=nowhere") as running:
+        for _tick in range(3):
+            assert running.stdout.readline()
+        running.send_signal(signal.SIGTERM)
+        _out, said = running.communicate(timeout=20)
+    assert running.returncode == 0
+    told = [line for line in said.splitlines() if " info " not in line]
+    assert len(told) == 1
+    assert "goes on without" in told[0]

@@ -1,4 +1,8 @@
-"""``manage.py runrollup``: a runner in the foreground, or one tick of it."""
+"""``manage.py runrollup``: a runner in the foreground, or one tick of it.
+
+Beside a runner that stays, retirements are gone on with, as in every process that stays: an
+installation may have no other.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import signal
 import sys
 import threading
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -17,6 +21,7 @@ from django.core.management.base import BaseCommand
 
 from executions.models import Runner as RunnerRow
 from executions.problems import diagnose
+from executions.retirement.background import Ticking
 from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.leases import ClaimOutcome, rfc3339
@@ -64,11 +69,11 @@ class Command(BaseCommand):
                 _as_json(report) if options["json"] else _as_text(report)
             ),
         )
-        with _signals(runner):
-            if options["once"]:
+        if options["once"]:
+            with _signals(runner, runner.cancel):
                 self._once(runner, explain=not options["json"])
-            else:
-                runner.run(tick_seconds)
+        else:
+            _stay(runner, tick_seconds)
 
     def _once(self, runner: Runner, *, explain: bool) -> None:
         try:
@@ -89,6 +94,24 @@ class Command(BaseCommand):
     def _refuse(self, sentence: str) -> NoReturn:
         self.stderr.write(f"multica-admin: {sentence}")
         sys.exit(COULD_NOT_TRY)
+
+
+def _stay(runner: Runner, tick_seconds: float) -> None:
+    """Run until drained, with the retirements; a second signal waits for neither."""
+    # That our own tables are away is told by the runner, whose row is in them.
+    retirements = Ticking(says_when_away=False)
+
+    def cancel() -> None:
+        retirements.abandon()
+        runner.cancel()
+
+    # The thread is begun where the signals are blocked: it must not be the one that gets them.
+    with _signals(runner, cancel):
+        retirements.start()
+        try:
+            runner.run(tick_seconds)
+        finally:
+            retirements.stop()
 
 
 def _tick_seconds(given: str) -> float:
@@ -173,8 +196,8 @@ def _explanation(report: Report) -> str:
 
 
 @contextmanager
-def _signals(runner: Runner) -> Iterator[None]:
-    """The first SIGTERM or SIGINT drains the runner, the next one cancels it.
+def _signals(runner: Runner, cancel: Callable[[], None]) -> Iterator[None]:
+    """The first SIGTERM or SIGINT drains the runner, the next one cancels.
 
     A thread of its own waits for them: a handler would run in the middle of whatever the main
     thread does, with whatever locks it holds.
@@ -189,7 +212,7 @@ def _signals(runner: Runner) -> Iterator[None]:
             if over.is_set():
                 return
             if runner.draining:
-                runner.cancel()
+                cancel()
             else:
                 runner.drain()
 
