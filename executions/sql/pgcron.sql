@@ -88,7 +88,8 @@ SELECT jobid, runid, job_pid AS pid, status, return_message AS message,
 
 -- name: backends
 -- Processes that run a job now, whichever way pg_cron starts them, with the job whose run details
--- name the process. What this role may not see of them is null.
+-- name the process. A background worker's run is noted some milliseconds before the process begins;
+-- what is older is of another process that had the number. What this role may not see is null.
 SELECT backend.pid,
        backend.backend_start AS started_at,
        backend.usename::text AS user,
@@ -98,7 +99,7 @@ SELECT backend.pid,
           FROM cron.job_run_details AS detail
          WHERE detail.runid > (SELECT max(runid) FROM cron.job_run_details) - %(within)s
            AND detail.job_pid = backend.pid
-           AND detail.start_time >= backend.backend_start
+           AND detail.start_time >= backend.backend_start - interval '1 second'
          ORDER BY detail.runid DESC
          LIMIT 1) AS jobid
   FROM pg_stat_activity AS backend

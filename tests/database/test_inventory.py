@@ -271,6 +271,27 @@ def test_a_process_that_the_run_details_give_to_another_job_is_not_a_run_of_this
     assert [one.job.jobid for one in look() if one.in_flight] == [theirs]
 
 
+@pytest.mark.parametrize(
+    ("noted", "attributed"), [("5 milliseconds", True), ("0", True), ("1 minute", False)]
+)
+def test_a_run_may_be_noted_a_moment_before_its_process_begins_and_no_sooner(
+    pg_cron, connect, noted, attributed
+):
+    """As with background workers. What is older is of another process that had the number."""
+    mine, theirs = schedule(pg_cron), schedule(pg_cron, name="the same command")
+    backend = connect("multica")
+    backend.execute("SET application_name = 'pg_cron'")
+    backend.execute(ROLLUP)
+    pg_cron.execute(
+        "INSERT INTO cron.job_run_details (jobid, runid, job_pid, status, start_time)"
+        " SELECT %s, 1, pid, 'running', backend_start - %s::interval"
+        " FROM pg_stat_activity WHERE pid = %s",
+        [theirs, noted, backend.info.backend_pid],
+    )
+    running = {one.job.jobid for one in look() if one.in_flight}
+    assert running == ({theirs} if attributed else {mine, theirs})
+
+
 def look():
     return read_schedules().candidates
 
