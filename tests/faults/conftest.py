@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,18 +38,34 @@ def proxied(proxy):
 @pytest.fixture
 def restartable():
     """A cluster of the test's own, with pg_cron and the standalone side in ``postgres``."""
+    with cluster_of_its_own() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def with_background_workers():
+    """The same, where pg_cron runs its jobs in background workers instead of over libpq."""
+    with cluster_of_its_own(**{"cron.use_background_workers": "on"}) as cluster:
+        yield cluster
+
+
+@contextmanager
+def cluster_of_its_own(**settings):
     folder = Path(tempfile.mkdtemp(prefix="multica-admin-restart-"))
     folder.chmod(0o711)
     options = {
         "fsync": "off",
         "shared_preload_libraries": "pg_cron",
         "cron.host": str(folder / "socket"),
+        **settings,
     }
     cluster = Cluster(folder / "postgres", postgresql_with_pg_cron(), options)
     cluster.start()
-    with connect(cluster.conninfo("postgres"), application_name="provision") as connection:
-        provision(connection)
-        connection.execute("CREATE EXTENSION pg_cron")
-    yield cluster
-    cluster.stop(mode="immediate")
-    shutil.rmtree(folder)
+    try:
+        with connect(cluster.conninfo("postgres"), application_name="provision") as connection:
+            provision(connection)
+            connection.execute("CREATE EXTENSION pg_cron")
+        yield cluster
+    finally:
+        cluster.stop(mode="immediate")
+        shutil.rmtree(folder)
