@@ -80,6 +80,7 @@ class Retirement(models.Model):
         State.PUT_BACK,
         State.CLOSED,
     )
+    UNCHANGED = (State.CHOSEN, State.CONFIRMED, State.BY_HAND)
     LIVE = (State.TRIAL, State.TRIAL_PASSED, State.WATCHING)
 
     class Meta:

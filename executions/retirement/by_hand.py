@@ -6,8 +6,6 @@ job back where this role may not. What is removed outside the database is in `ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -20,9 +18,9 @@ from executions.reading import Fetch
 from executions.retirement.acts import confirm_name, restores, still_confirmed
 from executions.retirement.facts import check_on, retire_fetch, servers, would_see
 from executions.retirement.outcomes import move, removed
-from executions.retirement.refusals import Refused, SomebodyElse, check_as_json, refused_by
+from executions.retirement.refusals import Refused, check_as_json, refused_by
 from executions.retirement.rules import Rules
-from executions.retirement.wizard import job_of, on_record, permitted, require
+from executions.retirement.wizard import job_of, lock, on_record, permitted
 from executions.retirement_models import AuditEvent, Retirement, State
 
 REMOVED_BY_HAND = "remove by hand"
@@ -57,7 +55,7 @@ def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Ru
         if not judged.by_hand:
             raise refused_by(judged.refusals(judged.aim))
         with transaction.atomic():
-            _at(retirement, {State.CONFIRMED})
+            lock(retirement, {State.CONFIRMED})
             move(retirement, state=State.BY_HAND, evidence=check_as_json(judged))
             audit.record(
                 who,
@@ -89,7 +87,7 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
             if read_job(fetch, job.jobid) is not None:
                 raise Refused(_("%(job)s is still there.") % {"job": retirement.label})
         with transaction.atomic():
-            _at(retirement, {State.BY_HAND})
+            lock(retirement, {State.BY_HAND})
             move(retirement, **removed(retirement, server.now))
             audit.record(
                 who,
@@ -123,7 +121,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
                 _("No job is there that is %(job)s again as it was.") % {"job": retirement.label}
             )
         with transaction.atomic():
-            _at(
+            lock(
                 retirement,
                 {State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER},
             )
@@ -145,11 +143,3 @@ def _must_see(fetch: Fetch, job: Job, server: Server) -> None:
             _("The role %(role)s may not look at this owner's jobs (any more), so nobody can tell.")
             % {"role": server.role}
         )
-
-
-def _at(retirement: Retirement, states: Iterable[State]) -> None:
-    """Lock the record and see that it is where this step begins."""
-    now = Retirement.objects.select_for_update().get(pk=retirement.pk)
-    require(now, states)
-    if now.open_act is not None:
-        raise SomebodyElse(now.open_act.user_name, _("It is being acted on."))

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from executions import audit
 from executions.pgcron.match import Match
@@ -35,7 +36,7 @@ def conclude(
         if not written:
             return False
         if outcome == Act.Outcome.DONE:
-            move(act.retirement, **_consequences(act, rules))
+            _go_on(act, rules)
         audit.record(
             audit.Who(act.user_name, act.user_id),
             act.kind,
@@ -53,6 +54,41 @@ def move(retirement: Retirement, *, state: State, **values: Any) -> None:
         state=state, changed_at=Now(), looked_at=None, **values
     )
     retirement.refresh_from_db()
+
+
+def _go_on(act: Act, rules: Rules) -> None:
+    """Put the retirement where its act leads, even where it was closed in the meantime.
+
+    A newer record of the same job makes way where it has changed nothing; else it goes on with it.
+    """
+    values, done = _consequences(act, rules), act.retirement
+    newer = None if values["state"] in Retirement.ENDED else _newer(done)
+    if newer is not None and not _drop(newer, done):
+        said = _("Retirement %(number)s goes on with this job.") % {"number": newer.pk}
+        Retirement.objects.filter(pk=done.pk).update(reason=said)
+    else:
+        move(done, **values)
+
+
+def _newer(retirement: Retirement) -> Retirement | None:
+    """Another record of the same job that is open; there can be one at most."""
+    same = Retirement.objects.select_for_update().filter(
+        kind=retirement.kind,
+        server=retirement.server,
+        database=retirement.database,
+        jobid=retirement.jobid,
+    )
+    return same.exclude(pk=retirement.pk).exclude(state__in=Retirement.ENDED).first()
+
+
+def _drop(newer: Retirement, done: Retirement) -> bool:
+    """Close a record that has changed nothing, since another one turned out to have done it."""
+    if newer.state not in Retirement.UNCHANGED or newer.open_act is not None:
+        return False
+    said = _("Retirement %(number)s had acted on this job already.") % {"number": done.pk}
+    move(newer, state=State.CLOSED, reason=said)
+    audit.record(audit.MYSELF, "close", AuditEvent.Outcome.DONE, newer, summary=said)
+    return True
 
 
 def _consequences(act: Act, rules: Rules) -> dict[str, Any]:

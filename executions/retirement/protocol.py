@@ -34,7 +34,14 @@ from executions.problems import first_line
 from executions.reading import Fetch, fetch_on
 from executions.retirement.facts import would_see
 from executions.retirement.outcomes import conclude
-from executions.retirement.refusals import Failed, Refused, SomebodyElse, Unknown, changed
+from executions.retirement.refusals import (
+    Failed,
+    Refused,
+    SomebodyElse,
+    Unknown,
+    being_done,
+    changed,
+)
 from executions.retirement.rules import Rules
 from executions.retirement_models import Act, AuditEvent, Retirement, State
 from executions.sql import load
@@ -93,11 +100,7 @@ def intend(retirement: Retirement, wish: Wish) -> Act:
         now = Retirement.objects.select_for_update().get(pk=retirement.pk)
         other = now.open_act
         if other is not None:
-            raise SomebodyElse(
-                other.user_name,
-                _("%(who)s is doing this at the moment (%(what)s). Nothing was changed by you.")
-                % {"who": other.user_name, "what": other.get_kind_display()},
-            )
+            raise being_done(other)
         if now.state not in set(wish.states):
             raise _too_late(now)
         act = Act.objects.create(
@@ -286,7 +289,13 @@ def _look_afterwards(act: Act) -> dict[str, object]:
 
 
 def recover(rules: Rules) -> list[Act]:
-    """Settle every act that is open and that nobody is at; return those that are known now."""
+    """Settle every act that is open and that nobody is at; return those that are known now.
+
+    One that cannot be settled, for whatever reason, keeps no other one waiting.
+
+    Raises:
+        django.db.Error: our own tables cannot be reached.
+    """
     settled = []
     for act in Act.objects.filter(outcome=None).select_related("retirement"):
         try:
@@ -294,6 +303,8 @@ def recover(rules: Rules) -> list[Act]:
                 settled.append(act)
         except psycopg.Error as error:
             log.warning("Cannot tell yet what became of %s: %s", act, first_line(error))
+        except Exception:
+            log.exception("Cannot settle %s", act)
     return settled
 
 

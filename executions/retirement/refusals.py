@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from executions.health.assessment import plain
 from executions.pgcron.job import Job
 from executions.retirement.gate import Check, Gate
+from executions.retirement_models import Act
 
 
 class Refused(Exception):
@@ -48,6 +49,15 @@ class SomebodyElse(Refused):
     def __init__(self, who: str, sentence: str | Promise) -> None:
         super().__init__(sentence)
         self.who = who
+
+
+def being_done(act: Act) -> SomebodyElse:
+    """An act on the same retirement is open: somebody is at it, or a crash is not settled yet."""
+    return SomebodyElse(
+        act.user_name,
+        _("%(who)s is doing this at the moment (%(what)s). Nothing was changed by you.")
+        % {"who": act.user_name, "what": act.get_kind_display()},
+    )
 
 
 class Failed(Refused):

@@ -41,8 +41,8 @@ _ENDS = {
 def retirement_tick(rules: Rules | None = None) -> int:
     """Settle what a crash left open, and look once at everything that is being watched.
 
-    Returns how many retirements were looked at. What a database refuses is logged and tried again
-    with a later tick.
+    Returns how many retirements were looked at. What goes wrong with one of them is logged and
+    tried again with a later tick, and keeps no other one waiting.
 
     Raises:
         django.db.Error: our own tables cannot be reached.
@@ -71,7 +71,7 @@ def _is_mine(retirement: Retirement, rules: Rules) -> bool:
 
 
 def look_at(retirement: Retirement, rules: Rules) -> None:
-    """One look at what is watched. Whatever the databases refuse is left to the next one."""
+    """One look at what is watched. Whatever goes wrong is left to the next one."""
     try:
         case = read_plans(rules).case
         if retirement.state == State.WATCHING:
@@ -81,9 +81,10 @@ def look_at(retirement: Retirement, rules: Rules) -> None:
     except (Refused, Unknown) as reason:
         log.warning("%s: %s", retirement, reason)
     except Exception as error:
-        if not is_database_error(error):
-            raise
-        log.warning("Cannot look at %s now: %s", retirement, first_line(error))
+        if is_database_error(error):
+            log.warning("Cannot look at %s now: %s", retirement, first_line(error))
+        else:
+            log.exception("The look at %s failed; it is tried again.", retirement)
 
 
 def _watch(retirement: Retirement, case: Case | None) -> None:

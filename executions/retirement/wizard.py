@@ -27,7 +27,13 @@ from executions.retirement.facts import (
 )
 from executions.retirement.gate import Check
 from executions.retirement.outcomes import move
-from executions.retirement.refusals import Refused, SomebodyElse, check_as_json, refused_by
+from executions.retirement.refusals import (
+    Refused,
+    SomebodyElse,
+    being_done,
+    check_as_json,
+    refused_by,
+)
 from executions.retirement.rules import Rules
 from executions.retirement_models import AuditEvent, Kind, Retirement, State
 
@@ -86,6 +92,19 @@ def require(retirement: Retirement, states: Iterable[State]) -> None:
     }
     last = retirement.acts.filter(outcome="done").order_by("-pk").first()
     raise SomebodyElse(last.user_name, f"{where} ({last.user_name})") if last else Refused(where)
+
+
+def lock(retirement: Retirement, states: Iterable[State]) -> None:
+    """Lock the record, and see that it is where the step begins and that nobody acts on it.
+
+    Raises:
+        SomebodyElse: an act is open, or another operator has taken it on.
+        Refused: the page was older than the retirement.
+    """
+    now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+    if now.open_act is not None:
+        raise being_done(now.open_act)
+    require(now, states)
 
 
 def choose(who: audit.Who, jobid: int) -> Retirement:
@@ -158,12 +177,12 @@ def affirm(who: audit.Who, retirement: Retirement) -> None:
     """Put on record that this installation's own runner stays, which `backend_runner` accepts.
 
     Raises:
-        Refused: no permission, or the retirement is past its checks.
+        Refused: no permission, the retirement is past its checks, or an act on it is open.
     """
     with on_record(who, "affirm", retirement):
         permitted(who)
-        require(retirement, {State.CHOSEN, State.CONFIRMED, State.TRIAL_PASSED, State.BY_HAND})
         with transaction.atomic():
+            lock(retirement, {*Retirement.UNCHANGED, State.TRIAL_PASSED})
             Retirement.objects.filter(pk=retirement.pk).update(affirmed_by=who.name)
             audit.record(
                 who,
@@ -184,16 +203,13 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
     """
     with on_record(who, "confirm", retirement):
         permitted(who)
-        require(retirement, {State.CHOSEN, State.CONFIRMED, State.BY_HAND})
+        require(retirement, Retirement.UNCHANGED)
         seen = look(retirement, rules)
         found, judged = seen.candidate, seen.check
         if found is None or not (judged.retirable or judged.trial or judged.by_hand):
             raise refused_by(judged.refusals(judged.aim))
         with transaction.atomic():
-            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
-            require(now, {State.CHOSEN, State.CONFIRMED, State.BY_HAND})
-            if now.open_act is not None:
-                raise SomebodyElse(now.open_act.user_name, _("It is being acted on."))
+            lock(retirement, Retirement.UNCHANGED)
             move(
                 retirement,
                 state=State.CONFIRMED,
@@ -210,13 +226,12 @@ def close(who: audit.Who, retirement: Retirement) -> None:
     """Drop a retirement that has changed nothing yet.
 
     Raises:
-        Refused: it has, or no permission.
+        Refused: it has, or an act that is open may have; or no permission.
     """
     with on_record(who, "close", retirement):
         permitted(who)
         with transaction.atomic():
-            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
-            require(now, {State.CHOSEN, State.CONFIRMED, State.BY_HAND})
+            lock(retirement, Retirement.UNCHANGED)
             move(retirement, state=State.CLOSED)
             audit.record(who, "close", AuditEvent.Outcome.DONE, retirement)
 

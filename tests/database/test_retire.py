@@ -469,6 +469,27 @@ def test_a_retirement_that_changed_nothing_can_be_dropped_and_begun_again(world)
     assert set(jobs(world.pg_cron)) == {world.jobid}
 
 
+@pytest.mark.parametrize("step", [wizard.close, wizard.affirm])
+def test_while_somebody_acts_nobody_drops_the_retirement_or_decides_about_it(world, step):
+    paul, told = operator("paul"), []
+
+    def reached(at):
+        if at == "verified":
+            with pytest.raises(SomebodyElse) as refusal:
+                step(paul, Retirement.objects.get(pk=world.retirement.pk))
+            told.append(refusal.value.who)
+
+    acts.remove(Order(world.who, world.retirement, current(), reached), **press(world.retirement))
+    assert told == ["olga"]
+    assert world.retirement.state == State.WATCHING
+    assert world.retirement.affirmed_by == ""
+    assert audited(world.retirement) == [
+        ("remove", "intended"),
+        (step.__name__, "refused"),
+        ("remove", "done"),
+    ]
+
+
 def test_what_was_removed_cannot_be_removed_or_dropped_again(world):
     form = press(world.retirement)
     acts.remove(Order(world.who, world.retirement, current()), **form)

@@ -6,12 +6,12 @@ import pytest
 
 from executions.audit import Who
 from executions.pgcron.job import Job
-from executions.retirement import protocol
+from executions.retirement import protocol, wizard
 from executions.retirement.protocol import Wish, intend, recover, turn
 from executions.retirement.refusals import SomebodyElse
 from executions.retirement.rules import current
 from executions.retirement_models import Act, Retirement, State
-from tests.retiring import acting_as, audited, jobs, pg_cron, schedule
+from tests.retiring import acting_as, audited, jobs, operator, pg_cron, schedule
 
 __all__ = ["acting_as", "pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -90,6 +90,61 @@ def test_an_intent_without_a_transaction_has_changed_nothing(interrupted, pg_cro
     act = interrupted(xid="")
     pg_cron.execute("DELETE FROM cron.job")  # somebody else did that
     assert outcome(act) == Act.Outcome.FAILED
+
+
+def chosen_anew(act, state=State.CHOSEN):
+    """The retirement was closed while its act was open, and somebody began with the job again."""
+    old = act.retirement
+    Retirement.objects.filter(pk=old.pk).update(state=State.CLOSED)
+    return Retirement.objects.create(
+        jobid=old.jobid, job=old.job, state=state, started_by="paul",
+        server=old.server, database=old.database,
+    )  # fmt: skip
+
+
+def test_what_was_done_is_written_although_the_job_was_chosen_anew(interrupted, pg_cron):
+    """Nothing that an operator can still undo is lost: the newer record makes way."""
+    act = interrupted()
+    newer = chosen_anew(act)
+    pg_cron.execute("DELETE FROM cron.job")
+    assert outcome(act) == Act.Outcome.DONE
+    assert act.retirement.state == State.WATCHING
+    newer.refresh_from_db()
+    assert newer.state == State.CLOSED
+    assert str(act.retirement.pk) in newer.reason
+    assert audited(act.retirement) == [("remove", "intended"), ("remove", "done")]
+    assert audited(newer) == [("close", "done")]
+
+
+def test_a_newer_record_that_knows_of_the_removal_goes_on_with_it(interrupted, pg_cron):
+    act = interrupted()
+    newer = chosen_anew(act, State.WATCHING)
+    pg_cron.execute("DELETE FROM cron.job")
+    assert outcome(act) == Act.Outcome.DONE
+    assert act.retirement.state == State.CLOSED
+    assert str(newer.pk) in act.retirement.reason
+    newer.refresh_from_db()
+    assert newer.state == State.WATCHING
+    assert audited(act.retirement) == [("remove", "intended"), ("remove", "done")]
+
+
+def test_one_act_that_cannot_be_settled_keeps_no_other_one_waiting(interrupted, pg_cron, caplog):
+    broken = interrupted()
+    pg_cron.execute("DELETE FROM cron.job")
+    Act.objects.filter(pk=broken.pk).update(job={})
+    other = interrupted()
+    assert outcome(other) == Act.Outcome.FAILED
+    assert outcome(broken) is None
+    assert "Cannot settle remove pg_cron job" in caplog.text
+
+
+def test_an_interrupted_act_is_not_dropped_before_it_is_settled(interrupted, pg_cron):
+    act = interrupted()
+    pg_cron.execute("DELETE FROM cron.job")
+    with pytest.raises(SomebodyElse, match="olga"):
+        wizard.close(operator("paul"), act.retirement)
+    assert outcome(act) == Act.Outcome.DONE
+    assert act.retirement.state == State.WATCHING
 
 
 def test_another_server_is_not_asked_about_a_transaction_of_this_one(interrupted):

@@ -207,6 +207,16 @@ def test_a_look_that_began_before_somebody_put_the_job_back_ends_nothing(owner, 
     assert ("watch", "done") not in audited(retirement)
 
 
+def test_one_retirement_that_cannot_be_looked_at_keeps_no_other_one_waiting(owner, pg_cron, caplog):
+    newest = lay_plans(owner)
+    broken = retire(operator("olga"), schedule(pg_cron))
+    other = begun_before(retire(operator("paul"), schedule(pg_cron)), 3, newest)
+    Retirement.objects.filter(pk=broken.pk).update(job={})
+    tick(other)
+    assert other.state == State.VERIFIED
+    assert f"The look at retirement {broken.pk} of pg_cron job" in caplog.text
+
+
 # --- Trials ---------------------------------------------------------------------------------------
 
 

@@ -382,7 +382,10 @@ def test_what_a_crash_left_open_is_said_until_it_is_known(signed_in, jobid):
     Act.objects.create(retirement=retirement, kind=Act.Kind.REMOVE, user_name="paul",
                        statement="…", job=retirement.job)  # fmt: skip
     for name in ("check", "confirm"):
-        assert "paul has begun to do this" in text(signed_in.get(step(name, retirement)))
+        shown = text(signed_in.get(step(name, retirement)))
+        assert "paul has begun to do this" in shown
+        assert "Drop this" not in shown
+    assert "paul is doing this" in after(signed_in, signed_in.post(step("close", retirement)))
     answer = signed_in.post(step("remove", retirement), press(retirement))
     assert "paul is doing this" in after(signed_in, answer)
 
@@ -427,6 +430,8 @@ def test_a_database_that_is_away_is_said_on_the_page_that_watches(signed_in, job
 
 def test_dropping_changes_nothing_and_ends_it(signed_in, jobid, pg_cron):
     retirement = confirm(signed_in, jobid)
+    for name in ("check", "confirm"):
+        assert "Drop this" in text(signed_in.get(step(name, retirement)))
     assert "Nothing was changed" in after(signed_in, signed_in.post(step("close", retirement)))
     assert set(jobs(pg_cron)) == {jobid}
     retirement.refresh_from_db()
