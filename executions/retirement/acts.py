@@ -23,7 +23,7 @@ from executions.pgcron.job import DEFINITION, Job, Server
 from executions.pgcron.match import Match
 from executions.reading import Fetch, fetch_on
 from executions.retirement import protocol
-from executions.retirement.facts import check_on, servers
+from executions.retirement.facts import check_on, find_job, servers
 from executions.retirement.gate import Aim
 from executions.retirement.protocol import Reached, Wish, Work, nothing
 from executions.retirement.refusals import Refused, changed, check_as_json, refused_by
@@ -120,6 +120,9 @@ def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
 def activate(order: Order, *, reason: str) -> Act:
     """End a trial: activate the job again. No gate holds this back; it restores what was.
 
+    A job that this role is not shown is activated by its number all the same: pg_cron raises where
+    it is not there or not ours, and what it did not refuse is done.
+
     Raises:
         As `remove`. It is refused where the job is gone or has been activated already.
     """
@@ -127,17 +130,17 @@ def activate(order: Order, *, reason: str) -> Act:
 
     def verify(fetch: Fetch) -> _Found:
         permitted(order.who)
-        now = read_job(fetch, job.jobid)
-        if now is None or now.active:
-            raise changed(replace(job, active=False), now)
-        return {"job": now.as_json()}
+        found = find_job(fetch, job.jobid)
+        if not found.is_hidden and (found.job is None or found.job.active):
+            raise changed(replace(job, active=False), found.job)
+        return {"job": found.job.as_json() if found.job else None}
 
     def change(acting: Connection) -> None:
         commands.set_active(acting, job.jobid, active=True)
 
     def prove(fetch: Fetch, _new: int | None) -> None:
-        now = read_job(fetch, job.jobid)
-        if now is None or not now.active:
+        found = find_job(fetch, job.jobid)
+        if not found.is_hidden and (found.job is None or not found.job.active):
             raise Refused(_("pg_cron does not show the job as active. Nothing was changed."))
 
     return _begin(

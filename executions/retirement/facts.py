@@ -141,6 +141,35 @@ def find_candidate(
     return found[0] if found else None
 
 
+@dataclass(frozen=True)
+class Found:
+    """One job as this role is shown it.
+
+    ``sees`` says whether it is shown every job, whoever owns it: only then is a job that is not
+    shown gone. What a role knows of its own jobs does not do: a job may have got another owner.
+    """
+
+    job: Job | None
+    sees: bool
+
+    @property
+    def is_hidden(self) -> bool:
+        """It is not shown, which proves nothing."""
+        return self.job is None and not self.sees
+
+
+def find_job(fetch: Fetch, jobid: int) -> Found:
+    """The job, asked for only where this role may look; safe inside a transaction.
+
+    Raises:
+        psycopg.Error: as ``fetch`` does.
+    """
+    (sight,) = fetch(SQL.sight, {})
+    if not sight["may_read"]:
+        return Found(None, sees=False)
+    return Found(read_job(fetch, jobid), sees=not sight["filtered"])
+
+
 def would_see(fetch: Fetch, job: Job) -> bool:
     """Whether the job would be shown to this role if it were there: only then is it gone."""
     (sight,) = fetch(SQL.sight, {})

@@ -32,7 +32,7 @@ from executions.pgcron.inventory import read_job, read_server
 from executions.pgcron.job import Job, Server
 from executions.problems import first_line
 from executions.reading import Fetch, fetch_on
-from executions.retirement.facts import would_see
+from executions.retirement.facts import find_job, would_see
 from executions.retirement.outcomes import conclude
 from executions.retirement.refusals import (
     Failed,
@@ -282,10 +282,12 @@ def _look_afterwards(act: Act) -> dict[str, object]:
     jobid = act.new_jobid or act.job["jobid"]
     try:
         with closing(retire_connection()) as connection:
-            job = read_job(fetch_on(connection), jobid)
+            found = find_job(fetch_on(connection), jobid)
     except psycopg.Error as error:
         return {"seen_afterwards": first_line(error)}
-    return {"seen_afterwards": job.as_json() if job else None}
+    if found.is_hidden and act.kind != Act.Kind.REMOVE:
+        return {"seen_afterwards": _("This role may not look at the job.")}
+    return {"seen_afterwards": found.job.as_json() if found.job else None}
 
 
 def recover(rules: Rules) -> list[Act]:

@@ -15,12 +15,12 @@ from django.db.models.functions import Now
 from executions import audit
 from executions.health.assessment import plain
 from executions.health.findings import Case
-from executions.pgcron.inventory import read_backends, read_job
+from executions.pgcron.inventory import read_backends
 from executions.pgcron.job import Job, runs_in_flight
 from executions.problems import first_line, is_database_error
 from executions.reading import Fetch
 from executions.retirement import acts, protocol, trial, watch
-from executions.retirement.facts import read_plans, retire_fetch
+from executions.retirement.facts import Found, find_job, read_plans, retire_fetch
 from executions.retirement.outcomes import move
 from executions.retirement.refusals import Refused, Unknown
 from executions.retirement.rules import Rules, current
@@ -97,15 +97,13 @@ def _watch(retirement: Retirement, case: Case | None) -> None:
         _end(retirement, (State.WATCHING,), end, step)
 
 
-def _watched(retirement: Retirement, fetch: Fetch | None = None) -> Watched:
+def _watched(retirement: Retirement) -> Watched:
     since = retirement.watched_since
     assert since is not None  # noqa: S101  set by what began the watch
     if retirement.kind != Kind.PG_CRON:
         return Watched(since, retirement.watch.get("needed", watch.PLANS))
-    if fetch is None:
-        with retire_fetch("watch") as opened:
-            return Watched(since, alive=alive(retirement, opened))
-    return Watched(since, alive=alive(retirement, fetch))
+    with retire_fetch("watch") as fetch:
+        return Watched(since, alive=alive(retirement, fetch))
 
 
 def alive(retirement: Retirement, fetch: Fetch) -> tuple[int, ...]:
@@ -134,15 +132,29 @@ def _trial_turn(
     retirement: Retirement, case: Case | None
 ) -> tuple[Job | None, Step | None, Turn, str]:
     with retire_fetch("watch") as fetch:
-        job = read_job(fetch, job_of(retirement).jobid)
-        step = watch.step(case, _watched(retirement, fetch)) if case else None
+        found = find_job(fetch, job_of(retirement).jobid)
+        step = watch.step(case, _tried(retirement, found, fetch)) if case else None
         (clock,) = fetch(protocol.SQL.clock, {})
     deadline = retirement.deadline
     assert deadline is not None  # noqa: S101  set by what began the trial
     turn, reason = trial.turn(
-        TrialFacts(clock["now"], deadline, step, job, retirement.state == State.TRIAL_PASSED)
+        TrialFacts(
+            now=clock["now"],
+            deadline=deadline,
+            step=step,
+            job=found.job,
+            sees=found.sees,
+            passed=retirement.state == State.TRIAL_PASSED,
+        )
     )
-    return job, step, turn, str(reason)
+    return found.job, step, turn, str(reason)
+
+
+def _tried(retirement: Retirement, found: Found, fetch: Fetch) -> Watched:
+    """What is watched of a trial. Of a hidden job no process can be told, and it passes nothing."""
+    since = retirement.watched_since
+    assert since is not None  # noqa: S101  set by what began the trial
+    return Watched(since, alive=() if found.is_hidden else alive(retirement, fetch))
 
 
 def _note(retirement: Retirement, step: Step) -> None:

@@ -27,26 +27,44 @@ class Turn(Enum):
 
 @dataclass(frozen=True)
 class TrialFacts:
-    """``step`` is None where the plans cannot be read, ``job`` where it is gone or hidden."""
+    """``step`` is None where the plans cannot be read.
+
+    ``job`` is None where it is not shown: gone if this role ``sees`` every job, else hidden.
+    """
 
     now: datetime
     deadline: datetime
     step: Step | None
     job: Job | None
+    sees: bool
     passed: bool
 
 
 def turn(facts: TrialFacts) -> tuple[Turn, Sentence]:
-    """The next turn of a trial, with its reason."""
-    if facts.job is None or facts.job.active:
-        gone = _("The job is gone: somebody else removed it during the trial.")
-        active = _("Somebody else activated the job during the trial.")
-        return Turn.OVER, say(active if facts.job else gone)
+    """The next turn of a trial, with its reason.
+
+    A hidden job is still paused for all that anybody knows: it cannot pass, and it is activated by
+    its number when its time is over.
+    """
+    over = _over(facts)
+    if over is not None:
+        return Turn.OVER, over
     if facts.step is not None and facts.step.word is Word.WORSE:
         return Turn.ACTIVATE, say(_("It went worse: %(why)s"), why=str(facts.step.summary))
     if facts.now >= facts.deadline:
         return Turn.ACTIVATE, say(_("Nobody decided in time."))
+    if facts.job is None:
+        return Turn.GO_ON, say(_("The job cannot be seen at the moment."))
     if facts.step is None:
         return Turn.GO_ON, say(_("The plans cannot be read at the moment."))
     passes = not facts.passed and facts.step.word in {Word.VERIFIED, Word.OTHER_CALLER}
     return Turn.PASS if passes else Turn.GO_ON, facts.step.summary
+
+
+def _over(facts: TrialFacts) -> Sentence | None:
+    """What somebody else did to the job, if that ended the trial."""
+    if facts.job is None and facts.sees:
+        return say(_("The job is gone: somebody else removed it during the trial."))
+    if facts.job is not None and facts.job.active:
+        return say(_("Somebody else activated the job during the trial."))
+    return None

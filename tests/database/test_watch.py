@@ -41,6 +41,9 @@ __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 CADENCE = 5 * MINUTES
+ALTER_JOB = (
+    "{} EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean) {} multica"
+)
 
 
 def tick(retirement: Retirement) -> Retirement:
@@ -355,6 +358,78 @@ def test_a_trial_that_cannot_be_ended_is_tried_again_later_and_not_at_every_tick
     acting_as("postgres")
     retirement_tick(replace(current(), try_again_every=timedelta(0)))
     assert jobs(pg_cron)[jobid]["active"]
+
+
+def out_of_sight(pg_cron, jobid, role):
+    """Three ways in which a job gets out of a role's sight, each with its way back."""
+    role("retirer_four", options="LOGIN SUPERUSER")
+    return {
+        "the role is no superuser any more": (
+            "retirer_four",
+            "ALTER ROLE retirer_four NOSUPERUSER",
+            "ALTER ROLE retirer_four SUPERUSER",
+        ),
+        "the job has another owner": (
+            "multica",
+            f"SELECT cron.alter_job({jobid}, username := 'postgres')",
+            f"SELECT cron.alter_job({jobid}, username := 'multica')",
+        ),
+        "the schema is closed": (
+            "multica",
+            "REVOKE USAGE ON SCHEMA cron FROM multica",
+            "GRANT USAGE ON SCHEMA cron TO multica",
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["the role is no superuser any more", "the job has another owner", "the schema is closed"],
+)
+def test_a_paused_job_that_gets_out_of_sight_is_not_gone_and_is_activated_in_the_end(
+    owner, pg_cron, role, acting_as, how
+):
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    name, hide, show = out_of_sight(pg_cron, jobid, role)[how]
+    pg_cron.execute(ALTER_JOB.format("GRANT", "TO"))
+    acting_as(name)
+    try:
+        retirement, _ = pause(jobid)
+        pg_cron.execute(hide.encode())
+        tick(retirement)
+        assert retirement.state == State.TRIAL
+        Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
+        tick(retirement)
+        assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (State.TRIAL, False)
+        assert audited(retirement)[-1] == ("activate", "failed")
+    finally:
+        pg_cron.execute(show.encode())
+    try:
+        retirement_tick(replace(current(), try_again_every=timedelta(0)))
+    finally:
+        pg_cron.execute(ALTER_JOB.format("REVOKE", "FROM"))
+    retirement.refresh_from_db()
+    assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (State.TRIAL_ENDED, True)
+    assert retirement.reason == "Nobody decided in time."
+
+
+def test_a_job_that_may_be_activated_but_not_be_looked_at_is_activated(owner, pg_cron, acting_as):
+    lay_plans(owner)
+    pg_cron.execute(ALTER_JOB.format("GRANT", "TO"))
+    acting_as("multica")
+    try:
+        retirement, jobid = pause(schedule(pg_cron))
+        pg_cron.execute("REVOKE SELECT ON cron.job FROM PUBLIC")
+        Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
+        tick(retirement)
+    finally:
+        pg_cron.execute("GRANT SELECT ON cron.job TO PUBLIC")
+        pg_cron.execute(ALTER_JOB.format("REVOKE", "FROM"))
+    assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (State.TRIAL_ENDED, True)
+    done = AuditEvent.objects.filter(retirement_id=retirement.pk).latest("pk")
+    assert done.outcome == "done"
+    assert "may not look" in done.evidence["seen_afterwards"]
 
 
 def test_of_many_processes_that_tick_one_ends_the_trial(pg_cron, paused):

@@ -108,8 +108,14 @@ def test_how_many_quiet_plans_prove_silence_follows_from_the_silences_before(age
 
 def trial(word: Word | None = Word.WAIT, **how) -> Turn:
     made = None if word is None else replace(look(), word=word)
-    known = {"now": NOW, "deadline": NOW + MINUTE, "step": made, "job": JOB, "passed": False}
+    known = {
+        "now": NOW, "deadline": NOW + MINUTE, "step": made, "job": JOB, "sees": True,
+        "passed": False,
+    }  # fmt: skip
     return turn(TrialFacts(**known | how))[0]
+
+
+HIDDEN = {"job": None, "sees": False}
 
 
 @pytest.mark.parametrize(
@@ -127,6 +133,12 @@ def trial(word: Word | None = Word.WAIT, **how) -> Turn:
         (None, {}, Turn.GO_ON),
         (None, {"deadline": NOW}, Turn.ACTIVATE),
         (Word.WORSE, {"job": None}, Turn.OVER),
+        (Word.WAIT, HIDDEN, Turn.GO_ON),
+        (Word.VERIFIED, HIDDEN, Turn.GO_ON),
+        (None, HIDDEN, Turn.GO_ON),
+        (Word.WORSE, HIDDEN, Turn.ACTIVATE),
+        (Word.VERIFIED, HIDDEN | {"deadline": NOW}, Turn.ACTIVATE),
+        (None, HIDDEN | {"deadline": NOW}, Turn.ACTIVATE),
         (Word.WORSE, {"job": replace(JOB, active=True)}, Turn.OVER),
     ],
 )
