@@ -135,6 +135,14 @@ class Server:
     def is_same_server(self, other: Server) -> bool:
         return (self.identifier, self.started_at) == (other.identifier, other.started_at)
 
+    def is_place(self, identifier: str, database: str) -> bool:
+        """Whether this is the database on record, on the server of that number.
+
+        A server that keeps its number to itself is told by its database only.
+        """
+        unknown = not (identifier and self.identifier)
+        return database == self.database and (unknown or identifier == self.identifier)
+
     def holds(self, job: Job) -> bool:
         """Whether the job connects to this very server.
 

@@ -28,7 +28,7 @@ from executions.retirement.gate import Aim
 from executions.retirement.protocol import Reached, Wish, Work, nothing
 from executions.retirement.refusals import Refused, changed, check_as_json, refused_by
 from executions.retirement.rules import Rules
-from executions.retirement.wizard import job_of, on_record, permitted
+from executions.retirement.wizard import job_of, on_record, permitted, require_here
 from executions.retirement_models import Act, Retirement, State
 
 # What a job is without where it connects to, which pg_cron fixes when it is scheduled.
@@ -230,6 +230,7 @@ def _begin(
             before()
             acting = until_done.enter_context(protocol.turn(order.who))
             places = servers(fetch_on(acting))
+            require_here(retirement, places[0])
             wish = Wish(
                 order.who,
                 kind,

@@ -20,7 +20,7 @@ from executions.retirement.facts import check_on, retire_fetch, servers, would_s
 from executions.retirement.outcomes import move, removed
 from executions.retirement.refusals import Refused, check_as_json, refused_by
 from executions.retirement.rules import Rules
-from executions.retirement.wizard import job_of, lock, on_record, permitted
+from executions.retirement.wizard import job_of, lock, on_record, permitted, require_here
 from executions.retirement_models import AuditEvent, Retirement, State
 
 REMOVED_BY_HAND = "remove by hand"
@@ -50,6 +50,7 @@ def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Ru
         confirm_name(job, job.label, fingerprint)
         with retire_fetch("look") as fetch:
             places = servers(fetch)
+            require_here(retirement, places[0])
             still_confirmed(fetch, job, places[0].role)
             judged = check_on(fetch, places, job.jobid, rules, retirement)
         if not judged.by_hand:
@@ -83,6 +84,7 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
         permitted(who)
         with retire_fetch("look") as fetch:
             server = read_server(fetch)
+            require_here(retirement, server)
             _must_see(fetch, job, server)
             if read_job(fetch, job.jobid) is not None:
                 raise Refused(_("%(job)s is still there.") % {"job": retirement.label})
@@ -111,7 +113,9 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
     with on_record(who, PUT_BACK_BY_HAND, retirement, text):
         permitted(who)
         with retire_fetch("look") as fetch:
-            _must_see(fetch, job, read_server(fetch))
+            server = read_server(fetch)
+            require_here(retirement, server)
+            _must_see(fetch, job, server)
             rows = fetch(PGCRON.jobs, {"most": 5_000})
         # Numbers only grow, so one below the old number was there all along.
         later = (Job(**row) for row in rows if row["jobid"] > job.jobid)

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from executions import audit
 from executions.health.assessment import plain
 from executions.health.findings import Case
-from executions.pgcron.inventory import read_backends
+from executions.pgcron.inventory import read_backends, read_server
 from executions.pgcron.job import Job, runs_in_flight
 from executions.problems import first_line, is_database_error
 from executions.reading import Fetch
@@ -26,7 +26,7 @@ from executions.retirement.refusals import Refused, Unknown
 from executions.retirement.rules import Rules, current
 from executions.retirement.trial import TrialFacts, Turn
 from executions.retirement.watch import Step, Watched, Word
-from executions.retirement.wizard import job_of
+from executions.retirement.wizard import job_of, require_here
 from executions.retirement_models import Act, AuditEvent, Kind, Retirement, State
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ def _watched(retirement: Retirement) -> Watched:
     if retirement.kind != Kind.PG_CRON:
         return Watched(since, retirement.watch.get("needed", watch.PLANS))
     with retire_fetch("watch") as fetch:
+        require_here(retirement, read_server(fetch))
         return Watched(since, alive=alive(retirement, fetch))
 
 
@@ -132,6 +133,7 @@ def _trial_turn(
     retirement: Retirement, case: Case | None
 ) -> tuple[Job | None, Step | None, Turn, str]:
     with retire_fetch("watch") as fetch:
+        require_here(retirement, read_server(fetch))
         found = find_job(fetch, job_of(retirement).jobid)
         step = watch.step(case, _tried(retirement, found, fetch)) if case else None
         (clock,) = fetch(protocol.SQL.clock, {})

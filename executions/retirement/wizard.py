@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions import audit
-from executions.pgcron.job import Candidate, Job
+from executions.pgcron.job import Candidate, Job, Server
 from executions.retirement.facts import (
     find_candidate,
     judge,
@@ -94,6 +94,36 @@ def require(retirement: Retirement, states: Iterable[State]) -> None:
     raise SomebodyElse(last.user_name, f"{where} ({last.user_name})") if last else Refused(where)
 
 
+def elsewhere(retirement: Retirement, here: Server) -> str:
+    """Empty where pg_cron is reached where the retirement was begun, else a sentence that says so.
+
+    In another database the same number is another job's.
+    """
+    if here.is_place(retirement.server, retirement.database):
+        return ""
+    return _(
+        "%(job)s is in database %(database)s of server %(server)s, but pg_cron is reached in"
+        " database %(now)s of server %(here)s."
+    ) % {
+        "job": retirement.label,
+        "database": retirement.database,
+        "server": retirement.server or "?",
+        "now": here.database,
+        "here": here.identifier or "?",
+    }
+
+
+def require_here(retirement: Retirement, here: Server) -> None:
+    """pg_cron is reached where the retirement was begun.
+
+    Raises:
+        Refused: in another database, or on another server.
+    """
+    said = elsewhere(retirement, here)
+    if said:
+        raise Refused(f"{said} {_('Nothing was changed.')}")
+
+
 def lock(retirement: Retirement, states: Iterable[State]) -> None:
     """Lock the record, and see that it is where the step begins and that nobody acts on it.
 
@@ -161,12 +191,14 @@ def look(retirement: Retirement, rules: Rules) -> Look:
     """The job and its gates on facts of this moment; changes nothing.
 
     Raises:
+        Refused: pg_cron is reached elsewhere.
         psycopg.Error: pg_cron's database cannot be reached or asked.
     """
     jobid = retirement.jobid
     assert jobid is not None  # noqa: S101  of pg_cron jobs only
     with retire_fetch("look") as fetch:
         reached = servers(fetch)
+        require_here(retirement, reached[0])
         candidate = find_candidate(fetch, reached, jobid)
     role = reached[0].role
     plans = read_plans(rules)
@@ -198,7 +230,8 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
     """Put the job as it is now on record as the one that will be acted on.
 
     Raises:
-        Refused: neither removing, nor pausing, nor removing by hand is possible; or no permission.
+        Refused: neither removing, nor pausing, nor removing by hand is possible; pg_cron is reached
+            elsewhere; or no permission.
         psycopg.Error: pg_cron's database cannot be reached or asked.
     """
     with on_record(who, "confirm", retirement):

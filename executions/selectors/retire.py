@@ -16,7 +16,7 @@ import psycopg
 
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_job, rights_over
+from executions.pgcron.inventory import read_job, read_server, rights_over
 from executions.pgcron.job import Candidate, Job, Rights
 from executions.pgcron.schedule import describe
 from executions.problems import Problem, diagnose
@@ -32,13 +32,15 @@ from executions.retirement.facts import (
 )
 from executions.retirement.gate import Aim, Check, Code, Gate
 from executions.retirement.refusals import gate_as_json
-from executions.retirement.wizard import job_of
+from executions.retirement.wizard import elsewhere, job_of
 from executions.retirement_models import Act, AuditEvent, Kind, Retirement, State
 
 CHECK_SECONDS = 5
 WATCH_SECONDS = 5
 REST_SECONDS = 15
 BEFORE = (State.CHOSEN, State.CONFIRMED, State.BY_HAND)
+# Of a job that we have left there, not being shown it proves nothing: it may have a new owner.
+_ON_TRIAL = (State.TRIAL, State.TRIAL_PASSED)
 PUT_BACK_FROM = (State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER)
 
 
@@ -70,6 +72,7 @@ class Checked:
     candidate: Candidate | None
     check: Check
     now: datetime
+    elsewhere: str = ""
 
     @property
     def live_seconds(self) -> int:
@@ -79,7 +82,12 @@ class Checked:
     def version(self) -> str:
         gates = [{**gate_as_json(gate), "summary": ""} for gate in self.check.gates]
         return _digest(
-            gates, self.job, self.rights, self.retirement.state, self.retirement.changed_at
+            gates,
+            self.elsewhere,
+            self.job,
+            self.rights,
+            self.retirement.state,
+            self.retirement.changed_at,
         )
 
     @property
@@ -115,7 +123,7 @@ class Checked:
 
     @property
     def is_gone(self) -> bool:
-        return self.job is None
+        return self.job is None and not self.elsewhere
 
     @property
     def waiting(self) -> bool:
@@ -172,7 +180,7 @@ class Checked:
 
 
 def read_checked(retirement: Retirement) -> Checked:
-    """Every gate of this moment.
+    """Every gate of this moment; a job of another database is not looked for in this one.
 
     Raises:
         psycopg.Error: pg_cron's database cannot be reached or asked.
@@ -180,10 +188,11 @@ def read_checked(retirement: Retirement) -> Checked:
     assert retirement.jobid is not None  # noqa: S101  of pg_cron jobs only
     with retire_fetch("look") as fetch:
         reached = servers(fetch)
-        candidate = find_candidate(fetch, reached, retirement.jobid)
+        away = elsewhere(retirement, reached[0])
+        candidate = None if away else find_candidate(fetch, reached, retirement.jobid)
     found, role = rules.current(), reached[0].role
     judged = judge(retirement.jobid, candidate, role, read_plans(found), found, retirement)
-    return Checked(retirement, candidate, judged, reached[0].now)
+    return Checked(retirement, candidate, judged, reached[0].now, away)
 
 
 @dataclass(frozen=True)
@@ -196,7 +205,10 @@ class PlanSeen:
 
 @dataclass(frozen=True)
 class Seen:
-    """What pg_cron says of the job now. ``problem`` is why it could not be asked."""
+    """What pg_cron says of the job now. ``problem`` is why it could not be asked.
+
+    ``elsewhere`` says that pg_cron is reached in another database than the job's.
+    """
 
     now: datetime | None = None
     job: Job | None = None
@@ -205,6 +217,7 @@ class Seen:
     may_put_back: bool = False
     may_activate: bool = False
     problem: Problem | None = None
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -225,7 +238,8 @@ class Watched:
         one, seen = self.retirement, self.seen
         return _digest(
             one.state, one.changed_at, one.watch, one.reason, seen.job, seen.known,
-            seen.may_put_back, bool(seen.problem), [event.pk for event in self.events],
+            seen.may_put_back, bool(seen.problem), seen.elsewhere,
+            [event.pk for event in self.events],
         )  # fmt: skip
 
     @property
@@ -309,17 +323,21 @@ def _ask(retirement: Retirement, fetch: Fetch) -> Seen:
     (clock,) = fetch(protocol.SQL.clock, {})
     if retirement.kind != Kind.PG_CRON:
         return Seen(now=clock["now"])
+    away = elsewhere(retirement, read_server(fetch))
+    if away:
+        return Seen(now=clock["now"], elsewhere=away)
     (sight,) = fetch(PGCRON.sight, {})
     if not sight["may_read"]:
         return Seen(now=clock["now"], role=sight["role"])
     job = job_of(retirement)
     (may,) = fetch(PGCRON.rights, {})
     rights = rights_over(job, may, sight["here"])
+    own, on_trial = job.owner == sight["role"], retirement.state in _ON_TRIAL
     now = read_job(fetch, retirement.put_back_jobid or job.jobid)
     return Seen(
         now=clock["now"],
         job=now,
-        known=now is not None or not sight["filtered"] or job.owner == sight["role"],
+        known=now is not None or not sight["filtered"] or (own and not on_trial),
         role=sight["role"],
         may_put_back=rights.put_back,
         may_activate=rights.deactivate,

@@ -181,6 +181,21 @@ def _definition(pg_cron, jobid):
     return row
 
 
+def test_a_job_is_put_back_only_where_it_was(owner, pg_cron):
+    lay_plans(owner)
+    who = operator()
+    retirement = retire(who, schedule(pg_cron))
+    Retirement.objects.update(server="1234")
+    retirement.refresh_from_db()
+    with pytest.raises(Refused, match="pg_cron is reached in"):
+        acts.put_back(Order(who, retirement, current()))
+    schedule(pg_cron)
+    with pytest.raises(Refused, match="pg_cron is reached in"):
+        by_hand.put_back_done(who, retirement)
+    assert retirement.state == State.WATCHING
+    assert audited(retirement)[-2:] == [("put_back", "refused"), ("put back by hand", "refused")]
+
+
 def test_putting_back_twice_schedules_once(owner, pg_cron):
     lay_plans(owner)
     who = operator()

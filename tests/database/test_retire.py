@@ -13,7 +13,7 @@ from django.db import connections
 from executions.audit import Who
 from executions.connections import connect as open_connection
 from executions.models import Runner
-from executions.retirement import acts, wizard
+from executions.retirement import acts, by_hand, wizard
 from executions.retirement.acts import Order
 from executions.retirement.protocol import LOCK
 from executions.retirement.refusals import Refused, SomebodyElse
@@ -317,6 +317,39 @@ def test_rights_that_are_revoked_are_noticed(owner, pg_cron, role, acting_as, po
         acts.remove(Order(who, retirement, current(), reached), **press(retirement))
     assert jobs(pg_cron) == before
     assert audited(retirement)[-1][1] in {"refused", "failed"}
+
+
+ELSEWHERE = [{"server": "1234"}, {"database": "another"}]
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_a_job_of_another_server_or_database_is_not_touched(world, place):
+    """Its number is another job's here, even where that one looks the same."""
+    Retirement.objects.update(**place)
+    world.retirement.refresh_from_db()
+    with pytest.raises(Refused, match="pg_cron is reached in database multica of server"):
+        wizard.confirm(world.who, world.retirement, current())
+    form = press(world.retirement)
+    for act in (acts.remove, acts.pause):
+        with pytest.raises(Refused, match="pg_cron is reached in database multica of server"):
+            act(Order(world.who, world.retirement, current()), **form)
+    with pytest.raises(Refused, match="pg_cron is reached in database multica of server"):
+        by_hand.begin(world.who, world.retirement, fingerprint=form["fingerprint"], rules=current())
+    assert jobs(world.pg_cron)[world.jobid]["active"]
+    assert not world.retirement.acts.exists()
+    assert audited(world.retirement) == [
+        ("confirm", "refused"),
+        ("remove", "refused"),
+        ("pause", "refused"),
+        ("remove by hand", "refused"),
+    ]
+
+
+def test_a_server_that_keeps_its_number_to_itself_is_told_by_its_database(world):
+    Retirement.objects.update(server="")
+    world.retirement.refresh_from_db()
+    acts.remove(Order(world.who, world.retirement, current()), **press(world.retirement))
+    assert jobs(world.pg_cron) == {}
 
 
 def test_a_role_that_may_no_longer_look_is_told_so(owner, pg_cron, acting_as):

@@ -20,6 +20,7 @@ from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
 from executions.retirement.tick import alive, look_at, retirement_tick
 from executions.retirement_models import AuditEvent, Retirement, State
+from executions.selectors.retire import read_watched
 from tests.retiring import (
     MINUTES,
     ROLLUP,
@@ -360,6 +361,43 @@ def test_a_trial_that_cannot_be_ended_is_tried_again_later_and_not_at_every_tick
     assert jobs(pg_cron)[jobid]["active"]
 
 
+@pytest.mark.parametrize("plans", [0, 3])
+def test_a_trial_on_another_server_is_left_alone_until_that_is_reached_again(
+    pg_cron, paused, caplog, plans
+):
+    retirement, jobid, newest = paused
+    begun_before(retirement, plans, newest)
+    known = retirement.server
+    Retirement.objects.update(server="1234", deadline=F("deadline") - timedelta(hours=2))
+    pg_cron.execute("SELECT cron.unschedule(%s)", [jobid])
+    before = audited(retirement)
+    tick(retirement)
+    assert (retirement.state, audited(retirement)) == (State.TRIAL, before)
+    assert "pg_cron is reached in database multica of server" in caplog.text
+    Retirement.objects.update(server=known)
+    tick(retirement)
+    assert retirement.state == State.CLOSED
+
+
+def test_a_removal_on_another_server_is_not_verified_here(removed):
+    retirement, newest = removed
+    begun_before(retirement, 3, newest)
+    Retirement.objects.update(database="another")
+    tick(retirement)
+    assert retirement.state == State.WATCHING
+
+
+def test_what_was_removed_by_hand_is_not_looked_for_elsewhere(pg_cron, by_hand_world):
+    who, retirement, jobid, _newest = by_hand_world
+    begin_by_hand(who, retirement)
+    Retirement.objects.update(database="another")
+    retirement.refresh_from_db()
+    pg_cron.execute("SELECT cron.unschedule(%s)", [jobid])
+    with pytest.raises(Refused, match="pg_cron is reached in"):
+        by_hand.ran_it(who, retirement)
+    assert retirement.state == State.BY_HAND
+
+
 def out_of_sight(pg_cron, jobid, role):
     """Three ways in which a job gets out of a role's sight, each with its way back."""
     role("retirer_four", options="LOGIN SUPERUSER")
@@ -399,6 +437,7 @@ def test_a_paused_job_that_gets_out_of_sight_is_not_gone_and_is_activated_in_the
         pg_cron.execute(hide.encode())
         tick(retirement)
         assert retirement.state == State.TRIAL
+        assert not read_watched(retirement).seen.known
         Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
         tick(retirement)
         assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (State.TRIAL, False)

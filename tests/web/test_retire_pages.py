@@ -428,6 +428,22 @@ def test_a_database_that_is_away_is_said_on_the_page_that_watches(signed_in, job
     assert "pg_cron says now: no answer" in text(answer)
 
 
+def test_every_page_says_that_pg_cron_is_reached_elsewhere(signed_in, jobid):
+    retirement = confirm(signed_in, jobid)
+    Retirement.objects.update(server="1234")
+    for name in ("check", "confirm"):
+        shown = text(signed_in.get(step(name, retirement)))
+        assert "pg_cron is reached in database multica of server" in shown
+        assert "This job is gone" not in shown
+        assert "nothing left to act on" not in shown
+    Retirement.objects.update(state=State.BY_HAND)
+    assert "pg_cron is reached in" in text(signed_in.get(step("confirm", retirement)))
+    Retirement.objects.update(state=State.TRIAL, deadline="2030-01-01T00:00Z")
+    shown = text(signed_in.get(step("watch", retirement)))
+    assert "pg_cron is reached in database multica of server" in shown
+    assert "no answer" in shown
+
+
 def test_dropping_changes_nothing_and_ends_it(signed_in, jobid, pg_cron):
     retirement = confirm(signed_in, jobid)
     for name in ("check", "confirm"):
