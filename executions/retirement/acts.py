@@ -86,7 +86,7 @@ def remove(order: Order, *, typed: str, fingerprint: str) -> Act:
         commands.unschedule_text(job.jobid),
         states=(State.CONFIRMED, State.TRIAL_PASSED),
         before=lambda: confirm_name(job, typed, fingerprint),
-        work=lambda look: Work(look(expected, aim), change, prove, expected),
+        work=lambda look: Work(look(expected, aim), change, prove, _as_it_was(expected)),
         undo=commands.schedule_again_text(job),
     )
 
@@ -112,7 +112,7 @@ def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
         commands.set_active_text(job.jobid, active=False),
         states=(State.CONFIRMED,),
         before=lambda: confirm_name(job, typed, fingerprint),
-        work=lambda look: Work(look(job, Aim.TRIAL), change, prove, job),
+        work=lambda look: Work(look(job, Aim.TRIAL), change, prove, _as_it_was(job)),
         undo=commands.set_active_text(job.jobid, active=True),
     )
 
@@ -175,11 +175,13 @@ def put_back(order: Order) -> Act:
             )  # fmt: skip
         rows = fetch(PGCRON.namesakes, {"jobname": job.jobname, "owner": job.owner})
         if rows:
-            raise Refused(
-                _("There is a job of that name again, number %(jobid)s. Nothing was changed.")
-                % {"jobid": rows[0]["jobid"]}
-            )
+            raise _namesake(rows[0]["jobid"])
         return {"rights": may, "jobs_of_that_name": len(rows)}
+
+    def witness(fetch: Fetch, new: int | None) -> None:
+        """pg_cron alters a job of that name; one that others see already is not ours."""
+        if new is not None and read_job(fetch, new) is not None:
+            raise _namesake(new)
 
     def change(acting: Connection) -> int:
         return commands.schedule_again(acting, job, **found)  # type: ignore[arg-type]
@@ -194,13 +196,31 @@ def put_back(order: Order) -> Act:
         Act.Kind.PUT_BACK,
         commands.schedule_again_text(job),
         states=(State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER),
-        work=lambda _look: Work(verify, change, prove),
+        work=lambda _look: Work(verify, change, prove, witness),
+    )
+
+
+def _namesake(jobid: int) -> Refused:
+    return Refused(
+        _("There is a job of that name again, number %(jobid)s. Nothing was changed.")
+        % {"jobid": jobid}
     )
 
 
 def restores(job: Job, now: Job) -> bool:
     """Whether a job is the old one again, but for its number and the node it connects to."""
     return all(getattr(job, name) == getattr(now, name) for name in _RESTORED)
+
+
+def _as_it_was(expected: Job) -> Callable[[Fetch, int | None], None]:
+    """Others still see the confirmed job, so it is exactly that one which we have changed."""
+
+    def witness(fetch: Fetch, _new: int | None) -> None:
+        seen = read_job(fetch, expected.jobid)
+        if seen != expected:
+            raise changed(expected, seen)
+
+    return witness
 
 
 def _nothing_more() -> None:

@@ -148,6 +148,30 @@ def test_a_job_of_that_name_that_is_there_again_is_never_overwritten(owner, pg_c
     assert [row["command"] for row in jobs(pg_cron).values()] == ["SELECT 1"]
 
 
+@pytest.mark.parametrize("role", ["postgres", "multica"])
+@pytest.mark.parametrize("point", ["signed", "verified"])
+def test_a_job_of_that_name_that_comes_at_the_last_moment_is_not_overwritten_either(
+    owner, pg_cron, acting_as, role, point
+):
+    """After the look at the names pg_cron itself would take the other's job and alter it."""
+    lay_plans(owner)
+    acting_as(role)
+    who = operator()
+    retirement = retire(who, schedule(pg_cron))
+    theirs = {}
+
+    def reached(at):
+        if at == point:
+            schedule(pg_cron, command="SELECT 'theirs'", at="2 2 2 2 *")
+            theirs.update(jobs(pg_cron))
+
+    with pytest.raises(Refused, match="There is a job of that name again"):
+        acts.put_back(Order(who, retirement, current(), reached))
+    assert jobs(pg_cron) == theirs
+    assert (retirement.state, retirement.put_back_jobid) == (State.WATCHING, None)
+    assert audited(retirement)[-1] == ("put_back", "refused")
+
+
 def test_an_owner_that_is_gone_makes_it_fail_with_the_servers_own_words(owner, pg_cron, role):
     lay_plans(owner)
     role("short_lived")
