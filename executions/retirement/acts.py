@@ -18,13 +18,14 @@ from executions import audit
 from executions.connections import Connection
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_job, rights_over
-from executions.pgcron.job import DEFINITION, Job, Server
+from executions.pgcron.inventory import read_backends, read_job, rights_over
+from executions.pgcron.job import DEFINITION, Job, Server, runs_in_flight
 from executions.pgcron.match import Match
 from executions.reading import Fetch, fetch_on
 from executions.retirement import protocol
 from executions.retirement.facts import check_on, find_job, servers
 from executions.retirement.gate import Aim
+from executions.retirement.job_gates import runs_gate
 from executions.retirement.protocol import Reached, Wish, Work, nothing
 from executions.retirement.refusals import Refused, changed, check_as_json, refused_by
 from executions.retirement.rules import Rules
@@ -213,12 +214,19 @@ def restores(job: Job, now: Job) -> bool:
 
 
 def _as_it_was(expected: Job) -> Callable[[Fetch, int | None], None]:
-    """Others still see the confirmed job, so it is exactly that one which we have changed."""
+    """Others still see the confirmed job, so it is exactly that one which we have changed.
+
+    No run of it has begun since the gates were judged either. Outside of our transaction, because
+    inside it the list of processes stays as it was first read.
+    """
 
     def witness(fetch: Fetch, _new: int | None) -> None:
         seen = read_job(fetch, expected.jobid)
         if seen != expected:
             raise changed(expected, seen)
+        no_run = runs_gate(runs_in_flight(expected, read_backends(fetch)))
+        if not no_run.passed:
+            raise refused_by([no_run])
 
     return witness
 

@@ -116,13 +116,14 @@ def check_on(
 ) -> Check:
     """Every gate of a job at this moment, on the caller's connection and in its transaction.
 
+    The plans come first, since they take longest and a run may begin while they are read.
+
     Raises:
         psycopg.Error: as ``fetch`` does.
     """
-    return judge(
-        jobid, find_candidate(fetch, reached, jobid), reached[0].role,
-        read_plans(rules), rules, retirement,
-    )  # fmt: skip
+    plans = read_plans(rules)
+    candidate = find_candidate(fetch, reached, jobid)
+    return judge(jobid, candidate, reached[0].role, plans, rules, retirement)
 
 
 def find_candidate(

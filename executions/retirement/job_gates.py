@@ -5,9 +5,12 @@ One function for each gate of docs/interfaces.md, ``checkretirement``, named as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.sentences import Value, say
+from executions.pgcron.job import Backend
 from executions.pgcron.match import Match
 from executions.retirement.gate import Code, Gate, GateFacts
 
@@ -171,7 +174,11 @@ def function_absent(facts: GateFacts) -> Gate:
 def no_run_in_flight(facts: GateFacts) -> Gate:
     if facts.candidate is None:
         return _unseen(Code.NO_RUN_IN_FLIGHT, facts)
-    running = facts.candidate.in_flight
+    return runs_gate(facts.candidate.in_flight)
+
+
+def runs_gate(running: Sequence[Backend]) -> Gate:
+    """The same of processes that are known already."""
     evidence = {"backends": [backend.as_json() for backend in running]}
     if not running:
         return Gate(Code.NO_RUN_IN_FLIGHT, True, say(_("No run of it is in flight.")), evidence)

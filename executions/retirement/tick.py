@@ -108,11 +108,17 @@ def _watched(retirement: Retirement) -> Watched:
 
 
 def alive(retirement: Retirement, fetch: Fetch) -> tuple[int, ...]:
-    """Runs of the job that began before it was removed or paused, and have not ended."""
+    """Runs of the job that began before it was removed or paused, and have not ended.
+
+    One that the run details call a run of this very job did so, whatever the clock says: it may
+    have begun between the last look and the commit.
+    """
     since = retirement.watched_since
     runs = runs_in_flight(job_of(retirement), read_backends(fetch))
     return tuple(
-        run.pid for run in runs if run.started_at is None or (since and run.started_at <= since)
+        run.pid
+        for run in runs
+        if run.jobid or run.started_at is None or (since and run.started_at <= since)
     )
 
 

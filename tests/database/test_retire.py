@@ -13,8 +13,10 @@ from django.db import connections
 from executions.audit import Who
 from executions.connections import connect as open_connection
 from executions.models import Runner
-from executions.retirement import acts, by_hand, wizard
+from executions.retirement import acts, by_hand, facts, wizard
 from executions.retirement.acts import Order
+from executions.retirement.facts import retire_fetch
+from executions.retirement.gate import Aim
 from executions.retirement.protocol import LOCK
 from executions.retirement.refusals import Refused, SomebodyElse
 from executions.retirement.rules import current
@@ -317,6 +319,35 @@ def test_rights_that_are_revoked_are_noticed(owner, pg_cron, role, acting_as, po
         acts.remove(Order(who, retirement, current(), reached), **press(retirement))
     assert jobs(pg_cron) == before
     assert audited(retirement)[-1][1] in {"refused", "failed"}
+
+
+@pytest.mark.parametrize("act", [acts.remove, acts.pause])
+def test_a_run_that_begins_after_every_check_is_noticed_too(world, act):
+    def reached(at):
+        if at == "verified":
+            start_a_run(world)
+
+    with pytest.raises(Refused, match="in flight") as refusal:
+        act(Order(world.who, world.retirement, current(), reached), **press(world.retirement))
+    assert jobs(world.pg_cron)[world.jobid]["active"]
+    assert [gate.code for gate in refusal.value.gates] == ["no_run_in_flight"]
+    assert audited(world.retirement)[-1] == (act.__name__, "refused")
+
+
+def test_a_run_that_begins_while_the_plans_are_read_is_seen_by_the_gates(world, monkeypatch):
+    read = facts.read_plans
+
+    def slowly(rules):
+        plans = read(rules)
+        start_a_run(world)
+        return plans
+
+    monkeypatch.setattr(facts, "read_plans", slowly)
+    with retire_fetch("test") as fetch:
+        judged = facts.check_on(
+            fetch, facts.servers(fetch), world.jobid, current(), world.retirement
+        )
+    assert [gate.code for gate in judged.refusals(Aim.EXACT)] == ["no_run_in_flight"]
 
 
 ELSEWHERE = [{"server": "1234"}, {"database": "another"}]

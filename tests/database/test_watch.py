@@ -190,6 +190,23 @@ def test_a_run_from_before_the_removal_is_alive_until_its_process_is_gone(owner,
         assert wait_until(lambda: alive(retirement, fetch) == ())
 
 
+def test_a_run_that_began_between_the_last_look_and_the_commit_is_alive_too(
+    owner, pg_cron, connect
+):
+    """Its number in the run details says that it is a run of this job: later none can begin."""
+    lay_plans(owner)
+    retirement = retire(operator(), schedule(pg_cron))
+    late = connect("multica")
+    late.execute("SET application_name = 'pg_cron'")
+    pg_cron.execute(
+        "INSERT INTO cron.job_run_details (jobid, runid, job_pid, status, start_time)"
+        " VALUES (%s, 1, %s, 'running', clock_timestamp())",
+        [retirement.jobid, late.info.backend_pid],
+    )
+    with retire_fetch("test") as fetch:
+        assert alive(retirement, fetch) == (late.info.backend_pid,)
+
+
 def wait_until(happened, seconds=5.0):
     """Ask again and again: a server process ends a moment after its client has left."""
     until = monotonic() + seconds
