@@ -40,6 +40,7 @@ from executions.retirement.refusals import (
     SomebodyElse,
     Unknown,
     being_done,
+    nothing_done,
 )
 from executions.retirement.rules import Rules
 from executions.retirement_models import Act, AuditEvent, Retirement, State
@@ -235,7 +236,7 @@ def _after_error(act: Act, error: Exception, rules: Rules) -> None:
     act.refresh_from_db()
     said = first_line(error)
     if not act.xid:
-        conclude(act, Act.Outcome.FAILED, _not_done(said), rules)
+        conclude(act, Act.Outcome.FAILED, nothing_done(said), rules)
     elif not _settled_at_last(act, rules, said):
         raise Unknown(
             _("The connection was lost (%(said)s). What became of it will be known as soon as the"
@@ -263,10 +264,6 @@ def _give_up_broken_connections() -> None:
 
 def _done(act: Act) -> str:
     return _("%(statement)s was run as %(role)s.") % {"statement": act.statement, "role": act.role}
-
-
-def _not_done(why: str) -> str:
-    return _("Nothing was changed: %(why)s.") % {"why": why}
 
 
 def _look_afterwards(act: Act) -> dict[str, object]:
@@ -321,9 +318,7 @@ def settle(act: Act, rules: Rules, interrupted: str, lock: str = SQL.nobody_acts
             if done is None:
                 return False
             outcome = Act.Outcome.DONE if done else Act.Outcome.FAILED
-            detail = (
-                _done(act) if done else _("Nothing was changed: %(why)s.") % {"why": interrupted}
-            )
+            detail = _done(act) if done else nothing_done(interrupted)
             conclude(act, outcome, detail, rules, {"settled_after": interrupted})
             return True
 

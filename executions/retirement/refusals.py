@@ -92,6 +92,11 @@ def refused_by(gates: Iterable[Gate]) -> Refused:
     return Refused(_("%(reasons)s Nothing was changed.") % {"reasons": reasons}, gates=refusing)
 
 
+def nothing_done(why: str) -> str:
+    """The sentence for an attempt that came to nothing, with the reason in the database's words."""
+    return _("Nothing was changed: %(why)s.") % {"why": why}
+
+
 def gate_as_json(gate: Gate) -> dict[str, object]:
     """As in docs/interfaces.md, ``checkretirement --json``."""
     return {

@@ -10,14 +10,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.db import Error as DjangoDatabaseError
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions import audit
 from executions.pgcron.job import Candidate, Job, Server
+from executions.problems import first_line
 from executions.retirement.facts import (
     find_candidate,
     judge,
@@ -32,6 +35,7 @@ from executions.retirement.refusals import (
     SomebodyElse,
     being_done,
     check_as_json,
+    nothing_done,
     refused_by,
 )
 from executions.retirement.rules import Rules
@@ -60,19 +64,23 @@ def permitted(who: audit.Who) -> None:
 def on_record(
     who: audit.Who, action: str, about: Retirement | str, statement: str = ""
 ) -> Iterator[None]:
-    """Puts a refusal that comes before any intent on record, and lets it go on."""
+    """Puts on record what an attempt came to before any intent, and lets the exception go on.
+
+    That is a refusal, or a database that is away or would not answer.
+    """
+
+    def note(outcome: AuditEvent.Outcome, summary: str, evidence: dict[str, object]) -> None:
+        audit.record(
+            who, action, outcome, about, summary=summary, statement=statement, evidence=evidence
+        )
+
     try:
         yield
     except Refused as refusal:
-        audit.record(
-            who,
-            action,
-            AuditEvent.Outcome.REFUSED,
-            about,
-            summary=str(refusal),
-            statement=statement,
-            evidence=refusal.evidence,
-        )
+        note(AuditEvent.Outcome.REFUSED, str(refusal), refusal.evidence)
+        raise
+    except (psycopg.Error, DjangoDatabaseError) as error:
+        note(AuditEvent.Outcome.FAILED, nothing_done(first_line(error)), {})
         raise
 
 

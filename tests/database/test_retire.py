@@ -6,6 +6,7 @@ import re
 import threading
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
@@ -348,6 +349,29 @@ def test_a_run_that_begins_while_the_plans_are_read_is_seen_by_the_gates(world, 
             fetch, facts.servers(fetch), world.jobid, current(), world.retirement
         )
     assert [gate.code for gate in judged.refusals(Aim.EXACT)] == ["no_run_in_flight"]
+
+
+@pytest.mark.parametrize("step", ["choose", "confirm", "remove", "remove by hand"])
+def test_an_attempt_while_pg_crons_database_is_away_is_on_record(world, settings, step):
+    known, form = settings.RETIRE_CONNINFO, press(world.retirement)
+    rules = current()
+    attempts = {
+        "choose": lambda: wizard.choose(world.who, world.jobid),
+        "confirm": lambda: wizard.confirm(world.who, world.retirement, rules),
+        "remove": lambda: acts.remove(Order(world.who, world.retirement, rules), **form),
+        "remove by hand": lambda: by_hand.begin(
+            world.who, world.retirement, fingerprint=form["fingerprint"], rules=rules
+        ),
+    }
+    settings.RETIRE_CONNINFO = {**known, "host": "/nowhere"}
+    with pytest.raises(psycopg.OperationalError):
+        attempts[step]()
+    settings.RETIRE_CONNINFO = known
+    line = AuditEvent.objects.latest("pk")
+    assert (line.user_name, line.action, line.outcome) == ("olga", step, "failed")
+    assert "/nowhere" in line.summary
+    assert str(world.jobid) in line.subject
+    assert world.retirement.open_act is None
 
 
 ELSEWHERE = [{"server": "1234"}, {"database": "another"}]
