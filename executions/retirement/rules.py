@@ -16,8 +16,9 @@ from executions.scheduler.spec import JobSpec
 # A trial that nobody decides about ends by itself: docs/retiring.md.
 TRIAL_LIMIT = timedelta(hours=1)
 LOOK_EVERY = timedelta(seconds=5)
-# After an act that could not be done, it is tried again this much later.
+# A trial that could not be ended is tried again this much later, then twice that, and so on.
 TRY_AGAIN_EVERY = timedelta(minutes=1)
+TRY_AGAIN_AT_MOST = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Rules:
     trial_limit: timedelta = TRIAL_LIMIT
     look_every: timedelta = LOOK_EVERY
     try_again_every: timedelta = TRY_AGAIN_EVERY
+
+    def try_again_after(self, failures: int) -> timedelta:
+        """How long to wait after so many attempts in vain."""
+        doubled = min(max(failures - 1, 0), 16)
+        return min(self.try_again_every * (1 << doubled), TRY_AGAIN_AT_MOST)
 
 
 def current() -> Rules:

@@ -7,9 +7,11 @@ one of them at a time, by comparing when it was last looked at, and every end is
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, Q
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from executions import audit
@@ -59,15 +61,15 @@ def retirement_tick(rules: Rules | None = None) -> int:
 
 def _is_mine(retirement: Retirement, rules: Rules) -> bool:
     """Take this look, unless another process has done so within the interval."""
-    last = retirement.acts.order_by("-pk").first()
-    if last is not None and last.outcome is None:
+    if retirement.open_act is not None:
         return False
-    undone = last is not None and last.outcome != Act.Outcome.DONE
-    interval = rules.try_again_every if undone else rules.look_every
-    long_ago = ExpressionWrapper(Now() - interval, output_field=DateTimeField())
-    due = Q(looked_at=None) | Q(looked_at__lte=long_ago)
+    due = Q(looked_at=None) | Q(looked_at__lte=_ago(rules.look_every))
     taken = Retirement.objects.filter(due, pk=retirement.pk, state__in=Retirement.LIVE)
     return bool(taken.update(looked_at=Now()))
+
+
+def _ago(span: timedelta) -> Combinable:
+    return ExpressionWrapper(Now() - span, output_field=DateTimeField())
 
 
 def look_at(retirement: Retirement, rules: Rules) -> None:
@@ -126,13 +128,26 @@ def _try(retirement: Retirement, case: Case | None, rules: Rules) -> None:
     job, step, turn, reason = _trial_turn(retirement, case)
     if step is not None:
         _note(retirement, step)
-    if turn is Turn.ACTIVATE:
+    if turn is Turn.ACTIVATE and _may_try_again(retirement, rules):
         acts.activate(acts.Order(audit.MYSELF, retirement, rules), reason=reason)
     elif turn is Turn.PASS:
         _end(retirement, (State.TRIAL,), State.TRIAL_PASSED, step)
     elif turn is Turn.OVER:
         ended = State.TRIAL_ENDED if job else State.CLOSED
         _end(retirement, (State.TRIAL, State.TRIAL_PASSED), ended, step, reason)
+
+
+def _may_try_again(retirement: Retirement, rules: Rules) -> bool:
+    """Whether the last attempt of ours to end the trial is long enough ago, as the audit has it."""
+    in_vain = AuditEvent.objects.filter(
+        retirement_id=retirement.pk,
+        user_id=None,
+        user_name=audit.MYSELF.name,
+        action=Act.Kind.ACTIVATE,
+        outcome__in=(AuditEvent.Outcome.REFUSED, AuditEvent.Outcome.FAILED),
+    )
+    wait = rules.try_again_after(in_vain.count())
+    return not in_vain.filter(at__gt=_ago(wait)).exists()
 
 
 def _trial_turn(

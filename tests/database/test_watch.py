@@ -47,10 +47,10 @@ ALTER_JOB = (
 )
 
 
-def tick(retirement: Retirement) -> Retirement:
+def tick(retirement: Retirement, **rules) -> Retirement:
     """One tick that looks at once, whenever the last one was."""
     Retirement.objects.update(looked_at=None)
-    retirement_tick(current())
+    retirement_tick(replace(current(), **rules))
     retirement.refresh_from_db()
     return retirement
 
@@ -368,13 +368,60 @@ def test_a_trial_that_cannot_be_ended_is_tried_again_later_and_not_at_every_tick
         assert not jobs(pg_cron)[jobid]["active"]
         assert audited(retirement)[-1] == ("activate", "failed")
         tries = retirement.acts.count()
-        retirement_tick(replace(current(), look_every=timedelta(0)))
+        tick(retirement)
         assert retirement.acts.count() == tries
     finally:
         pg_cron.execute("DROP POLICY sees_all ON cron.job")
         pg_cron.execute("REVOKE USAGE ON SCHEMA cron FROM multica_view")
     acting_as("postgres")
-    retirement_tick(replace(current(), try_again_every=timedelta(0)))
+    tick(retirement, try_again_every=timedelta(0))
+    assert jobs(pg_cron)[jobid]["active"]
+
+
+def test_what_cannot_be_ended_is_tried_more_and_more_rarely_and_looked_at_all_the_same(
+    pg_cron, paused, acting_as
+):
+    """How long it has to wait is on record, so it survives every restart."""
+    retirement, jobid, _newest = paused
+    acting_as("multica_view")
+    Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
+    tries = retirement.acts.filter(kind="activate")
+    tick(retirement)
+    for already, minutes in enumerate([1, 2, 4, 8, 16, 32, 60, 60], start=1):
+        age_the_tries(pg_cron, retirement, minutes * MINUTES - timedelta(seconds=5))
+        tick(retirement)
+        assert tries.count() == already
+        age_the_tries(pg_cron, retirement, minutes * MINUTES + timedelta(seconds=5))
+        tick(retirement)
+        assert tries.count() == already + 1
+    acting_as("postgres")
+    tick(retirement)
+    assert retirement.state == State.TRIAL
+    pg_cron.execute("SELECT cron.alter_job(%s, active := true)", [jobid])
+    tick(retirement)
+    assert retirement.state == State.TRIAL_ENDED
+
+
+def age_the_tries(superuser, retirement, age):
+    """Let the newest attempt have been so long ago. The audit refuses that, so it is taken off."""
+    table, refuses = "multica_admin.executions_auditevent", "TRIGGER audit_refuses_change"
+    with superuser.transaction():
+        superuser.execute(f"ALTER TABLE {table} DISABLE {refuses}")
+        superuser.execute(
+            f"UPDATE {table} SET at = now() - %s WHERE retirement_id = %s AND action = 'activate'",
+            [age, retirement.pk],
+        )
+        superuser.execute(f"ALTER TABLE {table} ENABLE ALWAYS {refuses}")
+
+
+def test_an_operator_ends_a_trial_whatever_has_failed_before(pg_cron, paused, acting_as):
+    retirement, jobid, _newest = paused
+    acting_as("multica_view")
+    Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
+    tick(retirement)
+    assert audited(retirement)[-1] == ("activate", "failed")
+    acting_as("postgres")
+    acts.activate(Order(operator("paul"), retirement, current()), reason="Asked for.")
     assert jobs(pg_cron)[jobid]["active"]
 
 
@@ -462,7 +509,7 @@ def test_a_paused_job_that_gets_out_of_sight_is_not_gone_and_is_activated_in_the
     finally:
         pg_cron.execute(show.encode())
     try:
-        retirement_tick(replace(current(), try_again_every=timedelta(0)))
+        tick(retirement, try_again_every=timedelta(0))
     finally:
         pg_cron.execute(ALTER_JOB.format("REVOKE", "FROM"))
     retirement.refresh_from_db()

@@ -9,8 +9,10 @@ import pytest
 
 from executions.health.findings import Case
 from executions.pgcron.job import Job
+from executions.retirement.rules import Rules
 from executions.retirement.trial import TrialFacts, Turn, turn
 from executions.retirement.watch import Step, Watched, Word, quiet_plans, step
+from executions.scheduler.jobs import ROLLUP
 from tests.pictures import CADENCE, NOW, SECOND, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -101,6 +103,15 @@ def test_how_many_quiet_plans_prove_silence_follows_from_the_silences_before(age
     case = Case.of(facts(executions=executions(written_between(*ages))))
     assert case is not None
     assert quiet_plans(case) == plans
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(0, 1), (1, 1), (2, 2), (6, 32), (7, 60)])
+def test_an_attempt_in_vain_is_repeated_ever_more_rarely(failures, minutes):
+    assert Rules(ROLLUP, 12).try_again_after(failures) == minutes * MINUTE
+
+
+def test_however_often_it_was_in_vain_it_is_tried_once_an_hour():
+    assert Rules(ROLLUP, 12).try_again_after(10**9) == 60 * MINUTE
 
 
 # --- Trials ---------------------------------------------------------------------------------------
