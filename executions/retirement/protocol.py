@@ -156,14 +156,16 @@ def turn(who: audit.Who) -> Iterator[Connection]:
 def _whose_turn(acting: Connection) -> str:
     """Who holds the lock. Another installation's operator is known by the session's name only.
 
-    PostgreSQL cuts that name and keeps no letters outside ASCII, so our own record goes first.
+    PostgreSQL cuts that name and keeps no letters outside ASCII. So whoever has an act open here
+    and would have that very name is named in full; an act that a crash left open names nobody.
     """
-    ours = Act.objects.filter(outcome=None).order_by("-pk").first()
-    if ours is not None:
-        return ours.user_name
     holder = acting.execute(SQL.whose_turn, {"key": LOCK}).fetchone()
-    name = holder["application_name"].removeprefix(_NAME) if holder else ""
-    return name or _("somebody")
+    session = holder["application_name"] if holder else ""
+    for name in Act.objects.filter(outcome=None).values_list("user_name", flat=True):
+        row = acting.execute(SQL.session_name, {"name": f"{_NAME}{name}"}).fetchone()
+        if row and row["name"] == session:
+            return name
+    return session.removeprefix(_NAME) or _("somebody")
 
 
 def perform(

@@ -30,6 +30,11 @@ SELECT activity.application_name
    AND lock.objid::bigint = %(key)s::bigint & 4294967295
    AND lock.objsubid = 1
 
+-- name: session_name
+-- How this server keeps the name of a session: cut, and without letters outside ASCII.
+SELECT left(set_config('application_name', %(name)s, true),
+            current_setting('max_identifier_length')::int) AS name
+
 -- name: acting_transaction
 -- The id that says after any crash what became of this transaction, and its time.
 SELECT pg_current_xact_id()::text AS xid, clock_timestamp() AS now, current_user::text AS role

@@ -18,7 +18,7 @@ from executions.retirement import acts, by_hand, facts, wizard
 from executions.retirement.acts import Order
 from executions.retirement.facts import retire_fetch
 from executions.retirement.gate import Aim
-from executions.retirement.protocol import LOCK
+from executions.retirement.protocol import LOCK, turn
 from executions.retirement.refusals import Refused, SomebodyElse
 from executions.retirement.rules import current
 from executions.retirement_models import Act, AuditEvent, Retirement, State
@@ -518,7 +518,7 @@ def test_an_operator_of_another_installation_is_named(world, connect):
     assert set(jobs(world.pg_cron)) == {world.jobid}
 
 
-def test_an_operator_of_this_installation_is_named_in_full(world, connect):
+def test_an_operator_of_this_installation_is_named_in_full(world):
     """A session's name would be cut, and holds nothing but ASCII."""
     name = "Зоя Петрова, " + "x" * 80
     Act.objects.create(
@@ -528,11 +528,8 @@ def test_an_operator_of_this_installation_is_named_in_full(world, connect):
         statement="",
         job={},
     )
-    other = connect("postgres")
-    with other.transaction():
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        with pytest.raises(SomebodyElse) as told:
-            acts.remove(Order(world.who, world.retirement, current()), **press(world.retirement))
+    with turn(Who(name)), pytest.raises(SomebodyElse) as told:
+        acts.remove(Order(world.who, world.retirement, current()), **press(world.retirement))
     assert told.value.who == name
 
 
