@@ -228,11 +228,11 @@ def test_a_run_may_be_held_for_a_tick(waited, expected):
     assert severity(Code.BLOCKED_TICK, executions=executions(held)) is expected
 
 
-def test_a_run_held_long_some_hours_ago_is_for_information():
-    row = execution(30)
+def test_a_run_held_for_ten_minutes_is_a_warning_for_as_long_as_it_is_looked_at():
+    row = execution(200)
     assert row.started_at is not None
-    held = {30: {"finished_at": row.started_at + 10 * MINUTE}}
-    assert severity(Code.BLOCKED_TICK, executions=executions(held)) is Severity.INFO
+    held = {200: {"finished_at": row.started_at + 10 * MINUTE}}
+    assert severity(Code.BLOCKED_TICK, executions=executions(held)) is Severity.WARNING
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Execution
-from executions.health.findings.base import HOUR, Case, Code, Finding, Severity, brief, listed
+from executions.health.findings.base import Case, Code, Finding, Severity, brief, listed
 from executions.health.findings.progress import newest_is
 from executions.health.sentences import say
 from executions.templatetags.display import NOTHING
@@ -148,12 +148,9 @@ def blocked_tick(case: Case) -> Finding | None:
     if not blocked:
         return None
     longest = max(blocked, key=_waited)
-    grave = any(
-        _waited(row) > BLOCKED_WARNING and case.within(row.finished_at, HOUR) for row in blocked
-    )
     return Finding(
         Code.BLOCKED_TICK,
-        Severity.WARNING if grave else Severity.INFO,
+        Severity.WARNING if _waited(longest) > BLOCKED_WARNING else Severity.INFO,
         summary=say(
             ngettext_lazy(
                 "One update of usage waited %(waited)s in its backend before it was run or"
