@@ -195,6 +195,26 @@ def lagging(
     return world.write()
 
 
+def lagging_after_a_failure(connection: Connection, now: datetime | None = None) -> World:
+    """One plan failed 20 hours ago; all since succeed, and the watermark stands for three hours."""
+    world = sound(connection, now)
+    world.change(240, failed=True)
+    mark = world.started_at(35) - DELAY
+    for age in range(35):
+        world.marks[age] = (mark - timedelta(minutes=1), mark)
+    world.state = {"watermark_at": mark}
+    return world.write()
+
+
+def locked_out_for_hours(connection: Connection, now: datetime | None = None) -> World:
+    """38 runs in a row found the lock taken, and one plan failed the day before."""
+    world = sound(connection, now)
+    world.change(240, failed=True)
+    world.lose_the_lock(*range(37, -1, -1))
+    world.state = {"watermark_at": world.reached_before(0)}
+    return world.write()
+
+
 def catching_up(connection: Connection, now: datetime | None = None) -> World:
     """Forty days behind, one day nearer with each plan."""
     world = sound(connection, now)
@@ -319,6 +339,8 @@ WORLDS: dict[str, Callable[[Connection], World]] = {
         stateless,
         ahead_of_time,
         lagging,
+        lagging_after_a_failure,
+        locked_out_for_hours,
         catching_up,
         losing_the_lock,
         locked_out,

@@ -23,7 +23,7 @@ from executions.health.findings.progress import SWEEP_ALLOWANCE
 from executions.health.ledger import durations, percentile
 from executions.health.read import execution_of, why_not
 from executions.health.sentences import Ago, At, Text, say, together
-from executions.health.verdict import Level, Verdict, fold
+from executions.health.verdict import Level, Verdict, worst_first
 from executions.reading import Fetch, fetch_for_dashboard
 from executions.sql import load
 from executions.templatetags.display import NOTHING
@@ -83,7 +83,7 @@ def judge(facts: JobFacts) -> JobAssessment:
         for rule in (_running_stale, _exhausted_failure, _masked_retries)
         if (finding := rule(facts)) is not None
     ]
-    findings = fold(found)
+    findings = worst_first(found)
     worst = max((finding.severity for finding in findings), default=Severity.INFO)
     if worst is Severity.INFO:
         verdict = Verdict(Level.HEALTHY, _healthy(facts), findings)

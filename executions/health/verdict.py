@@ -1,12 +1,13 @@
 """PURE: the findings folded and summed up: healthy, degraded, failing or unknown, and one sentence.
 
 Severity decides (docs/contract.md section 6): any critical makes it failing, any warning degraded,
-and a basic that cannot be read unknown. A finding that another explains does not count by itself.
+and a basic that cannot be read unknown. A finding that another explains does not count by itself,
+so a lag is folded only under what can have caused it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,6 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Execution, Facts, NotAvailable, State
 from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
+from executions.health.findings.progress import NEVER
+from executions.health.findings.watermark import LAG_WARNING
 from executions.health.sentences import Sentence, Text, say, together
 
 FAILURES = (Code.EXHAUSTED_FAILURE, Code.PLAN_ABANDONED)
@@ -29,6 +32,34 @@ EXPLAINED_BY: Mapping[Code, tuple[Code, ...]] = {
     Code.WATERMARK_LAG: (Code.WATERMARK_CATCHING_UP, Code.LATEST_STALE, *FAILURES),
     Code.LATEST_STALE: (Code.NO_EXECUTIONS,),
     Code.PLAN_ABANDONED: (Code.EXHAUSTED_FAILURE,),
+}
+
+
+def _was_on_time(case: Case) -> bool:
+    """Whether the latest success left no lag: then what is there now began after it."""
+    success = case.executions.latest_success
+    if case.state is None or success is None or success.finished_at is None:
+        return False
+    return success.finished_at - case.state.watermark_at <= LAG_WARNING
+
+
+def _silence_explains(case: Case, _silence: Finding, _lag: Finding) -> bool:
+    return _was_on_time(case)
+
+
+def _failure_explains(case: Case, failure: Finding, lag: Finding) -> bool:
+    """Its plan would have moved the watermark, and no later one did; a milder one hides nothing."""
+    plan = failure.seen_at
+    if case.state is None or plan is None or failure.severity < lag.severity:
+        return False
+    succeeded_since = any(row.succeeded and row.plan_time > plan for row in case.rows)
+    return plan > case.state.watermark_at and not succeeded_since and _was_on_time(case)
+
+
+# What must hold besides for the second to explain the first.
+CONDITIONS: Mapping[tuple[Code, Code], Callable[[Case, Finding, Finding], bool]] = {
+    (Code.WATERMARK_LAG, Code.LATEST_STALE): _silence_explains,
+    **{(Code.WATERMARK_LAG, failure): _failure_explains for failure in FAILURES},
 }
 
 
@@ -50,18 +81,17 @@ class Verdict:
     findings: tuple[Finding, ...]
 
 
-def fold(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def fold(findings: Iterable[Finding], case: Case) -> tuple[Finding, ...]:
     """Put each finding that another explains under that one; the rest, worst first.
 
     A finding may explain one that explains another: each is then under its own explanation.
     """
     found = list(findings)
-    present = {finding.code for finding in found}
+    present = {finding.code: finding for finding in found}
     under: dict[Code, list[Finding]] = {}
     top: list[Finding] = []
     for finding in found:
-        reasons = EXPLAINED_BY.get(finding.code, ())
-        reason = next((code for code in reasons if code in present), None)
+        reason = _reason_for(finding, present, case)
         if reason is None:
             top.append(finding)
         else:
@@ -71,14 +101,27 @@ def fold(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         explained = under.get(finding.code, [])
         return finding.explaining(tuple(with_its_own(one) for one in explained))
 
-    return tuple(sorted(map(with_its_own, top), key=lambda finding: finding.severity, reverse=True))
+    return worst_first(map(with_its_own, top))
+
+
+def _reason_for(finding: Finding, present: Mapping[Code, Finding], case: Case) -> Code | None:
+    """The first of those that are there and can explain it."""
+    for code in EXPLAINED_BY.get(finding.code, ()):
+        holds = CONDITIONS.get((finding.code, code))
+        if code in present and (holds is None or holds(case, present[code], finding)):
+            return code
+    return None
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: finding.severity, reverse=True))
 
 
 def decide(facts: Facts, case: Case | None, found: Iterable[Finding]) -> Verdict:
     """The verdict over the findings of :func:`findings.find`."""
-    findings = fold(found)
     if case is None:
-        return Verdict(Level.UNKNOWN, _unknown(facts.basics), findings)
+        return Verdict(Level.UNKNOWN, _unknown(facts.basics), worst_first(found))
+    findings = fold(found, case)
     worst = max((finding.severity for finding in findings), default=Severity.INFO)
     if worst is Severity.INFO:
         return Verdict(Level.HEALTHY, _healthy(case, findings), findings)
@@ -97,7 +140,20 @@ def _healthy(case: Case, findings: tuple[Finding, ...]) -> Text:
     newborn = next((one for one in findings if one.code is Code.NO_EXECUTIONS), None)
     if newborn is not None:
         return newborn.summary
+    if case.state is not None and not case.within(case.state.watermark_at, LAG_WARNING):
+        return _not_yet(case.state, case)
     return together(_up_to_date(case.state, case), _by_whom(case), _redundant(case, findings))
+
+
+def _not_yet(state: State, case: Case) -> Text:
+    """A lag that is no finding, because no run could have ended it so far."""
+    begun = say(_("Nothing is wrong so far: no run has succeeded yet, and none is late."))
+    if state.watermark_at <= NEVER:
+        return together(begun, say(_("Usage pages show nothing until one does.")))
+    return together(
+        begun,
+        say(_("Usage numbers stop at %(watermark)s."), watermark=case.at(state.watermark_at)),
+    )
 
 
 def _up_to_date(state: State | None, case: Case) -> Sentence:

@@ -375,6 +375,27 @@ def test_a_lag_beside_a_failure_is_explained_by_it(owner, now):
     assert explained(finding) == [Code.WATERMARK_LAG]
 
 
+@pytest.mark.parametrize(
+    "world", [scenarios.lagging_after_a_failure, scenarios.locked_out_for_hours]
+)
+def test_an_old_failure_hides_no_watermark_that_stands_still(owner, now, world):
+    assessment = look(world(owner, now))
+    found = shown(assessment)
+    assert found[Code.WATERMARK_LAG].severity is Severity.CRITICAL
+    assert found[Code.PLAN_ABANDONED].severity is Severity.INFO
+    assert assessment.verdict.level is Level.FAILING
+    assert str(assessment.verdict.summary).startswith("Usage numbers stop at ")
+
+
+def test_a_silence_hides_no_lag_from_before_it(owner, now):
+    world = sound(owner, now)
+    world.drop(range(3))
+    world.state = {"watermark_at": now - 3 * HOUR}
+    assessment = look(world.write())
+    assert list(shown(assessment)) == [Code.WATERMARK_LAG, Code.LATEST_STALE]
+    assert assessment.verdict.level is Level.FAILING
+
+
 def test_days_behind_and_a_day_nearer_with_each_plan_is_catching_up(owner, now):
     finding = only(look(scenarios.catching_up(owner, now)), Code.WATERMARK_CATCHING_UP)
     assert finding.severity is Severity.WARNING

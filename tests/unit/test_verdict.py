@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from django.utils.html import escape
 
 from executions.health.assessment import as_json, assess, plain
-from executions.health.facts import NotAvailable, PgCron, PgCronJob, Visibility
-from executions.health.findings import Code, Finding, Severity
+from executions.health.facts import NotAvailable, PgCron, PgCronJob, State, Visibility
+from executions.health.findings import Case, Code, Finding, Severity
+from executions.health.findings.progress import NEVER
 from executions.health.sentences import Ago, At, say, together
-from executions.health.verdict import EXPLAINED_BY, Level, fold
-from tests.pictures import CADENCE, NEWEST, NOW, executions, facts
+from executions.health.verdict import EXPLAINED_BY, FAILURES, Level, fold
+from tests.pictures import CADENCE, NEWEST, NOW, executions, facts, plan_time
 
 FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 UNREADABLE = NotAvailable("The table may not be read.", "Grant SELECT.")
 
 
+def case_of(*, behind=CADENCE, changed=None) -> Case:
+    """A day with ``changed`` plans, whose last success left the watermark so far behind itself."""
+    known = executions(changed)
+    success = known.latest_success
+    assert success is not None
+    assert success.finished_at is not None
+    state = State(watermark_at=success.finished_at - behind)
+    case = Case.of(facts(executions=known, state=state))
+    assert case is not None
+    return case
+
+
 def finding(code: Code, severity: Severity = Severity.INFO) -> Finding:
-    return Finding(code, severity, say("x"), say("y"), NOW)
+    return Finding(code, severity, say("x"), say("y"), NEWEST)
+
+
+# The last four plans failed, after a success that left the watermark where it should be.
+HALTED = case_of(changed=dict.fromkeys(range(4), FAILED))
 
 
 def job(jobid, command="SELECT rollup_task_usage_hourly()", *, active=True, database="multica"):
@@ -64,15 +86,78 @@ def test_one_reason_is_said_once_however_much_it_hides():
 @pytest.mark.parametrize("code", list(EXPLAINED_BY))
 def test_a_finding_goes_under_the_one_that_explains_it_and_counts_no_more(code):
     for reason in EXPLAINED_BY[code]:
-        (top,) = fold([finding(code, Severity.CRITICAL), finding(reason)])
+        (top,) = fold([finding(code, Severity.WARNING), finding(reason, Severity.WARNING)], HALTED)
         assert (top.code, [one.code for one in top.explains]) == (reason, [code])
-    (alone,) = fold([finding(code)])
+    (alone,) = fold([finding(code)], HALTED)
     assert alone.code is code
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize(
+    ("severities", "case", "is_explained"),
+    [
+        ((Severity.WARNING, Severity.WARNING), "halted", True),
+        ((Severity.CRITICAL, Severity.CRITICAL), "halted", True),
+        ((Severity.CRITICAL, Severity.WARNING), "halted", False),
+        ((Severity.WARNING, Severity.INFO), "halted", False),
+        ((Severity.WARNING, Severity.WARNING), "succeeded since", False),
+        ((Severity.WARNING, Severity.WARNING), "moved beyond it since", False),
+        ((Severity.WARNING, Severity.WARNING), "lagged before", False),
+    ],
+)
+def test_a_failure_explains_a_lag_that_began_with_it_and_none_that_is_worse(
+    failure, severities, case, is_explained
+):
+    lag, reason = severities
+    cases = {
+        "halted": HALTED,
+        "succeeded since": case_of(changed={4: FAILED}),
+        "moved beyond it since": case_of(behind=-CADENCE, changed=dict.fromkeys(range(2), FAILED)),
+        "lagged before": case_of(behind=2 * HOUR, changed=dict.fromkeys(range(4), FAILED)),
+    }
+    newest_failure = {"succeeded since": 4}.get(case, 0)
+    failed = replace(finding(failure, reason), seen_at=plan_time(newest_failure))
+    found = fold([finding(Code.WATERMARK_LAG, lag), failed], cases[case])
+    assert (len(found) == 1) is is_explained
+
+
+@pytest.mark.parametrize(("behind", "is_explained"), [(0 * CADENCE, True), (2 * HOUR, False)])
+def test_silence_explains_only_the_lag_that_came_with_it(behind, is_explained):
+    silent = case_of(behind=behind, changed=dict.fromkeys(range(6)))
+    codes = (Code.WATERMARK_LAG, Code.LATEST_STALE)
+    assert (len(fold(map(finding, codes), silent)) == 1) is is_explained
+
+
+def test_an_old_failure_hides_no_lag():
+    assessment = assess(
+        facts(executions=executions({240: FAILED}), state=State(watermark_at=NOW - 3 * HOUR))
+    )
+    assert assessment.verdict.level is Level.FAILING
+    assert [one.code for one in assessment.verdict.findings] == [
+        Code.WATERMARK_LAG,
+        Code.PLAN_ABANDONED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("watermark", "said"),
+    [
+        (NEVER, "Nothing is wrong so far: no run has succeeded yet, and none is late. Usage pages"),
+        (NOW - DAY, "Nothing is wrong so far: no run has succeeded yet, and none is late. Usage n"),
+    ],
+)
+def test_before_the_first_success_nothing_is_called_up_to_date(watermark, said):
+    first = executions({0: FAILED}, count=1, first_plan=plan_time(0))
+    verdict = assess(facts(executions=first, state=State(watermark))).verdict
+    assert verdict.level is Level.HEALTHY
+    assert str(verdict.summary).startswith(said)
+    assert "up to date" not in str(verdict.summary)
+    assert "by itself" not in str(verdict.summary)
 
 
 def test_explanations_nest():
     codes = (Code.WATERMARK_LAG, Code.LATEST_STALE, Code.NO_EXECUTIONS)
-    (top,) = fold(map(finding, codes))
+    (top,) = fold(map(finding, codes), case_of(changed=dict.fromkeys(range(6))))
     assert top.code is Code.NO_EXECUTIONS
     assert top.explains[0].explains[0].code is Code.WATERMARK_LAG
 
@@ -80,7 +165,7 @@ def test_explanations_nest():
 def test_findings_stand_worst_first():
     severities = (Severity.INFO, Severity.CRITICAL, Severity.WARNING)
     codes = (Code.TABLE_GROWTH, Code.RUNNING_STALE, Code.PLAN_GAP)
-    folded = fold(map(finding, codes, severities))
+    folded = fold(map(finding, codes, severities), case_of())
     assert [one.severity for one in folded] == sorted(severities, reverse=True)
 
 
