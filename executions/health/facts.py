@@ -197,17 +197,40 @@ class PgCronJob:
     owner: str
     active: bool
 
+
+class Match(StrEnum):
+    """How a command calls the rollup (docs/interfaces.md, ``checkretirement``)."""
+
+    EXACT = "exact"
+    WRAPPED = "wrapped"
+    WINDOW = "window"
+    LEGACY = "legacy"
+    MULTIPLE = "multiple"
+
     @property
-    def mentions_rollup(self) -> bool:
-        """Whether its text names a rollup function. A hint only: `pgcron` judges by parsing."""
-        return "rollup_task_usage" in self.command.lower()
+    def retired_by_the_wizard(self) -> bool:
+        return self in {Match.EXACT, Match.LEGACY}
+
+
+@dataclass(frozen=True)
+class RollupCall:
+    """An active pg_cron job of Multica's database that leads to the rollup, judged by parsing.
+
+    ``function`` is the one that it reaches; ``gone`` says that there is none of that name.
+    """
+
+    job: PgCronJob
+    match: Match
+    function: str
+    gone: bool = False
 
 
 @dataclass(frozen=True)
 class PgCron:
     """pg_cron as ``role`` sees it. ``database`` is where the extension is, None if unknown.
 
-    ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5).
+    ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5); ``calls``
+    are those of them that lead to the rollup.
     """
 
     visibility: Visibility
@@ -215,6 +238,7 @@ class PgCron:
     database: str | None = None
     jobs: tuple[PgCronJob, ...] = ()
     role: str | None = None
+    calls: tuple[RollupCall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -270,16 +294,9 @@ class Facts:
     first_trace: datetime | NotAvailable | None = None
 
     @property
-    def redundant_jobs(self) -> tuple[PgCronJob, ...]:
-        """The visible, active pg_cron jobs that name the rollup and run in this very database."""
-        if isinstance(self.pg_cron, NotAvailable) or isinstance(self.ground, NotAvailable):
-            return ()
-        here = self.ground.database
-        return tuple(
-            job
-            for job in self.pg_cron.jobs
-            if job.active and job.mentions_rollup and job.database == here
-        )
+    def rollup_calls(self) -> tuple[RollupCall, ...]:
+        """How the visible, active pg_cron jobs of this very database lead to the rollup."""
+        return () if isinstance(self.pg_cron, NotAvailable) else self.pg_cron.calls
 
     @property
     def now(self) -> datetime | None:

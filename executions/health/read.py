@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -32,7 +33,7 @@ from executions.health.facts import (
 )
 from executions.health.ledger import usual_window
 from executions.models import Runner
-from executions.pgcron.inventory import visible_jobs
+from executions.pgcron.inventory import read_calls, visible_jobs
 from executions.problems import diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
 from executions.rollup.drift import read_drift
@@ -129,7 +130,7 @@ class _Reader:
             state=state,
             queue=self._fact(lambda: read_queue(self._fetch)),
             lock=self._fact(lambda: read_lock(self._fetch)),
-            pg_cron=self._fact(self._pg_cron),
+            pg_cron=self._fact(lambda: self._pg_cron(ground)),
             drift=self._drift(state, earlier),
             own_runners=self._fact(lambda: _own_runners(executions)),
             first_trace=self._fact(self._first_trace) if none_yet else None,
@@ -192,7 +193,11 @@ class _Reader:
         rows = self._fetch(SQL.state, {})
         return State(**rows[0]) if rows else None
 
-    def _pg_cron(self) -> PgCron:
+    def _pg_cron(self, ground: Ground) -> PgCron:
+        seen = self._visible_jobs()
+        return replace(seen, calls=read_calls(seen.jobs, ground.database, self._fetch))
+
+    def _visible_jobs(self) -> PgCron:
         """Asked as whoever may retire too, where the dashboard's own role is not shown it all.
 
         That role may be the one that sees more, or be in the database that has the extension.

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import Execution, Facts, NotAvailable, State
+from executions.health.facts import Execution, Facts, Match, NotAvailable, RollupCall, State
 from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
 from executions.health.findings.progress import NEVER
 from executions.health.findings.watermark import LAG_WARNING
@@ -180,16 +181,10 @@ def _by_whom(case: Case) -> Sentence | None:
 
 
 def _redundant(case: Case, findings: tuple[Finding, ...]) -> Sentence | None:
-    """A schedule that can be seen to repeat the work, by name where it can be named."""
-    active = case.facts.redundant_jobs
-    if active:
-        return say(
-            _(
-                "pg_cron job %(jobid)s repeats the work and can be removed; nothing breaks if you"
-                " leave it."
-            ),
-            jobid=str(active[0].jobid),
-        )
+    """A schedule that calls the rollup, by name where it can be named; the plainest call first."""
+    calls = sorted(case.facts.rollup_calls, key=lambda call: call.match is not Match.EXACT)
+    if calls:
+        return about_call(calls[0])
     if any(finding.code is Code.OTHER_WRITER for finding in findings):
         return say(
             _(
@@ -198,3 +193,36 @@ def _redundant(case: Case, findings: tuple[Finding, ...]) -> Sentence | None:
             )
         )
     return None
+
+
+_CALLS: Mapping[Match, Promise] = {
+    Match.EXACT: _(
+        "pg_cron job %(jobid)s repeats the work and can be removed; nothing breaks if you leave it."
+    ),
+    Match.WRAPPED: _(
+        "pg_cron job %(jobid)s reaches %(function)s() through other code: look what else that"
+        " does before you change anything."
+    ),
+    Match.WINDOW: _(
+        "pg_cron job %(jobid)s calls %(function)s() for a window of its own: find out what for"
+        " before you change anything."
+    ),
+    Match.LEGACY: _(
+        "pg_cron job %(jobid)s calls %(function)s(), which belongs to the daily rollup of before:"
+        " newer versions of Multica remove it."
+    ),
+    Match.MULTIPLE: _(
+        "pg_cron job %(jobid)s calls %(function)s() and does other things beside it: only that"
+        " call repeats the work."
+    ),
+}
+_CALL_OF_NOTHING = _(
+    "pg_cron job %(jobid)s calls %(function)s(), which this database does not have: every run of"
+    " it fails."
+)
+
+
+def about_call(call: RollupCall) -> Sentence:
+    """What a pg_cron job has to do with the rollup; only a plain call can simply be removed."""
+    template = _CALL_OF_NOTHING if call.gone else _CALLS[call.match]
+    return say(template, jobid=str(call.job.jobid), function=call.function)

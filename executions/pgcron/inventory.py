@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from psycopg import errors
 
-from executions.health.facts import PgCron, Visibility
+from executions.health.facts import PgCron, PgCronJob, RollupCall, Visibility
 from executions.pgcron.job import (
     Backend,
     Candidate,
@@ -22,7 +22,15 @@ from executions.pgcron.job import (
     Server,
     runs_in_flight,
 )
-from executions.pgcron.match import FunctionSource, Judgement, Resolver, judge, resolve_nothing
+from executions.pgcron.match import (
+    DEPTH,
+    TARGETS,
+    FunctionSource,
+    Judgement,
+    Resolver,
+    judge,
+    resolve_nothing,
+)
 from executions.problems import database_error, is_database_error
 from executions.reading import Fetch, Row
 from executions.sql import load
@@ -148,6 +156,36 @@ def read_job(fetch: Fetch, jobid: int) -> Job | None:
     """
     rows = fetch(SQL.job, {"jobid": jobid})
     return Job(**rows[0]) if rows else None
+
+
+def read_calls(
+    jobs: Iterable[PgCronJob], database: str, fetch_multica: Fetch
+) -> tuple[RollupCall, ...]:
+    """How the active ones of these jobs that run in Multica's ``database`` lead to the rollup.
+
+    What may lead there and is not known to is left out. At most one read, of the functions there
+    that can lead to it, however many jobs there are.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch_multica`` does.
+    """
+    here = [job for job in jobs if job.active and job.database == database]
+    if not here:
+        return ()
+    rows = fetch_multica(SQL.ways, {"targets": sorted(TARGETS), "steps": DEPTH})
+    homes = [row["schema"] for row in rows if row.pop("is_home")]
+    known = [FunctionSource(**row) for row in rows]
+    names = {function.name for function in known}
+
+    def resolve(schema: str | None, name: str) -> list[FunctionSource]:
+        return [one for one in known if one.name == name and schema in {None, one.schema}]
+
+    judged = [(job, judge(job.command, resolve, homes)) for job in here]
+    return tuple(
+        RollupCall(job, found.match, found.functions[0], gone=found.functions[0] not in names)
+        for job, found in judged
+        if found is not None and found.leads_there
+    )
 
 
 def read_backends(fetch: Fetch) -> tuple[Backend, ...]:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
-from executions.health.facts import PgCronJob, Visibility
-from executions.pgcron.match import Judgement, Match
+from executions.health.facts import Match, PgCronJob, Visibility
+from executions.pgcron.match import Judgement
 
 # What identifies a job as the one that was confirmed, in the order in which changes are told.
 DEFINITION = (

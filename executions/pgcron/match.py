@@ -21,6 +21,8 @@ from pglast import ast, parse_plpgsql, parse_sql
 from pglast.enums import LimitOption, SetOperation, VariableSetKind
 from pglast.parser import ParseError
 
+from executions.health.facts import Match
+
 ROLLUP = "rollup_task_usage_hourly"
 WINDOW = "rollup_task_usage_hourly_window"
 # Removed upstream by migration 103; their jobs now fail every time (docs/contract.md section 5).
@@ -59,20 +61,6 @@ class _Unread(StrEnum):
     NOT_PARSED = "text that cannot be parsed"
     TOO_MUCH = "text that is too long or nested too deep"
     PUT_TOGETHER = "text that is put together as it runs"
-
-
-class Match(StrEnum):
-    """How a command calls the rollup (docs/interfaces.md, ``checkretirement``)."""
-
-    EXACT = "exact"
-    WRAPPED = "wrapped"
-    WINDOW = "window"
-    LEGACY = "legacy"
-    MULTIPLE = "multiple"
-
-    @property
-    def retired_by_the_wizard(self) -> bool:
-        return self in {Match.EXACT, Match.LEGACY}
 
 
 @dataclass(frozen=True)

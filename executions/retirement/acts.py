@@ -16,11 +16,11 @@ from psycopg import errors
 
 from executions import audit
 from executions.connections import Connection
+from executions.health.facts import Match
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import read_backends, read_job, rights_over
 from executions.pgcron.job import DEFINITION, Job, Server, runs_in_flight
-from executions.pgcron.match import Match
 from executions.reading import Fetch, fetch_on
 from executions.retirement import protocol
 from executions.retirement.facts import check_on, find_job, servers

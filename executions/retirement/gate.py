@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from executions.health.facts import NotAvailable
+from executions.health.facts import Match, NotAvailable
 from executions.health.findings import Case, Finding
 from executions.health.sentences import Sentence
 from executions.pgcron.job import Candidate
-from executions.pgcron.match import Match
 
 
 class Code(StrEnum):

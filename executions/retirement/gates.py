@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from executions.pgcron.match import Match
+from executions.health.facts import Match
 from executions.retirement import job_gates, plan_gates
 from executions.retirement.gate import APPLIES, Aim, Check, Code, Gate, GateFacts
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext_lazy as _
 
+from executions.health.facts import Match
 from executions.health.sentences import Value, say
 from executions.pgcron.job import Backend
-from executions.pgcron.match import Match
 from executions.retirement.gate import Code, Gate, GateFacts
 
 

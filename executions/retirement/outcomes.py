@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions import audit
-from executions.pgcron.match import Match
+from executions.health.facts import Match
 from executions.retirement.rules import Rules
 from executions.retirement_models import Act, AuditEvent, Retirement, State
 

@@ -13,11 +13,20 @@ from typing import TypeVar
 
 from executions.health import ledger as ledgers
 from executions.health import snapshot as snapshots
-from executions.health.facts import Execution, Executions, NotAvailable, PgCronJob, State
+from executions.health.facts import (
+    Execution,
+    Executions,
+    Match,
+    NotAvailable,
+    PgCronJob,
+    RollupCall,
+    State,
+)
 from executions.health.findings import Code, Finding
 from executions.health.ledger import Ledger, durations, lay, percentile
+from executions.health.sentences import Sentence
 from executions.health.snapshot import Snapshot
-from executions.health.verdict import Level, Verdict
+from executions.health.verdict import Level, Verdict, about_call
 from executions.pgcron.schedule import describe
 from executions.selectors.filters import State as Shown
 from executions.selectors.lanes import Lanes, draw_lanes
@@ -57,13 +66,38 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Redundant:
-    """Schedules that repeat the rollup: visible pg_cron jobs, or one that only shows in traces.
+    """Schedules that call the rollup: visible pg_cron jobs, or one that only shows in traces.
 
     ``in_doubt`` is set while the verdict is not good: then a schedule may be all that works.
     """
 
-    jobs: tuple[tuple[PgCronJob, str], ...]
+    calls: tuple[tuple[RollupCall, str], ...]
     in_doubt: bool
+
+    @property
+    def jobs(self) -> list[tuple[PgCronJob, str]]:
+        """Those that do nothing but repeat it."""
+        return [(call.job, when) for call, when in self.calls if _repeats(call)]
+
+    @property
+    def others(self) -> list[tuple[PgCronJob, str, Sentence]]:
+        """Those that do other things as well, or only fail, with what is to be known of each."""
+        return [
+            (call.job, when, about_call(call)) for call, when in self.calls if not _repeats(call)
+        ]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether there is one that is simply not needed."""
+        return bool(self.jobs) or not self.calls
+
+    @property
+    def is_for_the_wizard(self) -> bool:
+        return not self.calls or any(call.match.retired_by_the_wizard for call, _ in self.calls)
+
+
+def _repeats(call: RollupCall) -> bool:
+    return call.match is Match.EXACT and not call.gone
 
 
 @dataclass(frozen=True)
@@ -208,12 +242,12 @@ class Overview:
     @property
     def redundant(self) -> Redundant | None:
         """What there is to retire; nothing while no runner is there that would carry on."""
-        jobs = self.snapshot.facts.redundant_jobs
-        active = tuple((job, describe(job.schedule)) for job in jobs)
+        found = self.snapshot.facts.rollup_calls
+        calls = tuple((call, describe(call.job.schedule)) for call in found)
         repeats = any(one.code is Code.OTHER_WRITER for one in self.verdict.findings)
-        if (not active and not repeats) or not self._rows:
+        if (not calls and not repeats) or not self._rows:
             return None
-        return Redundant(active, in_doubt=self.verdict.level in (Level.FAILING, Level.UNKNOWN))
+        return Redundant(calls, in_doubt=self.verdict.level in (Level.FAILING, Level.UNKNOWN))
 
     # --- The figures ------------------------------------------------------------------------------
 

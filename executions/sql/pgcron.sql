@@ -147,6 +147,35 @@ SELECT namespace.nspname::text AS schema
   JOIN pg_namespace AS namespace ON namespace.oid = routine.pronamespace
  WHERE routine.oid = to_regprocedure('rollup_task_usage_hourly()')
 
+-- name: ways
+-- The functions whose source names a function of the rollup, or names one that does, some steps
+-- far. By text, so it finds too many; which of them really call it is for the parser to say.
+WITH RECURSIVE routine AS MATERIALIZED (
+    SELECT namespace.nspname::text AS schema,
+           routine.proname::text AS name,
+           language.lanname::text AS language,
+           pg_get_functiondef(routine.oid) AS definition,
+           coalesce(routine.oid = to_regprocedure('rollup_task_usage_hourly()'), false) AS is_home
+      FROM pg_proc AS routine
+      JOIN pg_namespace AS namespace ON namespace.oid = routine.pronamespace
+      JOIN pg_language AS language ON language.oid = routine.prolang
+     WHERE routine.prokind IN ('f', 'p')
+       AND language.lanname NOT IN ('c', 'internal')
+       AND namespace.nspname NOT IN ('pg_catalog', 'information_schema')
+),
+way AS (
+    SELECT routine.*, 1 AS step
+      FROM routine
+     WHERE EXISTS (SELECT FROM unnest(%(targets)s::text[]) AS target (name)
+                    WHERE strpos(lower(definition), target.name) > 0)
+     UNION
+    SELECT routine.*, way.step + 1
+      FROM way
+      JOIN routine ON strpos(lower(routine.definition), lower(way.name)) > 0
+     WHERE way.step < %(steps)s
+)
+SELECT DISTINCT schema, name, language, definition, is_home FROM way ORDER BY schema, name LIMIT 200
+
 -- name: function_exists
 -- Whether any function of that name is left in this database.
 SELECT EXISTS (SELECT FROM pg_proc WHERE proname = %(name)s) AS found

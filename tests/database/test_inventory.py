@@ -7,10 +7,9 @@ import json
 import pytest
 from django.core.management import call_command
 
-from executions.health.facts import Visibility
+from executions.health.facts import Match, Visibility
 from executions.pgcron.inventory import read_inventory, read_server, visible_jobs
 from executions.pgcron.job import Job, Server
-from executions.pgcron.match import Match
 from executions.reading import fetch_on
 from executions.retirement.facts import read_schedules
 from executions.retirement.report import NOTHING, REFUSED, RETIRABLE, UNKNOWN

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from executions.health.facts import NotAvailable, State
+from executions.health.facts import Match, NotAvailable, State
 from executions.health.findings import Case, find
 from executions.pgcron.job import Backend, Candidate, Job, Rights
-from executions.pgcron.match import Judgement, Match
+from executions.pgcron.match import Judgement
 from executions.retirement.gate import APPLIES
 from executions.retirement.gates import Aim, Check, Code, GateFacts, check
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, executions, facts, plan_time

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from executions.pgcron.match import FunctionSource, Match, judge, resolve_nothing
+from executions.health.facts import Match
+from executions.pgcron.match import FunctionSource, judge, resolve_nothing
 
 FUNCTIONS = {
     name: FunctionSource("public", name, language, f"CREATE FUNCTION public.{name}() {rest}")

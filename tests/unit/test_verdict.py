@@ -9,7 +9,15 @@ import pytest
 from django.utils.html import escape
 
 from executions.health.assessment import as_json, assess, plain
-from executions.health.facts import NotAvailable, PgCron, PgCronJob, State, Visibility
+from executions.health.facts import (
+    Match,
+    NotAvailable,
+    PgCron,
+    PgCronJob,
+    RollupCall,
+    State,
+    Visibility,
+)
 from executions.health.findings import Case, Code, Finding, Severity
 from executions.health.findings.progress import NEVER
 from executions.health.sentences import Ago, At, say, together
@@ -42,8 +50,9 @@ def finding(code: Code, severity: Severity = Severity.INFO) -> Finding:
 HALTED = case_of(changed=dict.fromkeys(range(4), FAILED))
 
 
-def job(jobid, command="SELECT rollup_task_usage_hourly()", *, active=True, database="multica"):
-    return PgCronJob(jobid, "a name", "*/5 * * * *", command, database, "postgres", active)
+def call(jobid, match, *, gone=False):
+    job = PgCronJob(jobid, "a name", "*/5 * * * *", "a command", "multica", "postgres", active=True)
+    return RollupCall(job, match, "rollup_task_usage_hourly", gone)
 
 
 @pytest.mark.parametrize(
@@ -190,18 +199,25 @@ def test_a_healthy_verdict_says_who_does_the_work(ours, said):
 
 
 @pytest.mark.parametrize(
-    ("jobs", "named"),
+    ("calls", "said"),
     [
-        ((job(3, "VACUUM"), job(17)), "pg_cron job 17 repeats the work and can be removed"),
-        ((job(17, active=False),), None),
-        ((job(3, "VACUUM"),), None),
-        ((job(17, database="another_multica"),), None),
+        ((call(17, Match.EXACT),), "pg_cron job 17 repeats the work and can be removed;"),
+        ((call(17, Match.EXACT, gone=True),), "which this database does not have: every run"),
+        ((call(17, Match.WRAPPED),), "pg_cron job 17 reaches rollup_task_usage_hourly() through"),
+        ((call(17, Match.WINDOW),), "for a window of its own: find out what for"),
+        ((call(17, Match.LEGACY),), "newer versions of Multica remove it"),
+        ((call(17, Match.LEGACY, gone=True),), "which this database does not have: every run"),
+        ((call(17, Match.MULTIPLE),), "and does other things beside it"),
+        ((call(3, Match.WRAPPED), call(17, Match.EXACT)), "pg_cron job 17 repeats the work"),
+        ((), None),
     ],
 )
-def test_a_healthy_verdict_names_a_redundant_job_that_can_be_seen(jobs, named):
-    seen = PgCron(Visibility.FULL, "1.4", "multica", jobs)
+def test_a_healthy_verdict_says_what_a_job_does_and_only_a_plain_call_can_be_removed(calls, said):
+    seen = PgCron(Visibility.FULL, "1.4", "multica", calls=calls)
     summary = str(assess(facts(pg_cron=seen)).verdict.summary)
-    assert (named in summary) if named else ("repeats" not in summary)
+    assert said in summary if said else "pg_cron" not in summary
+    plain = any(one.match is Match.EXACT and not one.gone for one in calls)
+    assert ("can be removed" in summary) is plain
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 
@@ -242,6 +243,34 @@ def test_a_pg_cron_job_that_repeats_the_work_has_a_card(viewer, owner, monkeypat
     assert "A schedule repeats the work" in shown
     assert "pg_cron job 17, rollup_task_usage_hourly: every 5 minutes, owner postgres" in shown
     assert "Nothing breaks if you leave it." in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("SELECT rollup_task_usage_daily()", "which this database does not have: every run of it"),
+        ("SELECT 1; SELECT rollup_task_usage_hourly()", "and does other things beside it"),
+    ],
+)
+def test_a_job_that_does_not_just_repeat_the_work_is_not_called_superfluous(
+    viewer, owner, monkeypatch, command, said
+):
+    scenarios.healthy(owner)
+    jobs = PgCron(Visibility.FULL, "1.4", "multica", (replace(JOB, command=command),))
+    monkeypatch.setattr("executions.health.read.visible_jobs", lambda _fetch: jobs)
+    shown = text(page(viewer))
+    assert "A schedule calls the rollup too" in shown
+    assert said in shown
+    assert "can be removed" not in shown
+    assert "only no longer needed" not in shown
+
+
+@pytest.mark.parametrize("command", ["VACUUM", "SELECT 1 -- instead of rollup_task_usage_hourly()"])
+def test_a_job_that_only_names_the_rollup_has_no_card(viewer, owner, monkeypatch, command):
+    scenarios.healthy(owner)
+    jobs = PgCron(Visibility.FULL, "1.4", "multica", (replace(JOB, command=command),))
+    monkeypatch.setattr("executions.health.read.visible_jobs", lambda _fetch: jobs)
+    assert 'id="redundant"' not in page(viewer)
 
 
 def test_the_way_to_the_wizard_is_shown_to_who_may_go_it(viewer, admin_client, owner, monkeypatch):
