@@ -1,36 +1,36 @@
-"""The small verdict of a job without a cadence, such as Multica's autopilot: read and judged.
+"""Reads what the small verdict of a job without a cadence needs, such as Multica's autopilot.
 
-Nobody can say which plans such a job should have had, so nothing here speaks of gaps or lateness.
-The rollup has facts, findings and a ledger of its own.
+It is judged in `tally`. The rollup has facts, findings and a ledger of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 import psycopg
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.assessment import JobAssessment
 from executions.health.facts import Execution, NotAvailable
 from executions.health.figures import Figures
-from executions.health.findings.attempts import MASKED_OFTEN
-from executions.health.findings.base import HOUR, LATELY, Code, Finding, Severity, brief, listed
+from executions.health.findings.base import Code, Finding, Severity
 from executions.health.findings.progress import SWEEP_ALLOWANCE
 from executions.health.ledger import durations, percentile
 from executions.health.read import execution_of, why_not
-from executions.health.sentences import Ago, At, Text, say, together
-from executions.health.verdict import Level, Verdict, worst_first
+from executions.health.sentences import say, together
+from executions.health.tally import Seen, Tally, judge
+from executions.health.verdict import Level, Verdict
 from executions.reading import Fetch, fetch_for_dashboard
 from executions.sql import load
-from executions.templatetags.display import NOTHING
 
 SQL = load("health")
 
+# Together they stay within 5,000 rows.
 MOST_LOOKED_AT = 4_000
+MOST_RUNNING = 1_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class JobFacts:
     job: str
     now: datetime
     known: bool
+    tally: Tally = field(default_factory=Tally)
     finished: tuple[Execution, ...] = ()
     exhausted: tuple[Execution, ...] = ()
     stale: tuple[Execution, ...] = ()
@@ -48,13 +49,45 @@ class JobFacts:
 def assess_job(job: str, fetch: Fetch = fetch_for_dashboard) -> JobAssessment:
     """Read and judge one job by its name; never raises for the database."""
     try:
-        return judge(read_job(job, fetch))
+        return assess_facts(read_job(job, fetch))
     except (DatabaseError, psycopg.Error) as error:
         return unreadable(job, why_not(error))
 
 
+@dataclass(frozen=True)
+class Tallies:
+    """The tallies of jobs; ``reached`` is set where they reach back less than 24 hours."""
+
+    by_job: Mapping[str, Tally]
+    reached: datetime | None = None
+
+    def of(self, job: str) -> Tally:
+        return self.by_job.get(job, Tally())
+
+
+def read_tallies(fetch: Fetch) -> Tallies:
+    """One bounded read for all jobs.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does.
+    """
+    rows = fetch(
+        SQL.tallies,
+        {
+            "most": MOST_LOOKED_AT,
+            "most_running": MOST_RUNNING,
+            "allowance": SWEEP_ALLOWANCE,
+        },
+    )
+    names = [one.name for one in fields(Tally)]
+    return Tallies(
+        {row["job_name"]: Tally(**{name: row[name] for name in names}) for row in rows},
+        next((row["reached"] for row in rows if row["cut_short"]), None),
+    )
+
+
 def read_job(job: str, fetch: Fetch) -> JobFacts:
-    """Five bounded reads; none but the first two for a job that has no execution.
+    """Six bounded reads; none but the first two for a job that has no execution.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
@@ -62,45 +95,31 @@ def read_job(job: str, fetch: Fetch) -> JobFacts:
     (ground,) = fetch(SQL.ground, {})
     if not fetch(SQL.any_of_job, {"job": job}):
         return JobFacts(job, ground["now"], known=False)
-    every_scope = {"job": job, "scope_kind": None, "scope_id": None}
     finished = fetch(SQL.finished_of_job, {"job": job, "most": MOST_LOOKED_AT})
     return JobFacts(
         job,
         ground["now"],
         known=True,
+        tally=read_tallies(fetch).of(job),
         finished=tuple(map(execution_of, finished)),
         exhausted=tuple(map(execution_of, fetch(SQL.exhausted_of_job, {"job": job}))),
-        stale=tuple(map(execution_of, fetch(SQL.stale_executions, every_scope))),
+        stale=tuple(map(execution_of, fetch(SQL.stale_executions, {"job": job}))),
     )
 
 
-def judge(facts: JobFacts) -> JobAssessment:
+def assess_facts(facts: JobFacts) -> JobAssessment:
     """The verdict of what was read; a job without any execution is unknown, and not healthy."""
     if not facts.known:
         return JobAssessment(facts.job, facts.now, Figures(), _never_ran(facts))
-    found = [
-        finding
-        for rule in (_running_stale, _exhausted_failure, _masked_retries)
-        if (finding := rule(facts)) is not None
-    ]
-    findings = worst_first(found)
-    worst = max((finding.severity for finding in findings), default=Severity.INFO)
-    if worst is Severity.INFO:
-        verdict = Verdict(Level.HEALTHY, _healthy(facts), findings)
-    else:
-        level = Level.FAILING if worst is Severity.CRITICAL else Level.DEGRADED
-        verdict = Verdict(level, findings[0].summary, findings)
-    return JobAssessment(facts.job, facts.now, _figures(facts), verdict)
-
-
-def _healthy(facts: JobFacts) -> Text:
-    newest = next((row for row in facts.finished if row.finished_at), None)
-    if newest is None or newest.finished_at is None:
-        return together(say(_("Nothing of %(job)s ended in the last 24 hours."), job=facts.job))
-    return together(
-        say(_("%(job)s runs."), job=facts.job),
-        say(_("Its latest execution ended %(ago)s."), ago=Ago(newest.finished_at, facts.now)),
+    retried = tuple(row for row in facts.finished if row.succeeded and row.attempt > 1)
+    abandoned = tuple(
+        row
+        for row in facts.stale
+        if row.stale_after is not None and facts.now - row.stale_after > SWEEP_ALLOWANCE
     )
+    seen = Seen(abandoned, facts.exhausted, retried)
+    verdict = judge(facts.job, facts.now, facts.tally, seen)
+    return JobAssessment(facts.job, facts.now, _figures(facts), verdict)
 
 
 def _never_ran(facts: JobFacts) -> Verdict:
@@ -132,87 +151,6 @@ def unreadable(job: str, why: NotAvailable) -> JobAssessment:
     )
     verdict = Verdict(Level.UNKNOWN, summary, (finding,))
     return JobAssessment(job, None, Figures(), verdict)
-
-
-def _running_stale(facts: JobFacts) -> Finding | None:
-    abandoned = [
-        row
-        for row in facts.stale
-        if row.stale_after is not None and facts.now - row.stale_after > SWEEP_ALLOWANCE
-    ]
-    if not abandoned:
-        return None
-    newest = max(row.stale_after for row in abandoned if row.stale_after is not None)
-    return Finding(
-        Code.RUNNING_STALE,
-        Severity.CRITICAL if facts.now - newest <= HOUR else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One run of %(job)s was abandoned and never closed; its lease ended %(ago)s.",
-                "%(n)s runs of %(job)s were abandoned and never closed; the last lease ended"
-                " %(ago)s.",
-                "n",
-            ),
-            n=len(abandoned),
-            job=facts.job,
-            ago=Ago(newest, facts.now),
-        ),
-        advice=say(_("Check that a backend which has this job is running: it closes such rows.")),
-        seen_at=newest,
-        evidence={"count": len(abandoned), "executions": listed(abandoned)},
-    )
-
-
-def _exhausted_failure(facts: JobFacts) -> Finding | None:
-    """Where the newest plan of a scope failed for good. One scope does not make a job fail."""
-    if not facts.exhausted:
-        return None
-    newest = facts.exhausted[0]
-    recent = newest.finished_at is not None and facts.now - newest.finished_at <= HOUR
-    return Finding(
-        Code.EXHAUSTED_FAILURE,
-        Severity.WARNING if recent else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One scope of %(job)s ended with a failure that is not tried again, %(code)s:"
-                " %(message)s (plan of %(plan)s).",
-                "%(n)s scopes of %(job)s ended with a failure that is not tried again, the latest"
-                " with %(code)s: %(message)s (plan of %(plan)s).",
-                "n",
-            ),
-            n=len(facts.exhausted),
-            job=facts.job,
-            code=newest.error_code or NOTHING,
-            message=brief(newest.error_msg),
-            plan=At(newest.plan_time, facts.now),
-        ),
-        advice=say(_("Read the errors under History. The next plan of each scope runs as ever.")),
-        seen_at=newest.plan_time,
-        evidence={"count": len(facts.exhausted), "executions": listed(facts.exhausted)},
-    )
-
-
-def _masked_retries(facts: JobFacts) -> Finding | None:
-    retried = [row for row in facts.finished if row.succeeded and row.attempt > 1]
-    if not retried:
-        return None
-    often = sum(1 for row in facts.finished[:LATELY] if row.succeeded and row.attempt > 1)
-    return Finding(
-        Code.MASKED_RETRIES,
-        Severity.WARNING if often >= MASKED_OFTEN else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One run of %(job)s needed more than one attempt in the last 24 hours.",
-                "%(n)s runs of %(job)s needed more than one attempt in the last 24 hours.",
-                "n",
-            ),
-            n=len(retried),
-            job=facts.job,
-        ),
-        advice=say(_("Now and then is normal. If it goes on, look into the backend's log.")),
-        seen_at=retried[0].finished_at,
-        evidence={"count": len(retried), "of_the_last_12": often, "executions": listed(retried)},
-    )
 
 
 def _figures(facts: JobFacts) -> Figures:

@@ -165,26 +165,28 @@ class _Reader:
         since = newest_due(self._spec, ground.now) - self._window
         if not ground.has_executions and ground.has_usage:
             return Executions(rows=(), since=since)
-        recent = self._fetch(
-            SQL.executions_since, {**self._scope, "since": since, "most": MOST_ROWS}
+        found = self._fetch(
+            SQL.executions_of_scope, {**self._scope, "since": since, "most": MOST_ROWS}
         )
-        rows = tuple(map(execution_of, recent))
+        first_plan = next((row["first_plan"] for row in found), None)
+        rows, stale = _recent_and_abandoned(found)
         if len(rows) == MOST_ROWS:
             since = rows[-1].plan_time
         older: list[Execution] = []
         if not any(row.succeeded for row in rows):
-            found = self._fetch(
+            before = self._fetch(
                 SQL.newest_before, {**self._scope, "since": since, "most": MOST_OLDER}
             )
-            older = [execution_of(row) for row in found]
-        (first,) = self._fetch(SQL.first_plan, self._scope)
+            older = [execution_of(row) for row in before]
+        if older and not found:
+            first_plan = self._fetch(SQL.first_plan, self._scope)[0]["first_plan"]
         return Executions(
             rows=rows,
             since=since,
-            first_plan=first["first_plan"],
+            first_plan=first_plan,
             earlier=older[0] if older and not rows else None,
             earlier_success=next((row for row in older if row.succeeded), None),
-            stale=tuple(map(execution_of, self._fetch(SQL.stale_executions, self._scope))),
+            stale=stale,
         )
 
     def _state(self, ground: Ground) -> State | None:
@@ -242,6 +244,16 @@ def _own_runners(executions: Executions | NotAvailable) -> frozenset[str]:
     seen = {row.runner_id for row in executions.rows if row.runner_id is not None}
     ours = Runner.objects.filter(runner_id__in=seen).values_list("runner_id", flat=True)
     return frozenset(ours) if seen else frozenset()
+
+
+def _recent_and_abandoned(
+    found: list[Row],
+) -> tuple[tuple[Execution, ...], tuple[Execution, ...]]:
+    parts: dict[bool, list[Execution]] = {False: [], True: []}
+    for row in found:
+        del row["first_plan"]
+        parts[row.pop("is_abandoned")].append(execution_of(row))
+    return tuple(parts[False]), tuple(parts[True])
 
 
 def execution_of(row: Row) -> Execution:

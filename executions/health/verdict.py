@@ -126,8 +126,13 @@ def decide(facts: Facts, case: Case | None, found: Iterable[Finding]) -> Verdict
     worst = max((finding.severity for finding in findings), default=Severity.INFO)
     if worst is Severity.INFO:
         return Verdict(Level.HEALTHY, _healthy(case, findings), findings)
-    level = Level.FAILING if worst is Severity.CRITICAL else Level.DEGRADED
-    return Verdict(level, findings[0].summary, findings)
+    return Verdict(level_of(worst), findings[0].summary, findings)
+
+
+def level_of(worst: Severity) -> Level:
+    """The level that the worst finding makes it; without any it is as with an info."""
+    levels = {Severity.CRITICAL: Level.FAILING, Severity.WARNING: Level.DEGRADED}
+    return levels.get(worst, Level.HEALTHY)
 
 
 def _unknown(basics: tuple[NotAvailable, ...]) -> Text:

@@ -1,40 +1,40 @@
 """Every job in the table with its scopes and a small verdict of its own.
 
-A job of ours is regular: its settings say when its plans are due. Of any other job only its rows
-are known, so it is judged by what came of them and never by gaps. The rollup's real verdict, with
-its findings, is the overview's; the one here is made of its newest plans alone.
+The rollup's verdict is that of the overview, from the same snapshot. Of any other job only its rows
+are known, so it is judged by what came of them and never by gaps, as `checkrollup --job` does.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy as _
 
+from executions.health import snapshot as snapshots
+from executions.health.other_jobs import Tallies, read_tallies
+from executions.health.sentences import say
+from executions.health.tally import Tally, judge
+from executions.health.verdict import Level, Verdict
 from executions.models import Status
 from executions.problems import Problem
 from executions.reading import fetch_for_dashboard
-from executions.scheduler.jobs import JOBS
+from executions.scheduler.jobs import JOBS, ROLLUP
 from executions.scheduler.spec import JobSpec, Scope
 from executions.selectors.filters import GLOBAL, Filters, State
 from executions.selectors.rows import version_of
 from executions.selectors.table import MOST_JOBS, SQL, attempt, read_clock, read_jobs
-from executions.selectors.walks import WINDOW
 
 # With a hundred jobs: a skip and a look at the newest plan for each stay within 5,000 rows.
 SHOWN_SCOPES = 20
 SHOWN_PLANS = 12
-RECENT = timedelta(hours=24)
-# docs/contract.md section 6, latest_stale.
-LATE = timedelta(seconds=900)
-TOO_LATE = timedelta(seconds=3_600)
-FAILED_SHARE = 0.1
 SECONDS = 15
+
+
+_UNREAD = Verdict(Level.UNKNOWN, say(_("What came of it could not be looked at.")), ())
 
 
 @dataclass(frozen=True)
@@ -73,25 +73,6 @@ class PlanCell:
 
 
 @dataclass(frozen=True)
-class Lately:
-    """What ended in the last 24 hours, and what runs now."""
-
-    ended: int = 0
-    failed: int = 0
-    retried: int = 0
-    p95_ms: float | None = None
-    newest: datetime | None = None
-    running: int = 0
-    stale: int = 0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    word: str
-    sentence: str
-
-
-@dataclass(frozen=True)
 class Job:
     """``plans`` are the newest of a job with one scope, oldest first; else there are none."""
 
@@ -100,7 +81,7 @@ class Job:
     scopes: list[ScopeLine]
     more_scopes: bool
     plans: list[PlanCell]
-    lately: Lately
+    lately: Tally
     verdict: Verdict
 
     @property
@@ -114,7 +95,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Jobs:
-    """``reached`` is set where the newest 5,000 ended rows did not reach 24 hours back."""
+    """``reached`` is set where the newest rows that ended did not reach 24 hours back."""
 
     filters: Filters
     now: datetime
@@ -132,7 +113,7 @@ class Jobs:
         return version_of(
             self.reached,
             [problem.code for problem in self.problems],
-            [(job.name, job.scopes, job.plans, job.lately) for job in self.jobs],
+            [(job.name, job.scopes, job.plans, job.lately, job.verdict.level) for job in self.jobs],
         )
 
 
@@ -162,15 +143,25 @@ def read_all_jobs(filters: Filters) -> Jobs:
         ids=[scope.id for scope in single.values()],
         most=SHOWN_PLANS,
     )
-    ended = part(SQL.ended_by_job, since=now - RECENT, most=WINDOW)
-    running = part(SQL.running_by_job, most=WINDOW)
-    lately, cells = _lately(ended, running), _cells_by_job(plans, now)
+    tallies = attempt(lambda: read_tallies(fetch_for_dashboard))
+    if isinstance(tallies, Problem):
+        problems.append(tallies)
+        tallies = Tallies({})
+        verdicts = dict.fromkeys(names, _UNREAD)
+    else:
+        verdicts = {name: judge(name, now, tallies.of(name)) for name in names}
+    if ROLLUP.name in verdicts:
+        verdicts[ROLLUP.name] = snapshots.current().verdict
+    cells = _cells_by_job(plans, now)
     return Jobs(
         filters=filters,
         now=now,
-        jobs=[_job(name, scopes[name], cells[name], lately[name], now) for name in names],
+        jobs=[
+            _job(name, scopes[name], cells[name], tallies.of(name), verdicts[name])
+            for name in names
+        ],
         more_jobs=len(names) == MOST_JOBS,
-        reached=ended[0]["reached"] if ended and ended[0]["looked_at"] >= WINDOW else None,
+        reached=tallies.reached,
         problems=problems,
     )
 
@@ -195,80 +186,15 @@ def _cells_by_job(rows: list[dict[str, Any]], now: datetime) -> dict[str, list[P
     return cells
 
 
-def _lately(ended: list[dict[str, Any]], running: list[dict[str, Any]]) -> dict[str, Lately]:
-    figures: dict[str, dict[str, Any]] = defaultdict(dict)
-    for row in ended:
-        figures[row["job_name"]] |= {
-            name: row[name] for name in ("ended", "failed", "retried", "p95_ms", "newest")
-        }
-    for row in running:
-        figures[row["job_name"]] |= {name: row[name] for name in ("running", "stale")}
-    return defaultdict(Lately, {job: Lately(**found) for job, found in figures.items()})
-
-
 def _job(
-    name: str, scopes: list[ScopeLine], cells: list[PlanCell], lately: Lately, now: datetime
+    name: str, scopes: list[ScopeLine], cells: list[PlanCell], lately: Tally, verdict: Verdict
 ) -> Job:
-    spec = JOBS.get(name)
     return Job(
         name=name,
-        spec=spec,
+        spec=JOBS.get(name),
         scopes=scopes[:SHOWN_SCOPES],
         more_scopes=len(scopes) > SHOWN_SCOPES,
         plans=cells,
         lately=lately,
-        verdict=judge(spec, cells, lately, now),
+        verdict=verdict,
     )
-
-
-def judge(spec: JobSpec | None, cells: list[PlanCell], lately: Lately, now: datetime) -> Verdict:
-    """The small verdict: by its newest plans where there is one scope, else by its last day."""
-    if not cells:
-        return _by_last_day(lately)
-    newest, failed = cells[-1], sum(cell.state == State.FAILED for cell in cells)
-    broken = {
-        State.FAILED: _("The newest plan failed and is not tried again."),
-        State.STALE: _("The newest plan runs past the end of its lease."),
-    }
-    if newest.state in broken:
-        return Verdict("failing", broken[newest.state])
-    late = _by_age(cells, now) if spec is not None and spec.planner is None else None
-    if late:
-        return late
-    if newest.state == State.RETRYING:
-        return Verdict("degraded", _("The newest plan failed and is being tried again."))
-    if failed > 1:
-        figures = {"failed": failed, "all": len(cells)}
-        return Verdict("degraded", _("%(failed)d of the last %(all)d plans failed.") % figures)
-    return Verdict("healthy", _("The newest plans succeed."))
-
-
-def _by_age(cells: list[PlanCell], now: datetime) -> Verdict | None:
-    """A regular job is late when its newest success is old, whatever the newest plan says."""
-    successes = (cell.plan for cell in reversed(cells) if cell.state == State.SUCCESS)
-    newest = next((plan.finished_at for plan in successes if plan.finished_at), None)
-    if newest is None or now - newest > TOO_LATE:
-        return Verdict("failing", _("No plan has succeeded for more than an hour."))
-    if now - newest > LATE:
-        return Verdict("degraded", _("No plan has succeeded for more than 15 minutes."))
-    return None
-
-
-def _by_last_day(lately: Lately) -> Verdict:
-    if lately.stale:
-        sentence = ngettext(
-            "%(n)d execution runs past the end of its lease.",
-            "%(n)d executions run past the end of their lease.",
-            lately.stale,
-        )
-        return Verdict("degraded", sentence % {"n": lately.stale})
-    if not lately.ended:
-        return Verdict("unknown", _("Nothing of it ended in what was looked at."))
-    figures = {"failed": lately.failed, "all": lately.ended}
-    if not lately.failed:
-        return Verdict("healthy", _("Nothing failed among the last %(all)d.") % figures)
-    sentence = _("%(failed)d of the last %(all)d failed.") % figures
-    if lately.failed == lately.ended:
-        return Verdict("failing", sentence)
-    share = lately.failed / lately.ended
-    return Verdict("degraded" if share >= FAILED_SHARE else "healthy", sentence)

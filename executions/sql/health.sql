@@ -14,6 +14,44 @@ SELECT now() AS now,
           FROM pg_class
          WHERE oid = to_regclass('sys_cron_executions')) AS executions_estimate
 
+-- name: executions_of_scope
+-- One job and scope at one moment: its executions from a plan_time on, newest first, then those
+-- past their lease, of any age, the most recent lease first; and with each its oldest plan_time.
+-- Other jobs' rows are in the index of leases too, so that look is bounded before it is filtered.
+WITH recent AS (
+    SELECT *
+      FROM sys_cron_executions
+     WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+       AND plan_time >= %(since)s
+     ORDER BY plan_time DESC
+     LIMIT %(most)s
+),
+abandoned AS (
+    SELECT *
+      FROM (SELECT *
+              FROM sys_cron_executions
+             WHERE status = 'RUNNING' AND stale_after < now()
+             ORDER BY stale_after DESC
+             LIMIT 2000) AS lapsed
+     WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+     ORDER BY stale_after DESC
+     LIMIT 100
+)
+SELECT is_abandoned,
+       (SELECT min(plan_time)
+          FROM sys_cron_executions
+         WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s)
+           AS first_plan,
+       id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
+       stale_after, started_at, finished_at, duration_ms, rows_affected,
+       result ->> 'watermark_before' AS watermark_before,
+       result ->> 'watermark_after' AS watermark_after,
+       error_code, left(error_msg, 500) AS error_msg
+  FROM (SELECT false AS is_abandoned, recent.* FROM recent
+         UNION ALL
+        SELECT true, abandoned.* FROM abandoned) AS found
+ ORDER BY is_abandoned, CASE WHEN is_abandoned THEN stale_after ELSE plan_time END DESC
+
 -- name: executions_since
 -- The executions of one job and scope from a plan_time on, newest first, at most a limit of them.
 SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
@@ -54,8 +92,8 @@ SELECT min(plan_time) AS first_plan
  WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
 
 -- name: stale_executions
--- RUNNING rows of one job, or one scope of it, past their lease, the most recent lease first. Other
--- jobs' rows are in that index too, so the look into it is bounded before it is filtered.
+-- RUNNING rows of one job past their lease, the most recent lease first. Other jobs' rows are in
+-- that index too, so the look into it is bounded before it is filtered.
 SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
        stale_after, started_at, finished_at, duration_ms, rows_affected,
        NULL AS watermark_before, NULL AS watermark_after,
@@ -66,7 +104,6 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
          ORDER BY stale_after DESC
          LIMIT 2000) AS abandoned
  WHERE job_name = %(job)s
-   AND (%(scope_kind)s::text IS NULL OR (scope_kind, scope_id) = (%(scope_kind)s, %(scope_id)s))
  ORDER BY stale_after DESC
  LIMIT 100
 
@@ -77,6 +114,60 @@ SELECT scope_kind, scope_id
  WHERE job_name = %(job)s
  ORDER BY scope_kind, scope_id
  LIMIT 1
+
+-- name: tallies
+-- What ended lately and what runs now, summed up by job: from a bounded number of the newest rows
+-- of the index of finished ones, and of that of running ones. A scope is halted where the newest of
+-- its plans to end failed in all of its attempts. Sorted bytewise, which is a good deal cheaper.
+WITH ended AS (
+    SELECT job_name, status, attempt, duration_ms, finished_at,
+           status = 'FAILED' AND attempt >= max_attempts AS for_good,
+           row_number() OVER (PARTITION BY job_name COLLATE "C" ORDER BY finished_at DESC) AS place,
+           row_number() OVER (PARTITION BY job_name COLLATE "C", scope_kind COLLATE "C",
+                                           scope_id COLLATE "C"
+                              ORDER BY plan_time DESC) = 1 AS is_newest
+      FROM (SELECT job_name, scope_kind, scope_id, plan_time, status, attempt, max_attempts,
+                   duration_ms, finished_at
+              FROM sys_cron_executions
+             WHERE status IN ('SUCCESS', 'FAILED') AND finished_at >= now() - interval '24 hours'
+             ORDER BY finished_at DESC
+             LIMIT %(most)s) AS lately
+),
+summed AS (
+    SELECT job_name, count(*) AS ended,
+           count(*) FILTER (WHERE status = 'FAILED') AS failed,
+           count(*) FILTER (WHERE status = 'SUCCESS' AND attempt > 1) AS retried,
+           count(*) FILTER (WHERE status = 'SUCCESS' AND attempt > 1 AND place <= 12)
+               AS retried_lately,
+           count(*) FILTER (WHERE is_newest) AS scopes,
+           count(*) FILTER (WHERE is_newest AND for_good) AS halted,
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms,
+           max(finished_at) AS newest,
+           sum(count(*)) OVER () AS looked_at,
+           min(min(finished_at)) OVER () AS reached
+      FROM ended
+     GROUP BY job_name
+),
+open AS (
+    SELECT job_name, count(*) AS running,
+           count(*) FILTER (WHERE stale_after < now()) AS stale,
+           count(*) FILTER (WHERE stale_after < now() - %(allowance)s) AS abandoned,
+           max(stale_after) FILTER (WHERE stale_after < now() - %(allowance)s) AS abandoned_at
+      FROM (SELECT job_name, stale_after
+              FROM sys_cron_executions
+             WHERE status = 'RUNNING'
+             ORDER BY stale_after DESC
+             LIMIT %(most_running)s) AS running
+     GROUP BY job_name
+)
+SELECT job_name, coalesce(ended, 0) AS ended, coalesce(failed, 0) AS failed,
+       coalesce(retried, 0) AS retried, coalesce(retried_lately, 0) AS retried_lately,
+       coalesce(scopes, 0) AS scopes, coalesce(halted, 0) AS halted, p95_ms, newest,
+       coalesce(running, 0) AS running, coalesce(stale, 0) AS stale,
+       coalesce(abandoned, 0) AS abandoned, abandoned_at,
+       coalesce(looked_at, 0) >= %(most)s AS cut_short, reached
+  FROM summed
+  FULL JOIN open USING (job_name)
 
 -- name: finished_of_job
 -- What a job of any number of scopes finished lately, newest first: sifted from a bounded number

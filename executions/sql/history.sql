@@ -133,31 +133,3 @@ SELECT plans.*
                  ORDER BY plan_time DESC
                  LIMIT %(most)s) AS plans
  ORDER BY scope.place, plans.plan_time DESC
-
--- name: ended_by_job
--- What ended lately, summed up by job: the newest rows of the index of finished ones.
-SELECT job_name, count(*) AS ended,
-       count(*) FILTER (WHERE status = 'FAILED') AS failed,
-       count(*) FILTER (WHERE status = 'SUCCESS' AND attempt > 1) AS retried,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms,
-       max(finished_at) AS newest,
-       sum(count(*)) OVER () AS looked_at,
-       min(min(finished_at)) OVER () AS reached
-  FROM (SELECT job_name, status, attempt, duration_ms, finished_at
-          FROM sys_cron_executions
-         WHERE status IN ('SUCCESS', 'FAILED')
-           AND finished_at >= %(since)s
-         ORDER BY finished_at DESC
-         LIMIT %(most)s) AS lately
- GROUP BY job_name
-
--- name: running_by_job
--- What runs now, and what only seems to: past the end of its lease.
-SELECT job_name, count(*) AS running,
-       count(*) FILTER (WHERE stale_after < now()) AS stale
-  FROM (SELECT job_name, stale_after
-          FROM sys_cron_executions
-         WHERE status = 'RUNNING'
-         ORDER BY stale_after DESC
-         LIMIT %(most)s) AS open
- GROUP BY job_name

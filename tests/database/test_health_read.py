@@ -14,7 +14,7 @@ from django.db import connections
 from executions.health import read
 from executions.health.assessment import as_json, assess
 from executions.health.facts import Match, NotAvailable, Visibility
-from executions.health.findings import Code
+from executions.health.findings import Code, Severity
 from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts
 from executions.health.verdict import Level
@@ -52,14 +52,14 @@ def counting():
 # --- The whole ----------------------------------------------------------------------------------
 
 
-def test_a_healthy_install_costs_ten_statements_and_then_one_less(owner):
+def test_a_healthy_install_costs_eight_statements_and_then_one_less(owner):
     scenarios.healthy(owner)
     with counting() as sent:
         first = read_facts()
-    assert sent == {"multica": 9, "default": 1}
+    assert sent == {"multica": 7, "default": 1}
     with counting() as sent:
         again = read_facts(earlier=first)
-    assert sent == {"multica": 8, "default": 1}
+    assert sent == {"multica": 6, "default": 1}
     assert again.drift is first.drift
 
 
@@ -421,7 +421,7 @@ def test_however_many_jobs_there_are_their_functions_are_read_once(
     with counting() as sent:
         facts = read_facts()
     assert len(facts.pg_cron.calls) == 20
-    assert sent["multica"] == 10
+    assert sent["multica"] == 8
 
 
 def test_looking_as_whoever_may_retire_can_change_nothing(jobs):
@@ -472,12 +472,31 @@ def test_an_irregular_job_that_is_quiet_has_no_gap_and_is_not_stale(owner):
 
 
 def test_a_scope_that_ended_for_good_is_a_warning_until_it_runs_again(owner):
+    autopilot(owner, 40)
     autopilot(owner, 20, exhausted=True)
     assessment = assess_job(AUTOPILOT)
     assert assessment.verdict.level is Level.DEGRADED
     assert [one.code for one in assessment.verdict.findings] == [Code.EXHAUSTED_FAILURE]
     autopilot(owner, 10)
     assert assess_job(AUTOPILOT).verdict.level is Level.HEALTHY
+
+
+def test_a_job_of_which_nothing_succeeds_is_failing(owner):
+    autopilot(owner, 20, exhausted=True)
+    (finding,) = assess_job(AUTOPILOT).verdict.findings
+    assert finding.severity is Severity.CRITICAL
+    assert "handler_error: canceling statement" in str(finding.summary)
+    assert len(finding.evidence["executions"]) == 1
+
+
+def test_a_scope_that_ended_for_good_days_ago_is_still_told(owner):
+    autopilot(owner, 60 * 24 * 3, exhausted=True)
+    autopilot(owner, 5, "two")
+    verdict = assess_job(AUTOPILOT).verdict
+    assert verdict.level is Level.HEALTHY
+    assert [(one.code, one.severity) for one in verdict.findings] == [
+        (Code.EXHAUSTED_FAILURE, Severity.INFO)
+    ]
 
 
 def test_a_scope_with_attempts_left_is_no_failure_yet(owner):

@@ -7,10 +7,16 @@ from datetime import timedelta
 
 import pytest
 
+from executions.health.assessment import assess
+from executions.health.other_jobs import assess_job
+from executions.health.read import read_facts
 from executions.selectors import jobs
 from executions.selectors.filters import Filters
 from executions.selectors.jobs import read_all_jobs
+from executions.selectors.overview import read_overview
+from tests import scenarios
 from tests.factories import ExecutionFactory
+from tests.scenarios import database_now
 from tests.time_limits import cut_off
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -37,9 +43,9 @@ def text(html):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("&#x27;", "'")
 
 
-def verdict(name="rollup_task_usage_hourly"):
+def verdict(name):
     found = {job.name: job.verdict for job in read_all_jobs(Filters()).jobs}
-    return found[name].word
+    return found[name].level
 
 
 def test_every_job_is_there_with_its_newest_plans_the_newest_last(owner, now):
@@ -53,49 +59,65 @@ def test_every_job_is_there_with_its_newest_plans_the_newest_last(owner, now):
     assert not first.is_regular
 
 
-@pytest.mark.parametrize(
-    ("plans", "expected"),
-    [
-        ({5: {}, 10: {}}, "healthy"),
-        ({5: {"exhausted": True}, 10: {}}, "failing"),
-        ({5: {"failed": True}, 10: {}}, "degraded"),
-        ({5: {"stale": True, "heartbeat": 60}, 10: {}}, "failing"),
-        ({5: {}, 10: {"exhausted": True}}, "healthy"),
-        ({5: {}, 10: {"exhausted": True}, 15: {"exhausted": True}}, "degraded"),
-        ({25: {}, 30: {}}, "degraded"),
-        ({90: {}}, "failing"),
-        ({5: {"running": True}, 10: {}}, "healthy"),
-    ],
-)
-def test_a_regular_job_is_judged_by_its_newest_plans_and_their_age(owner, now, plans, expected):
-    for age, columns in plans.items():
-        if columns.pop("heartbeat", None):
-            columns["stale_after"] = now - MINUTE
-        plan(owner, now, age, **columns)
-    assert verdict() == expected
+@pytest.mark.parametrize("world", scenarios.WORLDS)
+def test_the_rollups_verdict_is_the_overviews_and_that_of_checkrollup(owner, world):
+    scenarios.WORLDS[world](owner)
+    overview = read_overview().verdict
+    assert assess(read_facts()).verdict.level is overview.level
+    shown = [job.verdict for job in read_all_jobs(Filters()).jobs if job.is_regular]
+    assert shown == ([] if world in {"fresh", "never_ran"} else [overview])
 
 
-def test_an_irregular_job_is_never_late(owner, now):
-    plan(owner, now, 60 * 24 * 3, job_name="monthly")
-    assert verdict("monthly") == "healthy"
+def scopes(count, halted=0, **columns):
+    """A plan for each scope, minutes old, of which some failed for good."""
+    return [
+        {"age": n, "scope_id": f"s{n}"} | ({"exhausted": True} if n < halted else columns)
+        for n in range(count)
+    ]
 
 
-@pytest.mark.parametrize(
-    ("failed", "expected"), [(0, "healthy"), (1, "healthy"), (3, "degraded"), (20, "failing")]
-)
-def test_a_job_of_many_scopes_is_judged_by_its_last_day(owner, now, failed, expected):
-    for n in range(20):
-        plan(owner, now, n, job_name="pilot", scope_id=f"s{n}", exhausted=n < failed)
+def in_turn(*plans):
+    """Plans of one scope, a quarter of an hour apart, the newest first."""
+    return [{"age": 15 * n + 5} | columns for n, columns in enumerate(plans)]
+
+
+GOOD, RETRIED, FAILED, FOR_GOOD = {}, {"retried": True}, {"failed": True}, {"exhausted": True}
+MIXES = {
+    "all is well": (scopes(20), "healthy"),
+    "one scope in twenty halted": (scopes(20, halted=1), "healthy"),
+    "three scopes in twenty halted": (scopes(20, halted=3), "degraded"),
+    "every scope halted": (scopes(20, halted=20), "failing"),
+    "its only scope halted": (in_turn(FOR_GOOD, GOOD), "degraded"),
+    "nothing ever succeeded": (in_turn(FOR_GOOD, FOR_GOOD), "failing"),
+    "halted and well again": (in_turn(GOOD, FOR_GOOD), "healthy"),
+    "being retried": (in_turn(FAILED, GOOD), "healthy"),
+    "two in eight given up": (in_turn(GOOD, FAILED, GOOD, FAILED, *[GOOD] * 4), "degraded"),
+    "six of twelve retried": (in_turn(*[GOOD, RETRIED] * 6), "degraded"),
+    "five of twelve retried": (in_turn(*[GOOD, RETRIED] * 5), "healthy"),
+    "quiet for three days": ([{"age": 60 * 24 * 3}], "healthy"),
+    "many scopes, quiet for two days": (
+        [{"age": 60 * 48, "scope_id": f"s{n}"} for n in range(3)],
+        "healthy",
+    ),
+    "it runs": (in_turn({"running": True}, GOOD), "healthy"),
+    "a lease over for half a minute": (in_turn({"lease": 0.5}, GOOD), "healthy"),
+    "a lease over for two minutes": (in_turn({"lease": 2}, GOOD), "failing"),
+    "a lease over for hours": (in_turn(GOOD, {"lease": 180}), "healthy"),
+}
+
+
+@pytest.mark.parametrize(("plans", "expected"), MIXES.values(), ids=list(MIXES))
+def test_any_other_job_is_judged_as_checkrollup_judges_it(owner, plans, expected):
+    moment = database_now(owner)
+    for one in plans:
+        columns = dict(one)
+        if "lease" in columns:
+            over = moment - columns.pop("lease") * MINUTE
+            columns |= {"running": True, "stale_after": over}
+        plan(owner, moment, columns.pop("age"), job_name="pilot", **columns)
+    plan(owner, moment, 1, job_name="another", exhausted=True)
     assert verdict("pilot") == expected
-
-
-def test_nothing_in_its_last_day_is_unknown_and_a_lost_lease_is_not_well(owner, now):
-    for n in range(2):
-        plan(owner, now, 60 * 30, job_name="pilot", scope_id=f"s{n}")
-        plan(owner, now, 10, job_name="lost", scope_id=f"s{n}")
-    plan(owner, now, 1, job_name="lost", running=True, stale_after=now - MINUTE, scope_id="s0")
-    assert verdict("pilot") == "unknown"
-    assert verdict("lost") == "degraded"
+    assert assess_job("pilot").verdict.level == expected
 
 
 def test_an_irregular_job_shows_executions_and_no_gaps(viewer, owner, now):
@@ -147,7 +169,9 @@ def test_a_refresh_costs_a_204_while_nothing_changes(viewer, owner, now):
 
 def test_a_read_that_takes_too_long_is_told_while_the_page_stands(viewer, owner, now):
     plan(owner, now, 5)
+    plan(owner, now, 5, job_name="other")
     with cut_off("-- What ended lately"):
         shown = text(show(viewer))
     assert "The database took too long" in shown
     assert "rollup_task_usage_hourly" in shown
+    assert "What came of it could not be looked at" in shown

@@ -1,0 +1,202 @@
+"""PURE: the small verdict of a job without a cadence, from what its executions add up to.
+
+Nobody can say which plans such a job should have had, so nothing here speaks of gaps or lateness.
+The Jobs page and ``manage.py checkrollup --job`` both judge by this, so they say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.facts import Execution
+from executions.health.findings.attempts import MASKED_OFTEN
+from executions.health.findings.base import HOUR, Code, Finding, Severity, brief, listed
+from executions.health.sentences import Ago, At, Sentence, Text, say, together
+from executions.health.verdict import Verdict, level_of, worst_first
+from executions.templatetags.display import NOTHING
+
+# From this share on, failures are more than the odd scope that cannot work.
+OFTEN = 0.1
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What ended of a job in 24 hours, as far back as was looked, and what is running now.
+
+    ``halted`` of the ``scopes`` that ended anything failed for good in their newest plan.
+    ``retried_lately`` is among the 12 that ended last. ``stale`` leases are over; those of
+    ``abandoned`` for so long that a scheduler should have closed them.
+    """
+
+    ended: int = 0
+    failed: int = 0
+    retried: int = 0
+    retried_lately: int = 0
+    scopes: int = 0
+    halted: int = 0
+    p95_ms: float | None = None
+    newest: datetime | None = None
+    running: int = 0
+    stale: int = 0
+    abandoned: int = 0
+    abandoned_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Executions that show what the tally counts, newest first, where they were read."""
+
+    abandoned: tuple[Execution, ...] = ()
+    exhausted: tuple[Execution, ...] = ()
+    retried: tuple[Execution, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Case:
+    job: str
+    now: datetime
+    tally: Tally
+    seen: Seen = field(default_factory=Seen)
+
+
+def judge(job: str, now: datetime, tally: Tally, seen: Seen | None = None) -> Verdict:
+    """The verdict of a job that has executions. What was ``seen`` adds evidence and no severity."""
+    case = _Case(job, now, tally, seen or Seen())
+    rules = (_running_stale, _failures, _masked_retries)
+    findings = worst_first(found for rule in rules if (found := rule(case)) is not None)
+    worst = findings[0].severity if findings else Severity.INFO
+    summary = _healthy(case) if worst is Severity.INFO else findings[0].summary
+    return Verdict(level_of(worst), summary, findings)
+
+
+def _healthy(case: _Case) -> Text:
+    tally = case.tally
+    if tally.newest is None:
+        return say(
+            _("Nothing of %(job)s ended in 24 hours, or as far back as was looked."), job=case.job
+        )
+    return together(
+        say(_("%(job)s runs."), job=case.job),
+        say(_("Its latest execution ended %(ago)s."), ago=Ago(tally.newest, case.now)),
+        _of_those_that_ended(tally) if tally.failed else None,
+    )
+
+
+def _of_those_that_ended(tally: Tally) -> Sentence:
+    return say(
+        _("%(failed)s of the %(ended)s that ended in 24 hours failed."),
+        failed=tally.failed,
+        ended=tally.ended,
+    )
+
+
+def _running_stale(case: _Case) -> Finding | None:
+    tally = case.tally
+    if tally.abandoned_at is None:
+        return None
+    return Finding(
+        Code.RUNNING_STALE,
+        Severity.CRITICAL if case.now - tally.abandoned_at <= HOUR else Severity.INFO,
+        summary=say(
+            ngettext_lazy(
+                "One run of %(job)s was abandoned and never closed; its lease ended %(ago)s.",
+                "%(n)s runs of %(job)s were abandoned and never closed; the last lease ended"
+                " %(ago)s.",
+                "n",
+            ),
+            n=tally.abandoned,
+            job=case.job,
+            ago=Ago(tally.abandoned_at, case.now),
+        ),
+        advice=say(_("Check that a backend which has this job is running: it closes such rows.")),
+        seen_at=tally.abandoned_at,
+        evidence={"count": tally.abandoned, "executions": listed(case.seen.abandoned)},
+    )
+
+
+def _severity_of_failures(tally: Tally) -> Severity | None:
+    """One scope does not make a job fail, but a job of which nothing succeeds does."""
+    if tally.halted and tally.failed == tally.ended:
+        return Severity.CRITICAL
+    many_halted = tally.halted and tally.halted >= OFTEN * tally.scopes
+    many_failed = tally.failed > 1 and tally.failed >= OFTEN * tally.ended
+    if many_halted or many_failed:
+        return Severity.WARNING
+    return Severity.INFO if tally.halted else None
+
+
+def _failures(case: _Case) -> Finding | None:
+    """Scopes that stand still in a failure; or, though all go on, that too much of it failed."""
+    tally, exhausted = case.tally, case.seen.exhausted
+    severity = _severity_of_failures(tally)
+    if severity is None and not exhausted:
+        return None
+    halted = tally.halted or len(exhausted)
+    return Finding(
+        Code.EXHAUSTED_FAILURE if halted else Code.PLAN_ABANDONED,
+        severity or Severity.INFO,
+        summary=together(
+            _halted(case, halted) if halted else None,
+            _of_those_that_ended(tally) if tally.failed else None,
+            _latest_error(case, exhausted[0]) if exhausted else None,
+        ),
+        advice=say(_("Read the errors under History. The next plan of each scope runs as ever.")),
+        seen_at=exhausted[0].plan_time if exhausted else tally.newest,
+        evidence={
+            "count": halted,
+            "ended_24h": tally.ended,
+            "failed_24h": tally.failed,
+            "executions": listed(exhausted),
+        },
+    )
+
+
+def _halted(case: _Case, halted: int) -> Sentence:
+    return say(
+        ngettext_lazy(
+            "One scope of %(job)s ended with a failure that is not tried again.",
+            "%(n)s scopes of %(job)s ended with a failure that is not tried again.",
+            "n",
+        ),
+        n=halted,
+        job=case.job,
+    )
+
+
+def _latest_error(case: _Case, row: Execution) -> Sentence:
+    return say(
+        _("The latest was %(code)s: %(message)s (plan of %(plan)s)."),
+        code=row.error_code or NOTHING,
+        message=brief(row.error_msg),
+        plan=At(row.plan_time, case.now),
+    )
+
+
+def _masked_retries(case: _Case) -> Finding | None:
+    tally = case.tally
+    if not tally.retried:
+        return None
+    return Finding(
+        Code.MASKED_RETRIES,
+        Severity.WARNING if tally.retried_lately >= MASKED_OFTEN else Severity.INFO,
+        summary=say(
+            ngettext_lazy(
+                "One run of %(job)s needed more than one attempt in the last 24 hours.",
+                "%(n)s runs of %(job)s needed more than one attempt in the last 24 hours.",
+                "n",
+            ),
+            n=tally.retried,
+            job=case.job,
+        ),
+        advice=say(_("Now and then is normal. If it goes on, look into the backend's log.")),
+        seen_at=tally.newest,
+        evidence={
+            "count": tally.retried,
+            "of_the_last_12": tally.retried_lately,
+            "executions": listed(case.seen.retried),
+        },
+    )
