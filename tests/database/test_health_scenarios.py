@@ -5,14 +5,16 @@ Beside each stands a near miss, which looks alike and is nothing.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import pytest
 
+from executions.connections import Connection
 from executions.health.assessment import Assessment, assess
-from executions.health.findings import RULES, Code, Finding, Severity
+from executions.health.findings import Code, Finding, Severity
 from executions.health.read import read_facts
 from executions.health.verdict import Level
 from tests import scenarios
@@ -44,6 +46,17 @@ def shown(assessment: Assessment) -> dict[Code, Finding]:
     return found
 
 
+def everything(assessment: Assessment) -> set[Code]:
+    """The findings, also those that another explains."""
+
+    def unfold(findings: Iterable[Finding]) -> Iterator[Code]:
+        for finding in findings:
+            yield finding.code
+            yield from unfold(finding.explains)
+
+    return set(unfold(assessment.verdict.findings))
+
+
 def only(assessment: Assessment, code: Code) -> Finding:
     found = shown(assessment)
     assert list(found) == [code], [str(finding.summary) for finding in found.values()]
@@ -52,6 +65,81 @@ def only(assessment: Assessment, code: Code) -> Finding:
 
 def explained(finding: Finding) -> list[Code]:
     return [one.code for one in finding.explains]
+
+
+# --- Near misses --------------------------------------------------------------------------------
+# Worlds that look as if something were wrong.
+
+
+def a_single_run(owner, now):
+    return sound(owner, now, plans=1).write()
+
+
+def a_little_late(owner, now):
+    world = sound(owner, now)
+    world.drop([0])
+    return world.write()
+
+
+def just_past_its_lease(owner, now):
+    world = sound(owner, now)
+    world.change(0, running=True, stale_after=now - timedelta(seconds=50))
+    return world.write()
+
+
+def one_long_run(owner, now):
+    world = sound(owner, now)
+    world.change(3, duration_ms=270_000)
+    return world.write()
+
+
+def one_attempt_left(owner, now):
+    world = sound(owner, now)
+    world.change(0, failed=True, attempt=2)
+    return world.write()
+
+
+def a_long_run_that_was_not_held(owner, now):
+    world = sound(owner, now)
+    world.change(3, duration_ms=240_000, finished_at=world.started_at(3) + 4.2 * MINUTE)
+    return world.write()
+
+
+def odd_times_that_can_be(owner, now):
+    world = sound(owner, now)
+    world.change(5, duration_ms=0)
+    world.add(plan_time=world.plan_time(9) + MINUTE, job_name="autopilot_schedule_dispatch")
+    return world.write()
+
+
+def results_without_watermarks(owner, now):
+    world = sound(owner, now)
+    world.change(range(3), result={})
+    return world.write()
+
+
+def almost_in_the_future(owner, now):
+    world = sound(owner, now)
+    world.state = {"watermark_at": now - 5 * MINUTE + timedelta(seconds=59)}
+    return world.write()
+
+
+def idle_runs(owner, now):
+    world = sound(owner, now)
+    world.change(range(12), rows_affected=0)
+    return world.write()
+
+
+def lagging_by_a_little(owner, now):
+    return scenarios.lagging(owner, now, behind=4 * MINUTE)
+
+
+def behind_and_staying_there(owner, now):
+    return scenarios.lagging(owner, now, behind=40 * DAY)
+
+
+def two_jumps(owner, now):
+    return scenarios.other_writer(owner, now, ages=(2, 6))
 
 
 def test_a_healthy_install_has_no_finding(owner, now):
@@ -174,9 +262,7 @@ def test_the_latest_success_is_found_however_old_it_is(owner, now):
 
 
 def test_a_plan_that_is_a_few_minutes_late_is_not_stale(owner, now):
-    world = sound(owner, now)
-    world.drop([0])
-    assert shown(look(world.write())) == {}
+    assert shown(look(a_little_late(owner, now))) == {}
 
 
 def test_a_run_past_its_lease_that_nobody_closed_is_critical(owner, now):
@@ -196,8 +282,7 @@ def test_a_run_under_a_live_lease_and_one_just_past_it_are_not_abandoned(owner, 
     world = sound(owner, now)
     world.change(0, running=True, stale_after=now + 20 * MINUTE)
     assert shown(look(world.write())) == {}
-    world.change(0, stale_after=now - timedelta(seconds=50))
-    assert shown(look(world.write())) == {}
+    assert shown(look(just_past_its_lease(owner, now))) == {}
 
 
 def test_an_abandoned_run_of_another_job_is_not_the_rollups(owner, now):
@@ -222,9 +307,7 @@ def test_a_gap_of_some_hours_ago_is_for_information(owner, now):
 
 
 def test_a_long_run_is_no_gap(owner, now):
-    world = sound(owner, now)
-    world.change(3, duration_ms=270_000)
-    assert shown(look(world.write())) == {}
+    assert shown(look(one_long_run(owner, now))) == {}
 
 
 # --- Attempts -----------------------------------------------------------------------------------
@@ -266,9 +349,7 @@ def test_an_older_failure_without_attempts_is_as_an_abandoned_plan(owner, now):
 
 
 def test_a_second_attempt_that_failed_with_one_left_is_not_exhausted(owner, now):
-    world = sound(owner, now)
-    world.change(0, failed=True, attempt=2)
-    assert shown(look(world.write())) == {}
+    assert shown(look(one_attempt_left(owner, now))) == {}
 
 
 def test_six_retried_plans_of_twelve_are_a_warning(owner, now):
@@ -277,7 +358,20 @@ def test_six_retried_plans_of_twelve_are_a_warning(owner, now):
     assert finding.evidence["of_the_last_12"] == 6
 
 
-def test_five_retried_plans_are_for_information_and_none_is_nothing(owner, now):
+def test_first_attempts_that_succeed_or_fail_hide_no_error(owner, now):
+    world = sound(owner, now)
+    world.change((4, 9), failed=True)
+    assert Code.MASKED_RETRIES not in shown(look(world.write()))
+
+
+def test_a_single_retried_plan_is_for_information(owner, now):
+    world = sound(owner, now)
+    world.change(7, retried=True)
+    finding = only(look(world.write()), Code.MASKED_RETRIES)
+    assert (finding.severity, finding.evidence["count"]) == (Severity.INFO, 1)
+
+
+def test_five_retried_plans_of_twelve_are_for_information(owner, now):
     world = sound(owner, now)
     world.change(range(1, 11, 2), retried=True)
     finding = only(look(world.write()), Code.MASKED_RETRIES)
@@ -296,9 +390,7 @@ def test_a_run_held_for_two_minutes_is_for_information(owner, now):
 
 
 def test_a_run_that_took_its_time_was_not_blocked(owner, now):
-    world = sound(owner, now)
-    world.change(3, duration_ms=240_000, finished_at=world.started_at(3) + 4.2 * MINUTE)
-    assert shown(look(world.write())) == {}
+    assert shown(look(a_long_run_that_was_not_held(owner, now))) == {}
 
 
 def test_impossible_times_are_a_warning_with_each_kind_named(owner, now):
@@ -317,10 +409,7 @@ def test_impossible_times_are_a_warning_with_each_kind_named(owner, now):
 
 
 def test_a_run_that_ends_as_it_begins_and_other_jobs_grids_are_possible(owner, now):
-    world = sound(owner, now)
-    world.change(5, duration_ms=0)
-    world.add(plan_time=world.plan_time(9) + MINUTE, job_name="autopilot_schedule_dispatch")
-    assert shown(look(world.write())) == {}
+    assert shown(look(odd_times_that_can_be(owner, now))) == {}
 
 
 # --- The watermark ------------------------------------------------------------------------------
@@ -334,9 +423,7 @@ def test_a_missing_state_row_is_critical(owner, now):
 
 
 def test_results_without_watermarks_beside_a_state_row_are_nothing(owner, now):
-    world = sound(owner, now)
-    world.change(range(3), result={})
-    assert shown(look(world.write())) == {}
+    assert shown(look(results_without_watermarks(owner, now))) == {}
 
 
 def test_a_watermark_in_the_future_is_critical_and_explains_idle_runs(owner, now):
@@ -347,9 +434,7 @@ def test_a_watermark_in_the_future_is_critical_and_explains_idle_runs(owner, now
 
 
 def test_a_watermark_within_a_minute_of_the_newest_possible_is_not_in_the_future(owner, now):
-    world = sound(owner, now)
-    world.state = {"watermark_at": now - 5 * MINUTE + timedelta(seconds=59)}
-    assert shown(look(world.write())) == {}
+    assert shown(look(almost_in_the_future(owner, now))) == {}
 
 
 def test_a_watermark_32_minutes_old_while_runs_succeed_is_a_warning(owner, now):
@@ -364,7 +449,7 @@ def test_a_watermark_more_than_an_hour_old_is_critical(owner, now):
 
 
 def test_a_watermark_of_eleven_minutes_is_no_lag(owner, now):
-    assert shown(look(scenarios.lagging(owner, now, behind=4 * MINUTE))) == {}
+    assert shown(look(lagging_by_a_little(owner, now))) == {}
 
 
 def test_a_lag_beside_a_failure_is_explained_by_it(owner, now):
@@ -404,7 +489,7 @@ def test_days_behind_and_a_day_nearer_with_each_plan_is_catching_up(owner, now):
 
 
 def test_days_behind_without_getting_nearer_is_a_lag(owner, now):
-    world = scenarios.lagging(owner, now, behind=40 * DAY)
+    world = behind_and_staying_there(owner, now)
     assert only(look(world), Code.WATERMARK_LAG).severity is Severity.CRITICAL
 
 
@@ -421,9 +506,7 @@ def test_two_lost_locks_are_for_information(owner, now):
 
 
 def test_idle_runs_lost_no_lock(owner, now):
-    world = sound(owner, now)
-    world.change(range(12), rows_affected=0)
-    assert shown(look(world.write())) == {}
+    assert shown(look(idle_runs(owner, now))) == {}
 
 
 def test_watermarks_that_jump_between_plans_betray_another_writer(owner, now):
@@ -436,7 +519,7 @@ def test_watermarks_that_jump_between_plans_betray_another_writer(owner, now):
 
 
 def test_one_jump_or_two_are_a_backfill_or_a_call_by_hand(owner, now):
-    assert shown(look(scenarios.other_writer(owner, now, ages=(2, 6)))) == {}
+    assert shown(look(two_jumps(owner, now))) == {}
 
 
 def test_a_run_that_outlived_its_successor_is_no_other_writer(owner, now):
@@ -515,15 +598,19 @@ def test_a_lock_of_another_database_is_not_ours(owner, connect, now):
 # --- Drift, growth, what cannot be read -----------------------------------------------------------
 
 
-@pytest.fixture
-def rolled_up(owner, now):
-    """A healthy world with usage of three hours ago, rolled up; and that usage."""
+def roll_up_some(owner, now):
     world = scenarios.healthy(owner, now)
     row = usage(owner, now - 3 * HOUR)
     owner.execute(
         "SELECT rollup_task_usage_hourly_window(%s, %s)", [now - 24 * HOUR, now - 10 * MINUTE]
     )
     return world, row
+
+
+@pytest.fixture
+def rolled_up(owner, now):
+    """A healthy world with usage of three hours ago, rolled up; and that usage."""
+    return roll_up_some(owner, now)
 
 
 def test_a_bucket_that_does_not_add_up_is_drift(owner, now, rolled_up):
@@ -642,7 +729,135 @@ def test_a_role_that_may_not_look_at_pg_cron_says_so(owner, now, settings):
     assert "not the same as none" in str(finding.summary)
 
 
-def test_every_finding_has_a_scenario():
-    source = Path(__file__).read_text("utf-8")
-    without = [code.name for code in RULES if f"Code.{code.name}" not in source]
-    assert not without
+# --- Every finding ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a setting is arranged with."""
+
+    owner: Connection
+    superuser: Connection
+    connect: Callable[..., Connection]
+    now: datetime
+
+
+Setting = Callable[[Stage], AbstractContextManager[World]]
+
+
+def in_world(make: Callable[[Connection, datetime], World]) -> Setting:
+    @contextmanager
+    def setting(stage: Stage) -> Iterator[World]:
+        yield make(stage.owner, stage.now)
+
+    return setting
+
+
+def without(table: str) -> Setting:
+    @contextmanager
+    def setting(stage: Stage) -> Iterator[World]:
+        world = scenarios.healthy(stage.owner, stage.now)
+        with renamed(stage.owner, table):
+            yield world
+
+    return setting
+
+
+def not_shown(table: str) -> Setting:
+    @contextmanager
+    def setting(stage: Stage) -> Iterator[World]:
+        world = scenarios.healthy(stage.owner, stage.now)
+        with hidden(stage.owner, table):
+            yield world
+
+    return setting
+
+
+@contextmanager
+def lock_kept_by_somebody_idle(stage: Stage) -> Iterator[World]:
+    world = scenarios.locked_out(stage.owner, stage.now)
+    hold_lock(stage.connect("multica"))
+    yield world
+
+
+@contextmanager
+def lock_held_at_work(stage: Stage) -> Iterator[World]:
+    world = scenarios.locked_out(stage.owner, stage.now)
+    busy = stage.connect("multica")
+    with busy.transaction():
+        hold_lock(busy)
+        yield world
+
+
+@contextmanager
+def buckets_that_add_up(stage: Stage) -> Iterator[World]:
+    yield roll_up_some(stage.owner, stage.now)[0]
+
+
+@contextmanager
+def buckets_that_do_not_add_up(stage: Stage) -> Iterator[World]:
+    world, _row = roll_up_some(stage.owner, stage.now)
+    stage.owner.execute("UPDATE task_usage_hourly SET input_tokens = input_tokens + 1")
+    yield world
+
+
+def of_so_many_rows(rows: int) -> Setting:
+    @contextmanager
+    def setting(stage: Stage) -> Iterator[World]:
+        world = scenarios.healthy(stage.owner, stage.now)
+        stage.superuser.execute(
+            "UPDATE pg_class SET reltuples = %s WHERE oid = 'sys_cron_executions'::regclass", [rows]
+        )
+        yield world
+
+    return setting
+
+
+# Of each finding a setting in which it appears, and one that looks alike and in which it does not.
+SETTINGS: dict[Code, tuple[Setting, Setting]] = {
+    Code.SCHEDULER_NOT_INSTALLED: (without("sys_cron_executions"), in_world(scenarios.never_ran)),
+    Code.NO_EXECUTIONS: (in_world(scenarios.never_ran), in_world(a_single_run)),
+    Code.LATEST_STALE: (in_world(scenarios.stale), in_world(a_little_late)),
+    Code.STATE_ROW_MISSING: (in_world(scenarios.stateless), in_world(results_without_watermarks)),
+    Code.WATERMARK_FUTURE: (in_world(scenarios.ahead_of_time), in_world(almost_in_the_future)),
+    Code.WATERMARK_LAG: (in_world(scenarios.lagging), in_world(lagging_by_a_little)),
+    Code.WATERMARK_CATCHING_UP: (
+        in_world(scenarios.catching_up),
+        in_world(behind_and_staying_there),
+    ),
+    Code.LOCK_LOST: (in_world(scenarios.losing_the_lock), in_world(idle_runs)),
+    Code.LOCK_LEAKED: (lock_kept_by_somebody_idle, lock_held_at_work),
+    Code.RUNNING_STALE: (in_world(scenarios.abandoned_run), in_world(just_past_its_lease)),
+    Code.PLAN_GAP: (in_world(scenarios.gap), in_world(one_long_run)),
+    Code.PLAN_ABANDONED: (in_world(scenarios.abandoned_plans), in_world(scenarios.retrying)),
+    Code.EXHAUSTED_FAILURE: (in_world(scenarios.exhausted), in_world(one_attempt_left)),
+    Code.MASKED_RETRIES: (in_world(scenarios.retried_often), in_world(one_attempt_left)),
+    Code.OTHER_WRITER: (in_world(scenarios.other_writer), in_world(two_jumps)),
+    Code.BLOCKED_TICK: (in_world(scenarios.blocked), in_world(a_long_run_that_was_not_held)),
+    Code.CLOCK_OR_FOREIGN_WRITER: (
+        in_world(scenarios.wrong_clock),
+        in_world(odd_times_that_can_be),
+    ),
+    Code.ROLLUP_DRIFT: (buckets_that_do_not_add_up, buckets_that_add_up),
+    Code.TABLE_GROWTH: (of_so_many_rows(1_500_000), of_so_many_rows(999_999)),
+    Code.NOT_AVAILABLE: (not_shown("task_usage_hourly_dirty"), in_world(scenarios.healthy)),
+}
+
+
+@pytest.fixture
+def stage(owner, superuser, connect, now):
+    return Stage(owner, superuser, connect, now)
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_finding_has_a_setting_in_which_it_appears(stage, code):
+    appears, _near_miss = SETTINGS[code]
+    with appears(stage) as world:
+        assert code in shown(look(world))
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_finding_has_a_near_miss_in_which_it_does_not_appear(stage, code):
+    _appears, near_miss = SETTINGS[code]
+    with near_miss(stage) as world:
+        assert code not in everything(look(world))
