@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -275,6 +275,20 @@ def wait_until_blocked(observer: Connection, pid: int, deadline: float = 20) -> 
         if number(observer, "SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid]):
             return
     raise AssertionError(f"Backend {pid} never waited for a lock.")
+
+
+def wait_until_done_or_blocked(
+    step: Future[Any], observer: Connection, connection: Connection, deadline: float = 20
+) -> bool:
+    """Whether `step` is done; False once its `connection` waits for a lock instead."""
+    until = time.monotonic() + deadline
+    query = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+    while time.monotonic() < until:
+        if step.done():
+            return True
+        if number(observer, query, [connection.info.backend_pid]):
+            return False
+    raise AssertionError("The step neither ended nor waited for a lock.")
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from psycopg import sql
+from psycopg.errors import ForeignKeyViolation
+from psycopg.pq import TransactionStatus
 
 from executions.connections import Connection
 from tests.conftest import empty_multica
@@ -25,7 +29,9 @@ from tests.database.rollup_world import (
     number,
     paused_run,
     pausing_trigger,
+    queued_keys,
     stored_buckets,
+    wait_until_done_or_blocked,
     window,
 )
 
@@ -82,11 +88,17 @@ Step = tuple[str, tuple[Any, ...]]
 class Histories(RuleBasedStateMachine):
     """A history on a clock of its own, rolled up from watermark to watermark.
 
-    `connection` makes the history and runs the rollup; `rival` commits in the middle of a run.
+    `connection` makes the history and runs the rollup; `rival` commits in the middle of a run;
+    `neighbour` has a transaction open beside all of it for as long as it likes.
     """
 
     connection: Connection
     rival: Connection
+    neighbour: Connection
+    observer: Connection
+
+    # Since when on the history's clock the neighbour has reported what nobody sees yet.
+    unseen_since: datetime | None = None
 
     @initialize()
     def begin(self) -> None:
@@ -105,29 +117,71 @@ class Histories(RuleBasedStateMachine):
 
     @rule(step=changes)
     def happen(self, step: Step) -> None:
+        """One change. Where it has to wait for the neighbour, that commits first."""
+        with ThreadPoolExecutor(1) as pool:
+            change = pool.submit(self.take, step)
+            if not wait_until_done_or_blocked(change, self.observer, self.world.connection):
+                self.end_beside(commits=True)
+            change.result(timeout=30)
+
+    def take(self, step: Step) -> None:
+        """Make the change, unless the neighbour has removed what it needs."""
         name, arguments = step
-        getattr(self, name)(*arguments)
+        with suppress(ForeignKeyViolation), self.world.connection.transaction():
+            getattr(self, name)(*arguments)
+
+    @rule(step=changes)
+    def happen_beside(self, step: Step) -> None:
+        """One change of the neighbour's, in a transaction that stays open."""
+        if not self.beside:
+            self.neighbour.execute("BEGIN")
+        if step[0] in ("use", "correct"):
+            self.unseen_since = self.unseen_since or self.clock
+        self.world.connection = self.neighbour
+        self.take(step)
+        self.world.connection = self.connection
+
+    @rule(commits=st.booleans())
+    def end_beside(self, commits: bool) -> None:
+        if self.beside:
+            self.neighbour.execute("COMMIT" if commits else "ROLLBACK")
+        self.unseen_since = None
+
+    @property
+    def beside(self) -> bool:
+        """Whether the neighbour has a transaction open."""
+        return self.neighbour.info.transaction_status is TransactionStatus.INTRANS
+
+    def pass_watermark(self) -> None:
+        """Move the watermark to now, but not past what the neighbour has yet to commit."""
+        self.watermark = self.unseen_since or self.clock
 
     @rule(zone=zones)
     def roll_up(self, zone: str) -> None:
         self.connection.execute("SELECT set_config('TimeZone', %s, false)", [zone])
         window(self.connection, self.watermark, END)
         assert stored_buckets(self.connection) == expected_buckets(self.connection)
-        before = contents(self.connection, "task_usage_hourly", "task_usage_hourly_dirty")
+        # Beside an open change, a run keeps what it rolled up in the queue, each time anew.
+        queue = [] if self.beside else ["task_usage_hourly_dirty"]
+        before = contents(self.connection, "task_usage_hourly", *queue)
         assert window(self.connection, self.watermark, END) == 0
-        assert before == contents(self.connection, "task_usage_hourly", "task_usage_hourly_dirty")
-        self.watermark = self.clock
+        assert before == contents(self.connection, "task_usage_hourly", *queue)
+        self.pass_watermark()
 
     @rule(step=changes, pause=st.sampled_from(sorted(PAUSES)))
     def roll_up_while_something_happens(self, step: Step, pause: str) -> None:
+        # The others lock a whole table, for which they would wait for the neighbour.
+        pause = "while summing" if self.beside else pause
         with paused_run(self.connection, self.rival, pause, self.watermark, END):
             self.world.connection = self.rival
             self.happen(step)
             self.world.connection = self.connection
-        self.watermark = self.clock
+        self.pass_watermark()
 
     def teardown(self) -> None:
+        self.end_beside(commits=True)
         self.roll_up("UTC")
+        assert queued_keys(self.connection) == set()
 
     def use(
         self, n: int, model: int, late: int, undated: bool, used: int, price: int | None
@@ -212,7 +266,8 @@ class Histories(RuleBasedStateMachine):
 def test_after_any_history_the_buckets_are_the_sums_and_a_rerun_changes_nothing(
     owner: Connection, connect: Callable[..., Connection]
 ) -> None:
-    machine = type("These", (Histories,), {"connection": owner, "rival": connect()})
+    others = {name: connect() for name in ("rival", "neighbour", "observer")}
+    machine = type("These", (Histories,), {"connection": owner, **others})
     with pausing_trigger(owner):
         run_state_machine_as_test(
             machine,

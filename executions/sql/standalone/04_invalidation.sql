@@ -4,8 +4,22 @@
 -- there: a cascade from the parent would have removed them first. A key that is queued already
 -- gets a new row version even where enqueued_at stays, because the rollup drains by version.
 --
--- What they queue nothing for: an agent that is deleted. It is gone before its tasks are, and
--- with it the workspace of the key. Such buckets stay, as they do on a real install.
+-- Two transactions at once each see a moment of their own. While one moves a task and the other
+-- the project of its issue, neither sees the key with both the new runtime and the new project.
+-- So a key stands for all of its hour, agent, provider and model, which no such change alters, and
+-- the rollup looks at each of their runtimes and projects.
+--
+-- Nor does a change see usage that is reported while it is open, and the rollup may sum that before
+-- the change is over. So each announces itself before it looks, by a shared advisory lock of its
+-- transaction with the minute in which that began, and a run that finds one open keeps what it
+-- summed queued (06_window.sql). Nobody asks for that lock otherwise, so nobody waits for it: but
+-- for the rows themselves, a change waits only for a key that another one is queueing.
+--
+-- All this holds at READ COMMITTED, where a trigger sees what is committed when it looks. In a
+-- transaction at REPEATABLE READ it misses the usage that was reported since that began.
+--
+-- What they queue nothing for: an agent that is deleted. It is gone before its tasks are, and with
+-- it the workspace of the key. Such buckets stay, as they do on a real install.
 
 CREATE OR REPLACE FUNCTION enqueue_task_usage_hourly_dirty_for_usage()
 RETURNS trigger
@@ -13,6 +27,8 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(4247, floor(extract(epoch FROM now()) / 60)::integer);
+
     INSERT INTO task_usage_hourly_dirty AS queued
            (bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model)
     SELECT task_usage_hour_bucket(OLD.created_at),
@@ -40,6 +56,8 @@ BEGIN
        AND (NEW.runtime_id, NEW.issue_id) IS NOT DISTINCT FROM (OLD.runtime_id, OLD.issue_id) THEN
         RETURN NEW;
     END IF;
+
+    PERFORM pg_advisory_xact_lock_shared(4247, floor(extract(epoch FROM now()) / 60)::integer);
 
     -- NEW is null in a DELETE, and a task without a runtime has no bucket: both drop out below.
     INSERT INTO task_usage_hourly_dirty AS queued
@@ -75,6 +93,8 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.project_id IS NOT DISTINCT FROM OLD.project_id THEN
         RETURN NEW;
     END IF;
+
+    PERFORM pg_advisory_xact_lock_shared(4247, floor(extract(epoch FROM now()) / 60)::integer);
 
     INSERT INTO task_usage_hourly_dirty AS queued
            (bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model)

@@ -8,15 +8,24 @@
 -- 1.2 million rows of history a day then took two seconds instead of 30 ms.
 --
 -- A touched hour is read whole, because its rows are neighbours in the index, but only its dirty
--- buckets are judged: a bucket that nothing invalidated stays as it is, also one whose agent was
--- deleted. Of the dirty ones, those that come out as they were are not written. So the same
--- window run again writes nothing and returns 0.
+-- buckets are judged: those of usage that was updated in the window, and of every queued key all
+-- of its hour, agent, provider and model, whatever their runtime and project: where usage went to
+-- and where it came from may be in no trigger's sight (04_invalidation.sql). A bucket that nothing
+-- invalidated stays as it is, also one whose agent was deleted, unless its very key is queued. Of
+-- the dirty ones, those that come out as they were are not written. So the same window run again
+-- writes no bucket and returns 0.
 --
--- Three statements, each with a snapshot of its own, in the order that loses nothing: the row
--- versions in the queue, then the sums, then the draining of just those versions. What commits
--- in between is a new version or a new row, stays, and is summed by the next run. A version that
--- somebody holds locked stays as well: never waiting for another transaction's key, the rollup
--- cannot be one half of a deadlock with it.
+-- Four statements, each with a snapshot of its own, in the order that loses nothing: the row
+-- versions in the queue, then the changes that are open, then the sums, then the draining of just
+-- those versions. What commits in between is a new version or a new row, stays, and is summed by
+-- the next run. A version that somebody holds locked stays as well: never waiting for another
+-- transaction's key, the rollup cannot be one half of a deadlock with it.
+--
+-- A change that is open cannot have seen what was committed after it looked, and is not seen here.
+-- So whatever is rolled up beside it is queued again, under the nil runtime, which no trigger
+-- queues and nobody has to wait for. There it stays, judged by every run, until the changes that
+-- were open at its time are over; those begun later saw it and queue what they must. What
+-- updated_at finds is committed when the run begins: for that the watermark stays behind.
 
 CREATE OR REPLACE FUNCTION rollup_task_usage_hourly_window(p_from timestamptz, p_to timestamptz)
 RETURNS bigint
@@ -30,12 +39,22 @@ AS $$
 DECLARE
     queued_places   tid[];
     queued_versions xid[];
+    -- The beginning of the oldest open change, null without one.
+    open_since      timestamptz;
+    any_runtime     CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     changed         bigint;
 BEGIN
     SELECT array_agg(ctid), array_agg(xmin)
       INTO queued_places, queued_versions
       FROM task_usage_hourly_dirty
      WHERE enqueued_at < p_to;
+
+    SELECT min(to_timestamp(objid::bigint * 60))
+      INTO open_since
+      FROM pg_locks
+     WHERE locktype = 'advisory' AND classid = 4247 AND objsubid = 2 AND granted
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND pid IS DISTINCT FROM pg_backend_pid();
 
     WITH
     touched_hour AS (
@@ -51,8 +70,15 @@ BEGIN
           FROM task_usage_hourly_dirty
          WHERE enqueued_at < p_to
     ),
-    -- Every usage row of the touched hours, and every queued key as a row without usage: so a key
-    -- with nothing left still forms a group, and GROUP BY matches a null project with a null one.
+    queued AS (
+        SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+               CASE WHEN runtime_id = any_runtime THEN enqueued_at ELSE 'infinity' END AS queued_at
+          FROM task_usage_hourly_dirty
+         WHERE enqueued_at < p_to
+    ),
+    -- Every usage row of the touched hours, and as rows without usage the queued keys and the
+    -- buckets of their hours: so a key with nothing left still forms a group, and GROUP BY matches
+    -- a null project with a null one.
     evidence AS (
         SELECT hour.bucket_hour, agent.workspace_id, task.runtime_id, task.agent_id,
                issue.project_id, usage.provider, usage.model,
@@ -61,7 +87,8 @@ BEGIN
                usage.cache_read_tokens, usage.cache_write_tokens,
                usage.cost_usd_ticks,
                coalesce(usage.updated_at, usage.created_at) >= p_from
-               AND coalesce(usage.updated_at, usage.created_at) < p_to AS dirty
+               AND coalesce(usage.updated_at, usage.created_at) < p_to AS updated,
+               NULL::timestamptz AS queued_at
           FROM touched_hour AS hour
           JOIN task_usage AS usage
             ON usage.created_at >= hour.bucket_hour
@@ -72,11 +99,17 @@ BEGIN
          WHERE task.runtime_id IS NOT NULL
          UNION ALL
         SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
-               NULL, NULL, NULL, NULL, NULL, NULL, true
-          FROM task_usage_hourly_dirty
-         WHERE enqueued_at < p_to
+               NULL, NULL, NULL, NULL, NULL, NULL, false, queued_at
+          FROM queued
+         UNION ALL
+        SELECT stored.bucket_hour, stored.workspace_id, stored.runtime_id, stored.agent_id,
+               stored.project_id, stored.provider, stored.model,
+               NULL, NULL, NULL, NULL, NULL, NULL, false, NULL
+          FROM (SELECT DISTINCT bucket_hour FROM queued) AS hour
+          JOIN task_usage_hourly AS stored ON stored.bucket_hour = hour.bucket_hour
+          JOIN agent ON agent.id = stored.agent_id
     ),
-    bucket AS (
+    summed AS (
         SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
                sum(input_tokens)::bigint AS input_tokens,
                sum(output_tokens)::bigint AS output_tokens,
@@ -92,10 +125,15 @@ BEGIN
                coalesce(sum(cache_write_tokens) FILTER (WHERE cost_usd_ticks IS NULL), 0)::bigint
                    AS uncosted_cache_write_tokens,
                count(DISTINCT task_id) AS task_count,
-               count(task_id) AS event_count
+               count(task_id) AS event_count,
+               bool_or(updated) AS updated,
+               max(max(queued_at)) OVER (PARTITION BY bucket_hour, agent_id, provider, model)
+                   AS queued_at
           FROM evidence
          GROUP BY bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model
-        HAVING bool_or(dirty)
+    ),
+    bucket AS (
+        SELECT * FROM summed WHERE updated OR queued_at IS NOT NULL
     ),
     upserted AS (
         INSERT INTO task_usage_hourly AS stored (
@@ -105,7 +143,14 @@ BEGIN
                uncosted_input_tokens, uncosted_output_tokens,
                uncosted_cache_read_tokens, uncosted_cache_write_tokens,
                task_count, event_count)
-        SELECT * FROM bucket WHERE event_count > 0
+        SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+               input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+               cost_usd_ticks,
+               uncosted_input_tokens, uncosted_output_tokens,
+               uncosted_cache_read_tokens, uncosted_cache_write_tokens,
+               task_count, event_count
+          FROM bucket
+         WHERE event_count > 0
             ON CONFLICT ON CONSTRAINT uq_task_usage_hourly_key DO UPDATE
            SET input_tokens = excluded.input_tokens,
                output_tokens = excluded.output_tokens,
@@ -146,6 +191,20 @@ BEGIN
            AND stored.provider = bucket.provider
            AND stored.model = bucket.model
         RETURNING 1
+    ),
+    -- A key that stays keeps its time, so that the changes begun since do not keep it longer; its
+    -- new row version saves it from the draining below.
+    kept AS (
+        INSERT INTO task_usage_hourly_dirty AS queued (
+               bucket_hour, workspace_id, runtime_id, agent_id, provider, model, enqueued_at)
+        SELECT bucket_hour, workspace_id, any_runtime, agent_id, provider, model,
+               least(max(noticed_at), clock_timestamp())
+          FROM (SELECT *, CASE WHEN updated THEN 'infinity' ELSE queued_at END AS noticed_at
+                  FROM bucket) AS noticed
+         WHERE open_since <= noticed_at
+         GROUP BY bucket_hour, workspace_id, agent_id, provider, model
+            ON CONFLICT ON CONSTRAINT uq_task_usage_hourly_dirty_key
+            DO UPDATE SET enqueued_at = greatest(queued.enqueued_at, excluded.enqueued_at)
     )
     SELECT (SELECT count(*) FROM upserted) + (SELECT count(*) FROM emptied) INTO changed;
 
