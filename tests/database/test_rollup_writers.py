@@ -317,3 +317,33 @@ def test_no_report_waits_for_a_change_and_no_change_for_a_report(
         getattr(moves, change)()
         getattr(replace(moves, task=other), change)()
         reports.usage(scene.task, LATER, model="small")
+
+
+@pytest.mark.parametrize("change", ["task", "issue"])
+def test_two_changes_that_queue_the_same_keys_do_not_deadlock(
+    scene: Scene, owner: Connection, connect: Connect, change: str
+) -> None:
+    """Whatever plan finds the keys, they are queued in their order."""
+    world = scene.world
+    project, changed = world.projects[0], {"project_id": None}
+    issues = [world.insert("issue", workspace_id=world.workspaces[0], project_id=project)
+              for _ in range(2)]  # fmt: skip
+    tasks = [world.task(issue_id=issue) for issue in issues]
+    table, rows = ("issue", issues)
+    if change == "task":
+        table, rows, changed = "agent_task_queue", tasks, {"issue_id": None}
+    models = [f"model-{n:02}" for n in range(60)]
+    for task, model in product(tasks, models):
+        world.usage(task, model=model)
+    owner.execute("ANALYZE")
+    blocker, *writers = connect(), connect(), connect(options="-c enable_hashagg=off")
+    with ThreadPoolExecutor(2) as pool:
+        blocker.execute("BEGIN")
+        queue(blocker, key_of(world, model=models[-1]), NOON)
+        steps = []
+        for writer, row in zip(writers, rows, strict=True):
+            steps.append(pool.submit(scene.through(writer).world.change, table, row, **changed))
+            wait_until_done_or_blocked(steps[-1], owner, writer)
+        blocker.execute("ROLLBACK")
+        for step in steps:
+            step.result(timeout=30)

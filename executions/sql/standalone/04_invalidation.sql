@@ -13,7 +13,8 @@
 -- the change is over. So each announces itself before it looks, by a shared advisory lock of its
 -- transaction with the minute in which that began, and a run that finds one open keeps what it
 -- summed queued (06_window.sql). Nobody asks for that lock otherwise, so nobody waits for it: but
--- for the rows themselves, a change waits only for a key that another one is queueing.
+-- for the rows themselves, a change waits only for a key that another one is queueing. One
+-- statement's keys for a row are queued in their order, so two of those cannot deadlock.
 --
 -- All this holds at READ COMMITTED, where a trigger sees what is committed when it looks. In a
 -- transaction at REPEATABLE READ it misses the usage that was reported since that began.
@@ -72,6 +73,7 @@ BEGIN
       LEFT JOIN issue ON issue.id = task.issue_id
       JOIN task_usage AS usage ON usage.task_id = OLD.id
      WHERE task.runtime_id IS NOT NULL
+     ORDER BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT uq_task_usage_hourly_dirty_key
         DO UPDATE SET enqueued_at = greatest(queued.enqueued_at, excluded.enqueued_at);
     RETURN coalesce(NEW, OLD);
@@ -107,6 +109,7 @@ BEGIN
       JOIN task_usage AS usage ON usage.task_id = task.id
      WHERE task.issue_id = OLD.id
        AND task.runtime_id IS NOT NULL
+     ORDER BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT uq_task_usage_hourly_dirty_key
         DO UPDATE SET enqueued_at = greatest(queued.enqueued_at, excluded.enqueued_at);
     RETURN coalesce(NEW, OLD);
