@@ -149,6 +149,17 @@ def test_deleting_an_agent_queues_nothing_and_leaves_its_buckets(
     assert number(owner, "SELECT count(*) FROM task_usage_hourly") == 1
 
 
+def test_a_model_corrected_in_place_queues_nothing_and_leaves_the_old_bucket(
+    world: World, owner: Connection
+) -> None:
+    usage = world.usage(world.task())
+    window(owner, NOON, NOON + HOUR)
+    world.change("task_usage", usage, model="small", updated_at=NOON + 2 * HOUR)
+    assert queued_keys(owner) == set()
+    window(owner, NOON + HOUR, END)
+    assert set(stored_buckets(owner)) == {key_of(world), key_of(world, model="small")}
+
+
 @pytest.mark.parametrize("table", ["task_usage", "agent_task_queue", "issue"])
 def test_the_teardown_of_a_workspace_queues_nothing(
     world: World, owner: Connection, table: str

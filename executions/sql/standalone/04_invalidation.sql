@@ -19,8 +19,11 @@
 -- All this holds at READ COMMITTED, where a trigger sees what is committed when it looks. In a
 -- transaction at REPEATABLE READ it misses the usage that was reported since that began.
 --
--- What they queue nothing for: an agent that is deleted. It is gone before its tasks are, and with
--- it the workspace of the key. Such buckets stay, as they do on a real install.
+-- What they queue nothing for, nor do those of a real install: usage whose provider, model, task or
+-- created_at is corrected in place, and a task that changes its agent alone. Where updated_at tells
+-- of the correction, the new bucket is summed; the old one keeps what it had. To correct these,
+-- delete the row and report it anew. Nor is anything queued for an agent that is deleted. It is
+-- gone before its tasks are, and with it the workspace of the key; such buckets stay.
 
 CREATE OR REPLACE FUNCTION enqueue_task_usage_hourly_dirty_for_usage()
 RETURNS trigger
