@@ -71,14 +71,23 @@ class Run:
         started = monotonic()
         self._deadline = started + self._timeout
         heartbeat = Heartbeat(self._lease, self._connect, lambda: self.cancel(ErrorCode.LEASE_LOST))
+        try:
+            self._run_beside(heartbeat)
+        finally:
+            heartbeat.stop()  # or the plan of a run that is over would stay RUNNING for ever
+        return Ended(self._judge(), round((monotonic() - started) * 1000), heartbeat.expires)
+
+    def _run_beside(self, heartbeat: Heartbeat) -> None:
         handler = threading.Thread(target=self._handle, name="handler", daemon=True)
-        heartbeat.start()
-        handler.start()
+        try:
+            heartbeat.start()
+            handler.start()
+        except RuntimeError as error:  # the process or the machine has no thread left
+            self._end_as(Failure(ErrorCode.HANDLER_ERROR, f"The run could not begin: {error}."))
+            return
         self._supervise(heartbeat)
         if self._cancelled.is_set():
             self._stop_handler(handler)
-        heartbeat.stop()
-        return Ended(self._judge(), round((monotonic() - started) * 1000), heartbeat.expires)
 
     def _supervise(self, heartbeat: Heartbeat) -> None:
         """Wait for the handler's end, a cancellation, the run timeout or the end of trust."""
@@ -124,6 +133,9 @@ class Run:
             outcome = Failure(ErrorCode.HANDLER_ERROR, str(error) or type(error).__name__)
         except BaseException as error:  # whatever it is, it ends here and is stored
             outcome = Failure(ErrorCode.HANDLER_PANIC, f"{type(error).__name__}: {error}")
+        self._end_as(outcome)
+
+    def _end_as(self, outcome: Success | Failure) -> None:
         with self._lock:
             self._outcome = outcome
         self._changed.set()

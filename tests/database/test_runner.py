@@ -319,6 +319,36 @@ def test_a_database_that_refuses_the_handler_a_connection_is_its_error(owner, re
     assert (row["error_code"], row["error_msg"]) == ("handler_error", "too many connections")
 
 
+@pytest.mark.parametrize("missing", ["heartbeat", "handler"])
+def test_a_thread_that_cannot_start_is_a_failure_that_is_finished(
+    owner, reach, monkeypatch, missing
+):
+    start = threading.Thread.start
+
+    def start_or_not(thread):
+        if thread.name == missing:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_not)
+    (report,) = one_tick(reach, job(heartbeat_interval=seconds(0.05)))
+    row = execution(owner)
+    assert (row["status"], row["error_code"]) == ("FAILED", "handler_error")
+    assert row["error_msg"] == "The run could not begin: can't start new thread."
+    assert report.status == "FAILED"
+    assert no_thread_beats()
+
+
+def test_a_run_that_breaks_off_leaves_no_heartbeat_behind(owner, reach, monkeypatch):
+    def break_off(_run, _heartbeat):
+        raise MemoryError
+
+    monkeypatch.setattr(run.Run, "_supervise", break_off)
+    with pytest.raises(MemoryError):
+        one_tick(reach, job(heartbeat_interval=seconds(0.05)))
+    assert no_thread_beats()
+
+
 # --- The lease ----------------------------------------------------------------------------------
 
 
@@ -604,6 +634,14 @@ def backends(connection, application_name):
     return connection.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name = %s", [application_name]
     ).fetchall()
+
+
+def no_thread_beats():
+    """Whether every heartbeat of this process has ended, or does within 10 s."""
+    for thread in threading.enumerate():
+        if thread.name == "heartbeat":
+            thread.join(WAIT)
+    return "heartbeat" not in [thread.name for thread in threading.enumerate()]
 
 
 def wait_for(connection, condition, *parameters):
