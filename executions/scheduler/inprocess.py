@@ -4,12 +4,15 @@ gunicorn's hooks call `start`, `cancel` and `stop`; nothing here knows gunicorn.
 scheduler is off they do nothing.
 
 What a signal handler asks for goes through a pipe to a thread. A handler may interrupt another in
-the middle of `Event.set`, whose lock it would then wait for, for ever.
+the middle of `Event.set`, whose lock it would then wait for, for ever. That thread keeps the
+deadline too: gunicorn may wait for a slow client until the whole grace is over before it calls
+`stop`.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Iterable
@@ -29,14 +32,16 @@ from executions.scheduler.spec import JobSpec
 # grace a third.
 CANCEL_SECONDS = 8.0
 
+_DRAIN, _CANCEL = b"d", b"c"
+
 
 class InProcessRunner:
     """A `Runner` in a thread of a web process. ``grace_seconds`` is gunicorn's graceful timeout."""
 
     def __init__(self, runner: Runner, grace_seconds: float, tick_seconds: float) -> None:
         self._runner = runner
-        self._cancel_seconds = min(CANCEL_SECONDS, grace_seconds / 3)
-        self._patience = grace_seconds - self._cancel_seconds
+        self._grace = grace_seconds
+        self._patience = grace_seconds - min(CANCEL_SECONDS, grace_seconds / 3)
         self._thread = threading.Thread(
             target=runner.run, args=[tick_seconds], name="runner", daemon=True
         )
@@ -51,28 +56,33 @@ class InProcessRunner:
     def ask_to_drain(self) -> None:
         """Claim nothing more; for signal handlers. The grace counts from the first call."""
         self._told_at = self._told_at or monotonic()
-        os.write(self._ask, b"d")
+        os.write(self._ask, _DRAIN)
 
     def ask_to_cancel(self) -> None:
         """Drain and cancel the run in hand; for signal handlers."""
-        os.write(self._ask, b"c")
+        self._told_at = self._told_at or monotonic()
+        os.write(self._ask, _CANCEL)
 
     def _listen(self) -> None:
-        while True:
-            if os.read(self._asked, 1) == b"c":
-                self._runner.cancel()
-            else:
-                self._runner.drain()
+        """Drain when first asked to, and cancel when asked to or when the patience is over."""
+        asked = os.read(self._asked, 1)
+        self._runner.drain()
+        more = select.poll()
+        more.register(self._asked, select.POLLIN)
+        while asked != _CANCEL and (left := self._left_of(self._patience)) > 0:
+            if more.poll(left * 1000):
+                asked = os.read(self._asked, 1)
+        self._runner.cancel()
 
     def stop(self) -> None:
-        """Wait for the run in hand until the grace is nearly over, then cancel it."""
-        self._told_at = self._told_at or monotonic()
-        self._runner.drain()
-        waited = monotonic() - self._told_at
-        self._thread.join(max(0.0, self._patience - waited))
-        if self._thread.is_alive():
-            self._runner.cancel()
-            self._thread.join(self._cancel_seconds)
+        """Drain, and wait until the run in hand has ended or the grace is over."""
+        self.ask_to_drain()
+        self._thread.join(self._left_of(self._grace))
+
+    def _left_of(self, seconds: float) -> float:
+        """What is left of so many seconds since the process was told to go; never below zero."""
+        told_at = self._told_at or monotonic()
+        return max(0.0, told_at + seconds - monotonic())
 
 
 _current: InProcessRunner | None = None
@@ -110,7 +120,7 @@ def cancel() -> None:
 
 
 def stop() -> None:
-    """The process is about to end: drain, and cancel the run in hand when time runs out."""
+    """The process is about to end: wait for the run in hand, which is cancelled in good time."""
     if _current is not None:
         _current.stop()
 

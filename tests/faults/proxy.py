@@ -10,6 +10,7 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
+from time import sleep
 
 CHUNK = 65_536
 READY_FOR_QUERY = b"Z\x00\x00\x00\x05"
@@ -30,6 +31,8 @@ class Proxy:
         # Cleared, nothing passes: the network swallows every byte.
         self.passing = threading.Event()
         self.passing.set()
+        # Every message from the client arrives that many seconds late: a database far away.
+        self.delay = 0.0
         # Set once a connection was refused.
         self.refused = threading.Event()
         self._refusing = False
@@ -107,6 +110,7 @@ class _Connection:
     def _inward(self) -> None:
         with contextlib.suppress(OSError):
             while chunk := self._client.recv(CHUNK):
+                sleep(self._proxy.delay)
                 self._proxy.passing.wait()
                 if self._proxy.takes_the_answer(chunk):
                     self._answer_is_lost.set()

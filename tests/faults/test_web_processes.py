@@ -69,6 +69,24 @@ def until(condition):
     return condition()
 
 
+@pytest.fixture
+def far():
+    """The address of a database to which every message takes its time."""
+    proxy = Proxy(environment.SOCKET)
+    proxy.delay = 0.06
+    yield f"host={proxy.host} dbname={environment.DATABASE} user=multica"
+    proxy.close()
+
+
+def accepted(server, client):
+    """Whether a process of the server's has that client's connection in its hand."""
+    return any(
+        connection.raddr == client.getsockname()
+        for process in psutil.Process(server.pid).children()
+        for connection in process.net_connections("tcp")
+    )
+
+
 def finished(connection):
     return [row for row in executions(connection) if row["status"] == "SUCCESS"]
 
@@ -126,6 +144,24 @@ def test_a_run_that_outlasts_the_graceful_deadline_is_cancelled_and_written_as_c
         row = execution(owner)
         assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
         assert 1 < (row["finished_at"] - row["started_at"]).total_seconds() < 4
+
+
+def test_a_client_that_never_ends_does_not_take_the_time_to_write_canceled(owner, connect, far):
+    """gunicorn waits for its connections until the grace is over; the runner must not."""
+    with (
+        rollup_held(connect),
+        web("--graceful-timeout", "4", RUNNER_DATABASE_URL=far) as (server, port),
+    ):
+        lock_holders(owner, at_least=1)
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+            until(lambda: accepted(server, slow))
+            server.send_signal(signal.SIGTERM)
+            server.wait(WAIT)
+        assert lock_holders(owner, at_most=0) == 0
+        row = execution(owner)
+        assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
+        assert 2 < (row["finished_at"] - row["started_at"]).total_seconds()
 
 
 def test_an_interrupt_cancels_the_run_in_hand_at_once(owner, connect):
