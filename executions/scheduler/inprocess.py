@@ -11,6 +11,7 @@ deadline too: gunicorn may wait for a slow client until the whole grace is over 
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -75,7 +76,13 @@ class InProcessRunner:
         self._runner.cancel()
 
     def stop(self) -> None:
-        """Drain, and wait until the run in hand has ended or the grace is over."""
+        """Drain, and wait until the run in hand has ended or the grace is over.
+
+        This is the last thing that the process does. A signal from now on cancels the run in hand
+        and is obeyed by its end: gunicorn's own handlers would break the wait off.
+        """
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, lambda _number, _frame: self.ask_to_cancel())
         self.ask_to_drain()
         self._thread.join(self._left_of(self._grace))
 
@@ -110,6 +117,8 @@ def start(
     )
     _current = InProcessRunner(runner, grace_seconds, tick_seconds)
     _drain_on_sigterm(_current)
+    # gunicorn's last hook is left out where a signal interrupts it on the way there.
+    atexit.register(_current.stop)
     _current.start()
 
 

@@ -12,6 +12,8 @@ import threading
 from pathlib import Path
 from time import sleep
 
+from tests import environment
+
 CHUNK = 65_536
 READY_FOR_QUERY = b"Z\x00\x00\x00\x05"
 
@@ -23,6 +25,7 @@ class Proxy:
         self._server = str(server / ".s.PGSQL.5432")
         self._folder = tempfile.TemporaryDirectory(prefix="multica-admin-proxy-")
         self.host = self._folder.name
+        self.url = f"host={self.host} dbname={environment.DATABASE} user=multica"
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self._loses: bytes | None = None

@@ -71,10 +71,10 @@ def until(condition):
 
 @pytest.fixture
 def far():
-    """The address of a database to which every message takes its time."""
+    """A way to the database on which every message takes its time."""
     proxy = Proxy(environment.SOCKET)
     proxy.delay = 0.06
-    yield f"host={proxy.host} dbname={environment.DATABASE} user=multica"
+    yield proxy
     proxy.close()
 
 
@@ -150,7 +150,7 @@ def test_a_client_that_never_ends_does_not_take_the_time_to_write_canceled(owner
     """gunicorn waits for its connections until the grace is over; the runner must not."""
     with (
         rollup_held(connect),
-        web("--graceful-timeout", "4", RUNNER_DATABASE_URL=far) as (server, port),
+        web("--graceful-timeout", "4", RUNNER_DATABASE_URL=far.url) as (server, port),
     ):
         lock_holders(owner, at_least=1)
         with socket.create_connection(("127.0.0.1", port)) as slow:
@@ -161,7 +161,25 @@ def test_a_client_that_never_ends_does_not_take_the_time_to_write_canceled(owner
         assert lock_holders(owner, at_most=0) == 0
         row = execution(owner)
         assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
-        assert 2 < (row["finished_at"] - row["started_at"]).total_seconds()
+        assert (row["finished_at"] - row["started_at"]).total_seconds() > 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_an_interrupt_while_a_process_drains_still_waits_for_canceled_to_be_written(
+    owner, connect, far, number
+):
+    far.delay = 0.3
+    with rollup_held(connect), web(RUNNER_DATABASE_URL=far.url) as (server, _port):
+        lock_holders(owner, at_least=1)
+        (child,) = psutil.Process(server.pid).children()
+        server.send_signal(signal.SIGTERM)
+        until(lambda: not child.net_connections("tcp"))  # it serves no more and waits for the run
+        child.send_signal(number)
+        child.send_signal(number)
+        server.wait(WAIT)
+        assert lock_holders(owner, at_most=0) == 0
+        row = execution(owner)
+        assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
 
 
 def test_an_interrupt_cancels_the_run_in_hand_at_once(owner, connect):
@@ -193,9 +211,8 @@ def test_a_killed_web_process_frees_lock_4246_and_its_successor_takes_over(owner
 def test_the_runner_in_a_web_process_waits_for_a_database_that_is_away(owner):
     proxy = Proxy(environment.SOCKET)
     proxy.refuse()
-    conninfo = f"host={proxy.host} dbname={environment.DATABASE} user=multica"
     try:
-        with web(RUNNER_DATABASE_URL=conninfo) as (_server, port):
+        with web(RUNNER_DATABASE_URL=proxy.url) as (_server, port):
             assert proxy.refused.wait(WAIT)
             until(lambda: serves(port))
             assert executions(owner) == []
