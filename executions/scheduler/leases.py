@@ -36,10 +36,14 @@ class ClaimOutcome(StrEnum):
 
 
 class Finish(Enum):
-    """How the terminal write ended: it stands, or the lease was lost and nothing was written."""
+    """How the terminal write ended: it stands, or nothing is known to have been written.
+
+    That is because the lease was lost, or because the runner had to end first.
+    """
 
     WRITTEN = "written"
     LEASE_LOST = "lease lost"
+    GIVEN_UP = "given up"
 
 
 @dataclass(frozen=True)

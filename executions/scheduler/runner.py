@@ -34,8 +34,14 @@ TICK_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 0.5
 # A finish that could not be written is tried again this soon, while the lease lives.
 FINISH_PAUSE_SECONDS = 0.5
-# What a cancelled runner allows the database for stopping the run and writing its end.
+# What a cancelled runner allows the database, in all, for stopping the run and writing its end.
 GIVE_UP_SECONDS = 10.0
+
+_WRITTEN = {
+    Finish.WRITTEN: "Finished a plan",
+    Finish.LEASE_LOST: "A finish was refused: the lease is lost",
+    Finish.GIVEN_UP: "A finish was given up: the runner had to end before it could be written",
+}
 
 
 class Presence(Protocol):
@@ -93,6 +99,7 @@ class Runner:
         self._unanswered: tuple[Plan, UUID] | None = None
         self._wake = threading.Event()
         self._cancelled = threading.Event()
+        self._given_up = threading.Event()
         self._closing = threading.Lock()
 
     # --- from any thread ------------------------------------------------------------------------
@@ -102,13 +109,16 @@ class Runner:
         self._wake.set()
 
     def cancel(self) -> None:
-        """Drain, and cancel the run in hand; it is written as ``canceled``."""
+        """Drain, and cancel the run in hand; it is written as ``canceled``.
+
+        Once the database has not taken that for 10 s, the runner ends without.
+        """
         self._cancelled.set()
         self._wake.set()
         run = self._run
         if run is not None:
             run.cancel(ErrorCode.CANCELED)
-        impatience = threading.Timer(GIVE_UP_SECONDS, self._cut_off)
+        impatience = threading.Timer(GIVE_UP_SECONDS, self._give_up)
         impatience.daemon = True
         impatience.start()
 
@@ -174,9 +184,10 @@ class Runner:
                 self._connection.close()
                 self._connection = None
 
-    def _cut_off(self) -> None:
+    def _give_up(self) -> None:
         """A database that does not answer must not keep a cancelled runner from its end."""
         with self._closing:
+            self._given_up.set()
             if self._connection is not None:
                 cut(self._connection)
 
@@ -273,20 +284,26 @@ class Runner:
     def _finish(self, lease: leases.Lease, ended: Ended) -> Finish:
         """Write the end, and try again while the lease lives if it could not be written.
 
-        A cancelled runner tries once more, on a fresh connection: the first may have died long ago.
+        The second try follows at once, on a fresh connection: the first may have died long ago.
         """
-        tries = 0
+        pause = 0.0
         while True:
             try:
                 return leases.finish(self._database(), lease, ended.outcome, ended.duration_ms)
             except psycopg.Error as error:
                 self.close()
-                tries += 1
                 logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
-                if monotonic() >= ended.lease_expires:
-                    return Finish.LEASE_LOST
-                if tries > 1 and self._cancelled.wait(FINISH_PAUSE_SECONDS):
-                    return Finish.LEASE_LOST
+            if self._given_up_after(pause):
+                return Finish.GIVEN_UP
+            if monotonic() >= ended.lease_expires:
+                return Finish.LEASE_LOST
+            pause = FINISH_PAUSE_SECONDS
+
+    def _given_up_after(self, pause: float) -> bool:
+        """Wait before another try; a cancellation leads to one at once."""
+        waker = self._given_up if self._cancelled.is_set() else self._cancelled
+        waker.wait(pause)
+        return self._given_up.is_set()
 
     def _settled(
         self, outcome: ClaimOutcome, lease: leases.Lease, ended: Ended, written: Finish
@@ -307,7 +324,7 @@ class Runner:
         )
         logger.log(
             logging.INFO if report.status == "SUCCESS" else logging.WARNING,
-            "Finished a plan" if stands else "A finish was refused: the lease is lost",
+            _WRITTEN[written],
             extra=lease.log_fields()
             | {
                 "status": report.status,
@@ -321,5 +338,9 @@ class Runner:
 
     def _database(self) -> Connection:
         if self._connection is None:
-            self._connection = self._connect("multica-admin runner")
+            opened = self._connect("multica-admin runner")
+            with self._closing:
+                self._connection = opened
+                if self._given_up.is_set():
+                    cut(opened)
         return self._connection

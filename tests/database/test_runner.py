@@ -561,6 +561,67 @@ def test_a_database_that_does_not_answer_does_not_keep_a_cancelled_runner(
     assert executions(owner) == []
 
 
+def test_a_finish_that_gets_no_answer_does_not_keep_a_cancelled_runner(
+    owner, reach, connect, monkeypatch, caplog
+):
+    monkeypatch.setattr(runner, "GIVE_UP_SECONDS", 0.5)
+    held, rival = Held(), connect()
+    stuck = ours(reach, job(handler=held))
+    with ThreadPoolExecutor(1) as pool, rival.transaction():
+        running = pool.submit(stuck.run, 30)
+        held.began.wait(WAIT)
+        rival.execute("LOCK TABLE sys_cron_executions")
+        # The second try is under way when the runner gives up: that one is cut, too.
+        reach.opened[MAIN][0].close()
+        began = monotonic()
+        stuck.cancel()
+        running.result(WAIT)
+        assert 0.4 < monotonic() - began < 5
+    assert "A finish was given up" in caplog.text
+    assert execution(owner)["status"] == "RUNNING"
+
+
+def test_a_connection_that_is_opened_after_a_runner_gave_up_is_cut_at_once(
+    owner, reach, connect, monkeypatch
+):
+    monkeypatch.setattr(runner, "GIVE_UP_SECONDS", 0.1)
+    held, rival, opening = Held(), connect(), threading.Event()
+
+    def connect_late(application_name):
+        connection = reach(application_name)
+        if len(reach.opened.get(MAIN, ())) > 1:
+            opening.wait(WAIT)
+        return connection
+
+    late = ours(connect_late, job(handler=held))
+    with ThreadPoolExecutor(1) as pool, rival.transaction():
+        running = pool.submit(late.run, 30)
+        held.began.wait(WAIT)
+        rival.execute("LOCK TABLE sys_cron_executions")
+        reach.opened[MAIN][0].close()
+        late.cancel()
+        assert late._given_up.wait(WAIT)
+        opening.set()
+        running.result(WAIT)
+
+
+def test_a_cancelled_runner_uses_its_time_to_write_canceled(owner, reach, monkeypatch, caplog):
+    monkeypatch.setattr(runner, "FINISH_PAUSE_SECONDS", 0.01)
+    held = Held()
+    patient = ours(reach, job(handler=held))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(patient.run, 30)
+        held.began.wait(WAIT)
+        reach.lose()
+        patient.cancel()
+        deadline = monotonic() + WAIT
+        while caplog.text.count("A finish could not be written") < 5:
+            assert monotonic() < deadline
+        reach.away.clear()
+        running.result(WAIT)
+    assert execution(owner)["error_code"] == "canceled"
+
+
 def test_the_loop_backs_off_while_the_database_is_away_and_comes_back(
     owner, reach, monkeypatch, caplog
 ):

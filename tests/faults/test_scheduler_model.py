@@ -349,7 +349,7 @@ def heartbeat_of(replica: Replica) -> bool:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(runner_module, "FINISH_PAUSE_SECONDS", 0.005)
-        patch.setattr(runner_module, "GIVE_UP_SECONDS", 0.2)
+        patch.setattr(runner_module, "GIVE_UP_SECONDS", 0.02)
         patch.setattr(run_module, "UNWIND_SECONDS", WAIT)
         yield
 

@@ -189,7 +189,7 @@ def _explanation(report: Report) -> str:
             return f"The plan failed and nothing is due for it now; its last runner was {holder}."
         return f"Another runner has this plan: {holder}."
     if report.status is None:
-        return "This runner lost its lease, so nothing of the run was written."
+        return "The end of the run was not written: the lease was lost, or this runner had to end."
     if report.error_msg is None:
         return "This runner ran the plan."
     return f"This runner ran the plan and it failed: {report.error_msg}"
