@@ -195,6 +195,18 @@ def _take_over(
     return Claim(ClaimOutcome.CONFLICT, plan, status=row["status"], holder=row["runner_id"])
 
 
+def begun(connection: Connection, plan: Plan, *, runner_id: str, new_id: UUID) -> Lease | None:
+    """The lease of a claim that was sent with that id and got no answer, if it was won and lives.
+
+    A claim that was still under way may be won later, so None is not the last word.
+    """
+    sent = monotonic()
+    row = connection.execute(SQL.begun, {"id": new_id}).fetchone()
+    if row is None:
+        return None
+    return Lease(plan, runner_id, new_id, row["lease_token"], 1, sent + row["seconds_left"])
+
+
 def heartbeat(connection: Connection, lease: Lease) -> bool:
     """Extend the lease by the stale timeout; False when it is lost."""
     parameters = lease.guard() | {"stale_timeout": lease.plan.spec.stale_timeout}

@@ -73,6 +73,15 @@ class Report:
     holder: str | None = None
 
 
+@dataclass(frozen=True)
+class _Unanswered:
+    """A claim whose answer has not come. A row that it began has that id, and lives so long."""
+
+    plan: Plan
+    new_id: UUID
+    expires: float
+
+
 class Runner:
     """One replica process's scheduler. ``tick`` and ``run`` belong to one thread.
 
@@ -95,8 +104,7 @@ class Runner:
         self._report = report
         self._connection: Connection | None = None
         self._run: Run | None = None
-        # A claim whose answer was lost: sent again with the same id, it knows its own row.
-        self._unanswered: tuple[Plan, UUID] | None = None
+        self._unanswered: list[_Unanswered] = []
         self._wake = threading.Event()
         self._cancelled = threading.Event()
         self._given_up = threading.Event()
@@ -215,6 +223,10 @@ class Runner:
     def _tick_job(self, spec: JobSpec) -> Iterator[Report]:
         if self.draining:
             return
+        taken_up = []
+        for claim in self._won_unheard(spec):
+            taken_up.append(claim.plan)
+            yield self._attempt(claim)
         for swept in leases.sweep(self._database(), spec):
             logger.warning(
                 "Closed an abandoned execution",
@@ -233,9 +245,12 @@ class Runner:
             for plan_time in planned:
                 if self.draining:
                     return
+                plan = Plan(spec, scope, plan_time)
+                if plan in taken_up:
+                    continue
                 now = standing.now + timedelta(seconds=monotonic() - read_at)
-                yield self._attempt(Plan(spec, scope, plan_time), leases.uuid7(now))
-            if not planned:
+                yield self._attempt(self._claim(plan, leases.uuid7(now)))
+            if not planned and scope not in [plan.scope for plan in taken_up]:
                 yield Report(spec.name, scope)
 
     def _planned(self, spec: JobSpec, standing: Standing) -> list[datetime]:
@@ -248,10 +263,34 @@ class Runner:
             )
             return []
 
-    def _attempt(self, plan: Plan, new_id: UUID) -> Report:
-        """Claim one plan and, if it is won, run it and write how it ended."""
-        claim = self._claim(plan, new_id)
-        lease = claim.lease
+    def _won_unheard(self, spec: JobSpec) -> Iterator[leases.Claim]:
+        """Claims of this job that had been won although their answers were lost.
+
+        Nobody may plan them again: to an every-plan job their rows are stored ones.
+        """
+        for asked in [asked for asked in self._unanswered if asked.plan.spec is spec]:
+            lease = leases.begun(
+                self._database(), asked.plan, runner_id=self.runner_id, new_id=asked.new_id
+            )
+            if lease or monotonic() >= asked.expires:
+                self._unanswered.remove(asked)
+            if lease:
+                yield leases.Claim(ClaimOutcome.WON, asked.plan, lease)
+
+    def _claim(self, plan: Plan, new_id: UUID) -> leases.Claim:
+        """Claim a plan; sent again with the id of a claim that got no answer, it knows its row."""
+        asked = next((asked for asked in self._unanswered if asked.plan == plan), None)
+        if asked is None:
+            expires = monotonic() + plan.spec.stale_timeout.total_seconds()
+            asked = _Unanswered(plan, new_id, expires)
+            self._unanswered.append(asked)
+        claim = leases.claim(self._database(), plan, runner_id=self.runner_id, new_id=asked.new_id)
+        self._unanswered.remove(asked)
+        return claim
+
+    def _attempt(self, claim: leases.Claim) -> Report:
+        """If the plan was won, run it and write how it ended."""
+        plan, lease = claim.plan, claim.lease
         if lease is None:
             return Report(
                 plan.spec.name,
@@ -272,14 +311,6 @@ class Runner:
             self._run = None
         written = self._finish(lease, ended)
         return self._settled(claim.outcome, lease, ended, written)
-
-    def _claim(self, plan: Plan, new_id: UUID) -> leases.Claim:
-        if self._unanswered and self._unanswered[0] == plan:
-            new_id = self._unanswered[1]
-        self._unanswered = (plan, new_id)
-        claim = leases.claim(self._database(), plan, runner_id=self.runner_id, new_id=new_id)
-        self._unanswered = None
-        return claim
 
     def _finish(self, lease: leases.Lease, ended: Ended) -> Finish:
         """Write the end, and try again while the lease lives if it could not be written.

@@ -78,6 +78,12 @@ SELECT standing.id, standing.status, standing.attempt, standing.runner_id, stand
        standing.seconds_left, taken.lease_token AS taken, taken.attempt AS taken_attempt
   FROM standing LEFT JOIN taken USING (id)
 
+-- name: begun
+-- The lease of a claim whose answer was lost, where it began the row and still lives.
+SELECT lease_token, extract(epoch FROM stale_after - now())::float8 AS seconds_left
+  FROM sys_cron_executions
+ WHERE id = %(id)s AND attempt = 1 AND status = 'RUNNING' AND stale_after > now()
+
 -- name: heartbeat
 -- Extend the lease. No row: it is lost.
 UPDATE sys_cron_executions

@@ -15,10 +15,13 @@ import psycopg
 import pytest
 
 from executions.connections import connect as connect_to
+from executions.scheduler import leases
 from executions.scheduler import runner as runner_module
 from executions.scheduler.jobs import roll_up_task_usage
+from executions.scheduler.leases import ClaimOutcome
+from executions.scheduler.plans import floor
 from executions.scheduler.runner import Runner
-from executions.scheduler.spec import HandlerError
+from executions.scheduler.spec import CatchUp, HandlerError
 from tests.scheduling import Reach, age, execution, executions, lock_holders, usage
 from tests.short_jobs import Held, job
 
@@ -142,6 +145,76 @@ def test_a_claim_whose_answer_was_lost_is_taken_up_by_the_next_tick(owner, proxy
         (report,) = ours.tick()
     assert report.status == "SUCCESS"
     assert execution(owner)["attempt"] == 1
+
+
+def plans_once():
+    """A planner that names this hour's plan the first time only."""
+    planned = []
+
+    def plan(_spec, standing):
+        if planned:
+            return []
+        planned.append(floor(standing.now, HOUR))
+        return planned
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"catch_up": CatchUp.EVERY_PLAN, "max_plans_per_tick": 1},
+        {"planner": plans_once()},
+        {"cadence": timedelta(milliseconds=1)},  # latest-only, and its bucket is over at once
+    ],
+    ids=["every-plan", "planner", "latest-only"],
+)
+def test_a_claim_whose_answer_was_lost_is_taken_up_though_nobody_plans_it_again(
+    owner, proxy, proxied, settings
+):
+    spec = rollup(allow_stale_reentry=False, **settings)
+    proxy.lose_the_answer_to("INSERT INTO sys_cron_executions")
+    with Runner([spec], proxied, runner_id="ours") as ours:
+        with pytest.raises(psycopg.OperationalError):
+            ours.tick()
+        lost = execution(owner)["id"]
+        report = ours.tick()[0]
+        ours.tick()
+    row = executions(owner)[0]
+    assert (report.outcome, report.status) == (ClaimOutcome.WON, "SUCCESS")
+    assert (row["id"], row["status"], row["attempt"]) == (lost, "SUCCESS", 1)
+
+
+def test_a_lost_answer_is_not_forgotten_over_the_claims_of_other_jobs(owner, proxy, proxied):
+    first, second = (
+        job(name=name, cadence=DAY, catch_up=CatchUp.EVERY_PLAN, max_plans_per_tick=1)
+        for name in ("a", "b")
+    )
+    with Runner([second], proxied, runner_id="ours") as ours:
+        proxy.lose_the_answer_to("INSERT INTO sys_cron_executions")
+        with pytest.raises(psycopg.OperationalError):
+            ours.tick()
+        ours.specs = (first, second)
+        reports = ours.tick()
+    assert [(report.job, report.status) for report in reports] == [
+        ("a", "SUCCESS"),
+        ("b", "SUCCESS"),
+    ]
+
+
+def test_a_claim_that_never_arrived_is_not_made_up_for_once_its_plan_is_over(
+    owner, reach, monkeypatch
+):
+    def lose(*_arguments, **_options):
+        raise psycopg.OperationalError("the statement never arrived")
+
+    with Runner([rollup(planner=plans_once())], reach, runner_id="ours") as ours:
+        with monkeypatch.context() as patch, pytest.raises(psycopg.OperationalError):
+            patch.setattr(leases, "claim", lose)
+            ours.tick()
+        (report,) = ours.tick()
+    assert report.outcome is None
+    assert executions(owner) == []
 
 
 def test_a_retry_whose_answer_was_lost_is_swept_and_tried_again(owner, proxy, proxied):
