@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
 # A beat that failed is tried again sooner than the next one is due.
 RETRY_SECONDS = 1.0
-# Trust ends before the lease does, so that a handler is cancelled before anybody may steal.
+# Trust ends before the lease does, so that a handler is cancelled before anybody may steal: after
+# this share of the time between the moment when a beat is due and the lease's end.
 TRUSTED_SHARE = 0.9
 
 
@@ -52,10 +53,14 @@ class Heartbeat:
         self._stop.set()
 
     def _trusted(self, expires: float) -> float:
-        return expires - self._stale * (1 - TRUSTED_SHARE)
+        return expires - (self._stale - self._interval) * (1 - TRUSTED_SHARE)
+
+    def _until_due(self) -> float:
+        """An interval after the lease began or was extended; at once where that is over."""
+        return max(0.0, self.expires - self._stale + self._interval - monotonic())
 
     def _run(self) -> None:
-        pause = self._interval
+        pause = self._until_due()
         while not self._stop.wait(pause):
             try:
                 alive = self._beat()
@@ -67,7 +72,7 @@ class Heartbeat:
             if not alive:
                 self._lost()
                 break
-            pause = self._interval
+            pause = self._until_due()
         self._close()
 
     def _beat(self) -> bool:

@@ -209,9 +209,10 @@ def test_a_claim_that_never_arrived_is_not_made_up_for_once_its_plan_is_over(
         raise psycopg.OperationalError("the statement never arrived")
 
     with Runner([rollup(planner=plans_once())], reach, runner_id="ours") as ours:
-        with monkeypatch.context() as patch, pytest.raises(psycopg.OperationalError):
+        with monkeypatch.context() as patch:
             patch.setattr(leases, "claim", lose)
-            ours.tick()
+            with pytest.raises(psycopg.OperationalError):
+                ours.tick()
         (report,) = ours.tick()
     assert report.outcome is None
     assert executions(owner) == []
