@@ -23,6 +23,14 @@ def error_text(text: str) -> str:
     return encoded[:ERROR_BYTES].decode("utf-8", "ignore")
 
 
+def said(error: BaseException) -> str:
+    """The error's own text; where it fails at that too, which error came of it."""
+    try:
+        return str(error)
+    except BaseException as worse:  # whatever a job's own class of error comes up with
+        return f"(its text could not be made: {type(worse).__name__})"
+
+
 def result_json(result: object) -> str:
     """A result as compact JSON without NUL.
 

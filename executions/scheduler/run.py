@@ -120,20 +120,28 @@ class Run:
             return self._outcome
 
     def _handle(self) -> None:
-        outcome: Success | Failure
+        outcome: Success | Failure = Failure(
+            ErrorCode.HANDLER_PANIC, "The handler left no outcome."
+        )
+        try:
+            outcome = self._outcome_of_the_call()
+        finally:  # or nobody would know that this thread has ended
+            self._end_as(outcome)
+
+    def _outcome_of_the_call(self) -> Success | Failure:
         try:
             rows, result = self._call()
-            outcome = Success(bounds.row_count(rows), bounds.result_json(result))
+            return Success(bounds.row_count(rows), bounds.result_json(result))
         except psycopg.errors.QueryCanceled as error:
             # The database's own run timeout, unless somebody cancelled the statement earlier.
             late = monotonic() >= self._deadline
             code = ErrorCode.RUN_TIMEOUT if late else ErrorCode.HANDLER_ERROR
-            outcome = Failure(code, str(error))
+            return Failure(code, bounds.said(error))
         except (HandlerError, bounds.Unstorable, psycopg.Error) as error:
-            outcome = Failure(ErrorCode.HANDLER_ERROR, str(error) or type(error).__name__)
+            return Failure(ErrorCode.HANDLER_ERROR, bounds.said(error) or type(error).__name__)
         except BaseException as error:  # whatever it is, it ends here and is stored
-            outcome = Failure(ErrorCode.HANDLER_PANIC, f"{type(error).__name__}: {error}")
-        self._end_as(outcome)
+            text = f"{type(error).__name__}: {bounds.said(error)}"
+            return Failure(ErrorCode.HANDLER_PANIC, text)
 
     def _end_as(self, outcome: Success | Failure) -> None:
         with self._lock:

@@ -320,6 +320,45 @@ def test_a_database_that_refuses_the_handler_a_connection_is_its_error(owner, re
     assert (row["error_code"], row["error_msg"]) == ("handler_error", "too many connections")
 
 
+class Unspeakable(Exception):
+    """An error that cannot even say what it is."""
+
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+class UnspeakableHandlerError(Unspeakable, HandlerError):
+    """The same, for an expected reason."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (Unspeakable(), "handler_panic", "Unspeakable: (its text could not be made: Zero"),
+        (UnspeakableHandlerError(), "handler_error", "(its text could not be made: Zero"),
+    ],
+)
+def test_an_error_that_cannot_say_what_it_is_ends_the_run_all_the_same(
+    owner, reach, error, code, text
+):
+    def end(_context):
+        raise error
+
+    one_tick(reach, job(handler=end))
+    row = execution(owner)
+    assert (row["error_code"], row["error_msg"]) == (code, f"{text}DivisionError)")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_handlers_thread_that_breaks_off_ends_its_run(owner, reach, monkeypatch):
+    def break_off(_run):
+        raise MemoryError
+
+    monkeypatch.setattr(run.Run, "_outcome_of_the_call", break_off)
+    one_tick(reach, job())
+    assert execution(owner)["error_code"] == "handler_panic"
+
+
 @pytest.mark.parametrize("missing", ["heartbeat", "handler"])
 def test_a_thread_that_cannot_start_is_a_failure_that_is_finished(
     owner, reach, monkeypatch, missing
