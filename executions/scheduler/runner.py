@@ -101,7 +101,7 @@ class Runner:
         self.runner_id = runner_id
         self._connect = connect
         self._presence = presence
-        self._report = report
+        self._report: Callable[[Report], None] | None = report
         self._connection: Connection | None = None
         self._run: Run | None = None
         self._unanswered: list[_Unanswered] = []
@@ -211,7 +211,7 @@ class Runner:
         try:
             for spec in self.specs:
                 for report in self._tick_job(spec):
-                    self._report(report)
+                    self._tell(report)
                     reports.append(report)
         except psycopg.Error:
             self.close()
@@ -219,6 +219,18 @@ class Runner:
         if self._presence:
             self._presence.ticked()
         return reports
+
+    def _tell(self, report: Report) -> None:
+        """Report what became of a scope. Whoever cannot be told any more is not told again."""
+        if self._report is None:
+            return
+        try:
+            self._report(report)
+        except Exception:
+            logger.exception(
+                "Reporting failed; the runner goes on without", extra={"runner": self.runner_id}
+            )
+            self._report = None
 
     def _tick_job(self, spec: JobSpec) -> Iterator[Report]:
         if self.draining:

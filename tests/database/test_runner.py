@@ -767,6 +767,25 @@ def test_a_mistake_of_this_program_does_not_end_the_loop(owner, reach, monkeypat
     assert "A tick failed" in caplog.text
 
 
+def test_a_report_that_fails_is_logged_once_and_harms_no_job(owner, reach, caplog):
+    told = []
+
+    def fail(report):
+        told.append(report)
+        raise OSError("the disk is full")
+
+    with ours(reach, job(name="a"), job(name="b"), report=fail) as runner:
+        runner.tick()
+        runner.tick()
+    assert {row["job_name"]: row["status"] for row in executions(owner)} == {
+        "a": "SUCCESS",
+        "b": "SUCCESS",
+    }
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "Reporting failed" in record.message
+    assert len(told) == 1
+
+
 def test_what_a_runner_does_is_logged_with_runner_job_plan_time_and_attempt(owner, reach, caplog):
     caplog.set_level(logging.INFO)
     one_tick(reach, job())

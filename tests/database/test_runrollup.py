@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from django.core.management import call_command
@@ -247,6 +248,32 @@ def test_a_run_in_hand_that_ends_after_the_first_signal_is_a_success(owner, conn
             lock_holders(owner, at_least=1)
             running.send_signal(signal.SIGTERM)
         assert running.wait(10) == 0
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_a_reader_that_goes_away_does_not_end_the_runner(owner):
+    with process() as running:
+        assert " WON SUCCESS " in running.stdout.readline()
+        running.stdout.close()
+        before = Row.objects.get().last_tick_at
+        deadline = monotonic() + 10
+        while Row.objects.get().last_tick_at in (before, None):
+            assert monotonic() < deadline
+        owner.execute("TRUNCATE sys_cron_executions")
+        while "SUCCESS" not in [row["status"] for row in executions(owner)]:
+            assert monotonic() < deadline
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+        said = running.stderr.read()
+    assert said.count("goes on without its lines of output") == 1
+    assert "Traceback" not in said
+    assert "BrokenPipeError" not in said
+
+
+def test_once_keeps_its_exit_status_where_nobody_reads_its_lines(owner):
+    with process("--once") as running:
+        running.stdout.close()
+        assert running.wait(20) == 0
     assert execution(owner)["status"] == "SUCCESS"
 
 

@@ -7,7 +7,9 @@ installation may have no other.
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
 import signal
 import sys
 import threading
@@ -30,6 +32,8 @@ from executions.scheduler.registry import RememberedRunner, new_runner_id
 from executions.scheduler.runner import TICK_SECONDS, Report, Runner
 from executions.scheduler.spec import JobSpec
 from multica_admin.embedded import ensure_running
+
+logger = logging.getLogger(__name__)
 
 COULD_NOT_TRY = 2
 LONGEST_TICK = 3600
@@ -88,8 +92,16 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _print(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
+        """Nobody has to read the lines: a reader that goes away must not end the runner."""
+        try:
+            self.stdout.write(line)
+            self.stdout.flush()
+        except OSError as error:
+            logger.warning("The runner goes on without its lines of output: %s", error)
+            # What is still in the buffer would fail again when Python ends.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stdout.fileno())
+            os.close(nowhere)
 
     def _refuse(self, sentence: str) -> NoReturn:
         self.stderr.write(f"multica-admin: {sentence}")
