@@ -27,14 +27,31 @@ def newest_due(spec: JobSpec, now: datetime) -> datetime:
     return floor(now - spec.schedule_delay, spec.cadence)
 
 
+class InvalidPlan(TypeError):
+    """A job's own planner planned what is no moment. The text is one sentence."""
+
+
 def due_plans(spec: JobSpec, standing: Standing) -> list[datetime]:
-    """The plan_times that a tick tries to claim for one scope, in order."""
+    """The plan_times that a tick tries to claim for one scope, in order and in UTC.
+
+    Raises:
+        InvalidPlan: the job's own planner returned something else than aware datetimes. Whatever
+            else it raises comes through.
+    """
     if spec.planner is not None:
         planned = spec.planner(spec, standing)
-        return list(islice(planned, spec.max_plans_per_tick or None))
+        return [
+            _in_utc(plan_time) for plan_time in islice(planned, spec.max_plans_per_tick or None)
+        ]
     if spec.catch_up is CatchUp.LATEST_ONLY:
         return [newest_due(spec, standing.now)]
     return list(islice(_every_plan(spec, standing), spec.max_plans_per_tick))
+
+
+def _in_utc(plan_time: object) -> datetime:
+    if not isinstance(plan_time, datetime) or plan_time.utcoffset() is None:
+        raise InvalidPlan(f"A planner returns datetimes with a time zone, not {plan_time!r}.")
+    return plan_time.astimezone(UTC)
 
 
 def _every_plan(spec: JobSpec, standing: Standing) -> Iterator[datetime]:

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from time import monotonic
 from uuid import UUID, uuid4
 
@@ -138,6 +138,31 @@ def test_a_planner_that_crashes_harms_its_own_job_alone(owner, reach, caplog):
     assert [(report.job, report.status) for report in reports] == [("a", None), ("b", "SUCCESS")]
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert (record.job, record.exc_info[0]) == ("a", LookupError)
+
+
+@pytest.mark.parametrize(
+    "planned",
+    [["2026-01-01T00:00:00Z"], [datetime(2026, 1, 1)], [None], 5],
+    ids=["text", "naive", "nothing", "no list"],
+)
+def test_a_planner_that_returns_no_moments_harms_its_own_job_alone_and_burns_no_claim(
+    owner, reach, caplog, planned
+):
+    first = floor(owner.execute("SELECT now() AS now").fetchone()["now"], DAY)
+    plans = [first, *planned] if isinstance(planned, list) else planned
+    reports = one_tick(reach, job(name="a", planner=lambda *_: plans), job(name="b"))
+    assert [(report.job, report.status) for report in reports] == [("a", None), ("b", "SUCCESS")]
+    assert [row["job_name"] for row in executions(owner)] == ["b"]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.job == "a"
+
+
+def test_a_planners_moments_are_stored_and_reported_in_utc(owner, reach):
+    tokyo = timezone(timedelta(hours=9))
+    planned = datetime(2026, 1, 1, 9, tzinfo=tokyo)
+    (report,) = one_tick(reach, job(planner=lambda *_: [planned]))
+    assert report.plan_time == execution(owner)["plan_time"] == planned
+    assert report.plan_time.tzinfo is UTC
 
 
 def test_a_claim_whose_answer_was_lost_is_not_lost_itself(owner, reach, monkeypatch):
