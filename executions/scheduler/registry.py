@@ -46,15 +46,19 @@ class RememberedRunner:
         self._remembered = self._try(self._begin)
 
     def ticked(self) -> None:
-        """Once a tick; begins the row first where that was not possible before."""
+        """When a tick begins; begins the row first where it is not there, or not any more."""
+        self._touch()
         if not self._remembered:
             self.started()
-        if self._remembered:
-            self._try(lambda: self._update(last_tick_at=Now()))
+            self._touch()
 
     def stopped(self) -> None:
         if self._remembered:
             self._try(lambda: self._update(stopped_at=Now()))
+
+    def _touch(self) -> None:
+        if self._remembered:
+            self._try(lambda: self._update(last_tick_at=Now()))
 
     def _begin(self) -> None:
         self._runner.last_tick_at = self._runner.stopped_at = None
@@ -68,7 +72,7 @@ class RememberedRunner:
         )  # fmt: skip
 
     def _update(self, **values: object) -> None:
-        Runner.objects.filter(pk=self._runner.pk).update(**values)
+        self._remembered = Runner.objects.filter(pk=self._runner.pk).update(**values) > 0
 
     def _try(self, write: Callable[[], object]) -> bool:
         try:

@@ -208,6 +208,8 @@ class Runner:
             psycopg.Error: the database is away or refuses; nothing of it is kept open.
         """
         reports: list[Report] = []
+        if self._presence:  # first: a handler may take long
+            self._presence.ticked()
         try:
             for spec in self.specs:
                 for report in self._tick_job(spec):
@@ -216,8 +218,6 @@ class Runner:
         except psycopg.Error:
             self.close()
             raise
-        if self._presence:
-            self._presence.ticked()
         return reports
 
     def _tell(self, report: Report) -> None:

@@ -65,6 +65,30 @@ def test_a_runner_keeps_its_row_up_to_date_once_a_tick(owner, reach, django_asse
     assert row.stopped_at - row.last_tick_at < timedelta(seconds=10)
 
 
+def test_a_runner_in_a_long_run_is_seen_to_tick(owner, reach):
+    seen = []
+    look = job(handler=lambda _context: (seen.append(last_ticks()), {}))
+    with Runner([look], reach, runner_id="ours", presence=remembered()) as ours:
+        ours.tick()
+    assert None not in seen[0]
+
+
+def last_ticks():
+    """As another thread sees it, whose connection is its own."""
+    try:
+        return list(Row.objects.values_list("last_tick_at", flat=True))
+    finally:
+        connection.close()
+
+
+def test_a_row_that_was_deleted_comes_back_with_the_next_tick(owner, reach):
+    with Runner([job()], reach, runner_id="ours", presence=remembered()) as ours:
+        Row.objects.all().delete()
+        ours.tick()
+        assert Row.objects.get().last_tick_at is not None
+    assert Row.objects.get().stopped_at is not None
+
+
 def test_a_runner_goes_on_without_our_own_tables_says_so_once_and_catches_up(owner, reach, caplog):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE executions_runner RENAME TO executions_runner_away")
