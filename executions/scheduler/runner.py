@@ -32,8 +32,10 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 30.0
 # After a failure: half a second, then twice as long each time, up to the tick's own interval.
 FIRST_PAUSE_SECONDS = 0.5
-# A finish that could not be written is tried again this soon, while the lease lives.
+# A finish that could not be written is tried again this soon while the lease lives, and then twice
+# as late each time; by a cancelled runner, whose time is short, always this soon.
 FINISH_PAUSE_SECONDS = 0.5
+LONGEST_FINISH_PAUSE_SECONDS = 8.0
 # What a cancelled runner allows the database, in all, for stopping the run and writing its end.
 GIVE_UP_SECONDS = 10.0
 
@@ -336,11 +338,13 @@ class Runner:
             except psycopg.Error as error:
                 self.close()
                 logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
-            if self._given_up_after(pause):
+            if self._given_up_after(min(pause, ended.lease_expires - monotonic())):
                 return Finish.GIVEN_UP
             if monotonic() >= ended.lease_expires:
                 return Finish.LEASE_LOST
-            pause = FINISH_PAUSE_SECONDS
+            pause = min(max(2 * pause, FINISH_PAUSE_SECONDS), LONGEST_FINISH_PAUSE_SECONDS)
+            if self._cancelled.is_set():
+                pause = FINISH_PAUSE_SECONDS
 
     def _given_up_after(self, pause: float) -> bool:
         """Wait before another try; a cancellation leads to one at once."""

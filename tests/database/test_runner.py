@@ -600,6 +600,24 @@ def test_a_finish_that_could_not_be_written_is_tried_again_while_the_lease_lives
     assert execution(owner)["status"] == "SUCCESS"
 
 
+def test_a_finish_is_tried_less_and_less_often_but_soon_by_a_cancelled_runner(
+    owner, reach, monkeypatch
+):
+    pauses = []
+    away = ours(reach, job(handler=lambda _context: reach.lose()))
+
+    def note(pause):
+        pauses.append(pause)
+        if len(pauses) == 8:
+            away.cancel()
+        return len(pauses) == 10
+
+    monkeypatch.setattr(away, "_given_up_after", note)
+    with away:
+        away.tick()
+    assert pauses == [0, 0.5, 1, 2, 4, 8, 8, 8, 0.5, 0.5]
+
+
 def test_a_finish_is_given_up_when_the_lease_has_ended(owner, reach, monkeypatch):
     monkeypatch.setattr(runner, "FINISH_PAUSE_SECONDS", 0.01)
 
