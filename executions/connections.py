@@ -6,7 +6,11 @@ it. What is opened here is really closed. Dashboard reads go through Django's al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -24,7 +28,7 @@ def connect(conninfo: Mapping[str, str], *, application_name: str, **options: An
     """An autocommit connection with dict rows, in UTC, that gives up connecting after 5 s.
 
     Raises:
-        psycopg.OperationalError: the database cannot be reached.
+        psycopg.OperationalError: the database cannot be reached, or does not answer.
     """
     parameters: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
@@ -38,11 +42,43 @@ def connect(conninfo: Mapping[str, str], *, application_name: str, **options: An
     }
     connection = psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
     try:
-        connection.execute("SELECT set_config('timezone', 'UTC', false)")
+        with cut_after(CONNECT_SECONDS, connection):
+            connection.execute("SELECT set_config('timezone', 'UTC', false)")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def cut(connection: Connection) -> None:
+    """End another thread's connection at once, whatever that thread waits for.
+
+    ``Connection.close()`` is no help there: it frees what the other thread is using. Shutting the
+    socket down wakes that thread with an ordinary `psycopg.OperationalError` instead. Nothing
+    happens where it is closed already.
+    """
+    with (
+        contextlib.suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as wire,
+    ):
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def cut_after(seconds: float, connection: Connection) -> Iterator[None]:
+    """Cut the connection when what is done with it takes longer than that.
+
+    Raises:
+        psycopg.OperationalError: it did.
+    """
+    guard = threading.Timer(seconds, cut, [connection])
+    guard.daemon = True
+    with contextlib.suppress(RuntimeError):  # no thread is left for a guard: then without one
+        guard.start()
+    try:
+        yield
+    finally:
+        guard.cancel()
 
 
 def runner_connection(application_name: str = "multica-admin runner") -> Connection:

@@ -11,8 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from executions.connections import Connection, connect
-from executions.scheduler.cutting import cut
+from executions.connections import Connection, connect, cut
 from multica_admin.cluster import Cluster
 from tests import environment
 

@@ -13,9 +13,9 @@ from time import monotonic
 
 import psycopg
 
-from executions.connections import Connection
+from executions.connections import Connection, cut_after
 from executions.scheduler import leases
-from executions.scheduler.cutting import Connect, cut
+from executions.scheduler.cutting import Connect
 from executions.scheduler.leases import Lease
 
 logger = logging.getLogger(__name__)
@@ -79,12 +79,8 @@ class Heartbeat:
         sent = monotonic()
         if self._connection is None:
             self._connection = self._connect("multica-admin heartbeat")
-        guard = threading.Timer(BEAT_SECONDS, cut, [self._connection])
-        guard.start()
-        try:
+        with cut_after(BEAT_SECONDS, self._connection):
             alive = leases.heartbeat(self._connection, self._lease)
-        finally:
-            guard.cancel()
         if alive:
             self.expires = sent + self._stale
             self.trusted_until = self._trusted(self.expires)

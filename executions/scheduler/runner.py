@@ -18,10 +18,10 @@ from uuid import UUID
 
 import psycopg
 
-from executions.connections import Connection
+from executions.connections import Connection, cut
 from executions.problems import diagnose
 from executions.scheduler import leases
-from executions.scheduler.cutting import Connect, cut
+from executions.scheduler.cutting import Connect
 from executions.scheduler.leases import ClaimOutcome, Finish, Plan, Success, rfc3339
 from executions.scheduler.plans import due_plans
 from executions.scheduler.run import Ended, Run

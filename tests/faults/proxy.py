@@ -29,6 +29,7 @@ class Proxy:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self._loses: bytes | None = None
+        self._swallows: bytes | None = None
         # Set once a connection was cut after its statement was committed.
         self.lost_an_answer = threading.Event()
         # Cleared, nothing passes: the network swallows every byte.
@@ -48,6 +49,10 @@ class Proxy:
         """The next statement with that text reaches the server; its answer reaches nobody."""
         self._loses = statement.encode()
         self.lost_an_answer.clear()
+
+    def swallow_from(self, statement: str) -> None:
+        """From the next statement with that text on, nothing passes."""
+        self._swallows = statement.encode()
 
     def refuse(self) -> None:
         """Close every new connection at once, as a database does that is starting up."""
@@ -89,6 +94,12 @@ class Proxy:
                     self._pairs.append((client, server))
                 _Connection(self, client, server).start()
 
+    def look_at(self, chunk: bytes) -> None:
+        with self._lock:
+            if self._swallows is not None and self._swallows in chunk:
+                self._swallows = None
+                self.passing.clear()
+
     def takes_the_answer(self, chunk: bytes) -> bool:
         with self._lock:
             if self._loses is None or self._loses not in chunk:
@@ -114,6 +125,7 @@ class _Connection:
         with contextlib.suppress(OSError):
             while chunk := self._client.recv(CHUNK):
                 sleep(self._proxy.delay)
+                self._proxy.look_at(chunk)
                 self._proxy.passing.wait()
                 if self._proxy.takes_the_answer(chunk):
                     self._answer_is_lost.set()

@@ -14,6 +14,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from executions import connections
 from executions.connections import connect as connect_to
 from executions.scheduler import leases
 from executions.scheduler import runner as runner_module
@@ -279,6 +280,22 @@ def test_a_network_that_swallows_everything_cancels_the_handler_before_its_lease
         proxy.passing.set()
         done.result(WAIT)
     next_tick_works(owner, proxied, job())
+
+
+def test_a_database_that_falls_silent_while_a_connection_opens_is_given_up(
+    proxy, proxied, monkeypatch
+):
+    monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.5)
+    proxy.swallow_from("set_config('timezone'")
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(proxied, "multica-admin runner")
+        try:
+            with pytest.raises(psycopg.OperationalError):
+                opening.result(WAIT)
+        finally:
+            proxy.cut()
+    proxy.passing.set()
+    assert proxied("multica-admin runner").execute("SELECT 1 AS one").fetchone() == {"one": 1}
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
