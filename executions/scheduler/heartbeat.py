@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from time import monotonic
 
 import psycopg
 
 from executions.connections import Connection, cut_after
 from executions.scheduler import leases
+from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect
 from executions.scheduler.leases import Lease
 
@@ -41,7 +41,7 @@ class Heartbeat:
         self._connection: Connection | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        # Both on the monotonic clock: until then the lease lives, and until then we rely on it.
+        # Both on the clock of `clock.py`: until then the lease lives, and until then we rely on it.
         self.expires = lease.expires
         self.trusted_until = self._trusted(lease.expires)
 
@@ -57,7 +57,7 @@ class Heartbeat:
 
     def _until_due(self) -> float:
         """An interval after the lease began or was extended; at once where that is over."""
-        return max(0.0, self.expires - self._stale + self._interval - monotonic())
+        return max(0.0, self.expires - self._stale + self._interval - elapsed())
 
     def _run(self) -> None:
         pause = self._until_due()
@@ -76,7 +76,7 @@ class Heartbeat:
         self._close()
 
     def _beat(self) -> bool:
-        sent = monotonic()
+        sent = elapsed()
         if self._connection is None:
             self._connection = self._connect("multica-admin heartbeat")
         with cut_after(BEAT_SECONDS, self._connection):

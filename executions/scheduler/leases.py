@@ -12,12 +12,12 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
-from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from executions.connections import Connection
 from executions.scheduler import bounds
+from executions.scheduler.clock import elapsed
 from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing
 from executions.sql import load
 
@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Lease:
-    """Ownership of a plan. ``expires`` is on this process's monotonic clock, in seconds.
+    """Ownership of a plan. ``expires`` is on the clock of `clock.py`, in seconds.
 
     It is reckoned from before the statement was sent, so it is never later than the database's
     ``stale_after``.
@@ -166,7 +166,7 @@ def claim(connection: Connection, plan: Plan, *, runner_id: str, new_id: UUID) -
         "stale_timeout": spec.stale_timeout,
         "reentry": spec.allow_stale_reentry,
     }
-    sent = monotonic()
+    sent = elapsed()
     begun = connection.execute(SQL.claim, parameters).fetchone()
     if begun:
         expires = sent + spec.stale_timeout.total_seconds()
@@ -178,7 +178,7 @@ def claim(connection: Connection, plan: Plan, *, runner_id: str, new_id: UUID) -
 def _take_over(
     connection: Connection, plan: Plan, parameters: dict[str, object], runner_id: str
 ) -> Claim:
-    sent = monotonic()
+    sent = elapsed()
     row = connection.execute(SQL.take_over, parameters).fetchone()
     if row is None:  # deleted since the insert met it
         return Claim(ClaimOutcome.CONFLICT, plan)
@@ -200,7 +200,7 @@ def begun(connection: Connection, plan: Plan, *, runner_id: str, new_id: UUID) -
 
     A claim that was still under way may be won later, so None is not the last word.
     """
-    sent = monotonic()
+    sent = elapsed()
     row = connection.execute(SQL.begun, {"id": new_id}).fetchone()
     if row is None:
         return None

@@ -17,6 +17,7 @@ import psycopg
 
 from executions.connections import Connection
 from executions.scheduler import bounds
+from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect, cancel_and_cut
 from executions.scheduler.heartbeat import Heartbeat
 from executions.scheduler.leases import SQL, Failure, Lease, Success
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # How long a cancelled handler may take to notice before it is left behind.
 UNWIND_SECONDS = 5.0
+# A wait does not notice that the machine was suspended, so a run looks at the clock this often.
+LOOK_SECONDS = 1.0
 
 _WHY = {
     ErrorCode.RUN_TIMEOUT: "The run took longer than its {timeout:g} seconds and was cancelled.",
@@ -36,7 +39,7 @@ _WHY = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended. Until ``lease_expires``, on the monotonic clock, it may be written."""
+    """How a run ended. Until ``lease_expires``, on the clock of `clock.py`, it may be written."""
 
     outcome: Success | Failure
     duration_ms: int
@@ -68,8 +71,8 @@ class Run:
 
     def execute(self) -> Ended:
         """Run the handler to its end, or to its cancellation."""
-        started = monotonic()
-        self._deadline = started + self._timeout
+        started = monotonic()  # a duration leaves out the time in which the machine slept
+        self._deadline = elapsed() + self._timeout
         heartbeat = Heartbeat(self._lease, self._connect, lambda: self.cancel(ErrorCode.LEASE_LOST))
         try:
             self._run_beside(heartbeat)
@@ -92,13 +95,14 @@ class Run:
     def _supervise(self, heartbeat: Heartbeat) -> None:
         """Wait for the handler's end, a cancellation, the run timeout or the end of trust."""
         while not self._changed.is_set():
-            now = monotonic()
+            now = elapsed()
             if now >= self._deadline:
                 self.cancel(ErrorCode.RUN_TIMEOUT)
             elif now >= heartbeat.trusted_until:
                 self.cancel(ErrorCode.LEASE_LOST)
             else:
-                self._changed.wait(min(self._deadline, heartbeat.trusted_until) - now)
+                left = min(self._deadline, heartbeat.trusted_until) - now
+                self._changed.wait(min(left, LOOK_SECONDS))
 
     def _stop_handler(self, handler: threading.Thread) -> None:
         with self._lock:  # the handler's thread closes it under the same lock
@@ -134,7 +138,7 @@ class Run:
             return Success(bounds.row_count(rows), bounds.result_json(result))
         except psycopg.errors.QueryCanceled as error:
             # The database's own run timeout, unless somebody cancelled the statement earlier.
-            late = monotonic() >= self._deadline
+            late = elapsed() >= self._deadline
             code = ErrorCode.RUN_TIMEOUT if late else ErrorCode.HANDLER_ERROR
             return Failure(code, bounds.said(error))
         except (HandlerError, bounds.Unstorable, psycopg.Error) as error:

@@ -21,6 +21,7 @@ import psycopg
 from executions.connections import Connection, cut
 from executions.problems import diagnose
 from executions.scheduler import leases
+from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect
 from executions.scheduler.leases import ClaimOutcome, Finish, Plan, Success, rfc3339
 from executions.scheduler.plans import due_plans
@@ -254,7 +255,7 @@ class Runner:
             )
         for scope in spec.scopes:
             standing = leases.read_standing(self._database(), spec, scope)
-            read_at = monotonic()
+            read_at = elapsed()
             planned = self._planned(spec, standing)
             for plan_time in planned:
                 if self.draining:
@@ -262,7 +263,7 @@ class Runner:
                 plan = Plan(spec, scope, plan_time)
                 if plan in taken_up:
                     continue
-                now = standing.now + timedelta(seconds=monotonic() - read_at)
+                now = standing.now + timedelta(seconds=elapsed() - read_at)
                 yield self._attempt(self._claim(plan, leases.uuid7(now)))
             if not planned and scope not in [plan.scope for plan in taken_up]:
                 yield Report(spec.name, scope)
@@ -286,7 +287,7 @@ class Runner:
             lease = leases.begun(
                 self._database(), asked.plan, runner_id=self.runner_id, new_id=asked.new_id
             )
-            if lease or monotonic() >= asked.expires:
+            if lease or elapsed() >= asked.expires:
                 self._unanswered.remove(asked)
             if lease:
                 yield leases.Claim(ClaimOutcome.WON, asked.plan, lease)
@@ -295,7 +296,7 @@ class Runner:
         """Claim a plan; sent again with the id of a claim that got no answer, it knows its row."""
         asked = next((asked for asked in self._unanswered if asked.plan == plan), None)
         if asked is None:
-            expires = monotonic() + plan.spec.stale_timeout.total_seconds()
+            expires = elapsed() + plan.spec.stale_timeout.total_seconds()
             asked = _Unanswered(plan, new_id, expires)
             self._unanswered.append(asked)
         claim = leases.claim(self._database(), plan, runner_id=self.runner_id, new_id=asked.new_id)
@@ -338,9 +339,9 @@ class Runner:
             except psycopg.Error as error:
                 self.close()
                 logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
-            if self._given_up_after(min(pause, ended.lease_expires - monotonic())):
+            if self._given_up_after(min(pause, ended.lease_expires - elapsed())):
                 return Finish.GIVEN_UP
-            if monotonic() >= ended.lease_expires:
+            if elapsed() >= ended.lease_expires:
                 return Finish.LEASE_LOST
             pause = min(max(2 * pause, FINISH_PAUSE_SECONDS), LONGEST_FINISH_PAUSE_SECONDS)
             if self._cancelled.is_set():

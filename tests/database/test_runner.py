@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from executions.scheduler import heartbeat, leases, run, runner
+from executions.scheduler import clock, heartbeat, leases, run, runner
 from executions.scheduler.bounds import ERROR_BYTES, RESULT_BYTES
 from executions.scheduler.leases import ClaimOutcome, Failure, Lease, Plan
 from executions.scheduler.plans import floor
@@ -560,6 +560,56 @@ def test_a_lease_that_is_taken_up_late_is_extended_when_its_beat_was_due(owner, 
     finally:
         beat.stop()
     assert no_thread_beats()
+
+
+@pytest.fixture
+def suspend(monkeypatch):
+    """Lets so much time pass on the scheduler's clock, as a suspended machine does for it."""
+    slept = 0.0
+
+    def sleep(duration):
+        nonlocal slept
+        slept += duration.total_seconds()
+
+    for module in (leases, heartbeat, run, runner):
+        monkeypatch.setattr(module, "elapsed", lambda: clock.elapsed() + slept)
+    return sleep
+
+
+def test_a_machine_that_was_suspended_past_its_lease_cancels_the_run(owner, reach, suspend):
+    held = Held()
+    with ticking(ours(reach, job(handler=held, heartbeat_interval=seconds(29)))) as done:
+        held.began.wait(WAIT)
+        age(owner, HOUR)
+        suspend(HOUR)
+        (report,) = done.result(WAIT)
+    assert held.contexts[0].cancelled.is_set()
+    assert report.duration_ms < WAIT * 1000
+
+
+def test_a_claim_without_an_answer_is_forgotten_once_its_lease_has_ended(
+    owner, reach, monkeypatch, suspend
+):
+    def lose(*_arguments, **_options):
+        raise psycopg.OperationalError("the statement never arrived")
+
+    asked = []
+    begun = leases.begun
+    with ours(reach, job(planner=lambda _spec, _standing: planned)) as runner:
+        planned = [bucket(owner)]
+        with monkeypatch.context() as patch:
+            patch.setattr(leases, "claim", lose)
+            with pytest.raises(psycopg.OperationalError):
+                runner.tick()
+        planned = []
+        monkeypatch.setattr(
+            leases, "begun", lambda *given, **named: asked.append(1) or begun(*given, **named)
+        )
+        runner.tick()
+        suspend(HOUR)
+        runner.tick()
+        runner.tick()
+    assert len(asked) == 2
 
 
 def test_a_heartbeat_that_gets_no_answer_is_cut_off(owner, reach, connect, monkeypatch):
