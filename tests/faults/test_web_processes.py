@@ -17,6 +17,7 @@ from time import monotonic
 import psutil
 import pytest
 
+from executions.connections import connect as connect_to
 from executions.models import Runner as Row
 from executions.scheduler import inprocess
 from tests import environment
@@ -220,6 +221,28 @@ def test_the_runner_in_a_web_process_waits_for_a_database_that_is_away(owner):
             until(lambda: finished(owner))
     finally:
         proxy.close()
+
+
+def test_a_web_process_outlives_a_restart_of_the_database_with_a_run_in_hand(restartable):
+    conninfo = restartable.conninfo("postgres")
+    url = " ".join(f"{name}={value}" for name, value in conninfo.items())
+    with web(RUNNER_DATABASE_URL=url) as (server, port):
+        with contextlib.closing(connect_to(conninfo, application_name="rival")) as rival:
+            rival.execute("BEGIN")
+            rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
+            with connect_to(conninfo, application_name="look") as look:
+                lock_holders(look, at_least=1)
+            restartable.stop(mode="immediate")
+        restartable.start()
+        with connect_to(conninfo, application_name="look") as look:
+            until(lambda: execution(look)["status"] != "RUNNING")
+            row = execution(look)
+            assert (row["status"], row["error_code"]) == ("FAILED", "handler_error")
+            assert row["next_retry_at"] is not None
+            assert lock_holders(look, at_most=0) == 0
+        assert serves(port)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(WAIT) == 0
 
 
 def test_without_a_runner_the_hooks_do_nothing(settings):
