@@ -457,8 +457,9 @@ def test_a_lost_lease_cancels_the_handler_and_leaves_the_row_to_its_new_owner(ow
     spec = job(handler=held, heartbeat_interval=seconds(0.05))
     with ticking(ours(reach, spec)) as done:
         held.began.wait(WAIT)
-        age(owner, HOUR)
-        stolen = begin(owner, spec, execution(owner)["plan_time"], "thief")
+        with owner.transaction():  # no heartbeat may come in between
+            age(owner, HOUR)
+            stolen = begin(owner, spec, execution(owner)["plan_time"], "thief")
         (report,) = done.result(WAIT)
     row = execution(owner)
     assert held.contexts[0].cancelled.is_set()
