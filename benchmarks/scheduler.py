@@ -86,10 +86,12 @@ def cycle_bare(reach: Opener, plans: Iterator[datetime]) -> float:
     with closing(reach("bench bare")) as connection:
         began = time.perf_counter()
         leases.sweep(connection, ROLLUP)
-        now = leases.read_standing(connection, ROLLUP, Scope()).now
+        (standing,) = leases.read_standings(connection, ROLLUP, [Scope()])
         for _ in range(PLANS_PER_ROUND):
             plan = Plan(ROLLUP, Scope(), next(plans))
-            lease = leases.claim(connection, plan, runner_id="bare", new_id=uuid7(now)).lease
+            lease = leases.claim(
+                connection, plan, runner_id="bare", new_id=uuid7(standing.now)
+            ).lease
             assert lease is not None
             with closing(reach("bench handler")) as own:
                 own.execute(SQL.bound_run, {"milliseconds": 1_500_000})

@@ -9,6 +9,7 @@ write nothing. Source: docs/contract.md section 3.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
@@ -18,7 +19,7 @@ from uuid import UUID
 from executions.connections import Connection
 from executions.scheduler import bounds
 from executions.scheduler.clock import elapsed
-from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing
+from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing, Taken
 from executions.sql import load
 
 SQL = load("leases")
@@ -125,21 +126,36 @@ class Failure:
         object.__setattr__(self, "error_msg", bounds.error_text(self.error_msg))
 
 
-def read_standing(connection: Connection, spec: JobSpec, scope: Scope) -> Standing:
-    """Where the job stands, with the database's time."""
-    row = connection.execute(
+def read_standings(
+    connection: Connection, spec: JobSpec, scopes: Sequence[Scope]
+) -> list[Standing]:
+    """Where the job stands for each of the scopes, in their order, with the database's time."""
+    rows = connection.execute(
         SQL.standing,
         {
             "job_name": spec.name,
-            "scope_kind": scope.kind,
-            "scope_id": scope.id,
+            "scope_kinds": [scope.kind for scope in scopes],
+            "scope_ids": [scope.id for scope in scopes],
             "window": spec.schedule_delay + spec.catch_up_window,
             "reentry": spec.allow_stale_reentry,
             "most": spec.max_plans_per_tick or None,
         },
-    ).fetchone()
-    assert row is not None  # noqa: S101  a SELECT without FROM always has a row
-    return Standing(row["now"], row["newest"], row["retryable"])
+    )
+    return [_standing(row) for row in rows]
+
+
+def _standing(row: dict[str, Any]) -> Standing:
+    free = row["newest"] is None or row["may_be_claimed"]
+    taken = None if free else Taken(row["status"], row["runner_id"])
+    return Standing(row["now"], row["newest"], row["retryable"], taken)
+
+
+def foreseen_conflict(plan: Plan, standing: Standing) -> Claim | None:
+    """The CONFLICT that a claim would meet, where the standing shows it; else it must be tried."""
+    if standing.taken is None or plan.plan_time != standing.newest:
+        return None
+    taken = standing.taken
+    return Claim(ClaimOutcome.CONFLICT, plan, status=taken.status, holder=taken.holder)
 
 
 def sweep(connection: Connection, spec: JobSpec) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -253,20 +253,41 @@ class Runner:
                     "attempt": swept["attempt"],
                 },
             )
-        for scope in spec.scopes:
-            standing = leases.read_standing(self._database(), spec, scope)
+        scopes = list(spec.scopes)
+        while scopes and not self.draining:
+            standings = leases.read_standings(self._database(), spec, scopes)
             read_at = elapsed()
-            planned = self._planned(spec, standing)
-            for plan_time in planned:
-                if self.draining:
-                    return
-                plan = Plan(spec, scope, plan_time)
-                if plan in taken_up:
-                    continue
-                now = standing.now + timedelta(seconds=elapsed() - read_at)
-                yield self._attempt(self._claim(plan, leases.uuid7(now)))
-            if not planned and scope not in [plan.scope for plan in taken_up]:
-                yield Report(spec.name, scope)
+            for standing in standings:
+                ran = yield from self._tick_scope(spec, scopes.pop(0), standing, read_at, taken_up)
+                if ran or self.draining:
+                    break  # a run may have taken long: the scopes that are left are read anew
+
+    def _tick_scope(
+        self,
+        spec: JobSpec,
+        scope: Scope,
+        standing: Standing,
+        read_at: float,
+        taken_up: Collection[Plan],
+    ) -> Generator[Report, None, bool]:
+        """Try what is due for one scope; returns whether a handler ran."""
+        planned = self._planned(spec, standing)
+        if not planned and scope not in [plan.scope for plan in taken_up]:
+            yield Report(spec.name, scope)
+        ran = False
+        for plan_time in planned:
+            if self.draining:
+                break
+            plan = Plan(spec, scope, plan_time)
+            if plan in taken_up:
+                continue
+            now = standing.now + timedelta(seconds=elapsed() - read_at)
+            # What was seen before a run may have changed since.
+            foreseen = None if ran else leases.foreseen_conflict(plan, standing)
+            report = self._attempt(self._claim(plan, leases.uuid7(now), foreseen))
+            ran |= report.attempt is not None
+            yield report
+        return ran
 
     def _planned(self, spec: JobSpec, standing: Standing) -> list[datetime]:
         """What is due. A planner of the job's own that crashes harms that job alone."""
@@ -292,10 +313,12 @@ class Runner:
             if lease:
                 yield leases.Claim(ClaimOutcome.WON, asked.plan, lease)
 
-    def _claim(self, plan: Plan, new_id: UUID) -> leases.Claim:
+    def _claim(self, plan: Plan, new_id: UUID, foreseen: leases.Claim | None) -> leases.Claim:
         """Claim a plan; sent again with the id of a claim that got no answer, it knows its row."""
         asked = next((asked for asked in self._unanswered if asked.plan == plan), None)
         if asked is None:
+            if foreseen:
+                return foreseen
             expires = elapsed() + plan.spec.stale_timeout.total_seconds()
             asked = _Unanswered(plan, new_id, expires)
             self._unanswered.append(asked)

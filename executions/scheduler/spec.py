@@ -55,16 +55,26 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """A stored plan that nobody may claim now: it is over, held, or waits for its retry."""
+
+    status: str
+    holder: str | None
+
+
+@dataclass(frozen=True)
 class Standing:
     """Where a job stands for one scope, as the database had it at one moment.
 
     ``now`` is the database's time, ``newest`` the newest stored plan_time, and ``retryable`` the
-    FAILED plans inside the catch-up window that may be tried again now, oldest first.
+    FAILED plans inside the catch-up window that may be tried again now, oldest first. ``taken`` is
+    about the newest plan, and None where it may be claimed.
     """
 
     now: datetime
     newest: datetime | None = None
     retryable: Sequence[datetime] = ()
+    taken: Taken | None = None
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,12 @@
 -- Each is a transaction of its own, so now() is the moment at which the database got it.
 
 -- name: standing
--- The database's time, the newest stored plan, and the FAILED plans in the window that may be tried again.
-SELECT now() AS now,
-       (SELECT plan_time
-          FROM sys_cron_executions
-         WHERE job_name = %(job_name)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
-         ORDER BY plan_time DESC
-         LIMIT 1) AS newest,
+-- For each scope the database's time, the newest stored plan with who has it where nobody may claim it now,
+-- and the FAILED plans in the window that may be tried again. What may be claimed is as in take_over.
+SELECT now() AS now, newest.plan_time AS newest, newest.may_be_claimed, newest.status, newest.runner_id,
        ARRAY(SELECT plan_time
                FROM sys_cron_executions
-              WHERE job_name = %(job_name)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+              WHERE job_name = %(job_name)s AND scope_kind = scope.kind AND scope_id = scope.id
                 AND status = 'FAILED'
                 AND plan_time >= now() - %(window)s::interval
                 AND attempt < max_attempts
@@ -19,6 +15,21 @@ SELECT now() AS now,
                 AND (%(reentry)s OR error_code IS DISTINCT FROM 'stale_timeout')
               ORDER BY plan_time
               LIMIT %(most)s) AS retryable
+  FROM unnest(%(scope_kinds)s::text[], %(scope_ids)s::text[])
+       WITH ORDINALITY AS scope (kind, id, place)
+  LEFT JOIN LATERAL (
+       SELECT plan_time, status, runner_id,
+              attempt < max_attempts
+              AND (   (    status = 'FAILED'
+                       AND (next_retry_at IS NULL OR next_retry_at <= now())
+                       AND (%(reentry)s OR error_code IS DISTINCT FROM 'stale_timeout'))
+                   OR (status = 'RUNNING' AND stale_after < now() AND %(reentry)s))
+              AS may_be_claimed
+         FROM sys_cron_executions
+        WHERE job_name = %(job_name)s AND scope_kind = scope.kind AND scope_id = scope.id
+        ORDER BY plan_time DESC
+        LIMIT 1) AS newest ON true
+ ORDER BY scope.place
 
 -- name: sweep
 -- Close what was abandoned. Rows that somebody is writing are left to them, so sweepers never deadlock.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from executions.scheduler import leases
@@ -19,7 +21,7 @@ from executions.scheduler.leases import (
     uuid7,
 )
 from executions.scheduler.plans import floor
-from executions.scheduler.spec import ErrorCode, Scope
+from executions.scheduler.spec import ErrorCode, Scope, Taken
 from tests.scheduling import age, execution, executions
 from tests.short_jobs import every_plan, job, seconds
 
@@ -299,7 +301,7 @@ def test_standing_is_the_databases_time_the_newest_plan_and_what_may_be_retried(
         leases.finish(owner, won(owner, Plan(spec, Scope(), plan_time)), BROKEN, 5)
     won(owner, Plan(spec, Scope(), times[-1]))
     won(owner, Plan(spec, Scope("other", "scope"), now))
-    standing = leases.read_standing(owner, spec, Scope())
+    (standing,) = leases.read_standings(owner, spec, [Scope()])
     assert timedelta() <= standing.now - now < seconds(5)
     assert standing.newest == times[-1]
     # Not the one outside the window of 60 s, and no more than a tick's maximum.
@@ -316,8 +318,56 @@ def test_standing_leaves_out_what_waits_is_over_or_must_not_be_entered_again(own
     won(owner, Plan(careful, Scope(), now - seconds(2)))
     owner.execute("UPDATE sys_cron_executions SET stale_after = now() - interval '1 second'")
     leases.sweep(owner, careful)
-    assert leases.read_standing(owner, careful, Scope()).retryable == []
-    assert leases.read_standing(owner, patient, Scope()).retryable == [now - seconds(2)]
+    (of_careful,) = leases.read_standings(owner, careful, [Scope()])
+    (of_patient,) = leases.read_standings(owner, patient, [Scope()])
+    assert of_careful.retryable == []
+    assert of_patient.retryable == [now - seconds(2)]
+
+
+def test_the_standings_of_many_scopes_are_read_together_in_their_order(owner, plan):
+    scopes = [Scope("team", "b"), Scope("team", "a"), Scope("squad", "a")]
+    won(owner, Plan(plan.spec, scopes[1], plan.plan_time))
+    leases.finish(owner, won(owner, Plan(plan.spec, scopes[2], plan.plan_time)), BROKEN, 5)
+    standings = leases.read_standings(owner, plan.spec, scopes)
+    assert [standing.newest for standing in standings] == [None, plan.plan_time, plan.plan_time]
+    assert [standing.taken for standing in standings] == [None, Taken("RUNNING", "first"), None]
+    assert len({standing.now for standing in standings}) == 1
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_conflict_is_foreseen_exactly_where_a_claim_meets_one(owner, plan, reentrant):
+    """In every state of a row; inside a transaction, where now() stands still for both."""
+    plan = Plan(job(allow_stale_reentry=reentrant), plan.scope, plan.plan_time)
+    won(owner, plan)
+    states = product(
+        ["RUNNING", "SUCCESS", "FAILED"],
+        [1, 2, 3],
+        [None, -HOUR, timedelta(), HOUR],  # of next_retry_at, from now on
+        [-HOUR, timedelta(), HOUR],  # of stale_after
+        [None, "handler_error", "stale_timeout"],
+    )
+    foreseen = set()
+    for state in states:
+        with owner.transaction() as undone:
+            owner.execute(
+                "UPDATE sys_cron_executions SET status = %s, attempt = %s,"
+                " next_retry_at = now() + %s, stale_after = now() + %s, error_code = %s",
+                state,
+            )
+            (standing,) = leases.read_standings(owner, plan.spec, [plan.scope])
+            conflict = leases.foreseen_conflict(plan, standing)
+            answer = claim(owner, plan, "second")
+            assert conflict == (None if answer.lease else answer), state
+            foreseen.add(conflict is not None)
+            raise psycopg.Rollback(undone)
+    assert foreseen == {True, False}
+
+
+def test_no_conflict_is_foreseen_for_another_plan_than_the_newest(owner, plan):
+    won(owner, plan)
+    (standing,) = leases.read_standings(owner, plan.spec, [plan.scope])
+    for other in (plan.plan_time - seconds(1), plan.plan_time + seconds(1)):
+        assert leases.foreseen_conflict(Plan(plan.spec, plan.scope, other), standing) is None
 
 
 def test_an_id_is_a_uuid7_of_its_moment(owner):

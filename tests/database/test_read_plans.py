@@ -7,12 +7,16 @@ through the dashboard's connection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from hashlib import md5
+from uuid import UUID
 
 import pytest
 
 from executions.health.other_jobs import assess_job
 from executions.health.read import SQL, execution_of, read_facts
 from executions.reading import fetch_for_dashboard
+from executions.scheduler import leases
 from tests.big_table import big_table, explaining
 
 __all__ = ["big_table"]
@@ -31,10 +35,23 @@ ROLLUP = {
     "most": 4_000,
 }
 
+SCOPES = (b"scope1", b"scope2")
+STANDING = {
+    "job_name": "autopilot_schedule_dispatch",
+    "scope_kinds": ["autopilot_trigger"] * 2,
+    "scope_ids": [str(UUID(hex=md5(scope, usedforsecurity=False).hexdigest())) for scope in SCOPES],
+    "window": timedelta(days=1),
+    "reentry": True,
+    "most": None,
+}
+
 READS: dict[str, Callable[[], object]] = {
     "facts of the rollup": read_facts,
     "older executions": lambda: fetch_for_dashboard(
         SQL.newest_before, ROLLUP | {"since": "2100-01-01"}
+    ),
+    "where a job stands for two of many scopes": lambda: fetch_for_dashboard(
+        leases.SQL.standing, STANDING
     ),
     "small verdict of the busiest job": lambda: assess_job("autopilot_schedule_dispatch"),
     "small verdict of an unknown job": lambda: assess_job("no such job"),

@@ -16,7 +16,7 @@ import pytest
 
 from executions.scheduler import clock, heartbeat, leases, run, runner
 from executions.scheduler.bounds import ERROR_BYTES, RESULT_BYTES
-from executions.scheduler.leases import ClaimOutcome, Failure, Lease, Plan
+from executions.scheduler.leases import ClaimOutcome, Failure, Lease, Plan, Success
 from executions.scheduler.plans import floor
 from executions.scheduler.runner import Runner
 from executions.scheduler.spec import ErrorCode, HandlerError, Scope
@@ -29,6 +29,7 @@ MAIN = "multica-admin runner"
 HANDLER = "multica-admin test_job"
 HEARTBEAT = "multica-admin heartbeat"
 WAIT = 10
+EVERYWHERE = Scope()
 
 
 @contextmanager
@@ -51,8 +52,8 @@ def bucket(connection, cadence=DAY):
     return floor(connection.execute("SELECT now() AS now").fetchone()["now"], cadence)
 
 
-def begin(connection, spec, plan_time, runner_id="other"):
-    plan = Plan(spec, Scope(), plan_time)
+def begin(connection, spec, plan_time, runner_id="other", scope=EVERYWHERE):
+    plan = Plan(spec, scope, plan_time)
     return leases.claim(connection, plan, runner_id=runner_id, new_id=uuid4()).lease
 
 
@@ -98,6 +99,83 @@ def test_a_failed_bucket_outside_the_window_is_left_alone(owner, reach):
     begin(owner, spec, today)
     (report,) = one_tick(reach, spec)
     assert report.outcome is None
+
+
+def succeed(connection, lease):
+    leases.finish(connection, lease, Success(0, "{}"), 1)
+
+
+def break_down(connection, lease):
+    leases.finish(connection, lease, Failure(ErrorCode.HANDLER_ERROR, "no luck"), 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(succeed, "SUCCESS"), (break_down, "FAILED"), (lambda *_claimed: None, "RUNNING")],
+)
+@pytest.mark.parametrize("scopes", [1, 2, 7])
+def test_an_idle_tick_costs_two_statements_however_many_scopes_its_job_has(
+    owner, reach, scopes, end, status
+):
+    scopes = tuple(Scope("team", str(number)) for number in range(scopes))
+    spec = job(cadence=DAY, scopes=scopes, retry_backoff=(HOUR,))
+    for scope in scopes:
+        end(owner, begin(owner, spec, bucket(owner), scope=scope))
+    before = executions(owner)
+    with ours(reach, spec) as runner:
+        runner.tick()
+        sent = count_statements(reach.opened[MAIN][0])
+        reports = runner.tick()
+    assert [(report.scope, report.outcome, report.status, report.holder) for report in reports] == [
+        (scope, ClaimOutcome.CONFLICT, status, "other") for scope in scopes
+    ]
+    assert len(sent) == 2
+    assert [{**row, "now": None} for row in executions(owner)] == [
+        {**row, "now": None} for row in before
+    ]
+
+
+@pytest.mark.parametrize("scopes", [1, 7])
+def test_a_tick_with_nothing_planned_costs_two_statements_too(owner, reach, scopes):
+    scopes = tuple(Scope("team", str(number)) for number in range(scopes))
+    with ours(reach, job(planner=lambda _spec, _standing: [], scopes=scopes)) as runner:
+        runner.tick()
+        sent = count_statements(reach.opened[MAIN][0])
+        runner.tick()
+    assert len(sent) == 2
+
+
+def test_a_scope_is_planned_by_the_time_after_the_run_of_the_one_before(owner, reach):
+    held = Held()
+    seen = []
+
+    def planner(_spec, standing):
+        seen.append(standing.now)
+        return [bucket(owner)]
+
+    scopes = (Scope("team", "a"), Scope("team", "b"))
+    with ticking(ours(reach, job(handler=held, planner=planner, scopes=scopes))) as done:
+        assert held.began.wait(WAIT)
+        during = owner.execute("SELECT now() AS now").fetchone()["now"]
+        held.release.set()
+        done.result(WAIT)
+    first, second = seen
+    assert first < during < second
+
+
+def test_what_was_seen_before_a_run_is_not_relied_on_after_it(owner, reach):
+    today = bucket(owner)
+
+    def lose_the_holder(_context):
+        owner.execute(
+            "UPDATE sys_cron_executions SET stale_after = now() WHERE runner_id = 'other'"
+        )
+        return 0, {}
+
+    spec = job(handler=lose_the_holder, planner=lambda _spec, _standing: [today - DAY, today])
+    begin(owner, spec, today)
+    reports = one_tick(reach, spec)
+    assert [report.outcome for report in reports] == [ClaimOutcome.WON, ClaimOutcome.STOLEN]
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
@@ -894,6 +972,19 @@ def test_what_a_runner_does_is_logged_with_runner_job_plan_time_and_attempt(owne
         )
     assert claimed.outcome == "WON"
     assert (finished.status, finished.rows) == ("SUCCESS", 0)
+
+
+def count_statements(connection):
+    """The statements that are sent on the connection from now on, as they are sent."""
+    sent = []
+
+    class CountingCursor(psycopg.Cursor):
+        def execute(self, query, *arguments, **options):
+            sent.append(query)
+            return super().execute(query, *arguments, **options)
+
+    connection.cursor_factory = CountingCursor
+    return sent
 
 
 def backends(connection, application_name):
