@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import product
 from uuid import uuid4
@@ -22,6 +23,7 @@ from executions.scheduler.leases import (
 )
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import ErrorCode, Scope, Taken
+from tests.database.rollup_world import wait_until_blocked
 from tests.scheduling import age, execution, executions
 from tests.short_jobs import every_plan, job, seconds
 
@@ -42,6 +44,13 @@ def plan(owner):
 
 def claim(connection, plan, runner_id="first", new_id=None):
     return leases.claim(connection, plan, runner_id=runner_id, new_id=new_id or uuid4())
+
+
+def take_over(connection, plan):
+    """The second statement of a claim alone, as after an insert that met a stored plan."""
+    parameters = plan.key() | {"id": uuid4(), "runner_id": "second", "reentry": True}
+    parameters["stale_timeout"] = plan.spec.stale_timeout
+    return leases._take_over(connection, plan, parameters, "second")
 
 
 def won(connection, plan, runner_id="first") -> Lease:
@@ -150,6 +159,24 @@ def test_a_stale_lease_is_stolen(owner, plan):
     assert answer.outcome is ClaimOutcome.STOLEN
     assert (row["id"], row["attempt"], row["runner_id"]) == (first.id, 2, "second")
     assert row["lease_token"] != first.token
+
+
+def test_a_stale_lease_that_is_swept_while_it_is_being_stolen_is_left_for_the_next_tick(
+    owner, connect, plan
+):
+    """It would be claimed as something else than what was seen."""
+    won(owner, plan)
+    age(owner, HOUR)
+    sweeper, thief = connect(), connect()
+    with ThreadPoolExecutor(1) as pool:
+        with sweeper.transaction():
+            assert len(leases.sweep(sweeper, plan.spec)) == 1
+            stealing = pool.submit(take_over, thief, plan)
+            wait_until_blocked(owner, thief.info.backend_pid)
+        answer = stealing.result(10)
+    assert answer.outcome is ClaimOutcome.CONFLICT
+    assert (execution(owner)["status"], execution(owner)["attempt"]) == ("FAILED", 1)
+    assert claim(thief, plan, "thief").outcome is ClaimOutcome.RETRIED
 
 
 def test_a_job_that_forbids_it_is_never_stolen_from(owner, plan):
@@ -287,9 +314,7 @@ def test_a_row_that_a_lost_claim_began_and_another_runner_took_over_stays_theirs
 
 
 def test_a_row_deleted_between_the_two_statements_is_a_conflict(owner, plan):
-    parameters = plan.key() | {"id": uuid4(), "runner_id": "second", "reentry": True}
-    parameters["stale_timeout"] = plan.spec.stale_timeout
-    answer = leases._take_over(owner, plan, parameters, "second")
+    answer = take_over(owner, plan)
     assert (answer.outcome, answer.lease) == (ClaimOutcome.CONFLICT, None)
 
 
@@ -306,6 +331,17 @@ def test_standing_is_the_databases_time_the_newest_plan_and_what_may_be_retried(
     assert standing.newest == times[-1]
     # Not the one outside the window of 60 s, and no more than a tick's maximum.
     assert standing.retryable == times[1:3]
+
+
+def test_the_window_of_what_may_be_retried_begins_before_the_newest_due_plan(owner):
+    """A plan is due only after the schedule delay, so the window reaches that much further."""
+    spec = every_plan(schedule_delay=HOUR, catch_up_window=HOUR)
+    now = floor(database_now(owner), spec.cadence)
+    inside, outside = now - 2 * HOUR + seconds(60), now - 2 * HOUR - seconds(1)
+    for plan_time in (outside, inside):
+        leases.finish(owner, won(owner, Plan(spec, Scope(), plan_time)), BROKEN, 5)
+    (standing,) = leases.read_standings(owner, spec, [Scope()])
+    assert standing.retryable == [inside]
 
 
 def test_standing_leaves_out_what_waits_is_over_or_must_not_be_entered_again(owner):

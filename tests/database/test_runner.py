@@ -16,6 +16,7 @@ import pytest
 
 from executions.scheduler import clock, heartbeat, leases, run, runner
 from executions.scheduler.bounds import ERROR_BYTES, RESULT_BYTES
+from executions.scheduler.cutting import cancel_and_cut
 from executions.scheduler.leases import ClaimOutcome, Failure, Lease, Plan, Success
 from executions.scheduler.plans import floor
 from executions.scheduler.runner import Runner
@@ -559,6 +560,28 @@ def test_a_lost_lease_stops_the_statement_under_way_on_the_server(owner, reach):
     while backends(owner, HANDLER):
         assert monotonic() < deadline
     assert execution(owner)["status"] == "RUNNING"
+
+
+def test_a_connection_that_is_cut_has_its_statement_stopped_on_the_server_first(owner, reach):
+    """Where the backend itself does not look whether its client is still there."""
+    connection = reach("cut")
+    pid = connection.info.backend_pid
+    connection.execute("SET client_connection_check_interval = 0")
+
+    def is_there(state):
+        query = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND query LIKE %s AND state = %s"
+        return owner.execute(query, [pid, "SELECT pg_sleep%", state]).fetchall()
+
+    with ThreadPoolExecutor(1) as pool:
+        sleeping = pool.submit(connection.execute, "SELECT pg_sleep(30)")
+        deadline = monotonic() + WAIT
+        while not is_there("active"):
+            assert monotonic() < deadline
+        cancel_and_cut(connection)
+        with pytest.raises(psycopg.OperationalError):
+            sleeping.result(WAIT)
+    while is_there("active"):
+        assert monotonic() < deadline
 
 
 def test_a_runner_that_cannot_heartbeat_gives_its_lease_up_before_anybody_may_steal_it(

@@ -47,6 +47,32 @@ def test_01_a_plan_is_the_utc_bucket_of_any_moment():
     assert (elsewhere, elsewhere.utcoffset()) == (bucket, timedelta())
 
 
+@pytest.mark.parametrize("time_zone", ["America/St_Johns", "Asia/Kathmandu", "UTC"])
+def test_01_a_tick_stores_the_utc_bucket_whatever_the_time_zone_of_its_session(
+    owner, reach, time_zone
+):
+    seen = []
+
+    def connect(application_name):
+        connection = reach(application_name)
+        connection.execute("SELECT set_config('timezone', %s, false)", [time_zone])
+        return connection
+
+    def planner(spec, standing):
+        seen.append(standing.now)
+        return [newest_due(spec, standing.now)]
+
+    # The buckets of an hour differ where an offset is no whole number of hours.
+    with runner(connect, job(cadence=HOUR, planner=planner)) as ours:
+        (report,) = ours.tick()
+    (now,) = seen
+    (row,) = owner.execute(
+        "SELECT plan_time, date_trunc('hour', %s, 'UTC') AS bucket FROM sys_cron_executions", [now]
+    ).fetchall()
+    assert str(now.tzinfo) == time_zone
+    assert row["plan_time"] == row["bucket"] == report.plan_time
+
+
 def test_02_the_stored_id_is_the_claimed_uuid7_and_the_token_a_random_uuid4(owner, reach):
     held = Held()
     with ThreadPoolExecutor() as pool, runner(reach, job(handler=held)) as ours:
@@ -78,18 +104,21 @@ def test_03_of_eight_claimants_of_one_plan_one_wins_and_seven_meet_a_conflict(ow
     assert execution(owner)["runner_id"] == f"runner {outcomes.index(ClaimOutcome.WON)}"
 
 
-def test_04_after_a_steal_only_the_new_runner_can_finish(owner, now):
+def test_04_after_a_steal_only_the_new_runner_can_finish(owner, connect, now):
     plan = Plan(job(), Scope(), floor(now, seconds(1)))
-    old = claim(owner, plan, "old").lease
+    of_old, of_new = connect(), connect()
+    old = claim(of_old, plan, "old").lease
     age(owner, HOUR)
-    stolen = claim(owner, plan, "new")
+    stolen = claim(of_new, plan, "new")
     new = stolen.lease
     assert stolen.outcome is ClaimOutcome.STOLEN
     assert (new.id, new.attempt) == (old.id, 2)
     assert new.token != old.token
-    assert leases.finish(owner, old, DONE, 1) is Finish.LEASE_LOST
+    assert not leases.heartbeat(of_old, old)
+    assert leases.finish(of_old, old, DONE, 1) is Finish.LEASE_LOST
     assert execution(owner)["status"] == "RUNNING"
-    assert leases.finish(owner, new, DONE, 1) is Finish.WRITTEN
+    assert leases.finish(of_new, new, DONE, 1) is Finish.WRITTEN
+    assert leases.finish(of_old, old, DONE, 1) is Finish.LEASE_LOST
     assert (execution(owner)["status"], execution(owner)["runner_id"]) == ("SUCCESS", "new")
 
 
@@ -144,14 +173,19 @@ def test_07_an_every_plan_job_retries_a_due_failed_plan_in_the_same_row(owner, r
     assert attempts == [(row["plan_time"], 1), (row["plan_time"], 2)]
 
 
-def test_08_a_jobs_rules_are_checked_and_relaxed_only_for_a_planner_of_its_own():
+def test_08_a_jobs_rules_are_checked_and_relaxed_only_for_a_planner_of_its_own(owner, reach, now):
     with pytest.raises(InvalidJob):
         job(cadence=timedelta())
     with pytest.raises(InvalidJob):
         job(catch_up=CatchUp.EVERY_PLAN)
-    job(cadence=timedelta(), catch_up=CatchUp.EVERY_PLAN, planner=lambda spec, standing: ())
     with pytest.raises(InvalidJob):
         job(stale_timeout=seconds(20), planner=lambda spec, standing: ())
+    relaxed = job(
+        cadence=timedelta(), catch_up=CatchUp.EVERY_PLAN, planner=lambda spec, standing: [now]
+    )
+    with runner(reach, relaxed) as ours:
+        ours.tick()
+    assert (execution(owner)["plan_time"], execution(owner)["status"]) == (now, "SUCCESS")
 
 
 def test_09_a_planner_of_the_jobs_own_is_followed_cut_and_shown_the_latest_stored_plan(
