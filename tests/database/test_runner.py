@@ -568,19 +568,19 @@ def test_a_connection_that_is_cut_has_its_statement_stopped_on_the_server_first(
     pid = connection.info.backend_pid
     connection.execute("SET client_connection_check_interval = 0")
 
-    def is_there(state):
-        query = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND query LIKE %s AND state = %s"
-        return owner.execute(query, [pid, "SELECT pg_sleep%", state]).fetchall()
+    def is_busy():
+        query = "SELECT FROM pg_stat_activity WHERE pid = %s AND query LIKE %s AND state = 'active'"
+        return owner.execute(query, [pid, "SELECT pg_sleep%"]).fetchall()
 
     with ThreadPoolExecutor(1) as pool:
         sleeping = pool.submit(connection.execute, "SELECT pg_sleep(30)")
         deadline = monotonic() + WAIT
-        while not is_there("active"):
+        while not is_busy():
             assert monotonic() < deadline
         cancel_and_cut(connection)
         with pytest.raises(psycopg.OperationalError):
             sleeping.result(WAIT)
-    while is_there("active"):
+    while is_busy():
         assert monotonic() < deadline
 
 
