@@ -2,24 +2,34 @@
 
 Run as a module it is `runrollup` with that job; named as gunicorn's configuration it gives the
 in-process form. The job works on the table ``ledger``, one row for each statement of a handler.
+Every connection of a runner has the runner's id as its name, so that the history knows who wrote.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
+import threading
 from dataclasses import replace
 from typing import Any
 
 import django
+import psycopg
 from django.core.management import call_command
+from psycopg.rows import DictRow
 
+from executions.connections import Connection
+from executions.scheduler import connecting
 from executions.scheduler.jobs import JOBS
+from executions.scheduler.leases import SQL
 from executions.scheduler.spec import Context, JobSpec, Returned
 from multica_admin.gunicorn import *  # noqa: F403  gunicorn reads every name of its configuration
 from tests.short_jobs import every_plan, seconds
 
 JOB = "contest"
 STEPS = 6
+# So long a success is on its way: a runner that is stopped meanwhile wakes up with it in hand.
+SECONDS_TO_SUCCEED = 0.3
 
 LEDGER = """
 CREATE TABLE ledger (
@@ -34,10 +44,14 @@ STEP = "INSERT INTO ledger (plan_time, attempt, step, pid) VALUES (%s, %s, %s, %
 
 
 def work(context: Context) -> Returned:
-    """A few writes with pauses between them, so that a process can be stopped inside."""
+    """A few writes with pauses between them, so that a process can be stopped inside.
+
+    A later attempt takes longer, so that it is still under way when the runner that lost the
+    plan wakes up.
+    """
     for step in range(STEPS):
         context.connection.execute(STEP, [context.plan_time, context.attempt, step, os.getpid()])
-        context.cancelled.wait(0.04)
+        context.cancelled.wait(0.04 if context.attempt == 1 else 0.08)
     return STEPS, {"pid": os.getpid()}
 
 
@@ -59,9 +73,37 @@ def chosen() -> JobSpec:
     return HARM if os.environ.get("CONTEST") == "harm" else PEACE
 
 
+class SlowToSucceed(psycopg.Cursor[DictRow]):
+    """Sends a success late, as a runner on a busy machine does."""
+
+    def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+        if query == SQL.succeed:
+            threading.Event().wait(SECONDS_TO_SUCCEED)
+        return super().execute(query, *arguments, **options)
+
+
+def name_the_runner() -> str:
+    """Give this process's runner an id of its own, and its connections that name; the id.
+
+    The pid is in it where `new_runner_id` has it.
+    """
+    name = f"runner-{os.getpid()}-{secrets.token_hex(3)}"
+    connect = connecting.connect_runner
+
+    def connect_by_name(_application_name: str) -> Connection:
+        connection = connect(name)
+        connection.cursor_factory = SlowToSucceed
+        return connection
+
+    connecting.connect_runner = connect_by_name
+    return name
+
+
 def post_worker_init(worker: Any) -> None:
+    name = name_the_runner()
     from executions.scheduler import inprocess  # noqa: PLC0415  Django is set up only now
 
+    inprocess.new_runner_id = lambda: name
     inprocess.start(grace_seconds=worker.cfg.graceful_timeout, specs=[chosen()], tick_seconds=0.3)
 
 
@@ -69,7 +111,7 @@ def main() -> None:
     django.setup()
     JOBS.clear()
     JOBS[JOB] = chosen()
-    call_command("runrollup", "--tick-interval", "0.3")
+    call_command("runrollup", "--tick-interval", "0.3", "--runner-id", name_the_runner())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ second. How long a contest takes is CONTEST_SECONDS, by default a minute.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -116,13 +117,14 @@ def replicas(contest, tmp_path, request):
 
 
 def wait_for_everybody(connection, replicas):
-    """Until each process has a runner of its own in our table and the first plan is done."""
+    """Until each process has a runner that is connected and the first plan is begun."""
     deadline = monotonic() + 30
     while True:
-        pids = connection.execute(
-            "SELECT DISTINCT pid FROM pg_stat_activity WHERE application_name LIKE 'multica-admin%'"
+        runners = connection.execute(
+            "SELECT DISTINCT application_name FROM pg_stat_activity"
+            " WHERE application_name LIKE 'runner-%'"
         ).fetchall()
-        if len(pids) >= 6 and executions(connection):
+        if len(runners) >= 6 and executions(connection):
             return
         assert monotonic() < deadline, replicas.said()
         threading.Event().wait(0.1)
@@ -161,17 +163,17 @@ def test_nothing_runs_twice_or_is_lost_while_processes_are_killed_stopped_and_st
     # pytest-randomly has seeded it, so --randomly-seed does the same harm again.
     chance = random.Random(random.random())
     deadline = monotonic() + CONTEST_SECONDS
-    harm = {"killed": 0, "stopped": 0}
+    harm = {"killed": 0, "stopped": 0, "robbed": 0}
     while monotonic() < deadline:
         pid = somebody(contest, replicas, chance)
         with contextlib.suppress(ProcessLookupError):
-            if chance.random() < 0.6:
+            if chance.random() < 0.5:
                 os.kill(pid, signal.SIGKILL)
                 harm["killed"] += 1
             else:
                 os.kill(pid, signal.SIGSTOP)
                 harm["stopped"] += 1
-                threading.Event().wait(chance.uniform(*PAST_THE_LEASE))
+                harm["robbed"] += lose_the_lease(contest, pid, chance)
                 os.kill(pid, signal.SIGCONT)
         replicas.replace_the_dead()
     replicas.stop()
@@ -183,6 +185,9 @@ def test_nothing_runs_twice_or_is_lost_while_processes_are_killed_stopped_and_st
         assert row["status"] == "SUCCESS" or exhausted
     assert min(harm.values()) >= CONTEST_SECONDS / 15
     assert sum(row["attempt"] > 1 for row in rows) >= CONTEST_SECONDS / 15
+    # What a lost lease must not do was really tried, by who had a success and by who had not.
+    successes, failures = refused_finishes(replicas)
+    assert min(successes, failures) >= CONTEST_SECONDS // 60
     assert broken_rules(contest) == []
     assert overlapping_attempts(contest) == []
     assert unfinished_successes(contest) == []
@@ -195,7 +200,7 @@ def somebody(connection, replicas, chance):
         rows = connection.execute(
             "SELECT runner_id FROM sys_cron_executions WHERE status = 'RUNNING'"
             " AND started_at < now() - %s * interval '1 millisecond'",
-            [chance.randrange(250)],
+            [chance.randrange(550)],
         ).fetchall()
         pids = {int(row["runner_id"].rsplit("-", 2)[1]) for row in rows}
         running = sorted(pids.intersection(replicas.processes()))
@@ -203,6 +208,36 @@ def somebody(connection, replicas, chance):
             return chance.choice(running)
         threading.Event().wait(0.01)
     return chance.choice(replicas.processes())
+
+
+def lose_the_lease(connection, pid, chance):
+    """Wait past the lease of a stopped process, mostly for whoever takes it over; whether so."""
+    held = connection.execute(
+        "SELECT id, attempt FROM sys_cron_executions WHERE status = 'RUNNING'"
+        " AND runner_id LIKE %s",
+        [f"runner-{pid}-%"],
+    ).fetchone()
+    if held is None or chance.random() < 0.2:
+        threading.Event().wait(chance.uniform(*PAST_THE_LEASE))
+        return False
+    deadline = monotonic() + 5
+    while not connection.execute(
+        "SELECT FROM sys_cron_executions"
+        " WHERE id = %(id)s AND attempt > %(attempt)s AND status = 'RUNNING'",
+        held,
+    ).fetchall():
+        if monotonic() > deadline:  # it was the plan's last attempt, or its end came through
+            return False
+        threading.Event().wait(0.01)
+    threading.Event().wait(chance.uniform(0, 0.2))
+    return True
+
+
+def refused_finishes(replicas):
+    """How many successes and how many failures found their lease lost."""
+    lines = [line for line in replicas.said().splitlines() if "A finish was refused" in line]
+    successes = sum(json.loads(line)["error_code"] is None for line in lines)
+    return successes, len(lines) - successes
 
 
 def settle(connection, reach):
