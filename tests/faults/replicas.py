@@ -105,6 +105,8 @@ def post_worker_init(worker: Any) -> None:
 
     inprocess.new_runner_id = lambda: name
     inprocess.start(grace_seconds=worker.cfg.graceful_timeout, specs=[chosen()], tick_seconds=0.3)
+    # As the product's own hook does: without it the process would not wait for its run in hand.
+    worker.inprocess = inprocess
 
 
 def main() -> None:
