@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from executions.pgcron.commands import schedule_again_text
-from executions.retirement import acts, by_hand
+from executions.retirement import acts, by_hand, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
@@ -191,18 +191,10 @@ def test_what_was_not_removed_cannot_be_put_back(owner, pg_cron):
     lay_plans(owner)
     jobid = schedule(pg_cron)
     who = operator()
-    retirement = Retirement.objects.create(
-        jobid=jobid, started_by="olga", job=_definition(pg_cron, jobid)
-    )
-    with pytest.raises(Refused):
+    retirement = wizard.choose(who, jobid)
+    with pytest.raises(Refused, match="is now: chosen"):
         acts.put_back(Order(who, retirement, current()))
     assert set(jobs(pg_cron)) == {jobid}
-
-
-def _definition(pg_cron, jobid):
-    row = jobs(pg_cron)[jobid]
-    row["owner"] = row.pop("username")
-    return row
 
 
 def test_a_job_is_put_back_only_where_it_was(owner, pg_cron):
