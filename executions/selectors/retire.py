@@ -38,7 +38,6 @@ from executions.retirement_models import Act, AuditEvent, Kind, Retirement, Stat
 CHECK_SECONDS = 5
 WATCH_SECONDS = 5
 REST_SECONDS = 15
-BEFORE = (State.CHOSEN, State.CONFIRMED, State.BY_HAND)
 # Of a job that we have left there, not being shown it proves nothing: it may have a new owner.
 _ON_TRIAL = (State.TRIAL, State.TRIAL_PASSED)
 PUT_BACK_FROM = (State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER)
@@ -57,7 +56,7 @@ def step_of(retirement: Retirement) -> Step:
     """Where a retirement goes on: after a reload, in a second tab, for a second operator."""
     if retirement.state == State.CHOSEN:
         return Step.CHECK
-    return Step.CONFIRM if retirement.state in BEFORE else Step.WATCH
+    return Step.CONFIRM if retirement.state in Retirement.UNCHANGED else Step.WATCH
 
 
 def _digest(*seen: object) -> str:
@@ -128,7 +127,7 @@ class Checked:
     @property
     def waiting(self) -> bool:
         """Whether this is still before anything was done."""
-        return self.retirement.state in BEFORE
+        return self.retirement.state in Retirement.UNCHANGED
 
     @property
     def open_act(self) -> Act | None:
