@@ -135,9 +135,7 @@ def prepare_own_tables() -> None:
     except BadSetting as error:
         raise CannotStart(str(error)) from None
     except (DatabaseError, psycopg.Error) as error:
-        raise CannotStart(
-            f"Our own tables could not be made. {diagnose(error).sentence()}"
-        ) from None
+        raise CannotStart(f"Our own tables could not be made. {_reason(error)}") from None
     finally:
         connections.close_all()
 
@@ -163,9 +161,13 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> None:
     except ForeignTables as refusal:
         raise CannotStart(str(refusal)) from None
     except psycopg.Error as error:
-        raise CannotStart(
-            f"The embedded database could not be filled. {diagnose(error).sentence()}"
-        ) from None
+        raise CannotStart(f"The embedded database could not be filled. {_reason(error)}") from None
+
+
+def _reason(error: DatabaseError | psycopg.Error) -> str:
+    """Why a database failed us; the embedded one's disk is looked at before its words are."""
+    lacking = embedded.cluster(settings.VAR_DIR).out_of_room() if settings.EMBEDDED else ""
+    return lacking or diagnose(error).sentence()
 
 
 def make_first_user(say: Say, given: str) -> None:

@@ -34,6 +34,10 @@ _DYING_SECONDS = 20
 _TELLING = re.compile(r"error|fatal|panic|could not|no space|denied", re.IGNORECASE)
 _PLAIN = re.compile(r"[\w ./+@=-]+")
 OWN_CONFIGURATION = "multica_admin.conf"
+# A new cluster with a week of demo data takes 80 MB, and its write-ahead log grows by as much.
+ROOM_TO_BEGIN = 200_000_000
+# With less than one more segment of the write-ahead log whatever failed most likely failed of that.
+ROOM_TO_GO_ON = 16_777_216
 # A sockaddr_un holds 107 bytes of path; the socket's own file name takes the rest.
 SOCKET_DIRECTORY_LIMIT = 107 - len("/.s.PGSQL.5432.lock")
 
@@ -78,27 +82,61 @@ class Cluster:
         """Make the cluster if need be and start it; False when it was running already.
 
         ``prepare`` is called each time, before anybody else who starts it goes on: it may have
-        been cut off the last time.
+        been cut off the last time. A cluster made by this very call goes again if it or
+        ``prepare`` fails: nobody has put anything into it.
 
         Raises:
-            ClusterError: it cannot be made or started.
+            ClusterError: it cannot be made, started or prepared.
         """
         try:
             self.data.parent.mkdir(parents=True, exist_ok=True)
             with self._lock():
-                started = not self.answers()
-                if started:
-                    if not self.exists():
-                        self._initialise()
-                    self._prepare_socket_directory()
-                    self._launch()
-                prepare(self)
-                return started
+                running = self.answers()
+                made = not running and not self.exists()
+                if made:
+                    self._initialise()
+                try:
+                    if not running:
+                        self._prepare_socket_directory()
+                        self._launch()
+                    self._prepare(prepare)
+                    return not running
+                except BaseException:
+                    if made:
+                        self._remove()
+                    raise
         except OSError as error:
             raise ClusterError(
                 f"The private PostgreSQL cannot use {self.data.parent}: {error.strerror}."
                 " Make room or give the right to write there, then start again."
             ) from error
+
+    def _prepare(self, prepare: Callable[[Cluster], None]) -> None:
+        try:
+            prepare(self)
+        except psycopg.Error as error:
+            raise ClusterError(
+                self.out_of_room()
+                or f"The private PostgreSQL in {self.data} could not be prepared:"
+                f" {_first_line(error)}. Its log is {self.log}."
+            ) from error
+
+    def _remove(self) -> None:
+        self.stop(mode="immediate")
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def out_of_room(self) -> str:
+        """A sentence where so little is free that whatever went wrong most likely did of that."""
+        return self._lacks(ROOM_TO_GO_ON)
+
+    def _lacks(self, needed: int) -> str:
+        free = shutil.disk_usage(self.data.parent).free
+        if free >= needed:
+            return ""
+        return (
+            f"The private PostgreSQL needs {_megabytes(needed)} in {self.data.parent}, where"
+            f" {_megabytes(free)} are free: make room there, then start again."
+        )
 
     def stop(self, *, mode: str = "fast") -> None:
         """Stop the server, by the process id that its own data folder names."""
@@ -113,6 +151,8 @@ class Cluster:
 
     def _initialise(self) -> None:
         """initdb into a folder beside, renamed when whole, so that no half-made cluster stays."""
+        if told := self._lacks(ROOM_TO_BEGIN):
+            raise ClusterError(told)
         fresh = self.data.with_name(self.data.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -173,7 +213,8 @@ class Cluster:
                 dying = any(trace in last_words for trace in _OF_A_DYING_SERVER)
                 if time.monotonic() > deadline or not dying:
                     raise ClusterError(
-                        f"The private PostgreSQL did not start: {last_words}."
+                        self.out_of_room()
+                        or f"The private PostgreSQL did not start: {last_words}."
                         f" The whole log is {self.log}."
                     ) from None
                 time.sleep(0.2)
@@ -249,6 +290,14 @@ def socket_directory(data: Path) -> Path:
         return beside
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     return Path("/tmp") / f"multica-admin-{mark}"  # noqa: S108  checked before it is used
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0].rstrip(".") or type(error).__name__
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.0f} MB"
 
 
 def _quoted(value: str) -> str:

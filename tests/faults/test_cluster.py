@@ -8,6 +8,7 @@ import signal
 import tempfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import psycopg
@@ -89,6 +90,71 @@ def test_a_cluster_that_cannot_be_made_leaves_nothing_behind(folder):
     with pytest.raises(ClusterError, match=str(folder)):
         broken.start()
     assert not broken.data.exists()
+
+
+def disk_with(monkeypatch, *free):
+    """Disks with so many bytes free, one look after the other; the last goes on."""
+    left = list(free)
+
+    def usage(_path):
+        return SimpleNamespace(free=left.pop(0) if len(left) > 1 else left[0])
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+
+
+def test_too_little_room_is_told_before_anything_is_made(folder, monkeypatch):
+    disk_with(monkeypatch, 150_000_000)
+    with pytest.raises(ClusterError, match=r"needs 200 MB in .*, where 150 MB are free: make room"):
+        Cluster(folder / "postgres", postgresql_with_pg_cron()).start()
+    assert [path.name for path in folder.iterdir()] == ["postgres.lock"]
+
+
+FAILURES = {
+    "the disk is full": "DO $$ BEGIN RAISE disk_full USING MESSAGE = 'no room'; END $$",
+    "the server gives up": "SELECT pg_terminate_backend(pg_backend_pid())",
+}
+
+
+def failing(statement):
+    def prepare(cluster):
+        with psycopg.connect(**cluster.conninfo("postgres")) as connection:
+            connection.execute(statement)
+
+    return prepare
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_disk_that_fills_up_is_told_as_that_and_leaves_no_half_filled_cluster(
+    folder, monkeypatch, failure
+):
+    disk_with(monkeypatch, 10**9, 1_000_000)
+    with pytest.raises(ClusterError, match=r"needs 17 MB in .*, where 1 MB are free: make room"):
+        Cluster(folder / "postgres", postgresql_with_pg_cron()).start(failing(FAILURES[failure]))
+    assert not (folder / "postgres").exists()
+
+
+def test_a_database_that_refuses_to_be_prepared_is_told_in_its_own_words(private):
+    with pytest.raises(ClusterError, match="could not be prepared: division by zero"):
+        private.start(failing("SELECT 1 / 0"))
+    assert not private.answers()
+    assert not private.data.exists()
+    assert private.start() is True
+
+
+def test_a_cluster_of_an_earlier_start_stays_when_its_preparation_fails(private):
+    private.start()
+    with pytest.raises(ClusterError, match="could not be prepared"):
+        private.start(failing("SELECT 1 / 0"))
+    assert private.answers()
+
+
+def test_a_server_without_room_to_start_says_so(private, monkeypatch):
+    private.start()
+    private.stop()
+    monkeypatch.setitem(private.settings, "work_mem", "plenty")
+    disk_with(monkeypatch, 1_000_000)
+    with pytest.raises(ClusterError, match="where 1 MB are free"):
+        private.start()
 
 
 def test_a_setting_that_the_server_refuses_is_told_in_its_own_words(folder):
