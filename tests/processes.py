@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -23,31 +24,47 @@ def free_port() -> int:
 
 
 class Process:
-    """A command of ours in a process group of its own; its output is a queue of lines."""
+    """A command of ours in a process group of its own; its output is a queue of lines.
+
+    ``errors`` are those of its standard error alone.
+    """
 
     def __init__(
         self, *arguments: str, env: Mapping[str, str], cwd: Path = PROJECT, **options: object
     ) -> None:
         self.lines: queue.Queue[str | None] = queue.Queue()
         self.seen: list[str] = []
+        self.errors: list[str] = []
         self.popen = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=cwd,
             env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
             **options,
         )
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
         assert self.popen.stdout is not None
-        with self.popen.stdout as output:
+        assert self.popen.stderr is not None
+        readers = [
+            threading.Thread(target=self._read, args=[self.popen.stdout, []], daemon=True),
+            threading.Thread(target=self._read, args=[self.popen.stderr, self.errors], daemon=True),
+        ]
+        for reader in readers:
+            reader.start()
+        threading.Thread(target=self._end_with, args=[readers], daemon=True).start()
+
+    def _read(self, output: IO[str], kept: list[str]) -> None:
+        with output:
             for line in output:
-                self.lines.put(line.rstrip("\n"))
+                kept.append(line.rstrip("\n"))
+                self.lines.put(kept[-1])
+
+    def _end_with(self, readers: list[threading.Thread]) -> None:
+        for reader in readers:
+            reader.join()
         self.lines.put(None)
 
     def wait_for(self, text: str, seconds: float = 60) -> str:

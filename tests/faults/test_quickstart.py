@@ -228,11 +228,12 @@ class OldServer(threading.Thread):
 
 
 def refusal(process):
+    """The one line on standard error with which it refused; nothing else was said but "Using"."""
     assert process.end() == 2
-    lines = [line for line in process.seen if line and not line.startswith("Using ")]
-    assert len(lines) == 1, lines
-    assert lines[0].startswith(("multica-admin: ", "CommandError: "))
-    return lines[0]
+    (line,) = process.errors
+    assert line.startswith(("multica-admin: ", "CommandError: "))
+    assert all(other.startswith("Using ") for other in process.seen if other != line)
+    return line
 
 
 def test_a_malformed_database_url_is_refused(start, var):
