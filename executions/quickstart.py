@@ -20,11 +20,12 @@ from django.db import DatabaseError, connections
 from psycopg import sql
 
 from executions.checks import find_gaps
-from executions.connections import connect, runner_connection
+from executions.connections import CONNECT_SECONDS, connect, runner_connection
 from executions.demo.fill import fill
 from executions.problems import diagnose
 from executions.rollup.provision import ForeignTables, provision
 from multica_admin import embedded
+from multica_admin.databases import Conninfo
 from multica_admin.env import BadSetting
 
 logger = logging.getLogger(__name__)
@@ -83,30 +84,36 @@ def one_at_a_time() -> Iterator[None]:
         ) from None
 
 
-def refuse_an_old_server() -> None:
-    """Look at the version of each server that we are attached to.
+def refuse_unusable_servers() -> None:
+    """Look at each server that is named, before anything is made.
 
-    A server that does not answer is no reason not to start: the pages say so and recover.
+    A server that does not answer is no reason not to start: the pages say so and recover. Only
+    our own tables must be somewhere.
 
     Raises:
-        CannotStart: it is older than PostgreSQL 15.
+        CannotStart: a server is older than PostgreSQL 15, or the one for our own tables is away.
     """
-    given = {
-        "DATABASE_URL": settings.MULTICA_CONNINFO,
-        "ADMIN_DATABASE_URL": settings.ADMIN_CONNINFO,
-    }
-    for name, conninfo in given.items():
+    silent: dict[str, str] = {}
+    for name, conninfo in settings.NAMED_DATABASES.items():
         try:
-            with psycopg.connect(**{"connect_timeout": 5, **conninfo}) as connection:
-                version = connection.info.server_version // 10_000
+            _refuse_an_old_server(name, conninfo)
         except psycopg.Error as error:
-            logger.warning("%s: %s", name, diagnose(error).sentence())
-            continue
-        if version < embedded.OLDEST_MAJOR:
-            raise CannotStart(
-                f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
-                " needed: upgrade that server, or name another one."
-            )
+            silent[name] = diagnose(error).sentence()
+    for name, reason in silent.items():
+        if name == "ADMIN_DATABASE_URL":
+            raise CannotStart(f"Our own tables cannot be made in {name}. {reason}")
+    for name, reason in silent.items():
+        logger.warning("%s: %s", name, reason)
+
+
+def _refuse_an_old_server(name: str, conninfo: Conninfo) -> None:
+    with psycopg.connect(**{"connect_timeout": CONNECT_SECONDS, **conninfo}) as connection:
+        version = connection.info.server_version // 10_000
+    if version < embedded.OLDEST_MAJOR:
+        raise CannotStart(
+            f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
+            " needed: upgrade that server, or name another one."
+        )
 
 
 def tell_what_is_missing() -> None:
@@ -129,7 +136,8 @@ def prepare_own_tables() -> None:
         CannotStart: the database of our own tables does not answer or refuses.
     """
     try:
-        with psycopg.connect(**{"connect_timeout": 5, **settings.ADMIN_CONNINFO}) as turn:
+        conninfo = {"connect_timeout": CONNECT_SECONDS, **settings.ADMIN_CONNINFO}
+        with psycopg.connect(**conninfo) as turn:
             turn.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
             call_command("migrate", database="default", interactive=False, verbosity=0)
     except BadSetting as error:

@@ -61,9 +61,16 @@ SECRET_KEY = _secret_key()
 # --- Databases: which is which is told in docs/architecture.md, "Connections" ------------------
 
 
+# Those that a variable names, by that variable; the others are embedded, or one of these.
+NAMED_DATABASES: dict[str, Conninfo] = {}
+
+
 def _conninfo(name: str, fallback: Conninfo) -> Conninfo:
     url = env.secret(name)
-    return parse_database_url(name, url) if url else fallback
+    if not url:
+        return fallback
+    NAMED_DATABASES[name] = parse_database_url(name, url)
+    return NAMED_DATABASES[name]
 
 
 DATABASE_URL_SET = bool(env.secret("DATABASE_URL"))

@@ -22,6 +22,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from multica_admin import embedded
+from tests import environment
 from tests.processes import Process, free_port
 
 PASSWORD = "correct horse battery"
@@ -224,7 +225,8 @@ class OldServer(threading.Thread):
         for name, value in parameters.items():
             greeting += message(b"S", name + b"\0" + value + b"\0")
         client.sendall(greeting + message(b"Z", b"I"))
-        client.recv(1024)
+        while (sent := client.recv(1024)) and sent[:1] == b"Q":
+            client.sendall(message(b"C", b"SELECT 1\0") + message(b"Z", b"I"))
 
 
 def refusal(process):
@@ -314,11 +316,44 @@ def test_data_of_no_known_version_is_refused(start, var, content):
     shutil.rmtree(var / "postgres")
 
 
-def test_a_postgresql_older_than_15_is_refused(start):
+@pytest.fixture
+def old_url():
     old = OldServer()
     old.start()
-    url = f"postgresql://u@127.0.0.1:{old.port}/multica"
-    line = refusal(start(*QUICKSTART, str(free_port()), DATABASE_URL=url, ADMIN_DATABASE_URL=url))
+    yield f"postgresql://u@127.0.0.1:{old.port}/multica"
     old.listener.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "ADMIN_DATABASE_URL", "RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"]
+)
+def test_a_postgresql_older_than_15_is_refused_by_name_before_anything_is_made(
+    start, var, cluster, old_url, name
+):
+    urls = {"DATABASE_URL": environment.url("multica_view"), "SECRET_KEY": "known", name: old_url}
+    line = refusal(start(*QUICKSTART, str(free_port()), **urls))
+    assert f"{name} leads to PostgreSQL 14, but 15 or newer is needed" in line
+    assert not var.exists()
+
+
+@pytest.mark.parametrize("command", [["provision"], ["runrollup", "--once"]])
+def test_a_command_refuses_an_older_postgresql_before_anything_is_made(
+    start, var, old_url, command
+):
+    line = refusal(start("manage.py", *command, DATABASE_URL=old_url, SECRET_KEY="known"))
     assert "PostgreSQL 14" in line
     assert "15 or newer" in line
+    assert not var.exists()
+
+
+def test_a_database_for_our_own_tables_that_is_away_is_refused_in_one_line(start, cluster, var):
+    line = refusal(
+        start(
+            *QUICKSTART, str(free_port()), SECRET_KEY="known",
+            DATABASE_URL=environment.url("multica_view", "nowhere"),
+            ADMIN_DATABASE_URL=environment.url("multica_admin", "nowhere"),
+        )
+    )  # fmt: skip
+    assert "ADMIN_DATABASE_URL" in line
+    assert 'database "nowhere" does not exist' in line
+    assert not var.exists()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from executions.connections import runner_connection
 from executions.problems import diagnose
 from executions.rollup.provision import ForeignTables, provision
+from executions.scheduler.preflight import CannotRun, check_version
 from multica_admin.embedded import ensure_running
 
 
@@ -18,10 +20,14 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        ensure_running()
+        if settings.MULTICA_IS_EMBEDDED:
+            ensure_running()
         try:
             with runner_connection("multica-admin provision") as connection:
+                check_version(connection.info.server_version)
                 done = provision(connection)
+        except CannotRun as error:
+            raise CommandError(str(error), returncode=2) from None
         except ForeignTables as refusal:
             raise CommandError(str(refusal)) from None
         except psycopg.Error as error:

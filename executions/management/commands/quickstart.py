@@ -28,6 +28,7 @@ class Command(BaseCommand):
         try:
             host, port = self._address(options)
             quickstart.refuse_a_taken_port(host, port)
+            quickstart.refuse_unusable_servers()
             with quickstart.one_at_a_time():
                 self._prepare(host, port, with_demo=not options["no_demo"])
         except (BadSetting, ClusterError, quickstart.CannotStart) as error:
@@ -49,7 +50,6 @@ class Command(BaseCommand):
         if settings.EMBEDDED:
             self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
             embedded.ensure_running()
-        quickstart.refuse_an_old_server()
         quickstart.prepare_own_tables()
         if settings.MULTICA_IS_EMBEDDED:
             quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)

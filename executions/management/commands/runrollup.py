@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import psycopg
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from executions.models import Runner as RunnerRow
@@ -60,8 +61,10 @@ class Command(BaseCommand):
             tick_seconds = _tick_seconds(options["tick_interval"])
             specs = _chosen(options["job"])
             runner_id = _runner_id(options["runner_id"])
-            ensure_running()
+            if settings.MULTICA_IS_EMBEDDED:
+                ensure_running()
             check_database(connect_runner)
+            ensure_running()
         except CannotRun as error:
             self._refuse(str(error))
         runner = Runner(
