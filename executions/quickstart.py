@@ -22,7 +22,7 @@ from psycopg import sql
 from executions.checks import find_gaps
 from executions.connections import CONNECT_SECONDS, connect, runner_connection
 from executions.demo.fill import fill
-from executions.problems import diagnose
+from executions.problems import diagnose, first_line
 from executions.rollup.provision import ForeignTables, provision
 from multica_admin import embedded
 from multica_admin.databases import Conninfo
@@ -91,14 +91,21 @@ def refuse_unusable_servers() -> None:
     our own tables must be somewhere.
 
     Raises:
-        CannotStart: a server is older than PostgreSQL 15, or the one for our own tables is away.
+        CannotStart: a server is older than PostgreSQL 15, or refuses a setting in its URL, or the
+            one for our own tables is away.
     """
     silent: dict[str, str] = {}
     for name, conninfo in settings.NAMED_DATABASES.items():
         try:
             _refuse_an_old_server(name, conninfo)
         except psycopg.Error as error:
-            silent[name] = diagnose(error).sentence()
+            problem = diagnose(error)
+            if problem.code != "pooler" and _answers_without_settings(conninfo):
+                raise CannotStart(
+                    f"{name} has a parameter that the server refuses: {first_line(error)}."
+                    " Correct it, or leave it out."
+                ) from None
+            silent[name] = problem.sentence()
     for name, reason in silent.items():
         if name == "ADMIN_DATABASE_URL":
             raise CannotStart(f"Our own tables cannot be made in {name}. {reason}")
@@ -114,6 +121,19 @@ def _refuse_an_old_server(name: str, conninfo: Conninfo) -> None:
             f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
             " needed: upgrade that server, or name another one."
         )
+
+
+def _answers_without_settings(conninfo: Conninfo) -> bool:
+    """Whether only the settings in a URL are in the way; libpq keeps the SQLSTATE to itself."""
+    settled = {"options", "client_encoding"} & conninfo.keys()
+    if not settled:
+        return False
+    bare = {key: value for key, value in conninfo.items() if key not in settled}
+    try:
+        psycopg.connect(**{"connect_timeout": CONNECT_SECONDS, **bare}).close()
+    except psycopg.Error:
+        return False
+    return True
 
 
 def tell_what_is_missing() -> None:

@@ -7,11 +7,12 @@ Multica's backend is written in Go, and its ``DATABASE_URL`` may carry parameter
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from multica_admin.env import BadSetting
 
@@ -61,6 +62,18 @@ _SERVER_SETTINGS = frozenset(
 _LIBPQ = frozenset(
     option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults() if option.keyword
 )
+_NUMBERS = frozenset(
+    {
+        "connect_timeout",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "tcp_user_timeout",
+    }
+)
+# A place without a server, which libpq comes to only after it has looked at every value.
+_NOWHERE = {"host": "/nonexistent", "hostaddr": "", "port": "5432", "user": "x", "dbname": "x"}
 _EXPECTED = "postgresql://user:password@host:5432/database"
 _ENCODE = "In a password write / ? # @ and % as %2F %3F %23 %40 and %25."
 
@@ -70,7 +83,8 @@ def parse_database_url(name: str, value: str) -> Conninfo:
 
     Raises:
         BadSetting: the value is malformed, names no database, or has a parameter that neither
-            libpq nor this translation knows. The sentence never contains the password.
+            libpq nor this translation knows, or one with a value that libpq does not take. The
+            sentence never contains the password.
     """
     url, settings = _without_foreign_parameters(name, value) if "://" in value else (value, {})
     try:
@@ -85,6 +99,9 @@ def parse_database_url(name: str, value: str) -> Conninfo:
         raise BadSetting(name, f"has two @ before its path. {_ENCODE}")
     if not (conninfo.get("dbname") or conninfo.get("service")):
         raise BadSetting(name, f"names no database; it must look like {_EXPECTED}.")
+    for key, given in conninfo.items():
+        if not _is_taken(key, given):
+            raise BadSetting(name, f"has a value for {key} that PostgreSQL does not take.")
     for setting, wanted in settings.items():
         conninfo["options"] = with_setting(conninfo.get("options", ""), setting, wanted)
     return conninfo
@@ -116,6 +133,28 @@ def _without_foreign_parameters(name: str, url: str) -> tuple[str, dict[str, str
 
 def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536
+
+
+def _is_taken(key: str, value: str) -> bool:
+    """Whether libpq takes this value of a parameter; what only a server can tell passes."""
+    if key in _NUMBERS:
+        return bool(re.fullmatch(r"-?[0-9]{1,9}", value.strip()))
+    if key == "hostaddr":
+        return all(_is_address(part) for part in value.split(",") if part)
+    if key in _NOWHERE or key == "service":
+        return True
+    probe = psycopg.pq.PGconn.connect_start(make_conninfo(**{**_NOWHERE, key: value}).encode())
+    said = probe.error_message.decode(errors="replace")
+    probe.finish()
+    return not (said.startswith("invalid ") and key in said)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def with_setting(options: str, name: str, value: str) -> str:

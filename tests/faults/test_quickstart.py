@@ -346,6 +346,27 @@ def test_a_command_refuses_an_older_postgresql_before_anything_is_made(
     assert not var.exists()
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "statement_timeout=abc",
+        "timezone=Mars",
+        "role=nobody_of_that_name",
+        "client_encoding=latin99",
+    ],
+)
+def test_a_setting_that_the_server_refuses_is_refused(start, var, cluster, setting):
+    url = f"postgresql:///{environment.DATABASE}?host={environment.SOCKET}&user=multica_view"
+    line = refusal(
+        start(
+            *QUICKSTART, str(free_port()), SECRET_KEY="known", DATABASE_URL=f"{url}&{setting}"
+        )
+    )  # fmt: skip
+    assert "DATABASE_URL has a parameter that the server refuses" in line
+    assert setting.partition("=")[2] in line
+    assert not var.exists()
+
+
 def test_a_database_for_our_own_tables_that_is_away_is_refused_in_one_line(start, cluster, var):
     line = refusal(
         start(

@@ -52,6 +52,42 @@ def test_an_unknown_parameter_is_refused_by_name():
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sslmode", "bogus"),
+        ("sslmode", ""),
+        ("channel_binding", "foo"),
+        ("gssencmode", "x"),
+        ("target_session_attrs", "zz"),
+        ("load_balance_hosts", "maybe"),
+        ("ssl_min_protocol_version", "TLSv9"),
+        ("connect_timeout", "abc"),
+        ("keepalives_idle", "1m"),
+        ("hostaddr", "notanip"),
+        ("hostaddr", "10.0.0.1,notanip"),
+    ],
+)
+def test_a_value_that_libpq_does_not_take_is_refused_by_its_parameter(key, value):
+    with pytest.raises(BadSetting, match=f"^DATABASE_URL has a value for {key} that") as refusal:
+        parse_database_url("DATABASE_URL", f"postgres://u@db/multica?{key}={value}")
+    assert not value or f" {value} " not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "sslmode=verify-full&sslrootcert=/nonexistent/ca.pem&channel_binding=require",
+        "gssencmode=require&krbsrvname=postgres",
+        "target_session_attrs=read-write&connect_timeout=10&keepalives_idle=30",
+        "hostaddr=10.0.0.1,fd00::1&application_name=it%27s&passfile=/nonexistent",
+        "service=nowhere",
+    ],
+)
+def test_a_value_that_libpq_takes_passes_whatever_the_server_will_say(parameters):
+    assert parse_database_url("DATABASE_URL", f"postgres://u@db,db2/multica?{parameters}")
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "nonsense",
