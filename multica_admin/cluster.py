@@ -139,8 +139,12 @@ class Cluster:
         )
 
     def stop(self, *, mode: str = "fast") -> None:
-        """Stop the server, by the process id that its own data folder names."""
-        self._run("pg_ctl", "stop", "-m", mode, "-w", "-t", "30", check=False)
+        """Stop the server, by the process id that its own data folder names.
+
+        Nothing happens where that process is another's: ids are used again.
+        """
+        if self._runs_as(_first_number(self.data / "postmaster.pid")):
+            self._run("pg_ctl", "stop", "-m", mode, "-w", "-t", "30", check=False)
 
     def answers(self) -> bool:
         try:
@@ -203,6 +207,7 @@ class Cluster:
         self._hand_over(self.log)
         deadline = time.monotonic() + _DYING_SECONDS
         while True:
+            self._remove_locks_of_others()
             try:
                 self._run(
                     "pg_ctl", "start", "-l", self.log.name, "-w", "-t", str(START_SECONDS),
@@ -218,6 +223,32 @@ class Cluster:
                         f" The whole log is {self.log}."
                     ) from None
                 time.sleep(0.2)
+
+    def _remove_locks_of_others(self) -> None:
+        """Remove lock files of a server that is gone, when its process id has gone to another.
+
+        PostgreSQL asks only whether a process of that id lives, and would refuse for ever.
+        """
+        for path in (self.data / "postmaster.pid", self.socket_directory / ".s.PGSQL.5432.lock"):
+            number = _first_number(path)
+            if number is not None and not self._runs_as(number):
+                path.unlink(missing_ok=True)
+
+    def _runs_as(self, number: int | None) -> bool:
+        """Whether the process of that id is the server of this data."""
+        if number is None:
+            return False
+        process = Path("/proc") / str(number)
+        if not Path("/proc/self/comm").exists():
+            return True  # this system does not tell; the file is believed, as PostgreSQL does
+        try:
+            if (process / "comm").read_text() != "postgres\n":
+                return False
+            return self.data.samefile(process / "cwd")  # where a server works
+        except PermissionError:
+            return True  # in a container even root may not be told where others work
+        except OSError:
+            return False
 
     def _last_words(self) -> str:
         """What the server logged last before it gave up, with the line that led to it."""
@@ -290,6 +321,14 @@ def socket_directory(data: Path) -> Path:
         return beside
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     return Path("/tmp") / f"multica-admin-{mark}"  # noqa: S108  checked before it is used
+
+
+def _first_number(path: Path) -> int | None:
+    """The process id in PostgreSQL's lock files; None where there is none."""
+    try:
+        return int(path.read_text("ascii").split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
 
 
 def _first_line(error: BaseException) -> str:

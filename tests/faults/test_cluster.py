@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -62,6 +64,51 @@ def test_killing_only_the_postmaster_is_survived_too(private):
     private.start()
     os.kill(processes_of(private)[0].pid, signal.SIGKILL)
     assert private.start() is True
+
+
+@pytest.fixture
+def bystander(folder):
+    """A process of the server's own user that has nothing to do with it."""
+    owner = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    process = subprocess.Popen(["sleep", "600"], user=owner.pw_uid, cwd="/")
+    yield process
+    process.kill()
+    process.wait()
+
+
+def name_in_the_lock_files(cluster, number):
+    """What a server leaves that was cut off with its machine, whose id another process got."""
+    for path in (cluster.data / "postmaster.pid", cluster.socket_directory / ".s.PGSQL.5432.lock"):
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([f"{number}\n", *lines[1:]]))
+
+
+def test_an_id_that_another_process_got_stops_no_start_and_stops_no_process(private, bystander):
+    private.start()
+    killed = processes_of(private)
+    for process in killed:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(killed, timeout=10)
+    name_in_the_lock_files(private, bystander.pid)
+    private.stop()
+    assert bystander.poll() is None
+    assert private.start() is True
+    assert bystander.poll() is None
+    private.stop()
+    assert not private.answers()
+
+
+def test_a_server_that_runs_is_not_taken_for_another(private):
+    private.start()
+    postmaster, *_others = processes_of(private)
+    postmaster.suspend()
+    try:
+        private._remove_locks_of_others()
+    finally:
+        postmaster.resume()
+    assert (private.data / "postmaster.pid").exists()
+    private.stop()
+    assert not private.answers()
 
 
 def test_it_never_listens_on_tcp(private):
