@@ -25,6 +25,7 @@ from django.conf import settings
 from executions.models import Runner as RunnerRow
 from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import JOBS
+from executions.scheduler.patience import PatientRunner
 from executions.scheduler.registry import RememberedRunner, new_runner_id
 from executions.scheduler.runner import TICK_SECONDS, Runner
 from executions.scheduler.spec import JobSpec
@@ -109,7 +110,7 @@ def start(
     if not settings.ROLLUP_SCHEDULER:
         return
     runner_id = new_runner_id()
-    runner = Runner(
+    runner = PatientRunner(
         specs,
         connect_runner,
         runner_id=runner_id,

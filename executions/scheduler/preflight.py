@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import psycopg
 
+from executions.connections import Connection
 from executions.problems import diagnose
 from executions.scheduler.cutting import Connect
-from executions.scheduler.leases import SQL
+from executions.scheduler.spec import JobSpec
+from executions.sql import load
+
+SQL = load("preflight")
 
 OLDEST = 15
 _RIGHTS = {"may_select": "SELECT", "may_insert": "INSERT", "may_update": "UPDATE"}
@@ -30,22 +36,38 @@ def check_version(server_version: int) -> None:
         )
 
 
-def check_database(connect: Connect) -> None:
-    """Look at the server's version, the table and the rights on it.
+def check_database(connect: Connect, specs: Iterable[JobSpec]) -> None:
+    """Look at the server on a connection that is closed again, as `check_connection` does.
 
     Raises:
-        CannotRun: the database is away, too old, has no ``sys_cron_executions``, or the role
-            may not write it.
+        CannotRun: as there, or the database is away.
     """
     try:
         connection = connect("multica-admin runner")
         try:
-            check_version(connection.info.server_version)
-            found = connection.execute(SQL.rights).fetchone() or {}
+            check_connection(connection, specs)
         finally:
             connection.close()
     except psycopg.Error as error:
         raise CannotRun(diagnose(error).sentence()) from error
+
+
+def check_connection(connection: Connection, specs: Iterable[JobSpec]) -> None:
+    """Look at the server's version, the table of executions, and what each job needs.
+
+    Raises:
+        CannotRun: the server is too old, has no ``sys_cron_executions``, lacks what a job needs, or
+            the role may not use it.
+        psycopg.Error: the database does not answer.
+    """
+    check_version(connection.info.server_version)
+    _check_table(connection)
+    for spec in specs:
+        _check_needs(connection, spec)
+
+
+def _check_table(connection: Connection) -> None:
+    found = connection.execute(SQL.rights).fetchone() or {}
     if not found["installed"]:
         raise CannotRun(
             "The database has no table sys_cron_executions: its Multica is older than v0.3.17, or"
@@ -58,4 +80,38 @@ def check_database(connect: Connect) -> None:
             f"The runner's role lacks {', '.join(missing)} on sys_cron_executions: let an"
             " administrator run the statements that"
             " “manage.py permissions --role NAME --as runner” prints."
+        )
+
+
+def _check_needs(connection: Connection, spec: JobSpec) -> None:
+    """An attempt that could only fail would be one of those that all replicas share."""
+    rights = [*spec.needs.rights, *spec.needs.behind]
+    lacks = connection.execute(
+        SQL.lacks,
+        {
+            "functions": list(spec.needs.functions),
+            "privileges": [privilege for privilege, _table in rights],
+            "tables": [table for _privilege, table in rights],
+            "behind": [right in spec.needs.behind for right in rights],
+        },
+    ).fetchall()
+    for lack in lacks:
+        if lack["missing"]:
+            raise CannotRun(
+                f"The database has no {lack['kind']} {lack['name']} that this role could find, and"
+                f" the job {spec.name} needs it: check that RUNNER_DATABASE_URL names Multica's"
+                " database and that its migrations ran."
+            )
+        if lack["kind"] == "function":
+            raise CannotRun(
+                f"The runner's role may not call {lack['name']}, which the job {spec.name} needs:"
+                f" let an administrator run GRANT EXECUTE ON FUNCTION {lack['name']}"
+                f" TO {lack['role']}."
+            )
+    if lacks:
+        named = ", ".join(f"{lack['privilege']} on {lack['name']}" for lack in lacks)
+        raise CannotRun(
+            f"The runner's role lacks {named}, which the job {spec.name} needs: let an"
+            " administrator run the statements that"
+            f" “manage.py permissions --role {lacks[0]['role']} --as runner” prints."
         )

@@ -102,6 +102,20 @@ Planner = Callable[["JobSpec", Standing], Iterable[datetime]]
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a job's handler uses of the database. Where that is missing its plans are not claimed.
+
+    ``functions`` are signatures such as ``f(integer)``, and ``rights`` are pairs such as
+    ``("SELECT", "a_table")``. Those ``behind`` the functions are needed only where one of these
+    runs with the rights of its caller.
+    """
+
+    functions: tuple[str, ...] = ()
+    rights: tuple[tuple[str, str], ...] = ()
+    behind: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """One job. The defaults are those of ``rollup_task_usage_hourly``.
 
@@ -131,6 +145,7 @@ class JobSpec:
     allow_stale_reentry: bool = True
     scopes: tuple[Scope, ...] = (Scope(),)
     planner: Planner | None = None
+    needs: Needs = Needs()
 
     def __post_init__(self) -> None:
         for kept, rule in self._rules():

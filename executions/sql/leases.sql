@@ -126,13 +126,6 @@ SELECT FROM sys_cron_executions
  WHERE id = %(id)s AND lease_token = %(lease_token)s AND status = %(status)s
    AND error_code IS NOT DISTINCT FROM %(error_code)s AND duration_ms = %(duration_ms)s
 
--- name: rights
--- What a runner needs of the table; nulls where it is missing.
-SELECT to_regclass('sys_cron_executions') IS NOT NULL AS installed,
-       has_table_privilege(to_regclass('sys_cron_executions'), 'SELECT') AS may_select,
-       has_table_privilege(to_regclass('sys_cron_executions'), 'INSERT') AS may_insert,
-       has_table_privilege(to_regclass('sys_cron_executions'), 'UPDATE') AS may_update
-
 -- name: bound_run
 -- Bound a handler's session by its run timeout, idle or busy, and end it when its client has died.
 SELECT set_config('statement_timeout', %(milliseconds)s::text, false),

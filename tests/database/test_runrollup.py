@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -25,9 +26,9 @@ from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
 from executions.retirement_models import Retirement, State
-from executions.scheduler import preflight
+from executions.scheduler import inprocess, patience, preflight
 from executions.scheduler.preflight import CannotRun
-from executions.scheduler.spec import HandlerError, registry
+from executions.scheduler.spec import HandlerError, Needs, registry
 from tests import environment
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
 from tests.scheduling import execution, executions, lock_holders, until
@@ -173,8 +174,116 @@ def test_a_role_without_the_rights_is_a_sentence_that_names_them(owner, superuse
     assert "--as runner" in said
 
 
+EXECUTIONS = "GRANT SELECT, INSERT, UPDATE ON sys_cron_executions TO powerless"
+NEEDED = (
+    "GRANT SELECT ON agent, agent_task_queue, issue, task_usage TO powerless",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON task_usage_hourly TO powerless",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON task_usage_hourly_dirty TO powerless",
+    "GRANT SELECT, UPDATE ON task_usage_hourly_rollup_state TO powerless",
+)
+
+
+def test_a_role_without_the_jobs_own_rights_claims_nothing(owner, superuser, role):
+    superuser.execute(EXECUTIONS)
+    with override_settings(RUNNER_CONNINFO=role):
+        _lines, said = once(expect=2)
+    assert "SELECT on task_usage_hourly_rollup_state, SELECT on agent, " in said
+    assert "DELETE on task_usage_hourly_dirty" in said
+    assert "permissions --role powerless --as runner" in said
+    assert len(said.splitlines()) == 1
+    assert executions(owner) == []
+
+
+def test_a_role_with_just_what_the_job_needs_rolls_up(owner, superuser, role):
+    for statement in (EXECUTIONS, *NEEDED):
+        superuser.execute(statement)
+    with override_settings(RUNNER_CONNINFO=role):
+        once()
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("statement", [EXECUTIONS, *NEEDED])
+def test_each_of_those_rights_is_asked_for(owner, superuser, role, statement):
+    for other in (EXECUTIONS, *NEEDED):
+        if other != statement:
+            superuser.execute(other)
+    with override_settings(RUNNER_CONNINFO=role):
+        once(expect=2)
+    assert executions(owner) == []
+
+
+def test_a_function_with_its_owners_rights_is_all_that_its_caller_needs(owner, superuser, role):
+    superuser.execute(EXECUTIONS)
+    superuser.execute("GRANT SELECT ON task_usage_hourly_rollup_state TO powerless")
+    owner.execute("ALTER FUNCTION rollup_task_usage_hourly() SECURITY DEFINER")
+    try:
+        with override_settings(RUNNER_CONNINFO=role):
+            once()
+    finally:
+        owner.execute("ALTER FUNCTION rollup_task_usage_hourly() SECURITY INVOKER")
+    assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_a_function_that_is_missing_or_closed_is_named(owner, superuser, role, other_jobs):
+    needs = Needs(functions=("no_such_function(integer)",))
+    other_jobs(job(needs=needs))
+    _lines, said = once(expect=2)
+    assert "no function no_such_function(integer)" in said
+    superuser.execute(EXECUTIONS)
+    superuser.execute("CREATE FUNCTION closed() RETURNS void LANGUAGE sql AS ''")
+    superuser.execute("REVOKE EXECUTE ON FUNCTION closed() FROM PUBLIC")
+    try:
+        other_jobs(job(needs=Needs(functions=("closed()",))))
+        with override_settings(RUNNER_CONNINFO=role):
+            _lines, said = once(expect=2)
+    finally:
+        superuser.execute("DROP FUNCTION closed()")
+    assert "run GRANT EXECUTE ON FUNCTION closed() TO powerless." in said
+    assert executions(owner) == []
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """Released each time that a runner in a web process has looked at what it needs."""
+    looks = threading.Semaphore(0)
+
+    def check(*arguments):
+        try:
+            preflight.check_connection(*arguments)
+        finally:
+            looks.release()
+
+    monkeypatch.setattr(patience, "check_connection", check)
+    return looks
+
+
+def test_a_web_process_waits_for_the_rights_and_says_so_once(
+    owner, superuser, role, settings, caplog, checked
+):
+    superuser.execute(EXECUTIONS)
+    settings.RUNNER_CONNINFO = role
+    settings.ROLLUP_SCHEDULER = True
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        inprocess.start(grace_seconds=30, tick_seconds=0.02)
+        for _look in range(3):
+            assert checked.acquire(timeout=20)
+        (line,) = [record for record in caplog.records if "powerless" in record.getMessage()]
+        assert line.getMessage().endswith("prints. The runner tries again by itself.")
+        assert executions(owner) == []
+        for statement in NEEDED:
+            superuser.execute(statement)
+        end = monotonic() + 20
+        while not executions(owner):
+            assert monotonic() < end
+    finally:
+        inprocess.stop()
+        signal.signal(signal.SIGTERM, before)
+    assert execution(owner)["status"] == "SUCCESS"
+
+
 def test_a_right_that_goes_away_after_the_start_is_a_sentence(owner, monkeypatch, role):
-    monkeypatch.setattr(runrollup, "check_database", lambda _connect: None)
+    monkeypatch.setattr(runrollup, "check_database", lambda *_arguments: None)
     with override_settings(RUNNER_CONNINFO=role):
         _lines, said = once(expect=2)
     assert "permission denied" in said

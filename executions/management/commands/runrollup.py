@@ -63,7 +63,7 @@ class Command(BaseCommand):
             runner_id = _runner_id(options["runner_id"])
             if settings.MULTICA_IS_EMBEDDED:
                 ensure_running()
-            check_database(connect_runner)
+            check_database(connect_runner, specs)
             ensure_running()
         except CannotRun as error:
             self._refuse(str(error))

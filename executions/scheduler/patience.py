@@ -1,0 +1,54 @@
+"""A runner that waits until its database has what its jobs need. `inprocess.py` runs one.
+
+A command refuses to start instead. A web process must serve its pages all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import psycopg
+
+from executions.connections import Connection
+from executions.scheduler.preflight import CannotRun, check_connection
+from executions.scheduler.runner import Report, Runner
+
+logger = logging.getLogger(__name__)
+
+
+class PatientRunner(Runner):
+    """A `Runner` that claims nothing on a connection where something that it needs is missing."""
+
+    _found_fit: Connection | None = None
+    _said = ""
+
+    def tick(self) -> list[Report]:
+        """One planning pass, or a line in the log about what is in its way, once.
+
+        Raises:
+            psycopg.Error: the database is away or refuses; nothing of it is kept open.
+        """
+        try:
+            self._look()
+        except psycopg.Error:
+            self.close()
+            raise
+        except CannotRun as refusal:
+            self._say(str(refusal))
+            return []
+        self._said = ""
+        return super().tick()
+
+    def _look(self) -> None:
+        """Once for each connection that is fit, so that an idle tick costs nothing more."""
+        connection = self._database()
+        if connection is not self._found_fit:
+            check_connection(connection, self.specs)
+            self._found_fit = connection
+
+    def _say(self, sentence: str) -> None:
+        if sentence != self._said:
+            logger.warning(
+                "%s The runner tries again by itself.", sentence, extra={"runner": self.runner_id}
+            )
+        self._said = sentence
