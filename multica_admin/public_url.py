@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+# What HOST may be to listen everywhere; nobody can be sent there.
+EVERY_ADDRESS = ("0.0.0.0", "[::]")  # noqa: S104  only compared with
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -97,6 +99,16 @@ def _hostname(given: str) -> str | None:
         return None
     name = ".".join(labels)
     return name if len(name) <= 253 and all(map(_LABEL.fullmatch, labels)) else None
+
+
+def listening_host(address: str) -> str:
+    """The address that is listened on as browsers write it; empty for every address, and for none.
+
+    ``address`` is as `HOST` has it: IPv6 with or without brackets.
+    """
+    bare = address.removeprefix("[").removesuffix("]")
+    hostname = _hostname(f"[{bare}]" if ":" in bare else bare)
+    return hostname if hostname and hostname not in EVERY_ADDRESS else ""
 
 
 class AsPublished:

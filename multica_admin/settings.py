@@ -14,7 +14,7 @@ from multica_admin import embedded
 from multica_admin.databases import Conninfo, admin_alias, parse_database_url, reader_alias
 from multica_admin.env import BadSetting, Environment
 from multica_admin.logging import configuration as logging_configuration
-from multica_admin.public_url import LOOPBACK, parse_public_url
+from multica_admin.public_url import LOOPBACK, listening_host, parse_public_url
 
 env = Environment(os.environ)
 
@@ -110,6 +110,8 @@ PUBLIC = parse_public_url(env.text("PUBLIC_URL"))
 PUBLIC_URL, PUBLIC_HOST, PUBLIC_PREFIX = str(PUBLIC), PUBLIC.host, PUBLIC.prefix
 BEHIND_TLS = PUBLIC.scheme == "https"
 ALLOWED_HOSTS = [*LOOPBACK]
+if _host := listening_host(env.text("HOST")):
+    ALLOWED_HOSTS.append(_host)
 if PUBLIC_HOST:
     ALLOWED_HOSTS.append(PUBLIC.hostname)
     CSRF_TRUSTED_ORIGINS = [PUBLIC.origin]

@@ -59,8 +59,8 @@ def start(var):
 class Browser:
     """Just enough of one: cookies and forms."""
 
-    def __init__(self, port):
-        self.base = f"http://127.0.0.1:{port}"
+    def __init__(self, port, host="127.0.0.1"):
+        self.base = f"http://{host}:{port}"
         self.jar = http.cookiejar.CookieJar()
         handler = urllib.request.HTTPCookieProcessor(self.jar)
         self.opener = urllib.request.build_opener(handler)
@@ -195,6 +195,32 @@ def test_without_the_demo_there_is_nothing_made_up(start):
     page = Browser(port).sign_in()
     assert "Demo data" not in page
     process.stop()
+
+
+@pytest.mark.parametrize("said_by", ["HOST", "--host"])
+def test_the_address_that_is_printed_answers(start, cluster, said_by):
+    port = free_port()
+    command, env = [*QUICKSTART, str(port)], {"DATABASE_URL": environment.url("multica_view")}
+    if said_by == "HOST":
+        env["HOST"] = "127.0.0.2"
+    else:
+        command += ["--host", "127.0.0.2"]
+    process = start(*command, **env)
+    assert process.wait_for("Multica Admin: ") == f"Multica Admin: http://127.0.0.2:{port}"
+    process.wait_for("Listening at")
+    assert "csrfmiddlewaretoken" in Browser(port, "127.0.0.2").get("/login/")
+
+
+def test_on_every_address_it_says_what_others_need(start, cluster):
+    port = free_port()
+    process = start(
+        *QUICKSTART, str(port), DATABASE_URL=environment.url("multica_view"), HOST="0.0.0.0"
+    )
+    line = process.wait_for("Multica Admin: ")
+    assert f"http://localhost:{port} on this machine" in line
+    assert "set PUBLIC_URL" in line
+    process.wait_for("Listening at")
+    assert "csrfmiddlewaretoken" in Browser(port, "localhost").get("/login/")
 
 
 class OldServer(threading.Thread):

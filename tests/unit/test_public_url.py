@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from multica_admin.env import BadSetting
-from multica_admin.public_url import AsPublished, PublicUrl, parse_public_url
+from multica_admin.public_url import (
+    AsPublished,
+    PublicUrl,
+    listening_host,
+    parse_public_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -139,3 +144,21 @@ def test_a_proxys_own_word_for_https_is_kept():
 def test_nothing_set_is_nothing():
     assert parse_public_url("") == PublicUrl()
     assert PublicUrl().origin == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("", ""),
+        ("127.0.0.2", "127.0.0.2"),
+        ("Admin.Internal", "admin.internal"),
+        ("fd00::0:17", "[fd00::17]"),
+        ("[fd00::17]", "[fd00::17]"),
+        ("0.0.0.0", ""),
+        ("::", ""),
+        ("*", ""),
+        (".example.com", ""),
+    ],
+)
+def test_the_address_that_is_listened_on_is_one_host_or_none(address, host):
+    assert listening_host(address) == host

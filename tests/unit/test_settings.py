@@ -53,6 +53,11 @@ def test_one_public_url_gives_hosts_origins_prefix_cookies_and_hsts():
     }
 
 
+def test_the_address_that_is_listened_on_is_allowed_and_every_address_is_none():
+    assert read(HOST="127.0.0.2")["ALLOWED_HOSTS"][-1] == "127.0.0.2"
+    assert read(HOST="0.0.0.0")["ALLOWED_HOSTS"] == read()["ALLOWED_HOSTS"]
+
+
 def test_an_ipv6_host_is_allowed_with_its_brackets():
     found = read(PUBLIC_URL="http://[2001:db8::1]:8000")
     assert "[2001:db8::1]" in found["ALLOWED_HOSTS"]

@@ -13,6 +13,7 @@ from executions import quickstart
 from multica_admin import embedded
 from multica_admin.cluster import ClusterError
 from multica_admin.env import BadSetting, Environment
+from multica_admin.public_url import EVERY_ADDRESS
 
 
 class Command(BaseCommand):
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         else:
             quickstart.tell_what_is_missing()
         quickstart.collect_static_files()
-        self._say(f"Multica Admin: {settings.PUBLIC_URL or f'http://{_shown(host)}:{port}'}")
+        self._say(f"Multica Admin: {_address_to_open(_shown(host), port)}")
         quickstart.make_first_user(self._say, settings.FIRST_PASSWORD)
 
     def _say(self, line: str) -> None:
@@ -64,13 +65,27 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _become_gunicorn(self, host: str, port: int) -> NoReturn:
-        environment = os.environ | {"MULTICA_ADMIN_EMBEDDED_USER": embedded.hand_down()}
+        environment = os.environ | {
+            "MULTICA_ADMIN_EMBEDDED_USER": embedded.hand_down(),
+            "HOST": host,  # which is answered under that name, wherever it came from
+        }
         arguments = [
             sys.executable, "-m", "gunicorn", "--config", "python:multica_admin.gunicorn",
             "--chdir", str(settings.BASE_DIR), "--bind", f"{_shown(host)}:{port}",
             "multica_admin.wsgi:application",
         ]  # fmt: skip
         os.execve(sys.executable, arguments, environment)  # noqa: S606  no shell is involved
+
+
+def _address_to_open(host: str, port: int) -> str:
+    if settings.PUBLIC_URL:
+        return settings.PUBLIC_URL
+    if host not in EVERY_ADDRESS:
+        return f"http://{host}:{port}"
+    return (
+        f"http://localhost:{port} on this machine only; to open it from others, set PUBLIC_URL to"
+        " the address that they use"
+    )
 
 
 def _shown(host: str) -> str:
