@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import psycopg
 from django.db import Error as DjangoDatabaseError
+from django.db import connections
 from django.utils.translation import gettext_lazy as _
 from psycopg import errors
 from psycopg_pool import PoolTimeout
+
+from executions.router import MULTICA_ALIAS
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as StrPromise
@@ -141,9 +146,51 @@ _TROUBLES = (
 )
 
 
+class _PlainTry:
+    """Why the dashboard's pool gives no connection: it keeps to itself what its tries met.
+
+    One plain connection meets the same. A page meets the pool in many parts, and pages come often,
+    so its answer is kept for a few seconds.
+    """
+
+    KEPT_SECONDS = 5.0
+    # Added to what the pool waited before it gave up.
+    CONNECT_SECONDS = 2
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._met: psycopg.Error | None = None
+
+    def reason(self) -> psycopg.Error | None:
+        """What it met; None where it gets through, so the pool is only busy."""
+        with self._lock:
+            if monotonic() >= self._until:
+                self._met = self._try()
+                self._until = monotonic() + self.KEPT_SECONDS
+            return self._met
+
+    def forget(self) -> None:
+        with self._lock:
+            self._until = 0.0
+
+    def _try(self) -> psycopg.Error | None:
+        parameters = connections[MULTICA_ALIAS].get_connection_params()
+        try:
+            psycopg.connect(**parameters | {"connect_timeout": self.CONNECT_SECONDS}).close()
+        except psycopg.Error as error:
+            return error
+        return None
+
+
+plain_try = _PlainTry()
+
+
 def diagnose(exception: BaseException) -> Problem:
     """The problem behind a database error; unknown ones keep the server's own first line."""
     error = database_error(exception) or exception
+    if isinstance(error, PoolTimeout):
+        error = plain_try.reason() or error
     said = first_line(error)
     trouble = next((one for one in _TROUBLES if one.explains(error, said)), _NO_ANSWER)
     return Problem(

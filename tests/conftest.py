@@ -20,6 +20,7 @@ from psycopg import sql
 from executions.connections import Connection
 from executions.connections import connect as open_connection
 from executions.health import snapshot
+from executions.problems import plain_try
 from executions.rollup.provision import provision
 from executions.views.live import forget_shared
 from multica_admin import embedded
@@ -182,3 +183,4 @@ def nothing_remembered() -> None:
     """What a web process keeps for a while is another test's."""
     snapshot.forget()
     forget_shared()
+    plain_try.forget()

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection, connections
+from django.urls import reverse
+
+from executions import problems
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 
 @pytest.fixture
-def multica_away(monkeypatch, tmp_path):
-    """The alias ``multica`` leads to a socket that nobody listens on."""
+def multica_leads(monkeypatch):
+    """Have the alias ``multica`` lead elsewhere, by a pool of one that soon gives up."""
     connections["multica"].close_pool()
-    elsewhere = connections["multica"].settings_dict | {"HOST": str(tmp_path)}
-    elsewhere["OPTIONS"] = elsewhere["OPTIONS"] | {"pool": {"min_size": 1, "timeout": 0.2}}
-    monkeypatch.setattr(connections["multica"], "settings_dict", elsewhere)
-    yield
+    before = connections["multica"].settings_dict
+
+    def lead(**elsewhere):
+        pool = {"min_size": 1, "max_size": 1, "timeout": 0.2}
+        options = before["OPTIONS"] | {"pool": pool}
+        monkeypatch.setattr(
+            connections["multica"], "settings_dict", before | {"OPTIONS": options} | elsewhere
+        )
+
+    yield lead
     connections["multica"].close()
     connections["multica"].close_pool()
+
+
+@pytest.fixture
+def multica_away(multica_leads, tmp_path):
+    """The alias ``multica`` leads to a socket that nobody listens on."""
+    multica_leads(HOST=str(tmp_path))
 
 
 def test_health_is_told_to_anyone_in_the_agreed_form(client, owner):
@@ -69,11 +84,48 @@ def test_nothing_else_is_answered_under_any_name(client):
     assert client.get("/login/", headers={"Host": "10.42.0.17:8000"}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "reason"),
+    [
+        ({"NAME": "nowhere"}, "database &quot;nowhere&quot; does not exist"),
+        ({"USER": "nobody_here"}, "role &quot;nobody_here&quot; does not exist"),
+    ],
+)
+def test_a_wrong_name_in_the_url_is_told_by_its_reason(
+    admin_client, cluster, multica_leads, monkeypatch, elsewhere, reason
+):
+    tries = []
+    plainly = problems.psycopg.connect
+    monkeypatch.setattr(
+        problems.psycopg, "connect", lambda **options: tries.append(1) or plainly(**options)
+    )
+    multica_leads(**elsewhere)
+    admin_client.raise_request_exception = False
+    for _again in range(2):
+        page = admin_client.get(reverse("plans")).content.decode()
+        assert reason in page
+        assert "Check that PostgreSQL runs and that the database URL is right." in page
+    assert len(tries) == 1
+
+
+def test_a_pool_that_is_only_busy_is_told_as_that(admin_client, owner, multica_leads):
+    multica_leads()
+    connections["multica"].ensure_connection()
+    held = connections["multica"].connection
+    connections["multica"].connection = None
+    admin_client.raise_request_exception = False
+    try:
+        page = admin_client.get(reverse("plans")).content.decode()
+    finally:
+        connections["multica"].pool.putconn(held)
+    assert "No connection to the database could be opened in time." in page
+
+
 def test_a_database_that_is_away_is_one_clear_page(admin_client, multica_away, caplog):
     answer = admin_client.get("/")
     page = answer.content.decode()
     assert answer.status_code == 200
     assert "We cannot tell whether usage is up to date." in page
-    assert "No connection to the database could be opened in time." in page
+    assert "failed: No such file or directory" in page
     assert "Traceback" not in page
     assert not any(record.exc_info for record in caplog.records)
