@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
 
-from executions.checks import find_gaps
+from executions.checks import READ_BY_QUERIES, _wanted, find_gaps
+from executions.sql import load
 
 
 @pytest.fixture
@@ -22,6 +25,73 @@ def gaps(upstream, connect):
         return find_gaps(connect("multica_view", database="upstream"))
 
     return after
+
+
+def read_tables():
+    return {table for table, _column in _wanted()}
+
+
+# The dashboard's own. What first_migration reads, has_migrations has looked at before.
+ASKED = [
+    (source, name)
+    for source, names in {
+        "health": set(load("health")) - {"first_migration"},
+        "history": load("history"),
+        "watermark": {"read"},
+    }.items()
+    for name in names
+]
+
+
+def may_ask_everything(reader):
+    """Whether the role may send every named query of the dashboard's, by PostgreSQL's own word."""
+    asking = psycopg.ClientCursor(reader)
+    for source, name in ASKED:
+        try:
+            asking.execute(f"EXPLAIN {getattr(load(source), name)}", ANYTHING)
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+    return True
+
+
+class Nulls(dict):
+    """NULL for every other parameter: what may be read does not depend on them."""
+
+    def __missing__(self, _name):
+        return None
+
+
+# Subtracted from a time, which a bare NULL might be too.
+ANYTHING = Nulls(allowance=timedelta())
+
+
+def test_what_is_looked_for_is_what_the_named_queries_read_and_nothing_else(upstream, connect):
+    wanted = set(_wanted())
+    upstream.execute("REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM multica_view")
+    right = sql.SQL("{} SELECT ({}) ON {} {} multica_view")
+
+    def change(verb, preposition, table, column):
+        upstream.execute(
+            right.format(
+                sql.SQL(verb), sql.Identifier(column), sql.Identifier(table), sql.SQL(preposition)
+            )
+        )
+
+    for table, column in wanted:
+        change("GRANT", "TO", table, column)
+    reader = connect("multica_view", database="upstream")
+    assert may_ask_everything(reader)
+    for table, columns in READ_BY_QUERIES.items():
+        for column in columns:
+            change("REVOKE", "FROM", table, column)
+            assert not may_ask_everything(reader), f"nothing reads {table}.{column}"
+            change("GRANT", "TO", table, column)
+
+
+@pytest.mark.parametrize("table", READ_BY_QUERIES)
+def test_each_table_that_only_a_query_reads_is_looked_for(gaps, table):
+    (gap,) = gaps(f"REVOKE SELECT ON {table} FROM multica_view")
+    assert f" of {table}: let an administrator" in gap
 
 
 def test_a_database_of_multicas_has_no_gaps(gaps):
@@ -78,7 +148,7 @@ def test_each_table_has_a_sentence_of_its_own(gaps):
 def test_a_schema_that_is_closed_to_the_role_is_told_from_a_missing_table(gaps, connect):
     connect("postgres", database="upstream").execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
     found = gaps()
-    assert len(found) == 2
+    assert len(found) == len(read_tables())
     assert "GRANT USAGE ON SCHEMA public TO multica_view" in found[0]
 
 
