@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.apps import apps
+from django.core.management import call_command
 
 from executions.models import Execution, MulticaModel, ReadOnly, RollupState, Status
 
@@ -65,3 +66,8 @@ def test_a_row_of_multicas_refuses_to_be_written(act):
 def test_a_query_of_multicas_refuses_to_write(act):
     with pytest.raises(ReadOnly):
         getattr(Execution.objects.all(), act)()
+
+
+@pytest.mark.django_db
+def test_our_own_models_are_what_the_migrations_make():
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
