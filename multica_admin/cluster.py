@@ -89,6 +89,7 @@ class Cluster:
             ClusterError: it cannot be made, started or prepared.
         """
         try:
+            self.refuse_data_of_others()
             self.data.parent.mkdir(parents=True, exist_ok=True)
             with self._lock():
                 running = self.answers()
@@ -110,6 +111,20 @@ class Cluster:
                 f"The private PostgreSQL cannot use {self.data.parent}: {error.strerror}."
                 " Make room or give the right to write there, then start again."
             ) from error
+
+    def refuse_data_of_others(self) -> None:
+        """Look at whose the data is before anything is written beside it.
+
+        Raises:
+            ClusterError: PostgreSQL would refuse it, because another user made it, or refuse us.
+        """
+        owner = self._owner
+        if self.data.exists() and (made_by := self.data.stat().st_uid) != owner.pw_uid:
+            raise ClusterError(
+                f"{self.data} belongs to {_user_name(made_by)}, and PostgreSQL would run as"
+                f" {owner.pw_name}, who may not use it: start as {_user_name(made_by)}, or set"
+                " VAR_DIR to another folder to begin with an empty database."
+            )
 
     def _prepare(self, prepare: Callable[[Cluster], None]) -> None:
         try:
@@ -266,7 +281,14 @@ class Cluster:
     def _owner(self) -> pwd.struct_passwd:
         """Who runs the server: ourselves, or as root somebody else, because initdb refuses root."""
         if os.geteuid() != 0:
-            return pwd.getpwuid(os.geteuid())
+            try:
+                return pwd.getpwuid(os.geteuid())
+            except KeyError:
+                raise ClusterError(
+                    f"The user id {os.geteuid()} has no name on this machine, and PostgreSQL"
+                    " refuses to run without: start as a user with a line in /etc/passwd, or set"
+                    " DATABASE_URL and ADMIN_DATABASE_URL to servers that run."
+                ) from None
         for name in ("postgres", "nobody"):
             with contextlib.suppress(KeyError):
                 return pwd.getpwnam(name)
@@ -321,6 +343,13 @@ def socket_directory(data: Path) -> Path:
         return beside
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     return Path("/tmp") / f"multica-admin-{mark}"  # noqa: S108  checked before it is used
+
+
+def _user_name(number: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"the user with the id {number}"
 
 
 def _first_number(path: Path) -> int | None:

@@ -175,6 +175,7 @@ def ensure_running() -> None:
     if not settings.EMBEDDED:
         return
     embedded = cluster(settings.VAR_DIR)
+    embedded.refuse_data_of_others()
     _use(embedded)
     embedded.start(prepare)
 

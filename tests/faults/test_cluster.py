@@ -258,6 +258,24 @@ def test_where_the_socket_is_does_not_depend_on_the_environment(folder, monkeypa
     assert Cluster(deep, postgresql_with_pg_cron()).socket_directory == before
 
 
+def test_data_of_another_user_is_refused_and_nothing_is_written_beside_it(private):
+    private.start()
+    private.stop()
+    before = sorted(private.data.parent.iterdir())
+    stranger = Cluster(private.data, private.binaries)
+    stranger.__dict__["_owner"] = pwd.getpwnam("nobody")
+    with pytest.raises(ClusterError, match=r"belongs to the user \w+, and .* as nobody, .*: start"):
+        stranger.start()
+    assert sorted(private.data.parent.iterdir()) == before
+
+
+def test_a_user_without_a_name_is_told_so(folder, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 54_321)
+    with pytest.raises(ClusterError, match="user id 54321 has no name"):
+        Cluster(folder / "postgres", postgresql_with_pg_cron()).start()
+    assert list(folder.iterdir()) == []
+
+
 def test_data_of_a_version_that_is_gone_is_named(folder, monkeypatch):
     (folder / "postgres").mkdir()
     (folder / "postgres" / "PG_VERSION").write_text("13\n")
