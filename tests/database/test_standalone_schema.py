@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from psycopg import sql
 
 from executions.connections import Connection
 from executions.rollup.provision import TABLES, ForeignTables, Provisioned, is_ours, provision
+from multica_admin.cluster import Cluster
 from tests.database.rollup_world import World, number
 
 Connect = Callable[..., Connection]
@@ -286,3 +288,14 @@ def test_it_makes_its_tables_in_public_whatever_the_search_path(
     query = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY (%s)"
     assert number(connection, query, [list(TABLES)]) == len(TABLES)
     assert number(connection, "SHOW search_path") == "elsewhere,pg_temp"
+
+
+def test_a_role_that_may_not_create_is_told_the_statement_that_lets_it(
+    database: str, cluster: Cluster, settings: Any
+) -> None:
+    settings.RUNNER_CONNINFO = cluster.conninfo(database, "multica_view")
+    with pytest.raises(CommandError) as refusal:
+        call_command("provision")
+    assert "permission denied for schema public" in str(refusal.value)
+    assert 'GRANT CREATE ON SCHEMA public TO "multica_view".' in str(refusal.value)
+    assert "--as viewer" not in str(refusal.value)

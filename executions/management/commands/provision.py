@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from psycopg import sql
 
 from executions.connections import runner_connection
 from executions.problems import diagnose
@@ -24,10 +25,17 @@ class Command(BaseCommand):
             ensure_running()
         try:
             with runner_connection("multica-admin provision") as connection:
+                role = sql.Identifier(connection.info.user).as_string(connection)
                 check_version(connection.info.server_version)
                 done = provision(connection)
         except CannotRun as error:
             raise CommandError(str(error), returncode=2) from None
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise CommandError(
+                f"{diagnose(error).what} Name in RUNNER_DATABASE_URL the role that owns the tables;"
+                " where there are none yet, let an administrator run"
+                f" GRANT CREATE ON SCHEMA public TO {role}."
+            ) from None
         except ForeignTables as refusal:
             raise CommandError(str(refusal)) from None
         except psycopg.Error as error:
