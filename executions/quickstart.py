@@ -149,6 +149,15 @@ def tell_what_is_missing() -> None:
         logger.warning("%s", gap)
 
 
+def make_secret_key() -> None:
+    """Make the key in ``var/`` where none is set and none was made.
+
+    Raises:
+        BadSetting: it cannot be made or read.
+    """
+    str(settings.SECRET_KEY)
+
+
 def prepare_own_tables() -> None:
     """Migrate the alias ``default``, one process at a time.
 

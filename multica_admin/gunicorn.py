@@ -15,6 +15,9 @@ from multica_admin.logging import gunicorn_configuration
 
 embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
 
+# One key for all processes, where it is not made yet.
+str(settings.SECRET_KEY)
+
 worker_class = "gthread"
 workers = settings.WEB_CONCURRENCY
 threads = 4

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from functools import cache
 from pathlib import Path
 
 from csp.constants import NONE, SELF
+from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
 from multica_admin import embedded
@@ -24,11 +26,9 @@ APP_ENV = env.choice("APP_ENV", ("production", "development"), "production")
 DEBUG = APP_ENV == "development"
 
 
-def _secret_key() -> str:
-    """``SECRET_KEY``, or one made once and kept in ``var/`` for its owner only."""
-    given = env.secret("SECRET_KEY")
-    if given:
-        return given
+@cache
+def _kept_secret_key() -> str:
+    """The key made once and kept in ``var/`` for its owner only."""
     path = VAR_DIR / "secret_key"
     try:
         if not path.exists():
@@ -56,7 +56,8 @@ def _secret_key() -> str:
     return key
 
 
-SECRET_KEY = _secret_key()
+# Made when it is first asked for: a start that is refused leaves nothing behind.
+SECRET_KEY = env.secret("SECRET_KEY") or lazy(_kept_secret_key, str)()
 
 # --- Databases: which is which is told in docs/architecture.md, "Connections" ------------------
 

@@ -23,7 +23,7 @@ from psycopg.rows import dict_row
 
 from multica_admin import embedded
 from tests import environment
-from tests.processes import Process, free_port
+from tests.processes import PROJECT, Process, free_port
 
 PASSWORD = "correct horse battery"
 QUICKSTART = ("manage.py", "quickstart", "--port")
@@ -267,7 +267,25 @@ def refusal(process):
 def test_a_malformed_database_url_is_refused(start, var):
     line = refusal(start(*QUICKSTART, str(free_port()), DATABASE_URL="postgres//nowhere"))
     assert "DATABASE_URL" in line
-    assert not (var / "postgres").exists()
+    assert not var.exists()
+
+
+@pytest.mark.parametrize("env", [{"APP_ENV": "staging"}, {"PORT": "0"}, {"HOST": "a..b"}])
+def test_a_look_whether_it_can_start_refuses_as_the_start_does(start, var, env):
+    refusal(start("manage.py", "quickstart", "--check", **{"PORT": str(free_port()), **env}))
+    assert not var.exists()
+
+
+def test_a_look_whether_it_can_start_makes_nothing(start, var):
+    process = start(*QUICKSTART, str(free_port()), "--check")
+    assert process.end() == 0
+    assert process.seen == []
+    assert not var.exists()
+
+
+def test_the_machine_is_changed_only_for_a_start_that_nothing_refuses():
+    script = (PROJECT / "bin" / "run").read_text("utf-8")
+    assert script.index("quickstart --check") < script.index("install_pg_cron")
 
 
 def test_an_unknown_environment_is_refused(start):
@@ -286,7 +304,7 @@ def test_a_port_in_use_is_refused_before_anything_is_made(start, var):
         port = taken.getsockname()[1]
         line = refusal(start(*QUICKSTART, str(port)))
     assert f"Port {port}" in line
-    assert not (var / "postgres").exists()
+    assert not var.exists()
 
 
 def test_a_var_that_cannot_be_written_is_refused(start):
@@ -330,7 +348,7 @@ def test_a_bad_value_is_refused_by_name_before_anything_is_made(start, var, name
     )
     line = refusal(process)
     assert name.removesuffix("_FILE") in line
-    assert not (var / "postgres").exists()
+    assert not var.exists()
 
 
 @pytest.mark.parametrize("content", ["", "fifteen\n"])
@@ -356,7 +374,7 @@ def old_url():
 def test_a_postgresql_older_than_15_is_refused_by_name_before_anything_is_made(
     start, var, cluster, old_url, name
 ):
-    urls = {"DATABASE_URL": environment.url("multica_view"), "SECRET_KEY": "known", name: old_url}
+    urls = {"DATABASE_URL": environment.url("multica_view"), name: old_url}
     line = refusal(start(*QUICKSTART, str(free_port()), **urls))
     assert f"{name} leads to PostgreSQL 14, but 15 or newer is needed" in line
     assert not var.exists()
@@ -366,7 +384,7 @@ def test_a_postgresql_older_than_15_is_refused_by_name_before_anything_is_made(
 def test_a_command_refuses_an_older_postgresql_before_anything_is_made(
     start, var, old_url, command
 ):
-    line = refusal(start("manage.py", *command, DATABASE_URL=old_url, SECRET_KEY="known"))
+    line = refusal(start("manage.py", *command, DATABASE_URL=old_url))
     assert "PostgreSQL 14" in line
     assert "15 or newer" in line
     assert not var.exists()
@@ -385,7 +403,7 @@ def test_a_setting_that_the_server_refuses_is_refused(start, var, cluster, setti
     url = f"postgresql:///{environment.DATABASE}?host={environment.SOCKET}&user=multica_view"
     line = refusal(
         start(
-            *QUICKSTART, str(free_port()), SECRET_KEY="known", DATABASE_URL=f"{url}&{setting}"
+            *QUICKSTART, str(free_port()), DATABASE_URL=f"{url}&{setting}"
         )
     )  # fmt: skip
     assert "DATABASE_URL has a parameter that the server refuses" in line
@@ -396,7 +414,7 @@ def test_a_setting_that_the_server_refuses_is_refused(start, var, cluster, setti
 def test_a_database_for_our_own_tables_that_is_away_is_refused_in_one_line(start, cluster, var):
     line = refusal(
         start(
-            *QUICKSTART, str(free_port()), SECRET_KEY="known",
+            *QUICKSTART, str(free_port()),
             DATABASE_URL=environment.url("multica_view", "nowhere"),
             ADMIN_DATABASE_URL=environment.url("multica_admin", "nowhere"),
         )

@@ -24,12 +24,17 @@ class Command(BaseCommand):
         parser.add_argument("--host", help="address to listen on (HOST, else 127.0.0.1)")
         parser.add_argument("--port", help="port to listen on (PORT, else 8000)")
         parser.add_argument("--no-demo", action="store_true", help="no demo data when embedded")
+        parser.add_argument(
+            "--check", action="store_true", help="only look whether it can start; make nothing"
+        )
 
-    def handle(self, *args: Any, **options: Any) -> NoReturn:
+    def handle(self, *args: Any, **options: Any) -> None:
         try:
             host, port = self._address(options)
             quickstart.refuse_a_taken_port(host, port)
             quickstart.refuse_unusable_servers()
+            if options["check"]:
+                return
             with quickstart.one_at_a_time():
                 self._prepare(host, port, with_demo=not options["no_demo"])
         except (BadSetting, ClusterError, quickstart.CannotStart) as error:
@@ -48,6 +53,7 @@ class Command(BaseCommand):
         )
 
     def _prepare(self, host: str, port: int, *, with_demo: bool) -> None:
+        quickstart.make_secret_key()
         if settings.EMBEDDED:
             self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
             embedded.ensure_running()
