@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from typing import Any
 
 from django.db import connections
 
 
-@contextmanager
-def cut_off(what: str) -> Iterator[None]:
+def cut_off(what: str) -> AbstractContextManager[list[str]]:
     """Every read of Multica's side whose statement contains ``what`` takes too long."""
+    return _cut_off(lambda statement: what in statement)
+
+
+def cut_off_number(number: int) -> AbstractContextManager[list[str]]:
+    """The read of that number, from 0 on, takes too long; the list is given each that does."""
+    numbers = count()
+    return _cut_off(lambda _statement: next(numbers) == number)
+
+
+@contextmanager
+def _cut_off(chosen: Callable[[str], bool]) -> Iterator[list[str]]:
+    stopped: list[str] = []
 
     def too_long(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if what not in sql:
+        if not chosen(sql):
             return execute(sql, params, many, context)
+        stopped.append(sql)
         cursor = context["cursor"].cursor
         cursor.execute("SET statement_timeout = 1")
         try:
@@ -24,4 +37,4 @@ def cut_off(what: str) -> Iterator[None]:
             cursor.execute("RESET statement_timeout")
 
     with connections["multica"].execute_wrapper(too_long):
-        yield
+        yield stopped

@@ -20,7 +20,7 @@ from executions.selectors.filters import Filters, State
 from executions.selectors.messages import pattern_of
 from executions.selectors.rows import version_of
 from executions.selectors.samples import Window, bounded, windows
-from executions.selectors.table import SQL, attempt, read_clock, read_jobs
+from executions.selectors.table import SQL, attempt, attempt_jobs, read_clock
 
 DEFAULT_WINDOW = "7d"
 WINDOW_NAMES = ("24h", "7d", "30d")
@@ -139,7 +139,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Errors:
-    """``reached`` is set where the newest rows did not reach the window's start."""
+    """``reached`` is set where the newest rows did not reach the window's start.
+
+    ``problem`` says that the failures took too long to read, ``samples_problem`` their messages.
+    """
 
     filters: Filters
     now: datetime
@@ -149,8 +152,9 @@ class Errors:
     groups: list[Group]
     hidden: int
     failures: int
-    jobs: list[str]
+    table_is_empty: bool
     problem: Problem | None
+    samples_problem: Problem | None
 
     @property
     def window(self) -> int:
@@ -165,6 +169,7 @@ class Errors:
         return version_of(
             self.reached,
             self.problem and self.problem.code,
+            self.samples_problem and self.samples_problem.code,
             [group.failures for group in self.groups],
         )
 
@@ -179,23 +184,29 @@ def read_errors(filters: Filters) -> Errors:
     wanted = bounded(filters, DEFAULT_WINDOW, clock.now)
     since = wanted.since
     assert since is not None  # noqa: S101  bounded() sees to it
-    jobs = read_jobs()
+    jobs, jobs_problem = attempt_jobs()
     asked = [filters.job] if filters.job else jobs
     most = max(1, MOST_ROWS // max(1, len(asked)))
-    found = attempt(lambda: _failures(wanted, asked, most))
+    if jobs_problem and not filters.job:
+        found: list[Failure] | Problem = jobs_problem
+    else:
+        found = attempt(lambda: _failures(wanted, asked, most))
     failures = [] if isinstance(found, Problem) else found
     groups = group_up(_of_state([one for one in failures if one.matches], filters.status))
+    newest = groups[:MOST_GROUPS]
+    samples = attempt(lambda: _samples(newest))
     return Errors(
         filters=filters,
         now=clock.now,
         since=since,
         reached=_reached(failures, most),
         windows=windows(filters, DEFAULT_WINDOW, WINDOW_NAMES),
-        groups=_with_samples(groups[:MOST_GROUPS]),
+        groups=newest if isinstance(samples, Problem) else _with_samples(newest, samples),
         hidden=max(0, len(groups) - MOST_GROUPS),
         failures=sum(len(group.failures) for group in groups),
-        jobs=jobs,
+        table_is_empty=not jobs and not jobs_problem,
         problem=found if isinstance(found, Problem) else None,
+        samples_problem=samples if isinstance(samples, Problem) else None,
     )
 
 
@@ -245,8 +256,11 @@ def group_up(failures: list[Failure]) -> list[Group]:
     return [Group(code, pattern, members) for (code, pattern), members in groups.items()]
 
 
-def _with_samples(groups: list[Group]) -> list[Group]:
-    """Each group with the whole message of its newest failure."""
+def _samples(groups: list[Group]) -> dict[UUID, str | None]:
+    """The whole message of the newest failure of each group."""
     ids = [group.newest.id for group in groups]
-    found = dict(Execution.objects.filter(id__in=ids).values_list("id", "error_msg"))
-    return [replace(group, sample=found.get(group.newest.id)) for group in groups]
+    return dict(Execution.objects.filter(id__in=ids).values_list("id", "error_msg"))
+
+
+def _with_samples(groups: list[Group], samples: dict[UUID, str | None]) -> list[Group]:
+    return [replace(group, sample=samples.get(group.newest.id)) for group in groups]

@@ -11,6 +11,7 @@ from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from executions.models import Execution
+from executions.problems import Problem
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import JobSpec
 from executions.selectors.filters import State
@@ -23,7 +24,7 @@ from executions.selectors.life import (
     watermark_step,
 )
 from executions.selectors.rows import Row, ours_among, state_of, version_of
-from executions.selectors.table import read_clock
+from executions.selectors.table import attempt, read_clock
 from executions.selectors.walks import newest_plan_time
 
 BUSY_SECONDS = 5
@@ -36,7 +37,8 @@ class Detail:
     """``older`` and ``newer`` are the neighbouring plans of the same job and scope.
 
     ``foreign_advance`` is how far the watermark stood past where the plan before had left it:
-    something else moved it in between (docs/contract.md section 6, other_writer).
+    something else moved it in between (docs/contract.md section 6, other_writer). Neither is known
+    where there is a ``problem``: the neighbours took too long to read.
     """
 
     row: Row
@@ -48,6 +50,7 @@ class Detail:
     foreign_advance: timedelta | None
     older: Row | None
     newer: Row | None
+    problem: Problem | None
 
     @property
     def is_over(self) -> bool:
@@ -68,7 +71,8 @@ class Detail:
     @property
     def version(self) -> str:
         neighbours = [(row.execution.id, row.state) for row in (self.older, self.newer) if row]
-        return version_of(self.row.execution.updated_at, self.row.state, neighbours)
+        problem = self.problem and self.problem.code
+        return version_of(self.row.execution.updated_at, self.row.state, neighbours, problem)
 
 
 def read_execution(execution_id: UUID) -> Detail | None:
@@ -81,7 +85,8 @@ def read_execution(execution_id: UUID) -> Detail | None:
     execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
     if execution is None:
         return None
-    older, newer = _neighbours(execution)
+    found = attempt(lambda: _neighbours(execution))
+    older, newer = (None, None) if isinstance(found, Problem) else found
     ours = ours_among(one.runner_id for one in (older, execution, newer) if one)
 
     def as_row(one: Execution) -> Row:
@@ -100,6 +105,7 @@ def read_execution(execution_id: UUID) -> Detail | None:
         foreign_advance=_advance(older, step),
         older=as_row(older) if older else None,
         newer=as_row(newer) if newer else None,
+        problem=found if isinstance(found, Problem) else None,
     )
 
 

@@ -66,6 +66,12 @@ class Export:
     _running: set[UUID] = field(default_factory=set)
 
     def pages(self) -> Iterator[list[Record]]:
+        try:
+            yield from self._pages()
+        except DatabaseError as error:
+            self.cut = _("Cut here: %(problem)s") % {"problem": diagnose(error).sentence()}
+
+    def _pages(self) -> Iterator[list[Record]]:
         page, written = self.first, 0
         for _number in range(MOST_PAGES):
             rows = self._not_twice(page.rows)[: MOST_ROWS - written]
@@ -78,11 +84,7 @@ class Export:
                     "n": MOST_ROWS
                 }
                 return
-            try:
-                page = self.reader.page(_rows(), page.older, PAGE_ROWS)
-            except DatabaseError as error:
-                self.cut = _("Cut here: %(problem)s") % {"problem": diagnose(error).sentence()}
-                return
+            page = self.reader.page(_rows(), page.older, PAGE_ROWS)
         self.cut = _("Cut here: few rows match, and looking further takes too long.")
 
     def _not_twice(self, rows: list[Execution]) -> list[Execution]:

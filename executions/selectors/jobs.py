@@ -26,7 +26,7 @@ from executions.scheduler.jobs import JOBS, ROLLUP
 from executions.scheduler.spec import JobSpec, Scope
 from executions.selectors.filters import GLOBAL, Filters, State
 from executions.selectors.rows import version_of
-from executions.selectors.table import MOST_JOBS, SQL, attempt, read_clock, read_jobs
+from executions.selectors.table import MOST_JOBS, SQL, attempt, attempt_jobs, read_clock
 
 # With a hundred jobs: a skip and a look at the newest plan for each stay within 5,000 rows.
 SHOWN_SCOPES = 20
@@ -124,8 +124,9 @@ def read_all_jobs(filters: Filters) -> Jobs:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
     """
     now = read_clock().now
-    names = [name for name in read_jobs() if filters.job in ("", name)]
-    problems: list[Problem] = []
+    found, problem = attempt_jobs()
+    names = [name for name in found if filters.job in ("", name)]
+    problems = [problem] if problem else []
 
     def part(statement: str, **parameters: Any) -> list[dict[str, Any]]:
         read = attempt(lambda: fetch_for_dashboard(statement, parameters))

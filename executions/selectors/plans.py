@@ -11,7 +11,7 @@ from executions.scheduler.spec import Scope
 from executions.selectors.filters import Filters, State
 from executions.selectors.paging import Page, Reader, Total
 from executions.selectors.rows import Row, as_rows, rows_for_lists, version_of
-from executions.selectors.table import Clock, attempt, read_clock, read_jobs, read_scopes
+from executions.selectors.table import Clock, attempt, attempt_jobs, read_clock, read_scopes
 from executions.selectors.walks import Walk, choose
 
 BUSY_SECONDS = 5
@@ -23,7 +23,8 @@ class Plans:
     """``page`` and ``total`` are a Problem where the statement timeout cut the read off.
 
     ``estimate`` is the table's size by the database's own statistics, set where nothing is filtered
-    and the rows were not all counted.
+    and the rows were not all counted. ``table_is_empty`` is None where that took too long to tell;
+    with a ``states_problem`` it did so which of the failed ones are being retried.
     """
 
     filters: Filters
@@ -33,8 +34,9 @@ class Plans:
     page: Page | Problem
     total: Total | Problem
     estimate: int | None
-    table_is_empty: bool
+    table_is_empty: bool | None
     scopes: list[Scope]
+    states_problem: Problem | None
 
     @property
     def problem(self) -> Problem | None:
@@ -72,6 +74,7 @@ class Plans:
         return version_of(
             [(row.execution.id, row.execution.updated_at, row.state) for row in self.rows],
             self.page.code if isinstance(self.page, Problem) else self.page.reached,
+            self.states_problem and self.states_problem.code,
             self.total_kind,
             self.estimate,
             self.total.code if isinstance(self.total, Problem) else self.total.count,
@@ -80,14 +83,19 @@ class Plans:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the filter form offers for choosing."""
+    """What the filter form offers for choosing; with a ``problem`` the jobs took too long."""
 
     jobs: list[str]
     scopes: list[Scope]
+    problem: Problem | None
 
 
 def choose_walk(filters: Filters, clock: Clock) -> tuple[Walk, list[Scope]]:
-    """The walk for the filters, and the first scopes of the job they name."""
+    """The walk for the filters, and the first scopes of the job they name.
+
+    Raises:
+        django.db.DatabaseError: the scopes cannot be read, or not in time.
+    """
     scopes = read_scopes(filters.job) if filters.job else []
     return choose(filters, scopes, clock.now), scopes
 
@@ -100,11 +108,15 @@ def read_plans(filters: Filters) -> Plans:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
     """
     clock = read_clock()
-    walk, scopes = choose_walk(filters, clock)
+    chosen = attempt(lambda: choose_walk(filters, clock))
+    if isinstance(chosen, Problem):
+        # In which order to list them hangs on the scopes, and every cursor on the order.
+        return _without_a_walk(filters, clock, chosen)
+    walk, scopes = chosen
     reader = Reader(walk)
     page = attempt(lambda: reader.page(rows_for_lists(), filters.cursor))
     total = attempt(reader.total)
-    rows = [] if isinstance(page, Problem) else as_rows(page.rows, clock.now)
+    rows, unsure = as_rows([] if isinstance(page, Problem) else page.rows, clock.now)
     return Plans(
         filters=filters,
         now=clock.now,
@@ -113,11 +125,33 @@ def read_plans(filters: Filters) -> Plans:
         page=page,
         total=total,
         estimate=None if filters.is_narrow else clock.estimate,
-        table_is_empty=not rows and not isinstance(page, Problem) and not read_jobs(),
+        table_is_empty=False if rows or isinstance(page, Problem) else _is_empty(),
         scopes=scopes,
+        states_problem=unsure,
     )
+
+
+def _without_a_walk(filters: Filters, clock: Clock, problem: Problem) -> Plans:
+    return Plans(
+        filters=filters,
+        now=clock.now,
+        walk=Walk(()),
+        rows=[],
+        page=problem,
+        total=problem,
+        estimate=None,
+        table_is_empty=False,
+        scopes=[],
+        states_problem=None,
+    )
+
+
+def _is_empty() -> bool | None:
+    jobs, problem = attempt_jobs()
+    return None if problem else not jobs
 
 
 def read_choices(plans: Plans) -> Choices:
     """For the form alone: a refresh of the list does not ask for it."""
-    return Choices(read_jobs(), plans.scopes)
+    jobs, problem = attempt_jobs()
+    return Choices(jobs, plans.scopes, problem)

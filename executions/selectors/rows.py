@@ -12,10 +12,11 @@ from django.db.models import QuerySet
 from django.db.models.functions import Left
 
 from executions.models import Execution, Runner, Status
+from executions.problems import Problem
 from executions.reading import fetch_for_dashboard
 from executions.scheduler.spec import Scope
 from executions.selectors.filters import GLOBAL, State
-from executions.selectors.table import SQL
+from executions.selectors.table import SQL, attempt
 
 ERROR_LINE = 200
 
@@ -97,10 +98,16 @@ def ours_among(runner_ids: Iterable[str | None]) -> frozenset[str]:
     return frozenset(Runner.objects.filter(runner_id__in=asked).values_list("runner_id", flat=True))
 
 
-def as_rows(executions: list[Execution], now: datetime) -> list[Row]:
-    """The rows of a list that was read with :func:`rows_for_lists`."""
-    ours, newest = ours_among(one.runner_id for one in executions), newest_plans(executions)
-    return [
+def as_rows(executions: list[Execution], now: datetime) -> tuple[list[Row], Problem | None]:
+    """The rows of a list that was read with :func:`rows_for_lists`.
+
+    With a problem it could not be told in time which of the FAILED ones are being retried: they
+    are then shown as FAILED, which is what is stored.
+    """
+    ours = ours_among(one.runner_id for one in executions)
+    found = attempt(lambda: newest_plans(executions))
+    newest, problem = ({}, found) if isinstance(found, Problem) else (found, None)
+    rows = [
         Row(
             execution,
             state_of(execution, now, newest.get(execution.id)),
@@ -108,6 +115,7 @@ def as_rows(executions: list[Execution], now: datetime) -> list[Row]:
         )
         for execution in executions
     ]
+    return rows, problem
 
 
 def version_of(*facts: object) -> str:

@@ -25,7 +25,7 @@ from executions.selectors.paging import Reader
 from executions.selectors.plans import choose_walk
 from executions.selectors.rows import ERROR_LINE, version_of
 from executions.selectors.samples import Window, bounded, windows
-from executions.selectors.table import attempt, read_clock, read_jobs
+from executions.selectors.table import attempt, attempt_jobs, read_clock
 from executions.selectors.walks import Walk
 
 DEFAULT_WINDOW = "24h"
@@ -86,11 +86,15 @@ class Tally:
 
 @dataclass(frozen=True)
 class Runners:
-    """``reached`` is set where the newest 5,000 rows did not reach the window's start."""
+    """``reached`` is set where the newest 5,000 rows did not reach the window's start.
+
+    With a ``jobs_problem`` the jobs took too long to list.
+    """
 
     filters: Filters
     job: str
     jobs: list[str]
+    jobs_problem: Problem | None
     now: datetime
     since: datetime
     reached: datetime | None
@@ -110,6 +114,7 @@ class Runners:
         return version_of(
             self.reached,
             self.problem and self.problem.code,
+            self.jobs_problem and self.jobs_problem.code,
             self.tallies,
         )
 
@@ -123,15 +128,16 @@ def read_runners(filters: Filters) -> Runners:
     clock = read_clock()
     wanted = bounded(replace(filters, job=filters.job or ROLLUP.name), DEFAULT_WINDOW, clock.now)
     assert wanted.since is not None  # noqa: S101  bounded() sees to it
-    walk, _scopes = choose_walk(wanted, clock)
-    sample = attempt(lambda: _sample(walk))
+    sample = attempt(lambda: _sample(choose_walk(wanted, clock)[0]))
     found, reached = ([], None) if isinstance(sample, Problem) else sample
     ours = _ours([one.runner_id for one in found], wanted.since, filters)
+    jobs, jobs_problem = attempt_jobs()
     tallies = _in_order([one for one in found if one.runner_id], ours)
     return Runners(
         filters=filters,
         job=wanted.job,
-        jobs=read_jobs(),
+        jobs=jobs,
+        jobs_problem=jobs_problem,
         now=clock.now,
         since=wanted.since,
         reached=reached,

@@ -59,13 +59,27 @@ def attempt(read: Callable[[], Value]) -> Value | Problem:
 
 
 def read_clock() -> Clock:
-    row = fetch_for_dashboard(SQL.clock, {})[0]
+    """The clock; without the estimate where the statistics could not be read in time.
+
+    Raises:
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+    """
+    read = attempt(lambda: fetch_for_dashboard(SQL.clock, {}))
+    if isinstance(read, Problem):
+        return Clock(fetch_for_dashboard(SQL.bare_clock, {})[0]["now"], None)
+    row = read[0]
     return Clock(row["now"], row["estimate"] if row["estimate"] >= 0 else None)
 
 
 def read_jobs() -> list[str]:
     """The first ``MOST_JOBS`` names in the table, in its order."""
     return [row["job_name"] for row in fetch_for_dashboard(SQL.jobs, {"most": MOST_JOBS})]
+
+
+def attempt_jobs() -> tuple[list[str], Problem | None]:
+    """The names, or none and the problem where the statement timeout cut them off."""
+    jobs = attempt(read_jobs)
+    return ([], jobs) if isinstance(jobs, Problem) else (jobs, None)
 
 
 def read_scopes(job: str, most: int = MOST_SCOPES) -> list[Scope]:

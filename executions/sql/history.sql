@@ -7,6 +7,10 @@ SELECT now() AS now, reltuples::bigint AS estimate
   FROM pg_class
  WHERE oid = 'sys_cron_executions'::regclass
 
+-- name: bare_clock
+-- The database's clock alone, for where even its statistics take too long: it looks at no table.
+SELECT now() AS now
+
 -- name: scopes_of_job
 -- The first scopes of one job: each step skips to the next (kind, id) of the unique index.
 WITH RECURSIVE scopes AS (
