@@ -133,9 +133,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "BUSY_SECONDS", 1.0)
 
 
-# Longer and stranger than anything that a scheduler writes.
-NASTY = "<b>bold</b> \u202eturned\u202c " + "x" * 300
-MESSAGE = "canceling statement due to user request: " + "a/very/long/path" * 250
+# Longer and stranger than anything that a scheduler writes, and nowhere a place to break a line.
+NASTY = "<b>bold</b> \u202eturned\u202c \x1b[31m\x07" + "x" * 300
+MESSAGE = "canceling_statement_due_to_user_request:\x1b[0m" + "a_very_long_token" * 230
+CODE = "handler_panic_" * 14
+RESULT = {"detail": "y" * 16_000}
+SCOPES = """
+INSERT INTO sys_cron_executions (job_name, scope_kind, scope_id, plan_time, status, runner_id,
+    lease_token, started_at, finished_at, duration_ms)
+SELECT 'autopilot_schedule_dispatch', 'autopilot_trigger', md5(number::text)::uuid::text,
+       %(plan_time)s, 'SUCCESS', 'r', gen_random_uuid(), %(plan_time)s, %(plan_time)s, 5
+  FROM generate_series(1, 10000) AS number
+"""
 
 
 @pytest.fixture
@@ -143,19 +152,21 @@ def busy_day(owner: Any) -> scenarios.World:
     """A day with every kind of plan in it, texts that no layout expects, and another job."""
     world = scenarios.sound(owner)
     world.change((20, 90, 91), retried=True)
-    world.change(60, exhausted=True, error_msg=MESSAGE, runner_id=NASTY, error_code="handler_panic")
-    world.change(61, failed=True)
+    hostile = {"error_msg": MESSAGE, "runner_id": NASTY, "error_code": CODE, "result": RESULT}
+    world.change(60, exhausted=True, **hostile)
+    world.change((61, 2), failed=True, **hostile)
     world.change(100, finished_at=world.started_at(97))
     world.change(range(200, 288), runner_id="9d5c7f00-0000-4000-8000-000000000001")
     world.drop([30, 31, 32, 150])
     world.add(plan_time=world.plan_time(40) + scenarios.CADENCE / 2)
     world.write()
+    owner.execute(SCOPES, {"plan_time": world.plan_time(1)})
     for number in range(30):
         ExecutionFactory(
             connection=owner,
-            job_name="autopilot_schedule_dispatch",
-            scope_kind="autopilot_trigger",
-            scope_id=f"{number:08}-0000-4000-8000-000000000000",
+            job_name=NASTY,
+            scope_kind=NASTY,
+            scope_id=f"{number:08}-{NASTY}",
             plan_time=world.plan_time(number),
         )
     return world
@@ -165,7 +176,7 @@ def busy_day(owner: Any) -> scenarios.World:
 def pages(every_page: list[str], busy_day: scenarios.World, owner: Any) -> list[str]:
     """Every page, also those that need an argument, those for who is signed out, and an error."""
     failed = owner.execute(
-        "SELECT id FROM sys_cron_executions WHERE error_code = 'handler_panic'"
+        "SELECT id FROM sys_cron_executions WHERE error_code = %s AND attempt = 3", [CODE]
     ).fetchone()
     return [
         *every_page,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.conftest import AXE, THEMES
+from tests import scenarios
+from tests.browser.conftest import AXE, CODE, MESSAGE, NASTY, THEMES
 
 WIDTHS = (390, 768, 1440)
 
@@ -16,6 +17,10 @@ TOO_WIDE = """() => {
     .filter((element) => element.getBoundingClientRect().right > width + 0.5);
   return ["the page", ...wide.slice(0, 5).map((element) => element.outerHTML.slice(0, 120))];
 }"""
+
+# A menu is for one moment; what else folds may stay open while somebody reads.
+OPEN_ALL = """() => document.querySelectorAll("details:not([data-menu])")
+  .forEach((details) => { details.open = true; })"""
 
 AXE_RUN = """async () => {
   const { violations } = await axe.run(document, { resultTypes: ["violations"] });
@@ -51,15 +56,34 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(open_page, pages, 
     found = []
     for path in pages:
         page.goto(path)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            found += [f"{path} at {width}: {one}" for one in page.evaluate(TOO_WIDE)]
         page.evaluate(script)
-        found += [f"{path}: {one}" for one in page.evaluate(AXE_RUN)]
+        for folded, widths in ((True, WIDTHS), (False, WIDTHS[::-1])):
+            if not folded:
+                page.evaluate(OPEN_ALL)
+            told = f"{path}{'' if folded else ' unfolded'}"
+            for width in widths:
+                page.set_viewport_size({"width": width, "height": 900})
+                found += [f"{told} at {width}: {one}" for one in page.evaluate(TOO_WIDE)]
+            found += [f"{told} at {width}: {one}" for one in page.evaluate(AXE_RUN)]
         if "WRONG" in path:
             # A 400 is one line in the console of every browser, and not one of ours.
             console[:] = [line for line in console if "400 (Bad Request)" not in line]
     assert "\n".join(found) == ""
+
+
+@pytest.mark.parametrize("columns", [{"exhausted": True}, {"failed": True}], ids=str)
+def test_no_text_of_a_failure_widens_the_overview(page, owner, columns):
+    """Whether it is the verdict's own evidence or that of a finding for information."""
+    world = scenarios.sound(owner)
+    hostile = {"error_code": CODE, "error_msg": MESSAGE, "runner_id": NASTY}
+    world.change(range(0, 40, 8), **columns, **hostile)
+    world.write()
+    page.goto("/")
+    page.evaluate(OPEN_ALL)
+    assert page.locator(".evidence code").count() > 0
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(TOO_WIDE) == []
 
 
 @pytest.mark.parametrize("theme", THEMES)
