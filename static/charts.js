@@ -69,7 +69,8 @@
     return {
       width: element.clientWidth,
       height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      // At the right there is room for half a label of the time axis: its tick may be the very end.
+      padding: [8, 20, 0, 0],
       tzDate: zoned,
       legend: { live: true },
       cursor: { y: false, points: { size: 7 } },
