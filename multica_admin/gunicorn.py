@@ -22,6 +22,8 @@ worker_class = "gthread"
 workers = settings.WEB_CONCURRENCY
 threads = 4
 graceful_timeout = 30
+# The most that it can be told. What is too long for us is then refused by us, with its name.
+limit_request_line = 8190
 logconfig_dict = gunicorn_configuration(settings.LOG_FORMAT)
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
 # It would open a socket below the home folder, which nobody asked for.

@@ -24,6 +24,8 @@ NAMES = ("job", "scope", "status", "runner", "error", "since", "until", "q", "cu
 UNPAGED = NAMES[:-1]
 # PostgreSQL takes longer texts, but no id that a scheduler writes comes near.
 LONGEST = 1_000
+# Percent-encoded, a byte takes three characters; gunicorn reads 8,190 of a request line.
+MOST_BYTES = 2_000
 LONGEST_SEARCH = 200
 MOST_PARAMETERS = 40
 # Room on both sides for windows and for the viewer's time zone.
@@ -191,6 +193,9 @@ def _text(name: str, text: str) -> str:
         raise _malformed(name, text, _("it holds a character that no stored text can have"))
     if len(text) > LONGEST:
         problem = _("it is longer than %(longest)d characters") % {"longest": LONGEST}
+        raise _malformed(name, text, problem)
+    if len(text.encode()) > MOST_BYTES:
+        problem = _("it is longer than %(most)d bytes") % {"most": MOST_BYTES}
         raise _malformed(name, text, problem)
     return text
 

@@ -13,13 +13,19 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
+from urllib.error import HTTPError
+from urllib.parse import quote
 
 import psutil
 import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
 
 from executions.connections import connect as connect_to
 from executions.models import Runner as Row
 from executions.scheduler import inprocess
+from executions.selectors.filters import LONGEST, MOST_BYTES
 from tests import environment
 from tests.faults.proxy import Proxy
 from tests.scheduling import age, execution, executions, lock_holders
@@ -121,6 +127,37 @@ def serves(port):
             return answer.status == 200
     except OSError:
         return False
+
+
+@pytest.fixture
+def ask(db):
+    """Asks a port for an address, signed in: the status and the text of the answer."""
+    client = Client()
+    client.force_login(User.objects.create_user("vera"))
+    session = client.cookies[settings.SESSION_COOKIE_NAME]
+
+    def ask(port, address):
+        headers = {"Cookie": f"{session.key}={session.value}", "Accept": "text/html"}
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{address}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=WAIT) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    return ask
+
+
+def test_a_long_address_reaches_our_own_answer_and_not_the_servers(owner, ask):
+    longest = ["x" * LONGEST, "é" * (MOST_BYTES // 2), "界" * (MOST_BYTES // 3)]
+    with web(ROLLUP_SCHEDULER="off") as (_server, port):
+        until(lambda: serves(port))
+        for value in longest:
+            assert ask(port, f"/executions/?runner={quote(value)}")[0] == 200
+        status, page = ask(port, f"/executions/?runner={'x' * 5_000}")
+    assert status == 400
+    assert "The filter “runner” is" in page
 
 
 def test_a_deploy_lets_the_run_in_hand_end(owner, connect):

@@ -15,6 +15,7 @@ from executions.scheduler.spec import Scope
 from executions.selectors.cursors import Cursor
 from executions.selectors.filters import (
     LONGEST,
+    MOST_BYTES,
     NAMES,
     UNPAGED,
     BadFilter,
@@ -113,6 +114,7 @@ def test_an_unknown_status_is_refused_with_those_that_exist(status):
         ("job=%00", "job"),
         ("q=%ff%fe", "q"),
         ("runner=" + "x" * (LONGEST + 1), "runner"),
+        ("runner=" + "界" * (MOST_BYTES // 3 + 1), "runner"),
         ("q=" + "x" * 201, "q"),
         ("cursor=older.ended.1.-.000000000000", "cursor"),
         ("cursor=1", "cursor"),
