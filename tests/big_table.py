@@ -119,16 +119,19 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def explaining() -> Iterator[list[Asked]]:
-    """Collects every query that is sent to Multica's side, each explained as it is run."""
+    """Collects every statement that is sent to Multica's side, each explained as it is run.
+
+    Raises:
+        psycopg.Error: a statement is none that PostgreSQL can explain, so it would go unseen.
+    """
     asked: list[Asked] = []
 
     def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         cursor = context["cursor"]
-        if sql.lstrip().upper().startswith(("SELECT", "WITH", "--")):
-            cursor.cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)
-            found = cursor.cursor.fetchone()[0]
-            plan = json.loads(found) if isinstance(found, str) else found
-            asked.append(Asked(sql, plan[0]["Plan"]))
+        cursor.cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", params)
+        found = cursor.cursor.fetchone()[0]
+        plan = json.loads(found) if isinstance(found, str) else found
+        asked.append(Asked(sql, plan[0]["Plan"]))
         return execute(sql, params, many, context)
 
     with ExitStack() as stack:

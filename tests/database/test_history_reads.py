@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 
+import psycopg
 import pytest
+from django.db import connections
 
 from executions.models import Execution
 from executions.selectors import errors, execution, export, jobs, plans, runners
@@ -143,3 +145,9 @@ def test_each_page_of_an_export(query):
     for one in asked:
         assert not one.reads_it_all, one.sql
         assert one.rows_read <= MOST_ROWS, (one.rows_read, one.sql)
+
+
+@pytest.mark.parametrize("statement", ["SET statement_timeout = '5s'", "TABLE nothing_like_it"])
+def test_a_statement_that_cannot_be_explained_does_not_go_unseen(statement):
+    with explaining(), pytest.raises(psycopg.Error), connections["multica"].cursor() as cursor:
+        cursor.execute(statement)

@@ -180,7 +180,18 @@ def test_one_filter_can_be_lifted_and_the_position_goes_with_it():
     assert not Filters(cursor=cursor, extra=(("window", "7d"),)).is_narrow
 
 
-PAGES = ("/executions/", "/runners/", "/errors/", "/jobs/", "/executions/export.csv")
+PAGES = (
+    "/",
+    "/executions/",
+    f"/executions/{UUID(int=1)}/",
+    "/executions/export.csv",
+    "/executions/export.jsonl",
+    "/runners/",
+    "/errors/",
+    "/jobs/",
+    "/schedules/",
+    "/audit/",
+)
 BAD = ("status=BOGUS", "since=soon", "scope=x", "q=%00", "cursor=abc", "job=a&job=b", "wat=1")
 
 
