@@ -6,11 +6,14 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 from django.template.response import TemplateResponse
@@ -19,6 +22,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from executions.health import snapshot
 from executions.models import Execution
+from executions.problems import Problem
+from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.spec import Scope
+from executions.selectors import week
+from executions.selectors.cursors import Cursor
+from executions.selectors.filters import Filters, write_scope, write_time
+from executions.selectors.plans import read_plans
 from executions.views.live import forget_shared
 from multica_admin.databases import admin_alias, reader_alias
 
@@ -64,17 +74,38 @@ class Site:
         with connections[size].execute_wrapper(note):
             yield asked
 
+    def address(self, size: str, path: str) -> str:
+        """The path with what stands in braces taken from rows of that table."""
+        with self.reading(size):
+            rollup = Execution.objects.filter(job_name=ROLLUP.name).order_by("-plan_time")
+            row, day = rollup[5], rollup[288].plan_time
+            dispatch = Execution.objects.filter(job_name="autopilot_schedule_dispatch")
+            other = dispatch.order_by("scope_kind", "scope_id", "-plan_time")[5]
+            second = read_plans(Filters()).page
+        assert not isinstance(second, Problem)
+        days_ago = day - timedelta(days=4)
+        places = {
+            "id": row.id,
+            "runner": row.runner_id,
+            "scope": write_scope(Scope(other.scope_kind, other.scope_id)),
+            "since": write_time(day - timedelta(days=1)),
+            "until": write_time(day),
+            "second": second.older,
+            "days_ago": Cursor("ended", days_ago),
+            "plan_days_ago": Cursor("scope", days_ago),
+        }
+        return path.format(**{name: quote(str(place)) for name, place in places.items()})
+
     def ask(self, path: str, *, part: bool) -> float:
         """Milliseconds of one request, whole or as a live part, with nothing kept from before.
 
         Raises:
             RuntimeError: the answer is not the page.
         """
-        if "{id}" in path:
-            newest = Execution.objects.filter(job_name="rollup_task_usage_hourly")
-            path = path.format(id=newest.order_by("-plan_time").values_list("id", flat=True)[5])
         snapshot.forget()
+        week.forget()
         forget_shared()
+        cache.clear()
         began = time.perf_counter()
         answer = self._client.get(path, headers={"HX-Request": "true"} if part else {})
         took = time.perf_counter() - began

@@ -80,5 +80,12 @@ class _Keeper:
                 self._kept = (snapshot.version, self._read(snapshot))
             return self._kept[1]
 
+    def forget(self) -> None:
+        """Have the next one read anew."""
+        with self._lock:
+            self._kept = None
 
-week_of = _Keeper().get
+
+_keeper = _Keeper()
+week_of = _keeper.get
+forget = _keeper.forget

@@ -13,10 +13,12 @@ from uuid import UUID
 
 import pytest
 
+from executions.health import snapshot
 from executions.health.other_jobs import assess_job
 from executions.health.read import SQL, execution_of, read_facts
 from executions.reading import fetch_for_dashboard
 from executions.scheduler import leases
+from executions.selectors import overview, week
 from tests.big_table import big_table, explaining
 
 __all__ = ["big_table"]
@@ -45,8 +47,16 @@ STANDING = {
     "most": None,
 }
 
+
+def week_of_the_overview() -> None:
+    week.forget()
+    snapshot.forget()
+    assert overview.read_overview(overview.WEEK).strip
+
+
 READS: dict[str, Callable[[], object]] = {
     "facts of the rollup": read_facts,
+    "overview of a week": week_of_the_overview,
     "older executions": lambda: fetch_for_dashboard(
         SQL.newest_before, ROLLUP | {"since": "2100-01-01"}
     ),
