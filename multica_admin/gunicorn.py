@@ -6,6 +6,9 @@ Each process has four threads; nothing opens a connection before the fork.
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +32,8 @@ forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
 # It would open a socket below the home folder, which nobody asked for.
 control_socket_disable = True
 
+_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
 
 def post_worker_init(worker: Any) -> None:
     """Start what this process does by itself, after the fork, with Django set up.
@@ -39,11 +44,25 @@ def post_worker_init(worker: Any) -> None:
     from executions.retirement import background
     from executions.scheduler import inprocess
 
-    trickle.start()
-    background.start()
-    inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
-    # The signal may come before any of this was imported, and then there is nothing to end.
-    worker.inprocess = inprocess
+    with _signals_held():
+        trickle.start()
+        background.start()
+        inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
+        # The signal may come before any of this was imported, and then there is nothing to end.
+        worker.inprocess = inprocess
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Signals wait meanwhile: what gunicorn raises in the midst of a thread's start ends badly.
+
+    The threads that are started here go on holding them, so they reach the main thread only.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def worker_int(worker: Any) -> None:
