@@ -82,6 +82,18 @@ changes = st.one_of(
         st.tuples(st.sampled_from(("agent_task_queue", "agent_runtime", "agent")), which),
     ),
 )
+# Those of them that decide the bucket of the same few rows, so that two of them often collide.
+few = st.integers(0, 1)
+collisions = st.one_of(
+    st.tuples(
+        st.just("use"),
+        st.tuples(few, which, st.just(0), st.just(False), tokens, prices),
+    ),
+    st.tuples(st.just("move_task_to_runtime"), st.tuples(few, st.none() | few)),
+    st.tuples(st.just("move_task_to_issue"), st.tuples(few, st.none() | few)),
+    st.tuples(st.just("move_issue_to_project"), st.tuples(few, st.none() | few)),
+    st.tuples(st.just("remove"), st.tuples(st.just("task_usage"), few)),
+)
 Step = tuple[str, tuple[Any, ...]]
 
 
@@ -147,14 +159,26 @@ class Histories(RuleBasedStateMachine):
             self.neighbour.execute("COMMIT" if commits else "ROLLBACK")
         self.unseen_since = None
 
+    @rule(first=collisions, second=collisions, between=st.booleans())
+    def happen_at_once(self, first: Step, second: Step, between: bool) -> None:
+        """Two changes that overlap, with or without a run while the first is still open."""
+        self.happen_beside(first)
+        self.happen(second)
+        if between:
+            self.wait(1)
+            self.roll_up("UTC")
+        self.end_beside(commits=True)
+        self.roll_up("UTC")
+
     @property
     def beside(self) -> bool:
         """Whether the neighbour has a transaction open."""
         return self.neighbour.info.transaction_status is TransactionStatus.INTRANS
 
-    def pass_watermark(self) -> None:
-        """Move the watermark to now, but not past what the neighbour has yet to commit."""
-        self.watermark = self.unseen_since or self.clock
+    @property
+    def passed(self) -> datetime:
+        """Where a run that begins now may leave the watermark: not past what it cannot see."""
+        return self.unseen_since or self.clock
 
     @rule(zone=zones)
     def roll_up(self, zone: str) -> None:
@@ -166,17 +190,18 @@ class Histories(RuleBasedStateMachine):
         before = contents(self.connection, "task_usage_hourly", *queue)
         assert window(self.connection, self.watermark, END) == 0
         assert before == contents(self.connection, "task_usage_hourly", *queue)
-        self.pass_watermark()
+        self.watermark = self.passed
 
     @rule(step=changes, pause=st.sampled_from(sorted(PAUSES)))
     def roll_up_while_something_happens(self, step: Step, pause: str) -> None:
         # The others lock a whole table, for which they would wait for the neighbour.
         pause = "while summing" if self.beside else pause
+        passed = self.passed
         with paused_run(self.connection, self.rival, pause, self.watermark, END):
             self.world.connection = self.rival
             self.happen(step)
             self.world.connection = self.connection
-        self.pass_watermark()
+        self.watermark = passed
 
     def teardown(self) -> None:
         self.end_beside(commits=True)
