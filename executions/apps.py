@@ -11,7 +11,9 @@ class ExecutionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from executions import accounts, checks, schema  # noqa: F401  its check registers itself
+        # The checks register themselves.
+        from executions import accounts, checks, schema, watchers  # noqa: F401
 
         pre_migrate.connect(schema.ensure_schema, sender=self)
         post_migrate.connect(accounts.ensure_roles, sender=self)
+        watchers.connect_signals()

@@ -18,7 +18,10 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
+
+from executions import watchers
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 
@@ -36,6 +39,27 @@ class ProbeMiddleware:
         if request.path_info in PROBES:
             request.META["HTTP_HOST"] = "localhost"
         return self._get_response(request)
+
+
+class WatcherMiddleware:
+    """Knows who is signed in when a page refreshes itself, mostly without asking the database."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        key = request.session.session_key
+        refreshes = request.method == "GET" and request.htmx  # type: ignore[attr-defined]
+        if key is None or not refreshes:
+            return self._get_response(request)
+        known = watchers.current().find(key)
+        if known is not None:
+            request.user = known
+        elif request.user.is_authenticated:
+            watchers.current().remember(key, request.user)
+        response = self._get_response(request)
+        patch_vary_headers(response, ["Cookie"])
+        return response
 
 
 class SignInMiddleware(LoginRequiredMiddleware):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import time
@@ -108,10 +107,10 @@ def test_who_is_signed_out_gets_401_and_learns_nothing(client, owner, name):
 
 # --- A crowd ------------------------------------------------------------------------------------
 
+# In one process and at a quick pace; tests/faults/crowd.py is a minute of the real thing.
 VIEWERS = 200
-# bin/audit lets them watch for a minute at the pages' own pace: CROWD_SECONDS=60 CROWD_PACE=15.
-SECONDS = float(os.environ.get("CROWD_SECONDS", "3"))
-PACE = float(os.environ.get("CROWD_PACE", "0.5"))
+SECONDS = 3.0
+PACE = 0.5
 
 
 @pytest.fixture

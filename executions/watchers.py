@@ -1,0 +1,132 @@
+"""Who keeps a page open: their sessions are looked at together, and not at each refresh.
+
+A live part asks again every few seconds, and Django reads the session and the user each time. Here
+those that a process has seen are all looked at in two statements, at most every ``LOOK_SECONDS``,
+so two hundred viewers cost our own tables what one does.
+
+Somebody who signs out, is deactivated, is deleted or gets another password is out at once in the
+process that did it, and in every other at its next look. Only a refresh is answered that way: a
+page that is opened, and every form, asks Django itself, and so does whatever needs a permission.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db.models.signals import post_delete, post_save
+from django.utils import timezone
+
+LOOK_SECONDS = 5.0
+# Who has not refreshed for so long has closed the page, or has it in a hidden tab.
+GONE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class _Watcher:
+    """Whom Django found behind a session, as of the last look, and when they last refreshed."""
+
+    user: User
+    asked_at: float
+
+
+class Watchers:
+    """The sessions that this process has seen refresh lately."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, _Watcher] = {}
+        self._looked_at: float | None = None
+
+    def find(self, session_key: str) -> User | None:
+        """Who is signed in by this session; None where that is not known here.
+
+        Raises:
+            django.db.Error: our own tables cannot be read.
+        """
+        with self._lock:
+            now = self._clock()
+            if session_key in self._known:
+                self._known[session_key] = replace(self._known[session_key], asked_at=now)
+                if self._looked_at is None or now - self._looked_at >= LOOK_SECONDS:
+                    self._look(now)
+            watcher = self._known.get(session_key)
+            # A copy, because a user keeps the permissions that it was once asked for.
+            return copy.copy(watcher.user) if watcher else None
+
+    def remember(self, session_key: str, user: User) -> None:
+        """Somebody whom Django itself has just found signed in by this session.
+
+        They may have signed out since, so all are looked at again at the next refresh.
+        """
+        with self._lock:
+            self._known[session_key] = _Watcher(copy.copy(user), self._clock())
+            self._looked_at = None
+
+    def forget_session(self, session_key: str) -> None:
+        with self._lock:
+            self._known.pop(session_key, None)
+
+    def forget_user(self, user_id: int) -> None:
+        with self._lock:
+            self._known = {
+                key: watcher for key, watcher in self._known.items() if watcher.user.pk != user_id
+            }
+
+    def _look(self, now: float) -> None:
+        """Keep those whose session lives and whose user is active with the same password."""
+        watching = {
+            key: watcher
+            for key, watcher in self._known.items()
+            if now - watcher.asked_at < GONE_SECONDS
+        }
+        self._known = {}
+        living = Session.objects.filter(session_key__in=watching, expire_date__gt=timezone.now())
+        keys = set(living.values_list("session_key", flat=True))
+        users = User.objects.filter(is_active=True).in_bulk(
+            {watcher.user.pk for watcher in watching.values()}
+        )
+        self._known = {
+            key: replace(watcher, user=users[watcher.user.pk])
+            for key, watcher in watching.items()
+            if key in keys and _is_still(watcher.user, users.get(watcher.user.pk))
+        }
+        self._looked_at = now
+
+
+def _is_still(known: User, found: User | None) -> bool:
+    """A session ends with the password that it was begun with."""
+    return found is not None and found.password == known.password
+
+
+_watchers = Watchers()
+
+
+def current() -> Watchers:
+    """Those of this process."""
+    return _watchers
+
+
+def _forget_session(instance: Session, **_signal: Any) -> None:
+    current().forget_session(instance.session_key)
+
+
+def _forget_user(
+    instance: User, update_fields: frozenset[str] | None = None, **_signal: Any
+) -> None:
+    if update_fields != frozenset({"last_login"}):  # signing in ends no other session
+        current().forget_user(instance.pk)
+
+
+def connect_signals() -> None:
+    """Have this process forget whom it sends away itself."""
+    post_delete.connect(_forget_session, sender=Session)
+    post_delete.connect(_forget_user, sender=User)
+    post_save.connect(_forget_user, sender=User)

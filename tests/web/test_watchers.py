@@ -1,0 +1,154 @@
+"""Who keeps a page open: what its refreshes cost our own tables, and how soon a sign-out holds."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db import connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from executions import watchers
+from tests import scenarios
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+PASSWORD = "correct horse battery"
+LOOKS = ("django_session", "auth_user")
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(watchers, "_watchers", watchers.Watchers(clock))
+    return clock
+
+
+@pytest.fixture
+def ada():
+    return User.objects.create_user("ada", password=PASSWORD)
+
+
+@pytest.fixture
+def open_pages(owner, clock, ada):
+    """Opens pages of as many browsers, each of which has refreshed and was looked at."""
+    scenarios.healthy(owner)
+
+    def open_some(count):
+        clients = [Client() for _number in range(count)]
+        for client in clients:
+            client.force_login(ada)
+            assert refresh(client) == 200
+        assert {refresh(client) for client in clients} == {200}
+        return clients
+
+    return open_some
+
+
+def refresh(client):
+    return client.get("/", headers={"HX-Request": "true"}).status_code
+
+
+def without_trace(change):
+    """Changes rows as another process would, so that nothing here is told of it."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(*change)
+
+
+def test_however_many_refresh_our_tables_are_asked_what_one_costs(open_pages, clock):
+    clients = open_pages(12)
+    for _round in range(3):
+        clock.now += watchers.LOOK_SECONDS
+        with CaptureQueriesContext(connections["default"]) as asked:
+            assert {refresh(client) for client in clients} == {200}
+        of_people = [one["sql"] for one in asked if any(table in one["sql"] for table in LOOKS)]
+        assert len(of_people) == len(LOOKS)
+
+
+def test_signing_out_holds_at_once_and_for_that_browser_alone(open_pages):
+    one, other = open_pages(2)
+    one.cookies, kept = one.cookies.copy(), one.cookies.copy()
+    assert one.post("/logout/").status_code == 302
+    one.cookies = kept
+    assert refresh(one) == 401
+    assert refresh(other) == 200
+
+
+GONE = {
+    "signed out": lambda ada: Session.objects.all().delete(),
+    "deactivated": lambda ada: User.objects.get(pk=ada.pk).delete(),
+    "given another password": lambda ada: (ada.set_password("something else"), ada.save()),
+}
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_who_is_sent_away_by_this_process_is_out_at_once(open_pages, ada, how):
+    (client,) = open_pages(1)
+    GONE[how](ada)
+    assert refresh(client) == 401
+
+
+ELSEWHERE = {
+    "signed out": ("DELETE FROM django_session",),
+    "out of time": ("UPDATE django_session SET expire_date = %s", [timezone.now()]),
+    "deactivated": ("UPDATE auth_user SET is_active = false",),
+    "given another password": ("UPDATE auth_user SET password = 'pbkdf2_sha256$1$a$b'",),
+}
+
+
+@pytest.mark.parametrize("how", ELSEWHERE)
+def test_who_is_sent_away_by_another_process_is_out_within_seconds(open_pages, clock, how):
+    (client,) = open_pages(1)
+    without_trace(ELSEWHERE[how])
+    assert refresh(client) == 200  # as docs/architecture.md says
+    clock.now += watchers.LOOK_SECONDS
+    assert refresh(client) == 401
+
+
+def test_who_signed_out_while_a_refresh_was_answered_is_out_at_the_next(open_pages, ada):
+    (client,) = open_pages(1)
+    key = client.session.session_key
+    Session.objects.all().delete()
+    watchers.current().remember(key, ada)
+    assert refresh(client) == 401
+
+
+def test_a_page_that_is_opened_is_never_remembered(open_pages):
+    (client,) = open_pages(1)
+    without_trace(ELSEWHERE["signed out"])
+    assert client.get("/").status_code == 302
+
+
+def test_a_new_role_is_seen_at_the_next_look(open_pages, clock, ada):
+    (client,) = open_pages(1)
+    User.objects.filter(pk=ada.pk).update(username="adax")
+    clock.now += watchers.LOOK_SECONDS
+    answer = client.get("/", headers={"HX-Request": "true"})
+    assert answer.context["user"].username == "adax"
+
+
+def test_who_has_closed_the_page_is_no_longer_looked_at(open_pages, clock):
+    gone, there = open_pages(2)
+    clock.now += watchers.GONE_SECONDS - 1
+    assert refresh(there) == 200
+    clock.now += watchers.LOOK_SECONDS
+    with CaptureQueriesContext(connections["default"]) as asked:
+        assert refresh(there) == 200
+    (look,) = [one["sql"] for one in asked if "django_session" in one["sql"]]
+    assert there.session.session_key in look
+    assert gone.session.session_key not in look
+
+
+def test_what_a_refresh_answers_depends_on_the_cookie(open_pages):
+    (client,) = open_pages(1)
+    answer = client.get("/", headers={"HX-Request": "true"})
+    assert "Cookie" in answer["Vary"]
