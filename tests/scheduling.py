@@ -108,8 +108,8 @@ def until(happened: Callable[[], object], seconds: float = 20) -> None:
 
 
 def lock_holders(connection: Connection, *, at_least: int = 0, at_most: int | None = None) -> int:
-    """Backends that hold lock 4246, once there are that many; fails after 10 s without."""
-    deadline = monotonic() + 10
+    """Backends that hold lock 4246, once there are that many; fails after 30 s without."""
+    deadline = monotonic() + 30
     while True:
         row = connection.execute(
             "SELECT count(*) AS count FROM pg_locks WHERE locktype = 'advisory' AND granted"

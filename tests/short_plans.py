@@ -39,6 +39,7 @@ class Backend:
     def __init__(self, cluster: Cluster) -> None:
         self._conninfo = cluster.conninfo(environment.DATABASE, "multica")
         self.broken = threading.Event()
+        self._needs_job: int | None = None
         self.spec = replace(
             ROLLUP,
             handler=self._handle,
@@ -56,10 +57,20 @@ class Backend:
     def _connect(self, application_name: str) -> Connection:
         return connect(self._conninfo, application_name=application_name)
 
+    def need(self, jobid: int) -> None:
+        """Be broken from the moment on at which that pg_cron job is paused or removed."""
+        self._needs_job = jobid
+
     def _handle(self, context: Context) -> Returned:
-        if self.broken.is_set():
+        if self.broken.is_set() or not self._has_what_it_needs(context.connection):
             raise RuntimeError("the backend is broken")
         return roll_up_task_usage(context)
+
+    def _has_what_it_needs(self, connection: Connection) -> bool:
+        if self._needs_job is None:
+            return True
+        query = "SELECT FROM cron.job WHERE jobid = %s AND active"
+        return connection.execute(query, [self._needs_job]).rowcount == 1
 
     def lay_history(self, owner: Connection) -> None:
         """The plans up to now, each with what it moved, as if it had run them."""

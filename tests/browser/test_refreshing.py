@@ -41,7 +41,7 @@ def select_the_verdict(page):
     page.evaluate("getSelection().selectAllChildren(document.querySelector('#verdict'))")
 
 
-def test_what_is_new_comes_without_moving_what_is_being_read(page, world):
+def test_what_is_new_comes_without_moving_what_is_being_read(page, world, expect):
     world.change(40, retried=True)  # which is a finding for information, and folded
     world.write()
     page.goto("/")
@@ -56,7 +56,7 @@ def test_what_is_new_comes_without_moving_what_is_being_read(page, world):
     before = row.bounding_box()["y"]
     fail_the_newest(world)
     wait_for_new_version(page, version)
-    assert page.locator(".plan-strip a.plan-failed").count() == 1
+    expect(page.locator(".plan-strip a.plan-failed")).to_have_count(1)
     assert abs(row.bounding_box()["y"] - before) < 2
     assert page.evaluate("document.activeElement.title") == focused
     assert page.locator("details.finding-more[open]").count() >= 1
