@@ -211,6 +211,25 @@ def test_what_is_rolled_up_beside_an_open_change_stays_queued_until_that_is_over
     assert queued_keys(owner) == set()
 
 
+def test_usage_of_a_task_that_is_being_given_a_runtime_is_counted_once_it_has_it(
+    scene: Scene, owner: Connection, connect: Connect
+) -> None:
+    """When the run looks, the task has none yet, so there is no bucket that it could be in."""
+    scene.park()
+    window(owner, LATER, END)
+    mover = connect()
+    mover.execute("BEGIN")
+    scene.through(mover).move()
+    scene.insert()
+    assert window(owner, LATER, LATER + HOUR) == 0
+    assert queued_keys(owner) >= {kept(scene, model="small")}
+    mover.execute("COMMIT")
+    window(owner, LATER + HOUR, END)
+    assert stored_buckets(owner) == expected_buckets(owner)
+    assert len(stored_buckets(owner)) == 2
+    assert queued_keys(owner) == set()
+
+
 def test_changes_without_end_keep_nothing_in_the_queue_that_was_there_before_them(
     scene: Scene, owner: Connection, connect: Connect
 ) -> None:

@@ -80,7 +80,8 @@ BEGIN
     ),
     -- Every usage row of the touched hours, and as rows without usage the queued keys and the
     -- buckets of their hours: so a key with nothing left still forms a group, and GROUP BY matches
-    -- a null project with a null one.
+    -- a null project with a null one. Usage of a task without a runtime has no bucket, but a change
+    -- that is open may be giving it one, so it is kept queued like the rest.
     evidence AS (
         SELECT hour.bucket_hour, agent.workspace_id, task.runtime_id, task.agent_id,
                issue.project_id, usage.provider, usage.model,
@@ -98,7 +99,6 @@ BEGIN
           JOIN agent_task_queue AS task ON task.id = usage.task_id
           JOIN agent ON agent.id = task.agent_id
           LEFT JOIN issue ON issue.id = task.issue_id
-         WHERE task.runtime_id IS NOT NULL
          UNION ALL
         SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
                NULL, NULL, NULL, NULL, NULL, NULL, false, queued_at
@@ -152,7 +152,7 @@ BEGIN
                uncosted_cache_read_tokens, uncosted_cache_write_tokens,
                task_count, event_count
           FROM bucket
-         WHERE event_count > 0
+         WHERE event_count > 0 AND runtime_id IS NOT NULL
             ON CONFLICT ON CONSTRAINT uq_task_usage_hourly_key DO UPDATE
            SET input_tokens = excluded.input_tokens,
                output_tokens = excluded.output_tokens,
