@@ -9,9 +9,12 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from django.conf import settings
+from gunicorn.workers.base import Worker as BaseWorker
+from gunicorn.workers.gthread import ThreadWorker
 
 from multica_admin import embedded
 from multica_admin.logging import gunicorn_configuration
@@ -21,7 +24,25 @@ embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
 # One key for all processes, where it is not made yet.
 str(settings.SECRET_KEY)
 
-worker_class = "gthread"
+
+class Worker(ThreadWorker):
+    """gunicorn's `gthread`, which a signal ends whatever it was about to do.
+
+    Ctrl-C reaches a process twice: from the terminal, and as SIGQUIT from gunicorn's first
+    process. gthread's own handler takes the lock of its threads' queue, which what it interrupts
+    may hold, an earlier call of itself included; it then waited for itself until it was killed.
+    """
+
+    _told_to_quit = False
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """End at once. The threads need not be told: they end with the interpreter."""
+        if not self._told_to_quit:
+            self._told_to_quit = True
+            BaseWorker.handle_quit(self, sig, frame)
+
+
+worker_class = Worker
 workers = settings.WEB_CONCURRENCY
 threads = 4
 graceful_timeout = 30

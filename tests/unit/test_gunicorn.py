@@ -1,0 +1,45 @@
+"""What the web process makes of a signal, wherever it hits."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+
+import pytest
+from gunicorn.config import Config
+
+from multica_admin.gunicorn import Worker
+
+
+@pytest.fixture
+def worker():
+    worker = Worker(1, 1, [], None, 30, Config(), logging.getLogger(__name__))
+    worker.tpool = worker.get_thread_pool()
+    yield worker
+    worker.tpool.shutdown()
+    worker.tmp.close()
+
+
+def ends(worker, number):
+    """Whether the handler got as far as ending the process, in its time."""
+    ended = threading.Event()
+
+    def handle():
+        try:
+            worker.handle_quit(number, None)
+        except SystemExit:
+            ended.set()
+
+    threading.Thread(target=handle, daemon=True).start()
+    return ended.wait(5)
+
+
+def test_it_ends_although_it_was_about_to_hand_a_connection_to_a_thread(worker):
+    with worker.tpool._shutdown_lock:
+        assert ends(worker, signal.SIGINT)
+
+
+def test_told_again_while_it_ends_it_just_goes_on_ending(worker):
+    assert ends(worker, signal.SIGINT)
+    worker.handle_quit(signal.SIGQUIT, None)
