@@ -48,6 +48,12 @@ def postgresql_with_pg_cron() -> Binaries:
     return found
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, or one process is left with it when the others have ended."""
+    items.sort(key=lambda item: "faults" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A private cluster whose database ``multica`` has pg_cron and our standalone Multica side."""

@@ -72,13 +72,14 @@ class World:
         self.others.append(ExecutionFactory.build(**columns))
 
     def write(self) -> World:
-        """Put it into the database, in place of what is there."""
-        self.connection.execute("TRUNCATE sys_cron_executions")
+        """Put it into the database, in place of what is there; who looks meanwhile sees either."""
         rows = [self._row(age) for age in sorted(self.plans, reverse=True)]
-        insert_many(self.connection, "sys_cron_executions", [*rows, *self.others])
-        self.connection.execute("DELETE FROM task_usage_hourly_rollup_state")
-        if self.state is not None:
-            put_state(self.connection, **self.state)
+        with self.connection.transaction():
+            self.connection.execute("DELETE FROM sys_cron_executions")
+            insert_many(self.connection, "sys_cron_executions", [*rows, *self.others])
+            self.connection.execute("DELETE FROM task_usage_hourly_rollup_state")
+            if self.state is not None:
+                put_state(self.connection, **self.state)
         return self
 
     def _row(self, age: int) -> dict[str, Any]:

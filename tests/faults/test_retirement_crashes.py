@@ -167,9 +167,12 @@ class World:
         with superuser_of(self.private) as connection:
             return jobs(connection)
 
-    def restart(self) -> None:
+    def restart_at(self, point: str, kind: str) -> dict[str, Any]:
+        """Begin the act, restart the database there, and let it go on."""
+        self.wait(point, kind)
         self.private.stop(mode="immediate")
         self.private.start()
+        return self.process.go_on()
 
     def is_told_truly(self, kind: str = "remove") -> bool:
         """Whether the record and the audit say what is so; returns whether it was done."""
@@ -214,9 +217,7 @@ def test_after_kill_9_the_record_says_what_is_so(world, point):
 
 @pytest.mark.parametrize("point", POINTS)
 def test_after_a_restart_of_the_database_the_record_says_what_is_so(world, point):
-    world.wait(point)
-    world.restart()
-    world.process.go_on()
+    world.restart_at(point, "remove")
     gone = world.jobid not in world.jobs()
     assert world.is_told_truly() is gone
     if point in {"signed", "verified", "changed", "proved"}:
@@ -247,6 +248,33 @@ def test_a_pause_and_its_end_survive_kill_9(world, point):
     active = world.jobs()[world.jobid]["active"]
     assert world.is_told_truly("activate") is active is (point in ACTED)
     assert world.look()["state"] == ("trial_ended" if active else "trial")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_pause_and_its_end_survive_a_restart_of_the_database(world, point):
+    world.restart_at(point, "pause")
+    paused = not world.jobs()[world.jobid]["active"]
+    assert world.is_told_truly("pause") is paused
+    if not paused:
+        assert world.act("pause")["told"] == "done"
+    world.restart_at(point, "activate")
+    active = world.jobs()[world.jobid]["active"]
+    assert world.is_told_truly("activate") is active
+    assert world.look()["state"] == ("trial_ended" if active else "trial")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_putting_back_survives_a_restart_of_the_database(world, point):
+    before = world.jobs()[world.jobid]
+    assert world.act()["told"] == "done"
+    world.restart_at(point, "put_back")
+    after = world.jobs()
+    assert world.is_told_truly("put_back") is bool(after)
+    if not after:
+        assert world.act("put_back")["told"] == "done"
+    [(jobid, row)] = world.jobs().items()
+    assert world.look()["put_back_jobid"] == jobid
+    assert {**row, "jobid": None} == {**before, "jobid": None}
 
 
 @pytest.mark.parametrize("point", POINTS)
