@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from executions.health.assessment import plain
-from executions.health.facts import Visibility
+from executions.health.facts import Facts, Visibility
 from executions.pgcron.job import Candidate, Inventory
 from executions.problems import diagnose
 from executions.retirement.facts import judge, read_plans, read_schedules
@@ -94,8 +94,10 @@ def _candidate_as_json(judged: Judged) -> dict[str, object]:
     }
 
 
-def report(rules: Rules, only: int | None = None) -> Report:
+def report(rules: Rules, only: int | None = None, known: Facts | None = None) -> Report:
     """Look at everything once; what cannot be reached is visibility unknown, with the reason.
+
+    ``known`` are facts of this moment that need not be read again.
 
     Raises:
         django.db.Error: our own tables cannot be reached.
@@ -109,7 +111,7 @@ def report(rules: Rules, only: int | None = None) -> Report:
     wanted = [one for one in inventory.candidates if only in {None, one.job.jobid}]
     if not wanted:
         return Report(inventory, (), only)
-    plans, role = read_plans(rules), inventory.role or ""
+    plans, role = read_plans(rules, known), inventory.role or ""
     judged = []
     for candidate in wanted:
         retirement = _open_retirement(inventory, candidate.job.jobid)

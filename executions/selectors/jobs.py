@@ -26,7 +26,13 @@ from executions.scheduler.jobs import JOBS, ROLLUP
 from executions.scheduler.spec import JobSpec, Scope
 from executions.selectors.filters import GLOBAL, Filters, State
 from executions.selectors.rows import version_of
-from executions.selectors.table import MOST_JOBS, SQL, attempt, attempt_jobs, read_clock
+from executions.selectors.table import (
+    MOST_JOBS,
+    SQL,
+    attempt,
+    attempt_jobs_by_the_clock,
+    read_bare_clock,
+)
 
 # With a hundred jobs: a skip and a look at the newest plan for each stay within 5,000 rows.
 SHOWN_SCOPES = 20
@@ -123,27 +129,15 @@ def read_all_jobs(filters: Filters) -> Jobs:
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
     """
-    now = read_clock().now
-    found, problem = attempt_jobs()
+    found, clock, problem = attempt_jobs_by_the_clock()
+    now = clock or read_bare_clock()
     names = [name for name in found if filters.job in ("", name)]
     problems = [problem] if problem else []
-
-    def part(statement: str, **parameters: Any) -> list[dict[str, Any]]:
-        read = attempt(lambda: fetch_for_dashboard(statement, parameters))
-        if isinstance(read, Problem):
-            problems.append(read)
-            return []
-        return read
-
-    scopes = _scopes_by_job(part(SQL.scopes_of_jobs, jobs=names, most=SHOWN_SCOPES + 1), now)
-    single = {name: lines[0].scope for name, lines in scopes.items() if len(lines) == 1}
-    plans = part(
-        SQL.newest_plans,
-        jobs=list(single),
-        kinds=[scope.kind for scope in single.values()],
-        ids=[scope.id for scope in single.values()],
-        most=SHOWN_PLANS,
-    )
+    parameters = {"jobs": names, "most": SHOWN_SCOPES + 1, "plans": SHOWN_PLANS}
+    rows = attempt(lambda: fetch_for_dashboard(SQL.scopes_of_jobs, parameters))
+    if isinstance(rows, Problem):
+        problems.append(rows)
+        rows = []
     tallies = attempt(lambda: read_tallies(fetch_for_dashboard))
     if isinstance(tallies, Problem):
         problems.append(tallies)
@@ -153,49 +147,47 @@ def read_all_jobs(filters: Filters) -> Jobs:
         verdicts = {name: judge(name, now, tallies.of(name)) for name in names}
     if ROLLUP.name in verdicts:
         verdicts[ROLLUP.name] = snapshots.current().verdict
-    cells = _cells_by_job(plans, now)
+    plans = _plans_by_scope(rows)
     return Jobs(
         filters=filters,
         now=now,
-        jobs=[
-            _job(name, scopes[name], cells[name], tallies.of(name), verdicts[name])
-            for name in names
-        ],
+        jobs=[_job(name, plans[name], now, tallies.of(name), verdicts[name]) for name in names],
         more_jobs=len(names) == MOST_JOBS,
         reached=tallies.reached,
         problems=problems,
     )
 
 
-def _scopes_by_job(rows: list[dict[str, Any]], now: datetime) -> dict[str, list[ScopeLine]]:
-    scopes: dict[str, list[ScopeLine]] = defaultdict(list)
+def _plans_by_scope(rows: list[dict[str, Any]]) -> dict[str, dict[Scope, list[Newest]]]:
+    """The plans by job and scope, in the order of the rows: the newest first."""
+    found: dict[str, dict[Scope, list[Newest]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        newest = Newest(
-            row["plan_id"], *(row[name] for name in list(Newest.__dataclass_fields__)[1:])
-        )
-        state = newest.state(now, is_newest=True)
-        scopes[row["job_name"]].append(ScopeLine(Scope(row["kind"], row["id"]), newest, state))
-    return scopes
-
-
-def _cells_by_job(rows: list[dict[str, Any]], now: datetime) -> dict[str, list[PlanCell]]:
-    cells: dict[str, list[PlanCell]] = defaultdict(list)
-    for row in rows:
-        job = row["job_name"]
         plan = Newest(**{name: row[name] for name in Newest.__dataclass_fields__})
-        cells[job].insert(0, PlanCell(plan, plan.state(now, is_newest=not cells[job])))
-    return cells
+        found[row["job_name"]][Scope(row["kind"], row["scope"])].append(plan)
+    return found
 
 
 def _job(
-    name: str, scopes: list[ScopeLine], cells: list[PlanCell], lately: Tally, verdict: Verdict
+    name: str,
+    plans: dict[Scope, list[Newest]],
+    now: datetime,
+    lately: Tally,
+    verdict: Verdict,
 ) -> Job:
+    scopes = [
+        ScopeLine(scope, newest, newest.state(now, is_newest=True))
+        for scope, (newest, *_older) in plans.items()
+    ]
+    cells = [
+        PlanCell(plan, plan.state(now, is_newest=place == 0))
+        for place, plan in enumerate(next(iter(plans.values())) if len(plans) == 1 else ())
+    ]
     return Job(
         name=name,
         spec=JOBS.get(name),
         scopes=scopes[:SHOWN_SCOPES],
         more_scopes=len(scopes) > SHOWN_SCOPES,
-        plans=cells,
+        plans=cells[::-1],
         lately=lately,
         verdict=verdict,
     )

@@ -243,9 +243,10 @@ def read_schedules() -> Schedules:
     Raises:
         django.db.Error: our own tables cannot be reached.
     """
+    snapshot = snapshots.fresh()
     return Schedules(
-        report(rules.current()),
-        snapshots.current(),
+        report(rules.current(), known=snapshot.facts),
+        snapshot,
         tuple(Retirement.objects.order_by("-created_at", "-pk")[:RETIREMENTS]),
         _callers(),
     )

@@ -66,20 +66,34 @@ def read_clock() -> Clock:
     """
     read = attempt(lambda: fetch_for_dashboard(SQL.clock, {}))
     if isinstance(read, Problem):
-        return Clock(fetch_for_dashboard(SQL.bare_clock, {})[0]["now"], None)
+        return Clock(read_bare_clock(), None)
     row = read[0]
     return Clock(row["now"], row["estimate"] if row["estimate"] >= 0 else None)
 
 
-def read_jobs() -> list[str]:
-    """The first ``MOST_JOBS`` names in the table, in its order."""
-    return [row["job_name"] for row in fetch_for_dashboard(SQL.jobs, {"most": MOST_JOBS})]
+def read_bare_clock() -> datetime:
+    """The clock alone, which looks at no table.
+
+    Raises:
+        django.db.DatabaseError: Multica's database cannot be asked.
+    """
+    (row,) = fetch_for_dashboard(SQL.bare_clock, {})
+    now: datetime = row["now"]
+    return now
 
 
 def attempt_jobs() -> tuple[list[str], Problem | None]:
-    """The names, or none and the problem where the statement timeout cut them off."""
-    jobs = attempt(read_jobs)
-    return ([], jobs) if isinstance(jobs, Problem) else (jobs, None)
+    """The first ``MOST_JOBS`` names, or none and the problem where the statement timeout cut in."""
+    jobs, _now, problem = attempt_jobs_by_the_clock()
+    return jobs, problem
+
+
+def attempt_jobs_by_the_clock() -> tuple[list[str], datetime | None, Problem | None]:
+    """The same with the database's ``now()``; None where the statement timeout cut in."""
+    rows = attempt(lambda: fetch_for_dashboard(SQL.jobs, {"most": MOST_JOBS}))
+    if isinstance(rows, Problem):
+        return [], None, rows
+    return [row["job_name"] for row in rows if row["job_name"] is not None], rows[0]["now"], None
 
 
 def read_scopes(job: str, most: int = MOST_SCOPES) -> list[Scope]:

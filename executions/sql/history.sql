@@ -33,7 +33,8 @@ WITH RECURSIVE scopes AS (
 SELECT scope_kind AS kind, scope_id AS id FROM scopes ORDER BY place
 
 -- name: jobs
--- The first jobs of the table: each step skips to the next name in the unique index.
+-- The first jobs of the table: each step skips to the next name in the unique index. With the
+-- database's clock, so there is a row, without a name, where there is no job.
 WITH RECURSIVE jobs AS (
     (SELECT job_name, 1 AS place
        FROM sys_cron_executions
@@ -49,7 +50,10 @@ WITH RECURSIVE jobs AS (
                      LIMIT 1) AS next
      WHERE jobs.place < %(most)s
 )
-SELECT job_name FROM jobs ORDER BY place
+SELECT now() AS now, jobs.job_name
+  FROM (VALUES (1)) AS always
+  LEFT JOIN jobs ON true
+ ORDER BY jobs.place
 
 -- name: failures
 -- The newest FAILED rows of each job by its own index. Each comes with the newest plan of its scope
@@ -88,9 +92,9 @@ SELECT found.id, found.job_name, found.scope_kind, found.scope_id, found.plan_ti
                          LIMIT 2) AS two) AS newest
 
 -- name: scopes_of_jobs
--- The first scopes of each job, found by skipping, each with its newest plan.
-SELECT job.name AS job_name, scopes.kind, scopes.id, newest.plan_id, newest.plan_time,
-       newest.status, newest.attempt, newest.max_attempts, newest.stale_after, newest.finished_at
+-- The first scopes of each job, found by skipping, each with its newest plan; the only scope of a
+-- job with more of them.
+SELECT job.name AS job_name, scopes.kind, scopes.id AS scope, newest.*
   FROM unnest(%(jobs)s::text[]) WITH ORDINALITY AS job (name, place),
        LATERAL (
            WITH RECURSIVE steps AS (
@@ -111,29 +115,15 @@ SELECT job.name AS job_name, scopes.kind, scopes.id, newest.plan_id, newest.plan
                                 LIMIT 1) AS next
                 WHERE steps.place < %(most)s
            )
-           SELECT scope_kind AS kind, scope_id AS id, steps.place FROM steps
+           SELECT scope_kind AS kind, scope_id AS id, steps.place,
+                  CASE count(*) OVER () WHEN 1 THEN %(plans)s::integer ELSE 1 END AS plans
+             FROM steps
        ) AS scopes,
-       LATERAL (SELECT id AS plan_id, plan_time, status, attempt, max_attempts, stale_after,
-                       finished_at
+       LATERAL (SELECT id, plan_time, status, attempt, max_attempts, stale_after, finished_at
                   FROM sys_cron_executions
                  WHERE job_name = job.name
                    AND scope_kind = scopes.kind
                    AND scope_id = scopes.id
                  ORDER BY plan_time DESC
-                 LIMIT 1) AS newest
- ORDER BY job.place, scopes.place
-
--- name: newest_plans
--- The newest plans of each of these scopes.
-SELECT plans.*
-  FROM unnest(%(jobs)s::text[], %(kinds)s::text[], %(ids)s::text[])
-           WITH ORDINALITY AS scope (job, kind, id, place),
-       LATERAL (SELECT id, job_name, scope_kind, scope_id, plan_time, status, attempt,
-                       max_attempts, stale_after, finished_at
-                  FROM sys_cron_executions
-                 WHERE job_name = scope.job
-                   AND scope_kind = scope.kind
-                   AND scope_id = scope.id
-                 ORDER BY plan_time DESC
-                 LIMIT %(most)s) AS plans
- ORDER BY scope.place, plans.plan_time DESC
+                 LIMIT scopes.plans) AS newest
+ ORDER BY job.place, scopes.place, newest.plan_time DESC

@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from executions.health.assessment import assess
 from executions.health.other_jobs import assess_job
@@ -16,9 +18,11 @@ from executions.selectors.jobs import read_all_jobs
 from executions.selectors.overview import read_overview
 from tests import scenarios
 from tests.factories import ExecutionFactory
+from tests.retiring import pg_cron, schedule
 from tests.scenarios import database_now
 from tests.time_limits import cut_off
 
+__all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 MINUTE = timedelta(minutes=1)
@@ -46,6 +50,24 @@ def text(html):
 def verdict(name):
     found = {job.name: job.verdict for job in read_all_jobs(Filters()).jobs}
     return found[name].level
+
+
+def test_with_nothing_kept_and_jobs_of_pg_crons_to_judge_it_asks_12_times(
+    viewer, owner, pg_cron, settings
+):
+    scenarios.healthy(owner)
+    pg_cron.execute("GRANT USAGE ON SCHEMA cron TO multica_view")
+    pg_cron.execute("GRANT SELECT ON cron.job TO multica_view")
+    schedule(pg_cron, owner="multica_view")
+    settings.RETIRE_CONNINFO = settings.MULTICA_CONNINFO
+    try:
+        with CaptureQueriesContext(connections["multica"]) as asked:
+            show(viewer)
+    finally:
+        pg_cron.execute("REVOKE ALL ON SCHEMA cron FROM multica_view")
+        pg_cron.execute("REVOKE ALL ON cron.job FROM multica_view")
+    assert any("cron.job" in query["sql"] for query in asked)
+    assert len(asked) <= 12
 
 
 def test_every_job_is_there_with_its_newest_plans_the_newest_last(owner, now):
