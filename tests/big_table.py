@@ -19,7 +19,7 @@ from django.db import connections
 from executions.connections import connect
 from multica_admin.cluster import Cluster
 from tests import environment
-from tests.conftest import empty_multica
+from tests.emptying import empty_multica
 
 TABLE = "sys_cron_executions"
 SCOPES = 2_000

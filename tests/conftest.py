@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.management import call_command
 from django.db import connections
+from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from psycopg import sql
 
@@ -26,19 +27,7 @@ from executions.views.live import forget_shared
 from multica_admin import embedded
 from multica_admin.cluster import Binaries, Cluster
 from tests import environment
-
-MULTICA_TABLES = (
-    "workspace",
-    "agent_runtime",
-    "agent",
-    "issue",
-    "agent_task_queue",
-    "task_usage",
-    "task_usage_hourly",
-    "task_usage_hourly_dirty",
-    "task_usage_hourly_rollup_state",
-    "sys_cron_executions",
-)
+from tests.emptying import MULTICA_TABLES, STATE, Ours, empty_multica
 
 
 def postgresql_with_pg_cron() -> Binaries:
@@ -52,6 +41,19 @@ def postgresql_with_pg_cron() -> Binaries:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, or one process is left with it when the others have ended."""
     items.sort(key=lambda item: "faults" not in item.path.parts)
+
+
+class QuickPasswordHasher(PBKDF2PasswordHasher):
+    """Django's own with one round, because a password takes a quarter of a second of it."""
+
+    iterations = 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Passwords of this process; those that are started have Django's."""
+    with override_settings(PASSWORD_HASHERS=["tests.conftest.QuickPasswordHasher"]):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +81,7 @@ def cluster() -> Iterator[Cluster]:
             private.conninfo(environment.DATABASE, "multica"), application_name="provision"
         ) as connection:
             provision(connection)
-            for table in MULTICA_TABLES:
+            for table in (*MULTICA_TABLES, STATE):
                 grant = sql.SQL("GRANT SELECT ON {} TO multica_view").format(sql.Identifier(table))
                 connection.execute(grant)
         yield private
@@ -101,6 +103,7 @@ def django_db_setup(cluster: Cluster, django_db_blocker: Any) -> None:
                 "ALTER TABLE executions_auditevent DISABLE TRIGGER audit_refuses_truncate"
             )
         call_command("collectstatic", verbosity=0, interactive=False)
+        Ours().take_over()
 
 
 @pytest.fixture(autouse=True)
@@ -138,13 +141,6 @@ def owner(connect: Callable[..., Connection]) -> Iterator[Connection]:
 @pytest.fixture
 def superuser(connect: Callable[..., Connection], owner: Connection) -> Connection:
     return connect("postgres")
-
-
-def empty_multica(connection: psycopg.Connection[Any]) -> None:
-    """Empty every table of Multica's and put the state row back to where a new install has it."""
-    tables = sql.SQL(", ").join(map(sql.Identifier, MULTICA_TABLES))
-    connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
-    connection.execute("INSERT INTO task_usage_hourly_rollup_state (id) VALUES (1)")
 
 
 @pytest.fixture

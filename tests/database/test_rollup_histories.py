@@ -17,7 +17,6 @@ from psycopg.errors import ForeignKeyViolation
 from psycopg.pq import TransactionStatus
 
 from executions.connections import Connection
-from tests.conftest import empty_multica
 from tests.database.rollup_world import (
     END,
     HOUR,
@@ -34,6 +33,7 @@ from tests.database.rollup_world import (
     wait_until_done_or_blocked,
     window,
 )
+from tests.emptying import empty_multica
 
 # Clocks at odd offsets, at half-hour summer time, and changing on the very day of NOON.
 ZONES = (

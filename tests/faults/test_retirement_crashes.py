@@ -24,7 +24,8 @@ from executions.connections import connect as open_connection
 from executions.rollup.provision import provision
 from multica_admin import embedded
 from multica_admin.cluster import Cluster
-from tests.conftest import empty_multica, postgresql_with_pg_cron
+from tests.conftest import postgresql_with_pg_cron
+from tests.emptying import empty_multica
 from tests.retiring import clean, jobs, lay_plans, schedule
 
 POINTS = ["intended", "signed", "verified", "changed", "proved", "committed", "concluded"]

@@ -40,7 +40,7 @@ from executions.scheduler.leases import Lease, Plan
 from executions.scheduler.plans import floor
 from executions.scheduler.runner import Report, Runner
 from executions.scheduler.spec import Context, HandlerError, JobSpec, Returned
-from tests.conftest import empty_multica
+from tests.emptying import empty_multica
 from tests.faults.history import broken_rules, kept
 from tests.scheduling import Reach, age, executions, usage
 from tests.short_jobs import job, seconds
