@@ -1,7 +1,7 @@
 """kill -9 and a restart of the database at every point of the protocol.
 
 Afterwards the job is there and nothing says that it was retired, or it is gone and everything says
-so; with our tables in the same database and in another one.
+so; with everything in one database, and with our tables, pg_cron and Multica in one each.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -35,10 +36,18 @@ ROOT = Path(__file__).parents[2]
 OURS = "executions_act, executions_retirement, executions_auditevent, auth_user"
 
 
+@dataclass(frozen=True)
+class Places:
+    """The databases of our tables and of pg_cron; Multica's is ``multica``."""
+
+    ours: str
+    pg_cron: str
+
+
 class Process:
     """The other process, asked one thing at a time."""
 
-    def __init__(self, admin: dict[str, str], cluster: Cluster) -> None:
+    def __init__(self, places: Places, cluster: Cluster) -> None:
         def url(user: str, database: str = "multica") -> str:
             return f"host={cluster.socket_directory} dbname={database} user={user}"
 
@@ -50,8 +59,8 @@ class Process:
             "PATH": os.environ["PATH"],
             "DATABASE_URL": url("multica_view"),
             "RUNNER_DATABASE_URL": url("multica"),
-            "RETIRE_DATABASE_URL": url("postgres"),
-            "ADMIN_DATABASE_URL": url("multica_admin", admin["dbname"]),
+            "RETIRE_DATABASE_URL": url("postgres", places.pg_cron),
+            "ADMIN_DATABASE_URL": url("multica_admin", places.ours),
         }
         subprocess.run(
             [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
@@ -84,8 +93,19 @@ class Process:
         self.running.communicate()
 
 
+PLACES = {
+    "one database": Places("multica", "multica"),
+    "three databases": Places("elsewhere", "postgres"),
+}
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def places(request: pytest.FixtureRequest) -> Places:
+    return PLACES[request.param]
+
+
 @pytest.fixture(scope="module")
-def private() -> Iterator[Cluster]:
+def private(places: Places) -> Iterator[Cluster]:
     """A cluster that may be restarted while other tests' is not."""
     with tempfile.TemporaryDirectory(prefix="multica-admin-crash-") as folder:
         Path(folder).chmod(0o711)
@@ -96,13 +116,15 @@ def private() -> Iterator[Cluster]:
             {
                 "fsync": "off",
                 "shared_preload_libraries": "pg_cron",
-                "cron.database_name": "multica",
+                "cron.database_name": places.pg_cron,
                 "cron.host": str(Path(folder) / "socket"),
             },
         )
         cluster.start()
         try:
-            embedded.prepare(cluster)
+            # pg_cron is made below, where this server's is.
+            bare = replace(cluster.binaries, has_pg_cron=False)
+            embedded.prepare(replace(cluster, binaries=bare))
             with open_connection(
                 cluster.conninfo("multica", "multica"), application_name="provision"
             ) as connection:
@@ -110,6 +132,8 @@ def private() -> Iterator[Cluster]:
                 connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO multica_view")
             with superuser_of(cluster, "postgres") as connection:
                 connection.execute("CREATE DATABASE elsewhere OWNER multica_admin")
+            with superuser_of(cluster, places.pg_cron) as connection:
+                connection.execute("CREATE EXTENSION pg_cron")
             yield cluster
         finally:
             cluster.stop(mode="immediate")
@@ -119,15 +143,9 @@ def superuser_of(cluster: Cluster, database: str = "multica") -> Connection:
     return open_connection(cluster.conninfo(database, "postgres"), application_name="test")
 
 
-@pytest.fixture(scope="module", params=["same database", "another database"])
-def admin(request: pytest.FixtureRequest, private: Cluster) -> dict[str, str]:
-    database = "multica" if request.param == "same database" else "elsewhere"
-    return private.conninfo(database, "multica_admin")
-
-
 @pytest.fixture(scope="module")
-def process(admin: dict[str, str], private: Cluster) -> Iterator[Process]:
-    process = Process(admin, private)
+def process(places: Places, private: Cluster) -> Iterator[Process]:
+    process = Process(places, private)
     yield process
     process.end()
 
@@ -135,10 +153,11 @@ def process(admin: dict[str, str], private: Cluster) -> Iterator[Process]:
 class World:
     """A confirmed retirement of a real job, and the process that acts on it."""
 
-    def __init__(self, private: Cluster, process: Process, admin: dict[str, str]) -> None:
-        self.private, self.process, self.admin = private, process, admin
+    def __init__(self, private: Cluster, process: Process, places: Places) -> None:
+        self.private, self.process, self.places = private, process, places
         with superuser_of(private) as connection:
             lay_plans(connection)
+        with superuser_of(private, places.pg_cron) as connection:
             self.jobid = schedule(connection)
         told = process.tell(do="confirm", jobid=self.jobid)
         self.retirement = told["retirement"]
@@ -165,7 +184,7 @@ class World:
         return seen
 
     def jobs(self) -> dict[int, dict[str, Any]]:
-        with superuser_of(self.private) as connection:
+        with superuser_of(self.private, self.places.pg_cron) as connection:
             return jobs(connection)
 
     def restart_at(self, point: str, kind: str) -> dict[str, Any]:
@@ -187,12 +206,13 @@ class World:
 
 
 @pytest.fixture
-def world(private: Cluster, process: Process, admin: dict[str, str]) -> Iterator[World]:
-    yield World(private, process, admin)
-    with superuser_of(private) as connection:
+def world(private: Cluster, process: Process, places: Places) -> Iterator[World]:
+    yield World(private, process, places)
+    with superuser_of(private, places.pg_cron) as connection:
         clean(connection)
+    with superuser_of(private) as connection:
         empty_multica(connection)
-    with superuser_of(private, admin["dbname"]) as connection:
+    with superuser_of(private, places.ours) as connection:
         # The audit refuses that, until the owner of the table or a superuser takes it off.
         refuses = "TRIGGER audit_refuses_truncate"
         connection.execute(
@@ -294,7 +314,7 @@ def test_putting_back_survives_kill_9_and_never_schedules_twice(world, point):
 
 def test_nobody_settles_what_is_still_being_done(world):
     """While the acting transaction is open, looking leaves it alone; then it goes on to its end."""
-    other = Process(world.admin, world.private)
+    other = Process(world.places, world.private)
     try:
         world.wait("changed")
         seen = other.tell(do="look", retirement=world.retirement)
