@@ -127,3 +127,18 @@ SELECT job.name AS job_name, scopes.kind, scopes.id AS scope, newest.*
                  ORDER BY plan_time DESC
                  LIMIT scopes.plans) AS newest
  ORDER BY job.place, scopes.place, newest.plan_time DESC
+
+-- name: newest_plans
+-- The newest plans of each of these scopes.
+SELECT plans.*
+  FROM unnest(%(jobs)s::text[], %(kinds)s::text[], %(ids)s::text[])
+           WITH ORDINALITY AS scope (job, kind, id, place),
+       LATERAL (SELECT id, job_name, scope_kind, scope_id, plan_time, status, attempt,
+                       max_attempts, stale_after, finished_at
+                  FROM sys_cron_executions
+                 WHERE job_name = scope.job
+                   AND scope_kind = scope.kind
+                   AND scope_id = scope.id
+                 ORDER BY plan_time DESC
+                 LIMIT %(most)s) AS plans
+ ORDER BY scope.place, plans.plan_time DESC
