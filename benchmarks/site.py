@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,8 @@ class Site:
         self._user = User.objects.create_superuser("bench")
         self._client = Client(SERVER_NAME=HOST)
         self._client.force_login(self._user)
+        gc.collect()
+        gc.freeze()  # as a web process does
 
     @contextmanager
     def reading(self, size: str) -> Iterator[list[str]]:

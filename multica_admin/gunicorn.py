@@ -5,6 +5,7 @@ Each process has four threads; nothing opens a connection before the fork.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -71,6 +72,9 @@ def post_worker_init(worker: Any) -> None:
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
         # The signal may come before any of this was imported, and then there is nothing to end.
         worker.inprocess = inprocess
+    # What is here by now stays as long as the process does: no collection looks through it again.
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from executions.health import snapshot as snapshots
 from executions.health.facts import Executions, NotAvailable, Visibility
 from executions.health.findings import Code, Finding
+from executions.health.ledger import WINDOW
 from executions.health.snapshot import Snapshot
 from executions.permissions import sight_statements
 from executions.pgcron import commands
@@ -139,14 +140,15 @@ class Schedules:
 
     @cached_property
     def runners(self) -> list[RunnerLine]:
-        """Those that won plans lately, the latest first."""
-        executions, own = self.executions, self.snapshot.facts.own_runners
-        if isinstance(executions, NotAvailable):
+        """Those whose runs began within the last 24 hours, as in the overview's lanes."""
+        facts, executions = self.snapshot.facts, self.executions
+        if isinstance(executions, NotAvailable) or facts.now is None:
             return []
-        ours = frozenset() if isinstance(own, NotAvailable) else own
+        since = facts.now - WINDOW
+        ours = frozenset() if isinstance(facts.own_runners, NotAvailable) else facts.own_runners
         lines: dict[str, RunnerLine] = {}
         for row in executions.rows:  # newest first
-            if row.runner_id is None:
+            if row.runner_id is None or (row.started_at or row.plan_time) < since:
                 continue
             known = lines.get(row.runner_id)
             seen = known.last_seen if known else row.finished_at or row.started_at or row.plan_time

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from html import escape
+from urllib.parse import quote
 from uuid import UUID
 
 from django import template
@@ -12,13 +14,16 @@ from django.utils.safestring import SafeString
 
 from executions.health.findings import Finding
 from executions.selectors import evidence
+from executions.selectors.filters import write_time
 from executions.selectors.lanes import Bar
 from executions.selectors.strip import Square
 from executions.templatetags.history import address
 
 register = template.Library()
 
+# What the addresses of a kind are made with once, to be put in its place.
 _ANY = UUID(int=0)
+_SINCE, _UNTIL = datetime(1, 1, 1, tzinfo=UTC), datetime(2, 1, 1, tzinfo=UTC)
 
 
 @register.filter
@@ -34,12 +39,12 @@ def evidence_lines(finding: Finding) -> list[evidence.Line]:
 @register.simple_tag
 def squares(row: Iterable[Square], job: str) -> SafeString:
     """``{% squares row.squares job %}``: each a link to what it stands for, where there is one."""
-    address_of = _address_of_executions()
-    return SafeString("".join(_square(one, job, address_of) for one in row))
+    addresses = Addresses(job)
+    return SafeString("".join(_square(one, addresses) for one in row))
 
 
-def _square(square: Square, job: str, address_of: Callable[[UUID], str]) -> str:
-    to, title = escape(leads_to(square, job, address_of)), escape(square.title)
+def _square(square: Square, addresses: Addresses) -> str:
+    to, title = escape(leads_to(square, addresses)), escape(square.title)
     mark = f'class="plan plan-{square.look}" data-key="{square.key}"'
     if to:
         return f'<a {mark} href="{to}" title="{title}"><span>{title}</span></a>'
@@ -58,21 +63,34 @@ def bars(lane: Iterable[Bar]) -> SafeString:
     )
 
 
-def _address_of_executions() -> Callable[[UUID], str]:
-    """Django's ``reverse`` for many executions, asked once."""
-    before, _any, after = reverse("execution", args=[_ANY]).partition(str(_ANY))
-    return lambda execution_id: f"{before}{execution_id}{after}"
+class Addresses:
+    """Django's ``reverse`` for many squares of one job, asked once."""
+
+    def __init__(self, job: str) -> None:
+        self._execution = reverse("execution", args=[_ANY])
+        self._stretch = address("plans", job=job, since=_SINCE, until=_UNTIL)
+
+    def of_execution(self, execution_id: UUID) -> str:
+        return self._execution.replace(str(_ANY), str(execution_id))
+
+    def of_stretch(self, since: datetime, until: datetime) -> str:
+        between = self._stretch.replace(_quoted(_SINCE), _quoted(since))
+        return between.replace(_quoted(_UNTIL), _quoted(until))
 
 
-def leads_to(square: Square, job: str, address_of: Callable[[UUID], str]) -> str:
+def _quoted(time: datetime) -> str:
+    return quote(write_time(time))
+
+
+def leads_to(square: Square, addresses: Addresses) -> str:
     """The address of a square: its execution, its gap's explanation, or its stretch of history.
 
     Empty for a plan that is not due yet or was never expected.
     """
     if square.execution is not None:
-        return address_of(square.execution.id)
+        return addresses.of_execution(square.execution.id)
     if square.gap is not None:
         return f"#{square.gap.anchor}"
     if square.has_rows:
-        return address("plans", job=job, since=square.start, until=square.end)
+        return addresses.of_stretch(square.start, square.end)
     return ""

@@ -532,3 +532,10 @@ def test_a_job_that_cannot_be_looked_at_is_unknown():
     assessment = assess_job(AUTOPILOT, fetch)
     assert assessment.verdict.level is Level.UNKNOWN
     assert [one.code for one in assessment.verdict.findings] == [Code.NOT_AVAILABLE]
+
+
+def test_nothing_that_is_looked_at_is_compiled_first(owner):
+    """Its cost cannot be estimated, and PostgreSQL compiled for 280 ms what then took one."""
+    assert fetch_for_dashboard("SHOW jit", {}) == [{"jit": "off"}]
+    with retire_fetch("look") as fetch:
+        assert fetch("SHOW jit", {}) == [{"jit": "off"}]

@@ -12,6 +12,9 @@ from executions.health.ledger import Kind, lay
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import floor
 from executions.selectors.strip import HOUR, Square, Strip, lay_day, lay_week
+from executions.selectors.week import WINDOW as WEEK
+from executions.templatetags.history import address
+from executions.templatetags.overview import Addresses, leads_to
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -173,3 +176,13 @@ def test_a_week_shows_the_worst_of_each_hour_in_the_row_of_its_day():
     assert "1 failed" in square_of(strip, 8).title
     for row in strip.rows:
         assert len(row.before) + len(row.squares) + len(row.after) == 24
+
+
+def test_an_hour_leads_to_its_stretch_of_history_as_the_page_itself_writes_it():
+    week = lay_week(lay(executions(), NOW, ROLLUP, WEEK), NOW, ROLLUP)
+    addresses = Addresses(ROLLUP.name)
+    stretches = [square for square in squares(week) if square.has_rows and len(square.cells) > 1]
+    assert stretches
+    for square in stretches:
+        there = address("plans", job=ROLLUP.name, since=square.start, until=square.end)
+        assert leads_to(square, addresses) == there
