@@ -32,6 +32,7 @@ from executions.selectors.filters import Filters, write_scope, write_time
 from executions.selectors.plans import read_plans
 from executions.views.live import forget_shared
 from multica_admin.databases import admin_alias, reader_alias
+from multica_admin.stack import with_room
 
 HOST = "localhost"
 
@@ -61,8 +62,9 @@ class Site:
         self._user = User.objects.create_superuser("bench")
         self._client = Client(SERVER_NAME=HOST)
         self._client.force_login(self._user)
+        self._get = with_room(self._client.get)  # as a web process does
         gc.collect()
-        gc.freeze()  # as a web process does
+        gc.freeze()  # likewise
 
     @contextmanager
     def reading(self, size: str) -> Iterator[list[str]]:
@@ -110,7 +112,7 @@ class Site:
         forget_shared()
         cache.clear()
         began = time.perf_counter()
-        answer = self._client.get(path, headers={"HX-Request": "true"} if part else {})
+        answer = self._get(path, headers={"HX-Request": "true"} if part else {})
         took = time.perf_counter() - began
         if answer.status_code != 200:
             raise RuntimeError(f"{path} answered {answer.status_code}")
