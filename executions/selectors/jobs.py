@@ -80,14 +80,17 @@ class PlanCell:
 
 @dataclass(frozen=True)
 class Job:
-    """``plans`` are the newest of a job with one scope, oldest first; else there are none."""
+    """``plans`` are the newest of a job with one scope, oldest first; else there are none.
+
+    Where the statement timeout cut in, ``lately`` is None, and there are no scopes.
+    """
 
     name: str
     spec: JobSpec | None
     scopes: list[ScopeLine]
     more_scopes: bool
     plans: list[PlanCell]
-    lately: Tally
+    lately: Tally | None
     verdict: Verdict
 
     @property
@@ -138,12 +141,13 @@ def read_all_jobs(filters: Filters) -> Jobs:
     if isinstance(rows, Problem):
         problems.append(rows)
         rows = []
-    tallies = attempt(lambda: read_tallies(fetch_for_dashboard))
-    if isinstance(tallies, Problem):
-        problems.append(tallies)
-        tallies = Tallies({})
+    tallies: Tallies | None = None
+    read = attempt(lambda: read_tallies(fetch_for_dashboard))
+    if isinstance(read, Problem):
+        problems.append(read)
         verdicts = dict.fromkeys(names, _UNREAD)
     else:
+        tallies = read
         verdicts = {name: judge(name, now, tallies.of(name)) for name in names}
     if ROLLUP.name in verdicts:
         verdicts[ROLLUP.name] = snapshots.current().verdict
@@ -151,9 +155,12 @@ def read_all_jobs(filters: Filters) -> Jobs:
     return Jobs(
         filters=filters,
         now=now,
-        jobs=[_job(name, plans[name], now, tallies.of(name), verdicts[name]) for name in names],
+        jobs=[
+            _job(name, plans[name], now, tallies.of(name) if tallies else None, verdicts[name])
+            for name in names
+        ],
         more_jobs=len(names) == MOST_JOBS,
-        reached=tallies.reached,
+        reached=tallies.reached if tallies else None,
         problems=problems,
     )
 
@@ -171,7 +178,7 @@ def _job(
     name: str,
     plans: dict[Scope, list[Newest]],
     now: datetime,
-    lately: Tally,
+    lately: Tally | None,
     verdict: Verdict,
 ) -> Job:
     scopes = [

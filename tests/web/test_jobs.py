@@ -197,3 +197,13 @@ def test_a_read_that_takes_too_long_is_told_while_the_page_stands(viewer, owner,
     assert "The database took too long" in shown
     assert "rollup_task_usage_hourly" in shown
     assert "What came of it could not be looked at" in shown
+    assert "Ended in 24 h" not in shown
+
+
+def test_scopes_that_take_too_long_to_find_are_not_said_to_be_none(viewer, owner, now):
+    plan(owner, now, 5, job_name="other")
+    with cut_off("-- The first scopes of each job"):
+        shown = text(show(viewer))
+    assert "The database took too long" in shown
+    assert "0 scopes" not in shown
+    assert "Ended in 24 h 1" in shown
