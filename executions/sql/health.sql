@@ -198,7 +198,7 @@ SELECT failed.id, failed.plan_time, failed.status, failed.attempt, failed.max_at
          ORDER BY plan_time DESC
          LIMIT 200) AS failed
  CROSS JOIN LATERAL (
-        SELECT plan_time
+        SELECT sibling.plan_time
           FROM sys_cron_executions AS sibling
          WHERE sibling.job_name = failed.job_name
            AND sibling.scope_kind = failed.scope_kind AND sibling.scope_id = failed.scope_id

@@ -1,5 +1,6 @@
 -- What the history pages read where the ORM cannot say it: skips through an index, catalog figures.
--- Indexes are those of docs/contract.md section 2 and no others.
+-- Indexes are those of docs/contract.md section 2 and no others. A subquery names the table of each
+-- of its columns: one that the table lacks would else be read from the query around it.
 
 -- name: clock
 -- The database's clock, and how many rows its statistics give the table (-1: never counted).
@@ -22,11 +23,12 @@ WITH RECURSIVE scopes AS (
     UNION ALL
     SELECT next.scope_kind, next.scope_id, scopes.place + 1
       FROM scopes,
-           LATERAL (SELECT scope_kind, scope_id
-                      FROM sys_cron_executions
-                     WHERE job_name = %(job)s
-                       AND (scope_kind, scope_id) > (scopes.scope_kind, scopes.scope_id)
-                     ORDER BY scope_kind, scope_id
+           LATERAL (SELECT later.scope_kind, later.scope_id
+                      FROM sys_cron_executions AS later
+                     WHERE later.job_name = %(job)s
+                       AND (later.scope_kind, later.scope_id)
+                           > (scopes.scope_kind, scopes.scope_id)
+                     ORDER BY later.scope_kind, later.scope_id
                      LIMIT 1) AS next
      WHERE scopes.place < %(most)s
 )
@@ -43,10 +45,10 @@ WITH RECURSIVE jobs AS (
     UNION ALL
     SELECT next.job_name, jobs.place + 1
       FROM jobs,
-           LATERAL (SELECT job_name
-                      FROM sys_cron_executions
-                     WHERE job_name > jobs.job_name
-                     ORDER BY job_name
+           LATERAL (SELECT later.job_name
+                      FROM sys_cron_executions AS later
+                     WHERE later.job_name > jobs.job_name
+                     ORDER BY later.job_name
                      LIMIT 1) AS next
      WHERE jobs.place < %(most)s
 )
@@ -71,19 +73,20 @@ SELECT found.id, found.job_name, found.scope_kind, found.scope_id, found.plan_ti
                                       found.scope_id, found.job_name)), lower(%(q)s)) > 0)
            AS matches
   FROM unnest(%(jobs)s::text[]) AS job (name),
-       LATERAL (SELECT id, job_name, scope_kind, scope_id, plan_time, attempt, max_attempts,
-                       runner_id, finished_at, updated_at, error_code, error_msg
-                  FROM sys_cron_executions
-                 WHERE status = 'FAILED'
-                   AND job_name = job.name
-                   AND plan_time >= %(since)s
-                   AND plan_time < %(until)s
-                 ORDER BY plan_time DESC
+       LATERAL (SELECT failed.id, failed.job_name, failed.scope_kind, failed.scope_id,
+                       failed.plan_time, failed.attempt, failed.max_attempts, failed.runner_id,
+                       failed.finished_at, failed.updated_at, failed.error_code, failed.error_msg
+                  FROM sys_cron_executions AS failed
+                 WHERE failed.status = 'FAILED'
+                   AND failed.job_name = job.name
+                   AND failed.plan_time >= %(since)s
+                   AND failed.plan_time < %(until)s
+                 ORDER BY failed.plan_time DESC
                  LIMIT %(most)s) AS found,
-       LATERAL (SELECT max(plan_time) AS plan_time,
-                       (array_agg(status ORDER BY plan_time DESC)
-                            FILTER (WHERE status <> 'RUNNING'))[1] AS ended_as
-                  FROM (SELECT plan_time, status
+       LATERAL (SELECT max(two.plan_time) AS plan_time,
+                       (array_agg(two.status ORDER BY two.plan_time DESC)
+                            FILTER (WHERE two.status <> 'RUNNING'))[1] AS ended_as
+                  FROM (SELECT sibling.plan_time, sibling.status
                           FROM sys_cron_executions AS sibling
                          WHERE sibling.job_name = found.job_name
                            AND sibling.scope_kind = found.scope_kind
@@ -98,33 +101,34 @@ SELECT job.name AS job_name, scopes.kind, scopes.id AS scope, newest.*
   FROM unnest(%(jobs)s::text[]) WITH ORDINALITY AS job (name, place),
        LATERAL (
            WITH RECURSIVE steps AS (
-               (SELECT scope_kind, scope_id, 1 AS place
-                  FROM sys_cron_executions
-                 WHERE job_name = job.name
-                 ORDER BY scope_kind, scope_id
+               (SELECT first.scope_kind, first.scope_id, 1 AS place
+                  FROM sys_cron_executions AS first
+                 WHERE first.job_name = job.name
+                 ORDER BY first.scope_kind, first.scope_id
                  LIMIT 1)
                UNION ALL
                SELECT next.scope_kind, next.scope_id, steps.place + 1
                  FROM steps,
-                      LATERAL (SELECT scope_kind, scope_id
-                                 FROM sys_cron_executions
-                                WHERE job_name = job.name
-                                  AND (scope_kind, scope_id)
+                      LATERAL (SELECT later.scope_kind, later.scope_id
+                                 FROM sys_cron_executions AS later
+                                WHERE later.job_name = job.name
+                                  AND (later.scope_kind, later.scope_id)
                                       > (steps.scope_kind, steps.scope_id)
-                                ORDER BY scope_kind, scope_id
+                                ORDER BY later.scope_kind, later.scope_id
                                 LIMIT 1) AS next
                 WHERE steps.place < %(most)s
            )
-           SELECT scope_kind AS kind, scope_id AS id, steps.place,
+           SELECT steps.scope_kind AS kind, steps.scope_id AS id, steps.place,
                   CASE count(*) OVER () WHEN 1 THEN %(plans)s::integer ELSE 1 END AS plans
              FROM steps
        ) AS scopes,
-       LATERAL (SELECT id, plan_time, status, attempt, max_attempts, stale_after, finished_at
-                  FROM sys_cron_executions
-                 WHERE job_name = job.name
-                   AND scope_kind = scopes.kind
-                   AND scope_id = scopes.id
-                 ORDER BY plan_time DESC
+       LATERAL (SELECT plan.id, plan.plan_time, plan.status, plan.attempt, plan.max_attempts,
+                       plan.stale_after, plan.finished_at
+                  FROM sys_cron_executions AS plan
+                 WHERE plan.job_name = job.name
+                   AND plan.scope_kind = scopes.kind
+                   AND plan.scope_id = scopes.id
+                 ORDER BY plan.plan_time DESC
                  LIMIT scopes.plans) AS newest
  ORDER BY job.place, scopes.place, newest.plan_time DESC
 
@@ -133,12 +137,13 @@ SELECT job.name AS job_name, scopes.kind, scopes.id AS scope, newest.*
 SELECT plans.*
   FROM unnest(%(jobs)s::text[], %(kinds)s::text[], %(ids)s::text[])
            WITH ORDINALITY AS scope (job, kind, id, place),
-       LATERAL (SELECT id, job_name, scope_kind, scope_id, plan_time, status, attempt,
-                       max_attempts, stale_after, finished_at
-                  FROM sys_cron_executions
-                 WHERE job_name = scope.job
-                   AND scope_kind = scope.kind
-                   AND scope_id = scope.id
-                 ORDER BY plan_time DESC
+       LATERAL (SELECT plan.id, plan.job_name, plan.scope_kind, plan.scope_id, plan.plan_time,
+                       plan.status, plan.attempt, plan.max_attempts, plan.stale_after,
+                       plan.finished_at
+                  FROM sys_cron_executions AS plan
+                 WHERE plan.job_name = scope.job
+                   AND plan.scope_kind = scope.kind
+                   AND plan.scope_id = scope.id
+                 ORDER BY plan.plan_time DESC
                  LIMIT %(most)s) AS plans
  ORDER BY scope.place, plans.plan_time DESC

@@ -5,29 +5,31 @@
 -- For each scope the database's time, the newest stored plan with who has it where nobody may claim it now,
 -- and the FAILED plans in the window that may be tried again. What may be claimed is as in take_over.
 SELECT now() AS now, newest.plan_time AS newest, newest.may_be_claimed, newest.status, newest.runner_id,
-       ARRAY(SELECT plan_time
-               FROM sys_cron_executions
-              WHERE job_name = %(job_name)s AND scope_kind = scope.kind AND scope_id = scope.id
-                AND status = 'FAILED'
-                AND plan_time >= now() - %(window)s::interval
-                AND attempt < max_attempts
-                AND (next_retry_at IS NULL OR next_retry_at <= now())
-                AND (%(reentry)s OR error_code IS DISTINCT FROM 'stale_timeout')
-              ORDER BY plan_time
+       ARRAY(SELECT failed.plan_time
+               FROM sys_cron_executions AS failed
+              WHERE failed.job_name = %(job_name)s
+                AND failed.scope_kind = scope.kind AND failed.scope_id = scope.id
+                AND failed.status = 'FAILED'
+                AND failed.plan_time >= now() - %(window)s::interval
+                AND failed.attempt < failed.max_attempts
+                AND (failed.next_retry_at IS NULL OR failed.next_retry_at <= now())
+                AND (%(reentry)s OR failed.error_code IS DISTINCT FROM 'stale_timeout')
+              ORDER BY failed.plan_time
               LIMIT %(most)s) AS retryable
   FROM unnest(%(scope_kinds)s::text[], %(scope_ids)s::text[])
        WITH ORDINALITY AS scope (kind, id, place)
   LEFT JOIN LATERAL (
-       SELECT plan_time, status, runner_id,
-              attempt < max_attempts
-              AND (   (    status = 'FAILED'
-                       AND (next_retry_at IS NULL OR next_retry_at <= now())
-                       AND (%(reentry)s OR error_code IS DISTINCT FROM 'stale_timeout'))
-                   OR (status = 'RUNNING' AND stale_after < now() AND %(reentry)s))
+       SELECT plan.plan_time, plan.status, plan.runner_id,
+              plan.attempt < plan.max_attempts
+              AND (   (    plan.status = 'FAILED'
+                       AND (plan.next_retry_at IS NULL OR plan.next_retry_at <= now())
+                       AND (%(reentry)s OR plan.error_code IS DISTINCT FROM 'stale_timeout'))
+                   OR (plan.status = 'RUNNING' AND plan.stale_after < now() AND %(reentry)s))
               AS may_be_claimed
-         FROM sys_cron_executions
-        WHERE job_name = %(job_name)s AND scope_kind = scope.kind AND scope_id = scope.id
-        ORDER BY plan_time DESC
+         FROM sys_cron_executions AS plan
+        WHERE plan.job_name = %(job_name)s
+          AND plan.scope_kind = scope.kind AND plan.scope_id = scope.id
+        ORDER BY plan.plan_time DESC
         LIMIT 1) AS newest ON true
  ORDER BY scope.place
 

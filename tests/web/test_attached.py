@@ -8,7 +8,9 @@ import pytest
 from django.core.management import call_command
 from django.db import InternalError, connections
 from django.urls import reverse
+from psycopg import sql
 
+from executions.models import Execution
 from multica_admin.databases import reader_alias
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -158,3 +160,22 @@ def test_what_is_missing_gives_one_clear_page_and_one_clear_line(
     lines = [record for record in caplog.records if named in record.getMessage()]
     assert len(lines) == 1
     assert not lines[0].exc_info
+
+
+def columns_of_executions():
+    return [field.column for field in Execution._meta.concrete_fields]
+
+
+@pytest.mark.parametrize("column", columns_of_executions())
+def test_a_column_that_is_missing_is_told_on_every_page(
+    attached, admin_client, caplog, every_page, column
+):
+    attached.execute(
+        sql.SQL("ALTER TABLE sys_cron_executions RENAME {} TO renamed").format(
+            sql.Identifier(column)
+        )
+    )
+    admin_client.raise_request_exception = False
+    statuses = {path: admin_client.get(path).status_code for path in every_page}
+    assert set(statuses.values()) <= {200, 503}, statuses
+    assert not [record for record in caplog.records if record.exc_info]
