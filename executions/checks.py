@@ -89,6 +89,15 @@ def _no_select(rows: Sequence[Row]) -> str:
     )
 
 
+def _no_rows(rows: Sequence[Row]) -> str:
+    table, role = rows[0]["table_name"], rows[0]["role"]
+    return (
+        f"Row security hides rows of {table} from the role {role}, so none there is not the same as"
+        f" none: let an administrator give the role BYPASSRLS, or a policy to see every row, as"
+        f" “manage.py permissions --role {role} --as viewer” says."
+    )
+
+
 def _no_usage(rows: Sequence[Row]) -> str:
     table, role, schema = (rows[0][name] for name in ("table_name", "role", "schema"))
     return (
@@ -114,6 +123,7 @@ _SENTENCES = {
     "table": _no_table,
     "column": _no_column,
     "select": _no_select,
+    "rows": _no_rows,
     "usage": _no_usage,
     "search_path": _not_on_path,
 }

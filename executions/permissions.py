@@ -48,12 +48,26 @@ def _written(template: str, role: str, **names: str) -> str:
     return sql.SQL(template).format(role=sql.Identifier(role), **identifiers).as_string(None)
 
 
+def _policy(role: str) -> str:
+    """The name of a policy of ours, no longer than PostgreSQL keeps."""
+    return f"multica_admin_{role}"[:63]
+
+
 def _viewer(role: str, database: str, cron_database: str) -> Iterator[str]:
     yield f"-- In the database {database}:"
     yield _written("GRANT CONNECT ON DATABASE {database} TO {role};", role, database=database)
     yield _written("GRANT USAGE ON SCHEMA public TO {role};", role)
     for table in (*_SOURCES, *_DERIVED, _EXECUTIONS):
         yield _written("GRANT SELECT ON public.{table} TO {role};", role, table=table)
+    yield "-- Row security hides rows without an error. Where a table has it, let a superuser run"
+    yield "-- the next statement too, or the owner the one after it for each such table:"
+    yield _written("-- ALTER ROLE {role} BYPASSRLS;", role)
+    yield _written(
+        "-- CREATE POLICY {policy} ON public.{table} FOR SELECT TO {role} USING (true);",
+        role,
+        policy=_policy(role),
+        table=_EXECUTIONS,
+    )
     yield "-- To name what other sessions do, for example who holds the rollup's lock:"
     yield _written("GRANT pg_read_all_stats TO {role};", role)
     yield from _sees_jobs(role, cron_database)
@@ -101,6 +115,6 @@ def _sees_jobs(role: str, cron_database: str) -> Iterator[str]:
         yield _written(
             "CREATE POLICY {policy} ON cron.{table} FOR SELECT TO {role} USING (true);",
             role,
-            policy=f"multica_admin_{role}"[:63],
+            policy=_policy(role),
             table=table,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -66,6 +67,13 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0] or type(error).__name__
 
 
+class RowsHidden(errors.InsufficientPrivilege):
+    """Row security hides rows of some tables, which PostgreSQL does without an error of its own."""
+
+    def __init__(self, tables: Sequence[str], role: str) -> None:
+        super().__init__(f"row security hides rows of {', '.join(tables)} from the role {role}")
+
+
 @dataclass(frozen=True)
 class _Trouble:
     """A kind of database error, told by its class or by a phrase in what the server said."""
@@ -96,6 +104,17 @@ _TROUBLES = (
         title=_("A table of Multica's is missing"),
         meaning=_("This is not Multica's database, or its Multica is old or half upgraded."),
         todo=_("Check that DATABASE_URL names Multica's database and that its migrations ran."),
+    ),
+    _Trouble(
+        code="row_security",
+        errors=(RowsHidden,),
+        title=_("The role is not shown every row"),
+        what=_("It cannot be told what is there: %(said)s."),
+        meaning=_("That it sees none is not the same as none."),
+        todo=_(
+            "Let an administrator give the role BYPASSRLS, or a policy to see every row, as"
+            " “manage.py permissions --role NAME --as viewer” says."
+        ),
     ),
     _Trouble(
         code="rights",

@@ -6,6 +6,7 @@ aware and the database's own. Nothing here asks a database or a clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,7 +28,7 @@ class Ground:
     """What the database says of itself: its clock, who we are there, which tables we see.
 
     ``executions_estimate`` is the planner's estimate of the rows in ``sys_cron_executions``,
-    None where there is none yet.
+    None where there is none yet. ``hidden`` are the tables of which row security hides rows.
     """
 
     now: datetime
@@ -38,6 +39,7 @@ class Ground:
     has_state: bool
     has_usage: bool
     executions_estimate: int | None
+    hidden: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

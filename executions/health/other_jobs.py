@@ -14,12 +14,12 @@ from django.db import Error as DatabaseError
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.assessment import JobAssessment
-from executions.health.facts import Execution, NotAvailable
+from executions.health.facts import Execution, Ground, NotAvailable
 from executions.health.figures import Figures
 from executions.health.findings.base import Code, Finding, Severity
 from executions.health.findings.progress import SWEEP_ALLOWANCE
 from executions.health.ledger import durations, percentile
-from executions.health.read import execution_of, why_not
+from executions.health.read import execution_of, refuse_hidden, why_not
 from executions.health.sentences import say, together
 from executions.health.tally import Seen, Tally, judge
 from executions.health.verdict import Level, Verdict
@@ -92,13 +92,15 @@ def read_job(job: str, fetch: Fetch) -> JobFacts:
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
-    (ground,) = fetch(SQL.ground, {})
+    (row,) = fetch(SQL.ground, {})
+    ground = Ground(**row)
+    refuse_hidden(ground, "sys_cron_executions")
     if not fetch(SQL.any_of_job, {"job": job}):
-        return JobFacts(job, ground["now"], known=False)
+        return JobFacts(job, ground.now, known=False)
     finished = fetch(SQL.finished_of_job, {"job": job, "most": MOST_LOOKED_AT})
     return JobFacts(
         job,
-        ground["now"],
+        ground.now,
         known=True,
         tally=read_tallies(fetch).of(job),
         finished=tuple(map(execution_of, finished)),

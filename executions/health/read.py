@@ -28,15 +28,16 @@ from executions.health.facts import (
     Ground,
     NotAvailable,
     PgCron,
+    Queue,
     State,
     Visibility,
 )
 from executions.health.ledger import usual_window
 from executions.models import Runner
 from executions.pgcron.inventory import read_calls, visible_jobs
-from executions.problems import diagnose
+from executions.problems import RowsHidden, diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
-from executions.rollup.drift import read_drift
+from executions.rollup.drift import READ_FOR_DRIFT, read_drift
 from executions.rollup.lock import read_lock
 from executions.rollup.queue import read_queue
 from executions.router import MULTICA_ALIAS
@@ -128,12 +129,12 @@ class _Reader:
             ground=ground,
             executions=executions,
             state=state,
-            queue=self._fact(lambda: read_queue(self._fetch)),
+            queue=self._fact(lambda: self._queue(ground)),
             lock=self._fact(lambda: read_lock(self._fetch)),
             pg_cron=self._fact(lambda: self._pg_cron(ground)),
-            drift=self._drift(state, earlier),
+            drift=self._drift(ground, state, earlier),
             own_runners=self._fact(lambda: _own_runners(executions)),
-            first_trace=self._fact(self._first_trace) if none_yet else None,
+            first_trace=self._fact(lambda: self._first_trace(ground)) if none_yet else None,
         )
 
     def leave(self) -> None:
@@ -162,6 +163,7 @@ class _Reader:
 
         A database with neither that table nor usage is not Multica's; that read fails as it must.
         """
+        refuse_hidden(ground, "sys_cron_executions")
         since = newest_due(self._spec, ground.now) - self._window
         if not ground.has_executions and ground.has_usage:
             return Executions(rows=(), since=since)
@@ -190,10 +192,15 @@ class _Reader:
         )
 
     def _state(self, ground: Ground) -> State | None:
+        refuse_hidden(ground, "task_usage_hourly_rollup_state")
         if not ground.has_state and not ground.has_executions and ground.has_usage:
             return None
         rows = self._fetch(SQL.state, {})
         return State(**rows[0]) if rows else None
+
+    def _queue(self, ground: Ground) -> Queue:
+        refuse_hidden(ground, "task_usage_hourly_dirty")
+        return read_queue(self._fetch)
 
     def _pg_cron(self, ground: Ground) -> PgCron:
         seen = self._visible_jobs()
@@ -215,16 +222,22 @@ class _Reader:
         return max(seen, further, key=lambda one: _SIGHT.index(one.visibility))
 
     def _drift(
-        self, state: State | NotAvailable | None, earlier: Facts | None
+        self, ground: Ground, state: State | NotAvailable | None, earlier: Facts | None
     ) -> Drift | NotAvailable | None:
         if state is None or isinstance(state, NotAvailable):
             return None
         known = earlier.drift if earlier else None
         if isinstance(known, Drift) and known.watermark == state.watermark_at:
             return known
-        return self._fact(lambda: read_drift(self._fetch, state.watermark_at))
 
-    def _first_trace(self) -> datetime | None:
+        def compared() -> Drift:
+            refuse_hidden(ground, *READ_FOR_DRIFT)
+            return read_drift(self._fetch, state.watermark_at)
+
+        return self._fact(compared)
+
+    def _first_trace(self, ground: Ground) -> datetime | None:
+        refuse_hidden(ground, "task_usage", "task_usage_hourly_rollup_state")
         traces = self._fetch(SQL.first_usage, {})
         if self._fetch(SQL.has_migrations, {})[0]["found"]:
             traces += self._fetch(SQL.first_migration, {})
@@ -235,6 +248,16 @@ def why_not(error: Exception) -> NotAvailable:
     """What a database error means for the fact that was asked for."""
     problem = diagnose(error)
     return NotAvailable(f"{problem.what} {problem.meaning}", problem.todo)
+
+
+def refuse_hidden(ground: Ground, *tables: str) -> None:
+    """Let nobody take for all of a table's rows what row security leaves of them.
+
+    Raises:
+        RowsHidden: it hides rows of one of these.
+    """
+    if hidden := [table for table in tables if table in ground.hidden]:
+        raise RowsHidden(hidden, ground.role)
 
 
 def _own_runners(executions: Executions | NotAvailable) -> frozenset[str]:

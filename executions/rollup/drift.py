@@ -11,6 +11,12 @@ from executions.sql import load
 
 SQL = load("health")
 
+# What the comparison reads.
+READ_FOR_DRIFT = (
+    "agent", "agent_task_queue", "issue", "task_usage", "task_usage_hourly",
+    "task_usage_hourly_dirty",
+)  # fmt: skip
+
 HOUR = timedelta(hours=1)
 SPAN = timedelta(hours=24)
 

@@ -3,9 +3,11 @@
 
 -- name: gaps
 -- Every wanted column that this role cannot read, and what is in the way; nothing when all is well.
+-- Row security is not in the way of a role that has a policy of its own to see every row.
 SELECT wanted.table_name, wanted.column_name, current_user AS role,
        CASE WHEN found.oid IS NOT NULL AND attribute.attnum IS NULL THEN 'column'
-            WHEN found.oid IS NOT NULL THEN 'select'
+            WHEN NOT has_column_privilege(found.oid, attribute.attnum, 'SELECT') THEN 'select'
+            WHEN found.oid IS NOT NULL THEN 'rows'
             WHEN elsewhere.nspname IS NULL THEN 'table'
             WHEN elsewhere.usable THEN 'search_path'
             ELSE 'usage'
@@ -26,6 +28,16 @@ SELECT wanted.table_name, wanted.column_name, current_user AS role,
         ORDER BY namespace.nspname <> 'public', namespace.nspname
         LIMIT 1
        ) elsewhere ON found.oid IS NULL
+  LEFT JOIN LATERAL (
+       SELECT EXISTS (SELECT FROM pg_policy AS policy
+                       WHERE policy.polrelid = found.oid AND NOT policy.polpermissive)
+              OR NOT EXISTS (
+                  SELECT FROM pg_policy AS policy, unnest(policy.polroles) AS member
+                   WHERE policy.polrelid = found.oid AND policy.polcmd IN ('r', '*')
+                     AND pg_get_expr(policy.polqual, policy.polrelid) = 'true'
+                     AND (member = 0 OR pg_has_role(member, 'USAGE'))) AS hides
+       ) security ON row_security_active(found.oid)
  WHERE attribute.attnum IS NULL
     OR NOT has_column_privilege(found.oid, attribute.attnum, 'SELECT')
+    OR security.hides
  ORDER BY wanted.place

@@ -2,7 +2,9 @@
 -- indexes of docs/contract.md section 2. All of them only read.
 
 -- name: ground
--- The clock, who we are, which of Multica's tables we see, and about how many executions there are.
+-- The clock, who we are, which of Multica's tables we see, of which of them row security hides rows
+-- from this role, and about how many executions there are. It hides none from a role that has a
+-- policy of its own to see every row.
 SELECT now() AS now,
        current_user::text AS role,
        current_database()::text AS database,
@@ -10,6 +12,20 @@ SELECT now() AS now,
        to_regclass('sys_cron_executions') IS NOT NULL AS has_executions,
        to_regclass('task_usage_hourly_rollup_state') IS NOT NULL AS has_state,
        to_regclass('task_usage') IS NOT NULL AS has_usage,
+       ARRAY(SELECT relation.relname::text
+               FROM unnest(ARRAY['sys_cron_executions', 'task_usage_hourly_rollup_state',
+                                 'task_usage_hourly_dirty', 'task_usage_hourly', 'task_usage',
+                                 'agent', 'agent_task_queue', 'issue']) AS wanted (name)
+               JOIN pg_class AS relation ON relation.oid = to_regclass(wanted.name)
+              WHERE row_security_active(relation.oid)
+                AND (EXISTS (SELECT FROM pg_policy AS policy
+                              WHERE policy.polrelid = relation.oid AND NOT policy.polpermissive)
+                     OR NOT EXISTS (
+                         SELECT FROM pg_policy AS policy, unnest(policy.polroles) AS member
+                          WHERE policy.polrelid = relation.oid AND policy.polcmd IN ('r', '*')
+                            AND pg_get_expr(policy.polqual, policy.polrelid) = 'true'
+                            AND (member = 0 OR pg_has_role(member, 'USAGE'))))
+              ORDER BY relation.relname) AS hidden,
        (SELECT nullif(greatest(reltuples::bigint, pg_stat_get_live_tuples(oid)), -1)
           FROM pg_class
          WHERE oid = to_regclass('sys_cron_executions')) AS executions_estimate

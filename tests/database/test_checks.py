@@ -161,6 +161,35 @@ def test_a_schema_that_is_not_searched_is_told_from_a_missing_table(gaps, upstre
     assert "in the schema multica, which is not on the search_path" in gap
 
 
+HIDE = "ALTER TABLE sys_cron_executions ENABLE ROW LEVEL SECURITY"
+SHOW = "CREATE POLICY p ON sys_cron_executions FOR SELECT TO {} USING ({})"
+
+
+@pytest.mark.parametrize("table", sorted(read_tables()))
+def test_rows_that_row_security_hides_are_one_sentence_for_each_table(gaps, table):
+    (gap,) = gaps(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    assert gap.startswith(f"Row security hides rows of {table} from the role multica_view,")
+    assert "BYPASSRLS" in gap
+
+
+def test_row_security_is_no_gap_for_a_role_with_a_policy_to_see_every_row(gaps):
+    assert gaps(HIDE, SHOW.format("multica_view", "true")) == []
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        SHOW.format("multica_view", "attempt = 1"),
+        SHOW.format("upstream_owner", "true"),
+        SHOW.format("multica_view", "true")
+        + "; CREATE POLICY q ON sys_cron_executions AS RESTRICTIVE USING (attempt = 1)",
+    ],
+)
+def test_a_policy_that_may_hide_rows_is_a_gap(gaps, policy):
+    (gap,) = gaps(HIDE, policy)
+    assert gap.startswith("Row security hides rows of sys_cron_executions")
+
+
 @pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 def test_the_same_is_told_by_check(owner):
     def check():

@@ -49,6 +49,64 @@ def counting():
         yield sent
 
 
+# --- Row security -------------------------------------------------------------------------------
+
+
+def under_row_security(table, upstream, connect):
+    upstream.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    return fetch_on(connect("multica_view", database="upstream"))
+
+
+@pytest.mark.parametrize(
+    ("table", "fact"),
+    [
+        ("sys_cron_executions", "executions"),
+        ("task_usage_hourly_rollup_state", "state"),
+        ("task_usage_hourly_dirty", "queue"),
+        ("task_usage_hourly_dirty", "drift"),
+        ("task_usage_hourly", "drift"),
+        ("task_usage", "drift"),
+        ("agent", "drift"),
+        ("agent_task_queue", "drift"),
+        ("issue", "drift"),
+    ],
+)
+def test_rows_that_row_security_hides_are_not_taken_for_none(upstream, connect, table, fact):
+    fetch = under_row_security(table, upstream, connect)
+    known = getattr(read_facts(fetch=fetch), fact)
+    assert isinstance(known, NotAvailable)
+    assert f"row security hides rows of {table} from the role multica_view" in known.reason
+    assert "BYPASSRLS" in known.remedy
+
+
+@pytest.mark.parametrize("table", ["sys_cron_executions", "task_usage_hourly_rollup_state"])
+def test_a_verdict_without_its_basics_for_row_security_is_unknown(upstream, connect, table):
+    assessment = assess(read_facts(fetch=under_row_security(table, upstream, connect)))
+    assert assessment.verdict.level is Level.UNKNOWN
+    assert "row security hides rows" in str(as_json(assessment, assessment.checked_at))
+
+
+def test_a_database_is_not_called_new_for_usage_that_row_security_hides(upstream, connect):
+    upstream.execute("DELETE FROM sys_cron_executions")
+    facts = read_facts(fetch=under_row_security("task_usage", upstream, connect))
+    assert isinstance(facts.first_trace, NotAvailable)
+
+
+def test_a_role_with_a_policy_to_see_every_row_is_told_all(upstream, connect):
+    upstream.execute(
+        "CREATE POLICY p ON sys_cron_executions FOR SELECT TO multica_view USING (true)"
+    )
+    facts = read_facts(fetch=under_row_security("sys_cron_executions", upstream, connect))
+    assert facts.executions.newest is not None
+
+
+def test_another_job_whose_rows_are_hidden_is_unknown_and_says_why(upstream, connect):
+    fetch = under_row_security("sys_cron_executions", upstream, connect)
+    assessment = assess_job(AUTOPILOT, fetch)
+    assert assessment.verdict.level is Level.UNKNOWN
+    assert "row security hides rows" in str(as_json(assessment, assessment.checked_at))
+
+
 # --- The whole ----------------------------------------------------------------------------------
 
 

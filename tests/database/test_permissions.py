@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from executions.checks import find_gaps
 from executions.health.facts import Visibility
 from executions.permissions import PURPOSES, statements
 from executions.pgcron.inventory import visible_jobs
@@ -64,6 +65,25 @@ def test_a_viewer_reads_everything_that_is_shown_and_writes_nothing(granted, con
     with pytest.raises(psycopg.Error):
         viewer.execute("SELECT cron.unschedule(jobid) FROM cron.job")
     assert len(jobs(pg_cron)) == 1
+
+
+def test_what_a_viewer_needs_under_row_security_is_printed_and_lets_it_see(
+    capsys, granted, connect, superuser, owner
+):
+    viewer = connect(granted("new_viewer", "viewer"))
+    lay_plans(owner, count=2)
+    printed_again = printed(capsys, "new_viewer", "viewer").splitlines()
+    (policy,) = [line[3:] for line in printed_again if line.startswith("-- CREATE POLICY")]
+    assert '-- ALTER ROLE "new_viewer" BYPASSRLS;' in printed_again
+    owner.execute("ALTER TABLE sys_cron_executions ENABLE ROW LEVEL SECURITY")
+    try:
+        assert "hides rows of sys_cron_executions" in find_gaps(viewer)[0]
+        owner.execute(policy.encode())
+        assert find_gaps(viewer) == []
+        assert viewer.execute("SELECT FROM sys_cron_executions").rowcount == 2
+    finally:
+        owner.execute("ALTER TABLE sys_cron_executions DISABLE ROW LEVEL SECURITY")
+        owner.execute('DROP POLICY IF EXISTS "multica_admin_new_viewer" ON sys_cron_executions')
 
 
 def test_a_runner_rolls_up_and_writes_executions(granted, connect, owner):
