@@ -10,7 +10,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 from django.conf import settings
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_USER = "admin"
 _MIGRATION_LOCK = 4246_0004
+_BACKLOG = 2048  # gunicorn's own default, which it does not set on a socket that listens
 
 Say = Callable[[str], None]
 
@@ -46,13 +47,32 @@ def refuse_a_taken_port(host: str, port: int) -> None:
     Raises:
         CannotStart: the address cannot be listened on.
     """
+    _listening(host, port).close()
+
+
+def take_the_port(host: str, port: int) -> socket.socket:
+    """Listen from now on, for gunicorn, so that the address that is told is ours.
+
+    Raises:
+        CannotStart: somebody took it while everything was being prepared.
+    """
+    return _listening(host, port)
+
+
+def _listening(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _name, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with closing(socket.socket(family, kind, protocol)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Of a name that has both kinds of address, the one that gunicorn would take.
+        family, kind, protocol, _name, address = min(
+            found, key=lambda one: one[0] != socket.AF_INET
+        )
+        with ExitStack() as unless_it_listens:
+            listener = unless_it_listens.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+            unless_it_listens.pop_all()
+            return listener
     except (socket.gaierror, UnicodeError):
         raise CannotStart(
             f"HOST is {host!r}, which is no address of this machine: choose one, or leave it out."

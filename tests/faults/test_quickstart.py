@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import os
+import queue
 import re
 import resource
 import shutil
@@ -54,6 +55,15 @@ def start(var):
     yield begin
     for process in started:
         process.stop()
+
+
+@pytest.fixture
+def empty(connect):
+    """The name of a database for our own tables in which nothing has been made."""
+    administrator = connect("postgres", database="postgres")
+    administrator.execute("CREATE DATABASE ours OWNER multica_admin")
+    yield "ours"
+    administrator.execute("DROP DATABASE ours WITH (FORCE)")
 
 
 class Browser:
@@ -305,6 +315,60 @@ def test_a_port_in_use_is_refused_before_anything_is_made(start, var):
         line = refusal(start(*QUICKSTART, str(port)))
     assert f"Port {port}" in line
     assert not var.exists()
+
+
+class Caller(threading.Thread):
+    """A server that never answers; it tells when somebody connected, and lets go when told."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql://u@127.0.0.1:{self.listener.getsockname()[1]}/multica"
+        self.calls = queue.Queue()
+
+    def run(self):
+        while True:
+            try:
+                self.calls.put(self.listener.accept()[0])
+            except OSError:
+                return
+
+
+@pytest.fixture
+def caller():
+    silent = Caller()
+    silent.start()
+    yield silent
+    silent.listener.shutdown(socket.SHUT_RDWR)
+    silent.listener.close()
+
+
+def test_a_port_that_is_taken_during_the_preparation_is_refused_in_one_line(empty, start, caller):
+    port = free_port()
+    process = start(
+        *QUICKSTART, str(port),
+        DATABASE_URL=caller.url, ADMIN_DATABASE_URL=environment.url("multica_admin", empty),
+    )  # fmt: skip
+    looking = caller.calls.get(timeout=60)
+    with socket.create_server(("127.0.0.1", port)):
+        looking.close()
+        caller.calls.get(timeout=60).close()
+        assert process.end() == 2
+    assert f"Port {port}" in process.errors[-1]
+    assert not any("gunicorn" in line or "Multica Admin: " in line for line in process.seen)
+
+
+def test_the_port_is_kept_from_the_moment_that_its_address_is_told(empty, start):
+    port = free_port()
+    process = start(
+        *QUICKSTART, str(port),
+        ADMIN_DATABASE_URL=environment.url("multica_admin", empty),
+        DATABASE_URL=environment.url("multica_view"),
+    )  # fmt: skip
+    process.wait_for("Multica Admin: ")
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", port))
+    process.wait_for(f"Listening at: http://127.0.0.1:{port}")
 
 
 def test_a_var_that_cannot_be_written_is_refused(start):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from socket import socket
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -36,10 +37,10 @@ class Command(BaseCommand):
             if options["check"]:
                 return
             with quickstart.one_at_a_time():
-                self._prepare(host, port, with_demo=not options["no_demo"])
+                listener = self._prepare(host, port, with_demo=not options["no_demo"])
         except (BadSetting, ClusterError, quickstart.CannotStart) as error:
             raise CommandError(str(error), returncode=2) from None
-        self._become_gunicorn(host, port)
+        self._become_gunicorn(host, listener)
 
     def _address(self, options: dict[str, Any]) -> tuple[str, int]:
         variables = dict(os.environ)
@@ -52,7 +53,8 @@ class Command(BaseCommand):
             environment.integer("PORT", 8000, minimum=1, maximum=65535),
         )
 
-    def _prepare(self, host: str, port: int, *, with_demo: bool) -> None:
+    def _prepare(self, host: str, port: int, *, with_demo: bool) -> socket:
+        """Make what is missing; the socket that gunicorn shall serve."""
         quickstart.make_secret_key()
         if settings.EMBEDDED:
             self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
@@ -63,21 +65,24 @@ class Command(BaseCommand):
         else:
             quickstart.tell_what_is_missing()
         quickstart.collect_static_files()
+        listener = quickstart.take_the_port(host, port)
         self._say(f"Multica Admin: {_address_to_open(_shown(host), port)}")
         quickstart.make_first_user(self._say, settings.FIRST_PASSWORD)
+        return listener
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _become_gunicorn(self, host: str, port: int) -> NoReturn:
+    def _become_gunicorn(self, host: str, listener: socket) -> NoReturn:
+        listener.set_inheritable(True)
         environment = os.environ | {
             "MULTICA_ADMIN_EMBEDDED_USER": embedded.hand_down(),
             "HOST": host,  # which is answered under that name, wherever it came from
         }
         arguments = [
             sys.executable, "-m", "gunicorn", "--config", "python:multica_admin.gunicorn",
-            "--chdir", str(settings.BASE_DIR), "--bind", f"{_shown(host)}:{port}",
+            "--chdir", str(settings.BASE_DIR), "--bind", f"fd://{listener.fileno()}",
             "multica_admin.wsgi:application",
         ]  # fmt: skip
         os.execve(sys.executable, arguments, environment)  # noqa: S606  no shell is involved
