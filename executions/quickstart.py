@@ -24,6 +24,7 @@ from executions.connections import CONNECT_SECONDS, connect, runner_connection
 from executions.demo.fill import fill
 from executions.problems import diagnose, first_line
 from executions.rollup.provision import ForeignTables, provision
+from executions.schema import a_turn_of_our_own
 from multica_admin import embedded
 from multica_admin.databases import Conninfo
 from multica_admin.env import BadSetting
@@ -31,7 +32,6 @@ from multica_admin.env import BadSetting
 logger = logging.getLogger(__name__)
 
 FIRST_USER = "admin"
-_MIGRATION_LOCK = 4246_0004
 _BACKLOG = 2048  # gunicorn's own default, which it does not set on a socket that listens
 
 Say = Callable[[str], None]
@@ -185,9 +185,7 @@ def prepare_own_tables() -> None:
         CannotStart: the database of our own tables does not answer or refuses.
     """
     try:
-        conninfo = {"connect_timeout": CONNECT_SECONDS, **settings.ADMIN_CONNINFO}
-        with psycopg.connect(**conninfo) as turn:
-            turn.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
+        with a_turn_of_our_own():
             call_command("migrate", database="default", interactive=False, verbosity=0)
     except BadSetting as error:
         raise CannotStart(str(error)) from None
@@ -228,11 +226,19 @@ def _reason(error: DatabaseError | psycopg.Error) -> str:
 
 
 def make_first_user(say: Say, given: str) -> None:
-    """Make the first administrator; the generated password is said once and kept nowhere."""
-    if User.objects.exists():
-        return
+    """Make the first administrator; the generated password is said once and kept nowhere.
+
+    Raises:
+        CannotStart: the database of our own tables does not answer or refuses.
+    """
     password = given or secrets.token_urlsafe(12)
-    User.objects.create_superuser(FIRST_USER, password=password)
+    try:
+        with a_turn_of_our_own():
+            if User.objects.exists():
+                return
+            User.objects.create_superuser(FIRST_USER, password=password)
+    except (DatabaseError, psycopg.Error) as error:
+        raise CannotStart(f"The first user could not be made. {_reason(error)}") from None
     say(f"User name: {FIRST_USER}")
     say("Password: as MULTICA_ADMIN_PASSWORD sets it" if given else f"Password: {password}")
 

@@ -1,13 +1,36 @@
-"""Our own schema, made before anything else, and proof that it is the one in use."""
+"""Our own schema, made before anything else by one at a time, and proof that it is in use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
+from django.conf import settings
 from django.db import connections
 
+from executions.connections import CONNECT_SECONDS
 from multica_admin.databases import ADMIN_SCHEMA
 from multica_admin.env import BadSetting
+
+_TURN = 4246_0004
+
+
+@contextmanager
+def a_turn_of_our_own() -> Iterator[None]:
+    """Let all who make something in our own tables for the first time wait for each other.
+
+    The lock is in the database, because that may be all that they share. It is a transaction's,
+    on a connection of its own: a pooler may give the next transaction to another session.
+
+    Raises:
+        psycopg.Error: the database does not answer or refuses.
+    """
+    conninfo = {"connect_timeout": CONNECT_SECONDS, **settings.ADMIN_CONNINFO}
+    with psycopg.connect(**conninfo) as turn:
+        turn.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN])
+        yield
 
 
 def ensure_schema(using: str, **_signal: Any) -> None:

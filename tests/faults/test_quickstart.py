@@ -163,6 +163,38 @@ def test_the_last_of_two_that_share_a_folder_stops_its_postgresql(start, var):
     assert not embedded.cluster(var).answers()
 
 
+def waiting_for_locks(connection, database):
+    """The sessions of a database that wait for another one."""
+    return connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'",
+        [database],
+    ).fetchall()
+
+
+def test_two_first_starts_that_share_only_our_own_tables_make_one_first_user(
+    empty, start, var, connect
+):
+    urls = {
+        "DATABASE_URL": environment.url("multica_view"),
+        "ADMIN_DATABASE_URL": environment.url("multica_admin", empty),
+        "WEB_CONCURRENCY": "1",
+    }
+    assert start("manage.py", "migrate", "--verbosity", "0", **urls).end() == 0
+    administrator, watching = connect("postgres", database=empty), connect("postgres")
+    with administrator.transaction():
+        # Whoever has seen that there is no user yet comes no further.
+        administrator.execute("LOCK TABLE multica_admin.auth_user IN SHARE MODE")
+        both = [
+            start(*QUICKSTART, str(free_port()), **urls, VAR_DIR=str(var.with_name(name)))
+            for name in ("one", "other")
+        ]
+        wait_until(lambda: len(waiting_for_locks(watching, empty)) == 2)
+    for process in both:
+        process.wait_for("Listening at")
+    said = [line for process in both for line in process.seen if "User name: admin" in line]
+    assert len(said) == 1
+
+
 def test_a_start_cut_off_before_its_roles_were_made_is_made_good_by_the_next(start, var):
     embedded.cluster(var).start()
     process = start(*QUICKSTART, str(free_port()), WEB_CONCURRENCY="1")
