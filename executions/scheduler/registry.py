@@ -1,6 +1,7 @@
 """Who a runner is, and the row of ours that remembers it, so that it can be told from Multica's.
 
-Our own tables may be away while Multica's are there: the runner goes on, and that is logged once.
+Our own tables may be away, locked or without an answer while Multica's are there: the runner goes
+on, and that is logged once.
 """
 
 from __future__ import annotations
@@ -9,16 +10,27 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import connections
 from django.db.models.functions import Now
 
+from executions.connections import cut, cut_after
 from executions.models import Runner
 from executions.problems import first_line
 from multica_admin import __version__
 
 logger = logging.getLogger(__name__)
+
+# What one write may take. The alias has no limit, and a tick waits for its write.
+LIMITS = "SET statement_timeout = '2s'; SET lock_timeout = '2s'"
+# Where the server does not even say that a limit was reached, the connection is cut here.
+CUT_SECONDS = 3.0
+# What a write that is abandoned may still take: most would have ended by then.
+ABANDONED_SECONDS = 0.5
 
 
 def new_runner_id() -> str:
@@ -40,6 +52,10 @@ class RememberedRunner:
         )
         self._remembered = False
         self._warned = False
+        self._lock = threading.Lock()
+        self._writing: object = None
+        self._abandoned = False
+        self._connection: Any = None
 
     def started(self) -> None:
         """Write the row; that of an earlier process with the same id begins anew."""
@@ -55,6 +71,23 @@ class RememberedRunner:
     def stopped(self) -> None:
         if self._remembered:
             self._try(lambda: self._update(stopped_at=Now()))
+
+    def abandon(self) -> None:
+        """Have the write in hand end soon, from any thread; none follows one that had to be ended.
+
+        While it connects it cannot be ended, but then it is not sent.
+        """
+        impatience = threading.Timer(ABANDONED_SECONDS, self._end, [self._writing])
+        impatience.daemon = True
+        impatience.start()
+
+    def _end(self, writing: object) -> None:
+        with self._lock:
+            if writing is None or writing is not self._writing:
+                return
+            self._abandoned = True
+            if self._connection is not None:
+                cut(self._connection)
 
     def _touch(self) -> None:
         if self._remembered:
@@ -75,9 +108,12 @@ class RememberedRunner:
         self._remembered = Runner.objects.filter(pk=self._runner.pk).update(**values) > 0
 
     def _try(self, write: Callable[[], object]) -> bool:
+        if self._abandoned:
+            return False
         try:
-            write()
-        except DatabaseError as error:
+            with self._limited():
+                write()
+        except Exception as error:  # a runner's row is not worth a runner
             if not self._warned:
                 logger.warning(
                     "The runner could not be written to our own tables and goes on without: %s",
@@ -87,7 +123,26 @@ class RememberedRunner:
             self._warned = True
             return False
         finally:
-            # This thread's own connection; kept open it would outlive a restart of the database.
+            # This thread's own connection; kept open it would outlive a restart of the database,
+            # and have these limits.
             connections["default"].close()
         self._warned = False
         return True
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Bound what is written by the server's limits and by our own, and let it be abandoned."""
+        self._writing = object()
+        try:
+            connections["default"].ensure_connection()
+            connection = connections["default"].connection
+            with self._lock:
+                self._connection = connection
+                if self._abandoned:
+                    cut(connection)
+            with cut_after(CUT_SECONDS, connection):
+                connection.execute(LIMITS)
+                yield
+        finally:
+            with self._lock:
+                self._writing = self._connection = None

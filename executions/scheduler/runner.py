@@ -54,6 +54,9 @@ class Presence(Protocol):
     def ticked(self) -> None: ...
     def stopped(self) -> None: ...
 
+    def abandon(self) -> None:
+        """From any thread: what is under way ends soon."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -129,6 +132,8 @@ class Runner:
         run = self._run
         if run is not None:
             run.cancel(ErrorCode.CANCELED)
+        if self._presence:
+            self._presence.abandon()
         impatience = threading.Timer(GIVE_UP_SECONDS, self._give_up)
         impatience.daemon = True
         impatience.start()

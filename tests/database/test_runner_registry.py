@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 
 from executions.models import Runner as Row
+from executions.scheduler import registry
 from executions.scheduler.registry import RememberedRunner, new_runner_id
 from executions.scheduler.runner import Runner
 from multica_admin import __version__
-from tests.scheduling import executions
+from tests.scheduling import executions, until
 from tests.short_jobs import job
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+WAIT = 10
 
 
 def remembered(runner_id="ours"):
@@ -108,3 +114,63 @@ def test_a_runner_goes_on_without_our_own_tables_says_so_once_and_catches_up(own
             cursor.execute(
                 "ALTER TABLE IF EXISTS executions_runner_away RENAME TO executions_runner"
             )
+
+
+@contextmanager
+def locked(connect):
+    """Every write to our own table of runners waits."""
+    holding = connect("postgres")
+    with holding.transaction():
+        holding.execute("LOCK TABLE multica_admin.executions_runner")
+        yield
+
+
+def a_write_waits(superuser):
+    return superuser.execute(
+        "SELECT FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+        " WHERE NOT granted AND relname = 'executions_runner'"
+    ).fetchall()
+
+
+def test_a_lock_on_our_own_table_stops_no_runner(owner, reach, connect, caplog):
+    with ThreadPoolExecutor(1) as pool, locked(connect):
+        ours = Runner([job()], reach, runner_id="ours", presence=remembered())
+        pool.submit(one_tick, ours).result(WAIT)
+        assert executions(owner)[0]["status"] == "SUCCESS"
+    assert len([record for record in caplog.records if "own tables" in record.message]) == 1
+
+
+def one_tick(runner):
+    with runner:
+        runner.tick()
+
+
+def test_an_own_database_that_does_not_even_keep_its_limits_stops_no_runner(
+    owner, reach, connect, monkeypatch
+):
+    monkeypatch.setattr(registry, "LIMITS", "SELECT")
+    monkeypatch.setattr(registry, "CUT_SECONDS", 0.2)
+    with ThreadPoolExecutor(1) as pool, locked(connect):
+        ours = Runner([job()], reach, runner_id="ours", presence=remembered())
+        pool.submit(one_tick, ours).result(WAIT)
+        assert executions(owner)[0]["status"] == "SUCCESS"
+
+
+def test_a_cancelled_runner_does_not_wait_for_our_own_table(
+    owner, reach, connect, superuser, monkeypatch
+):
+    monkeypatch.setattr(registry, "LIMITS", "SELECT")
+    monkeypatch.setattr(registry, "CUT_SECONDS", 2 * WAIT)
+    ours = Runner([job()], reach, runner_id="ours", presence=remembered())
+    with ThreadPoolExecutor(1) as pool, ours, locked(connect):
+        done = pool.submit(ours.run)
+        until(lambda: a_write_waits(superuser))
+        ours.cancel()
+        done.result(WAIT)
+    assert executions(owner) == []
+
+
+def test_a_cancelled_runner_is_remembered_as_stopped(owner, reach):
+    with Runner([job()], reach, runner_id="ours", presence=remembered()) as ours:
+        ours.cancel()
+    assert Row.objects.get().stopped_at is not None
