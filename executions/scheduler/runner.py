@@ -172,8 +172,9 @@ class Runner:
                     extra={"runner": self.runner_id},
                 )
             return False
-        except Exception:
-            # A mistake in this program must not end the only scheduler of an installation.
+        except BaseException:
+            # A mistake in this program must not end the only scheduler of an installation, whatever
+            # it raises. A signal does not come as an exception here: it drains or cancels.
             logger.exception("A tick failed", extra={"runner": self.runner_id})
             self.close()
             return False
@@ -298,7 +299,7 @@ class Runner:
         """What is due. A planner of the job's own that crashes harms that job alone."""
         try:
             return due_plans(spec, standing)
-        except Exception:
+        except BaseException:  # as with a handler: whatever it is, it ends here
             logger.exception(
                 "The job's planner failed", extra={"runner": self.runner_id, "job": spec.name}
             )

@@ -209,14 +209,15 @@ def test_every_scope_of_a_job_is_planned_for_itself(owner, reach):
     assert [row["scope_id"] for row in executions(owner)] == ["a", "b"]
 
 
-def test_a_planner_that_crashes_harms_its_own_job_alone(owner, reach, caplog):
+@pytest.mark.parametrize("error", [LookupError, SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_planner_that_crashes_harms_its_own_job_alone(owner, reach, caplog, error):
     def crash(_spec, _standing):
-        raise LookupError("no plan")
+        raise error("no plan")
 
     reports = one_tick(reach, job(name="a", planner=crash), job(name="b"))
     assert [(report.job, report.status) for report in reports] == [("a", None), ("b", "SUCCESS")]
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert (record.job, record.exc_info[0]) == ("a", LookupError)
+    assert (record.job, record.exc_info[0]) == ("a", error)
 
 
 @pytest.mark.parametrize(
@@ -947,13 +948,14 @@ def test_pauses_double_up_to_the_ticks_own_interval(reach, monkeypatch):
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
 
-def test_a_mistake_of_this_program_does_not_end_the_loop(owner, reach, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [TypeError, SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_mistake_of_this_program_does_not_end_the_loop(owner, reach, monkeypatch, caplog, error):
     monkeypatch.setattr(runner, "FIRST_PAUSE_SECONDS", 0.01)
     sweep = leases.sweep
 
     def stumble(*arguments):
         monkeypatch.setattr(leases, "sweep", sweep)
-        raise TypeError("a mistake")
+        raise error("a mistake")
 
     monkeypatch.setattr(leases, "sweep", stumble)
     clumsy = ours(reach, job(), report=lambda _report: clumsy.drain())
