@@ -157,6 +157,17 @@ _TROUBLES = (
         meaning=_("PgBouncer drops the settings that hold this connection read-only."),
         todo=_("Connect to PostgreSQL directly, past the pooler."),
     ),
+    _Trouble(
+        code="value",
+        errors=(psycopg.DataError,),
+        title=_("The database holds what cannot be read"),
+        what=_("A value in the database cannot be read: %(said)s."),
+        meaning=_(
+            "The database itself answers. It holds a value that Multica's scheduler does not"
+            " write, such as a time beyond the year 9999."
+        ),
+        todo=_("Find the row with that value and put it right, or remove it."),
+    ),
     replace(
         _NO_ANSWER,
         errors=(PoolTimeout,),

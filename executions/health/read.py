@@ -290,6 +290,6 @@ def _moment(text: str | None) -> datetime | None:
     """A time out of a result, which may hold anything; None for what is no time with a zone."""
     try:
         moment = datetime.fromisoformat(text or "")
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):  # the latter where UTC is beyond the years 1 to 9999
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None

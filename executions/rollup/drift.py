@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from executions.health.facts import Drift, DriftHour
 from executions.reading import Fetch
@@ -19,6 +19,8 @@ READ_FOR_DRIFT = (
 
 HOUR = timedelta(hours=1)
 SPAN = timedelta(hours=24)
+# A watermark may be anywhere: Go's zero time is the first of these.
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def read_drift(fetch: Fetch, watermark: datetime, span: timedelta = SPAN) -> Drift:
@@ -29,7 +31,8 @@ def read_drift(fetch: Fetch, watermark: datetime, span: timedelta = SPAN) -> Dri
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does; with much usage, the time limit.
     """
-    until = floor(watermark, HOUR) + HOUR
-    since = floor(until - span, HOUR)
+    hour = floor(watermark, HOUR)
+    until = hour + min(HOUR, _LAST - hour)
+    since = floor(until - min(span, until - _FIRST), HOUR)
     rows = fetch(SQL.drift, {"since": since, "until": until, "watermark": watermark})
     return Drift(since, watermark, tuple(DriftHour(**row) for row in rows))

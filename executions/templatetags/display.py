@@ -8,7 +8,7 @@ when the viewer changes the zone, so both must agree on every form.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.forms import BoundField, CheckboxInput, Select
@@ -114,13 +114,21 @@ def zone_name(value: datetime) -> str:
     return f"UTC{sign}{minutes // 60}" + (f":{minutes % 60:02}" if minutes % 60 else "")
 
 
+def _local(value: datetime) -> datetime:
+    """In the viewer's zone; in UTC where that would be a year before 1 or after 9999."""
+    try:
+        return localtime(value)
+    except OverflowError:
+        return value.astimezone(UTC)
+
+
 def written(value: datetime, form: str = "datetime") -> str:
     """An aware time in the viewer's zone.
 
     Raises:
         KeyError: ``form`` is none of ``TIME_FORMS``.
     """
-    local = localtime(value)
+    local = _local(value)
     text = local.strftime(TIME_FORMS[form])
     return f"{text} {zone_name(local)}" if form in FORMS_WITH_ZONE else text
 

@@ -235,6 +235,10 @@ def test_other_jobs_and_scopes_are_not_the_rollups(owner):
         {"watermark_before": "tomorrow", "watermark_after": "2026-01-01"},
         {"watermark_before": 7, "watermark_after": None},
         ["watermark_before"],
+        {
+            "watermark_before": "0001-01-01T00:00:00+23:59",
+            "watermark_after": "9999-12-31T23:59:59-23:59",
+        },
     ],
 )
 def test_a_result_may_hold_anything(owner, result):
@@ -243,6 +247,15 @@ def test_a_result_may_hold_anything(owner, result):
     executions = read_facts().executions
     assert not isinstance(executions, NotAvailable)
     assert executions.rows[0].moved is None
+
+
+def test_a_time_that_python_has_no_word_for_is_said_to_be_just_that(owner):
+    scenarios.healthy(owner)
+    owner.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = 'infinity'")
+    state = read_facts().state
+    assert isinstance(state, NotAvailable)
+    assert "A value in the database cannot be read: timestamp too large" in state.reason
+    assert "cannot look" not in state.reason
 
 
 def test_our_own_runners_are_known_by_our_own_table(owner):

@@ -433,6 +433,21 @@ def test_a_watermark_in_the_future_is_critical_and_explains_idle_runs(owner, now
     assert explained(finding) == [Code.LOCK_LOST]
 
 
+@pytest.mark.parametrize(
+    ("mark", "code"),
+    [
+        ("0001-01-01T00:00:00Z", Code.WATERMARK_LAG),
+        ("9999-12-31T23:59:59Z", Code.WATERMARK_FUTURE),
+    ],
+)
+def test_a_watermark_at_an_end_of_the_calendar_is_critical(owner, now, mark, code):
+    world = sound(owner, now)
+    world.state = {"watermark_at": datetime.fromisoformat(mark)}
+    assessment = look(world.write())
+    assert shown(assessment)[code].severity is Severity.CRITICAL
+    assert assessment.facts.unreadable == {}
+
+
 def test_a_watermark_within_a_minute_of_the_newest_possible_is_not_in_the_future(owner, now):
     assert shown(look(almost_in_the_future(owner, now))) == {}
 

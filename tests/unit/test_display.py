@@ -111,6 +111,20 @@ def test_a_time_is_written_in_the_viewers_zone(form: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "value", "text"),
+    [
+        ("America/New_York", datetime(1, 1, 1, tzinfo=UTC), "00:00 UTC"),
+        ("Asia/Tokyo", datetime(9999, 12, 31, 23, 59, tzinfo=UTC), "23:59 UTC"),
+    ],
+)
+def test_a_time_at_an_end_of_the_calendar_is_written_in_utc(
+    zone: str, value: datetime, text: str
+) -> None:
+    with in_zone(ZoneInfo(zone)):
+        assert display.written(value, "clock") == text
+
+
+@pytest.mark.parametrize(
     ("away", "text"),
     [
         (timedelta(), "0 s ago"),

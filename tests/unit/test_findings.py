@@ -61,6 +61,12 @@ def test_the_latest_success_may_be_900_seconds_old(age, expected):
     assert severity(Code.LATEST_STALE, executions=rows) is expected
 
 
+def test_a_first_plan_at_the_end_of_the_calendar_is_not_late():
+    ahead = datetime.fromisoformat("9999-12-31T23:55:00Z")
+    rows = executions({0: FAILED | {"plan_time": ahead}}, count=1, first_plan=ahead)
+    assert judged(Code.LATEST_STALE, executions=rows) is None
+
+
 def test_the_latest_success_is_the_one_that_finished_last_whatever_its_plan():
     rows = executions({0: FAILED, 1: FAILED, 2: {"finished_at": NOW - MINUTE}}, count=9)
     assert severity(Code.LATEST_STALE, executions=rows) is None

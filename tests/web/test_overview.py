@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 
 import pytest
@@ -452,3 +452,15 @@ def test_a_plan_is_expected_only_once_its_time_has_come(viewer, owner):
     ledger = snapshot.current().ledger
     assert ledger.cells[-1].plan_time <= snapshot.current().checked_at - DELAY
     assert ledger.cells[-1].plan_time > snapshot.current().checked_at - DELAY - CADENCE
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("mark", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_watermark_at_an_end_of_the_calendar_takes_down_no_page(viewer, owner, mark, zone):
+    world = sound(owner)
+    world.state = {"watermark_at": datetime.fromisoformat(mark)}
+    world.write()
+    viewer.cookies["time_zone"] = "local"
+    viewer.cookies["time_zone_name"] = zone
+    for address in ("/", "/jobs/", "/schedules/"):
+        assert viewer.get(address).status_code == 200

@@ -101,7 +101,7 @@ def latest_stale(case: Case) -> Finding | None:
     if success is not None and success.finished_at is not None:
         since = success.finished_at
     elif case.executions.first_plan is not None:
-        since = case.executions.first_plan + case.spec.schedule_delay
+        since = min(case.executions.first_plan, case.now) + case.spec.schedule_delay
     elif case.facts.first_trace and not isinstance(case.facts.first_trace, NotAvailable):
         since = case.facts.first_trace
     else:
