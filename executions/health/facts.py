@@ -14,6 +14,9 @@ from uuid import UUID
 
 from executions.scheduler.spec import JobSpec
 
+# Rows may be a little newer than the reading of the clock just before them.
+CLOCK_ALLOWANCE = timedelta(seconds=5)
+
 
 @dataclass(frozen=True)
 class NotAvailable:
@@ -91,6 +94,16 @@ class Execution:
             return None
         return self.watermark_after - self.watermark_before
 
+    def proven_at(self, now: datetime) -> datetime | None:
+        """When a SUCCESS was certainly made, None where it tells nothing of the past.
+
+        An end in the database's future is nobody's measurement (docs/contract.md section 6,
+        ``clock_or_foreign_writer``): there only its plan_time counts, if that is not ahead too.
+        """
+        if self.finished_at is None or self.finished_at <= now + CLOCK_ALLOWANCE:
+            return self.finished_at
+        return self.plan_time if self.plan_time <= now else None
+
     def is_stale(self, now: datetime) -> bool:
         """RUNNING past its lease. Derived, never stored (docs/contract.md section 2)."""
         return self.running and self.stale_after is not None and self.stale_after < now
@@ -117,13 +130,16 @@ class Executions:
     def newest(self) -> Execution | None:
         return self.rows[0] if self.rows else self.earlier
 
-    @property
-    def latest_success(self) -> Execution | None:
-        """The SUCCESS that finished last."""
-        finished = [row for row in self.rows if row.succeeded and row.finished_at]
-        if not finished:
+    def latest_success(self, now: datetime) -> Execution | None:
+        """The SUCCESS that finished last, as far as its times can be believed."""
+        proven = [
+            (at, row)
+            for row in self.rows
+            if row.succeeded and (at := row.proven_at(now)) is not None
+        ]
+        if not proven:
             return self.earlier_success
-        return max(finished, key=lambda row: row.finished_at or row.plan_time)
+        return max(proven, key=lambda pair: pair[0])[1]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,6 @@ def measure(case: Case | None) -> Figures:
     """The figures of a case; all of them None without one."""
     if case is None:
         return Figures()
-    success = case.executions.latest_success
     newest = case.executions.newest
     cells = case.ledger.cells
     first = cells[0].plan_time if cells else case.now
@@ -45,7 +44,7 @@ def measure(case: Case | None) -> Figures:
         return None if moment is None else (case.now - moment).total_seconds()
 
     return Figures(
-        latest_success_age_seconds=age(success.finished_at if success else None),
+        latest_success_age_seconds=age(case.succeeded_at),
         latest_plan_age_seconds=age(newest.plan_time if newest else None),
         watermark_lag_seconds=age(case.state.watermark_at if case.state else None),
         last_run_age_seconds=age(case.state.last_run_finished_at if case.state else None),

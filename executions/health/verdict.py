@@ -38,10 +38,10 @@ EXPLAINED_BY: Mapping[Code, tuple[Code, ...]] = {
 
 def _was_on_time(case: Case) -> bool:
     """Whether the latest success left no lag: then what is there now began after it."""
-    success = case.executions.latest_success
-    if case.state is None or success is None or success.finished_at is None:
+    succeeded_at = case.succeeded_at
+    if case.state is None or succeeded_at is None:
         return False
-    return success.finished_at - case.state.watermark_at <= LAG_WARNING
+    return succeeded_at - case.state.watermark_at <= LAG_WARNING
 
 
 def _silence_explains(case: Case, _silence: Finding, _lag: Finding) -> bool:

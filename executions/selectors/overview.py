@@ -254,7 +254,12 @@ class Overview:
     @property
     def latest_success(self) -> Execution | None:
         executions = known(self.executions)
-        return executions.latest_success if executions else None
+        return executions.latest_success(self.now) if executions and self.now else None
+
+    @property
+    def latest_success_at(self) -> datetime | None:
+        success = self.latest_success
+        return success.proven_at(self.now) if success and self.now else None
 
     @property
     def p50_ms(self) -> float | None:

@@ -188,8 +188,9 @@ def test_the_newest_success_is_found_behind_a_day_of_failures(owner):
     world.write()
     executions = read_facts().executions
     assert not isinstance(executions, NotAvailable)
-    assert executions.latest_success is not None
-    assert executions.latest_success.plan_time == world.plan_time(400)
+    success = executions.latest_success(world.now)
+    assert success is not None
+    assert success.plan_time == world.plan_time(400)
     assert executions.newest is executions.rows[0]
     assert executions.first_plan == world.plan_time(401)
 
@@ -202,9 +203,10 @@ def test_of_an_install_that_stopped_long_ago_the_newest_row_is_found(owner):
     assert not isinstance(executions, NotAvailable)
     assert executions.rows == ()
     assert executions.newest is not None
-    assert executions.latest_success is not None
+    success = executions.latest_success(world.now)
+    assert success is not None
     assert executions.newest.plan_time == world.plan_time(900)
-    assert executions.latest_success.plan_time == world.plan_time(901)
+    assert success.plan_time == world.plan_time(901)
 
 
 def test_more_rows_than_a_day_can_have_shorten_the_window(owner, monkeypatch):

@@ -72,6 +72,34 @@ def test_the_latest_success_is_the_one_that_finished_last_whatever_its_plan():
     assert severity(Code.LATEST_STALE, executions=rows) is None
 
 
+@pytest.mark.parametrize("ahead", [6 * SECOND, 2 * DAY])
+def test_a_success_that_ended_in_the_future_is_as_old_as_its_plan(ahead):
+    future = {20: {"finished_at": NOW + ahead}}
+    found = judged(
+        Code.LATEST_STALE, executions=executions(dict.fromkeys(range(20)) | future, count=21)
+    )
+    assert found is not None
+    assert found.severity is Severity.CRITICAL
+    assert "ended in the future, which proves nothing" in str(found.summary)
+    assert judged(Code.LATEST_STALE, executions=executions({0: future[20]})) is None
+
+
+def test_a_success_whose_plan_lies_in_the_future_proves_nothing():
+    ahead = {"plan_time": NOW + DAY, "finished_at": NOW + DAY}
+    silent = dict.fromkeys(range(1, 20))
+    found = judged(Code.LATEST_STALE, executions=executions({0: ahead} | silent))
+    assert found is not None
+    assert found.evidence["latest_success_plan_time"] == plan_time(20)
+
+
+def test_an_older_row_with_impossible_times_is_said_too():
+    older = execution(300, finished_at=NOW + DAY)
+    silent = executions(count=0, earlier=older, earlier_success=older)
+    found = judged(Code.CLOCK_OR_FOREIGN_WRITER, executions=silent)
+    assert found is not None
+    assert found.evidence["count"] == 1
+
+
 def test_without_any_success_the_age_counts_from_the_first_plan():
     young = executions({0: FAILED}, count=1, first_plan=plan_time(0))
     assert judged(Code.LATEST_STALE, executions=young) is None

@@ -22,7 +22,7 @@ from executions.health.findings import Case, Code, Finding, Severity
 from executions.health.findings.progress import NEVER
 from executions.health.sentences import Ago, At, say, together
 from executions.health.verdict import EXPLAINED_BY, FAILURES, Level, fold
-from tests.pictures import CADENCE, NEWEST, NOW, executions, facts, plan_time
+from tests.pictures import CADENCE, NEWEST, NOW, execution, executions, facts, plan_time
 
 FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}
 HOUR = timedelta(hours=1)
@@ -33,7 +33,7 @@ UNREADABLE = NotAvailable("The table may not be read.", "Grant SELECT.")
 def case_of(*, behind=CADENCE, changed=None) -> Case:
     """A day with ``changed`` plans, whose last success left the watermark so far behind itself."""
     known = executions(changed)
-    success = known.latest_success
+    success = known.latest_success(NOW)
     assert success is not None
     assert success.finished_at is not None
     state = State(watermark_at=success.finished_at - behind)
@@ -162,6 +162,19 @@ def test_before_the_first_success_nothing_is_called_up_to_date(watermark, said):
     assert str(verdict.summary).startswith(said)
     assert "up to date" not in str(verdict.summary)
     assert "by itself" not in str(verdict.summary)
+
+
+@pytest.mark.parametrize("ended", [-DAY, -CADENCE, CADENCE, 2 * DAY])
+@pytest.mark.parametrize("missing", [4, 20, 288, 312])
+def test_while_due_plans_are_missing_and_usage_stands_nothing_is_healthy(missing, ended):
+    newest = execution(missing, finished_at=NOW + ended)
+    older = {"earlier": newest, "earlier_success": newest} if missing > 288 else {}
+    changed = dict.fromkeys(range(missing)) | {missing: {"finished_at": newest.finished_at}}
+    verdict = assess(
+        facts(executions=executions(changed, **older), state=State(plan_time(missing)))
+    ).verdict
+    assert verdict.level in {Level.DEGRADED, Level.FAILING}
+    assert "none is late" not in str(verdict.summary)
 
 
 def test_explanations_nest():

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Execution
+from executions.health.facts import CLOCK_ALLOWANCE, Execution
 from executions.health.findings.base import Case, Code, Finding, Severity, brief, listed
 from executions.health.findings.progress import newest_is
 from executions.health.sentences import say
@@ -17,8 +17,6 @@ ABANDONED_OFTEN = 2
 MASKED_OFTEN = 6
 BLOCKED = timedelta(seconds=30)
 BLOCKED_WARNING = timedelta(minutes=5)
-# Rows may be a little newer than the reading of the clock just before them.
-CLOCK_ALLOWANCE = timedelta(seconds=5)
 
 
 def _given_up(case: Case, row: Execution) -> bool:
@@ -182,8 +180,9 @@ def blocked_tick(case: Case) -> Finding | None:
 
 def clock_or_foreign_writer(case: Case) -> Finding | None:
     limit = case.now + CLOCK_ALLOWANCE
-    backwards = [row for row in case.rows if _ends_before_it_starts(row)]
-    ahead = [row for row in case.rows if _is_ahead(row, limit)]
+    rows = _looked_at(case)
+    backwards = [row for row in rows if _ends_before_it_starts(row)]
+    ahead = [row for row in rows if _is_ahead(row, limit)]
     off_grid = list(case.ledger.off_grid)
     odd = {row.id: row for row in (*backwards, *ahead, *off_grid)}
     if not odd:
@@ -217,6 +216,12 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
             "off_the_grid": listed(off_grid),
         },
     )
+
+
+def _looked_at(case: Case) -> list[Execution]:
+    """The rows of the window, and the older ones that silence is measured by."""
+    older = (case.executions.earlier, case.executions.earlier_success)
+    return list(dict.fromkeys((*case.rows, *(row for row in older if row is not None))))
 
 
 def _ends_before_it_starts(row: Execution) -> bool:

@@ -125,6 +125,16 @@ class Case:
         return self.rows[:LATELY]
 
     @property
+    def latest_success(self) -> Execution | None:
+        return self.executions.latest_success(self.now)
+
+    @property
+    def succeeded_at(self) -> datetime | None:
+        """When the latest success was certainly made."""
+        success = self.latest_success
+        return success.proven_at(self.now) if success else None
+
+    @property
     def newest_plan(self) -> datetime:
         """The newest plan_time that a runner could have begun by now."""
         return newest_due(self.spec, self.now)

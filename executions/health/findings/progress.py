@@ -97,29 +97,19 @@ def no_executions(case: Case) -> Finding | None:
 
 def latest_stale(case: Case) -> Finding | None:
     """By ``finished_at`` of the newest SUCCESS; without any, by the first sign of the job."""
-    success = case.executions.latest_success
-    if success is not None and success.finished_at is not None:
-        since = success.finished_at
-    elif case.executions.first_plan is not None:
-        since = min(case.executions.first_plan, case.now) + case.spec.schedule_delay
-    elif case.facts.first_trace and not isinstance(case.facts.first_trace, NotAvailable):
-        since = case.facts.first_trace
-    else:
+    success = case.latest_success
+    since = case.succeeded_at or _begun(case)
+    if since is None:
         return None
     age = case.now - since
     if age <= STALE_WARNING:
         return None
-    latest = (
-        say(_("The latest successful run finished %(ago)s."), ago=case.ago(since))
-        if success
-        else say(_("No run has succeeded as far back as was looked."))
-    )
     return Finding(
         Code.LATEST_STALE,
         Severity.CRITICAL if age > STALE_CRITICAL else Severity.WARNING,
         summary=together(
             _numbers(case),
-            latest,
+            _latest(case, success),
             say(_("Raw usage is kept in task_usage, so nothing is lost.")),
         ),
         advice=_what_to_do_about_silence(case),
@@ -134,6 +124,30 @@ def latest_stale(case: Case) -> Finding | None:
             "critical_after_seconds": int(STALE_CRITICAL.total_seconds()),
         },
     )
+
+
+def _begun(case: Case) -> datetime | None:
+    """The first sign of the job; None where there is none, or it cannot be read."""
+    if case.executions.first_plan is not None:
+        return min(case.executions.first_plan, case.now) + case.spec.schedule_delay
+    trace = case.facts.first_trace
+    return None if isinstance(trace, NotAvailable) else trace
+
+
+def _latest(case: Case, success: Execution | None) -> Sentence:
+    at = case.succeeded_at
+    if success is None or at is None:
+        return say(_("No run has succeeded as far back as was looked."))
+    if at != success.finished_at:
+        return say(
+            _(
+                "The latest successful run is that of the plan of %(plan)s, %(ago)s; its row says"
+                " that it ended in the future, which proves nothing."
+            ),
+            plan=case.at(success.plan_time),
+            ago=case.ago(at),
+        )
+    return say(_("The latest successful run finished %(ago)s."), ago=case.ago(at))
 
 
 def _numbers(case: Case) -> Sentence | None:

@@ -95,8 +95,13 @@ def _catches_up(case: Case) -> bool:
     return any(row.moved is not None and row.moved >= STEP - ROUNDING for row in _steps(case))
 
 
+def _succeeds(case: Case) -> bool:
+    """Whether runs succeed; one that took longer than the window may have ended only now."""
+    return any(row.succeeded for row in case.rows) or case.within(case.succeeded_at, LAG_WARNING)
+
+
 def watermark_lag(case: Case) -> Finding | None:
-    if case.state is None or not any(row.succeeded for row in case.rows):
+    if case.state is None or not _succeeds(case):
         return None
     watermark = case.state.watermark_at
     lag = case.now - watermark
