@@ -223,6 +223,8 @@ class GapStory:
         after = self.after
         if after is None:
             return say(gettext_lazy("Nobody has begun a later one either, so usage stands still."))
+        if after.running:
+            return self._still_at_it(after)
         if not after.succeeded:
             return say(
                 gettext_lazy("The next run, of %(plan)s, did not succeed either (%(status)s)."),
@@ -237,14 +239,43 @@ class GapStory:
                 ),
                 plan=self._at(after.plan_time),
             )
+        return self._how_far(after, after.watermark_after)
+
+    def _still_at_it(self, after: Execution) -> Sentence:
+        if after.is_stale(self.now):
+            return say(
+                gettext_lazy(
+                    "The next run, of %(plan)s, began and stopped reporting, so it made nothing"
+                    " good."
+                ),
+                plan=self._at(after.plan_time),
+            )
         return say(
             gettext_lazy(
-                "Missed plans are not run later. The next run, of %(plan)s, took the watermark on"
-                " to %(watermark)s, so no usage is lost."
+                "Missed plans are not run later. The next run, of %(plan)s, is running now and goes"
+                " on from the watermark."
             ),
             plan=self._at(after.plan_time),
-            watermark=self._at(after.watermark_after),
         )
+
+    def _how_far(self, after: Execution, watermark: datetime) -> Sentence:
+        """A run that lost the lock moves nothing, and one that catches up ends before the gap."""
+        if after.moved == timedelta():
+            template = gettext_lazy(
+                "Missed plans are not run later. The next run, of %(plan)s, succeeded and moved"
+                " nothing: the watermark stayed at %(watermark)s."
+            )
+        elif watermark < self.until:
+            template = gettext_lazy(
+                "Missed plans are not run later. The next run, of %(plan)s, took the watermark to"
+                " %(watermark)s only, which lies before the end of the gap."
+            )
+        else:
+            template = gettext_lazy(
+                "Missed plans are not run later. The next run, of %(plan)s, took the watermark on"
+                " to %(watermark)s, so no usage is lost."
+            )
+        return say(template, plan=self._at(after.plan_time), watermark=self._at(watermark))
 
 
 def tell_gaps(ledger: Ledger, now: datetime, spec: JobSpec) -> tuple[GapStory, ...]:

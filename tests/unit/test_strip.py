@@ -150,6 +150,33 @@ def test_a_gap_before_a_failure_promises_nothing():
     assert "lost" not in story
 
 
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (timedelta(), "succeeded and moved nothing: the watermark stayed at 00:17 UTC."),
+        (CADENCE, "took the watermark to 00:22 UTC only, which lies before the end of the gap."),
+        (4 * CADENCE, "took the watermark on to 00:37 UTC, so no usage is lost."),
+    ],
+)
+def test_a_gap_promises_no_usage_that_the_next_run_did_not_reach(after, said):
+    before = NOW - 45 * MINUTE
+    marks = {"watermark_before": before, "watermark_after": before + after}
+    story = str(day(dict.fromkeys((5, 6, 7)) | {4: marks}).gaps[0].story)
+    assert story.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("lease", "said"),
+    [(SECOND, "is running now"), (-SECOND, "began and stopped reporting")],
+)
+def test_a_gap_before_a_run_that_has_not_ended_says_how_that_is(lease, said):
+    running = {"status": "RUNNING", "stale_after": NOW + lease}
+    story = str(day({1: None, 0: running}).gaps[0].story)
+    assert said in story
+    assert "did not succeed" not in story
+    assert "lost" not in story
+
+
 def test_silence_up_to_now_is_a_gap_of_its_own_which_nobody_has_ended():
     strip = day({0: None, 1: None, 2: None, 7: None})
     silence, older = strip.gaps
