@@ -351,7 +351,7 @@ CASES = {
     Code.WATERMARK_LAG: {"state": State(NOW - DAY)},
     Code.WATERMARK_CATCHING_UP: {
         "executions": executions({0: {"watermark_before": NOW - 2 * DAY}}),
-        "state": State(NOW - DAY),
+        "state": State(NOW - DAY - HOUR),
     },
     Code.LOCK_LOST: {"executions": executions({0: LOST})},
     Code.LOCK_LEAKED: {"executions": executions({0: LOST, 1: LOST}), "lock": Lock((IDLE,))},
@@ -378,6 +378,17 @@ CASES = {
 
 def test_every_rule_has_a_case_here():
     assert set(CASES) == set(RULES)
+
+
+@pytest.mark.parametrize("code", list(CASES))
+def test_evidence_does_not_change_with_time_alone(code):
+    known = CASES[code]
+    there = known.get("ground", ground())
+    found = judged(code, **known)
+    later = judged(code, **known | {"ground": replace(there, now=NOW + 10 * SECOND)})
+    assert found is not None
+    assert later is not None
+    assert later.evidence == found.evidence
 
 
 @pytest.mark.parametrize("code", list(CASES))

@@ -58,8 +58,11 @@ def test_a_cache_keeps_the_page_and_its_part_apart(viewer, owner, name):
         assert "HX-Request" in answer["Vary"]
 
 
-def test_the_passing_of_time_alone_is_no_new_version(viewer, owner):
-    scenarios.healthy(owner)
+@pytest.mark.parametrize(
+    "world", [scenarios.healthy, scenarios.catching_up, scenarios.ahead_of_time]
+)
+def test_the_passing_of_time_alone_is_no_new_version(viewer, owner, world):
+    world(owner)
     version = refresh(viewer)["X-Data-Version"]
     snapshot.forget()
     assert refresh(viewer, version=version).status_code == 204

@@ -81,7 +81,7 @@ def watermark_future(case: Case) -> Finding | None:
         seen_at=case.now,
         evidence={
             "watermark_at": watermark,
-            "newest_possible": case.now - MARGIN,
+            "never_processed_seconds": int(MARGIN.total_seconds()),
         },
     )
 
@@ -175,7 +175,7 @@ def watermark_catching_up(case: Case) -> Finding | None:
         evidence={
             "watermark_at": watermark,
             "plans_left": plans,
-            "done_at": case.now + plans * case.spec.cadence,
+            "done_at": case.newest_plan + case.spec.schedule_delay + plans * case.spec.cadence,
         },
     )
 
