@@ -11,12 +11,14 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Aggregate, Count, FloatField, Max, Min, Q
-from django.db.models.functions import Coalesce, Left
+from django.db.models.functions import Coalesce, Left, Now
 
+from executions.health.ledger import TICK
 from executions.models import Execution, Runner, Status
 from executions.problems import Problem
 from executions.scheduler.jobs import ROLLUP
@@ -32,6 +34,21 @@ DEFAULT_WINDOW = "24h"
 WINDOW_NAMES = ("24h", "7d")
 MOST_RUNNERS = 100
 SECONDS = 15
+# One that lives ticks every 30 s (docs/contract.md section 3); a slow tick is no silence yet.
+SILENT = 3 * TICK
+
+
+class Standing(StrEnum):
+    """What our own table tells of a runner of ours, whatever it won.
+
+    Only of one that ticks to this day can it be said that others were first: one ``beaten`` saw
+    somebody begin a plan since it started, one that ``ticks`` saw nobody do so.
+    """
+
+    STOPPED = "stopped"
+    SILENT = "silent"
+    BEATEN = "beaten"
+    TICKS = "ticks"
 
 
 class Percentile(Aggregate):
@@ -54,7 +71,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Tally:
-    """One runner. ``ours`` is what our own table remembers of it, None for Multica's."""
+    """One runner. ``ours`` is what our own table remembers of it, None for Multica's.
+
+    ``last_begun`` is when it began a plan for the last time.
+    """
 
     runner_id: str
     plans: int = 0
@@ -64,10 +84,12 @@ class Tally:
     running: int = 0
     first_seen: datetime | None = None
     last_seen: datetime | None = None
+    last_begun: datetime | None = None
     p50_ms: float | None = None
     p95_ms: float | None = None
     share: float = 0.0
     ours: Runner | None = None
+    standing: Standing | None = None
     run: Run | None = None
     last_error: Run | None = None
 
@@ -88,7 +110,8 @@ class Tally:
 class Runners:
     """``reached`` is set where the newest 5,000 rows did not reach the window's start.
 
-    With a ``jobs_problem`` the jobs took too long to list.
+    With a ``jobs_problem`` the jobs took too long to list. ``last_begun`` is when anybody began a
+    plan for the last time.
     """
 
     filters: Filters
@@ -103,6 +126,7 @@ class Runners:
     hidden: int
     plans: int
     unnamed: int
+    last_begun: datetime | None
     problem: Problem | None
 
     @property
@@ -132,7 +156,8 @@ def read_runners(filters: Filters) -> Runners:
     found, reached = ([], None) if isinstance(sample, Problem) else sample
     ours = _ours([one.runner_id for one in found], wanted.since, filters)
     jobs, jobs_problem = attempt_jobs()
-    tallies = _in_order([one for one in found if one.runner_id], ours)
+    last_begun = max(filter(None, (one.last_begun for one in found)), default=None)
+    tallies = _in_order([one for one in found if one.runner_id], ours, last_begun)
     return Runners(
         filters=filters,
         job=wanted.job,
@@ -146,6 +171,7 @@ def read_runners(filters: Filters) -> Runners:
         hidden=max(0, len(tallies) - MOST_RUNNERS),
         plans=sum(one.plans for one in found),
         unnamed=sum(one.plans for one in found if not one.runner_id),
+        last_begun=last_begun,
         problem=sample if isinstance(sample, Problem) else None,
     )
 
@@ -180,6 +206,7 @@ def _tallies(look: Q) -> list[Tally]:
             running=Count("id", filter=Q(status=Status.RUNNING)),
             first_seen=Min(Coalesce("started_at", "plan_time")),
             last_seen=Max(Coalesce("finished_at", "heartbeat_at", "started_at", "plan_time")),
+            last_begun=Max("started_at"),
             p50_ms=Percentile("duration_ms", share=0.5),
             p95_ms=Percentile("duration_ms", share=0.95),
         )
@@ -196,6 +223,7 @@ def _merged(one: Tally, other: Tally) -> Tally:
         **{name: getattr(one, name) + getattr(other, name) for name in counts},
         first_seen=min(filter(None, (one.first_seen, other.first_seen)), default=None),
         last_seen=max(filter(None, (one.last_seen, other.last_seen)), default=None),
+        last_begun=max(filter(None, (one.last_begun, other.last_begun)), default=None),
         p50_ms=one.p50_ms if other.p50_ms is None else other.p50_ms,
         p95_ms=one.p95_ms if other.p95_ms is None else other.p95_ms,
     )
@@ -217,25 +245,42 @@ def _marks(look: Q, tallies: Iterable[Tally]) -> Iterator[tuple[str, str, Run]]:
         yield row["runner_id"], row["status"], Run(**{name: row[name] for name in columns})
 
 
-def _ours(runner_ids: Iterable[str], since: datetime, filters: Filters) -> list[Runner]:
-    """Our own among the winners, and those that have ticked since and won nothing."""
+def _ours(runner_ids: Iterable[str], since: datetime, filters: Filters) -> list[Any]:
+    """Our own among the winners, and those that have ticked since and won nothing.
+
+    With the clock of our own table, which need not be that of Multica's database.
+    """
+    known = Runner.objects.annotate(read_at=Now())
     seen = {runner_id for runner_id in runner_ids if runner_id}
-    winners = list(Runner.objects.filter(runner_id__in=seen))
+    winners = list(known.filter(runner_id__in=seen))
     if filters.runner or filters.job not in ("", ROLLUP.name):
         return winners
-    idle = Runner.objects.filter(last_tick_at__gte=since).exclude(runner_id__in=seen)
+    idle = known.filter(last_tick_at__gte=since).exclude(runner_id__in=seen)
+    idle = idle.exclude(stopped_at__lt=since)
     return winners + list(idle.order_by("-last_tick_at")[:MOST_RUNNERS])
 
 
-def _in_order(tallies: list[Tally], ours: Iterable[Runner]) -> list[Tally]:
+def _in_order(
+    tallies: list[Tally], ours: Iterable[Any], last_begun: datetime | None
+) -> list[Tally]:
     """With their shares and what we know of our own, the one seen last first."""
     total = sum(one.plans for one in tallies)
     known = {one.runner_id: replace(one, share=one.plans / total) for one in tallies}
     for runner in ours:
         one = known.get(runner.runner_id) or Tally(runner.runner_id, first_seen=runner.started_at)
         seen = max(filter(None, (one.last_seen, runner.last_tick_at)), default=None)
-        known[runner.runner_id] = replace(one, ours=runner, last_seen=seen)
+        standing = _standing(runner, last_begun)
+        known[runner.runner_id] = replace(one, ours=runner, standing=standing, last_seen=seen)
     return sorted(known.values(), key=_age_key, reverse=True)
+
+
+def _standing(runner: Any, last_begun: datetime | None) -> Standing:
+    if runner.stopped_at is not None:
+        return Standing.STOPPED
+    if runner.read_at - (runner.last_tick_at or runner.started_at) > SILENT:
+        return Standing.SILENT
+    beaten = last_begun is not None and last_begun >= runner.started_at
+    return Standing.BEATEN if beaten else Standing.TICKS
 
 
 def _age_key(one: Tally) -> tuple[object, ...]:

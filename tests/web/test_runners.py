@@ -146,3 +146,57 @@ def test_a_read_that_takes_too_long_is_told_while_the_page_stands(viewer, owner,
         shown = text(show(viewer))
     assert "The database took too long" in shown
     assert "A runner that wins nothing writes nothing" in shown
+
+
+def our_own(now, runner_id="ours-7", *, started=60 * 20, ticked=0, stopped=None):
+    """A runner of ours; its times in minutes before now."""
+    return Runner.objects.create(
+        runner_id=runner_id,
+        kind="web",
+        host="h",
+        pid=7,
+        version="0",
+        started_at=now - started * MINUTE,
+        last_tick_at=now - ticked * MINUTE,
+        stopped_at=None if stopped is None else now - stopped * MINUTE,
+    )
+
+
+def test_a_stopped_runner_is_said_to_have_stopped_and_when(viewer, owner, now):
+    plan(owner, now, 5, "a")
+    plan(owner, now, 300, "winner")
+    our_own(now, ticked=181, stopped=180)
+    our_own(now, "winner", ticked=241, stopped=240)
+    shown = text(show(viewer))
+    assert re.search(r"ours-7 ours It won no plan in this time\. It stopped 3 h ago", shown)
+    assert re.search(r"winner ours .* It stopped 4 h ago", shown)
+    assert "It ticks" not in shown
+
+
+def test_one_that_stopped_before_this_time_is_left_out(viewer, owner, now):
+    plan(owner, now, 5, "a")
+    our_own(now, ticked=60, stopped=60 * 25)
+    assert "ours-7" not in show(viewer)
+
+
+def test_one_that_ticks_no_more_is_not_called_well(viewer, owner, now):
+    plan(owner, now, 5, "a")
+    our_own(now, ticked=180)
+    shown = text(show(viewer))
+    assert "It won no plan in this time, and has not ticked since" in shown
+    assert "another runner was first" not in shown
+    assert "It ticks" not in shown
+
+
+def test_another_was_first_only_where_another_began_a_plan_while_it_ticked(viewer, owner, now):
+    plan(owner, now, 120, "a")
+    our_own(now, "early", started=180)
+    our_own(now, "late", started=60)
+    shown = text(show(viewer))
+    assert re.search(r"early ours It ticks and has won no plan in this time: another", shown)
+    assert re.search(r"late ours It ticks and has won no plan in this time, and nobody", shown)
+
+
+def test_where_nobody_won_anything_nobody_was_first(viewer, owner, now):
+    our_own(now)
+    assert "nobody else has begun one since it started" in text(show(viewer))
