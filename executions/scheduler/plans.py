@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Protocol
 
 from executions.scheduler.spec import CatchUp, JobSpec, Standing
 
@@ -25,6 +26,44 @@ def floor(moment: datetime, cadence: timedelta) -> datetime:
 def newest_due(spec: JobSpec, now: datetime) -> datetime:
     """The newest bucket that is due at ``now``."""
     return floor(now - spec.schedule_delay, spec.cadence)
+
+
+class Tried(Protocol):
+    """A stored plan that ended, in whichever form it was read."""
+
+    @property
+    def plan_time(self) -> datetime: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def max_attempts(self) -> int: ...
+
+
+def oldest_open(spec: JobSpec | None, now: datetime) -> datetime | None:
+    """The plan_time before which no runner returns to a plan of the job.
+
+    None where only its rows can tell: of a job that is not known here, or that is not latest-only.
+    """
+    if spec is None or spec.planner is not None or spec.catch_up is not CatchUp.LATEST_ONLY:
+        return None
+    return newest_due(spec, now)
+
+
+def is_open(plan_time: datetime, newest: datetime, oldest: datetime | None) -> bool:
+    """Whether no plan of its scope newer than this one has begun or, by ``oldest``, is due.
+
+    ``newest`` is the scope's newest stored plan_time, ``oldest`` that of :func:`oldest_open`.
+    """
+    return plan_time >= newest and (oldest is None or plan_time >= oldest)
+
+
+def is_retried(failed: Tried, newest: datetime, oldest: datetime | None) -> bool:
+    """Whether a FAILED plan is still to be tried again; see :func:`is_open`.
+
+    Attempts that are left do not suffice: replicas return to the newest plan only
+    (docs/contract.md section 3, "Catch-up").
+    """
+    return failed.attempt < failed.max_attempts and is_open(failed.plan_time, newest, oldest)
 
 
 class InvalidPlan(TypeError):

@@ -16,6 +16,8 @@ from uuid import UUID
 from executions.models import Execution, Status
 from executions.problems import Problem
 from executions.reading import fetch_for_dashboard
+from executions.scheduler.jobs import JOBS
+from executions.scheduler.plans import is_retried, oldest_open
 from executions.selectors.filters import Filters, State
 from executions.selectors.messages import pattern_of
 from executions.selectors.rows import version_of
@@ -43,7 +45,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One FAILED row, the newest plan of its scope, and how the newest that ended did."""
+    """One FAILED row, the newest plan of its scope, and how the newest that ended did.
+
+    ``retried`` says whether it is still to be tried again.
+    """
 
     id: UUID
     job_name: str
@@ -58,12 +63,13 @@ class Failure:
     newest_plan: datetime
     ended_as: str | None
     matches: bool
+    retried: bool = False
 
     @property
     def outcome(self) -> Outcome:
         if self.attempt >= self.max_attempts:
             return Outcome.EXHAUSTED
-        return Outcome.RETRYING if self.plan_time == self.newest_plan else Outcome.ABANDONED
+        return Outcome.RETRYING if self.retried else Outcome.ABANDONED
 
     @property
     def is_recovered(self) -> bool:
@@ -190,7 +196,7 @@ def read_errors(filters: Filters) -> Errors:
     if jobs_problem and not filters.job:
         found: list[Failure] | Problem = jobs_problem
     else:
-        found = attempt(lambda: _failures(wanted, asked, most))
+        found = attempt(lambda: _failures(wanted, asked, most, clock.now))
     failures = [] if isinstance(found, Problem) else found
     groups = group_up(_of_state([one for one in failures if one.matches], filters.status))
     newest = groups[:MOST_GROUPS]
@@ -210,7 +216,7 @@ def read_errors(filters: Filters) -> Errors:
     )
 
 
-def _failures(filters: Filters, jobs: list[str], most: int) -> list[Failure]:
+def _failures(filters: Filters, jobs: list[str], most: int, now: datetime) -> list[Failure]:
     scope = filters.scope
     parameters: dict[str, Any] = {
         "jobs": jobs,
@@ -224,7 +230,13 @@ def _failures(filters: Filters, jobs: list[str], most: int) -> list[Failure]:
         "error": filters.error or None,
         "q": filters.q or None,
     }
-    return [Failure(**row) for row in fetch_for_dashboard(SQL.failures, parameters)]
+    return [_failure(row, now) for row in fetch_for_dashboard(SQL.failures, parameters)]
+
+
+def _failure(row: dict[str, Any], now: datetime) -> Failure:
+    failure = Failure(**row)
+    oldest = oldest_open(JOBS.get(failure.job_name), now)
+    return replace(failure, retried=is_retried(failure, failure.newest_plan, oldest))
 
 
 def _of_state(failures: list[Failure], status: State | None) -> list[Failure]:

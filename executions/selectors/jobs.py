@@ -23,6 +23,7 @@ from executions.models import Status
 from executions.problems import Problem
 from executions.reading import fetch_for_dashboard
 from executions.scheduler.jobs import JOBS, ROLLUP
+from executions.scheduler.plans import is_retried, oldest_open
 from executions.scheduler.spec import JobSpec, Scope
 from executions.selectors.filters import GLOBAL, Filters, State
 from executions.selectors.rows import version_of
@@ -55,14 +56,14 @@ class Newest:
     stale_after: datetime | None
     finished_at: datetime | None
 
-    def state(self, now: datetime, *, is_newest: bool) -> State:
+    def state(self, now: datetime, newest: datetime, oldest: datetime | None) -> State:
+        """``newest`` and ``oldest`` are those of ``scheduler.plans.is_retried``."""
         if self.status == Status.RUNNING:
             stale = self.stale_after is not None and self.stale_after < now
             return State.STALE if stale else State.RUNNING
         if self.status == Status.SUCCESS:
             return State.SUCCESS
-        left = self.attempt < self.max_attempts
-        return State.RETRYING if left and is_newest else State.FAILED
+        return State.RETRYING if is_retried(self, newest, oldest) else State.FAILED
 
 
 @dataclass(frozen=True)
@@ -181,14 +182,13 @@ def _job(
     lately: Tally | None,
     verdict: Verdict,
 ) -> Job:
+    oldest = oldest_open(JOBS.get(name), now)
     scopes = [
-        ScopeLine(scope, newest, newest.state(now, is_newest=True))
+        ScopeLine(scope, newest, newest.state(now, newest.plan_time, oldest))
         for scope, (newest, *_older) in plans.items()
     ]
-    cells = [
-        PlanCell(plan, plan.state(now, is_newest=place == 0))
-        for place, plan in enumerate(next(iter(plans.values())) if len(plans) == 1 else ())
-    ]
+    only = next(iter(plans.values())) if len(plans) == 1 else []
+    cells = [PlanCell(plan, plan.state(now, only[0].plan_time, oldest)) for plan in only]
     return Job(
         name=name,
         spec=JOBS.get(name),

@@ -129,7 +129,10 @@ def _next(execution: Execution, state: State, spec: JobSpec | None, now: datetim
     if execution.attempt >= execution.max_attempts:
         note = _("No attempt is left: this plan stays failed.")
     elif spec is not None and spec.catch_up is CatchUp.LATEST_ONLY:
-        note = _("A newer plan has begun, and this job never returns to an older one.")
+        note = _(
+            "The time for a retry is over: a newer plan is due, and this job never returns to an"
+            " older one."
+        )
     else:
         note = _("A newer plan has begun; most runners return to the newest one only.")
     return [Moment(_("No further retry"), None, note, "mute", "ban")]

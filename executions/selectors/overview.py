@@ -28,6 +28,7 @@ from executions.health.sentences import Sentence
 from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
 from executions.pgcron.schedule import describe
+from executions.scheduler.plans import is_retried, oldest_open
 from executions.selectors.filters import State as Shown
 from executions.selectors.lanes import Lanes, draw_lanes
 from executions.selectors.rows import version_of
@@ -234,8 +235,9 @@ class Overview:
         if executions is None or now is None:
             return []
         ours = known(self.snapshot.facts.own_runners) or frozenset()
+        oldest = oldest_open(self.snapshot.facts.spec, now)
         return [
-            PlanRow(row, _state_of(row, executions, now), row.runner_id in ours)
+            PlanRow(row, _state_of(row, executions, now, oldest), row.runner_id in ours)
             for row in executions.rows[:RECENT]
         ]
 
@@ -306,12 +308,13 @@ def _shape(finding: Finding) -> tuple[object, ...]:
     return (finding.code, finding.severity, finding.evidence, explained)
 
 
-def _state_of(row: Execution, executions: Executions, now: datetime) -> Shown:
-    """FAILED is being retried while attempts are left and no newer plan has begun."""
+def _state_of(
+    row: Execution, executions: Executions, now: datetime, oldest: datetime | None
+) -> Shown:
     if row.running:
         return Shown.STALE if row.is_stale(now) else Shown.RUNNING
     if row.succeeded:
         return Shown.SUCCESS
     newest = executions.newest
-    left = not row.exhausted and newest is not None and newest.plan_time == row.plan_time
-    return Shown.RETRYING if left else Shown.FAILED
+    retried = newest is not None and is_retried(row, newest.plan_time, oldest)
+    return Shown.RETRYING if retried else Shown.FAILED

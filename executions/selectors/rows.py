@@ -14,6 +14,8 @@ from django.db.models.functions import Left
 from executions.models import Execution, Runner, Status
 from executions.problems import Problem
 from executions.reading import fetch_for_dashboard
+from executions.scheduler.jobs import JOBS
+from executions.scheduler.plans import is_retried, oldest_open
 from executions.scheduler.spec import Scope
 from executions.selectors.filters import GLOBAL, State
 from executions.selectors.table import SQL, attempt
@@ -74,16 +76,16 @@ def newest_plans(executions: Iterable[Execution]) -> dict[UUID, datetime]:
 def state_of(execution: Execution, now: datetime, newest_plan: datetime | None) -> State:
     """What an execution is at ``now``; ``newest_plan`` is its scope's newest plan_time.
 
-    FAILED with attempts left is being retried only while no newer plan has begun: replicas return
-    to the newest plan only (docs/contract.md section 3, "Catch-up").
+    Whether a FAILED one is being retried, ``scheduler.plans.is_retried`` says.
     """
     if execution.status == Status.RUNNING:
         stale = execution.stale_after is not None and execution.stale_after < now
         return State.STALE if stale else State.RUNNING
     if execution.status == Status.SUCCESS:
         return State.SUCCESS
-    newest = execution.plan_time == newest_plan
-    return State.RETRYING if newest and _attempts_left(execution) else State.FAILED
+    oldest = oldest_open(JOBS.get(execution.job_name), now)
+    retried = newest_plan is not None and is_retried(execution, newest_plan, oldest)
+    return State.RETRYING if retried else State.FAILED
 
 
 def _attempts_left(execution: Execution) -> bool:

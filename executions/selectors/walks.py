@@ -17,6 +17,8 @@ from datetime import datetime
 from django.db.models import F, OuterRef, Q, Subquery
 
 from executions.models import Execution, Status
+from executions.scheduler.jobs import JOBS
+from executions.scheduler.plans import oldest_open
 from executions.scheduler.spec import Scope
 from executions.selectors.filters import Filters, State
 
@@ -85,15 +87,15 @@ def choose(filters: Filters, scopes: Sequence[Scope], now: datetime) -> Walk:
     scope = filters.scope or only_scope
     failed = filters.status in (State.FAILED, State.RETRYING)
     if filters.job and failed and scope == only_scope:
-        return Walk((_failed(filters),))
+        return Walk((_failed(filters, now),))
     if filters.job and scope is not None:
         return Walk((_one_scope(filters, scope, now),))
     running = _running(filters, now)
     if filters.status in (State.RUNNING, State.STALE):
         return Walk((running,))
     if filters.status is not None:
-        return Walk((_ended(filters),))
-    return Walk((running, _ended(filters)))
+        return Walk((_ended(filters, now),))
+    return Walk((running, _ended(filters, now)))
 
 
 def _one_scope(filters: Filters, scope: Scope, now: datetime) -> Segment:
@@ -108,12 +110,12 @@ def _one_scope(filters: Filters, scope: Scope, now: datetime) -> Segment:
     )
 
 
-def _failed(filters: Filters) -> Segment:
+def _failed(filters: Filters, now: datetime) -> Segment:
     return Segment(
         name="failed",
         column="plan_time",
         rows=Q(status=Status.FAILED, job_name=filters.job) & _between("plan_time", filters),
-        sift=(_retrying(filters.status) if filters.status == State.RETRYING else Q())
+        sift=(_retrying(filters.status, now) if filters.status == State.RETRYING else Q())
         & _texts(filters),
         looks=_looks(filters),
     )
@@ -130,14 +132,18 @@ def _running(filters: Filters, now: datetime) -> Segment:
     return Segment("running", "stale_after", rows, elsewhere & _texts(filters), WINDOW)
 
 
-def _ended(filters: Filters) -> Segment:
+def _ended(filters: Filters, now: datetime) -> Segment:
     return Segment(
         name="ended",
         column="finished_at",
         rows=Q(status__in=ENDED, finished_at__isnull=False) & _between("finished_at", filters),
         sift=_job(filters.job)
         & _scope(filters.scope)
-        & (_retrying(filters.status) if filters.status != State.SUCCESS else Q(status="SUCCESS"))
+        & (
+            _retrying(filters.status, now)
+            if filters.status != State.SUCCESS
+            else Q(status="SUCCESS")
+        )
         & _texts(filters),
         looks=_looks(filters),
     )
@@ -174,21 +180,28 @@ def _status(status: State | None, now: datetime) -> Q:
         return Q(status=Status.RUNNING) & (Q(stale_after__gte=now) | Q(stale_after=None))
     if status == State.SUCCESS:
         return Q(status=Status.SUCCESS)
-    return _retrying(status)
+    return _retrying(status, now)
 
 
-def _retrying(status: State | None) -> Q:
-    """FAILED, or FAILED and still to be tried again: attempts left and no newer plan begun.
-
-    A newer plan ends it even with attempts left: replicas return to the newest plan only
-    (docs/contract.md section 3, "Catch-up").
-    """
+def _retrying(status: State | None, now: datetime) -> Q:
+    """FAILED, or FAILED and still to be tried again: ``scheduler.plans.is_retried`` as SQL."""
     if status is None:
         return Q()
     failed = Q(status=Status.FAILED)
     if status == State.FAILED:
         return failed
-    return failed & Q(attempt__lt=F("max_attempts"), plan_time=newest_plan_time())
+    left = Q(attempt__lt=F("max_attempts"), plan_time=newest_plan_time())
+    return failed & _open(now) & left
+
+
+def _open(now: datetime) -> Q:
+    """Of each job whose plans are known to be over with the next one, those that are not."""
+    rows = Q()
+    for spec in JOBS.values():
+        oldest = oldest_open(spec, now)
+        if oldest is not None:
+            rows &= ~Q(job_name=spec.name) | Q(plan_time__gte=oldest)
+    return rows
 
 
 def _texts(filters: Filters) -> Q:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.scheduler.jobs import ROLLUP
-from executions.scheduler.plans import due_plans, floor, newest_due
+from executions.scheduler.plans import due_plans, floor, is_retried, newest_due, oldest_open
 from executions.scheduler.spec import Standing
 from tests.short_jobs import every_plan, job, seconds
 
@@ -137,3 +138,24 @@ def test_a_planner_of_the_jobs_own_is_followed_in_order_and_cut(most, expected):
     times = [NOON, NOON - FIVE, NOON + FIVE]
     spec = job(planner=lambda spec, standing: times, max_plans_per_tick=most)
     assert due_plans(spec, Standing(NOON)) == times[:expected]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "newest", "age", "spec", "retried"),
+    [
+        (1, 0, 0, ROLLUP, True),
+        (3, 0, 0, ROLLUP, False),
+        (1, 0, 1, ROLLUP, False),
+        (1, 1, 1, ROLLUP, False),
+        (1, 1, 1, None, True),
+        (1, 0, 1, None, False),
+        (1, 1, 1, every_plan(), True),
+    ],
+)
+def test_a_failed_plan_is_retried_while_it_is_the_newest_stored_and_due(
+    attempt, newest, age, spec, retried
+):
+    """``newest`` and ``age`` are in buckets before the one that is due at noon."""
+    due = NOON - FIVE
+    row = SimpleNamespace(plan_time=due - age * FIVE, attempt=attempt, max_attempts=3)
+    assert is_retried(row, due - newest * FIVE, oldest_open(spec, NOON)) == retried

@@ -74,7 +74,7 @@ def test_what_became_of_each_plan_is_counted(owner, now):
     plan(owner, now, 30, exhausted=True)
     plan(owner, now, 25, failed=True)
     plan(owner, now, 20)
-    plan(owner, now, 15, failed=True, scope_id="other")
+    plan(owner, now, 5, failed=True, scope_id="other")
     (group,) = read_errors(Filters()).groups
     assert (group.exhausted, group.abandoned, group.retrying) == (1, 1, 1)
     assert group.recovered == 2

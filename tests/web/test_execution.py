@@ -95,10 +95,10 @@ def test_a_running_one_has_a_lease_ahead_and_a_stale_one_behind(owner, now, show
     ],
 )
 def test_a_failure_says_whether_it_is_tried_again(owner, now, show, columns, newer, title, note):
-    row = ExecutionFactory(connection=owner, plan_time=now - 10 * MINUTE, **columns)
+    row = ExecutionFactory(connection=owner, plan_time=now - 5 * MINUTE, **columns)
     if newer:
         job = {"job_name": row["job_name"]}
-        ExecutionFactory(connection=owner, plan_time=now - 5 * MINUTE, **job)
+        ExecutionFactory(connection=owner, plan_time=now, **job)
     last = life(show(row))[-1]
     assert last.startswith(title)
     assert note in last

@@ -61,11 +61,11 @@ def test_the_rows_of_the_filter_and_no_others_newest_first(viewer, owner, now):
 
 
 def test_a_row_has_every_column_and_its_state(viewer, owner, now):
-    plan(owner, now, 10, failed=True, error_msg='line one\nline "two"')
+    plan(owner, now, 5, failed=True, error_msg='line one\nline "two"')
     (row,) = as_csv(get(viewer, "csv")[1])
     assert tuple(row) == COLUMNS
     assert (row["status"], row["state"], row["attempt"]) == ("FAILED", "RETRYING", "1")
-    assert row["plan_time"] == f"{now - 10 * MINUTE:%Y-%m-%dT%H:%M:%SZ}"
+    assert row["plan_time"] == f"{now - 5 * MINUTE:%Y-%m-%dT%H:%M:%SZ}"
     assert row["error_msg"] == 'line one\nline "two"'
     assert row["rows_affected"] == ""
     (row,) = as_json(get(viewer, "jsonl")[1])

@@ -20,6 +20,7 @@ from executions.health.findings.base import (
 )
 from executions.health.ledger import Gap
 from executions.health.sentences import Sentence, say, together
+from executions.scheduler.plans import is_open, oldest_open
 from executions.templatetags.display import NOTHING
 
 FRESH = timedelta(minutes=11)
@@ -276,8 +277,6 @@ def _whether_made_good(case: Case, gap: Gap) -> Sentence | None:
 def newest_is(case: Case, row: Execution) -> bool:
     """Whether no newer plan has begun or could have: such a row may still be retried."""
     newest = case.executions.newest
-    return (
-        newest is not None
-        and row.plan_time >= newest.plan_time
-        and row.plan_time >= case.newest_plan
+    return newest is not None and is_open(
+        row.plan_time, newest.plan_time, oldest_open(case.spec, case.now)
     )
