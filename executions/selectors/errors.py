@@ -147,6 +147,7 @@ class Group:
 class Errors:
     """``reached`` is set where the newest rows did not reach the window's start.
 
+    ``looked_at`` is the number of jobs asked for; with ``more_jobs`` the table may have others.
     ``problem`` says that the failures took too long to read, ``samples_problem`` their messages.
     """
 
@@ -158,6 +159,8 @@ class Errors:
     groups: list[Group]
     hidden: int
     failures: int
+    looked_at: int
+    more_jobs: bool
     table_is_empty: bool
     problem: Problem | None
     samples_problem: Problem | None
@@ -174,6 +177,7 @@ class Errors:
     def version(self) -> str:
         return version_of(
             self.reached,
+            self.more_jobs,
             self.problem and self.problem.code,
             self.samples_problem and self.samples_problem.code,
             [group.failures for group in self.groups],
@@ -190,11 +194,11 @@ def read_errors(filters: Filters) -> Errors:
     wanted = bounded(filters, DEFAULT_WINDOW, clock.now)
     since = wanted.since
     assert since is not None  # noqa: S101  bounded() sees to it
-    jobs, jobs_problem = attempt_jobs()
-    asked = [filters.job] if filters.job else jobs
+    jobs = attempt_jobs(filters.job)
+    asked = [filters.job] if filters.job else jobs.names
     most = max(1, MOST_ROWS // max(1, len(asked)))
-    if jobs_problem and not filters.job:
-        found: list[Failure] | Problem = jobs_problem
+    if jobs.problem and not filters.job:
+        found: list[Failure] | Problem = jobs.problem
     else:
         found = attempt(lambda: _failures(wanted, asked, most, clock.now))
     failures = [] if isinstance(found, Problem) else found
@@ -210,7 +214,9 @@ def read_errors(filters: Filters) -> Errors:
         groups=newest if isinstance(samples, Problem) else _with_samples(newest, samples),
         hidden=max(0, len(groups) - MOST_GROUPS),
         failures=sum(len(group.failures) for group in groups),
-        table_is_empty=not jobs and not jobs_problem,
+        looked_at=len(asked),
+        more_jobs=jobs.more and not filters.job,
+        table_is_empty=not jobs.names and not jobs.problem,
         problem=found if isinstance(found, Problem) else None,
         samples_problem=samples if isinstance(samples, Problem) else None,
     )

@@ -28,14 +28,13 @@ from executions.scheduler.spec import JobSpec, Scope
 from executions.selectors.filters import GLOBAL, Filters, State
 from executions.selectors.rows import version_of
 from executions.selectors.table import (
-    MOST_JOBS,
     SQL,
     attempt,
-    attempt_jobs_by_the_clock,
+    attempt_jobs,
     read_bare_clock,
 )
 
-# With a hundred jobs: a skip and a look at the newest plan for each stay within 5,000 rows.
+# With a hundred jobs and a few: a skip and a look at the newest plan for each stay within 5,000 rows.
 SHOWN_SCOPES = 20
 SHOWN_PLANS = 12
 SECONDS = 15
@@ -133,10 +132,10 @@ def read_all_jobs(filters: Filters) -> Jobs:
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
     """
-    found, clock, problem = attempt_jobs_by_the_clock()
-    now = clock or read_bare_clock()
-    names = [name for name in found if filters.job in ("", name)]
-    problems = [problem] if problem else []
+    found = attempt_jobs(filters.job)
+    now = found.now or read_bare_clock()
+    names = [name for name in found.names if filters.job in ("", name)]
+    problems = [found.problem] if found.problem else []
     parameters = {"jobs": names, "most": SHOWN_SCOPES + 1, "plans": SHOWN_PLANS}
     rows = attempt(lambda: fetch_for_dashboard(SQL.scopes_of_jobs, parameters))
     if isinstance(rows, Problem):
@@ -160,7 +159,7 @@ def read_all_jobs(filters: Filters) -> Jobs:
             _job(name, plans[name], now, tallies.of(name) if tallies else None, verdicts[name])
             for name in names
         ],
-        more_jobs=len(names) == MOST_JOBS,
+        more_jobs=found.more and not filters.job,
         reached=tallies.reached if tallies else None,
         problems=problems,
     )

@@ -147,11 +147,11 @@ def _without_a_walk(filters: Filters, clock: Clock, problem: Problem) -> Plans:
 
 
 def _is_empty() -> bool | None:
-    jobs, problem = attempt_jobs()
-    return None if problem else not jobs
+    jobs = attempt_jobs()
+    return None if jobs.problem else not jobs.names
 
 
 def read_choices(plans: Plans) -> Choices:
     """For the form alone: a refresh of the list does not ask for it."""
-    jobs, problem = attempt_jobs()
-    return Choices(jobs, plans.scopes, problem)
+    jobs = attempt_jobs(plans.filters.job)
+    return Choices(jobs.names, plans.scopes, jobs.problem)

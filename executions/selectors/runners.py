@@ -155,14 +155,14 @@ def read_runners(filters: Filters) -> Runners:
     sample = attempt(lambda: _sample(choose_walk(wanted, clock)[0]))
     found, reached = ([], None) if isinstance(sample, Problem) else sample
     ours = _ours([one.runner_id for one in found], wanted.since, filters)
-    jobs, jobs_problem = attempt_jobs()
+    jobs = attempt_jobs(wanted.job)
     last_begun = max(filter(None, (one.last_begun for one in found)), default=None)
     tallies = _in_order([one for one in found if one.runner_id], ours, last_begun)
     return Runners(
         filters=filters,
         job=wanted.job,
-        jobs=jobs,
-        jobs_problem=jobs_problem,
+        jobs=jobs.names,
+        jobs_problem=jobs.problem,
         now=clock.now,
         since=wanted.since,
         reached=reached,

@@ -16,6 +16,7 @@ from psycopg import errors
 
 from executions.problems import Problem, database_error, diagnose
 from executions.reading import fetch_for_dashboard
+from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import Scope
 from executions.sql import load
 
@@ -82,18 +83,30 @@ def read_bare_clock() -> datetime:
     return now
 
 
-def attempt_jobs() -> tuple[list[str], Problem | None]:
-    """The first ``MOST_JOBS`` names, or none and the problem where the statement timeout cut in."""
-    jobs, _now, problem = attempt_jobs_by_the_clock()
-    return jobs, problem
+@dataclass(frozen=True)
+class JobNames:
+    """The jobs that a page looks at, by name. ``more`` says that the table may have others.
+
+    With a ``problem`` the statement timeout cut in: then there are none, and ``now`` is None.
+    """
+
+    names: list[str]
+    more: bool = False
+    now: datetime | None = None
+    problem: Problem | None = None
 
 
-def attempt_jobs_by_the_clock() -> tuple[list[str], datetime | None, Problem | None]:
-    """The same with the database's ``now()``; None where the statement timeout cut in."""
-    rows = attempt(lambda: fetch_for_dashboard(SQL.jobs, {"most": MOST_JOBS}))
+def attempt_jobs(named: str = "") -> JobNames:
+    """The first ``MOST_JOBS`` names, those that this project knows, and the one that is ``named``.
+
+    The last two only where the table has them. The rollup is thus looked at whatever else runs.
+    """
+    parameters = {"most": MOST_JOBS, "named": [*JOBS, named]}
+    rows = attempt(lambda: fetch_for_dashboard(SQL.jobs, parameters))
     if isinstance(rows, Problem):
-        return [], None, rows
-    return [row["job_name"] for row in rows if row["job_name"] is not None], rows[0]["now"], None
+        return JobNames([], problem=rows)
+    names = [row["job_name"] for row in rows if row["job_name"] is not None]
+    return JobNames(names, more=rows[0]["more"], now=rows[0]["now"])
 
 
 def read_scopes(job: str, most: int = MOST_SCOPES) -> list[Scope]:

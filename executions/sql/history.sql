@@ -35,7 +35,8 @@ WITH RECURSIVE scopes AS (
 SELECT scope_kind AS kind, scope_id AS id FROM scopes ORDER BY place
 
 -- name: jobs
--- The first jobs of the table: each step skips to the next name in the unique index. With the
+-- The first jobs of the table: each step skips to the next name in the unique index, and one step
+-- further tells whether there are more. With them those of the named that the table has, and the
 -- database's clock, so there is a row, without a name, where there is no job.
 WITH RECURSIVE jobs AS (
     (SELECT job_name, 1 AS place
@@ -50,12 +51,23 @@ WITH RECURSIVE jobs AS (
                      WHERE later.job_name > jobs.job_name
                      ORDER BY later.job_name
                      LIMIT 1) AS next
-     WHERE jobs.place < %(most)s
+     WHERE jobs.place <= %(most)s
+),
+looked_at AS (
+    SELECT job_name FROM jobs WHERE place <= %(most)s
+    UNION
+    SELECT found.job_name
+      FROM unnest(%(named)s::text[]) AS named (job),
+           LATERAL (SELECT job_name
+                      FROM sys_cron_executions
+                     WHERE job_name = named.job
+                     ORDER BY scope_kind, scope_id, plan_time
+                     LIMIT 1) AS found
 )
-SELECT now() AS now, jobs.job_name
+SELECT now() AS now, looked_at.job_name, (SELECT count(*) FROM jobs) > %(most)s AS more
   FROM (VALUES (1)) AS always
-  LEFT JOIN jobs ON true
- ORDER BY jobs.place
+  LEFT JOIN looked_at ON true
+ ORDER BY looked_at.job_name
 
 -- name: failures
 -- The newest FAILED rows of each job by its own index. Each comes with the newest plan of its scope

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from executions.selectors import errors
+from executions.selectors import errors, table
 from executions.selectors.errors import read_errors
 from executions.selectors.filters import Filters, State
 from executions.selectors.messages import pattern_of
@@ -166,3 +166,35 @@ def test_a_read_that_takes_too_long_is_told_while_the_page_stands(viewer, owner,
         shown = text(show(viewer))
     assert "The database took too long" in shown
     assert "wipes the error of its plan" in shown
+
+
+@pytest.fixture
+def many_jobs(owner, now, monkeypatch):
+    """More names than a page looks at, all of them before the rollup's."""
+    monkeypatch.setattr(table, "MOST_JOBS", 3)
+    for name in "abcde":
+        plan(owner, now, 5, job_name=name)
+
+
+def test_the_rollup_is_looked_at_however_many_names_come_before_it(viewer, owner, now, many_jobs):
+    plan(owner, now, 10, exhausted=True, error_msg="the disk is full")
+    assert "the disk is full" in show(viewer)
+
+
+def test_where_names_were_cut_off_nothing_is_said_of_them(viewer, owner, now, many_jobs):
+    plan(owner, now, 10, job_name="e", exhausted=True, error_msg="not seen")
+    plan(owner, now, 10)
+    shown = text(show(viewer))
+    assert "Nothing failed" not in shown
+    assert "Every plan" not in shown
+    assert "Only 4 jobs were looked at, the first by name; there may be more." in shown
+    named = text(show(viewer, "?job=e"))
+    assert "not seen" in named
+    assert "there may be more" not in named
+
+
+def test_where_all_names_fit_nothing_is_cut_off(viewer, owner, now, monkeypatch):
+    monkeypatch.setattr(table, "MOST_JOBS", 3)
+    for name in "abc":
+        plan(owner, now, 5, job_name=name)
+    assert "there may be more" not in text(show(viewer))

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from executions.health.assessment import assess
 from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts
-from executions.selectors import jobs
+from executions.selectors import jobs, table
 from executions.selectors.filters import Filters
 from executions.selectors.jobs import read_all_jobs
 from executions.selectors.overview import read_overview
@@ -207,3 +207,22 @@ def test_scopes_that_take_too_long_to_find_are_not_said_to_be_none(viewer, owner
     assert "The database took too long" in shown
     assert "0 scopes" not in shown
     assert "Ended in 24 h 1" in shown
+
+
+def test_a_job_beyond_the_first_names_is_there_when_it_is_named(viewer, owner, now, monkeypatch):
+    monkeypatch.setattr(table, "MOST_JOBS", 2)
+    for name in ("a", "b", "c", "zebra"):
+        plan(owner, now, 5, job_name=name)
+    plan(owner, now, 5)
+    html = show(viewer)
+    assert "The first 3 jobs" not in text(html)
+    assert "Only 3 jobs are shown, the first by name; there may be more." in text(html)
+    assert [job.name for job in read_all_jobs(Filters()).jobs] == [
+        "a",
+        "b",
+        "rollup_task_usage_hourly",
+    ]
+    named = text(show(viewer, "?job=zebra"))
+    assert "Ended in 24 h 1" in named
+    assert "there may be more" not in named
+    assert "The table has no execution of this job" in show(viewer, "?job=gone")
