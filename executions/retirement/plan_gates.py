@@ -6,9 +6,10 @@ is due as `health.ledger` has it, so the page's strip and the gate never disagre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 from math import ceil
 
 from django.utils.translation import gettext_lazy as _
@@ -126,12 +127,18 @@ def _may_still_succeed(cell: Cell, case: Case) -> bool:
     return row is None or row.attempt < row.max_attempts or cell.kind is Kind.RUNNING
 
 
-def _streak_rows(facts: GateFacts, ledger: Ledger) -> list[Execution]:
-    """The executions of the newest plans that the streak is about, newest first."""
+def _ended(ledger: Ledger) -> list[Cell]:
+    """The plans that a streak may be about, newest first: none that waits, no newest that runs."""
     cells = [cell for cell in reversed(ledger.cells) if cell.kind is not Kind.WAITING]
     if cells and cells[0].kind is Kind.RUNNING:
         del cells[0]
-    return [cell.execution for cell in cells[: facts.streak] if cell.execution is not None]
+    return cells
+
+
+def _streak_rows(facts: GateFacts, ledger: Ledger) -> list[Execution]:
+    """The executions of the newest plans that the streak is about, newest first."""
+    cells = _ended(ledger)[: facts.streak]
+    return [cell.execution for cell in cells if cell.execution is not None]
 
 
 def backend_runner(facts: GateFacts) -> Gate:
@@ -179,17 +186,12 @@ def watermark_advancing(facts: GateFacts) -> Gate:
             say(_("The rollup has no state row, so every run does nothing.")),
             {"watermark": None},
         )
-    rows = _streak_rows(facts, case.ledger)
-    needed = ceil(MOVED_SHARE * facts.streak)
-    if facts.paused_at is not None:
-        # Before the pause the job itself kept the others from moving the watermark.
-        rows = [row for row in rows if row.started_at and row.started_at > facts.paused_at]
-        needed = ceil(MOVED_SHARE * max(len(rows), TRIAL_PLANS))
-    moved = [_moved(row) for row in rows]
+    moves = [_move(cell, facts) for cell in _ended(case.ledger)]
+    plans, moved, needed = _tally(moves, facts)
     lag = case.now - case.state.watermark_at
     evidence = {
-        "plans": len(rows),
-        "moved": sum(moved),
+        "plans": plans,
+        "moved": moved,
         "needed": needed,
         "watermark": case.state.watermark_at,
         "since_pause": facts.paused_at,
@@ -202,9 +204,8 @@ def watermark_advancing(facts: GateFacts) -> Gate:
             evidence,
             say(_("See on the overview why usage is behind.")),
         )
-    passed = sum(moved) >= needed
-    values = {"moved": sum(moved), "plans": len(rows), "needed": needed}
-    if passed:
+    values = {"moved": moved, "plans": plans, "needed": needed}
+    if moved >= needed:
         summary = say(_("%(moved)s of the last %(plans)s plans moved the watermark."), **values)
         return Gate(Code.WATERMARK_ADVANCING, True, summary, evidence)
     return Gate(
@@ -217,25 +218,56 @@ def watermark_advancing(facts: GateFacts) -> Gate:
         ),
         evidence,
         say(_("Pause the job first: then it shows whether the others do the work.")),
-        _moved_at_the_earliest(case, facts, moved, needed),
+        _moved_at_the_earliest(case, facts, moves),
     )  # fmt: skip
 
 
-def _moved(row: Execution) -> bool:
+# Whether a plan moved the watermark; None where it does not count.
+_Move = bool | None
+
+
+def _move(cell: Cell, facts: GateFacts) -> _Move:
+    """What a plan did to the watermark.
+
+    One that nobody began does not count, and after a trial none that began before the pause: until
+    then the job itself kept the others from moving the watermark (docs/retiring.md).
+    """
+    row = cell.execution
+    if row is None:
+        return None
+    if facts.paused_at is not None and not (row.started_at and row.started_at > facts.paused_at):
+        return None
     return row.succeeded and row.moved is not None and row.moved > timedelta()
 
 
-def _moved_at_the_earliest(
-    case: Case, facts: GateFacts, moved: list[bool], needed: int
-) -> datetime:
+def _tally(moves: Sequence[_Move], facts: GateFacts) -> tuple[int, int, int]:
+    """How many of the newest plans count, how many moved the watermark and how many must have.
+
+    After a trial its three plans are looked at however short the streak is (docs/retiring.md).
+    """
+    trial = facts.paused_at is not None
+    looked_at = max(facts.streak, TRIAL_PLANS) if trial else facts.streak
+    counted = [move for move in moves[:looked_at] if move is not None]
+    of = max(len(counted), TRIAL_PLANS) if trial else facts.streak
+    return len(counted), sum(counted), ceil(MOVED_SHARE * of)
+
+
+def _moved_at_the_earliest(case: Case, facts: GateFacts, moves: Sequence[_Move]) -> datetime:
     """When enough plans can have moved it, if each one from now on does."""
-    window = facts.streak
-    coming = next(n for n in range(1, window + 1) if sum(moved[: window - n]) + n >= needed)
     newest = next(
         (cell.plan_time for cell in reversed(case.ledger.cells) if cell.execution is not None),
         case.newest_plan,
     )
-    return newest + coming * case.spec.cadence + case.spec.schedule_delay
+    return next(
+        newest + coming * case.spec.cadence + case.spec.schedule_delay
+        for coming in count(1)
+        if _enough([True] * coming + [*moves], facts)
+    )
+
+
+def _enough(moves: Sequence[_Move], facts: GateFacts) -> bool:
+    _plans, moved, needed = _tally(moves, facts)
+    return moved >= needed
 
 
 def no_critical_findings(facts: GateFacts) -> Gate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -20,7 +21,9 @@ from executions.retirement.facts import retire_fetch
 from executions.retirement.gate import Aim
 from executions.retirement.protocol import LOCK, turn
 from executions.retirement.refusals import Refused, SomebodyElse
+from executions.retirement.report import RETIRABLE, report
 from executions.retirement.rules import current
+from executions.retirement.tick import retirement_tick
 from executions.retirement_models import Act, AuditEvent, Retirement, State
 from tests.retiring import (
     ROLLUP,
@@ -29,6 +32,7 @@ from tests.retiring import (
     confirmed,
     jobs,
     lay_plans,
+    now,
     operator,
     pg_cron,
     press,
@@ -622,4 +626,21 @@ def test_the_longest_streak_that_can_be_set_can_be_reached(owner, pg_cron, setti
     settings.RETIREMENT_STREAK = 288
     lay_plans(owner, count=291)
     retire(operator(), schedule(pg_cron))
+    assert jobs(pg_cron) == {}
+
+
+@pytest.mark.parametrize("streak", [1, 2])
+def test_after_a_trial_the_shortest_streaks_lead_to_a_removal_too(owner, pg_cron, settings, streak):
+    settings.RETIREMENT_STREAK = streak
+    lay_plans(owner)
+    jobid, who = schedule(pg_cron), operator()
+    retirement = confirmed(who, jobid)
+    acts.pause(Order(who, retirement, current()), **press(retirement))
+    long_ago = now(owner) - timedelta(minutes=40)
+    Retirement.objects.update(paused_at=long_ago, watched_since=long_ago)
+    retirement_tick()
+    retirement.refresh_from_db()
+    assert retirement.state == State.TRIAL_PASSED
+    assert report(current()).exit_status == RETIRABLE
+    acts.remove(Order(who, retirement, current()), **press(retirement))
     assert jobs(pg_cron) == {}

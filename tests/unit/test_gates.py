@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from executions.health.facts import Match, NotAvailable, State
 from executions.health.findings import Case, find
@@ -13,7 +15,9 @@ from executions.pgcron.job import Backend, Candidate, Job, Rights
 from executions.pgcron.match import Judgement
 from executions.retirement.gate import APPLIES
 from executions.retirement.gates import Aim, Check, Code, GateFacts, check
-from tests.pictures import CADENCE, NEWEST, NOW, SECOND, executions, facts, plan_time
+from executions.retirement.plan_gates import watermark_advancing
+from executions.scheduler.plans import newest_due
+from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 
 DELAY = timedelta(minutes=5)
 JOB = Job(
@@ -312,6 +316,102 @@ def test_after_a_trial_that_went_well_only_the_plans_since_the_pause_count():
     assert judged(executions=rows, paused_at=paused_at).retirable
     too_soon = judged(executions=rows, paused_at=plan_time(2) + DELAY + timedelta(minutes=1))
     assert refusing(too_soon) == {"watermark_advancing"}
+
+
+@pytest.mark.parametrize("streak", [1, 2, 3, 288])
+def test_however_short_the_streak_the_plans_of_the_trial_are_looked_at(streak):
+    since = plan_time(3) + DELAY + timedelta(minutes=1)
+    all_moved = judged(paused_at=since, streak=streak).gate(Code.WATERMARK_ADVANCING)
+    assert all_moved.passed
+    assert (all_moved.evidence["moved"], all_moved.evidence["needed"]) == (3, 3)
+    one_did_not = judged(executions=idle(2), paused_at=since, streak=streak)
+    gate = one_did_not.gate(Code.WATERMARK_ADVANCING)
+    assert not gate.passed
+    assert (gate.evidence["moved"], gate.evidence["needed"]) == (2, 3)
+
+
+def test_the_more_plans_since_the_pause_the_more_of_them_must_move():
+    """Three that did not, of six: half. Of nine it takes seven, and of twelve nine."""
+    since = plan_time(3) + DELAY + timedelta(minutes=1)
+    gate = judged(executions=idle(0, 1, 2), paused_at=since).gate(Code.WATERMARK_ADVANCING)
+    assert gate.earliest == NEWEST + 9 * CADENCE + DELAY
+
+
+@dataclass(frozen=True)
+class Plans:
+    """The newest plans by age, each with what became of it, and what the gate is asked about."""
+
+    states: list[str]
+    streak: int
+    paused_at: datetime | None
+
+    COLUMNS = {
+        "moved": {},
+        "idle": {"watermark_before": NOW, "watermark_after": NOW},
+        "failed": {"status": "FAILED", "attempt": 3},
+        "missing": None,
+    }
+
+    def laid(self):
+        """A day in which nothing older moved the watermark."""
+        ages = dict(enumerate(self.states))
+        kinds = {age: ages.get(age, "idle") for age in range(289)}
+        return executions({age: self.COLUMNS[kind] for age, kind in kinds.items()})
+
+    def gate(self):
+        return self.judged(self.laid(), NOW)
+
+    def judged(self, laid, moment):
+        all_facts = facts(
+            executions=laid,
+            ground=replace(facts().ground, now=moment),
+            state=State(watermark_at=moment - DELAY),
+        )
+        return watermark_advancing(
+            GateFacts(
+                jobid=17,
+                role="retirer",
+                candidate=candidate(),
+                case=Case.of(all_facts),
+                streak=self.streak,
+                paused_at=self.paused_at,
+            )
+        )
+
+    def at_best(self, moment):
+        """The gate then, if every later plan has moved the watermark by then."""
+        coming = (newest_due(facts().spec, moment) - NEWEST) // CADENCE
+        rows = [execution(-ahead) for ahead in range(1, coming + 1)]
+        rows += self.laid().rows
+        rows.sort(key=lambda row: row.plan_time, reverse=True)
+        return self.judged(replace(self.laid(), rows=tuple(rows)), moment)
+
+
+@st.composite
+def any_plans(draw):
+    kinds = sorted(Plans.COLUMNS)
+    newest = draw(st.sampled_from([kind for kind in kinds if kind != "missing"]))
+    states = [newest, *draw(st.lists(st.sampled_from(kinds), max_size=30))]
+    paused = draw(st.none() | st.integers(0, 30))
+    paused_at = None if paused is None else plan_time(paused) + DELAY + 2 * SECOND
+    return Plans(states, draw(st.integers(1, 24)), paused_at)
+
+
+@given(any_plans())
+def test_the_watermark_can_pass_at_the_moment_that_is_named_and_not_a_plan_earlier(plans):
+    gate = plans.gate()
+    if gate.passed:
+        assert gate.earliest is None
+        return
+    assert plans.at_best(gate.earliest).passed
+    if gate.earliest - CADENCE >= NOW:
+        assert not plans.at_best(gate.earliest - CADENCE).passed
+
+
+@pytest.mark.parametrize("streak", [1, 2, 3, 288])
+def test_the_moment_is_named_for_the_shortest_and_the_longest_streak(streak):
+    plans = Plans(["idle"], streak, plan_time(0) + DELAY + 2 * SECOND)
+    assert plans.at_best(plans.gate().earliest).passed
 
 
 @pytest.mark.parametrize(("minutes", "passes"), [(14, True), (15, False)])
