@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, repeat
 from math import ceil
 
 from django.utils.translation import gettext_lazy as _
@@ -109,9 +109,7 @@ def _streak_at_the_earliest(case: Case, needed: int) -> datetime:
     newest = due[-1].plan_time if due else case.newest_plan - case.spec.cadence
     soonest, good = case.now, 0
     if due and _may_still_succeed(due[-1], case):
-        row = due.pop().execution
-        soonest = max(soonest, (row.next_retry_at if row else None) or soonest)
-        good = 1
+        soonest, good = _soonest(due.pop(), case), 1
     good += next((n for n, cell in enumerate(reversed(due)) if not cell.kind.is_success), len(due))
     if good >= needed:
         return soonest
@@ -124,7 +122,16 @@ def _may_still_succeed(cell: Cell, case: Case) -> bool:
     if cell.plan_time != case.newest_plan or cell.kind.is_success:
         return False
     row = cell.execution
-    return row is None or row.attempt < row.max_attempts or cell.kind is Kind.RUNNING
+    if row is None or cell.kind is Kind.RUNNING:
+        return True
+    next_due = case.newest_plan + case.spec.cadence + case.spec.schedule_delay
+    return row.attempt < row.max_attempts and _soonest(cell, case) < next_due
+
+
+def _soonest(cell: Cell, case: Case) -> datetime:
+    """When a plan that may still succeed can: at once, or with its retry."""
+    row = cell.execution
+    return max(case.now, (row.next_retry_at if row else None) or case.now)
 
 
 def _ended(ledger: Ledger) -> list[Cell]:
@@ -218,7 +225,7 @@ def watermark_advancing(facts: GateFacts) -> Gate:
         ),
         evidence,
         say(_("Pause the job first: then it shows whether the others do the work.")),
-        _moved_at_the_earliest(case, facts, moves),
+        _moved_at_the_earliest(case, facts),
     )  # fmt: skip
 
 
@@ -252,17 +259,28 @@ def _tally(moves: Sequence[_Move], facts: GateFacts) -> tuple[int, int, int]:
     return len(counted), sum(counted), ceil(MOVED_SHARE * of)
 
 
-def _moved_at_the_earliest(case: Case, facts: GateFacts, moves: Sequence[_Move]) -> datetime:
-    """When enough plans can have moved it, if each one from now on does."""
-    newest = next(
-        (cell.plan_time for cell in reversed(case.ledger.cells) if cell.execution is not None),
-        case.newest_plan,
-    )
-    return next(
-        newest + coming * case.spec.cadence + case.spec.schedule_delay
-        for coming in count(1)
-        if _enough([True] * coming + [*moves], facts)
-    )
+def _moved_at_the_earliest(case: Case, facts: GateFacts) -> datetime:
+    """When enough plans can have moved it, if each one that still can does."""
+    return next(moment for moment, moves in _at_best(case, facts) if _enough(moves, facts))
+
+
+def _at_best(case: Case, facts: GateFacts) -> Iterator[tuple[datetime, list[_Move]]]:
+    """The moments to come, and what the plans can have done by then, newest first; without end."""
+    newest = case.ledger.cells[-1]
+    moves = [_move_at_best(cell, facts) for cell in reversed(case.ledger.cells)]
+    yield case.now, moves
+    if newest.kind is not Kind.RUNNING and _may_still_succeed(newest, case):
+        moves = [True, *moves[1:]]
+        yield _soonest(newest, case), moves
+    for coming in count(1):
+        due = case.newest_plan + coming * case.spec.cadence + case.spec.schedule_delay
+        yield due, [*repeat(True, coming), *moves]
+
+
+def _move_at_best(cell: Cell, facts: GateFacts) -> _Move:
+    """As `_move`, for a plan that runs as well: that may succeed at any moment."""
+    move = _move(cell, facts)
+    return True if cell.kind is Kind.RUNNING and move is not None else move
 
 
 def _enough(moves: Sequence[_Move], facts: GateFacts) -> bool:
