@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 from executions import audit
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_job, read_server
+from executions.pgcron.inventory import read_server
 from executions.pgcron.job import Job, Server
 from executions.reading import Fetch
 from executions.retirement.acts import confirm_name, restores, still_confirmed
-from executions.retirement.facts import check_on, retire_fetch, servers, would_see
+from executions.retirement.facts import check_on, find_job, retire_fetch, servers
 from executions.retirement.outcomes import move, removed
 from executions.retirement.refusals import Refused, check_as_json, refused_by
 from executions.retirement.rules import Rules
@@ -85,9 +85,7 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
         with retire_fetch("look") as fetch:
             server = read_server(fetch)
             require_here(retirement, server)
-            _must_see(fetch, job, server)
-            if read_job(fetch, job.jobid) is not None:
-                raise Refused(_("%(job)s is still there.") % {"job": retirement.label})
+            _must_be_gone(fetch, retirement, server)
         with transaction.atomic():
             lock(retirement, {State.BY_HAND})
             move(retirement, **removed(retirement, server.now))
@@ -115,7 +113,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
         with retire_fetch("look") as fetch:
             server = read_server(fetch)
             require_here(retirement, server)
-            _must_see(fetch, job, server)
+            _must_be_shown_if_restored(fetch, job, server)
             rows = fetch(PGCRON.jobs, {"most": 5_000})
         # Numbers only grow, so one below the old number was there all along.
         later = (Job(**row) for row in rows if row["jobid"] > job.jobid)
@@ -140,9 +138,24 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
             )
 
 
-def _must_see(fetch: Fetch, job: Job, server: Server) -> None:
-    """What cannot be seen is not gone."""
-    if not would_see(fetch, job):
+def _must_be_gone(fetch: Fetch, retirement: Retirement, server: Server) -> None:
+    """What cannot be seen is not gone, not even the role's own job: it may have a new owner."""
+    found = find_job(fetch, job_of(retirement).jobid)
+    if found.job is not None:
+        raise Refused(_("%(job)s is still there.") % {"job": retirement.label})
+    if found.is_hidden:
+        raise Refused(
+            _("The role %(role)s is not shown every job, so nobody can tell whether %(job)s is gone"
+              " or has another owner by now. Give this role sight of every job, with the statements"
+              " on the page of schedules, or look as a superuser; then say so again.")
+            % {"role": server.role, "job": retirement.label}
+        )  # fmt: skip
+
+
+def _must_be_shown_if_restored(fetch: Fetch, job: Job, server: Server) -> None:
+    """A job is restored under its old owner, and that role is shown it."""
+    (sight,) = fetch(PGCRON.sight, {})
+    if not sight["may_read"] or (sight["filtered"] and job.owner != sight["role"]):
         raise Refused(
             _("The role %(role)s may not look at this owner's jobs (any more), so nobody can tell.")
             % {"role": server.role}

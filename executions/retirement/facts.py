@@ -155,6 +155,7 @@ class Found:
 
     ``sees`` says whether it is shown every job, whoever owns it: only then is a job that is not
     shown gone. What a role knows of its own jobs does not do: a job may have got another owner.
+    That a job is gone which this role itself removed is proved by that act, and not by a look.
     """
 
     job: Job | None
@@ -176,9 +177,3 @@ def find_job(fetch: Fetch, jobid: int) -> Found:
     if not sight["may_read"]:
         return Found(None, sees=False)
     return Found(read_job(fetch, jobid), sees=not sight["filtered"])
-
-
-def would_see(fetch: Fetch, job: Job) -> bool:
-    """Whether the job would be shown to this role if it were there: only then is it gone."""
-    (sight,) = fetch(SQL.sight, {})
-    return sight["may_read"] and (not sight["filtered"] or job.owner == sight["role"])

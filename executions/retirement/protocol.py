@@ -28,11 +28,11 @@ from django.utils.translation import gettext as _
 from executions import audit
 from executions.connections import Connection, retire_connection
 from executions.health.assessment import plain
-from executions.pgcron.inventory import read_job, read_server
+from executions.pgcron.inventory import read_server
 from executions.pgcron.job import Job, Server
 from executions.problems import first_line
 from executions.reading import Fetch, fetch_on
-from executions.retirement.facts import find_job, would_see
+from executions.retirement.facts import find_job
 from executions.retirement.outcomes import conclude
 from executions.retirement.refusals import (
     Failed,
@@ -343,14 +343,18 @@ def _was_done(act: Act, connection: Connection, here: Server) -> bool | None:
 
 
 def _shows(act: Act, connection: Connection) -> bool | None:
-    """What the job itself says, for a transaction too long ago to be asked about."""
-    fetch = fetch_on(connection)
-    job = Job.from_json(act.job)
-    if not would_see(fetch, job):
+    """What the job itself says, for a transaction too long ago to be asked about.
+
+    A job that is not shown says nothing to a role that is not shown every job: another role may
+    have to look. Nothing is put back before its new number is on record.
+    """
+    if act.kind == Act.Kind.PUT_BACK and act.new_jobid is None:
+        return False
+    found = find_job(fetch_on(connection), act.new_jobid or act.job["jobid"])
+    if found.is_hidden:
         return None
-    now = read_job(fetch, act.new_jobid or job.jobid)
     if act.kind == Act.Kind.REMOVE:
-        return now is None
+        return found.job is None
     if act.kind == Act.Kind.PUT_BACK:
-        return act.new_jobid is not None and now is not None
-    return now is not None and now.active == (act.kind == Act.Kind.ACTIVATE)
+        return found.job is not None
+    return found.job is not None and found.job.active == (act.kind == Act.Kind.ACTIVATE)

@@ -24,7 +24,9 @@ from executions.reading import Fetch
 from executions.retirement import by_hand, external, protocol, rules
 from executions.retirement.external import Outside
 from executions.retirement.facts import (
+    Found,
     find_candidate,
+    find_job,
     judge,
     read_plans,
     retire_fetch,
@@ -38,8 +40,6 @@ from executions.retirement_models import Act, AuditEvent, Kind, Retirement, Stat
 CHECK_SECONDS = 5
 WATCH_SECONDS = 5
 REST_SECONDS = 15
-# Of a job that we have left there, not being shown it proves nothing: it may have a new owner.
-_ON_TRIAL = (State.TRIAL, State.TRIAL_PASSED)
 PUT_BACK_FROM = (State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER)
 
 
@@ -71,6 +71,7 @@ class Checked:
     candidate: Candidate | None
     check: Check
     now: datetime
+    found: Found
     elsewhere: str = ""
 
     @property
@@ -121,8 +122,18 @@ class Checked:
         return found
 
     @property
-    def is_gone(self) -> bool:
+    def is_missing(self) -> bool:
+        """No such job that leads to the rollup is shown, for whatever reason."""
         return self.job is None and not self.elsewhere
+
+    @property
+    def is_gone(self) -> bool:
+        """It is proved that it is gone: this role is shown every job, and not this one."""
+        return self.found.job is None and self.found.sees
+
+    @property
+    def is_hidden(self) -> bool:
+        return self.found.is_hidden and not self.elsewhere
 
     @property
     def waiting(self) -> bool:
@@ -189,9 +200,10 @@ def read_checked(retirement: Retirement) -> Checked:
         reached = servers(fetch)
         away = elsewhere(retirement, reached[0])
         candidate = None if away else find_candidate(fetch, reached, retirement.jobid)
-    found, role = rules.current(), reached[0].role
-    judged = judge(retirement.jobid, candidate, role, read_plans(found), found, retirement)
-    return Checked(retirement, candidate, judged, reached[0].now, away)
+        found = Found(None, sees=False) if away else find_job(fetch, retirement.jobid)
+    ruling, role = rules.current(), reached[0].role
+    judged = judge(retirement.jobid, candidate, role, read_plans(ruling), ruling, retirement)
+    return Checked(retirement, candidate, judged, reached[0].now, found, away)
 
 
 @dataclass(frozen=True)
@@ -206,6 +218,8 @@ class PlanSeen:
 class Seen:
     """What pg_cron says of the job now. ``problem`` is why it could not be asked.
 
+    ``known`` says whether a job that is not shown is gone: because the role is shown every job, or
+    because its removal was proved before. A number is never given to another job.
     ``elsewhere`` says that pg_cron is reached in another database than the job's.
     """
 
@@ -331,12 +345,11 @@ def _ask(retirement: Retirement, fetch: Fetch) -> Seen:
     job = job_of(retirement)
     (may,) = fetch(PGCRON.rights, {})
     rights = rights_over(job, may, sight["here"])
-    own, on_trial = job.owner == sight["role"], retirement.state in _ON_TRIAL
     now = read_job(fetch, retirement.put_back_jobid or job.jobid)
     return Seen(
         now=clock["now"],
         job=now,
-        known=now is not None or not sight["filtered"] or (own and not on_trial),
+        known=now is not None or not sight["filtered"] or retirement.is_removed,
         role=sight["role"],
         may_put_back=rights.put_back,
         may_activate=rights.deactivate,

@@ -164,6 +164,41 @@ def test_a_role_that_would_not_see_the_job_does_not_decide_that_it_is_gone(
     assert outcome(act) == Act.Outcome.FAILED
 
 
+@pytest.mark.parametrize(
+    ("kind", "state"), [(Act.Kind.REMOVE, State.CONFIRMED), (Act.Kind.PUT_BACK, State.VERIFIED)]
+)
+def test_a_job_that_got_another_owner_meanwhile_is_not_gone(
+    interrupted, pg_cron, acting_as, kind, state
+):
+    """Its old owner is not shown it any more: only who is shown every job can tell."""
+    act = interrupted(kind, state)
+    Act.objects.filter(kind=Act.Kind.PUT_BACK).update(new_jobid=act.job["jobid"])
+    acting_as("multica")
+    pg_cron.execute("SELECT cron.alter_job(%s, username := 'postgres')", [act.job["jobid"]])
+    assert outcome(act) is None
+    assert act.retirement.state == state
+    acting_as("postgres")
+    done = kind == Act.Kind.PUT_BACK
+    assert outcome(act) == (Act.Outcome.DONE if done else Act.Outcome.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "active", "expected"),
+    [(Act.Kind.REMOVE, True, "failed"), (Act.Kind.PAUSE, False, "done")],
+)
+def test_its_owner_tells_of_a_job_that_it_is_shown(interrupted, acting_as, kind, active, expected):
+    acting_as("multica")
+    assert outcome(interrupted(kind, active=active)) == expected
+
+
+def test_what_was_never_proved_was_never_committed_whoever_looks(interrupted, pg_cron, acting_as):
+    """A put back keeps its new number before it commits."""
+    act = interrupted(Act.Kind.PUT_BACK, State.VERIFIED)
+    acting_as("multica")
+    pg_cron.execute("DELETE FROM cron.job")
+    assert outcome(act) == Act.Outcome.FAILED
+
+
 def test_while_a_database_is_away_nothing_is_decided(interrupted, settings, caplog):
     act = interrupted()
     known = settings.RETIRE_CONNINFO

@@ -20,7 +20,7 @@ from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
 from executions.retirement.tick import alive, look_at, retirement_tick
 from executions.retirement_models import AuditEvent, Retirement, State
-from executions.selectors.retire import read_watched
+from executions.selectors.retire import read_checked, read_watched
 from tests.retiring import (
     MINUTES,
     ROLLUP,
@@ -647,6 +647,55 @@ def test_what_can_no_longer_be_seen_is_not_taken_for_gone(pg_cron, by_hand_world
     with pytest.raises(Refused, match="nobody can tell"):
         by_hand.ran_it(who, retirement)
     assert retirement.state == State.BY_HAND
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT cron.alter_job(%s, username := 'postgres')", "SELECT cron.unschedule(%s)"],
+)
+def test_its_old_owner_is_not_asked_whether_a_job_is_gone(owner, pg_cron, acting_as, statement):
+    """It is not shown the job either way, so both look the same to it."""
+    lay_plans(owner)
+    acting_as("multica")
+    jobid = schedule(pg_cron)
+    who = operator()
+    retirement = confirmed(who, jobid)
+    begin_by_hand(who, retirement)
+    pg_cron.execute(statement, [jobid])
+    with pytest.raises(Refused, match="not shown every job, so nobody can tell"):
+        by_hand.ran_it(who, retirement)
+    assert retirement.state == State.BY_HAND
+    assert audited(retirement)[-1] == ("remove by hand", "refused")
+    checked = read_checked(retirement)
+    assert (checked.is_gone, checked.is_hidden) == (False, True)
+    acting_as("postgres")
+    gone = jobid not in jobs(pg_cron)
+    checked = read_checked(retirement)
+    assert (checked.is_gone, checked.is_hidden) == (gone, False)
+    if gone:
+        by_hand.ran_it(who, retirement)
+    else:
+        with pytest.raises(Refused, match="still there"):
+            by_hand.ran_it(who, retirement)
+    assert retirement.state == (State.WATCHING if gone else State.BY_HAND)
+
+
+def test_what_its_owner_removed_here_is_gone_by_that_very_act(owner, pg_cron, acting_as):
+    """No look proves it to a role that is shown its own jobs only, and none is needed."""
+    newest = lay_plans(owner)
+    acting_as("multica")
+    who = operator()
+    retirement = retire(who, schedule(pg_cron))
+    seen = read_watched(retirement).seen
+    assert (seen.known, seen.job) == (True, None)
+    tick(begun_before(retirement, 3, newest))
+    assert retirement.state == State.VERIFIED
+    acts.put_back(Order(who, retirement, current()))
+    assert read_watched(retirement).seen.job.active
+    pg_cron.execute(
+        "SELECT cron.alter_job(%s, username := 'postgres')", [retirement.put_back_jobid]
+    )
+    assert not read_watched(retirement).seen.known
 
 
 def test_by_hand_too_every_other_gate_must_pass(owner, by_hand_world):

@@ -454,6 +454,26 @@ def test_dropping_changes_nothing_and_ends_it(signed_in, jobid, pg_cron):
     assert retirement.state == State.CLOSED
 
 
+def test_what_is_only_not_shown_is_not_called_gone(signed_in, jobid, pg_cron, acting_as):
+    acting_as("multica")
+    retirement = confirm(signed_in, jobid)
+    fingerprint = {"fingerprint": press(retirement)["fingerprint"]}
+    told = after(signed_in, signed_in.post(step("by_hand", retirement), fingerprint))
+    assert "At this moment the job is still there" in told
+    assert "can only be told by a role that is shown every job" in told
+    pg_cron.execute("SELECT cron.alter_job(%s, username := 'postgres')", [jobid])
+    told = after(signed_in, signed_in.post(step("ran_it", retirement)))
+    assert "nobody can tell" in told
+    assert "is not shown this job any more, which does not prove that it is gone" in told
+    assert "can only be told by a role that is shown every job" in told
+    acting_as("postgres")
+    told = text(signed_in.get(step("confirm", retirement)))
+    assert "At this moment the job is still there" in told
+    assert "can only be told" not in told
+    pg_cron.execute("SELECT cron.unschedule(%s)", [jobid])
+    assert "This job is gone." in text(signed_in.get(step("confirm", retirement)))
+
+
 def test_hostile_names_stay_text_on_every_page(signed_in, owner, pg_cron):
     lay_plans(owner)
     name = "<script>alert(1)</script>\u202e' OR 1=1; --"
