@@ -158,6 +158,16 @@ def read_job(fetch: Fetch, jobid: int) -> Job | None:
     return Job(**rows[0]) if rows else None
 
 
+def highest_jobid(fetch: Fetch) -> int:
+    """The highest number among the jobs that are shown: one that is scheduled later has a higher.
+
+    Raises:
+        psycopg.Error: as `read_job`.
+    """
+    (row,) = fetch(SQL.highest, {})
+    return row["jobid"] or 0
+
+
 def read_calls(
     jobs: Iterable[PgCronJob], database: str, fetch_multica: Fetch
 ) -> tuple[RollupCall, ...]:

@@ -19,7 +19,7 @@ from executions.connections import Connection
 from executions.health.facts import Match
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_backends, read_job, rights_over
+from executions.pgcron.inventory import highest_jobid, read_backends, read_job, rights_over
 from executions.pgcron.job import DEFINITION, Job, Server, runs_in_flight
 from executions.reading import Fetch, fetch_on
 from executions.retirement import protocol
@@ -87,7 +87,9 @@ def remove(order: Order, *, typed: str, fingerprint: str) -> Act:
         commands.unschedule_text(job.jobid),
         states=(State.CONFIRMED, State.TRIAL_PASSED),
         before=lambda: confirm_name(job, typed, fingerprint),
-        work=lambda look: Work(look(expected, aim), change, prove, _as_it_was(expected)),
+        work=lambda look: Work(
+            _with_highest_jobid(look(expected, aim)), change, prove, _as_it_was(expected)
+        ),
         undo=commands.schedule_again_text(job),
     )
 
@@ -211,6 +213,15 @@ def _namesake(jobid: int) -> Refused:
 def restores(job: Job, now: Job) -> bool:
     """Whether a job is the old one again, but for its number and the node it connects to."""
     return all(getattr(job, name) == getattr(now, name) for name in _RESTORED)
+
+
+def _with_highest_jobid(verify: Callable[[Fetch], _Found]) -> Callable[[Fetch], _Found]:
+    """What was found, and which jobs were there: none of those is one that was put back later."""
+
+    def noted(fetch: Fetch) -> _Found:
+        return {**verify(fetch), "highest_jobid": highest_jobid(fetch)}
+
+    return noted
 
 
 def _as_it_was(expected: Job) -> Callable[[Fetch, int | None], None]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from executions import audit
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_server
+from executions.pgcron.inventory import highest_jobid, read_server
 from executions.pgcron.job import Job, Server
 from executions.reading import Fetch
 from executions.retirement.acts import confirm_name, restores, still_confirmed
@@ -86,9 +86,10 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
             server = read_server(fetch)
             require_here(retirement, server)
             _must_be_gone(fetch, retirement, server)
+            highest = max(job.jobid, highest_jobid(fetch))
         with transaction.atomic():
             lock(retirement, {State.BY_HAND})
-            move(retirement, **removed(retirement, server.now))
+            move(retirement, **removed(retirement, server.now, highest))
             audit.record(
                 who,
                 REMOVED_BY_HAND,
@@ -96,12 +97,20 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
                 retirement,
                 summary=_("%(job)s is gone.") % {"job": retirement.label},
                 statement=statement(retirement),
-                evidence={"job": job.as_json(), "seen_at": server.now, "role": server.role},
+                evidence={
+                    "job": job.as_json(),
+                    "seen_at": server.now,
+                    "role": server.role,
+                    "highest_jobid": highest,
+                },
             )
 
 
 def put_back_done(who: audit.Who, retirement: Retirement) -> None:
     """The operator says that the job was scheduled again: the new one is looked for.
+
+    Numbers only grow, so it has a higher one than every job that was there when the old one was
+    removed. One without a name may have had a twin all along, which is not it.
 
     Raises:
         Refused: no job is there that is the old one again; or no permission.
@@ -115,13 +124,14 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
             require_here(retirement, server)
             _must_be_shown_if_restored(fetch, job, server)
             rows = fetch(PGCRON.jobs, {"most": 5_000})
-        # Numbers only grow, so one below the old number was there all along.
-        later = (Job(**row) for row in rows if row["jobid"] > job.jobid)
+        highest = retirement.evidence.get("highest_jobid")
+        later = (Job(**row) for row in rows if highest is not None and row["jobid"] > highest)
         again = [one for one in later if restores(job, one)]
         if not again:
             raise Refused(
-                _("No job is there that is %(job)s again as it was.") % {"job": retirement.label}
-            )
+                _("No job is there that was scheduled after the removal and is %(job)s again as it"
+                  " was.") % {"job": retirement.label}
+            )  # fmt: skip
         with transaction.atomic():
             lock(
                 retirement,

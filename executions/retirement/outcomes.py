@@ -94,7 +94,8 @@ def _drop(newer: Retirement, done: Retirement) -> bool:
 def _consequences(act: Act, rules: Rules) -> dict[str, Any]:
     """Where a finished act leaves the retirement. Times are the acting database's."""
     if act.kind == Act.Kind.REMOVE:
-        return removed(act.retirement, act.acted_at)
+        highest = act.evidence.get("found", {}).get("highest_jobid")
+        return removed(act.retirement, act.acted_at, highest)
     if act.kind == Act.Kind.PAUSE:
         deadline = act.acted_at + rules.trial_limit if act.acted_at else None
         return {
@@ -109,11 +110,16 @@ def _consequences(act: Act, rules: Rules) -> dict[str, Any]:
     return {"state": State.PUT_BACK, "put_back_jobid": act.new_jobid}
 
 
-def removed(retirement: Retirement, at: datetime | None) -> dict[str, Any]:
-    """A removal is watched. A legacy job did nothing but fail, so there is nothing to watch."""
+def removed(retirement: Retirement, at: datetime | None, highest: int | None) -> dict[str, Any]:
+    """A removal is watched. A legacy job did nothing but fail, so there is nothing to watch.
+
+    ``highest`` is the highest number of a job then, which tells a later job from one of those; None
+    where nobody has looked.
+    """
     legacy = retirement.match == Match.LEGACY
     return {
         "state": State.VERIFIED if legacy else State.WATCHING,
         "watched_since": at,
         "watch": {},
+        "evidence": {**retirement.evidence, "highest_jobid": highest},
     }

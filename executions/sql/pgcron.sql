@@ -71,6 +71,10 @@ SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS
   FROM cron.job
  WHERE jobid = %(jobid)s
 
+-- name: highest
+-- The highest number among the jobs that this role is shown; null where it is shown none.
+SELECT max(jobid) AS jobid FROM cron.job
+
 -- name: namesakes
 -- Jobs that scheduling this name again under this owner would overwrite.
 SELECT jobid FROM cron.job WHERE jobname::text = %(jobname)s AND username = %(owner)s

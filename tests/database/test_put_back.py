@@ -7,6 +7,7 @@ import pytest
 from executions.pgcron.commands import schedule_again_text
 from executions.retirement import acts, by_hand, wizard
 from executions.retirement.acts import Order
+from executions.retirement.protocol import recover
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
 from executions.retirement.wizard import job_of
@@ -15,10 +16,12 @@ from tests.retiring import (
     ROLLUP,
     acting_as,
     audited,
+    confirmed,
     jobs,
     lay_plans,
     operator,
     pg_cron,
+    press,
     retire,
     role,
     schedule,
@@ -123,6 +126,55 @@ def test_a_twin_that_was_there_all_along_is_not_the_job_put_back(owner, pg_cron)
     who = operator()
     retirement = retire(who, jobid)
     assert set(jobs(pg_cron)) == {twin}
+    with pytest.raises(Refused, match="No job is there"):
+        by_hand.put_back_done(who, retirement)
+
+
+def removed_here(who, jobid, _pg_cron):
+    return retire(who, jobid)
+
+
+def removed_by_hand(who, jobid, pg_cron):
+    retirement = confirmed(who, jobid)
+    fingerprint = press(retirement)["fingerprint"]
+    by_hand.begin(who, retirement, fingerprint=fingerprint, rules=current())
+    pg_cron.execute(by_hand.statement(retirement).encode())
+    by_hand.ran_it(who, retirement)
+    return retirement
+
+
+@pytest.mark.parametrize("remove", [removed_here, removed_by_hand])
+def test_a_later_twin_that_was_there_at_the_removal_is_not_the_job_put_back(owner, pg_cron, remove):
+    """Two jobs without a name may be the same in everything but their number."""
+    lay_plans(owner)
+    jobid, twin = (schedule(pg_cron, name=None) for _ in range(2))
+    who = operator()
+    retirement = remove(who, jobid, pg_cron)
+    with pytest.raises(Refused, match="No job is there"):
+        by_hand.put_back_done(who, retirement)
+    assert (retirement.state, retirement.put_back_jobid) == (State.WATCHING, None)
+    pg_cron.execute(by_hand.put_back_statement(retirement).encode())
+    by_hand.put_back_done(who, retirement)
+    (back,) = set(jobs(pg_cron)) - {twin}
+    assert (retirement.state, retirement.put_back_jobid) == (State.PUT_BACK, back)
+
+
+def test_a_removal_that_a_crash_interrupted_remembers_the_twins_too(owner, pg_cron, acting_as):
+    lay_plans(owner)
+    acting_as("multica")
+    jobid, _twin = (schedule(pg_cron, name=None) for _ in range(2))
+    who = operator()
+    retirement = confirmed(who, jobid)
+
+    def reached(point):
+        if point == "committed":
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        acts.remove(Order(who, retirement, current(), reached), **press(retirement))
+    recover(current())
+    retirement.refresh_from_db()
+    assert retirement.state == State.WATCHING
     with pytest.raises(Refused, match="No job is there"):
         by_hand.put_back_done(who, retirement)
 
