@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 from django.db import DatabaseError, connection, transaction
 
@@ -66,14 +68,40 @@ def test_the_applications_own_role_cannot_change_or_remove_a_line(event, stateme
     assert AuditEvent.objects.get().user_name == "olga"
 
 
+@pytest.mark.parametrize(
+    "statement", ["UPDATE parent SET user_name = 'nobody'", "DELETE FROM parent"]
+)
+def test_it_cannot_by_way_of_a_table_that_the_audit_is_made_to_inherit_from(event, statement):
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE parent (LIKE executions_auditevent)")
+        cursor.execute("ALTER TABLE executions_auditevent INHERIT parent")
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            cursor.execute(statement)
+    assert AuditEvent.objects.get().user_name == "olga"
+
+
 def test_a_session_that_replicates_cannot_either(event, cluster):
     """Ordinary triggers rest there; the one against TRUNCATE is out of the way in tests."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT tgenabled FROM pg_trigger WHERE tgname = 'audit_refuses_change'"
-            " AND tgrelid = 'executions_auditevent'::regclass"
+            "SELECT tgname, tgenabled FROM pg_trigger WHERE tgname LIKE 'audit_refuses_change%'"
+            " AND tgrelid = 'executions_auditevent'::regclass ORDER BY tgname"
         )
-        assert cursor.fetchone() == ("A",)
+        assert cursor.fetchall() == [
+            ("audit_refuses_change", "A"),
+            ("audit_refuses_change_of_row", "A"),
+        ]
+
+
+def test_what_refuses_each_row_can_be_taken_back_and_made_again(event):
+    """Going back to the migration before leaves the audit as that one made it."""
+    migration = import_module("executions.migrations.0004_audit_refuses_every_row")
+    names = "SELECT count(*) FROM pg_trigger WHERE tgname = 'audit_refuses_change_of_row'"
+    with connection.cursor() as cursor:
+        for statement, left in ((migration.LET, 0), (migration.REFUSE, 1)):
+            cursor.execute(statement)
+            cursor.execute(names)
+            assert cursor.fetchone() == (left,)
 
 
 def test_the_model_cannot_either(event):

@@ -404,14 +404,17 @@ def test_what_cannot_be_ended_is_tried_more_and_more_rarely_and_looked_at_all_th
 
 def age_the_tries(superuser, retirement, age):
     """Let the newest attempt have been so long ago. The audit refuses that, so it is taken off."""
-    table, refuses = "multica_admin.executions_auditevent", "TRIGGER audit_refuses_change"
+    table = "multica_admin.executions_auditevent"
+    refusing = ("TRIGGER audit_refuses_change", "TRIGGER audit_refuses_change_of_row")
     with superuser.transaction():
-        superuser.execute(f"ALTER TABLE {table} DISABLE {refuses}")
+        for refuses in refusing:
+            superuser.execute(f"ALTER TABLE {table} DISABLE {refuses}")
         superuser.execute(
             f"UPDATE {table} SET at = now() - %s WHERE retirement_id = %s AND action = 'activate'",
             [age, retirement.pk],
         )
-        superuser.execute(f"ALTER TABLE {table} ENABLE ALWAYS {refuses}")
+        for refuses in refusing:
+            superuser.execute(f"ALTER TABLE {table} ENABLE ALWAYS {refuses}")
 
 
 def test_an_operator_ends_a_trial_whatever_has_failed_before(pg_cron, paused, acting_as):
