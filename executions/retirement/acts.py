@@ -57,10 +57,19 @@ def confirm_name(job: Job, typed: str, fingerprint: str) -> None:
             _("What is on record has changed since this page was shown. Look at it again."
               " Nothing was changed.")
         )  # fmt: skip
-    if typed.strip() != job.label:
-        raise Refused(
-            _("The name typed is not %(name)s. Nothing was changed.") % {"name": job.label}
-        )
+    name = name_to_type(job)
+    if _one_line(typed).strip() != name:
+        raise Refused(_("The name typed is not %(name)s. Nothing was changed.") % {"name": name})
+
+
+def name_to_type(job: Job) -> str:
+    """The job's name as it can be typed. Its line breaks cannot: a browser's field drops them."""
+    return _one_line(job.label)
+
+
+def _one_line(text: str) -> str:
+    """As the HTML standard has a text field keep it: without CR and LF, and nothing instead."""
+    return text.replace("\r", "").replace("\n", "")
 
 
 def remove(order: Order, *, typed: str, fingerprint: str) -> Act:

@@ -21,7 +21,7 @@ from executions.pgcron.job import Candidate, Job, Rights
 from executions.pgcron.schedule import describe
 from executions.problems import Problem, diagnose
 from executions.reading import Fetch
-from executions.retirement import by_hand, external, protocol, rules
+from executions.retirement import acts, by_hand, external, protocol, rules
 from executions.retirement.external import Outside
 from executions.retirement.facts import (
     Found,
@@ -98,6 +98,10 @@ class Checked:
     def on_record(self) -> Job:
         """The job as it was chosen or confirmed."""
         return job_of(self.retirement)
+
+    @property
+    def name_to_type(self) -> str:
+        return acts.name_to_type(self.on_record)
 
     @property
     def shown(self) -> Job:

@@ -474,6 +474,24 @@ def test_what_is_only_not_shown_is_not_called_gone(signed_in, jobid, pg_cron, ac
     assert "This job is gone." in text(signed_in.get(step("confirm", retirement)))
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "two\r\nlines", "two\rlines", "two\n\nlines\n"])
+@pytest.mark.parametrize("way", ["pause", "remove"])
+def test_a_name_with_a_line_break_is_confirmed_without_it(signed_in, owner, pg_cron, name, way):
+    """A field of one line drops every line break of what is typed or pasted into it."""
+    lay_plans(owner)
+    retirement = confirm(signed_in, schedule(pg_cron, name=name))
+    page = signed_in.get(step("confirm", retirement)).content.decode()
+    assert '<code class="typed-name">twolines</code>' in page
+    form = press(retirement)
+    for wrong in ("two lines", "two"):
+        signed_in.post(step(way, retirement), form | {"typed": wrong})
+        retirement.refresh_from_db()
+        assert retirement.state == State.CONFIRMED
+    signed_in.post(step(way, retirement), form | {"typed": "twolines"})
+    retirement.refresh_from_db()
+    assert retirement.state == (State.TRIAL if way == "pause" else State.WATCHING)
+
+
 def test_hostile_names_stay_text_on_every_page(signed_in, owner, pg_cron):
     lay_plans(owner)
     name = "<script>alert(1)</script>\u202e' OR 1=1; --"
