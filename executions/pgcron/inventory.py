@@ -7,7 +7,7 @@ is proved first: docs/contract.md section 5. How a command is judged is in `matc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from psycopg import errors
 
@@ -182,19 +182,54 @@ def read_calls(
     here = [job for job in jobs if job.active and job.database == database]
     if not here:
         return ()
-    rows = fetch_multica(SQL.ways, {"targets": sorted(TARGETS), "steps": DEPTH})
-    homes = [row["schema"] for row in rows if row.pop("is_home")]
-    known = [FunctionSource(**row) for row in rows]
-    names = {function.name for function in known}
+    ground = _ground_of(fetch_multica(SQL.ways, _asked_of(here, DEPTH)))
+    names = {function.name for function in ground.functions}
 
     def resolve(schema: str | None, name: str) -> list[FunctionSource]:
-        return [one for one in known if one.name == name and schema in {None, one.schema}]
+        return [
+            one for one in ground.functions if one.name == name and schema in {None, one.schema}
+        ]
 
-    judged = [(job, judge(job.command, resolve, homes)) for job in here]
+    judged = [
+        (job, judge(job.command, resolve, ground.homes, ground.meanings.get(job.owner)))
+        for job in here
+    ]
     return tuple(
         RollupCall(job, found.match, found.functions[0], gone=found.functions[0] not in names)
         for job, found in judged
         if found is not None and found.leads_there
+    )
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What names mean in Multica's database.
+
+    ``meanings`` has, for each owner of whom it is known, the schema in which the bare name of the
+    rollup finds a function: an empty one where it finds none.
+    """
+
+    homes: tuple[str, ...] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    functions: tuple[FunctionSource, ...] = ()
+
+
+def _asked_of(jobs: Iterable[PgCronJob], steps: int) -> Mapping[str, object]:
+    """For what names mean to the owners of these jobs, and functions so many steps away."""
+    owners = sorted({job.owner for job in jobs})
+    return {"owners": owners, "targets": sorted(TARGETS), "steps": steps}
+
+
+def _ground_of(rows: Sequence[Row]) -> _Ground:
+    names = rows[0]
+    return _Ground(
+        (names["home"],) if names["home"] else (),
+        dict(zip(names["owners"], names["meanings"], strict=True)),
+        tuple(
+            FunctionSource(row["schema"], row["name"], row["language"], row["definition"])
+            for row in rows
+            if row["name"] is not None
+        ),
     )
 
 
@@ -216,13 +251,12 @@ class Look:
         self._fetch_multica = fetch_multica
         self.server = server
         self.multica = multica
-        self._homes = tuple(
-            row["schema"] for row in self._quietly(fetch_multica, SQL.home, {}) or ()
-        )
 
-    def candidates(self, jobs: Iterable[Job]) -> tuple[Candidate, ...]:
+    def candidates(self, jobs: Sequence[Job]) -> tuple[Candidate, ...]:
         """Those of the jobs that lead to the rollup."""
-        judged = [(job, self._judge(job)) for job in jobs]
+        rows = self._quietly(self._fetch_multica, SQL.ways, _asked_of(jobs, steps=0))
+        ground = _ground_of(rows) if rows else _Ground()
+        judged = [(job, self._judge(job, ground)) for job in jobs]
         leading = [(job, found) for job, found in judged if found is not None]
         if not leading:
             return ()
@@ -242,8 +276,10 @@ class Look:
             for job, found in leading
         )
 
-    def _judge(self, job: Job) -> Judgement | None:
-        return judge(job.command, self._resolver(job), self._homes)
+    def _judge(self, job: Job, ground: _Ground) -> Judgement | None:
+        """In another database than Multica's nobody looks what a bare name means to its owner."""
+        meaning = ground.meanings.get(job.owner) if self._same_database(job) else None
+        return judge(job.command, self._resolver(job), ground.homes, meaning)
 
     def _resolver(self, job: Job) -> Resolver:
         """Looks functions up in the database that the job runs in, where that can be reached."""

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from pglast import ast, parse_plpgsql, parse_sql
@@ -87,18 +88,26 @@ class Judgement:
     """``functions`` are those of the rollup's that are reached, ``via`` the way to them.
 
     ``readable`` is False where something could not be read. Then a name in the text decided; there
-    are no ``functions`` where not even a name tells what is called.
+    are no ``functions`` where not even a name tells what is called. ``namesake`` is the function
+    that the bare name of the rollup means to the job's owner, where that is another one: empty
+    where it means none.
     """
 
     match: Match
     functions: tuple[str, ...]
     via: tuple[str, ...] = ()
     readable: bool = True
+    namesake: str | None = None
 
     @property
     def leads_there(self) -> bool:
         """Whether it is known to lead to the rollup, and not only possible."""
         return bool(self.functions)
+
+    @property
+    def misses_it(self) -> bool:
+        """Whether it is known to call another function of the rollup's name, or none at all."""
+        return self.namesake is not None and not self.functions
 
     @property
     def legacy_function(self) -> str | None:
@@ -110,22 +119,28 @@ class _Reached:
     function: str | None
     via: tuple[str, ...] = ()
     readable: bool = True
+    namesake: str | None = None
 
 
 def judge(
-    command: str, resolve: Resolver = resolve_nothing, homes: Collection[str] = ()
+    command: str,
+    resolve: Resolver = resolve_nothing,
+    homes: Collection[str] = (),
+    meaning: str | None = None,
 ) -> Judgement | None:
     """How ``command`` leads to the rollup, or may do so; None when it does not.
 
     ``homes`` are the schemas that hold the rollup's functions. A call qualified with another
     schema is somebody else's function of the same name and is followed like any other. Without
-    homes every schema will do.
+    homes every schema will do. ``meaning`` is the schema in which the search path of the job's
+    owner finds the rollup's bare name first, empty where it finds none; None where nobody can tell,
+    and then the name is taken for Multica's.
     """
-    tracer = _Tracer(resolve, frozenset(homes))
     statements = _statements(command)
     if isinstance(statements, _Unread):
-        reached = list(tracer.unread(command, (), statements))
+        reached = list(_Tracer(resolve, frozenset(homes)).unread(command, (), statements))
         return _judgement(Match.WRAPPED, reached) if reached else None
+    tracer = _Tracer(resolve, frozenset(homes), None if _sets_its_own_path(statements) else meaning)
     acting = [one for one in statements if not isinstance(one, ast.VariableSetStmt)]
     reached = [found for one in acting for found in tracer.trace(one)]
     if not reached:
@@ -137,10 +152,12 @@ def _match(
     statements: Sequence[Any], acting: Sequence[Any], reached: Sequence[_Reached], tracer: _Tracer
 ) -> Match:
     if not any(found.function for found in reached):
-        return Match.WRAPPED
+        misled = any(found.namesake is not None for found in reached)
+        return Match.MULTIPLE if misled else Match.WRAPPED
     if len(acting) > 1:
         return Match.MULTIPLE
-    called = tracer.target(plain_call(acting[0]))
+    call = plain_call(acting[0])
+    called = None if tracer.names_another(call) else tracer.target(call)
     moved = any(tracer.moves_names(one) for one in statements) and _leans_on_the_path(acting[0])
     if called is not None and len(reached) == 1 and not moved:
         return _plain_match(acting[0], called)
@@ -153,7 +170,23 @@ def _judgement(match: Match, reached: Sequence[_Reached]) -> Judgement:
         tuple(sorted({found.function for found in reached if found.function})),
         next((found.via for found in reached if found.via), ()),
         all(found.readable for found in reached),
+        next((found.namesake for found in reached if found.namesake is not None), None),
     )
+
+
+def _sets_its_own_path(statements: Sequence[Any]) -> bool:
+    """Whether a search path of the command's own holds when what comes after its SETs begins."""
+    first = takewhile(lambda one: isinstance(one, ast.VariableSetStmt), statements)
+    kinds = [
+        one.kind
+        for one in first
+        if one.kind == VariableSetKind.VAR_RESET_ALL or _setting(one) == "search_path"
+    ]
+    return bool(kinds) and kinds[-1] == VariableSetKind.VAR_SET_VALUE
+
+
+def _setting(statement: Any) -> str:
+    return str(statement.name).lower()
 
 
 def _plain_match(statement: Any, called: str) -> Match:
@@ -233,9 +266,13 @@ def _leans_on_the_path(statement: Any) -> bool:
 class _Tracer:
     """Finds the ways from statements to the rollup's functions; each function is entered once."""
 
-    def __init__(self, resolve: Resolver, homes: frozenset[str]) -> None:
+    def __init__(
+        self, resolve: Resolver, homes: frozenset[str], meaning: str | None = None
+    ) -> None:
         self._resolve = resolve
         self._homes = homes
+        elsewhere = homes and meaning is not None and meaning not in homes
+        self._namesakes = meaning if elsewhere else None
         self._entered: set[tuple[str, str]] = set()
 
     def target(self, call: Any | None) -> str | None:
@@ -246,12 +283,23 @@ class _Tracer:
         elsewhere = schema is not None and self._homes and schema not in self._homes
         return name if name in TARGETS and not elsewhere else None
 
+    def names_another(self, call: Any | None) -> bool:
+        """Whether it is the rollup's bare name, which means something else to the job's owner."""
+        named = call is not None and _qualified(call) == (None, ROLLUP)
+        return named and self._namesakes is not None
+
     def moves_names(self, statement: Any) -> bool:
-        """Whether it is a SET search_path by which a bare name is looked for elsewhere first."""
+        """Whether it is a SET by which a bare name is looked for elsewhere first.
+
+        Another role may be shown other schemas, and ``"$user"`` is then its own.
+        """
         if not self._homes or not isinstance(statement, ast.VariableSetStmt):
             return False
-        sets = statement.kind == VariableSetKind.VAR_SET_VALUE
-        if not sets or str(statement.name).lower() != "search_path":
+        if statement.kind != VariableSetKind.VAR_SET_VALUE:
+            return False
+        if _setting(statement) in {"role", "session_authorization"}:
+            return True
+        if _setting(statement) != "search_path":
             return False
         schemas = [getattr(value.val, "sval", None) for value in statement.args or ()]
         first = next((schema for schema in schemas if schema != "pg_catalog"), None)
@@ -275,11 +323,15 @@ class _Tracer:
             yield _Reached(name, (*via, why), readable=False)
 
     def _trace_call(self, call: Any, via: tuple[str, ...]) -> Iterator[_Reached]:
-        found = self.target(call)
-        if found is not None:
+        schema, name = _qualified(call)
+        if not via and self.names_another(call):
+            # A block or a function may move the path before it calls: there the name decides.
+            schema = self._namesakes
+            namesake = f"{schema}.{name}" if schema else ""
+            yield _Reached(None, (namesake,), namesake=namesake)
+        elif (found := self.target(call)) is not None:
             yield _Reached(found, via)
             return
-        schema, name = _qualified(call)
         if schema == "pg_catalog" or len(via) >= DEPTH:
             return
         for function in self._resolve(schema, name):

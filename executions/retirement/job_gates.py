@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Match
 from executions.health.sentences import Value, say
 from executions.pgcron.job import Backend
+from executions.pgcron.match import Judgement
 from executions.retirement.gate import Code, Gate, GateFacts
 
 
@@ -118,6 +120,22 @@ _MATCH_SUMMARIES = {
 _NOBODY_CAN_READ = _(
     "The command runs text that nobody can read (%(via)s): it may call the rollup, or not."
 )
+_CALLS_A_NAMESAKE = _(
+    "To %(owner)s, who runs it, the name without a schema means %(namesake)s, and not Multica's"
+    " rollup."
+)
+_CALLS_NOTHING = _(
+    "To %(owner)s, who runs it, the name without a schema means no function, and not Multica's"
+    " rollup."
+)
+
+
+def _about_match(judgement: Judgement) -> Promise:
+    if judgement.leads_there:
+        return _MATCH_SUMMARIES[judgement.match]
+    if judgement.misses_it:
+        return _CALLS_A_NAMESAKE if judgement.namesake else _CALLS_NOTHING
+    return _NOBODY_CAN_READ
 
 
 def command_matches(facts: GateFacts) -> Gate:
@@ -129,9 +147,11 @@ def command_matches(facts: GateFacts) -> Gate:
         Code.COMMAND_MATCHES,
         passed,
         say(
-            _MATCH_SUMMARIES[judgement.match] if judgement.leads_there else _NOBODY_CAN_READ,
+            _about_match(judgement),
             function=", ".join(judgement.functions),
             via=", ".join(judgement.via),
+            owner=job.owner,
+            namesake=judgement.namesake or "",
         ),
         {
             "match": judgement.match.value,
@@ -139,6 +159,7 @@ def command_matches(facts: GateFacts) -> Gate:
             "functions": list(judgement.functions),
             "via": list(judgement.via),
             "readable": judgement.readable,
+            "namesake": judgement.namesake,
         },
         None if passed else say(
             _("Only you know whether the rest is needed. If it is not, run:"

@@ -35,6 +35,11 @@ class Judged:
         """Whether the job is known to lead to the rollup, and not only possible."""
         return self.candidate.judgement.leads_there
 
+    @property
+    def misses_it(self) -> bool:
+        """Whether the job is known to call another function of the rollup's name, or none."""
+        return self.candidate.judgement.misses_it
+
 
 @dataclass(frozen=True)
 class Report:
@@ -56,7 +61,7 @@ class Report:
         """
         if self.retirable:
             return RETIRABLE
-        if any(one.leads_there for one in self.judged):
+        if any(one.leads_there or one.misses_it for one in self.judged):
             return REFUSED
         return NOTHING if self.inventory.complete and not self.judged else UNKNOWN
 

@@ -144,22 +144,71 @@ SELECT namespace.nspname::text AS schema,
  ORDER BY routine.oid
  LIMIT 20
 
--- name: home
--- The schema that an unqualified call of the rollup means in Multica's database.
-SELECT namespace.nspname::text AS schema
-  FROM pg_proc AS routine
-  JOIN pg_namespace AS namespace ON namespace.oid = routine.pronamespace
- WHERE routine.oid = to_regprocedure('rollup_task_usage_hourly()')
-
 -- name: ways
--- The functions whose source names a function of the rollup, or names one that does, some steps
--- far. By text, so it finds too many; which of them really call it is for the parser to say.
-WITH RECURSIVE routine AS MATERIALIZED (
+-- Where an unqualified call of the rollup leads, and the functions whose source names a function of
+-- the rollup, or names one that does, some steps far: none in no steps. By text, so it finds too
+-- many; which of them really call it is for the parser to say. ``home`` is the schema that such a
+-- call means to us; ``meanings`` are those that it means to each of ``owners``, empty where it means
+-- none. The search path of a role is the most specific of its settings, else the server's own. That
+-- one is not shown to a session that was given another: then PostgreSQL's default is tried, and who
+-- finds nothing by it is left out. A function without a parameter that must be given will do.
+WITH RECURSIVE server AS (
+    SELECT CASE WHEN is_known THEN reset_val ELSE boot_val END AS path, is_known
+      FROM pg_settings
+     CROSS JOIN LATERAL (
+         SELECT source IN ('default', 'configuration file', 'command line') AS is_known
+     ) AS its
+     WHERE pg_settings.name = 'search_path'
+),
+bare AS (
+    SELECT role.rolname::text AS owner,
+           (SELECT namespace.nspname::text
+              FROM regexp_matches('pg_catalog, ' || coalesce(own.path, server.path),
+                                  '"((?:[^"]|"")*)"|([^\s,"]+)', 'g')
+                   WITH ORDINALITY AS part (words, place)
+             CROSS JOIN LATERAL (
+                 SELECT coalesce(replace(words[1], '""', '"'), lower(words[2]))::name AS schema
+             ) AS listed
+              JOIN pg_namespace AS namespace
+                ON namespace.nspname
+                   = CASE listed.schema WHEN '$user' THEN role.rolname ELSE listed.schema END
+             WHERE has_schema_privilege(role.oid, namespace.oid, 'USAGE')
+               AND EXISTS (SELECT FROM pg_proc
+                            WHERE pronamespace = namespace.oid
+                              AND proname = 'rollup_task_usage_hourly'
+                              AND pronargs = pronargdefaults)
+             ORDER BY part.place
+             LIMIT 1) AS schema,
+           own.path IS NOT NULL OR server.is_known AS is_known
+      FROM pg_roles AS role
+     CROSS JOIN server
+      LEFT JOIN LATERAL (
+          SELECT substr(line, length('search_path=') + 1) AS path
+            FROM pg_db_role_setting, unnest(setconfig) AS line
+           WHERE setrole IN (0, role.oid)
+             AND setdatabase IN (0, (SELECT oid FROM pg_database
+                                      WHERE datname = current_database()))
+             AND starts_with(line, 'search_path=')
+           ORDER BY setrole = 0, setdatabase = 0
+           LIMIT 1
+      ) AS own ON true
+     WHERE role.rolname = ANY (%(owners)s::text[])
+),
+names AS (
+    SELECT (SELECT namespace.nspname::text
+              FROM pg_proc AS routine
+              JOIN pg_namespace AS namespace ON namespace.oid = routine.pronamespace
+             WHERE routine.oid = to_regprocedure('rollup_task_usage_hourly()')) AS home,
+           coalesce(array_agg(owner), '{}') AS owners,
+           coalesce(array_agg(coalesce(schema, '')), '{}') AS meanings
+      FROM bare
+     WHERE schema IS NOT NULL OR is_known
+),
+routine AS MATERIALIZED (
     SELECT namespace.nspname::text AS schema,
            routine.proname::text AS name,
            language.lanname::text AS language,
-           pg_get_functiondef(routine.oid) AS definition,
-           coalesce(routine.oid = to_regprocedure('rollup_task_usage_hourly()'), false) AS is_home
+           pg_get_functiondef(routine.oid) AS definition
       FROM pg_proc AS routine
       JOIN pg_namespace AS namespace ON namespace.oid = routine.pronamespace
       JOIN pg_language AS language ON language.oid = routine.prolang
@@ -170,15 +219,23 @@ WITH RECURSIVE routine AS MATERIALIZED (
 way AS (
     SELECT routine.*, 1 AS step
       FROM routine
-     WHERE EXISTS (SELECT FROM unnest(%(targets)s::text[]) AS target (name)
+     WHERE %(steps)s > 0
+       AND EXISTS (SELECT FROM unnest(%(targets)s::text[]) AS target (name)
                     WHERE strpos(lower(definition), target.name) > 0)
      UNION
     SELECT routine.*, way.step + 1
       FROM way
       JOIN routine ON strpos(lower(routine.definition), lower(way.name)) > 0
      WHERE way.step < %(steps)s
+),
+found AS (
+    SELECT DISTINCT schema, name, language, definition FROM way ORDER BY schema, name LIMIT 200
 )
-SELECT DISTINCT schema, name, language, definition, is_home FROM way ORDER BY schema, name LIMIT 200
+SELECT names.home, names.owners, names.meanings,
+       found.schema, found.name, found.language, found.definition
+  FROM names
+  LEFT JOIN found ON true
+ ORDER BY found.schema, found.name
 
 -- name: function_exists
 -- Whether any function of that name is left in this database.

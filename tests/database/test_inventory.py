@@ -6,8 +6,10 @@ import json
 
 import pytest
 from django.core.management import call_command
+from psycopg import errors
 
 from executions.health.facts import Match, Visibility
+from executions.health.read import read_facts
 from executions.pgcron.inventory import read_inventory, read_server, visible_jobs
 from executions.pgcron.job import Job, Server
 from executions.reading import fetch_on
@@ -206,6 +208,107 @@ def test_a_function_of_the_same_name_in_another_schema_is_not_the_rollup(pg_cron
         assert read_schedules().candidates == ()
     finally:
         pg_cron.execute("DROP SCHEMA decoy CASCADE")
+
+
+DECOY = (
+    "CREATE FUNCTION {schema}.rollup_task_usage_hourly({parameter}) RETURNS text LANGUAGE sql"
+    " AS $$ SELECT '{schema}' $$"
+)
+
+
+@pytest.fixture
+def decoys(pg_cron, role):
+    """Two owners of jobs; in the schemas "Reporting" and decoy a function of the rollup's name."""
+    role("Reporting")
+    role("other_owner")
+    pg_cron.execute('CREATE SCHEMA decoy; GRANT USAGE ON SCHEMA decoy TO "Reporting"')
+    pg_cron.execute(DECOY.format(schema="decoy", parameter="days int DEFAULT 1"))
+    yield pg_cron
+    for whose in ("DATABASE multica", "ROLE ALL", "ROLE multica_view"):
+        pg_cron.execute(f"ALTER {whose} RESET search_path")
+    pg_cron.execute('DROP SCHEMA decoy CASCADE; DROP SCHEMA IF EXISTS "Reporting" CASCADE')
+
+
+def called_by(connection):
+    """The schema whose function PostgreSQL itself calls by the bare name; Multica's is refused."""
+    try:
+        return connection.execute(ROLLUP).fetchone()["rollup_task_usage_hourly"]
+    except errors.InsufficientPrivilege:
+        return "public"
+    except errors.UndefinedFunction:
+        return ""
+
+
+OWN_SCHEMA = 'CREATE SCHEMA "Reporting" AUTHORIZATION "Reporting"; ' + DECOY.format(
+    schema='"Reporting"', parameter=""
+)
+# For the dashboard's own role, which else would take the decoy for Multica's.
+OURS_STAYS = "ALTER ROLE multica_view SET search_path = public"
+TO_DECOY, HARMLESS = "SET search_path = decoy, public", "SET search_path = public, decoy"
+IN_MULTICA = 'ALTER ROLE "Reporting" IN DATABASE multica'
+
+
+@pytest.mark.parametrize(
+    ("statements", "namesake"),
+    [
+        ([OWN_SCHEMA], '"Reporting"'),
+        ([f'ALTER ROLE "Reporting" {TO_DECOY}'], "decoy"),
+        ([f"{IN_MULTICA} {TO_DECOY}", f'ALTER ROLE "Reporting" {HARMLESS}'], "decoy"),
+        ([OURS_STAYS, f"ALTER DATABASE multica {TO_DECOY}"], "decoy"),
+        ([OURS_STAYS, f"ALTER ROLE ALL {TO_DECOY}", OWN_SCHEMA], "decoy"),
+        (["ALTER ROLE \"Reporting\" SET search_path = 'no such', \"$user\", public", OWN_SCHEMA],
+         '"Reporting"'),
+        (["ALTER ROLE \"Reporting\" SET search_path = ''"], ""),
+        ([], None),
+        ([f"{IN_MULTICA} {HARMLESS}", f'ALTER ROLE "Reporting" {TO_DECOY}'], None),
+        ([OURS_STAYS, f'ALTER ROLE "Reporting" {HARMLESS}', f"ALTER DATABASE multica {TO_DECOY}"],
+         None),
+        ([f"ALTER DATABASE multica {HARMLESS}", OWN_SCHEMA], None),
+        ([f'ALTER ROLE "Reporting" IN DATABASE postgres {TO_DECOY}'], None),
+        ([f"ALTER ROLE other_owner {TO_DECOY}"], None),
+        ([OWN_SCHEMA, 'REVOKE USAGE ON SCHEMA "Reporting" FROM "Reporting"'], None),
+        ([f'ALTER ROLE "Reporting" {TO_DECOY}', 'REVOKE USAGE ON SCHEMA decoy FROM "Reporting"'],
+         None),
+    ],
+)  # fmt: skip
+def test_a_bare_name_is_resolved_as_it_is_for_the_jobs_owner(decoys, connect, statements, namesake):
+    for statement in statements:
+        decoys.execute(statement)
+    jobid = schedule(decoys, owner="Reporting")
+    kept = schedule(decoys, name="with its schema", owner="Reporting",
+                    command="SELECT public.rollup_task_usage_hourly()")  # fmt: skip
+    assert called_by(connect("Reporting")) == ("public" if namesake is None else namesake)
+    found = read_schedules()
+    judged = {one.job.jobid: one.judgement for one in found.candidates}
+    assert judged[kept].match is Match.EXACT
+    assert judged[jobid].match is (Match.EXACT if namesake is None else Match.MULTIPLE)
+    plain = namesake and f"{namesake.replace(chr(34), '')}.rollup_task_usage_hourly"
+    assert judged[jobid].namesake == plain
+    told = [call.job.jobid for call in read_facts().pg_cron.calls]
+    assert told == ([jobid, kept] if namesake is None else [kept])
+
+
+def test_to_a_session_with_a_path_of_its_own_the_servers_is_unknown_and_postgresqls_is_tried(
+    decoys, connect
+):
+    schedule(decoys, owner="Reporting")
+    multica = fetch_on(connect("multica_view", options="-c search_path=public"))
+    assert [one.match for one in read_inventory(fetch_on(decoys), multica).candidates] == [
+        Match.EXACT
+    ]
+    decoys.execute(OWN_SCHEMA)
+    assert [one.match for one in read_inventory(fetch_on(decoys), multica).candidates] == [
+        Match.MULTIPLE
+    ]
+
+
+def test_a_job_that_calls_a_namesake_is_refused_and_not_said_to_lead_to_the_rollup(decoys, capsys):
+    decoys.execute(f'ALTER ROLE "Reporting" {TO_DECOY}')
+    schedule(decoys, owner="Reporting")
+    status, said = run(capsys)
+    assert status == REFUSED
+    assert said.startswith("0 jobs lead to the rollup. 1 call another function by its name.\n")
+    assert "To Reporting, who runs it, the name without a schema means decoy." in said
 
 
 def test_a_job_that_nobody_can_read_is_shown_and_not_counted_among_the_others(pg_cron, capsys):

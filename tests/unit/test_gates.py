@@ -152,6 +152,20 @@ def test_a_command_that_nobody_can_read_is_refused_and_not_said_to_lead_anywhere
     assert gate.evidence["functions"] == []
 
 
+@pytest.mark.parametrize(
+    ("namesake", "told"),
+    [("mine.rollup_task_usage_hourly", "means mine.rollup_task_usage_hourly, and not"),
+     ("", "means no function, and not")],
+)  # fmt: skip
+def test_a_bare_name_that_means_something_else_to_its_owner_is_explained(namesake, told):
+    missing = Judgement(Match.MULTIPLE, (), (namesake,), namesake=namesake)
+    gate = alone(judged(candidate(judgement=missing)), Code.COMMAND_MATCHES)
+    assert str(gate.summary).startswith(f"To {JOB.owner}, who runs it, the name without a schema")
+    assert told in str(gate.summary)
+    assert gate.evidence["namesake"] == namesake
+    assert "SELECT cron.unschedule(17);" in str(gate.remedy)
+
+
 def test_a_legacy_job_passes_without_any_plan_once_its_function_is_gone():
     seen = candidate(judgement=LEGACY, legacy_function_exists=False)
     checked = judged(seen, executions=executions(count=0), state=None)

@@ -69,10 +69,13 @@ def sight(found: Report) -> str:
             "reason": inventory.reason
         }
     leading = sum(judged.leads_there for judged in found.judged)
+    missing = sum(judged.misses_it for judged in found.judged)
+    unread = len(found.judged) - leading - missing
     names = {
         "role": inventory.role,
         "count": leading,
-        "unread": len(found.judged) - leading,
+        "missing": missing,
+        "unread": unread,
         "database": inventory.database,
         "jobid": found.only,
     }
@@ -89,7 +92,9 @@ def sight(found: Report) -> str:
               " pg_cron's jobs. That is not the same as none.") % names
         )  # fmt: skip
     seen = _("%(count)s jobs lead to the rollup.") % names
-    if leading < len(found.judged):
+    if missing:
+        seen += " " + _("%(missing)s call another function by its name.") % names
+    if unread:
         seen += " " + _("%(unread)s may: nobody can read what they run.") % names
     if found.only is not None and not found.judged:
         seen = _("No job %(jobid)s that leads to the rollup is visible.") % names
