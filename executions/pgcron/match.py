@@ -264,7 +264,10 @@ def _leans_on_the_path(statement: Any) -> bool:
 
 
 class _Tracer:
-    """Finds the ways from statements to the rollup's functions; each function is entered once."""
+    """Finds the ways from statements to the rollup's functions; each function is entered once.
+
+    It is entered again where it is met nearer than before: its ways may have been cut off then.
+    """
 
     def __init__(
         self, resolve: Resolver, homes: frozenset[str], meaning: str | None = None
@@ -273,7 +276,7 @@ class _Tracer:
         self._homes = homes
         elsewhere = homes and meaning is not None and meaning not in homes
         self._namesakes = meaning if elsewhere else None
-        self._entered: set[tuple[str, str]] = set()
+        self._entered: dict[FunctionSource, int] = {}
 
     def target(self, call: Any | None) -> str | None:
         """The rollup's function that a call is of, or None."""
@@ -335,8 +338,8 @@ class _Tracer:
         if schema == "pg_catalog" or len(via) >= DEPTH:
             return
         for function in self._resolve(schema, name):
-            if (function.schema, function.name) not in self._entered:
-                self._entered.add((function.schema, function.name))
+            if len(via) < self._entered.get(function, DEPTH):
+                self._entered[function] = len(via)
                 yield from self._trace_function(function, via)
 
     def _trace_function(self, function: FunctionSource, via: tuple[str, ...]) -> Iterator[_Reached]:

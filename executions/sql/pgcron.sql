@@ -142,7 +142,7 @@ SELECT namespace.nspname::text AS schema,
    AND routine.prokind IN ('f', 'p')
    AND language.lanname NOT IN ('c', 'internal')
  ORDER BY routine.oid
- LIMIT 20
+ LIMIT 200
 
 -- name: ways
 -- Where an unqualified call of the rollup leads, and the functions whose source names a function of

@@ -433,3 +433,64 @@ def test_a_namesake_that_leads_to_the_rollup_is_a_wrapper():
 def test_to_another_role_a_bare_name_may_be_something_else(change):
     assert match(f"{change}; SELECT rollup_task_usage_hourly()") is Match.MULTIPLE
     assert match(f"{change}; SELECT public.rollup_task_usage_hourly()") is Match.EXACT
+
+
+def sql_function(name, calls, parameters="", schema="public"):
+    return FunctionSource(
+        schema,
+        name,
+        "sql",
+        f"CREATE FUNCTION {schema}.{name}({parameters}) RETURNS bigint LANGUAGE sql"
+        f" AS $f$ SELECT {calls} $f$",
+    )
+
+
+def judged_with(command, *functions):
+    def found(schema, name):
+        return [one for one in functions if one.name == name and schema in {None, one.schema}]
+
+    return judge(command, found, {"public"})
+
+
+OVERLOADS = (
+    sql_function("several", "1", "days int"),
+    sql_function("several", "2", "name text"),
+    sql_function("several", "rollup_task_usage_hourly()"),
+)
+
+
+@pytest.mark.parametrize("functions", [OVERLOADS, OVERLOADS[::-1]])
+def test_every_function_of_a_name_is_followed(functions):
+    found = judged_with("SELECT several()", *functions)
+    assert found is not None
+    assert (found.match, found.via) == (Match.WRAPPED, ("public.several",))
+
+
+CHAIN = [
+    sql_function(name, f"{called}()")
+    for name, called in (
+        ("a", "b"), ("b", "c"), ("c", "w"), ("w", "z"), ("z", "rollup_task_usage_hourly"),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["SELECT a(), w()", "SELECT w(), a()", "SELECT w()"])
+def test_a_function_that_was_first_met_at_the_depth_limit_is_followed_from_nearer(command):
+    found = judged_with(command, *CHAIN)
+    assert found is not None
+    assert (found.match, found.functions) == (Match.WRAPPED, ("rollup_task_usage_hourly",))
+
+
+def test_functions_that_call_each_other_many_times_are_entered_once_for_each_depth():
+    entered = []
+    maze = {
+        name: sql_function(name, " + ".join(f"m{number}()" for number in range(8)))
+        for name in (f"m{number}" for number in range(8))
+    }
+
+    def found(_schema, name):
+        entered.append(name)
+        return [maze[name]] if name in maze else []
+
+    assert judge("SELECT m0()", found, {"public"}) is None
+    assert len(entered) <= 8 * 8 * 4
