@@ -7,7 +7,7 @@ pg_cron jobs. Comments in the output say what each group of statements is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from psycopg import sql
 
@@ -21,21 +21,28 @@ _DERIVED = ("task_usage_hourly", "task_usage_hourly_dirty", "task_usage_hourly_r
 _EXECUTIONS = "sys_cron_executions"
 
 
-def statements(role: str, purpose: str, *, database: str, cron_database: str) -> list[str]:
+def statements(
+    role: str, purpose: str, *, database: str, cron_database: str, has_pg_cron: bool = True
+) -> list[str]:
     """The lines to print: comments, and statements that each end with a semicolon.
 
     ``database`` is Multica's and ``cron_database`` pg_cron's; each group says where to run it.
+    Where pg_cron is known not to be in there, its statements, which would fail, are comments.
 
     Raises:
         ValueError: a purpose that is none of :data:`PURPOSES`.
     """
     if purpose not in PURPOSES:
         raise ValueError(f"{purpose} is none of {', '.join(PURPOSES)}")
-    lines = {"viewer": _viewer, "runner": _runner, "retirer": _retirer}[purpose]
-    return [
-        f"-- The role {role} as {purpose}. Run these as a superuser or as the owner of the tables.",
-        *lines(role, database, cron_database),
+    lines = [
+        f"-- The role {role} as {purpose}. Run these as a superuser or as the owner of the tables."
     ]
+    if on_tables := {"viewer": _viewer, "runner": _runner}.get(purpose):
+        lines += on_tables(role, database)
+    if on_jobs := {"viewer": _sees_jobs, "retirer": _retirer}.get(purpose):
+        wanted = on_jobs(role, cron_database)
+        lines += wanted if has_pg_cron else _for_later(wanted, cron_database)
+    return lines
 
 
 def sight_statements(role: str, cron_database: str) -> list[str]:
@@ -53,7 +60,13 @@ def _policy(role: str) -> str:
     return f"multica_admin_{role}"[:63]
 
 
-def _viewer(role: str, database: str, cron_database: str) -> Iterator[str]:
+def _for_later(lines: Iterable[str], cron_database: str) -> Iterator[str]:
+    yield f"-- There is no pg_cron in the database {cron_database}. Only once it is there:"
+    for line in lines:
+        yield line if line.startswith("--") else f"-- {line}"
+
+
+def _viewer(role: str, database: str) -> Iterator[str]:
     yield f"-- In the database {database}:"
     yield _written("GRANT CONNECT ON DATABASE {database} TO {role};", role, database=database)
     yield _written("GRANT USAGE ON SCHEMA public TO {role};", role)
@@ -70,10 +83,9 @@ def _viewer(role: str, database: str, cron_database: str) -> Iterator[str]:
     )
     yield "-- To name what other sessions do, for example who holds the rollup's lock:"
     yield _written("GRANT pg_read_all_stats TO {role};", role)
-    yield from _sees_jobs(role, cron_database)
 
 
-def _runner(role: str, database: str, _cron_database: str) -> Iterator[str]:
+def _runner(role: str, database: str) -> Iterator[str]:
     yield f"-- In the database {database}:"
     yield _written("GRANT CONNECT ON DATABASE {database} TO {role};", role, database=database)
     yield _written("GRANT USAGE ON SCHEMA public TO {role};", role)
@@ -85,7 +97,7 @@ def _runner(role: str, database: str, _cron_database: str) -> Iterator[str]:
         )
 
 
-def _retirer(role: str, _database: str, cron_database: str) -> Iterator[str]:
+def _retirer(role: str, cron_database: str) -> Iterator[str]:
     yield from _sees_jobs(role, cron_database)
     yield "-- To remove jobs of other owners. Pausing them, and scheduling them again for their"
     yield "-- owner, takes a superuser: there is no lesser right for that."

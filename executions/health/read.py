@@ -191,11 +191,17 @@ class _Reader:
             stale=stale,
         )
 
-    def _state(self, ground: Ground) -> State | None:
+    def _state(self, ground: Ground) -> State | NotAvailable | None:
+        """Its watermark may be null only where Multica's own NOT NULL has gone."""
         refuse_hidden(ground, "task_usage_hourly_rollup_state")
         if not ground.has_state and not ground.has_executions and ground.has_usage:
             return None
         rows = self._fetch(SQL.state, {})
+        if rows and rows[0]["watermark_at"] is None:
+            return NotAvailable(
+                _("The rollup's state row has no watermark, so nobody knows how far usage is."),
+                _("Run “manage.py backfill_task_usage_hourly”, which sets the watermark."),
+            )
         return State(**rows[0]) if rows else None
 
     def _queue(self, ground: Ground) -> Queue:

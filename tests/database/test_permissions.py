@@ -67,6 +67,23 @@ def test_a_viewer_reads_everything_that_is_shown_and_writes_nothing(granted, con
     assert len(jobs(pg_cron)) == 1
 
 
+@pytest.mark.parametrize("purpose", ["viewer", "retirer"])
+def test_without_pg_cron_what_is_printed_runs_to_the_letter_and_tells_the_rest(
+    capsys, role, connect, cluster, settings, upstream, purpose
+):
+    role("new_role")
+    settings.MULTICA_CONNINFO = settings.RETIRE_CONNINFO = cluster.conninfo("upstream", "postgres")
+    text = printed(capsys, "new_role", purpose)
+    connect("postgres", database="upstream").execute(text.encode())
+    assert "-- There is no pg_cron in the database upstream." in text
+    assert '-- GRANT USAGE ON SCHEMA cron TO "new_role";' in text.splitlines()
+
+
+def test_where_pg_cron_cannot_be_asked_for_its_statements_are_printed(capsys, cluster, settings):
+    settings.RETIRE_CONNINFO = cluster.conninfo("no_such_database", "postgres")
+    assert '\nGRANT USAGE ON SCHEMA cron TO "r";' in printed(capsys, "r", "viewer")
+
+
 def test_what_a_viewer_needs_under_row_security_is_printed_and_lets_it_see(
     capsys, granted, connect, superuser, owner
 ):

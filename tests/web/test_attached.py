@@ -162,6 +162,16 @@ def test_what_is_missing_gives_one_clear_page_and_one_clear_line(
     assert not lines[0].exc_info
 
 
+def test_a_watermark_that_is_null_is_told_on_every_page(attached, admin_client, caplog, every_page):
+    attached.execute("ALTER TABLE task_usage_hourly_rollup_state ALTER watermark_at DROP NOT NULL")
+    attached.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = NULL")
+    admin_client.raise_request_exception = False
+    statuses = {path: admin_client.get(path).status_code for path in every_page}
+    assert set(statuses.values()) == {200}, statuses
+    assert "has no watermark" in admin_client.get("/").content.decode()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def columns_of_executions():
     return [field.column for field in Execution._meta.concrete_fields]
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from contextlib import closing
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from executions.connections import retire_reader
 from executions.permissions import PURPOSES, statements
+from executions.pgcron.inventory import visible_jobs
+from executions.reading import fetch_on
 
 
 class Command(BaseCommand):
@@ -27,5 +32,15 @@ class Command(BaseCommand):
             options["purpose"],
             database=settings.MULTICA_CONNINFO.get("dbname", ""),
             cron_database=settings.RETIRE_CONNINFO.get("dbname", ""),
+            has_pg_cron=_may_have_pg_cron(),
         )
         self.stdout.write("\n".join(lines))
+
+
+def _may_have_pg_cron() -> bool:
+    """Whether the database of pg_cron's jobs has the extension, or cannot be asked for it."""
+    try:
+        with closing(retire_reader("permissions")) as connection:
+            return visible_jobs(fetch_on(connection)).version is not None
+    except psycopg.Error:
+        return True
