@@ -23,7 +23,7 @@ from executions.checks import find_gaps
 from executions.connections import CONNECT_SECONDS, connect, runner_connection
 from executions.demo.fill import fill
 from executions.problems import diagnose, first_line
-from executions.rollup.provision import ForeignTables, provision
+from executions.rollup.provision import Refused, provision
 from executions.schema import a_turn_of_our_own
 from multica_admin import embedded
 from multica_admin.databases import Conninfo
@@ -213,7 +213,7 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> None:
                 return
             if fill(connection):
                 say("The embedded database now holds a made-up week of demo data.")
-    except ForeignTables as refusal:
+    except Refused as refusal:
         raise CannotStart(str(refusal)) from None
     except psycopg.Error as error:
         raise CannotStart(f"The embedded database could not be filled. {_reason(error)}") from None

@@ -1,14 +1,17 @@
 """Makes our own Multica side: the tables, triggers and functions of docs/contract.md 2 and 4.
 
 It is for a database that has no Multica in it. Every table and function that it makes carries a
-comment that says so, which is how it tells its own from Multica's: those it never touches. It
-fills in no usage and knows nothing of Django; `manage.py provision` is a thin command over it.
+comment that says so, which is how it tells its own from Multica's: those it never touches. What of
+its own was lost since it makes again, and compares with what the files would make of nothing: each
+column, default, constraint, index and trigger. It fills in no usage and knows nothing of Django;
+`manage.py provision` is a thin command over it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -17,8 +20,9 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
+from psycopg.rows import class_row, tuple_row
 
+from executions.problems import first_line
 from executions.sql import load
 
 SQL = load("provision")
@@ -36,16 +40,26 @@ TABLES = (
     "sys_cron_executions",
 )
 
+_STATE = "task_usage_hourly_rollup_state"
+
+# The step at which the files are run.
+_FILES = 3
+
 # No other advisory lock of the project or of Multica; 4246 belongs to the rollup.
 _LOCK = 4246_0001
 
 _MARK = "Made by Multica Admin (manage.py provision), not by Multica."
 
+_TRIGGER = re.compile(r"^CREATE OR REPLACE TRIGGER (\w+)\s.*?\bON (\w+)$", re.MULTILINE | re.DOTALL)
 _FUNCTION = re.compile(r"^CREATE OR REPLACE FUNCTION (\w+)", re.MULTILINE)
 
 
-class ForeignTables(Exception):
-    """Tables or functions of Multica's names are there that `provision` did not make.
+class Refused(Exception):
+    """What is there is left alone, and nothing was changed; the message is for people."""
+
+
+class ForeignTables(Refused):
+    """Tables, types or functions of Multica's names are there that `provision` did not make.
 
     `names` are theirs, in alphabetical order. Nothing was changed.
     """
@@ -58,9 +72,36 @@ class ForeignTables(Exception):
         )
 
 
+class NotAsMade(Refused):
+    """Something of our own was changed since in a way that cannot be mended without a loss."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"This database is not as Multica Admin made it, and mending it is not safe: {what}."
+            " Nothing was changed. Put that right by hand, then provision again."
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a table of ours. Without a statement of its own, the files make it.
+
+    Parts are made in their order by ``step``: 1 and 2 before the files, which need them.
+    """
+
+    step: int
+    table: str
+    name: str
+    definition: str
+    statement: str | None = None
+
+
+_Parts = dict[str, _Part]
+
+
 @dataclass(frozen=True)
 class Provisioned:
-    """What a call did: the tables and functions it made, and whether it brought others up to date.
+    """What a call did: what it made, and which tables and functions it brought up to date.
 
     Both are empty when everything was there already and nothing was changed.
     """
@@ -81,7 +122,8 @@ def provision(connection: psycopg.Connection[Any]) -> Provisioned:
     Two calls at once wait for each other, and the second finds everything there.
 
     Raises:
-        ForeignTables: a table or function of such a name is there that this did not make.
+        ForeignTables: a table, type or function of such a name is there that this did not make.
+        NotAsMade: something that this made is there in another shape.
         psycopg.errors.InsufficientPrivilege: the role may not create in the schema public.
     """
     with connection.transaction():
@@ -92,15 +134,21 @@ def provision(connection: psycopg.Connection[Any]) -> Provisioned:
             raise ForeignTables(foreign)
         names = (*TABLES, *_functions())
         mark = _mark()
-        if all(found.get(name) == mark for name in names):
-            return Provisioned((), ())
-        for statements in _files():
-            connection.execute(statements)
-        connection.execute(SQL.stamp_state)
-        _sign(connection, mark)
+        expected = _expected(connection)
+        lost = [one for one in _lost(expected, _parts(connection)) if one.table in found]
+        stale = any(found.get(name) != mark for name in names)
+        with _refusing():
+            if lost or stale:
+                _make(connection, expected, lost)
+                _sign(connection, mark)
+            stamped = connection.execute(SQL.stamp_state).rowcount == 1 and _STATE in found
         return Provisioned(
-            created=tuple(name for name in names if name not in found),
-            updated=tuple(name for name in names if name in found),
+            created=(
+                *(name for name in names if name not in found),
+                *(part.name for part in lost),
+                *([f"the row of {_STATE}"] if stamped else []),
+            ),
+            updated=tuple(name for name in names if found.get(name, mark) != mark),
         )
 
 
@@ -108,6 +156,84 @@ def is_ours(connection: psycopg.Connection[Any]) -> bool:
     """Whether all of Multica's tables are here and `provision` made every one; changes nothing."""
     found = _found(connection)
     return not _foreign(found) and all(name in found for name in TABLES)
+
+
+def _expected(connection: psycopg.Connection[Any]) -> _Parts:
+    """What the files make of nothing: drawn as temporary tables, looked at, and undone.
+
+    A trigger cannot be drawn, as its function would not be found there; the files name it.
+    """
+    with connection.transaction(force_rollback=True):
+        connection.execute(SQL.draw)
+        for name in TABLES:
+            drop = sql.SQL("DROP TABLE IF EXISTS pg_temp.{} CASCADE")
+            connection.execute(drop.format(sql.Identifier(name)))
+        for statements in _files():
+            if not _FUNCTION.search(statements) and not _TRIGGER.search(statements):
+                connection.execute(statements)
+        drawn = _parts(connection, drawn=True)
+    for name, table in _TRIGGER.findall("".join(_files())):
+        part = _Part(3, table, f"trigger {name} of {table}", "on")
+        drawn[part.name] = part
+    return drawn
+
+
+def _parts(connection: psycopg.Connection[Any], *, drawn: bool = False) -> _Parts:
+    """The parts of the tables that are there, by name, in the order in which they can be made."""
+    with connection.cursor(row_factory=class_row(_Part)) as cursor:
+        cursor.execute(SQL.parts, {"tables": list(TABLES), "drawn": drawn})
+        return {part.name: part for part in cursor}
+
+
+def _lost(expected: _Parts, found: _Parts) -> list[_Part]:
+    """The parts that are missing.
+
+    Raises:
+        NotAsMade: one is there and is something else.
+    """
+    differing = [
+        f"the {name} is {found[name].definition} and not {part.definition}"
+        for name, part in expected.items()
+        if name in found and found[name].definition != part.definition
+    ]
+    if differing:
+        raise NotAsMade("; ".join(differing))
+    return [part for name, part in expected.items() if name not in found]
+
+
+def _make(connection: psycopg.Connection[Any], expected: _Parts, lost: list[_Part]) -> None:
+    """Run the files, and make what they would not, as far as it is still missing at its turn.
+
+    Raises:
+        NotAsMade: something is missing even so, because another thing has its name.
+    """
+    _mend(connection, (part for part in lost if part.step < _FILES))
+    for statements in _files():
+        connection.execute(statements)
+    _mend(connection, _lost(expected, _parts(connection)))
+    if missing := _lost(expected, _parts(connection)):
+        names = ", ".join(part.name for part in missing)
+        raise NotAsMade(f"something else has the name of the {names}")
+
+
+def _mend(connection: psycopg.Connection[Any], lost: Iterable[_Part]) -> None:
+    there = set(_parts(connection))
+    for part in lost:
+        # A column brings its default and NOT NULL along.
+        if part.statement is not None and part.name not in there:
+            connection.execute(part.statement.encode())
+            there = set(_parts(connection))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Tell what PostgreSQL does not let us make of what is there, such as rows in its way."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege:
+        raise
+    except (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.DataError) as error:
+        raise NotAsMade(first_line(error)) from error
 
 
 def _found(connection: psycopg.Connection[Any]) -> dict[str, str | None]:

@@ -10,15 +10,83 @@ SELECT set_config('search_path', 'public, pg_temp', true),
        set_config('client_min_messages', 'warning', true)
 
 -- name: found
--- The relations and functions of those names in public, with the comment that tells who made them.
+-- The relations, types and functions of those names in public, with the comment that tells who made
+-- them. A table needs the name of its type too.
 SELECT relname::text AS name, obj_description(oid, 'pg_class') AS comment
   FROM pg_class
  WHERE relnamespace = to_regnamespace('public') AND relname = ANY (%(tables)s)
+ UNION ALL
+SELECT typname::text, obj_description(oid, 'pg_type')
+  FROM pg_type
+ WHERE typnamespace = to_regnamespace('public') AND typrelid = 0 AND typname = ANY (%(tables)s)
  UNION ALL
 SELECT proname::text, obj_description(oid, 'pg_proc')
   FROM pg_proc
  WHERE pronamespace = to_regnamespace('public') AND proname = ANY (%(functions)s)
  ORDER BY name
+
+-- name: draw
+-- Make what follows in the temporary schema, under the same names.
+SELECT set_config('search_path', 'pg_temp', true)
+
+-- name: parts
+-- What those tables consist of, in public or as drawn: each part with what it is, and with the
+-- statement that makes it in public where the files would not. A default may be another one.
+WITH ours AS (
+    SELECT oid, relname, format('ALTER TABLE public.%%I ', relname) AS change
+      FROM pg_class
+     WHERE relname = ANY (%(tables)s)
+       AND relnamespace = CASE WHEN %(drawn)s THEN pg_my_temp_schema()
+                               ELSE to_regnamespace('public')::oid END
+),
+columns AS (
+    SELECT ours.relname, ours.change, attribute.attname, attribute.attnotnull, attribute.attnum,
+           format_type(attribute.atttypid, attribute.atttypmod) AS type,
+           pg_get_expr(value.adbin, value.adrelid) AS value
+      FROM ours
+      JOIN pg_attribute AS attribute ON attribute.attrelid = ours.oid
+       AND attribute.attnum > 0 AND NOT attribute.attisdropped
+      LEFT JOIN pg_attrdef AS value
+        ON value.adrelid = ours.oid AND value.adnum = attribute.attnum
+)
+SELECT 1 AS step, relname::text AS table, format('column %%s of %%s', attname, relname) AS name,
+       type AS definition,
+       concat(change, format('ADD COLUMN %%I %%s', attname, type), ' DEFAULT ' || value,
+              CASE WHEN attnotnull THEN ' NOT NULL' END) AS statement
+  FROM columns
+ UNION ALL
+SELECT 2, relname, format('default of column %%s of %%s', attname, relname), '',
+       change || format('ALTER %%I SET DEFAULT %%s', attname, value)
+  FROM columns
+ WHERE value IS NOT NULL
+ UNION ALL
+SELECT 2, relname, format('NOT NULL of column %%s of %%s', attname, relname), '',
+       change || format('ALTER %%I SET NOT NULL', attname)
+  FROM columns
+ WHERE attnotnull
+ UNION ALL
+SELECT CASE WHEN held.contype IN ('p', 'u') THEN 2 ELSE 4 END, ours.relname,
+       format('constraint %%s of %%s', held.conname, ours.relname),
+       pg_get_constraintdef(held.oid),
+       ours.change || format('ADD CONSTRAINT %%I %%s', held.conname, pg_get_constraintdef(held.oid))
+  FROM ours
+  JOIN pg_constraint AS held ON held.conrelid = ours.oid AND held.contype IN ('p', 'u', 'c', 'f')
+ UNION ALL
+SELECT 3, ours.relname, format('index %%s of %%s', index.relname, ours.relname),
+       concat(CASE WHEN kept.indisunique THEN 'UNIQUE' END,
+              substring(pg_get_indexdef(index.oid) FROM ' USING .*'),
+              CASE WHEN NOT kept.indisvalid THEN ' INVALID' END),
+       NULL
+  FROM ours
+  JOIN pg_index AS kept ON kept.indrelid = ours.oid
+  JOIN pg_class AS index ON index.oid = kept.indexrelid
+ WHERE NOT EXISTS (SELECT FROM pg_constraint AS held WHERE held.conindid = index.oid)
+ UNION ALL
+SELECT 3, ours.relname, format('trigger %%s of %%s', set.tgname, ours.relname),
+       CASE set.tgenabled WHEN 'O' THEN 'on' ELSE 'off' END, NULL
+  FROM ours
+  JOIN pg_trigger AS set ON set.tgrelid = ours.oid AND NOT set.tgisinternal
+ ORDER BY step, name
 
 -- name: stamp_state
 -- The one state row. Without usage there is nothing behind it to roll up, so it starts at now.

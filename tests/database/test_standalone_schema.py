@@ -12,7 +12,15 @@ from django.core.management import CommandError, call_command
 from psycopg import sql
 
 from executions.connections import Connection
-from executions.rollup.provision import TABLES, ForeignTables, Provisioned, is_ours, provision
+from executions.rollup.provision import (
+    TABLES,
+    ForeignTables,
+    NotAsMade,
+    Provisioned,
+    _parts,
+    is_ours,
+    provision,
+)
 from multica_admin.cluster import Cluster
 from tests.database.rollup_world import World, number
 
@@ -262,10 +270,10 @@ def test_it_knows_its_own_by_the_mark(empty: Connection) -> None:
 
 
 def test_an_error_in_the_middle_leaves_nothing_behind(empty: Connection) -> None:
-    # A type of that name cannot be told from a table by who made it, and a table needs the name.
-    empty.execute("CREATE TYPE task_usage_hourly AS ENUM ('a')")
+    # Nobody can tell whom a relation of that name belongs to, and a constraint needs the name.
+    empty.execute("CREATE TABLE uq_task_usage_hourly_key (id integer)")
     before = catalog(empty)
-    with pytest.raises(Exception, match="task_usage_hourly"):
+    with pytest.raises(NotAsMade, match="uq_task_usage_hourly_key"):
         provision(empty)
     assert catalog(empty) == before
 
@@ -299,3 +307,101 @@ def test_a_role_that_may_not_create_is_told_the_statement_that_lets_it(
     assert "permission denied for schema public" in str(refusal.value)
     assert 'GRANT CREATE ON SCHEMA public TO "multica_view".' in str(refusal.value)
     assert "--as viewer" not in str(refusal.value)
+
+
+LOST = {
+    "trigger trg_tu_dirty_hourly of task_usage": "DROP TRIGGER trg_tu_dirty_hourly ON task_usage",
+    "index idx_sys_cron_exec_finished of sys_cron_executions": (
+        "DROP INDEX idx_sys_cron_exec_finished"
+    ),
+    "the row of task_usage_hourly_rollup_state": "DELETE FROM task_usage_hourly_rollup_state",
+    "constraint chk_sys_cron_status of sys_cron_executions": (
+        "ALTER TABLE sys_cron_executions DROP CONSTRAINT chk_sys_cron_status"
+    ),
+    "constraint task_usage_hourly_rollup_state_pkey of task_usage_hourly_rollup_state": (
+        "ALTER TABLE task_usage_hourly_rollup_state"
+        " DROP CONSTRAINT task_usage_hourly_rollup_state_pkey"
+    ),
+    "constraint agent_workspace_id_fkey of agent": (
+        "ALTER TABLE workspace DROP CONSTRAINT workspace_pkey CASCADE"
+    ),
+    "column last_run_finished_at of task_usage_hourly_rollup_state": (
+        "ALTER TABLE task_usage_hourly_rollup_state DROP COLUMN last_run_finished_at CASCADE"
+    ),
+    "column event_count of task_usage_hourly": (
+        "ALTER TABLE task_usage_hourly DROP COLUMN event_count"
+    ),
+    "column finished_at of sys_cron_executions": (
+        "ALTER TABLE sys_cron_executions DROP COLUMN finished_at"
+    ),
+    "NOT NULL of column watermark_at of task_usage_hourly_rollup_state": (
+        "ALTER TABLE task_usage_hourly_rollup_state ALTER watermark_at DROP NOT NULL"
+    ),
+    "default of column created_at of task_usage": (
+        "ALTER TABLE task_usage ALTER created_at DROP DEFAULT"
+    ),
+    "rollup_task_usage_hourly": "DROP FUNCTION rollup_task_usage_hourly()",
+}
+
+
+def parts(connection: Connection) -> set[tuple[str, str]]:
+    return {(part.name, part.definition) for part in _parts(connection).values()}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_what_was_lost_of_its_own_is_made_again_and_named(empty: Connection, lost: str) -> None:
+    provision(empty)
+    World(empty).task()
+    before = parts(empty)
+    empty.execute(LOST[lost].encode())
+    done = provision(empty)
+    assert lost in done.created
+    assert done.updated == ()
+    assert parts(empty) == before
+    assert number(empty, "SELECT count(*) FROM task_usage_hourly_rollup_state") == 1
+    assert not provision(empty).changed
+
+
+SPOILT = {
+    "the column provider of task_usage is character varying and not text": (
+        "ALTER TABLE task_usage ALTER provider TYPE varchar"
+    ),
+    "something else has the name of the index idx_task_usage_created_at of task_usage": (
+        "DROP INDEX idx_task_usage_created_at;"
+        " CREATE TABLE other (id integer); CREATE INDEX idx_task_usage_created_at ON other (id)"
+    ),
+    "the trigger trg_tu_dirty_hourly of task_usage is off and not on": (
+        "ALTER TABLE task_usage DISABLE TRIGGER trg_tu_dirty_hourly"
+    ),
+    'column "agent_id" of relation "agent_task_queue" contains null values': (
+        "ALTER TABLE agent_task_queue DROP COLUMN agent_id"
+    ),
+    'relation "uq_task_usage_hourly_key" already exists': (
+        "DROP TABLE task_usage_hourly; CREATE TABLE uq_task_usage_hourly_key (id integer)"
+    ),
+}
+
+
+@pytest.mark.parametrize("named", SPOILT)
+def test_what_cannot_be_mended_safely_is_named_and_nothing_is_changed(
+    empty: Connection, named: str, cluster: Cluster, settings: Any
+) -> None:
+    provision(empty)
+    World(empty).task()
+    empty.execute(SPOILT[named].encode())
+    empty.execute("DROP TRIGGER trg_issue_delete_dirty_hourly ON issue")
+    before = catalog(empty)
+    settings.RUNNER_CONNINFO = cluster.conninfo(DATABASE, "multica")
+    with pytest.raises(CommandError) as refusal:
+        call_command("provision")
+    assert refusal.value.returncode == 1
+    assert named in str(refusal.value)
+    assert "Nothing was changed." in str(refusal.value)
+    assert catalog(empty) == before
+
+
+def test_a_type_that_has_the_name_of_a_table_is_refused_by_name(empty: Connection) -> None:
+    empty.execute("CREATE TYPE task_usage_hourly AS ENUM ('a')")
+    with pytest.raises(ForeignTables) as refusal:
+        provision(empty)
+    assert refusal.value.names == ("task_usage_hourly",)

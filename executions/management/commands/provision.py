@@ -11,7 +11,7 @@ from psycopg import sql
 
 from executions.connections import runner_connection
 from executions.problems import diagnose
-from executions.rollup.provision import ForeignTables, provision
+from executions.rollup.provision import Refused, provision
 from executions.scheduler.preflight import CannotRun, check_version
 from multica_admin.embedded import ensure_running
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
                 " where there are none yet, let an administrator run"
                 f" GRANT CREATE ON SCHEMA public TO {role}."
             ) from None
-        except ForeignTables as refusal:
+        except Refused as refusal:
             raise CommandError(str(refusal)) from None
         except psycopg.Error as error:
             raise CommandError(diagnose(error).sentence()) from None
