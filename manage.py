@@ -1,10 +1,11 @@
 #!/usr/bin/env python
-"""Django's command line, with a sentence instead of a traceback when it cannot start."""
+"""Django's command line, with a sentence instead of a traceback when it cannot do its work."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 # Django's own commands that talk to our tables; ours start the embedded database themselves.
 NEEDS_DATABASE = frozenset(
@@ -14,7 +15,9 @@ NEEDS_DATABASE = frozenset(
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multica_admin.settings")
+    import psycopg
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError, ProgrammingError
 
     from multica_admin.cluster import ClusterError
     from multica_admin.embedded import ensure_running
@@ -27,8 +30,17 @@ def main() -> None:
             ensure_running()
         execute_from_command_line(sys.argv)
     except (BadSetting, ClusterError) as error:
-        print(f"multica-admin: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    # Of Django's commands; ours tell their own troubles.
+    except (OperationalError, ProgrammingError, psycopg.Error) as error:
+        from executions.problems import own_tables_sentence
+
+        _refuse(own_tables_sentence(error))
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(f"multica-admin: {sentence}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -175,6 +175,15 @@ _TROUBLES = (
     ),
 )
 
+# What to do about a code where the database is that of our own tables.
+_OF_OUR_OWN = {
+    "schema": _(
+        "Check that ADMIN_DATABASE_URL names the database of our own tables; “manage.py migrate”"
+        " makes those that are missing."
+    ),
+    "rights": _("Name in ADMIN_DATABASE_URL the role that owns our own tables."),
+}
+
 
 class _PlainTry:
     """Why the dashboard's pool gives no connection: it keeps to itself what its tries met.
@@ -231,6 +240,12 @@ def diagnose(exception: BaseException) -> Problem:
         todo=str(trouble.todo),
         status=trouble.status,
     )
+
+
+def own_tables_sentence(exception: BaseException) -> str:
+    """The same for a command that failed in our own tables, where nothing of Multica's is."""
+    problem = diagnose(exception)
+    return f"{problem.what} {_OF_OUR_OWN.get(problem.code, problem.todo)}"
 
 
 class OneLinePerProblem(logging.Filter):

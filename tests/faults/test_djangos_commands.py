@@ -1,0 +1,68 @@
+"""Django's own commands where the database of our own tables fails them: a sentence, status 2."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import environment
+from tests.faults.test_quickstart import empty, refusal, start, var
+
+__all__ = ["empty", "start", "var"]
+
+COMMANDS = (
+    ("changepassword", "admin"),
+    ("createsuperuser", "--noinput", "--username", "ada", "--email", "a@b.c"),
+    ("migrate",),
+    ("showmigrations",),
+)
+
+
+def run(start, command, database, user="multica_admin"):
+    return start(
+        "manage.py", *command,
+        DATABASE_URL=environment.url("multica_view"),
+        ADMIN_DATABASE_URL=environment.url(user, database),
+        DJANGO_SUPERUSER_PASSWORD="correct horse battery",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_database_that_is_away_is_a_sentence(cluster, start, command):
+    line = refusal(run(start, command, "nowhere"))
+    assert 'database "nowhere" does not exist' in line
+    assert "Check that PostgreSQL runs" in line
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_role_that_is_refused_is_a_sentence(empty, start, command):
+    assert 'role "nobody_at_all" does not exist' in refusal(
+        run(start, command, empty, "nobody_at_all")
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2], ids=lambda command: command[0])
+def test_missing_tables_of_our_own_are_a_sentence_that_says_how_to_make_them(empty, start, command):
+    process = run(start, command, empty)
+    assert process.end() == 2
+    (line,) = process.errors
+    assert 'relation "auth_user" does not exist' in line
+    assert "manage.py migrate" in line
+    assert "Multica's" not in line
+
+
+def test_a_role_that_may_not_read_our_own_tables_is_a_sentence(empty, start, connect):
+    assert run(start, ("migrate", "--verbosity", "0"), empty).end() == 0
+    connect("multica_admin", database=empty).execute(
+        "GRANT USAGE ON SCHEMA multica_admin TO multica_view"
+    )
+    process = run(start, COMMANDS[0], empty, "multica_view")
+    assert process.end() == 2
+    (line,) = process.errors
+    assert "permission denied" in line
+    assert "Name in ADMIN_DATABASE_URL the role that owns" in line
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(empty, start):
+    process = run(start, ("shell", "-c", "1 / 0"), empty)
+    assert process.end() == 1
+    assert process.errors[0].startswith("Traceback")
