@@ -179,14 +179,13 @@ def make_secret_key() -> None:
 
 
 def prepare_own_tables() -> None:
-    """Migrate the alias ``default``, one process at a time.
+    """Migrate the alias ``default``; our own `migrate` waits for that of another process.
 
     Raises:
         CannotStart: the database of our own tables does not answer or refuses.
     """
     try:
-        with a_turn_of_our_own():
-            call_command("migrate", database="default", interactive=False, verbosity=0)
+        call_command("migrate", database="default", interactive=False, verbosity=0)
     except BadSetting as error:
         raise CannotStart(str(error)) from None
     except (DatabaseError, psycopg.Error) as error:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests import environment
-from tests.faults.test_quickstart import empty, refusal, start, var
+from tests.faults.test_quickstart import (
+    empty,
+    refusal,
+    start,
+    var,
+    wait_until,
+    waiting_for_locks,
+)
 
 __all__ = ["empty", "start", "var"]
 
@@ -60,6 +67,16 @@ def test_a_role_that_may_not_read_our_own_tables_is_a_sentence(empty, start, con
     (line,) = process.errors
     assert "permission denied" in line
     assert "Name in ADMIN_DATABASE_URL the role that owns" in line
+
+
+def test_two_migrations_at_once_make_the_tables_once(empty, start, connect):
+    administrator, watching = connect("postgres", database=empty), connect("postgres")
+    with administrator.transaction(force_rollback=True):
+        # Whoever has found out what there is to do comes no further.
+        administrator.execute("CREATE SCHEMA multica_admin")
+        both = [run(start, ("migrate", "--verbosity", "0"), empty) for _each in range(2)]
+        wait_until(lambda: len(waiting_for_locks(watching, empty)) == 2)
+    assert [(process.end(), process.seen) for process in both] == [(0, []), (0, [])]
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(empty, start):
