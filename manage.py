@@ -36,6 +36,9 @@ def main() -> None:
         from executions.problems import own_tables_sentence
 
         _refuse(own_tables_sentence(error))
+    except KeyboardInterrupt:
+        print("multica-admin: Stopped.", file=sys.stderr)
+        sys.exit(130)
 
 
 def _refuse(sentence: str) -> NoReturn:

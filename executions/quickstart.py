@@ -8,9 +8,12 @@ from __future__ import annotations
 import fcntl
 import logging
 import secrets
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import NoReturn
 
 import psycopg
 from django.conf import settings
@@ -32,6 +35,7 @@ from multica_admin.env import BadSetting
 logger = logging.getLogger(__name__)
 
 FIRST_USER = "admin"
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 2048  # gunicorn's own default, which it does not set on a socket that listens
 
 Say = Callable[[str], None]
@@ -39,6 +43,33 @@ Say = Callable[[str], None]
 
 class CannotStart(Exception):
     """The dashboard cannot start; the text is one sentence for the operator."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came before gunicorn was there to take it.
+
+    As an interrupt from the keyboard, psycopg cancels what runs and no ``except Exception`` stops
+    it on its way out.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_status = 128 + number  # as a shell has it
+
+
+def be_stopped_by_signals() -> None:
+    """Make Ctrl-C and SIGTERM an exception, so that what is half made is undone on the way out.
+
+    Python's handlers end with the program, so gunicorn begins with the system's own.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        for one in _STOPPING:
+            signal.signal(one, signal.SIG_IGN)  # a second one must not cut off the undoing
+        raise Stopped(number)
+
+    for one in _STOPPING:
+        signal.signal(one, stop)
 
 
 def refuse_a_taken_port(host: str, port: int) -> None:

@@ -13,6 +13,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -181,12 +182,12 @@ class Cluster:
                 "initdb", "-D", str(fresh), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
                 "--locale=C", "--no-instructions",
             )  # fmt: skip
-        except ClusterError:
+            with (fresh / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+                configuration.write(f"include '{OWN_CONFIGURATION}'\n")
+            fresh.rename(self.data)
+        except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-        with (fresh / "postgresql.conf").open("a", encoding="utf-8") as configuration:
-            configuration.write(f"include '{OWN_CONFIGURATION}'\n")
-        fresh.rename(self.data)
 
     def _prepare_socket_directory(self) -> None:
         folder = self.socket_directory
@@ -305,9 +306,9 @@ class Cluster:
             identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
         # The server inherits whatever output it is given and would keep a pipe open for ever.
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [str(self.binaries.directory / program), *arguments],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 # pg_ctl goes through a shell: what is in the environment needs no quotes.
                 cwd=self.data.parent,
                 env={
@@ -315,11 +316,12 @@ class Cluster:
                 },
                 **identity,
             )  # type: ignore[call-overload]  # fmt: skip
-            if check and done.returncode:
+            status = _wait_or_interrupt(process)
+            if check and status:
                 output.seek(0)
                 lines = [line.strip() for line in output.read().splitlines() if line.strip()]
                 telling = [line for line in lines if _TELLING.search(line)]
-                said = (telling or lines or [f"exit status {done.returncode}"])[-1]
+                said = (telling or lines or [f"exit status {status}"])[-1]
                 raise ClusterError(
                     f"{program} failed for {self.data}: {said.rstrip('.')}."
                     " Is there room, and may this user write there?"
@@ -330,6 +332,19 @@ class Cluster:
         with self.data.with_suffix(".lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _wait_or_interrupt(process: subprocess.Popen[bytes]) -> int:
+    """Its exit status. Where we are interrupted it is too: killed, it would leave its children.
+
+    initdb then waits for them, and pg_ctl stops the server that it was starting.
+    """
+    try:
+        return process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
 
 
 def socket_directory(data: Path) -> Path:

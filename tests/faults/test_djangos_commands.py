@@ -79,6 +79,12 @@ def test_two_migrations_at_once_make_the_tables_once(empty, start, connect):
     assert [(process.end(), process.seen) for process in both] == [(0, []), (0, [])]
 
 
+def test_ctrl_c_is_a_sentence(empty, start):
+    process = run(start, ("shell", "-c", "raise KeyboardInterrupt"), empty)
+    assert process.end() == 130
+    assert process.errors == ["multica-admin: Stopped."]
+
+
 def test_a_mistake_of_ours_keeps_its_traceback(empty, start):
     process = run(start, ("shell", "-c", "1 / 0"), empty)
     assert process.end() == 1

@@ -218,6 +218,49 @@ def test_ctrl_c_ends_everything_at_once_and_without_a_traceback(start, var):
         assert not embedded.cluster(var).answers()
 
 
+STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+def assert_stopped(process, status, var):
+    assert process.end(25) == status
+    assert process.errors[-1] == "CommandError: Stopped before it had started."
+    assert not any("Traceback" in line for line in process.seen)
+    assert not embedded.cluster(var).answers()
+
+
+@pytest.mark.parametrize(("number", "status"), STOPS)
+def test_stopped_while_it_makes_its_postgresql_it_leaves_nothing_half_made(
+    start, var, number, status
+):
+    process = start(*QUICKSTART, str(free_port()))
+    wait_until((var / "postgres.new" / "PG_VERSION").exists)
+    process.popen.send_signal(number)
+    assert_stopped(process, status, var)
+    assert not (var / "postgres.new").exists()
+    assert not (var / "postgres").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), STOPS)
+def test_stopped_before_it_serves_it_stops_its_postgresql(start, var, caller, number, status):
+    process = start(*QUICKSTART, str(free_port()), DATABASE_URL=caller.url)
+    caller.calls.get(timeout=60).close()
+    with caller.calls.get(timeout=60):
+        assert embedded.cluster(var).answers()
+        process.popen.send_signal(number)
+        assert_stopped(process, status, var)
+
+
+def test_stopped_before_it_serves_it_leaves_a_postgresql_that_another_uses(start, var, caller):
+    other = start(*QUICKSTART, str(free_port()), WEB_CONCURRENCY="1")
+    other.wait_for("Listening at")
+    process = start(*QUICKSTART, str(free_port()), DATABASE_URL=caller.url)
+    caller.calls.get(timeout=60).close()
+    with caller.calls.get(timeout=60):
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.end() == 143
+    assert embedded.cluster(var).answers()
+
+
 def test_a_retired_demo_schedule_stays_retired(start, var):
     first = start(*QUICKSTART, str(free_port()), WEB_CONCURRENCY="1")
     first.wait_for("Listening at")

@@ -30,6 +30,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        quickstart.be_stopped_by_signals()
         try:
             host, port = self._address(options)
             quickstart.refuse_a_taken_port(host, port)
@@ -38,9 +39,13 @@ class Command(BaseCommand):
                 return
             with quickstart.one_at_a_time():
                 listener = self._prepare(host, port, with_demo=not options["no_demo"])
+            self._become_gunicorn(host, listener)
         except (BadSetting, ClusterError, quickstart.CannotStart) as error:
             raise CommandError(str(error), returncode=2) from None
-        self._become_gunicorn(host, listener)
+        except quickstart.Stopped as stopped:
+            raise CommandError(
+                "Stopped before it had started.", returncode=stopped.exit_status
+            ) from None
 
     def _address(self, options: dict[str, Any]) -> tuple[str, int]:
         variables = dict(os.environ)
