@@ -17,15 +17,18 @@ import psycopg
 from django.conf import settings
 from psycopg.rows import DictRow, dict_row
 
-from multica_admin.databases import reading_only
+from multica_admin.databases import SESSION, reading_only
 
 CONNECT_SECONDS = 5
+_SETTLE = "SELECT " + ", ".join(["set_config(%s, %s, false)"] * len(SESSION))
 
 Connection = psycopg.Connection[DictRow]
 
 
 def connect(conninfo: Mapping[str, str], *, application_name: str, **options: Any) -> Connection:
     """An autocommit connection with dict rows, in UTC, that gives up connecting after 5 s.
+
+    Whatever the URL, the role or the database sets, it has the settings of `SESSION`.
 
     Raises:
         psycopg.OperationalError: the database cannot be reached, or does not answer.
@@ -38,12 +41,14 @@ def connect(conninfo: Mapping[str, str], *, application_name: str, **options: An
         "keepalives_count": 3,
         **conninfo,
         **options,
+        # Already in the greeting: in some encodings the driver could not even send what follows.
+        "client_encoding": SESSION["client_encoding"],
         "application_name": application_name,
     }
     connection = psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
     try:
         with cut_after(CONNECT_SECONDS, connection):
-            connection.execute("SELECT set_config('timezone', 'UTC', false)")
+            connection.execute(_SETTLE, [text for setting in SESSION.items() for text in setting])
     except BaseException:
         connection.close()
         raise

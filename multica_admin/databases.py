@@ -7,6 +7,7 @@ Multica's backend is written in Go, and its ``DATABASE_URL`` may carry parameter
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -21,6 +22,15 @@ Conninfo = dict[str, Any]
 
 ADMIN_SCHEMA = "multica_admin"
 READ_TIMEOUT_MS = 5_000
+
+# What each of our sessions has, whatever a URL, a role or a database sets: the driver reads times
+# and intervals in no other style, and a text need not exist in another encoding.
+SESSION = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+}
 
 _READING_ONLY = {
     "default_transaction_read_only": "on",
@@ -171,7 +181,7 @@ def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
 
     With ``public`` on the path a missing schema would fall through to it without a word.
     """
-    alias = _alias(conninfo, [("search_path", ADMIN_SCHEMA), ("timezone", "UTC")])
+    alias = _alias(conninfo, {**SESSION, "search_path": ADMIN_SCHEMA})
     alias.update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     return alias
 
@@ -186,14 +196,14 @@ def reading_only(conninfo: Conninfo) -> Conninfo:
 
 def reader_alias(conninfo: Conninfo) -> dict[str, Any]:
     """Django's settings for reads of Multica's tables, held read-only by PostgreSQL itself."""
-    alias = _alias(reading_only(conninfo), [("timezone", "UTC")])
+    alias = _alias(reading_only(conninfo), SESSION)
     # One connection at rest for each web process; opened on first use, so after gunicorn forks.
     alias["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 4, "timeout": 5, "reconnect_timeout": 5}
     alias.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True)
     return alias
 
 
-def _alias(conninfo: Conninfo, server_settings: list[tuple[str, str]]) -> dict[str, Any]:
+def _alias(conninfo: Conninfo, server_settings: Mapping[str, str]) -> dict[str, Any]:
     rest = dict(conninfo)
     alias: dict[str, Any] = {
         "ENGINE": "django.db.backends.postgresql",
@@ -203,7 +213,9 @@ def _alias(conninfo: Conninfo, server_settings: list[tuple[str, str]]) -> dict[s
         "HOST": rest.pop("host", ""),
         "PORT": rest.pop("port", ""),
     }
-    for name, value in server_settings:
+    # libpq sends a client_encoding of the URL's beside the options, and Django one of its own.
+    rest["client_encoding"] = server_settings["client_encoding"]
+    for name, value in server_settings.items():
         rest["options"] = with_setting(rest.get("options", ""), name, value)
     rest.setdefault("connect_timeout", "5")
     rest.setdefault("application_name", "multica-admin")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Protocol
@@ -20,10 +20,10 @@ import psycopg
 
 from executions.connections import Connection, cut
 from executions.problems import diagnose
-from executions.scheduler import leases
+from executions.scheduler import bounds, leases
 from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect
-from executions.scheduler.leases import ClaimOutcome, Finish, Plan, Success, rfc3339
+from executions.scheduler.leases import ClaimOutcome, Failure, Finish, Plan, Success, rfc3339
 from executions.scheduler.plans import due_plans
 from executions.scheduler.run import Ended, Run
 from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing
@@ -353,25 +353,30 @@ class Runner:
             ended = run.execute()
         finally:
             self._run = None
-        written = self._finish(lease, ended)
+        written, ended = self._finish(lease, ended)
         return self._settled(claim.outcome, lease, ended, written)
 
-    def _finish(self, lease: leases.Lease, ended: Ended) -> Finish:
+    def _finish(self, lease: leases.Lease, ended: Ended) -> tuple[Finish, Ended]:
         """Write the end, and try again while the lease lives if it could not be written.
 
         The second try follows at once, on a fresh connection: the first may have died long ago.
+        Returns what was to be written in the end, too: an end that cannot be stored becomes a
+        failure that can.
         """
         pause = 0.0
         while True:
             try:
-                return leases.finish(self._database(), lease, ended.outcome, ended.duration_ms)
-            except psycopg.Error as error:
+                outcome = ended.outcome
+                return leases.finish(self._database(), lease, outcome, ended.duration_ms), ended
+            except Exception as error:  # whatever it is, the row must not stay RUNNING
                 self.close()
                 logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
+                if _is_unstorable(error):
+                    ended = replace(ended, outcome=_unstored(error))
             if self._given_up_after(min(pause, ended.lease_expires - elapsed())):
-                return Finish.GIVEN_UP
+                return Finish.GIVEN_UP, ended
             if elapsed() >= ended.lease_expires:
-                return Finish.LEASE_LOST
+                return Finish.LEASE_LOST, ended
             pause = min(max(2 * pause, FINISH_PAUSE_SECONDS), LONGEST_FINISH_PAUSE_SECONDS)
             if self._cancelled.is_set():
                 pause = FINISH_PAUSE_SECONDS
@@ -421,3 +426,15 @@ class Runner:
                 if self._given_up.is_set():
                     cut(opened)
         return self._connection
+
+
+def _is_unstorable(error: Exception) -> bool:
+    """Whether what was to be written is at fault, so that it would fail again."""
+    return isinstance(error, psycopg.DataError) or not isinstance(error, psycopg.Error)
+
+
+def _unstored(error: Exception) -> Failure:
+    """The end of a run whose own end cannot be stored; in ASCII, which every database takes."""
+    said = bounds.said(error).encode("ascii", "backslashreplace").decode()
+    text = f"The end of the run could not be stored: {type(error).__name__}: {said}"
+    return Failure(ErrorCode.HANDLER_ERROR, text)

@@ -791,6 +791,64 @@ def test_a_finish_is_given_up_when_the_lease_has_ended(owner, reach, monkeypatch
     assert execution(owner)["status"] == "RUNNING"
 
 
+@pytest.mark.parametrize(
+    "error", [UnicodeEncodeError("latin-1", "–", 0, 1, "no such letter"), psycopg.DataError("no –")]
+)
+def test_an_end_that_cannot_be_stored_is_stored_as_a_failure(owner, reach, monkeypatch, error):
+    finish = leases.finish
+
+    def refuse(connection, lease, outcome, duration_ms):
+        if isinstance(outcome, Success):
+            raise error
+        return finish(connection, lease, outcome, duration_ms)
+
+    monkeypatch.setattr(leases, "finish", refuse)
+    (report,) = one_tick(reach, job())
+    row = execution(owner)
+    assert (row["status"], row["error_code"]) == ("FAILED", "handler_error")
+    assert row["error_msg"].startswith("The end of the run could not be stored: ")
+    assert row["error_msg"].isascii()
+    assert (report.status, report.error_msg, report.rows) == ("FAILED", row["error_msg"], None)
+
+
+def test_a_mistake_in_the_finish_is_tried_again_and_harms_no_other_job(owner, reach, monkeypatch):
+    finish = leases.finish
+
+    def stumble(*arguments):
+        monkeypatch.setattr(leases, "finish", finish)
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr(leases, "finish", stumble)
+    one_tick(reach, job(name="a"), job(name="b"))
+    assert [row["status"] for row in executions(owner)] == ["FAILED", "SUCCESS"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "client_encoding='LATIN1'",
+        "client_encoding='EUC_TW'",
+        "datestyle='German'",
+        "intervalstyle='sql_standard'",
+    ],
+)
+def test_the_settings_of_a_role_do_not_matter(owner, reach, superuser, setting):
+    def fail(_context):
+        raise HandlerError("price – missing 😀")
+
+    spec = job(handler=fail, cadence=DAY, retry_backoff=(HOUR,))
+    superuser.execute(f"ALTER ROLE multica SET {setting}")
+    try:
+        with ours(reach, spec) as runner:
+            runner.tick()
+            (report,) = runner.tick()
+    finally:
+        superuser.execute(f"ALTER ROLE multica RESET {setting.split('=')[0]}")
+    assert (report.outcome, report.status) == (ClaimOutcome.CONFLICT, "FAILED")
+    row = execution(owner)
+    assert (row["error_code"], row["error_msg"]) == ("handler_error", "price – missing 😀")
+
+
 # --- The loop -----------------------------------------------------------------------------------
 
 

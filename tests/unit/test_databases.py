@@ -132,3 +132,13 @@ def test_the_reader_is_held_read_only_whatever_the_url_says():
 def test_our_own_tables_have_nothing_but_their_schema_on_the_path():
     options = admin_alias({"dbname": "x", "options": "-c search_path=public"})["OPTIONS"]["options"]
     assert options.rindex("search_path=multica_admin") > options.rindex("search_path=public")
+
+
+@pytest.mark.parametrize("alias", [admin_alias, reader_alias])
+def test_the_urls_own_encoding_and_styles_do_not_matter(alias):
+    url = "postgres://u@db/multica?client_encoding=LATIN1&datestyle=German&intervalstyle=iso_8601"
+    options = alias(parse_database_url("DATABASE_URL", url))["OPTIONS"]
+    assert options["client_encoding"] == "UTF8"
+    for setting in ("client_encoding=UTF8", "datestyle=ISO", "intervalstyle=postgres"):
+        name = setting.split("=")[0]
+        assert options["options"].rindex(f"-c {name}=") == options["options"].rindex(setting) - 3
