@@ -111,6 +111,7 @@ class Runner:
         self._connection: Connection | None = None
         self._run: Run | None = None
         self._unanswered: list[_Unanswered] = []
+        self._met: dict[str, str] = {}  # by job: what kept the last tick from trying it
         self._wake = threading.Event()
         self._cancelled = threading.Event()
         self._given_up = threading.Event()
@@ -215,19 +216,45 @@ class Runner:
 
         Raises:
             psycopg.Error: the database is away or refuses; nothing of it is kept open.
+            BaseException: something else that a job met. Where the database is not lost, all jobs
+                have had their turn before what the first of them met is raised.
         """
         reports: list[Report] = []
+        met: list[BaseException] = []
         if self._presence:  # first: a handler may take long
             self._presence.ticked()
-        try:
-            for spec in self.specs:
+        for spec in self.specs:
+            try:
                 for report in self._tick_job(spec):
                     self._tell(report)
                     reports.append(report)
-        except psycopg.Error:
-            self.close()
-            raise
+                self._met.pop(spec.name, None)
+            except BaseException as error:
+                lost = self._has_lost_the_database(error)
+                self.close()
+                if lost:
+                    raise
+                self._tell_what_was_met(spec, error)
+                met.append(error)
+        if met:
+            raise met[0]
         return reports
+
+    def _has_lost_the_database(self, error: BaseException) -> bool:
+        """Whether there is no connection any more, so that the next job would meet the same."""
+        gone = self._connection is None or self._connection.closed
+        return gone and isinstance(error, psycopg.Error)
+
+    def _tell_what_was_met(self, spec: JobSpec, error: BaseException) -> None:
+        """Once for each text: it may be the same in every tick."""
+        said = f"{type(error).__name__}: {bounds.said(error)}"
+        if self._met.get(spec.name) != said:
+            logger.error(
+                "A tick failed for this job alone: %s",
+                said,
+                extra={"runner": self.runner_id, "job": spec.name},
+            )
+        self._met[spec.name] = said
 
     def _tell(self, report: Report) -> None:
         """Report what became of a scope. Whoever cannot be told any more is not told again."""

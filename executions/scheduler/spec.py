@@ -16,6 +16,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from executions.connections import Connection
 
+# A century before or after now is still in Python's calendar and in PostgreSQL's.
+LONGEST = timedelta(days=36_525)
+# PostgreSQL counts a time limit in milliseconds, in 31 bits: that is 24.8 days.
+LONGEST_RUN = timedelta(days=24)
+# The column is an integer.
+MOST_ATTEMPTS = 2**31 - 1
+# In one tick and scope: they are listed before the first is claimed, and a tick has an end.
+MOST_PLANS = 10_000
+# The three texts of a row's key share an index entry, which holds 2,704 bytes.
+LONGEST_TEXT = 200
+
 
 class InvalidJob(ValueError):
     """A job's settings break a rule. The text is one sentence that names the job."""
@@ -157,16 +168,27 @@ class JobSpec:
         nothing = timedelta()
         plans_by_cadence = self.planner is None
         every_plan = plans_by_cadence and self.catch_up is CatchUp.EVERY_PLAN
+        scope_texts = [text for scope in self.scopes for text in (scope.kind, scope.id)]
         return (
+            *self._lengths(),
             (bool(self.name.strip()), "needs a name"),
+            (_is_storable(self.name), f"needs a name that {_STORABLE}"),
             (callable(self.handler), "needs a handler"),
             (bool(self.scopes), "needs at least one scope"),
+            (
+                all(_is_storable(text) for text in scope_texts),
+                f"needs scopes of which each part {_STORABLE}",
+            ),
             (
                 not plans_by_cadence or self.cadence > nothing,
                 "needs a cadence above zero or a planner of its own",
             ),
             (self.schedule_delay >= nothing, "needs a schedule delay of zero or more"),
             (self.run_timeout > nothing, "needs a run timeout above zero"),
+            (
+                self.run_timeout <= LONGEST_RUN,
+                f"needs a run timeout of at most {LONGEST_RUN.days} days, which PostgreSQL keeps",
+            ),
             (
                 self.stale_timeout > self.run_timeout,
                 "needs a stale timeout that is longer than its run timeout",
@@ -177,10 +199,18 @@ class JobSpec:
             ),
             (self.max_attempts >= 1, "needs at least one attempt"),
             (
+                self.max_attempts <= MOST_ATTEMPTS,
+                f"needs a maximum of attempts up to {MOST_ATTEMPTS:,}, which its rows can hold",
+            ),
+            (
                 all(pause >= nothing for pause in self.retry_backoff),
                 "needs retry pauses of zero or more",
             ),
             (self.max_plans_per_tick >= 0, "needs a maximum per tick of zero or more"),
+            (
+                self.max_plans_per_tick <= MOST_PLANS,
+                f"needs a maximum per tick up to {MOST_PLANS:,}, so that a tick has an end",
+            ),
             (
                 not every_plan or self.max_plans_per_tick > 0,
                 "replays every plan, so it needs a maximum of plans per tick",
@@ -191,6 +221,21 @@ class JobSpec:
             ),
         )
 
+    def _lengths(self) -> Iterable[tuple[bool, str]]:
+        """The longest that each duration may be: what is reckoned with it must be a moment."""
+        durations = {
+            "a cadence": self.cadence,
+            "a schedule delay": self.schedule_delay,
+            "a catch-up window": self.catch_up_window,
+            "a stale timeout": self.stale_timeout,
+            "retry pauses": max(self.retry_backoff, default=timedelta()),
+        }
+        for named, duration in durations.items():
+            yield (
+                duration <= LONGEST,
+                f"needs {named} of at most {LONGEST.days:,} days, for which there is a calendar",
+            )
+
     def backoff_after(self, attempt: int) -> timedelta | None:
         """The pause after a failed attempt (1-based), the last repeating; None after the last."""
         if attempt >= self.max_attempts:
@@ -198,6 +243,15 @@ class JobSpec:
         if not self.retry_backoff:
             return timedelta()
         return self.retry_backoff[min(attempt, len(self.retry_backoff)) - 1]
+
+
+_STORABLE = f"has at most {LONGEST_TEXT} letters, and no NUL and no half of a surrogate pair"
+
+
+def _is_storable(text: str) -> bool:
+    """Whether PostgreSQL can store the text in a row's key."""
+    halves = any("\ud800" <= letter <= "\udfff" for letter in text)
+    return len(text) <= LONGEST_TEXT and "\0" not in text and not halves
 
 
 def registry(specs: Iterable[JobSpec]) -> dict[str, JobSpec]:

@@ -220,6 +220,54 @@ def test_a_planner_that_crashes_harms_its_own_job_alone(owner, reach, caplog, er
     assert (record.job, record.exc_info[0]) == ("a", error)
 
 
+@pytest.mark.parametrize("step", ["sweep", "read_standings", "claim"])
+@pytest.mark.parametrize("error", [OverflowError, SystemExit, psycopg.DataError])
+def test_what_a_job_meets_harms_it_alone_and_is_said_once(
+    owner, reach, monkeypatch, caplog, step, error
+):
+    plainly = getattr(leases, step)
+
+    def stumble(connection, subject, *arguments, **options):
+        spec = subject.spec if step == "claim" else subject
+        if spec.name == "a":
+            raise error("too far")
+        return plainly(connection, subject, *arguments, **options)
+
+    monkeypatch.setattr(leases, step, stumble)
+    with ours(reach, job(name="a"), job(name="b")) as runner:
+        for _tick in range(2):
+            with pytest.raises(error, match="too far"):
+                runner.tick()
+    assert {(row["job_name"], row["status"]) for row in executions(owner)} == {("b", "SUCCESS")}
+    (record,) = [record for record in caplog.records if "this job alone" in record.getMessage()]
+    assert (record.job, record.levelno) == ("a", logging.ERROR)
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "RUNNING"])
+def test_a_stored_plan_outside_the_calendar_harms_its_job_alone(owner, reach, status):
+    owner.execute(
+        "INSERT INTO sys_cron_executions (job_name, plan_time, status, lease_token, stale_after)"
+        " VALUES ('a', 'infinity', %s, gen_random_uuid(), now() - interval '1 hour')",
+        [status],
+    )
+    with ours(reach, job(name="a"), job(name="b")) as runner, pytest.raises(psycopg.DataError):
+        runner.tick()
+    rows = owner.execute("SELECT status FROM sys_cron_executions WHERE job_name = 'b'").fetchall()
+    assert rows == [{"status": "SUCCESS"}]
+
+
+def test_a_lost_database_is_not_tried_for_each_job(reach):
+    tried = []
+
+    def away(application_name):
+        tried.append(application_name)
+        raise psycopg.OperationalError("the database is away")
+
+    with ours(away, job(name="a"), job(name="b")) as runner, pytest.raises(psycopg.Error):
+        runner.tick()
+    assert tried == [MAIN]
+
+
 @pytest.mark.parametrize(
     "planned",
     [["2026-01-01T00:00:00Z"], [datetime(2026, 1, 1)], [None], 5],

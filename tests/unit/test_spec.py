@@ -11,6 +11,8 @@ from executions.scheduler.spec import CatchUp, InvalidJob, Scope, registry
 from tests.short_jobs import job, seconds
 
 MINUTE = timedelta(minutes=1)
+CENTURY = timedelta(days=36_525)
+MOMENT = timedelta.resolution
 
 
 def test_the_rollup_has_the_settings_of_multicas_own_replicas():
@@ -66,9 +68,60 @@ def own_planner(_spec, _standing):
     ],
 )
 def test_a_job_that_breaks_a_rule_is_refused_by_name(settings, complaint):
+    refused(settings, complaint)
+
+
+def refused(settings, complaint):
     with pytest.raises(InvalidJob, match=complaint) as refusal:
         job(**settings)
     assert str(refusal.value).startswith("The job '")
+
+
+@pytest.mark.parametrize(
+    ("most", "more", "complaint"),
+    [
+        ({"cadence": CENTURY}, {"cadence": CENTURY + MOMENT}, "a cadence of at most 36,525 days"),
+        (
+            {"schedule_delay": CENTURY},
+            {"schedule_delay": timedelta.max},
+            "a schedule delay of at most",
+        ),
+        (
+            {"catch_up_window": CENTURY},
+            {"catch_up_window": CENTURY + MOMENT},
+            "a catch-up window of at most",
+        ),
+        (
+            {"stale_timeout": CENTURY},
+            {"stale_timeout": timedelta.max},
+            "a stale timeout of at most",
+        ),
+        (
+            {"retry_backoff": (MINUTE, CENTURY)},
+            {"retry_backoff": (timedelta.max, MINUTE)},
+            "retry pauses of at most",
+        ),
+        (
+            {"run_timeout": timedelta(days=24), "stale_timeout": timedelta(days=30)},
+            {"run_timeout": timedelta(days=25), "stale_timeout": timedelta(days=30)},
+            "a run timeout of at most 24 days",
+        ),
+        ({"max_attempts": 2**31 - 1}, {"max_attempts": 2**31}, "up to 2,147,483,647"),
+        ({"max_plans_per_tick": 10_000}, {"max_plans_per_tick": 10_001}, "up to 10,000"),
+        ({"name": "ä" * 200}, {"name": "ä" * 201}, "a name that has at most 200 letters"),
+        ({"name": "\ufffd"}, {"name": "a\0b"}, "a name that has"),
+        ({"name": "\U0001f600"}, {"name": "a\ud800"}, "a name that has"),
+        (
+            {"scopes": (Scope("a", "b"), Scope("x" * 200, "y" * 200))},
+            {"scopes": (Scope("a", "b"), Scope("x", "a\0"))},
+            "scopes of which each part has",
+        ),
+        ({}, {"scopes": (Scope("x\udfff", "a"),)}, "scopes of which each part has"),
+    ],
+)
+def test_each_setting_has_a_maximum_that_can_be_reckoned_with_and_stored(most, more, complaint):
+    assert job(**most)
+    refused(more, complaint)
 
 
 @pytest.mark.parametrize(
