@@ -62,8 +62,9 @@ class Presence(Protocol):
 class Report:
     """What became of one scope in one tick.
 
-    Without an ``outcome`` nothing was due. ``status`` is the row's as far as it is known: of a
-    CONFLICT it is the other runner's, and None where this runner lost its lease.
+    Without an ``outcome`` nothing was due or, with an ``error_msg``, nobody can tell. ``status`` is
+    the row's as far as it is known: of a CONFLICT it is the other runner's, and None where this
+    runner lost its lease.
     """
 
     job: str
@@ -303,8 +304,19 @@ class Runner:
         read_at: float,
         taken_up: Collection[Plan],
     ) -> Generator[Report, None, bool]:
-        """Try what is due for one scope; returns whether a handler ran."""
-        planned = self._planned(spec, standing)
+        """Try what is due for one scope; returns whether a handler ran.
+
+        A planner of the job's own that crashes harms that job alone.
+        """
+        try:
+            planned = due_plans(spec, standing)
+        except BaseException as error:  # as with a handler: whatever it is, it ends here
+            logger.exception(
+                "The job's planner failed", extra={"runner": self.runner_id, "job": spec.name}
+            )
+            said = f"The planner failed: {type(error).__name__}: {bounds.said(error)}"
+            yield Report(spec.name, scope, error_msg=said)
+            return False
         if not planned and scope not in [plan.scope for plan in taken_up]:
             yield Report(spec.name, scope)
         ran = False
@@ -321,16 +333,6 @@ class Runner:
             ran |= report.attempt is not None
             yield report
         return ran
-
-    def _planned(self, spec: JobSpec, standing: Standing) -> list[datetime]:
-        """What is due. A planner of the job's own that crashes harms that job alone."""
-        try:
-            return due_plans(spec, standing)
-        except BaseException:  # as with a handler: whatever it is, it ends here
-            logger.exception(
-                "The job's planner failed", extra={"runner": self.runner_id, "job": spec.name}
-            )
-            return []
 
     def _won_unheard(self, spec: JobSpec) -> Iterator[leases.Claim]:
         """Claims of this job that had been won although their answers were lost.

@@ -26,7 +26,7 @@ from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
 from executions.retirement_models import Retirement, State
-from executions.scheduler import inprocess, patience, preflight
+from executions.scheduler import inprocess, leases, patience, preflight
 from executions.scheduler.preflight import CannotRun
 from executions.scheduler.spec import HandlerError, Needs, registry
 from tests import environment
@@ -107,6 +107,35 @@ def test_once_is_content_when_a_failed_plan_waits_for_its_retry_and_says_so(owne
 def test_once_is_content_when_nothing_is_due_and_says_so(owner, other_jobs):
     other_jobs(job(planner=lambda spec, standing: []))
     assert once()[0] == ["- test_job global/global - - - -", "Nothing is due for test_job."]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_once_exits_with_2_where_a_planner_crashes_and_says_why(owner, other_jobs, arguments):
+    def crash(_spec, _standing):
+        raise LookupError("no plan")
+
+    other_jobs(job(name="a", planner=crash), job(name="b"))
+    lines, said = once(*arguments, expect=2)
+    assert said == (
+        "multica-admin: Nobody can tell what is due for a."
+        " The planner failed: LookupError: no plan.\n"
+    )
+    assert not [line for line in lines if "Nothing is due" in line]
+    assert execution(owner)["status"] == "SUCCESS"
+    if arguments:
+        assert json.loads(lines[0])["error_msg"] == "The planner failed: LookupError: no plan"
+    else:
+        assert lines[2:] == ["This runner ran the plan."]
+
+
+def test_once_exits_with_2_where_a_tick_fails_and_says_why(owner, other_jobs, monkeypatch):
+    def stumble(*_arguments):
+        raise OverflowError("too far")
+
+    monkeypatch.setattr(leases, "read_standings", stumble)
+    other_jobs(job())
+    _lines, said = once(expect=2)
+    assert said == "multica-admin: The tick failed: OverflowError: too far.\n"
 
 
 def test_json_is_one_object_a_line_with_the_agreed_names(owner):
@@ -384,6 +413,35 @@ def test_once_keeps_its_exit_status_where_nobody_reads_its_lines(owner):
         running.stdout.close()
         assert running.wait(20) == 0
     assert execution(owner)["status"] == "SUCCESS"
+
+
+def test_once_says_that_it_was_told_to_stop_before_it_had_tried(owner, connect, superuser):
+    rival = connect()
+    with process("--once") as running:
+        with rival.transaction():
+            rival.execute("LOCK TABLE sys_cron_executions")
+            until(lambda: runners_that_wait(superuser))
+            running.send_signal(signal.SIGTERM)
+            until(lambda: signals_taken(running.pid))
+        out, said = running.communicate(timeout=20)
+    assert (running.returncode, out) == (2, "")
+    assert said.splitlines()[-1] == (
+        "multica-admin: The runner was told to stop before it had tried rollup_task_usage_hourly."
+    )
+
+
+def runners_that_wait(superuser):
+    return superuser.execute(
+        "SELECT FROM pg_stat_activity"
+        " WHERE application_name = 'multica-admin runner' AND wait_event_type = 'Lock'"
+    ).fetchall()
+
+
+def signals_taken(pid):
+    """Whether no signal is left that the process has not taken yet."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (pending,) = re.findall(r"^ShdPnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return int(pending, 16) == 0
 
 
 def test_refusals_of_the_process_are_one_line_on_stderr_and_status_2(owner):

@@ -25,6 +25,7 @@ from django.core.management.base import BaseCommand
 from executions.models import Runner as RunnerRow
 from executions.problems import diagnose
 from executions.retirement.background import Ticking
+from executions.scheduler.bounds import said
 from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.leases import ClaimOutcome, rfc3339
@@ -88,9 +89,16 @@ class Command(BaseCommand):
                 reports = runner.tick()
         except psycopg.Error as error:
             self._refuse(diagnose(error).sentence())
+        except Exception as error:
+            logger.exception("The tick failed")
+            self._refuse(f"The tick failed: {type(error).__name__}: {said(error)}.")
+        untried = _untried(runner, reports)
         if explain:
             for report in reports:
-                self._print(_explanation(report))
+                if not _could_not_try(report):
+                    self._print(_explanation(report))
+        if untried:
+            self._refuse(" ".join(untried))
         if any(_failed(report) for report in reports):
             sys.exit(1)
 
@@ -161,6 +169,28 @@ def _runner_id(given: str | None) -> str:
 def _failed(report: Report) -> bool:
     """Whether this runner ran the plan and it is not a SUCCESS."""
     return report.attempt is not None and report.status != "SUCCESS"
+
+
+def _could_not_try(report: Report) -> bool:
+    return report.outcome is None and report.error_msg is not None
+
+
+def _untried(runner: Runner, reports: list[Report]) -> list[str]:
+    """Why something was not tried in one tick, a sentence for each reason."""
+    sentences = [
+        f"Nobody can tell what is due for {report.job}. {report.error_msg}."
+        for report in reports
+        if _could_not_try(report)
+    ]
+    reported = {(report.job, report.scope) for report in reports}
+    left = [
+        spec.name
+        for spec in runner.specs
+        if any((spec.name, scope) not in reported for scope in spec.scopes)
+    ]
+    if left:  # the tick raised nothing, so it was broken off
+        sentences.append(f"The runner was told to stop before it had tried {', '.join(left)}.")
+    return sentences
 
 
 def _as_text(report: Report) -> str:
