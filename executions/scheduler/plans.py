@@ -6,12 +6,12 @@ Source: docs/contract.md section 3, "Plan" and "Catch-up".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Protocol
 
-from executions.scheduler.spec import CatchUp, JobSpec, Standing
+from executions.scheduler.spec import MOST_PLANS, CatchUp, JobSpec, Standing
 
 # Go floors from year 1, not from the Unix epoch. For a cadence that divides a day both agree.
 _YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
@@ -70,18 +70,21 @@ class InvalidPlan(TypeError):
     """A job's own planner planned what is no moment. The text is one sentence."""
 
 
-def due_plans(spec: JobSpec, standing: Standing) -> list[datetime]:
+def due_plans(
+    spec: JobSpec, standing: Standing, broken_off: Callable[[], bool] = lambda: False
+) -> list[datetime]:
     """The plan_times that a tick tries to claim for one scope, in order and in UTC.
+
+    A planner of the job's own may have no end: it is read up to the job's maximum, or to
+    `MOST_PLANS`, and no further once ``broken_off`` says so.
 
     Raises:
         InvalidPlan: the job's own planner returned something else than aware datetimes. Whatever
             else it raises comes through.
     """
     if spec.planner is not None:
-        planned = spec.planner(spec, standing)
-        return [
-            _in_utc(plan_time) for plan_time in islice(planned, spec.max_plans_per_tick or None)
-        ]
+        planned = islice(spec.planner(spec, standing), spec.max_plans_per_tick or MOST_PLANS)
+        return [_in_utc(plan_time) for plan_time in takewhile(lambda _: not broken_off(), planned)]
     if spec.catch_up is CatchUp.LATEST_ONLY:
         return [newest_due(spec, standing.now)]
     return list(islice(_every_plan(spec, standing), spec.max_plans_per_tick))

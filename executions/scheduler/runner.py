@@ -309,13 +309,15 @@ class Runner:
         A planner of the job's own that crashes harms that job alone.
         """
         try:
-            planned = due_plans(spec, standing)
+            planned = due_plans(spec, standing, self._wake.is_set)
         except BaseException as error:  # as with a handler: whatever it is, it ends here
             logger.exception(
                 "The job's planner failed", extra={"runner": self.runner_id, "job": spec.name}
             )
             said = f"The planner failed: {type(error).__name__}: {bounds.said(error)}"
             yield Report(spec.name, scope, error_msg=said)
+            return False
+        if self.draining:
             return False
         if not planned and scope not in [plan.scope for plan in taken_up]:
             yield Report(spec.name, scope)

@@ -108,7 +108,8 @@ class Context:
 # Rows affected, and a small JSON object for the execution's result.
 Returned = tuple[int | None, Mapping[str, object]]
 Handler = Callable[[Context], Returned]
-# Plan times in the order in which they are to run; cut at the job's maximum per tick.
+# Plan times in the order in which they are to run; cut at the job's maximum per tick, or at
+# MOST_PLANS.
 Planner = Callable[["JobSpec", Standing], Iterable[datetime]]
 
 

@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
 from time import monotonic
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from executions.scheduler import clock, heartbeat, leases, run, runner
+from executions.scheduler import clock, heartbeat, leases, plans, run, runner
 from executions.scheduler.bounds import ERROR_BYTES, RESULT_BYTES
 from executions.scheduler.cutting import cancel_and_cut
 from executions.scheduler.leases import ClaimOutcome, Failure, Lease, Plan, Success
@@ -283,6 +284,37 @@ def test_a_planner_that_returns_no_moments_harms_its_own_job_alone_and_burns_no_
     assert [row["job_name"] for row in executions(owner)] == ["b"]
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.job == "a"
+
+
+def test_a_planner_without_an_end_is_cut_at_the_most_plans_of_a_tick(owner, reach, monkeypatch):
+    monkeypatch.setattr(plans, "MOST_PLANS", 3)
+    first = bucket(owner)
+    reports = one_tick(reach, job(planner=lambda *_: (first - DAY * n for n in count())))
+    assert [report.plan_time for report in reports] == [first, first - DAY, first - 2 * DAY]
+
+
+@pytest.mark.parametrize("stop", [Runner.drain, Runner.cancel])
+def test_a_planner_without_an_end_does_not_keep_a_runner_that_is_to_stop(
+    owner, reach, monkeypatch, stop
+):
+    monkeypatch.setattr(plans, "MOST_PLANS", 10**9)
+    begun, given_up = threading.Event(), threading.Event()
+
+    def planner(_spec, standing):
+        while not given_up.is_set():
+            begun.set()
+            yield standing.now
+
+    runner = ours(reach, job(planner=planner))
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(runner.run)
+        assert begun.wait(WAIT)
+        stop(runner)
+        try:
+            done.result(WAIT)
+        finally:
+            given_up.set()
+    assert executions(owner) == []
 
 
 def test_a_planners_moments_are_stored_and_reported_in_utc(owner, reach):
