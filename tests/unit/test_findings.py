@@ -298,8 +298,10 @@ def test_locks_that_were_lost_an_hour_ago_are_forgotten():
     assert judged(Code.LOCK_LOST, executions=executions({14: LOST})) is None
 
 
-IDLE = Backend(99, None, "multica", None, None, idle=True)
+IDLE = Backend(99, None, "multica", "idle", NOW - HOUR, idle=True)
 BUSY = replace(IDLE, pid=100, idle=False)
+BETWEEN = replace(IDLE, since=plan_time(1) + CADENCE + 2 * SECOND)
+UNSEEN = replace(IDLE, state=None, since=None)
 
 
 @pytest.mark.parametrize(
@@ -312,12 +314,34 @@ BUSY = replace(IDLE, pid=100, idle=False)
         (Lock((BUSY,)), (0, 1), False),
         (Lock(), (0, 1), False),
         (NotAvailable("why", "what"), (0, 1), False),
+        (Lock((BETWEEN,)), (0, 1, 2), False),
+        (Lock((replace(BETWEEN, since=plan_time(1) + CADENCE),)), (0, 1), True),
+        (Lock((UNSEEN,)), (0, 1), False),
     ],
-    ids=["leak", "once", "over", "backfill", "busy", "free", "unread"],
+    ids=[
+        *("leak", "once", "over", "backfill", "busy", "free", "unread"),
+        *("between two slices", "idle since just before", "unseen"),
+    ],
 )
 def test_a_leak_needs_an_idle_holder_nobody_at_work_and_runs_that_lose_again(lock, lost, found):
     rows = executions(dict.fromkeys(lost, LOST))
     assert (judged(Code.LOCK_LEAKED, lock=lock, executions=rows) is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("holder", "said"),
+    [
+        (BETWEEN, "A session (pid 99, without a name) holds it now."),
+        (UNSEEN, "holds it now and is idle at this moment; for how long already, this role may"),
+        (BUSY, "A session (pid 100, without a name) holds it now."),
+    ],
+)
+def test_a_lost_lock_says_who_holds_it(holder, said):
+    lost = executions({0: LOST, 1: LOST})
+    found = judged(Code.LOCK_LOST, executions=lost, lock=Lock((holder,)))
+    assert found is not None
+    assert said in str(found.summary)
+    assert [one["pid"] for one in found.evidence["holders"]] == [holder.pid]  # type: ignore[attr-defined]
 
 
 def test_watermarks_may_be_rounded_differently_by_two_writers():

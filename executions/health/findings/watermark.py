@@ -7,12 +7,13 @@ from datetime import timedelta
 from itertools import islice
 from math import ceil
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Execution, Lock
+from executions.health.facts import Backend, Execution, Lock
 from executions.health.findings.base import HOUR, LATELY, Case, Code, Finding, Severity, listed
-from executions.health.sentences import say, together
+from executions.health.sentences import Sentence, say, together
 from executions.templatetags.display import NOTHING
 
 # The rollup never processes the last five minutes: docs/contract.md section 4.
@@ -199,36 +200,81 @@ def lock_lost(case: Case) -> Finding | None:
     lost = lost_lately(case)
     if not lost:
         return None
+    lock = case.facts.lock
+    holders = lock.holders if isinstance(lock, Lock) else ()
     return Finding(
         Code.LOCK_LOST,
         Severity.WARNING if len(lost) >= LOST_OFTEN else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One run of the last hour found advisory lock 4246 taken and did nothing:"
-                " something else did the work in its place, or blocks it.",
-                "%(n)s runs of the last hour found advisory lock 4246 taken and did nothing:"
-                " something else did the work in their place, or blocks it.",
-                "n",
+        summary=together(
+            say(
+                ngettext_lazy(
+                    "One run of the last hour found advisory lock 4246 taken and did nothing:"
+                    " something else did the work in its place, or blocks it.",
+                    "%(n)s runs of the last hour found advisory lock 4246 taken and did nothing:"
+                    " something else did the work in their place, or blocks it.",
+                    "n",
+                ),
+                n=len(lost),
             ),
-            n=len(lost),
+            _held_by(holders[0]) if holders else None,
         ),
         advice=say(
             _("Look who holds the lock, and whether an old schedule still calls the rollup.")
         ),
         seen_at=lost[0].finished_at or case.now,
-        evidence={"in_the_last_hour": len(lost), "executions": listed(lost)},
+        evidence={
+            "in_the_last_hour": len(lost),
+            "executions": listed(lost),
+            "holders": [
+                {"pid": one.pid, "application_name": one.application_name, "user": one.user}
+                for one in holders
+            ],
+        },
     )
 
 
+def _held_by(holder: Backend) -> Sentence:
+    if holder.idle and holder.since is None:
+        template = _(
+            "A session (pid %(pid)s, %(name)s) holds it now and is idle at this moment; for how"
+            " long already, this role may not see."
+        )
+    else:
+        template = _("A session (pid %(pid)s, %(name)s) holds it now.")
+    return say(template, **_named(holder))
+
+
+def _named(holder: Backend) -> dict[str, str | Promise]:
+    return {
+        "pid": str(holder.pid or NOTHING),
+        "name": holder.application_name or _("without a name"),
+    }
+
+
+def _lost_to(holder: Backend, lost: list[Execution]) -> list[Execution]:
+    """Those of the lost runs that began while it was idle already, as far as that can be seen."""
+    since = holder.since
+    if since is None:
+        return []
+    return [row for row in lost if row.started_at is not None and row.started_at > since]
+
+
 def lock_leaked(case: Case) -> Finding | None:
-    """A backfill holds the lock on an idle session too, so nothing may be writing buckets."""
+    """Held by a session that did nothing at all from one lost run to the next.
+
+    A backfill holds the lock on a session that is idle between two slices, so one look at it
+    proves nothing (docs/contract.md section 6).
+    """
     lock = case.facts.lock
     if not isinstance(lock, Lock):
         return None
     holder = lock.idle_holder
+    if holder is None or lock.writers:
+        return None
     lost = lost_lately(case)
+    proof = _lost_to(holder, lost)
     newest = next((row for row in case.rows if row.succeeded), None)
-    if holder is None or lock.writers or len(lost) < LOST_AGAIN or newest not in lost:
+    if len(proof) < LOST_AGAIN or newest not in proof:
         return None
     return Finding(
         Code.LOCK_LEAKED,
@@ -239,8 +285,7 @@ def lock_leaked(case: Case) -> Finding | None:
                 " advisory lock 4246, and every run finds it taken. Raw usage is kept in"
                 " task_usage, so nothing is lost."
             ),
-            pid=str(holder.pid or NOTHING),
-            name=holder.application_name or _("without a name"),
+            **_named(holder),
         ),
         advice=say(
             _(
