@@ -116,7 +116,8 @@ class Executions:
     ``earlier`` is the newest row before ``since``, looked for only where ``rows`` is empty;
     ``earlier_success`` the newest SUCCESS before it, looked for (within a bounded number of rows)
     only where ``rows`` has none. ``stale`` are RUNNING rows past their lease, of any age, the most
-    recent lease first. ``first_plan`` is the oldest plan_time of all.
+    recent lease first. ``first_plan`` is the oldest plan_time of all. ``cut_short`` says that there
+    were more rows than are read, so that ``since`` is later than was asked for.
     """
 
     rows: tuple[Execution, ...]
@@ -125,6 +126,7 @@ class Executions:
     earlier: Execution | None = None
     earlier_success: Execution | None = None
     stale: tuple[Execution, ...] = ()
+    cut_short: bool = False
 
     @property
     def newest(self) -> Execution | None:

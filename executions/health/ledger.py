@@ -85,13 +85,15 @@ class Streak:
 class Ledger:
     """The cells of a window, oldest first, and the rows that fit none.
 
-    ``grace`` is what a plan is given beyond its due time before its absence counts.
+    ``grace`` is what a plan is given beyond its due time before its absence counts. ``looked_from``
+    is where there were too many rows to look any further back; None where all was looked at.
     """
 
     cells: tuple[Cell, ...]
     grace: timedelta
     off_grid: tuple[Execution, ...] = ()
     ahead: tuple[Execution, ...] = ()
+    looked_from: datetime | None = None
 
     @cached_property
     def counts(self) -> Counter[Kind]:
@@ -207,6 +209,7 @@ def lay(
         grace=grace,
         off_grid=tuple(row for rows in off_grid.values() for row in rows),
         ahead=tuple(row for row in executions.rows if row.plan_time > last),
+        looked_from=executions.since if executions.cut_short else None,
     )
 
 

@@ -48,8 +48,9 @@ from executions.sql import load
 
 SQL = load("health")
 
-# Twice the plans of a day: room for retries of history and a foreign writer's rows.
-MOST_ROWS = 576
+# Room for the 288 plans of a day and a foreign writer's row in each minute. Beside them the same
+# query looks at 2,000 leases, and no read may take more than 5,000 rows.
+MOST_ROWS = 2_500
 # How far back an older success is looked for.
 MOST_OLDER = 4_000
 # Beyond this, what is left to read is left out: a page must not wait for the sum of time limits.
@@ -172,7 +173,8 @@ class _Reader:
         )
         first_plan = next((row["first_plan"] for row in found), None)
         rows, stale = _recent_and_abandoned(found)
-        if len(rows) == MOST_ROWS:
+        cut_short = len(rows) == MOST_ROWS
+        if cut_short:
             since = rows[-1].plan_time
         older: list[Execution] = []
         if not any(row.succeeded for row in rows):
@@ -189,6 +191,7 @@ class _Reader:
             earlier=older[0] if older and not rows else None,
             earlier_success=next((row for row in older if row.succeeded), None),
             stale=stale,
+            cut_short=cut_short,
         )
 
     def _state(self, ground: Ground) -> State | NotAvailable | None:

@@ -59,7 +59,8 @@ WORST_FIRST = (
 class Square:
     """One cell, or those of one hour: the class of its look, and from when to when it stands for.
 
-    ``gap`` is the gap that it lies in, where its look is *missing*.
+    ``gap`` is the gap that it lies in, where its look is *missing*; ``unread`` says that what it
+    stands for was not looked at.
     """
 
     cells: tuple[Cell, ...]
@@ -67,6 +68,7 @@ class Square:
     start: datetime
     end: datetime
     gap: GapStory | None = None
+    unread: bool = False
 
     @property
     def look(self) -> str:
@@ -75,7 +77,7 @@ class Square:
 
     @property
     def label(self) -> str:
-        return str(LABELS[self.kind][1])
+        return _("not looked at") if self.unread else str(LABELS[self.kind][1])
 
     @property
     def key(self) -> int:
@@ -96,7 +98,7 @@ class Square:
     @cached_property
     def title(self) -> str:
         """When, and what became of it: for a pointer that rests on it, and for a screen reader."""
-        if len(self.cells) == 1:
+        if len(self.cells) == 1 or self.unread:
             parts = [self.label]
         else:
             counts = Counter(cell.kind for cell in self.cells)
@@ -307,7 +309,7 @@ def lay_day(ledger: Ledger, now: datetime, spec: JobSpec) -> Strip:
     """One square for each plan, one row for each clock hour, oldest first."""
     gaps = tell_gaps(ledger, now, spec)
     squares = [
-        _square((cell,), cell.plan_time, cell.plan_time + spec.cadence, gaps)
+        _square((cell,), cell.plan_time, cell.plan_time + spec.cadence, gaps, ledger.looked_from)
         for cell in ledger.cells
     ]
     return Strip(tuple(_rows(squares, HOUR, spec.cadence)), gaps, ledger, by_hour=False)
@@ -317,21 +319,26 @@ def lay_week(ledger: Ledger, now: datetime, spec: JobSpec) -> Strip:
     """One square for each clock hour, one row for each UTC day, oldest first."""
     gaps = tell_gaps(ledger, now, spec)
     squares = [
-        _square(tuple(cells), hour, hour + HOUR, gaps)
+        _square(tuple(cells), hour, hour + HOUR, gaps, ledger.looked_from)
         for hour, cells in groupby(ledger.cells, lambda cell: floor(cell.plan_time, HOUR))
     ]
     return Strip(tuple(_rows(squares, DAY, HOUR)), gaps, ledger, by_hour=True)
 
 
 def _square(
-    cells: tuple[Cell, ...], start: datetime, end: datetime, gaps: Iterable[GapStory]
+    cells: tuple[Cell, ...],
+    start: datetime,
+    end: datetime,
+    gaps: Iterable[GapStory],
+    looked_from: datetime | None,
 ) -> Square:
     kinds = {cell.kind for cell in cells}
     kind = next(kind for kind in WORST_FIRST if kind in kinds)
     gap = None
     if kind is Kind.MISSING:
         gap = next((gap for gap in gaps if gap.first < end and start < gap.until), None)
-    return Square(cells, kind, start, end, gap)
+    unread = kind is Kind.NONE and looked_from is not None and start < looked_from
+    return Square(cells, kind, start, end, gap, unread)
 
 
 def _rows(squares: Iterable[Square], span: timedelta, step: timedelta) -> Iterator[StripRow]:

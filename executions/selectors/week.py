@@ -61,9 +61,10 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
         "most": MOST_ROWS,
     }
     rows = tuple(map(execution_of, fetch_for_dashboard(SQL.executions_since, parameters)))
-    if len(rows) == MOST_ROWS:
+    cut_short = len(rows) == MOST_ROWS
+    if cut_short:
         since = rows[-1].plan_time
-    return Executions(rows=rows, since=since, first_plan=day.first_plan)
+    return Executions(rows=rows, since=since, first_plan=day.first_plan, cut_short=cut_short)
 
 
 class _Keeper:

@@ -218,6 +218,36 @@ def test_more_rows_than_a_day_can_have_shorten_the_window(owner, monkeypatch):
     assert len(executions.rows) == 50
     assert executions.since == world.plan_time(49)
     assert assessment.figures.plans_expected_24h == 50
+    assert assessment.ledger is not None
+    assert assessment.ledger.looked_from == executions.since
+
+
+def with_a_foreign_row_each_minute(owner):
+    world = sound(owner)
+    first = world.plan_time(299) + timedelta(seconds=30)
+    for minute in range(299 * 5):
+        world.add(plan_time=first + minute * MINUTE, runner_id="foreign")
+    return world.write()
+
+
+def test_a_foreign_row_in_each_minute_leaves_the_day_whole(owner):
+    with_a_foreign_row_each_minute(owner)
+    assessment = assess(read_facts())
+    assert (assessment.figures.plans_expected_24h, assessment.figures.plans_missing_24h) == (288, 0)
+    (found,) = assessment.verdict.findings[:1]
+    assert found.code is Code.CLOCK_OR_FOREIGN_WRITER
+    assert found.evidence["count"] >= 24 * 60
+    assert "looked at" not in str(found.summary)
+
+
+def test_of_more_rows_than_are_read_it_is_said_how_far_back_was_looked(owner, monkeypatch):
+    monkeypatch.setattr(read, "MOST_ROWS", 600)
+    with_a_foreign_row_each_minute(owner)
+    assessment = assess(read_facts())
+    found = assessment.verdict.findings[0]
+    assert found.code is Code.CLOCK_OR_FOREIGN_WRITER
+    assert "only those since" in str(found.summary)
+    assert found.evidence["looked_from"] == assessment.facts.executions.since
 
 
 def test_other_jobs_and_scopes_are_not_the_rollups(owner):

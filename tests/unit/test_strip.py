@@ -186,6 +186,16 @@ def test_silence_up_to_now_is_a_gap_of_its_own_which_nobody_has_ended():
     assert square_of(strip, 1).gap is silence
 
 
+@pytest.mark.parametrize("lay_out", [lay_day, lay_week])
+def test_what_was_not_looked_at_is_not_called_unexpected(lay_out):
+    known = executions(count=60, since=plan_time(59), cut_short=True)
+    strip = lay_out(lay(known, NOW, ROLLUP), NOW, ROLLUP)
+    assert strip.ledger.looked_from == plan_time(59)
+    assert square_of(strip, 100).title.endswith(": not looked at")
+    whole = lay_out(lay(executions(count=60, first_plan=plan_time(59)), NOW, ROLLUP), NOW, ROLLUP)
+    assert "nothing expected" in square_of(whole, 100).title
+
+
 def test_every_missing_square_has_an_explanation():
     strip = day(dict.fromkeys((0, 1, 4, 20, 21, 22, 287)))
     missing = [square for square in squares(strip) if square.kind is Kind.MISSING]

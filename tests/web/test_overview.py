@@ -14,7 +14,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from executions.health import snapshot
+from executions.health import read, snapshot
 from executions.health.facts import PgCron, PgCronJob, Visibility
 from executions.models import Runner
 from executions.selectors.overview import read_overview
@@ -464,3 +464,13 @@ def test_a_watermark_at_an_end_of_the_calendar_takes_down_no_page(viewer, owner,
     viewer.cookies["time_zone_name"] = zone
     for address in ("/", "/jobs/", "/schedules/"):
         assert viewer.get(address).status_code == 200
+
+
+def test_a_page_says_how_far_back_was_looked_where_there_are_too_many_rows(
+    viewer, owner, monkeypatch
+):
+    scenarios.healthy(owner)
+    assert "were looked at" not in text(page(viewer))
+    monkeypatch.setattr(read, "MOST_ROWS", 50)
+    snapshot.forget()
+    assert "were looked at: there are too many to go further back." in text(page(viewer))

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext_lazy
 from executions.health.facts import CLOCK_ALLOWANCE, Execution
 from executions.health.findings.base import Case, Code, Finding, Severity, brief, listed
 from executions.health.findings.progress import newest_is
-from executions.health.sentences import say
+from executions.health.sentences import Sentence, say, together
 from executions.templatetags.display import NOTHING
 
 ABANDONED_OFTEN = 2
@@ -191,16 +191,19 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
     return Finding(
         Code.CLOCK_OR_FOREIGN_WRITER,
         Severity.WARNING,
-        summary=say(
-            ngettext_lazy(
-                "The history of runs cannot be trusted as it is: one row has times that no"
-                " scheduler of Multica's would write (plan of %(plan)s).",
-                "The history of runs cannot be trusted as it is: %(n)s rows have times that no"
-                " scheduler of Multica's would write, the latest the plan of %(plan)s.",
-                "n",
+        summary=together(
+            say(
+                ngettext_lazy(
+                    "The history of runs cannot be trusted as it is: one row has times that no"
+                    " scheduler of Multica's would write (plan of %(plan)s).",
+                    "The history of runs cannot be trusted as it is: %(n)s rows have times that no"
+                    " scheduler of Multica's would write, the latest the plan of %(plan)s.",
+                    "n",
+                ),
+                n=len(odd),
+                plan=case.at(newest.plan_time),
             ),
-            n=len(odd),
-            plan=case.at(newest.plan_time),
+            _how_far(case),
         ),
         advice=say(
             _(
@@ -211,6 +214,7 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
         seen_at=min(newest.plan_time, case.now),
         evidence={
             "count": len(odd),
+            "looked_from": case.ledger.looked_from,
             "finished_before_started": listed(backwards),
             "in_the_future": listed(ahead),
             "off_the_grid": listed(off_grid),
@@ -220,8 +224,22 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
 
 def _looked_at(case: Case) -> list[Execution]:
     """The rows of the window, and the older ones that silence is measured by."""
-    older = (case.executions.earlier, case.executions.earlier_success)
-    return list(dict.fromkeys((*case.rows, *(row for row in older if row is not None))))
+    older = dict.fromkeys((case.executions.earlier, case.executions.earlier_success))
+    return [*case.rows, *(row for row in older if row is not None)]
+
+
+def _how_far(case: Case) -> Sentence | None:
+    """A writer of more rows than are read leaves a part of the day unseen."""
+    since = case.ledger.looked_from
+    if since is None:
+        return None
+    return say(
+        _(
+            "There are so many rows that only those since %(since)s were looked at; what is said of"
+            " a day is said of that time."
+        ),
+        since=case.at(since),
+    )
 
 
 def _ends_before_it_starts(row: Execution) -> bool:
