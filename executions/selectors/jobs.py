@@ -34,8 +34,7 @@ from executions.selectors.table import (
     read_bare_clock,
 )
 
-# With a hundred jobs and a few: a skip and a look at the newest plan for each stay within 5,000
-# rows.
+# With a hundred jobs and a few, a skip and a look at the newest plan for each stay within 5,000.
 SHOWN_SCOPES = 20
 SHOWN_PLANS = 12
 SECONDS = 15
