@@ -29,9 +29,16 @@
     if (!Number.isNaN(stated)) clockOffset = stated - answeredAt;
   }
 
+  /** Minutes that UTC is ahead of the zone; none where its time lies outside years 1 to 9999. */
+  function offset(date) {
+    if (zone !== "local") return 0;
+    const year = new Date(date.getTime() - date.getTimezoneOffset() * 60_000).getUTCFullYear();
+    return year >= 1 && year <= 9999 ? date.getTimezoneOffset() : 0;
+  }
+
   /** "UTC", "UTC+1", "UTC-3:30". */
   function zoneName(date) {
-    const minutes = zone === "local" ? -date.getTimezoneOffset() : 0;
+    const minutes = -offset(date);
     if (minutes === 0) return "UTC";
     const size = Math.abs(minutes);
     const rest = size % 60 ? `:${two(size % 60)}` : "";
@@ -40,8 +47,7 @@
 
   function written(date, form) {
     // Moved by its offset, the UTC fields of a date read as the local ones.
-    const shift = zone === "local" ? date.getTimezoneOffset() * 60_000 : 0;
-    const iso = new Date(date.getTime() - shift).toISOString();
+    const iso = new Date(date.getTime() - offset(date) * 60_000).toISOString();
     const day = iso.slice(0, 10);
     switch (form) {
       case "seconds":

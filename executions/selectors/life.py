@@ -50,7 +50,10 @@ def _planned(execution: Execution, spec: JobSpec | None) -> list[Moment]:
     planned = Moment(_("Planned for"), execution.plan_time, icon="calendar-time")
     if spec is None or spec.planner is not None:
         return [planned]
-    due = execution.plan_time + spec.schedule_delay
+    try:
+        due = execution.plan_time + spec.schedule_delay
+    except OverflowError:
+        return [planned]
     return [planned, Moment(_("Due"), due, _("plan time and the job's delay"))]
 
 

@@ -115,13 +115,14 @@ def zone_name(value: datetime) -> str:
 
 
 def _local(value: datetime) -> datetime:
-    """In the viewer's zone; in UTC where that would be a year before 1 or after 9999."""
+    """In the viewer's zone; in UTC where that zone's time would lie outside the years 1 to 9999."""
     try:
         return localtime(value)
     except OverflowError:
         return value.astimezone(UTC)
 
 
+@register.filter
 def written(value: datetime, form: str = "datetime") -> str:
     """An aware time in the viewer's zone.
 

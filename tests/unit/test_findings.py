@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils.html import strip_tags
@@ -260,6 +260,20 @@ def test_a_run_may_be_held_for_a_tick(waited, expected):
     assert row.started_at is not None
     held = {3: {"finished_at": row.started_at + SECOND + waited}}
     assert severity(Code.BLOCKED_TICK, executions=executions(held)) is expected
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"started_at": datetime(1, 1, 1, tzinfo=UTC)},
+        {"started_at": NOW - timedelta(days=2)},
+        {"finished_at": datetime(9999, 12, 31, tzinfo=UTC)},
+    ],
+)
+def test_times_that_nobody_would_write_are_no_wait_but_what_they_are(columns):
+    found = executions({3: columns})
+    assert severity(Code.BLOCKED_TICK, executions=found) is None
+    assert severity(Code.CLOCK_OR_FOREIGN_WRITER, executions=found) is Severity.WARNING
 
 
 def test_a_run_held_for_ten_minutes_is_a_warning_for_as_long_as_it_is_looked_at():

@@ -136,13 +136,16 @@ def masked_retries(case: Case) -> Finding | None:
 
 def _waited(row: Execution) -> timedelta:
     """How much longer it was held than its handler took."""
+    if _starts_before_its_plan(row):
+        return timedelta()
     if row.started_at is None or row.finished_at is None or row.duration_ms is None:
         return timedelta()
     return row.finished_at - row.started_at - timedelta(milliseconds=row.duration_ms)
 
 
 def blocked_tick(case: Case) -> Finding | None:
-    blocked = [row for row in case.rows if _waited(row) > BLOCKED]
+    limit = case.now + CLOCK_ALLOWANCE
+    blocked = [row for row in case.rows if _waited(row) > BLOCKED and not _is_ahead(row, limit)]
     if not blocked:
         return None
     longest = max(blocked, key=_waited)
@@ -181,10 +184,11 @@ def blocked_tick(case: Case) -> Finding | None:
 def clock_or_foreign_writer(case: Case) -> Finding | None:
     limit = case.now + CLOCK_ALLOWANCE
     rows = _looked_at(case)
+    early = [row for row in rows if _starts_before_its_plan(row)]
     backwards = [row for row in rows if _ends_before_it_starts(row)]
     ahead = [row for row in rows if _is_ahead(row, limit)]
     off_grid = list(case.ledger.off_grid)
-    odd = {row.id: row for row in (*backwards, *ahead, *off_grid)}
+    odd = {row.id: row for row in (*early, *backwards, *ahead, *off_grid)}
     if not odd:
         return None
     newest = max(odd.values(), key=lambda row: row.plan_time)
@@ -215,6 +219,7 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
         evidence={
             "count": len(odd),
             "looked_from": case.ledger.looked_from,
+            "started_before_planned": listed(early),
             "finished_before_started": listed(backwards),
             "in_the_future": listed(ahead),
             "off_the_grid": listed(off_grid),
@@ -240,6 +245,11 @@ def _how_far(case: Case) -> Sentence | None:
         ),
         since=case.at(since),
     )
+
+
+def _starts_before_its_plan(row: Execution) -> bool:
+    """Every runner plans by the clock that it then claims by, and no plan before it is due."""
+    return row.started_at is not None and row.started_at < row.plan_time - CLOCK_ALLOWANCE
 
 
 def _ends_before_it_starts(row: Execution) -> bool:
