@@ -444,6 +444,41 @@ def signals_taken(pid):
     return int(pending, 16) == 0
 
 
+@pytest.fixture
+def failing_in_german(owner):
+    """Has the rollup fail with a text that not every encoding has."""
+    owner.execute("ALTER FUNCTION rollup_task_usage_hourly() RENAME TO rollup_away")
+    owner.execute(
+        "CREATE FUNCTION rollup_task_usage_hourly() RETURNS bigint LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE 'Preis – für 😀 fehlt'; END $$"
+    )
+    yield
+    owner.execute("DROP FUNCTION rollup_task_usage_hourly()")
+    owner.execute("ALTER FUNCTION rollup_away() RENAME TO rollup_task_usage_hourly")
+
+
+def test_a_text_that_stdout_cannot_encode_costs_no_line(failing_in_german):
+    with process("--once", PYTHONIOENCODING="ascii") as running:
+        out, _said = running.communicate(timeout=20)
+    assert running.returncode == 1
+    assert r"it failed: Preis \u2013 f\xfcr \U0001f600 fehlt" in out.splitlines()[1]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_json_is_json_whatever_stdout_can_encode(failing_in_german, encoding):
+    with process("--json", PYTHONIOENCODING=encoding) as running:
+        first, second = (json.loads(running.stdout.readline()) for _tick in range(2))
+    assert first["error_msg"].startswith("Preis – für 😀 fehlt")
+    assert second["outcome"] == "CONFLICT"
+
+
+def test_a_refusal_that_stderr_cannot_encode_is_told_all_the_same(owner):
+    with process("--job", "Müll", PYTHONIOENCODING="ascii:strict") as running:
+        _out, said = running.communicate(timeout=20)
+    assert running.returncode == 2
+    assert r"no job named 'M\xfcll'" in said
+
+
 def test_refusals_of_the_process_are_one_line_on_stderr_and_status_2(owner):
     with process("--job", "nonsense") as running:
         out, said = running.communicate(timeout=20)

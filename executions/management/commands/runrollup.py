@@ -58,6 +58,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
     def handle(self, **options: Any) -> None:
+        for stream in (self.stdout, self.stderr):
+            # A letter that the stream's encoding does not have must not cost the line.
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
         try:
             tick_seconds = _tick_seconds(options["tick_interval"])
             specs = _chosen(options["job"])
@@ -207,6 +211,7 @@ def _as_text(report: Report) -> str:
 
 
 def _as_json(report: Report) -> str:
+    """In ASCII, which every stream can encode: a backslash of the stream's own would be no JSON."""
     return json.dumps(
         {
             "plan_time": rfc3339(report.plan_time) if report.plan_time else None,
@@ -219,8 +224,7 @@ def _as_json(report: Report) -> str:
             "attempt": report.attempt,
             "error_code": report.error_code,
             "error_msg": report.error_msg,
-        },
-        ensure_ascii=False,
+        }
     )
 
 
