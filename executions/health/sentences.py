@@ -70,6 +70,13 @@ def _html(value: Value) -> str | int:
     return text if isinstance(text, int) else conditional_escape(text)
 
 
+def _still(value: Value) -> str | int:
+    """What of a value stays the same while nothing happens: no age, no span, no viewer's zone."""
+    if isinstance(value, At):
+        return value.value.isoformat()
+    return "" if isinstance(value, Ago | timedelta) else _text(value)
+
+
 @dataclass(frozen=True)
 class Sentence:
     """A translatable text with its values, put together each time it is shown.
@@ -86,6 +93,10 @@ class Sentence:
     def html(self) -> SafeString:
         shown = {name: _html(value) for name, value in self.values.items()}
         return SafeString(self.template % shown)
+
+    def still(self) -> str:
+        """What it says apart from ages, to tell whether it says something else by now."""
+        return str(self.template % {name: _still(value) for name, value in self.values.items()})
 
 
 def say(template: Promise | str, **values: Value) -> Sentence:
@@ -104,6 +115,9 @@ class Paragraph:
 
     def html(self) -> SafeString:
         return SafeString(" ".join(sentence.html() for sentence in self.sentences))
+
+    def still(self) -> str:
+        return " ".join(sentence.still() for sentence in self.sentences)
 
 
 Text = Sentence | Paragraph

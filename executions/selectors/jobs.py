@@ -123,6 +123,7 @@ class Jobs:
             self.reached,
             [problem.code for problem in self.problems],
             [(job.name, job.scopes, job.plans, job.lately, job.verdict.level) for job in self.jobs],
+            [job.verdict.summary.still() for job in self.jobs],
         )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
+from executions.health import snapshot as snapshots
 from executions.health.assessment import assess
 from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts
+from executions.health.sentences import Ago, At, say, together
 from executions.selectors import jobs, table
 from executions.selectors.filters import Filters
 from executions.selectors.jobs import read_all_jobs
@@ -226,3 +228,30 @@ def test_a_job_beyond_the_first_names_is_there_when_it_is_named(viewer, owner, n
     assert "Ended in 24 h 1" in named
     assert "there may be more" not in named
     assert "The table has no execution of this job" in show(viewer, "?job=gone")
+
+
+def test_a_refresh_brings_a_sentence_that_says_something_else(viewer, owner, now):
+    """The level stays, and so does every row of the job's: only the watermark moves."""
+    scenarios.healthy(owner)
+    before = read_all_jobs(Filters())
+    snapshots.forget()
+    owner.execute(
+        "UPDATE task_usage_hourly_rollup_state SET watermark_at = watermark_at + interval '61 s'"
+    )
+    after = read_all_jobs(Filters())
+    levels = [[job.verdict.level for job in read.jobs] for read in (before, after)]
+    assert levels[0] == levels[1]
+    assert before.version != after.version
+
+
+def test_the_mere_passing_of_time_changes_no_sentence():
+    moment = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    one, other = (
+        together(
+            say("Stops at %(at)s.", at=At(moment, now)),
+            say("%(ago)s, for %(span)s.", ago=Ago(moment, now), span=now - moment),
+        )
+        for now in (moment + MINUTE, moment + timedelta(days=2))
+    )
+    assert str(one) != str(other)
+    assert one.still() == other.still()
