@@ -29,7 +29,9 @@ class Tally:
 
     ``halted`` of the ``scopes`` that ended anything failed for good in their newest plan.
     ``retried_lately`` is among the 12 that ended last. ``stale`` leases are over; those of
-    ``abandoned`` for so long that a scheduler should have closed them.
+    ``abandoned`` for so long that a scheduler should have closed them. ``retried`` succeeded at a
+    later attempt; ``tried_again`` counts every later attempt, and ``p95_ms`` is of successes, both
+    as the figures of ``checkrollup --json`` have it.
     """
 
     ended: int = 0
@@ -38,6 +40,7 @@ class Tally:
     retried_lately: int = 0
     scopes: int = 0
     halted: int = 0
+    tried_again: int = 0
     p95_ms: float | None = None
     newest: datetime | None = None
     running: int = 0

@@ -207,8 +207,8 @@ def _tallies(look: Q) -> list[Tally]:
             first_seen=Min(Coalesce("started_at", "plan_time")),
             last_seen=Max(Coalesce("finished_at", "heartbeat_at", "started_at", "plan_time")),
             last_begun=Max("started_at"),
-            p50_ms=Percentile("duration_ms", share=0.5),
-            p95_ms=Percentile("duration_ms", share=0.95),
+            p50_ms=Percentile("duration_ms", share=0.5, filter=success),
+            p95_ms=Percentile("duration_ms", share=0.95, filter=success),
         )
     )
     found: Iterable[Any] = rows

@@ -157,7 +157,9 @@ summed AS (
                AS retried_lately,
            count(*) FILTER (WHERE is_newest) AS scopes,
            count(*) FILTER (WHERE is_newest AND for_good) AS halted,
-           percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms,
+           count(*) FILTER (WHERE attempt > 1) AS tried_again,
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms)
+               FILTER (WHERE status = 'SUCCESS') AS p95_ms,
            max(finished_at) AS newest,
            sum(count(*)) OVER () AS looked_at,
            min(min(finished_at)) OVER () AS reached
@@ -178,7 +180,8 @@ open AS (
 )
 SELECT job_name, coalesce(ended, 0) AS ended, coalesce(failed, 0) AS failed,
        coalesce(retried, 0) AS retried, coalesce(retried_lately, 0) AS retried_lately,
-       coalesce(scopes, 0) AS scopes, coalesce(halted, 0) AS halted, p95_ms, newest,
+       coalesce(scopes, 0) AS scopes, coalesce(halted, 0) AS halted,
+       coalesce(tried_again, 0) AS tried_again, p95_ms, newest,
        coalesce(running, 0) AS running, coalesce(stale, 0) AS stale,
        coalesce(abandoned, 0) AS abandoned, abandoned_at,
        coalesce(looked_at, 0) >= %(most)s AS cut_short, reached

@@ -1,0 +1,46 @@
+"""One job and the same 24 hours: each figure is the same wherever it stands."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from executions.health.assessment import assess
+from executions.health.other_jobs import assess_job
+from executions.health.read import read_facts
+from executions.scheduler.jobs import ROLLUP
+from executions.selectors.filters import Filters
+from executions.selectors.jobs import read_all_jobs
+from executions.selectors.overview import read_overview
+from executions.selectors.runners import read_runners
+from tests.factories import ExecutionFactory
+from tests.scenarios import database_now
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("job", [ROLLUP.name, "pilot"])
+def test_durations_are_of_successes_and_every_later_attempt_was_retried(owner, job):
+    now = database_now(owner).replace(second=0, microsecond=0)
+    for age, columns in enumerate(
+        (
+            {"duration_ms": 100},
+            {"duration_ms": 300, "retried": True},
+            {"duration_ms": 90_000, "exhausted": True},
+            {"duration_ms": 200},
+        )
+    ):
+        plan_time = now - timedelta(hours=1) - age * 5 * MINUTE
+        ExecutionFactory(connection=owner, job_name=job, plan_time=plan_time, **columns)
+    (shown,) = read_all_jobs(Filters()).jobs
+    (runner,) = read_runners(Filters(job=job)).tallies
+    figures = (assess(read_facts()) if job == ROLLUP.name else assess_job(job)).figures
+    assert shown.lately is not None
+    assert (figures.retried_24h, figures.p50_ms, figures.p95_ms) == (2, 200, 290)
+    assert (shown.lately.tried_again, shown.lately.p95_ms) == (2, 290)
+    assert (runner.p50_ms, runner.p95_ms) == (200, 290)
+    if job == ROLLUP.name:
+        assert (read_overview().p50_ms, read_overview().p95_ms) == (200, 290)
