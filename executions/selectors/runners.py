@@ -21,7 +21,8 @@ from django.db.models.functions import Coalesce, Left, Now
 from executions.health.ledger import TICK
 from executions.models import Execution, Runner, Status
 from executions.problems import Problem
-from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.jobs import JOBS, ROLLUP
+from executions.scheduler.plans import newest_due
 from executions.selectors.filters import Filters
 from executions.selectors.paging import Reader
 from executions.selectors.plans import choose_walk
@@ -150,7 +151,8 @@ def read_runners(filters: Filters) -> Runners:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
     """
     clock = read_clock()
-    wanted = bounded(replace(filters, job=filters.job or ROLLUP.name), DEFAULT_WINDOW, clock.now)
+    job = filters.job or ROLLUP.name
+    wanted = bounded(replace(filters, job=job), DEFAULT_WINDOW, _end_of_plans(job, clock.now))
     assert wanted.since is not None  # noqa: S101  bounded() sees to it
     sample = attempt(lambda: _sample(choose_walk(wanted, clock)[0]))
     found, reached = ([], None) if isinstance(sample, Problem) else sample
@@ -174,6 +176,17 @@ def read_runners(filters: Filters) -> Runners:
         last_begun=last_begun,
         problem=sample if isinstance(sample, Problem) else None,
     )
+
+
+def _end_of_plans(job: str, now: datetime) -> datetime:
+    """Where the newest due bucket ends: a day back from there has the plans of the ledger's day.
+
+    Now, for a job whose plans nobody can foresee.
+    """
+    spec = JOBS.get(job)
+    if spec is None or spec.planner is not None:
+        return now
+    return newest_due(spec, now) + spec.cadence
 
 
 def _sample(walk: Walk) -> tuple[list[Tally], datetime | None]:

@@ -14,6 +14,7 @@ from executions.selectors.filters import Filters
 from executions.selectors.jobs import read_all_jobs
 from executions.selectors.overview import read_overview
 from executions.selectors.runners import read_runners
+from tests import scenarios
 from tests.factories import ExecutionFactory
 from tests.scenarios import database_now
 
@@ -44,3 +45,19 @@ def test_durations_are_of_successes_and_every_later_attempt_was_retried(owner, j
     assert (runner.p50_ms, runner.p95_ms) == (200, 290)
     if job == ROLLUP.name:
         assert (read_overview().p50_ms, read_overview().p95_ms) == (200, 290)
+
+
+def test_a_sound_day_has_as_many_plans_on_each_page(owner):
+    scenarios.healthy(owner)
+    ledger = read_overview().ledger
+    assert ledger is not None
+    begun = [cell for cell in ledger.cells if cell.execution]
+    runners = read_runners(Filters())
+    assert runners.since == ledger.cells[0].plan_time
+    assert runners.plans == len(begun) == 288
+
+
+def test_a_beginning_that_is_asked_for_is_kept_as_it_is(owner):
+    scenarios.healthy(owner)
+    since = database_now(owner) - timedelta(hours=2, seconds=7)
+    assert read_runners(Filters(since=since)).since == since
