@@ -88,15 +88,19 @@ class Sentence:
     values: Mapping[str, Value] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return str(self.template % {name: _text(value) for name, value in self.values.items()})
+        return self._with({name: _text(value) for name, value in self.values.items()})
 
     def html(self) -> SafeString:
         shown = {name: _html(value) for name, value in self.values.items()}
-        return SafeString(self.template % shown)
+        return SafeString(self._with(shown))
 
     def still(self) -> str:
         """What it says apart from ages, to tell whether it says something else by now."""
-        return str(self.template % {name: _still(value) for name, value in self.values.items()})
+        return self._with({name: _still(value) for name, value in self.values.items()})
+
+    def _with(self, shown: Mapping[str, str | int]) -> str:
+        """A text that was cut short, at the sentence's end, has its stop already."""
+        return str(self.template % shown).replace("….", "…")
 
 
 def say(template: Promise | str, **values: Value) -> Sentence:

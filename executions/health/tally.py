@@ -17,7 +17,6 @@ from executions.health.findings.attempts import MASKED_OFTEN
 from executions.health.findings.base import HOUR, Code, Finding, Severity, brief, listed
 from executions.health.sentences import Ago, At, Sentence, Text, say, together
 from executions.health.verdict import Verdict, level_of, worst_first
-from executions.templatetags.display import NOTHING
 
 # From this share on, failures are more than the odd scope that cannot work.
 OFTEN = 0.1
@@ -173,7 +172,7 @@ def _halted(case: _Case, halted: int) -> Sentence:
 def _latest_error(case: _Case, row: Execution) -> Sentence:
     return say(
         _("The latest was %(code)s: %(message)s (plan of %(plan)s)."),
-        code=row.error_code or NOTHING,
+        code=brief(row.error_code),
         message=brief(row.error_msg),
         plan=At(row.plan_time, case.now),
     )

@@ -439,3 +439,14 @@ def test_texts_are_whole_sentences_and_say_what_to_do(code):
         assert "%(" not in str(text)
         assert len(str(text)) < 400
         assert str(text) == strip_tags(text.html()).replace("&#x27;", "'")
+
+
+def test_a_code_of_any_length_is_cut_as_a_message_is_and_ends_in_one_stop():
+    columns = {"status": "FAILED", "attempt": 3, "error_code": "c" * 300, "error_msg": "m" * 300}
+    for age in (0, 3):
+        finding = judged(Code.EXHAUSTED_FAILURE, executions=executions({age: columns}))
+        assert finding is not None
+        for shown in (str(finding.summary), finding.summary.html()):
+            assert "c" * (BRIEF - 1) + "…: " + "m" * (BRIEF - 1) + "…" in shown
+            assert "c" * BRIEF not in shown
+            assert "…." not in shown

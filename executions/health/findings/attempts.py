@@ -11,7 +11,6 @@ from executions.health.facts import CLOCK_ALLOWANCE, Execution
 from executions.health.findings.base import Case, Code, Finding, Severity, brief, listed
 from executions.health.findings.progress import newest_is
 from executions.health.sentences import Sentence, say, together
-from executions.templatetags.display import NOTHING
 
 ABANDONED_OFTEN = 2
 MASKED_OFTEN = 6
@@ -30,7 +29,7 @@ def _severity_of_abandoning(case: Case) -> Severity:
 
 
 def _error_of(row: Execution) -> str:
-    return f"{row.error_code or NOTHING}: {brief(row.error_msg)}"
+    return f"{brief(row.error_code)}: {brief(row.error_msg)}"
 
 
 def plan_abandoned(case: Case) -> Finding | None:

@@ -154,8 +154,8 @@ Rule = Callable[[Case], Finding | None]
 
 
 def brief(message: str | None) -> str:
-    """An error message as part of a sentence: one line, cut short, without its full stop."""
-    line = " ".join((message or NOTHING).split()).rstrip(".")
+    """An error's message or code in a sentence: one line, cut short, without its full stop."""
+    line = " ".join((message or NOTHING).split()).rstrip(".…")
     return line if len(line) <= BRIEF else f"{line[: BRIEF - 1]}…"
 
 

@@ -21,7 +21,6 @@ from executions.health.findings.base import (
 from executions.health.ledger import Gap
 from executions.health.sentences import Sentence, say, together
 from executions.scheduler.plans import is_open, oldest_open
-from executions.templatetags.display import NOTHING
 
 FRESH = timedelta(minutes=11)
 STALE_WARNING = timedelta(seconds=900)
@@ -176,7 +175,7 @@ def _what_to_do_about_silence(case: Case) -> Sentence:
     if newest is not None and newest.failed:
         return say(
             _("The newest run failed with %(code)s: %(message)s. Mend that first."),
-            code=newest.error_code or NOTHING,
+            code=brief(newest.error_code),
             message=brief(newest.error_msg),
         )
     if newest is not None and newest.running and not newest.is_stale(case.now):
