@@ -91,6 +91,7 @@ class Cluster:
         """
         try:
             self.refuse_data_of_others()
+            self.refuse_too_little_room()
             self.data.parent.mkdir(parents=True, exist_ok=True)
             with self._lock():
                 running = self.answers()
@@ -127,6 +128,15 @@ class Cluster:
                 " VAR_DIR to another folder to begin with an empty database."
             )
 
+    def refuse_too_little_room(self) -> None:
+        """Look whether a new cluster has room, before a lock file is written for it.
+
+        Raises:
+            ClusterError: there is no cluster yet, and too little room to make one.
+        """
+        if not self.exists() and (told := self._lacks(ROOM_TO_BEGIN)):
+            raise ClusterError(told)
+
     def _prepare(self, prepare: Callable[[Cluster], None]) -> None:
         try:
             prepare(self)
@@ -146,7 +156,8 @@ class Cluster:
         return self._lacks(ROOM_TO_GO_ON)
 
     def _lacks(self, needed: int) -> str:
-        free = shutil.disk_usage(self.data.parent).free
+        above = next(folder for folder in self.data.parents if folder.exists())
+        free = shutil.disk_usage(above).free
         if free >= needed:
             return ""
         return (
@@ -171,8 +182,6 @@ class Cluster:
 
     def _initialise(self) -> None:
         """initdb into a folder beside, renamed when whole, so that no half-made cluster stays."""
-        if told := self._lacks(ROOM_TO_BEGIN):
-            raise ClusterError(told)
         fresh = self.data.with_name(self.data.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)

@@ -176,6 +176,7 @@ def ensure_running() -> None:
         return
     embedded = cluster(settings.VAR_DIR)
     embedded.refuse_data_of_others()
+    embedded.refuse_too_little_room()
     _use(embedded)
     embedded.start(prepare)
 

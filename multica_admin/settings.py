@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -34,15 +35,14 @@ def _kept_secret_key() -> str:
         if not path.exists():
             VAR_DIR.mkdir(parents=True, exist_ok=True)
             made = path.with_name(f"secret_key.{os.getpid()}")
-            made.touch(mode=0o600)
-            made.write_text(secrets.token_urlsafe(50), "ascii")
-            # link() never replaces: of two that start at once, both read the first one's key.
             try:
-                path.hardlink_to(made)
-            except FileExistsError:
-                pass
+                made.touch(mode=0o600)
+                made.write_text(secrets.token_urlsafe(50), "ascii")
+                # link() never replaces: of two that start at once, both read the first one's key.
+                with suppress(FileExistsError):
+                    path.hardlink_to(made)
             finally:
-                made.unlink()
+                made.unlink(missing_ok=True)
         key = path.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it holds no key"

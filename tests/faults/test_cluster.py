@@ -153,7 +153,15 @@ def test_too_little_room_is_told_before_anything_is_made(folder, monkeypatch):
     disk_with(monkeypatch, 150_000_000)
     with pytest.raises(ClusterError, match=r"needs 200 MB in .*, where 150 MB are free: make room"):
         Cluster(folder / "postgres", postgresql_with_pg_cron()).start()
-    assert [path.name for path in folder.iterdir()] == ["postgres.lock"]
+    assert list(folder.iterdir()) == []
+
+
+def test_too_little_room_is_told_before_anybody_counts_as_a_user(folder, monkeypatch, settings):
+    settings.EMBEDDED, settings.VAR_DIR = True, folder / "var"
+    disk_with(monkeypatch, 150_000_000)
+    with pytest.raises(ClusterError, match="where 150 MB are free: make room"):
+        embedded.ensure_running()
+    assert list(folder.iterdir()) == []
 
 
 FAILURES = {

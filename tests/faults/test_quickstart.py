@@ -465,6 +465,31 @@ def test_a_full_var_is_refused_and_leaves_no_half_made_cluster(var):
     assert not (var / "postgres.new").exists()
 
 
+def full(var, **env):
+    """A start whose files may hold nothing, as on a disk that is full."""
+    return Process(
+        *QUICKSTART,
+        str(free_port()),
+        env={"VAR_DIR": str(var), "DATABASE_URL": environment.url("multica_view"), **env},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+
+
+def test_a_full_var_leaves_no_empty_key(empty, var):
+    urls = {"ADMIN_DATABASE_URL": environment.url("multica_admin", empty)}
+    assert "SECRET_KEY is not set" in refusal(full(var, **urls))
+    assert [path.name for path in var.iterdir()] == ["quickstart.lock"]
+
+
+def test_a_full_var_is_refused_before_tables_are_made_elsewhere(empty, var, connect):
+    urls = {"ADMIN_DATABASE_URL": environment.url("multica_admin", empty)}
+    assert str(var / "static") in refusal(full(var, SECRET_KEY="known", **urls))
+    schema = connect("postgres", database=empty).execute(
+        "SELECT to_regnamespace('multica_admin') AS made"
+    )
+    assert schema.fetchone() == {"made": None}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -64,12 +64,13 @@ class Command(BaseCommand):
         if settings.EMBEDDED:
             self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
             embedded.ensure_running()
+        # What needs room in var/ comes before anything is made in another's database.
+        quickstart.collect_static_files()
         quickstart.prepare_own_tables()
         if settings.MULTICA_IS_EMBEDDED:
             quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)
         else:
             quickstart.tell_what_is_missing()
-        quickstart.collect_static_files()
         listener = quickstart.take_the_port(host, port)
         self._say(f"Multica Admin: {_address_to_open(_shown(host), port)}")
         quickstart.make_first_user(self._say, settings.FIRST_PASSWORD)
