@@ -177,6 +177,7 @@ def perform(
         Refused: it was not done, for the reason given; that is on record.
         Failed: the database did not do it; nothing was changed there; that is on record.
         Unknown: the connection was lost at the worst moment; the act stays open until `recover`.
+        Whatever else went wrong in here, once what became of the act is on record.
     """
     reached("intended")
     try:
@@ -188,6 +189,12 @@ def perform(
     except (psycopg.Error, DjangoDatabaseError) as error:
         acting.close()
         _after_error(act, error, rules)
+    except Exception as error:
+        acting.close()
+        _find_out(
+            act, rules, _("an error in this program stopped it (%(error)r)") % {"error": error}
+        )
+        raise
     reached("committed")
     act.refresh_from_db()  # its role and its new jobid and what was found are there only
     conclude(act, Act.Outcome.DONE, _done(act), rules, _look_afterwards(act))
@@ -234,18 +241,28 @@ def _keep(act: Act, found: Mapping[str, object], new_jobid: int | None) -> None:
 
 def _after_error(act: Act, error: Exception, rules: Rules) -> None:
     """Find out what became of the transaction, and say it. Returns when it was committed."""
-    _give_up_broken_connections()
-    act.refresh_from_db()
     said = first_line(error)
-    if not act.xid:
-        conclude(act, Act.Outcome.FAILED, nothing_done(said), rules)
-    elif not _settled_at_last(act, rules, said):
+    if not _find_out(act, rules, said):
         raise Unknown(
             _("The connection was lost (%(said)s). What became of it will be known as soon as the"
               " database can be reached again.") % {"said": said}
         ) from error  # fmt: skip
     if act.outcome != Act.Outcome.DONE:
         raise Failed(act.detail) from error
+
+
+def _find_out(act: Act, rules: Rules, interrupted: str) -> bool:
+    """Write what became of an act whose acting connection is closed; False when nobody can tell.
+
+    Without an id nothing was changed; with one the server is asked, for the commit may have gone
+    through.
+    """
+    _give_up_broken_connections()
+    act.refresh_from_db()
+    if act.xid:
+        return _settled_at_last(act, rules, interrupted)
+    conclude(act, Act.Outcome.FAILED, nothing_done(interrupted), rules)
+    return True
 
 
 def _settled_at_last(act: Act, rules: Rules, interrupted: str) -> bool:
