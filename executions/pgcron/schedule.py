@@ -34,6 +34,7 @@ _WORDS = {
     "@hourly": "0 * * * *",
 }
 _SECONDS = re.compile(r"\s*(\d{1,2})\s+seconds?\s*", re.IGNORECASE)
+_TIMES = 5  # as many times of a day are listed: those of */5, the most that no even distance names
 _LAST_DAY = 0  # stands for `$` among the days of a month, which begin at 1
 _PART = re.compile(r"(?P<first>\*|\$|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
 
@@ -53,17 +54,17 @@ class _Field:
 
     @property
     def everything(self) -> bool:
-        return len(self.values) == self.high - self.low + 1
+        return set(range(self.low, self.high + 1)) <= set(self.values)
 
     @property
     def step(self) -> int | None:
-        """The even distance of the values where it spans the whole range."""
+        """The even distance of the values, if it holds across the end of the range as well."""
         gaps = {late - early for early, late in zip(self.values, self.values[1:], strict=False)}
         if len(gaps) != 1:
             return None
         gap = gaps.pop()
-        reaches = self.values[0] - self.low < gap and self.high - self.values[-1] < gap
-        return gap if reaches else None
+        around = self.values[0] + (self.high - self.low + 1) - self.values[-1]
+        return gap if around == gap else None
 
 
 def describe(schedule: str, zone: str = "GMT") -> str:
@@ -147,7 +148,7 @@ def _time(minute: _Field, hour: _Field, zone: str, *, limited: bool) -> str:
     if len(minute.values) == 1:
         if hour.step and minute.values == (0,) and hour.values[0] == 0:
             return _("every %(count)d hours") % {"count": hour.step}
-        if len(hour.values) <= 4:
+        if len(hour.values) <= _TIMES:
             times = [f"{h:02}:{minute.values[0]:02}" for h in hour.values]
             said = _("at %(times)s %(zone)s") % {"times": _listed(times), "zone": zone}
             return said if limited else _("every day %(at)s") % {"at": said}
@@ -161,7 +162,7 @@ def _time(minute: _Field, hour: _Field, zone: str, *, limited: bool) -> str:
 def _within_hours(minute: _Field) -> str:
     if minute.everything:
         return _("every minute")
-    if minute.step and (minute.high + 1) % minute.step == 0:
+    if minute.step:
         if minute.values[0] == 0:
             return _("every %(count)d minutes") % {"count": minute.step}
         return _("every %(count)d minutes from minute %(first)d") % {
@@ -178,15 +179,20 @@ def _within_hours(minute: _Field) -> str:
 
 
 def _days(day: _Field, month: _Field, weekday: _Field) -> str:
-    """Empty for every day. Where both kinds of day are given, cron runs on either."""
+    """Empty for every day. What pg_cron does with both kinds of day is in its ``entry.c``.
+
+    It runs on either, so that a full range makes the other kind void. Where a field begins with a
+    star, be it with a step, both must hold.
+    """
+    both = day.star or weekday.star
     kinds = []
     if not day.everything:
         kinds.append(_month_days(day))
     if not weekday.everything:
         kinds.append(_("on %(days)s") % {"days": _listed([_(_DAYS[n]) for n in weekday.values])})
-    # A star with a step counts as a star, and then both must hold.
-    joined = _(" and only ") if day.star or weekday.star else _(" and also ")
-    words = joined.join(kinds)
+    if not both and len(kinds) < 2:
+        kinds = []
+    words = (_(" and only ") if both else _(" and also ")).join(kinds)
     if not month.everything:
         months = _listed([_(_MONTHS[number - 1]) for number in month.values])
         words = f"{words} {_('in %(months)s') % {'months': months}}".strip()
