@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -602,3 +606,35 @@ def test_checkretirement_without_our_own_tables_cannot_tell_and_says_so_in_a_sen
     status, text = run(capsys)
     assert status == UNKNOWN
     assert "no_such_table" in text
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("arguments", "variables", "named"),
+    [
+        (("--jobid", "abc"), {}, "--jobid"),
+        ((), {"RETIREMENT_STREAK": "abc"}, "RETIREMENT_STREAK"),
+        ((), {"RETIRE_DATABASE_URL": "nonsense://"}, "RETIRE_DATABASE_URL"),
+    ],
+)
+def test_checkretirement_says_nothing_on_stdout_of_what_it_was_given_wrongly(
+    how, arguments, variables, named
+):
+    """It exits 2 as for nothing to retire; an empty stdout is how a monitor tells them apart."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "checkretirement", *how, *arguments],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (NOTHING, "")
+    assert named in done.stderr
+
+
+def test_checkretirement_says_on_stdout_that_there_is_nothing(pg_cron, capsys):
+    status, said = run(capsys)
+    assert (status, said) == (NOTHING, "0 jobs lead to the rollup.\n")
+    status, said = run(capsys, "--json")
+    assert (status, json.loads(said)["candidates"]) == (NOTHING, [])
