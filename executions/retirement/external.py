@@ -47,6 +47,8 @@ class Outside:
     namespace: str = "default"
 
     def __post_init__(self) -> None:
+        for name in (self.name, self.namespace):
+            _refuse_option(name)
         if self.kind == Kind.CRON:
             valid = not self.name or _USER.fullmatch(self.name)
         elif self.kind == Kind.SYSTEMD:
@@ -98,6 +100,19 @@ class Outside:
     @property
     def _user(self) -> str:
         return f"-u {shlex.quote(self.name)} " if self.name else ""
+
+
+def _refuse_option(name: str) -> None:
+    """Quotes do not keep a command from taking what begins with "-" for one of its options.
+
+    Raises:
+        ValueError: it begins so.
+    """
+    if name.startswith("-"):
+        raise ValueError(
+            _("“%(name)s” cannot be the name of one: it begins with “-”, so the command would take"
+              " it for an option.") % {"name": name}
+        )  # fmt: skip
 
 
 def outside_of(retirement: Retirement) -> Outside:

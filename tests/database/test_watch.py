@@ -751,6 +751,21 @@ def test_a_name_that_cannot_be_one_never_gets_into_a_command(kind, name):
         Outside(kind, name)
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        ("systemd", "-Hroot@elsewhere"),
+        ("systemd", "--no-block"),
+        ("cron", "-r"),
+        ("cronjob", "-A"),
+        ("cronjob", "rollup", "--all"),
+    ],
+)
+def test_what_a_command_would_take_for_an_option_is_no_name(named):
+    with pytest.raises(ValueError, match=f"“{named[-1]}” cannot be the name of one: it begins"):
+        Outside(*named)
+
+
 def test_an_outside_schedule_is_verified_by_the_silence_that_follows(owner):
     newest = lay_plans(owner, count=20)
     interfere(owner, 8)
