@@ -15,12 +15,13 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 from pglast import ast, parse_plpgsql, parse_sql
 from pglast.enums import LimitOption, SetOperation, VariableSetKind
 from pglast.parser import ParseError
+from pglast.stream import RawStream
 
 from executions.health.facts import Match
 
@@ -36,7 +37,7 @@ DEPTH = 4
 LONGEST = 20_000
 
 _MENTION = re.compile(rf"\b({'|'.join(sorted(TARGETS, key=len, reverse=True))})\b", re.IGNORECASE)
-_ASSIGNMENT = re.compile(r"^.*?:?=", re.DOTALL)
+_ASSIGNMENT = re.compile(r":?=")
 # PLpgSQL_expr's parseMode: whole statements, expressions, and assignments.
 _STATEMENT_MODE, _ASSIGN_MODES = 0, (3, 4, 5)
 # Where PL/pgSQL runs text: EXECUTE, and where FOR, RETURN QUERY or OPEN has one.
@@ -51,7 +52,12 @@ _MAINTENANCE = re.compile(
     r"\s*(ALTER|ANALYZE|CLUSTER|COMMENT|DROP|GRANT|LOCK|NOTIFY|REINDEX|REVOKE|TRUNCATE|VACUUM)\s",
     re.IGNORECASE,
 )
+# Statements that call nothing of what they define, as those of Multica's own migrations.
+_ONLY_DEFINING = (ast.CreateFunctionStmt, ast.CommentStmt, ast.GrantStmt, ast.TransactionStmt)
+# So many signs in an assignment are tried: each takes a look of the parser's.
+_MOST_SIGNS = 20
 _RUN = "text that is run as SQL"
+_CREATED = "a function that the command defines"
 # Casts to these run no code of anybody's: the rollup's result is a number.
 _PLAIN_TYPES = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8", "text", "varchar"})
 
@@ -142,6 +148,8 @@ def judge(
         return _judgement(Match.WRAPPED, reached) if reached else None
     tracer = _Tracer(resolve, frozenset(homes), None if _sets_its_own_path(statements) else meaning)
     acting = [one for one in statements if not isinstance(one, ast.VariableSetStmt)]
+    if all(isinstance(one, _ONLY_DEFINING) for one in acting):
+        return None
     reached = [found for one in acting for found in tracer.trace(one)]
     if not reached:
         return None
@@ -314,6 +322,8 @@ class _Tracer:
                 yield from self._trace_call(node, via)
             elif isinstance(node, ast.DoStmt):
                 yield from self._trace_block(node, via)
+            elif isinstance(node, ast.CreateFunctionStmt):
+                yield from self._trace_created(node, via)
             elif isinstance(node, ast.String) and _MENTION.search(str(node.sval)):
                 yield from self._trace_text(str(node.sval), via)
 
@@ -344,22 +354,40 @@ class _Tracer:
 
     def _trace_function(self, function: FunctionSource, via: tuple[str, ...]) -> Iterator[_Reached]:
         via = (*via, f"{function.schema}.{function.name}")
-        definition = function.definition
-        if function.language == "plpgsql":
-            yield from self._trace_plpgsql(definition, via)
-        elif function.language == "sql":
-            yield from self._trace_sql_function(definition, via)
-        else:
-            yield from self.unread(definition, via, _Unread.NOT_PARSED)
-
-    def _trace_sql_function(self, definition: str, via: tuple[str, ...]) -> Iterator[_Reached]:
-        statements = _statements(definition)
+        statements = _statements(function.definition)
         if isinstance(statements, _Unread):
-            yield from self.unread(definition, via, statements)
+            yield from self.unread(function.definition, via, statements)
             return
         (created,) = statements
-        yield from self.trace(created.sql_body, via)
-        yield from self._trace_sql_text(_option(created.options, "as"), via)
+        yield from self._trace_definition(created, function.language, function.definition, via)
+
+    def _trace_created(self, created: Any, via: tuple[str, ...]) -> Iterator[_Reached]:
+        """A function that the command defines itself: nobody needs to see how it is then called."""
+        body = _option(created.options, "as") or ""
+        deeper = (*via, _CREATED)
+        if len(via) >= DEPTH:
+            yield from self.unread(body, deeper, _Unread.TOO_MUCH)
+            return
+        try:
+            source = RawStream()(created)
+        except (NotImplementedError, RecursionError):
+            yield from self.unread(body, deeper, _Unread.TOO_MUCH)
+        else:
+            language = (_option(created.options, "language") or "sql").lower()
+            yield from self._trace_definition(created, language, source, deeper)
+
+    def _trace_definition(
+        self, created: Any, language: str, source: str, via: tuple[str, ...]
+    ) -> Iterator[_Reached]:
+        """What a function does: its body, and what its parameters are by default."""
+        yield from self.trace(created.parameters, via)
+        if language == "plpgsql":
+            yield from self._trace_plpgsql(source, via)
+        elif language == "sql":
+            yield from self.trace(created.sql_body, via)
+            yield from self._trace_sql_text(_option(created.options, "as"), via)
+        else:
+            yield from self.unread(source, via, _Unread.NOT_PARSED)
 
     def _trace_block(self, block: Any, via: tuple[str, ...]) -> Iterator[_Reached]:
         body = _option(block.args, "as") or ""
@@ -441,8 +469,10 @@ def _nodes(tree: Any) -> Iterator[Any]:
         elif isinstance(node, ast.Node):
             yield node
             skip = {"funcname"} if isinstance(node, ast.FuncCall) else set()
-            if isinstance(node, ast.DoStmt | ast.CreateFunctionStmt):
-                skip = {"args", "options"}
+            if isinstance(node, ast.DoStmt):
+                skip = {"args"}
+            elif isinstance(node, ast.CreateFunctionStmt):
+                skip = {"parameters", "sql_body", "options"}
             waiting.extend(getattr(node, name) for name in node if name not in skip)
 
 
@@ -487,9 +517,22 @@ def _expressions(parsed: Any) -> Iterator[str]:
         if mode == _STATEMENT_MODE:
             yield query
         elif mode in _ASSIGN_MODES:
-            yield f"SELECT {_ASSIGNMENT.sub('', query, count=1)}"
+            yield from _sides(query)
         else:
             yield f"SELECT {query}"
+
+
+def _sides(assignment: str) -> tuple[str, ...]:
+    """Both sides of an assignment, for a call may stand in ``a[f()]`` as well.
+
+    They part at the first sign that leaves something whole on either side: there are named
+    arguments (``=>``) and text with such signs.
+    """
+    for sign in islice(_ASSIGNMENT.finditer(assignment), _MOST_SIGNS):
+        sides = (f"SELECT {assignment[: sign.start()]}", f"SELECT {assignment[sign.end() :]}")
+        if not any(isinstance(_statements(side), _Unread) for side in sides):
+            return sides
+    return (f"SELECT {_ASSIGNMENT.split(assignment, maxsplit=1)[-1]}",)
 
 
 @dataclass(frozen=True)

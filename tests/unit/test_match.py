@@ -494,3 +494,86 @@ def test_functions_that_call_each_other_many_times_are_entered_once_for_each_dep
 
     assert judge("SELECT m0()", found, {"public"}) is None
     assert len(entered) <= 8 * 8 * 4
+
+
+BY_SQL = "RETURNS bigint LANGUAGE sql AS 'SELECT rollup_task_usage_hourly()'"
+BY_PLPGSQL = "LANGUAGE plpgsql AS $$BEGIN n := 1; PERFORM nightly(); END$$"
+PUTS_TOGETHER = "LANGUAGE plpgsql AS $$BEGIN EXECUTE 'SELECT rollup_' || n; END$$"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"CREATE FUNCTION pg_temp.f() {BY_SQL}; SELECT pg_temp.f()",
+        f"SELECT 1; CREATE FUNCTION pg_temp.f() {BY_SQL}; SELECT pg_temp.f()",
+        f"CREATE OR REPLACE PROCEDURE p(n int) {BY_PLPGSQL}; CALL p(1)",
+        f"CREATE OR REPLACE PROCEDURE p(n int) {BY_PLPGSQL}; DO $$ BEGIN CALL p(1); END $$",
+        "CREATE FUNCTION f() RETURNS bigint BEGIN ATOMIC SELECT nightly(); END; SELECT f()",
+        (
+            "CREATE FUNCTION f(n bigint DEFAULT rollup_task_usage_hourly()) RETURNS bigint"
+            " LANGUAGE sql AS 'SELECT n'; SELECT f()"
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u"
+            " AS $$ plpy.execute('select rollup_task_usage_hourly()') $$; SELECT f()"
+        ),
+    ],
+)
+def test_a_command_that_defines_what_it_calls_does_more_than_the_rollup(command):
+    found = judge(command, resolve, {"public"})
+    assert found is not None
+    assert (found.match, found.functions) == (Match.MULTIPLE, ("rollup_task_usage_hourly",))
+
+
+def test_what_a_command_defines_may_be_anything_where_nobody_can_read_it():
+    found = judge(f"CREATE PROCEDURE p(n text) {PUTS_TOGETHER}; CALL p('x')", resolve, {"public"})
+    assert found is not None
+    assert (found.match, found.functions, found.readable) == (Match.WRAPPED, (), False)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"CREATE FUNCTION f() {BY_SQL}",
+        f"BEGIN; CREATE FUNCTION f() {BY_SQL}; COMMENT ON FUNCTION f() IS 'x'; COMMIT",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT f()",
+    ],
+)
+def test_what_only_defines_a_function_calls_nothing(command):
+    """As Multica's own migrations do, which pg_stat_statements shows."""
+    assert match(command) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (
+            "BEGIN EXECUTE 'CREATE FUNCTION pg_temp.g() RETURNS bigint LANGUAGE sql"
+            " AS $x$SELECT rollup_task_usage_hourly()$x$'; PERFORM pg_temp.g(); END"
+        ),
+        "DECLARE a int[]; BEGIN a[rollup_task_usage_hourly()] := 1; END",
+        "DECLARE a int[]; BEGIN a[nightly()] = 1; END",
+        "DECLARE a int[]; BEGIN a[harmless(n => 1)] := rollup_task_usage_hourly(); END",
+        "DECLARE a jsonb; BEGIN a['x:=1'] := rollup_task_usage_hourly(); END",
+        "DECLARE a int[]; BEGIN a[rollup_task_usage_hourly()] := count(*) FROM task_usage; END",
+    ],
+)
+def test_a_block_hides_no_call_in_what_it_defines_or_assigns_to(body):
+    found = judge(f"DO $q$ {body} $q$", resolve, {"public"})
+    assert found is not None
+    assert (found.match, found.functions) == (Match.WRAPPED, ("rollup_task_usage_hourly",))
+    assert found.readable
+
+
+@pytest.mark.parametrize(
+    ("language", "body"), [("sql", "SELECT n"), ("plpgsql", "BEGIN RETURN n; END")]
+)
+def test_what_a_parameter_is_by_default_is_followed_too(language, body):
+    definition = (
+        "CREATE FUNCTION public.by_default(n bigint DEFAULT rollup_task_usage_hourly())"
+        f" RETURNS bigint LANGUAGE {language} AS $f$ {body} $f$"
+    )
+    function = FunctionSource("public", "by_default", language, definition)
+    found = judged_with("SELECT by_default()", function)
+    assert found is not None
+    assert (found.match, found.via) == (Match.WRAPPED, ("public.by_default",))
