@@ -20,7 +20,9 @@ from psycopg.rows import DictRow, dict_row
 from multica_admin.databases import SESSION, reading_only
 
 CONNECT_SECONDS = 5
-_SETTLE = "SELECT " + ", ".join(["set_config(%s, %s, false)"] * len(SESSION))
+_SETTLE = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', false)" for name, value in SESSION.items()
+)
 
 Connection = psycopg.Connection[DictRow]
 
@@ -48,7 +50,7 @@ def connect(conninfo: Mapping[str, str], *, application_name: str, **options: An
     connection = psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
     try:
         with cut_after(CONNECT_SECONDS, connection):
-            connection.execute(_SETTLE, [text for setting in SESSION.items() for text in setting])
+            connection.execute(_SETTLE)
     except BaseException:
         connection.close()
         raise
