@@ -72,6 +72,14 @@ def be_stopped_by_signals() -> None:
         signal.signal(one, stop)
 
 
+def hold_signals_back() -> None:
+    """Let whoever stops it now wait until gunicorn hears it: `multica_admin.gunicorn.when_ready`.
+
+    Until then nobody would handle it, and nobody would stop the embedded PostgreSQL.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+
+
 def refuse_a_taken_port(host: str, port: int) -> None:
     """Bind once, before anything is made, so that a taken port leaves nothing half done.
 

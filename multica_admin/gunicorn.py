@@ -57,6 +57,11 @@ control_socket_disable = True
 _SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
+def when_ready(server: Any) -> None:
+    """Hear the signals that `manage.py quickstart` holds back while nothing here handles them."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
 def post_worker_init(worker: Any) -> None:
     """Start what this process does by itself, after the fork, with Django set up.
 

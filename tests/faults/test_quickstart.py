@@ -261,6 +261,19 @@ def test_stopped_before_it_serves_it_leaves_a_postgresql_that_another_uses(start
     assert embedded.cluster(var).answers()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_the_start_and_gunicorns_own_handlers_ends_it_as_any_later_one(
+    start, var, number
+):
+    process = start(*QUICKSTART, str(free_port()), "--no-demo")
+    command = Path(f"/proc/{process.popen.pid}/cmdline")
+    wait_until(lambda: b"gunicorn" in command.read_bytes())
+    process.popen.send_signal(number)
+    assert process.end(25) == 0
+    assert not any("Traceback" in line for line in process.seen)
+    assert not embedded.cluster(var).answers()
+
+
 def test_a_retired_demo_schedule_stays_retired(start, var):
     first = start(*QUICKSTART, str(free_port()), WEB_CONCURRENCY="1")
     first.wait_for("Listening at")

@@ -91,6 +91,7 @@ class Command(BaseCommand):
             "--chdir", str(settings.BASE_DIR), "--bind", f"fd://{listener.fileno()}",
             "multica_admin.wsgi:application",
         ]  # fmt: skip
+        quickstart.hold_signals_back()
         os.execve(sys.executable, arguments, environment)  # noqa: S606  no shell is involved
 
 
