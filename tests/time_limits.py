@@ -30,7 +30,8 @@ def _cut_off(chosen: Callable[[str], bool]) -> Iterator[list[str]]:
             return execute(sql, params, many, context)
         stopped.append(sql)
         cursor = context["cursor"].cursor
-        cursor.execute("SET statement_timeout = 1")
+        # Long enough for the RESET itself, which a busy machine may take its time for.
+        cursor.execute("SET statement_timeout = 50")
         try:
             return execute("SELECT pg_sleep(5)", None, many, context)
         finally:
