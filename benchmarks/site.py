@@ -56,6 +56,7 @@ class Site:
         for alias, configured in connections.configure_settings(aliases).items():
             connections.settings[alias] = configured
             connections[alias] = connections.create_connection(alias)
+        settings.ADMIN_CONNINFO = conninfos[self.sizes[0]]
         settings.MULTICA_IS_EMBEDDED = False
         call_command("migrate", verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
