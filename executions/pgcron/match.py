@@ -370,7 +370,7 @@ class _Tracer:
             return
         try:
             source = RawStream()(created)
-        except (NotImplementedError, RecursionError):
+        except (NotImplementedError, RecursionError):  # what pglast cannot write down again
             yield from self.unread(body, deeper, _Unread.TOO_MUCH)
         else:
             language = (_option(created.options, "language") or "sql").lower()

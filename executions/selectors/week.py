@@ -1,4 +1,4 @@
-"""The plan ledger of seven days, for the long plan strip: one read of one index.
+"""The plan ledger of seven days, for the long plan strip: one read of one index beyond the day.
 
 It is read once for each version of the snapshot in a web process, however many people look.
 """
@@ -48,6 +48,7 @@ def read_week(snapshot: Snapshot) -> Week:
 
 
 def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executions:
+    """Those of the snapshot, and the older ones of the week before them."""
     spec = snapshot.facts.spec
     since = newest_due(spec, ground.now) - WINDOW
     if day.first_plan is None:
@@ -58,9 +59,11 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
         "scope_kind": scope.kind,
         "scope_id": scope.id,
         "since": since,
-        "most": MOST_ROWS,
+        "until": day.since,
+        "most": MOST_ROWS - len(day.rows),
     }
-    rows = tuple(map(execution_of, fetch_for_dashboard(SQL.executions_since, parameters)))
+    older = map(execution_of, fetch_for_dashboard(SQL.executions_between, parameters))
+    rows = (*day.rows, *older)
     cut_short = len(rows) == MOST_ROWS
     if cut_short:
         since = rows[-1].plan_time

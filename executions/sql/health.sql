@@ -68,8 +68,9 @@ SELECT is_abandoned,
         SELECT true, abandoned.* FROM abandoned) AS found
  ORDER BY is_abandoned, CASE WHEN is_abandoned THEN stale_after ELSE plan_time END DESC
 
--- name: executions_since
--- The executions of one job and scope from a plan_time on, newest first, at most a limit of them.
+-- name: executions_between
+-- The executions of one job and scope from a plan_time on and before another, newest first, at most
+-- a limit of them.
 SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
        stale_after, started_at, finished_at, duration_ms, rows_affected,
        result ->> 'watermark_before' AS watermark_before,
@@ -77,7 +78,7 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
        error_code, left(error_msg, 500) AS error_msg
   FROM sys_cron_executions
  WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
-   AND plan_time >= %(since)s
+   AND plan_time >= %(since)s AND plan_time < %(until)s
  ORDER BY plan_time DESC
  LIMIT %(most)s
 

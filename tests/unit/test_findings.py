@@ -355,7 +355,7 @@ def test_a_lost_lock_says_who_holds_it(holder, said):
     found = judged(Code.LOCK_LOST, executions=lost, lock=Lock((holder,)))
     assert found is not None
     assert said in str(found.summary)
-    assert [one["pid"] for one in found.evidence["holders"]] == [holder.pid]  # type: ignore[attr-defined]
+    assert [one["pid"] for one in found.evidence["holders"]] == [holder.pid]
 
 
 def test_watermarks_may_be_rounded_differently_by_two_writers():
