@@ -15,7 +15,16 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Aggregate, Count, FloatField, Max, Min, Q
+from django.db.models import (
+    Aggregate,
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    FloatField,
+    Max,
+    Min,
+    Q,
+)
 from django.db.models.functions import Coalesce, Left, Now
 
 from executions.health.ledger import TICK
@@ -61,10 +70,11 @@ class Percentile(Aggregate):
 
 @dataclass(frozen=True)
 class Run:
-    """One execution as far as a runner's line needs it."""
+    """One execution as far as a runner's line needs it; ``is_stale`` is past its lease."""
 
     id: UUID
     plan_time: datetime
+    is_stale: bool | None
     finished_at: datetime | None
     error_code: str | None
     error_line: str | None
@@ -245,11 +255,14 @@ def _merged(one: Tally, other: Tally) -> Tally:
 def _marks(look: Q, tallies: Iterable[Tally]) -> Iterator[tuple[str, str, Run]]:
     """Of each runner that has any, the newest running execution and the newest failed one."""
     named = [one.runner_id for one in tallies if one.failed or one.running]
-    columns = ("id", "plan_time", "finished_at", "error_code", "error_line")
+    columns = ("id", "plan_time", "is_stale", "finished_at", "error_code", "error_line")
     rows = (
         Execution.objects.filter(look, runner_id__in=named)
         .exclude(status=Status.SUCCESS)
-        .annotate(error_line=Left("error_msg", ERROR_LINE))
+        .annotate(
+            error_line=Left("error_msg", ERROR_LINE),
+            is_stale=ExpressionWrapper(Q(stale_after__lt=Now()), BooleanField(null=True)),
+        )
         .order_by("runner_id", "status", "-finished_at", "-plan_time")
         .distinct("runner_id", "status")
         .values("runner_id", "status", *columns)

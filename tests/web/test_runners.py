@@ -65,6 +65,15 @@ def test_what_runs_now_is_named(viewer, owner, now):
     assert "Runs now" in text(html)
 
 
+def test_what_a_runner_left_behind_past_its_lease_is_not_said_to_run(viewer, owner, now):
+    left = plan(owner, now, 95, "a", stale=True)
+    html = show(viewer)
+    assert f'href="/executions/{left["id"]}/"' in html
+    assert "Abandoned while it ran" in text(html)
+    assert "Runs now" not in text(html)
+    assert "Stale" in text(html)
+
+
 def test_our_own_are_told_from_multicas_also_when_they_won_nothing(viewer, owner, now):
     for runner_id, ticked in (("ours-1", None), ("ours-2", now)):
         Runner.objects.create(

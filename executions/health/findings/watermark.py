@@ -113,8 +113,8 @@ def watermark_lag(case: Case) -> Finding | None:
         Severity.CRITICAL if lag > LAG_CRITICAL else Severity.WARNING,
         summary=say(
             _(
-                "Usage numbers stop at %(watermark)s, %(ago)s, although runs succeed. Raw usage is"
-                " kept in task_usage, so nothing is lost."
+                "Usage numbers stop at %(watermark)s, %(ago)s, although runs have succeeded. Raw"
+                " usage is kept in task_usage, so nothing is lost."
             ),
             watermark=case.at(watermark),
             ago=case.ago(watermark),
