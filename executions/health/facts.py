@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
+from hashlib import blake2b
 from uuid import UUID
 
 from executions.scheduler.spec import JobSpec
@@ -131,6 +133,11 @@ class Executions:
     @property
     def newest(self) -> Execution | None:
         return self.rows[0] if self.rows else self.earlier
+
+    @cached_property
+    def mark(self) -> str:
+        """Changes with any of it, and is the same in all processes."""
+        return blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
     def latest_success(self, now: datetime) -> Execution | None:
         """The SUCCESS that finished last, as far as its times can be believed."""

@@ -7,11 +7,12 @@ and the gap finding. It judges no severity, and it is for jobs with a cadence on
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from executions.health.facts import Execution, Executions
 from executions.scheduler.plans import floor, newest_due
@@ -46,8 +47,7 @@ class Kind(StrEnum):
         return self not in {Kind.WAITING, Kind.NONE}
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One expected plan_time, what became of it, and rows off the grid that lie in its bucket."""
 
     plan_time: datetime
@@ -94,6 +94,12 @@ class Ledger:
     off_grid: tuple[Execution, ...] = ()
     ahead: tuple[Execution, ...] = ()
     looked_from: datetime | None = None
+
+    @cached_property
+    def mark(self) -> tuple[datetime | None, str]:
+        """Changes with what became of any plan, and with the window."""
+        first = self.cells[0].plan_time if self.cells else None
+        return first, " ".join(cell.kind for cell in self.cells)
 
     @cached_property
     def counts(self) -> Counter[Kind]:
@@ -186,15 +192,16 @@ def lay(
     grace = TICK + timedelta(milliseconds=p95)
     last = newest_due(spec, now)
     first = last - (window or usual_window(spec)) + spec.cadence
-    on_grid, off_grid = _sort(executions.rows, spec.cadence)
+    plan_times = [first + nth * spec.cadence for nth in range((last - first) // spec.cadence + 1)]
+    on_grid, off_grid = _sort(executions.rows, plan_times, spec.cadence)
     newest_row = max((begun for begun in on_grid if begun <= last), default=None)
     expected_from = _expected_from(executions, spec.cadence)
+    kind_of = _judge(now, spec)
     cells = []
-    plan_time = first
-    while plan_time <= last:
+    for plan_time in plan_times:
         row = on_grid.get(plan_time)
         if row is not None:
-            kind = _kind(row, now, spec)
+            kind = kind_of(row)
         elif expected_from is None or plan_time < expected_from:
             kind = Kind.NONE
         elif newest_row is not None and newest_row > plan_time:
@@ -203,7 +210,6 @@ def lay(
             due = plan_time + spec.schedule_delay + grace
             kind = Kind.MISSING if now > due else Kind.WAITING
         cells.append(Cell(plan_time, kind, row, tuple(off_grid.get(plan_time, ()))))
-        plan_time += spec.cadence
     return Ledger(
         cells=tuple(cells),
         grace=grace,
@@ -214,15 +220,16 @@ def lay(
 
 
 def _sort(
-    rows: Sequence[Execution], cadence: timedelta
+    rows: Sequence[Execution], plan_times: Sequence[datetime], cadence: timedelta
 ) -> tuple[dict[datetime, Execution], dict[datetime, list[Execution]]]:
     """Rows by plan_time, and those off the grid by the bucket that they lie in."""
+    expected = set(plan_times)
     on_grid: dict[datetime, Execution] = {}
     off_grid: dict[datetime, list[Execution]] = defaultdict(list)
     for row in rows:
-        bucket = floor(row.plan_time, cadence)
-        if bucket == row.plan_time:
-            on_grid[bucket] = row
+        plan_time = row.plan_time
+        if plan_time in expected or (bucket := floor(plan_time, cadence)) == plan_time:
+            on_grid[plan_time] = row
         else:
             off_grid[bucket].append(row)
     return on_grid, off_grid
@@ -235,13 +242,18 @@ def _expected_from(executions: Executions, cadence: timedelta) -> datetime | Non
     return max(floor(executions.first_plan, cadence), executions.since)
 
 
-def _kind(row: Execution, now: datetime, spec: JobSpec) -> Kind:
-    if row.running:
-        return Kind.STALE if row.is_stale(now) else Kind.RUNNING
-    if row.failed:
-        return Kind.FAILED
-    if row.attempt > 1:
-        return Kind.RETRIED
-    next_due = row.plan_time + spec.cadence + spec.schedule_delay
-    late = row.finished_at is not None and row.finished_at > next_due
-    return Kind.KEPT_LATE if late else Kind.KEPT
+def _judge(now: datetime, spec: JobSpec) -> Callable[[Execution], Kind]:
+    """What became of a plan, by its row."""
+    in_time = spec.cadence + spec.schedule_delay
+
+    def kind_of(row: Execution) -> Kind:
+        if row.running:
+            return Kind.STALE if row.is_stale(now) else Kind.RUNNING
+        if row.failed:
+            return Kind.FAILED
+        if row.attempt > 1:
+            return Kind.RETRIED
+        late = row.finished_at is not None and row.finished_at > row.plan_time + in_time
+        return Kind.KEPT_LATE if late else Kind.KEPT
+
+    return kind_of

@@ -109,8 +109,9 @@ def version_of(assessment: Assessment) -> str:
     """A short digest of what is shown, the clock and what only ages left out."""
     facts, ledger = assessment.facts, assessment.ledger
     ours = facts.own_runners  # a set has no order of its own
+    executions = facts.executions
     seen = (
-        facts.executions,
+        executions.mark if isinstance(executions, Executions) else executions,
         facts.state,
         facts.queue,
         facts.lock,
@@ -119,7 +120,7 @@ def version_of(assessment: Assessment) -> str:
         sorted(ours) if isinstance(ours, frozenset) else ours,
         assessment.verdict.level,
         [_shape(finding) for finding in assessment.verdict.findings],
-        [(cell.plan_time, cell.kind) for cell in ledger.cells] if ledger else None,
+        ledger.mark if ledger else None,
     )
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 

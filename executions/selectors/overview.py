@@ -111,16 +111,16 @@ class Overview:
     @cached_property
     def version(self) -> str:
         """Changes with what this page shows: not with the queue's depth or who holds the lock."""
-        facts = self.snapshot.facts
+        facts, executions = self.snapshot.facts, self.executions
         return version_of(
             bool(self.week),
-            facts.executions,
+            executions.mark if isinstance(executions, Executions) else executions,
             facts.state,
             sorted(known(facts.own_runners) or ()),
             self.verdict.level,
             [_shape(finding) for finding in self.verdict.findings],
             self.redundant,
-            [(cell.plan_time, cell.kind) for cell in self.ledger.cells] if self.ledger else None,
+            self.ledger.mark if self.ledger else None,
         )
 
     @property

@@ -90,7 +90,7 @@ class Square:
         alone = len(self.cells) == 1 and not self.extras
         return self.cells[0].execution if alone else None
 
-    @property
+    @cached_property
     def extras(self) -> int:
         """Rows off the grid in it: a foreign writer made them."""
         return sum(len(cell.extras) for cell in self.cells)

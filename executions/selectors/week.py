@@ -60,6 +60,7 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
         "scope_id": scope.id,
         "since": since,
         "until": day.since,
+        "cadence": spec.cadence,
         "most": MOST_ROWS - len(day.rows),
     }
     older = map(execution_of, fetch_for_dashboard(SQL.executions_between, parameters))

@@ -70,15 +70,17 @@ SELECT is_abandoned,
 
 -- name: executions_between
 -- The executions of one job and scope from a plan_time on and before another, newest first, at most
--- a limit of them.
-SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
-       stale_after, started_at, finished_at, duration_ms, rows_affected,
-       result ->> 'watermark_before' AS watermark_before,
-       result ->> 'watermark_after' AS watermark_after,
-       error_code, left(error_msg, 500) AS error_msg
-  FROM sys_cron_executions
- WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
-   AND plan_time >= %(since)s AND plan_time < %(until)s
+-- a limit of them: what a ledger is laid from, and no more. The watermarks tell how a gap ended, so
+-- only a row that is not preceded by the plan before it has them.
+SELECT id, plan_time, status, attempt, max_attempts, stale_after, finished_at, duration_ms,
+       CASE WHEN ends_gap THEN result ->> 'watermark_before' END AS watermark_before,
+       CASE WHEN ends_gap THEN result ->> 'watermark_after' END AS watermark_after
+  FROM (SELECT *,
+               lead(plan_time) OVER (ORDER BY plan_time DESC)
+                   IS DISTINCT FROM plan_time - %(cadence)s AS ends_gap
+          FROM sys_cron_executions
+         WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+           AND plan_time >= %(since)s AND plan_time < %(until)s) AS found
  ORDER BY plan_time DESC
  LIMIT %(most)s
 

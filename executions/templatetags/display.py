@@ -41,7 +41,10 @@ FORMS_WITH_ZONE = frozenset({"datetime", "seconds", "clock"})
 @register.filter
 def count(value: int | None) -> str:
     """A whole number with its thousands apart; a dash for none."""
-    return NOTHING if value is None else number_format(value, force_grouping=True)
+    if value is None:
+        return NOTHING
+    # Django's looks up the separator each time, also where there is nothing to separate.
+    return str(value) if 0 <= value < 1000 else number_format(value, force_grouping=True)
 
 
 @register.filter
@@ -50,7 +53,7 @@ def duration(milliseconds: float | None) -> str:
     if milliseconds is None:
         return NOTHING
     if milliseconds < 1000:
-        return _("%(n)s ms") % {"n": number_format(int(milliseconds))}
+        return _("%(n)s ms") % {"n": int(milliseconds)}
     if milliseconds < 9950:
         return _("%(n)s s") % {"n": number_format(round(milliseconds / 1000, 1), 1)}
     return _span(round(milliseconds / 1000), smallest=2)
@@ -129,7 +132,10 @@ def written(value: datetime, form: str = "datetime") -> str:
     Raises:
         KeyError: ``form`` is none of ``TIME_FORMS``.
     """
-    local = _local(value)
+    return _as_text(_local(value), form)
+
+
+def _as_text(local: datetime, form: str) -> str:
     text = local.strftime(TIME_FORMS[form])
     return f"{text} {zone_name(local)}" if form in FORMS_WITH_ZONE else text
 
@@ -147,12 +153,13 @@ def moment(value: datetime | None, form: str = "datetime") -> SafeString | str:
     """``{% moment plan.plan_time "time" %}``: a ``<time>`` whose title is the whole moment."""
     if value is None:
         return NOTHING
+    local = _local(value)
     return format_html(
         '<time datetime="{}" data-form="{}" title="{}">{}</time>',
         value.isoformat(),
         form,
-        written(value, "seconds"),
-        written(value, form),
+        _as_text(local, "seconds"),
+        _as_text(local, form),
     )
 
 

@@ -24,6 +24,7 @@ register = template.Library()
 # What the addresses of a kind are made with once, to be put in its place.
 _ANY = UUID(int=0)
 _SINCE, _UNTIL = datetime(1, 1, 1, tzinfo=UTC), datetime(2, 1, 1, tzinfo=UTC)
+_QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTIL))
 
 
 @register.filter
@@ -74,12 +75,8 @@ class Addresses:
         return self._execution.replace(str(_ANY), str(execution_id))
 
     def of_stretch(self, since: datetime, until: datetime) -> str:
-        between = self._stretch.replace(_quoted(_SINCE), _quoted(since))
-        return between.replace(_quoted(_UNTIL), _quoted(until))
-
-
-def _quoted(time: datetime) -> str:
-    return quote(write_time(time))
+        between = self._stretch.replace(_QUOTED_SINCE, quote(write_time(since)))
+        return between.replace(_QUOTED_UNTIL, quote(write_time(until)))
 
 
 def leads_to(square: Square, addresses: Addresses) -> str:

@@ -16,8 +16,11 @@ from django.utils import timezone
 
 from executions.health import read, snapshot
 from executions.health.facts import PgCron, PgCronJob, Visibility
+from executions.health.ledger import lay
 from executions.models import Runner
+from executions.selectors import week
 from executions.selectors.overview import read_overview
+from executions.selectors.strip import lay_week
 from tests import scenarios
 from tests.scenarios import CADENCE, DELAY, sound
 
@@ -124,6 +127,32 @@ def test_seven_days_show_the_worst_of_each_hour_and_lead_to_its_history(viewer, 
     assert history.status_code == 200
     assert "Failed" in history.content.decode()
     assert all(href.startswith("#gap-") for look, href in found if look == "missing")
+
+
+def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap(owner):
+    world = sound(owner, plans=7 * 288)
+    world.change(410, attempt=3)
+    world.change(420, exhausted=True)
+    world.drop([*range(500, 503), 700, 900, 1100])
+    world.lose_the_lock(699)
+    world.change(899, exhausted=True)
+    for age in (1100, 1300):
+        world.add(plan_time=world.plan_time(age) + timedelta(minutes=2), runner_id="foreign")
+    world.write()
+    taken = snapshot.fresh()
+    ground, spec = taken.facts.ground, taken.facts.spec
+    whole = read.read_facts(window=week.WINDOW).executions
+    expected = lay_week(lay(whole, ground.now, spec, week.WINDOW), ground.now, spec)
+    laid = lay_week(week.read_week(taken), ground.now, spec)
+    stories = [(str(gap.title), str(gap.story)) for gap in laid.gaps]
+    assert stories == [(str(gap.title), str(gap.story)) for gap in expected.gaps]
+    assert len([story for _title, story in stories if "took the watermark on" in story]) == 2
+    assert len([story for _title, story in stories if "moved nothing" in story]) == 1
+    assert [look_of(row) for row in laid.rows] == [look_of(row) for row in expected.rows]
+
+
+def look_of(row):
+    return [(square.look, square.title, square.has_rows) for square in row.squares]
 
 
 def test_the_week_is_read_once_for_a_snapshot_however_many_look(viewer, owner):
