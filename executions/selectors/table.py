@@ -6,7 +6,7 @@ Each is bounded: names are found by skipping through the unique index, never by 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -14,8 +14,10 @@ from typing import TypeVar
 from django.db import DatabaseError
 from psycopg import errors
 
+from executions.health.facts import Ground
+from executions.health.read import refuse_hidden
 from executions.problems import Problem, database_error, diagnose
-from executions.reading import fetch_for_dashboard
+from executions.reading import Row, fetch_for_dashboard
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import Scope
 from executions.sql import load
@@ -23,6 +25,7 @@ from executions.sql import load
 logger = logging.getLogger(__name__)
 
 SQL = load("history")
+HEALTH = load("health")
 
 MOST_JOBS = 100
 # Enough to offer them for choosing; a job with more is looked at by typing its scope.
@@ -64,12 +67,26 @@ def read_clock() -> Clock:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: nor can it be read whole.
     """
-    read = attempt(lambda: fetch_for_dashboard(SQL.clock, {}))
+    read = attempt(lambda: _of_a_whole_table(SQL.clock, {}))
     if isinstance(read, Problem):
         return Clock(read_bare_clock(), None)
     row = read[0]
     return Clock(row["now"], row["estimate"] if row["estimate"] >= 0 else None)
+
+
+def _of_a_whole_table(statement: str, parameters: Mapping[str, object]) -> list[Row]:
+    """The rows of a query that tells whether row security is active; if so, whether it hides any.
+
+    Raises:
+        RowsHidden: it does, and none shown is not none there.
+    """
+    rows = fetch_for_dashboard(statement, parameters)
+    if rows[0]["row_security"]:
+        (ground,) = fetch_for_dashboard(HEALTH.ground, {})
+        refuse_hidden(Ground(**ground), "sys_cron_executions")
+    return rows
 
 
 def read_bare_clock() -> datetime:
@@ -100,9 +117,13 @@ def attempt_jobs(named: str = "") -> JobNames:
     """The first ``MOST_JOBS`` names, those that this project knows, and the one that is ``named``.
 
     The last two only where the table has them. The rollup is thus looked at whatever else runs.
+
+    Raises:
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: nor can it be read whole.
     """
     parameters = {"most": MOST_JOBS, "named": [*JOBS, named]}
-    rows = attempt(lambda: fetch_for_dashboard(SQL.jobs, parameters))
+    rows = attempt(lambda: _of_a_whole_table(SQL.jobs, parameters))
     if isinstance(rows, Problem):
         return JobNames([], problem=rows)
     names = [row["job_name"] for row in rows if row["job_name"] is not None]

@@ -3,8 +3,9 @@
 -- of its columns: one that the table lacks would else be read from the query around it.
 
 -- name: clock
--- The database's clock, and how many rows its statistics give the table (-1: never counted).
-SELECT now() AS now, reltuples::bigint AS estimate
+-- The database's clock, how many rows its statistics give the table (-1: never counted), and
+-- whether row security is active for this role, so that it may not be shown every row.
+SELECT now() AS now, reltuples::bigint AS estimate, row_security_active(oid) AS row_security
   FROM pg_class
  WHERE oid = 'sys_cron_executions'::regclass
 
@@ -37,7 +38,8 @@ SELECT scope_kind AS kind, scope_id AS id FROM scopes ORDER BY place
 -- name: jobs
 -- The first jobs of the table: each step skips to the next name in the unique index, and one step
 -- further tells whether there are more. With them those of the named that the table has, and the
--- database's clock, so there is a row, without a name, where there is no job.
+-- database's clock and whether row security is active for this role, so there is a row, without a
+-- name, where there is no job.
 WITH RECURSIVE jobs AS (
     (SELECT job_name, 1 AS place
        FROM sys_cron_executions
@@ -64,7 +66,8 @@ looked_at AS (
                      ORDER BY scope_kind, scope_id, plan_time
                      LIMIT 1) AS found
 )
-SELECT now() AS now, looked_at.job_name, (SELECT count(*) FROM jobs) > %(most)s AS more
+SELECT now() AS now, row_security_active('sys_cron_executions') AS row_security,
+       looked_at.job_name, (SELECT count(*) FROM jobs) > %(most)s AS more
   FROM (VALUES (1)) AS always
   LEFT JOIN looked_at ON true
  ORDER BY looked_at.job_name
