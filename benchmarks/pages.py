@@ -171,6 +171,7 @@ def filled(conninfo: str) -> Iterator[dict[str, str]]:
                 server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
                 with psycopg.connect(conninfo, dbname=database, autocommit=True) as connection:
                     fill(connection, BUCKETS[size])
+            server.execute("CHECKPOINT")  # or the server still writes while pages are measured
             yield {
                 size: make_conninfo(conninfo, dbname=database)
                 for size, database in databases.items()

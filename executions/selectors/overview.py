@@ -253,7 +253,7 @@ class Overview:
 
     # --- The figures ------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def latest_success(self) -> Execution | None:
         executions = known(self.executions)
         return executions.latest_success(self.now) if executions and self.now else None

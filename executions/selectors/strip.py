@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import groupby
 
 from django.utils.functional import Promise
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
@@ -76,10 +77,6 @@ class Square:
         return "odd" if self.extras else LABELS[self.kind][0]
 
     @property
-    def label(self) -> str:
-        return _("not looked at") if self.unread else str(LABELS[self.kind][1])
-
-    @property
     def key(self) -> int:
         """Tells it from the others of its row, also after a refresh."""
         return int(self.start.timestamp())
@@ -95,25 +92,39 @@ class Square:
         """Rows off the grid in it: a foreign writer made them."""
         return sum(len(cell.extras) for cell in self.cells)
 
-    @cached_property
-    def title(self) -> str:
-        """When, and what became of it: for a pointer that rests on it, and for a screen reader."""
-        if len(self.cells) == 1 or self.unread:
-            parts = [self.label]
-        else:
-            counts = Counter(cell.kind for cell in self.cells)
-            parts = [
-                f"{counts[kind]} {label}" for kind, (_css, label) in LABELS.items() if counts[kind]
-            ]
-        if self.execution is not None and self.execution.duration_ms is not None:
-            parts.append(duration(self.execution.duration_ms))
-        if self.extras:
-            parts.append(_("%(n)s off the grid") % {"n": self.extras})
-        return f"{written(self.start, 'clock')}: {', '.join(parts)}"
-
     @property
     def has_rows(self) -> bool:
         return any(cell.execution or cell.extras for cell in self.cells)
+
+
+class Captions:
+    """What is said of a square, to a pointer that rests on it and to a screen reader.
+
+    The viewer's language and zone are looked up once, which for each square would take longer than
+    all else.
+    """
+
+    def __init__(self) -> None:
+        self._labels = {kind: str(label) for kind, (_css, label) in LABELS.items()}
+        self._zone = get_current_timezone()
+
+    def of(self, square: Square) -> str:
+        """When, and what became of it."""
+        parts = self._outcome(square)
+        execution = square.execution
+        if execution is not None and execution.duration_ms is not None:
+            parts.append(duration(execution.duration_ms))
+        if square.extras:
+            parts.append(_("%(n)s off the grid") % {"n": square.extras})
+        return f"{written(square.start, 'clock', self._zone)}: {', '.join(parts)}"
+
+    def _outcome(self, square: Square) -> list[str]:
+        if square.unread:
+            return [_("not looked at")]
+        if len(square.cells) == 1:
+            return [self._labels[square.kind]]
+        counts = Counter(cell.kind for cell in square.cells)
+        return [f"{counts[kind]} {self._labels[kind]}" for kind in LABELS if kind in counts]
 
 
 @dataclass(frozen=True)

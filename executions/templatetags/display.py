@@ -8,7 +8,7 @@ when the viewer changes the zone, so both must agree on every form.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from django import template
 from django.forms import BoundField, CheckboxInput, Select
@@ -117,22 +117,22 @@ def zone_name(value: datetime) -> str:
     return f"UTC{sign}{minutes // 60}" + (f":{minutes % 60:02}" if minutes % 60 else "")
 
 
-def _local(value: datetime) -> datetime:
+def _local(value: datetime, zone: tzinfo | None = None) -> datetime:
     """In the viewer's zone; in UTC where that zone's time would lie outside the years 1 to 9999."""
     try:
-        return localtime(value)
+        return localtime(value, zone)
     except OverflowError:
         return value.astimezone(UTC)
 
 
 @register.filter
-def written(value: datetime, form: str = "datetime") -> str:
-    """An aware time in the viewer's zone.
+def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None) -> str:
+    """An aware time in the viewer's zone, which who writes many looks up for all of them.
 
     Raises:
         KeyError: ``form`` is none of ``TIME_FORMS``.
     """
-    return _as_text(_local(value), form)
+    return _as_text(_local(value, zone), form)
 
 
 def _as_text(local: datetime, form: str) -> str:

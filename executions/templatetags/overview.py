@@ -16,7 +16,7 @@ from executions.health.findings import Finding
 from executions.selectors import evidence
 from executions.selectors.filters import write_time
 from executions.selectors.lanes import Bar
-from executions.selectors.strip import Square
+from executions.selectors.strip import Captions, Square
 from executions.templatetags.history import address
 
 register = template.Library()
@@ -40,12 +40,12 @@ def evidence_lines(finding: Finding) -> list[evidence.Line]:
 @register.simple_tag
 def squares(row: Iterable[Square], job: str) -> SafeString:
     """``{% squares row.squares job %}``: each a link to what it stands for, where there is one."""
-    addresses = Addresses(job)
-    return SafeString("".join(_square(one, addresses) for one in row))
+    addresses, captions = Addresses(job), Captions()
+    return SafeString("".join(_square(one, addresses, captions) for one in row))
 
 
-def _square(square: Square, addresses: Addresses) -> str:
-    to, title = escape(leads_to(square, addresses)), escape(square.title)
+def _square(square: Square, addresses: Addresses, captions: Captions) -> str:
+    to, title = escape(leads_to(square, addresses)), escape(captions.of(square))
     mark = f'class="plan plan-{square.look}" data-key="{square.key}"'
     if to:
         return f'<a {mark} href="{to}" title="{title}"><span>{title}</span></a>'
@@ -68,11 +68,11 @@ class Addresses:
     """Django's ``reverse`` for many squares of one job, asked once."""
 
     def __init__(self, job: str) -> None:
-        self._execution = reverse("execution", args=[_ANY])
+        self._before_id, self._after_id = reverse("execution", args=[_ANY]).split(str(_ANY))
         self._stretch = address("plans", job=job, since=_SINCE, until=_UNTIL)
 
     def of_execution(self, execution_id: UUID) -> str:
-        return self._execution.replace(str(_ANY), str(execution_id))
+        return f"{self._before_id}{execution_id}{self._after_id}"
 
     def of_stretch(self, since: datetime, until: datetime) -> str:
         between = self._stretch.replace(_QUOTED_SINCE, quote(write_time(since)))
@@ -84,8 +84,9 @@ def leads_to(square: Square, addresses: Addresses) -> str:
 
     Empty for a plan that is not due yet or was never expected.
     """
-    if square.execution is not None:
-        return addresses.of_execution(square.execution.id)
+    execution = square.execution
+    if execution is not None:
+        return addresses.of_execution(execution.id)
     if square.gap is not None:
         return f"#{square.gap.anchor}"
     if square.has_rows:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from executions.health.ledger import Kind, lay
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import floor
-from executions.selectors.strip import HOUR, Square, Strip, lay_day, lay_week
+from executions.selectors.strip import HOUR, Captions, Square, Strip, lay_day, lay_week
 from executions.selectors.week import WINDOW as WEEK
 from executions.templatetags.history import address
 from executions.templatetags.overview import Addresses, leads_to
@@ -65,7 +65,8 @@ def test_a_square_leads_to_its_execution():
     square = square_of(strip, 3)
     assert square.execution is not None
     assert square.execution.plan_time == plan_time(3)
-    assert (square.look, square.label) == ("retried", "kept after a retry")
+    assert square.look == "retried"
+    assert ": kept after a retry, " in Captions().of(square)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_a_row_off_the_grid_makes_its_square_odd_and_leads_to_both_rows():
     strip = lay_day(lay(known, NOW, ROLLUP), NOW, ROLLUP)
     square = square_of(strip, 4)
     assert (square.look, square.execution, square.has_rows) == ("odd", None, True)
-    assert "1 off the grid" in square.title
+    assert "1 off the grid" in Captions().of(square)
     assert ("odd", "off the grid", 1) in strip.legend
 
 
@@ -191,9 +192,9 @@ def test_what_was_not_looked_at_is_not_called_unexpected(lay_out):
     known = executions(count=60, since=plan_time(59), cut_short=True)
     strip = lay_out(lay(known, NOW, ROLLUP), NOW, ROLLUP)
     assert strip.ledger.looked_from == plan_time(59)
-    assert square_of(strip, 100).title.endswith(": not looked at")
+    assert Captions().of(square_of(strip, 100)).endswith(": not looked at")
     whole = lay_out(lay(executions(count=60, first_plan=plan_time(59)), NOW, ROLLUP), NOW, ROLLUP)
-    assert "nothing expected" in square_of(whole, 100).title
+    assert "nothing expected" in Captions().of(square_of(whole, 100))
 
 
 def test_every_missing_square_has_an_explanation():
@@ -210,7 +211,7 @@ def test_a_week_shows_the_worst_of_each_hour_in_the_row_of_its_day():
     assert len(strip.rows) == 8
     assert sum(len(square.cells) for square in squares(strip)) == 7 * 288
     assert square_of(strip, 8).look == "failed"
-    assert "1 failed" in square_of(strip, 8).title
+    assert "1 failed" in Captions().of(square_of(strip, 8))
     for row in strip.rows:
         assert len(row.before) + len(row.squares) + len(row.after) == 24
 

@@ -20,7 +20,7 @@ from executions.health.ledger import lay
 from executions.models import Runner
 from executions.selectors import week
 from executions.selectors.overview import read_overview
-from executions.selectors.strip import lay_week
+from executions.selectors.strip import Captions, lay_week
 from tests import scenarios
 from tests.scenarios import CADENCE, DELAY, sound
 
@@ -152,7 +152,7 @@ def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap
 
 
 def look_of(row):
-    return [(square.look, square.title, square.has_rows) for square in row.squares]
+    return [(square.look, Captions().of(square), square.has_rows) for square in row.squares]
 
 
 def test_the_week_is_read_once_for_a_snapshot_however_many_look(viewer, owner):
