@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache, cached_property
 from typing import Any
 from uuid import UUID
 
@@ -47,7 +48,7 @@ class Outcome(StrEnum):
 class Failure:
     """One FAILED row, the newest plan of its scope, and how the newest that ended did.
 
-    ``retried`` says whether it is still to be tried again.
+    ``oldest_open`` is that of ``scheduler.plans`` for its job.
     """
 
     id: UUID
@@ -63,13 +64,14 @@ class Failure:
     newest_plan: datetime
     ended_as: str | None
     matches: bool
-    retried: bool = False
+    oldest_open: datetime | None
 
     @property
     def outcome(self) -> Outcome:
         if self.attempt >= self.max_attempts:
             return Outcome.EXHAUSTED
-        return Outcome.RETRYING if self.retried else Outcome.ABANDONED
+        retried = is_retried(self, self.newest_plan, self.oldest_open)
+        return Outcome.RETRYING if retried else Outcome.ABANDONED
 
     @property
     def is_recovered(self) -> bool:
@@ -95,6 +97,11 @@ class Group:
         return version_of(self.code, self.pattern)
 
     @property
+    def marks(self) -> list[tuple[object, ...]]:
+        """What can change of each of them."""
+        return [(one.id, one.seen_at, one.outcome, one.ended_as) for one in self.failures]
+
+    @property
     def shown(self) -> list[Failure]:
         return self.failures[:SHOWN_PLANS]
 
@@ -114,7 +121,7 @@ class Group:
     def last_seen(self) -> datetime:
         return max(failure.seen_at for failure in self.failures)
 
-    @property
+    @cached_property
     def outcomes(self) -> Counter[Outcome]:
         return Counter(failure.outcome for failure in self.failures)
 
@@ -180,7 +187,7 @@ class Errors:
             self.more_jobs,
             self.problem and self.problem.code,
             self.samples_problem and self.samples_problem.code,
-            [group.failures for group in self.groups],
+            [(group.key, group.sample, group.marks) for group in self.groups],
         )
 
 
@@ -236,13 +243,11 @@ def _failures(filters: Filters, jobs: list[str], most: int, now: datetime) -> li
         "error": filters.error or None,
         "q": filters.q or None,
     }
-    return [_failure(row, now) for row in fetch_for_dashboard(SQL.failures, parameters)]
-
-
-def _failure(row: dict[str, Any], now: datetime) -> Failure:
-    failure = Failure(**row)
-    oldest = oldest_open(JOBS.get(failure.job_name), now)
-    return replace(failure, retried=is_retried(failure, failure.newest_plan, oldest))
+    oldest = {job: oldest_open(JOBS.get(job), now) for job in jobs}
+    return [
+        Failure(**row, oldest_open=oldest[row["job_name"]])
+        for row in fetch_for_dashboard(SQL.failures, parameters)
+    ]
 
 
 def _of_state(failures: list[Failure], status: State | None) -> list[Failure]:
@@ -268,8 +273,9 @@ def _reached(failures: list[Failure], most: int) -> datetime | None:
 def group_up(failures: list[Failure]) -> list[Group]:
     """The groups, the one seen last first."""
     groups: dict[tuple[str, str], list[Failure]] = {}
+    pattern = cache(pattern_of)  # most failures say what another one said
     for failure in sorted(failures, key=lambda one: one.seen_at, reverse=True):
-        key = failure.error_code or "", pattern_of(failure.error_line or "")
+        key = failure.error_code or "", pattern(failure.error_line or "")
         groups.setdefault(key, []).append(failure)
     return [Group(code, pattern, members) for (code, pattern), members in groups.items()]
 
