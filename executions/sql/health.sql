@@ -70,9 +70,10 @@ SELECT is_abandoned,
 
 -- name: executions_between
 -- The executions of one job and scope from a plan_time on and before another, newest first, at most
--- a limit of them: what a ledger is laid from, and no more. The watermarks tell how a gap ended, so
--- only a row that is not preceded by the plan before it has them.
-SELECT id, plan_time, status, attempt, max_attempts, stale_after, finished_at, duration_ms,
+-- a limit of them: what a ledger is laid from, and no more. The lease matters while it runs; the
+-- watermarks tell how a gap ended, so only a row that is not preceded by the plan before it has them.
+SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms,
+       CASE WHEN status = 'RUNNING' THEN stale_after END AS stale_after,
        CASE WHEN ends_gap THEN result ->> 'watermark_before' END AS watermark_before,
        CASE WHEN ends_gap THEN result ->> 'watermark_after' END AS watermark_after
   FROM (SELECT *,

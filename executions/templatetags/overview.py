@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from html import escape
 from urllib.parse import quote
@@ -16,7 +16,9 @@ from executions.health.findings import Finding
 from executions.selectors import evidence
 from executions.selectors.filters import write_time
 from executions.selectors.lanes import Bar
+from executions.selectors.series import HourOfValues
 from executions.selectors.strip import Captions, Square
+from executions.templatetags.display import count, duration, moment, seconds
 from executions.templatetags.history import address
 
 register = template.Library()
@@ -33,8 +35,8 @@ def evidence_lines(finding: Finding) -> list[evidence.Line]:
     return evidence.lines(finding)
 
 
-# A day has 288 squares and as many bars. Put together here, and with nothing escaped but what may
-# need it, they cost a quarter of what the nodes of a template's loop do.
+# A day has 288 squares, as many bars, and two tables of its hours. Put together here, with nothing
+# escaped but what may need it, they cost a quarter of what the nodes of a template's loop do.
 
 
 @register.simple_tag
@@ -62,6 +64,20 @@ def bars(lane: Iterable[Bar]) -> SafeString:
             for bar in lane
         )
     )
+
+
+@register.simple_tag
+def hour_rows(hours: Iterable[HourOfValues], unit: str) -> SafeString:
+    """``{% hour_rows series.hours "ms" %}``: a table's rows; the values are milliseconds or "s"."""
+    write = duration if unit == "ms" else seconds
+    return SafeString("".join(_hour_row(hour, write) for hour in hours))
+
+
+def _hour_row(hour: HourOfValues, write: Callable[[float], str]) -> str:
+    numbers = [count(hour.count), *map(write, (hour.median, hour.p95, hour.greatest))]
+    cells = "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
+    key = int(hour.hour.timestamp())
+    return f'<tr data-key="hour-{key}"><th scope="row">{moment(hour.hour)}</th>{cells}</tr>'
 
 
 class Addresses:

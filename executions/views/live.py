@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.template import RequestContext, Template
+from django.template.loader import get_template
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
@@ -62,13 +63,27 @@ def answer(
     version, seconds = shown.version, shown.live_seconds
     context = {name: shown, "version_of_data": version, "live_seconds": seconds, **context}
     if not request.htmx:
-        response = render(request, f"executions/{template}.html", context)
+        response = _render(request, f"executions/{template}.html", context)
     elif request.headers.get("X-Data-Version") == version:
         response = HttpResponse(status=204)
     else:
-        response = render(request, f"executions/{folder}{slash}_{name}.html", context)
+        response = _render(request, f"executions/{folder}{slash}_{name}.html", context)
     if request.htmx:
         response["X-Data-Version"] = version
         response["X-Live-Seconds"] = str(seconds)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def _render(request: HttpRequest, template: str, data: dict[str, Any]) -> HttpResponse:
+    """As Django's ``render``, but nothing that the page showed outlives it.
+
+    A context of Django's refers to itself. What it shows, here thousands of executions, would wait
+    for Python's collector of such circles, whose work was a sixth of what the page cost.
+    """
+    page: Template = get_template(template).template  # type: ignore[attr-defined]
+    context = RequestContext(request, data)
+    try:
+        return HttpResponse(page.render(context))
+    finally:
+        context.dicts.clear()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
 from executions.health import snapshot
+from executions.selectors import overview
 from tests import scenarios
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -39,6 +43,28 @@ def test_a_refresh_is_the_part_alone_with_its_version_and_pace(viewer, owner):
     whole = viewer.get("/").content.decode()
     assert f'data-version="{answer["X-Data-Version"]}"' in whole
     assert 'data-live-seconds="15"' in whole
+
+
+@pytest.mark.parametrize("part", [False, True], ids=["page", "part"])
+def test_what_a_page_showed_is_gone_with_it_before_any_collection(viewer, owner, monkeypatch, part):
+    scenarios.healthy(owner)
+    monkeypatch.setattr(overview, "_kept", {})
+    environ = viewer._base_environ(PATH_INFO="/", QUERY_STRING="") | (
+        {"HTTP_HX_REQUEST": "true"} if part else {}
+    )
+    serve = get_wsgi_application()  # Django's client keeps the contexts of what it was answered
+    gc.collect()
+    gc.disable()
+    try:
+        answer = serve(environ, lambda status, headers: None)
+        shown = weakref.ref(overview.read_overview())
+        assert answer.status_code == 200
+        answer.close()
+        del answer
+        overview._kept.clear()
+        assert shown() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", PAGES)
