@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +30,7 @@ from executions.selectors.cursors import Cursor
 from executions.selectors.filters import Filters, write_scope, write_time
 from executions.selectors.plans import read_plans
 from executions.views.live import forget_shared
+from multica_admin import collecting
 from multica_admin.databases import admin_alias, reader_alias
 from multica_admin.stack import with_room
 
@@ -64,8 +64,7 @@ class Site:
         self._client = Client(SERVER_NAME=HOST)
         self._client.force_login(self._user)
         self._get = with_room(self._client.get)  # as a web process does
-        gc.collect()
-        gc.freeze()  # likewise
+        collecting.settle()  # likewise
 
     @contextmanager
     def reading(self, size: str) -> Iterator[list[str]]:

@@ -5,7 +5,6 @@ Each process has four threads; nothing opens a connection before the fork.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from django.conf import settings
 from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.gthread import ThreadWorker
 
-from multica_admin import embedded
+from multica_admin import collecting, embedded
 from multica_admin.logging import gunicorn_configuration
 
 embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
@@ -77,9 +76,7 @@ def post_worker_init(worker: Any) -> None:
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
         # The signal may come before any of this was imported, and then there is nothing to end.
         worker.inprocess = inprocess
-    # What is here by now stays as long as the process does: no collection looks through it again.
-    gc.collect()
-    gc.freeze()
+    collecting.settle()
 
 
 @contextmanager

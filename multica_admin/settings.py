@@ -213,7 +213,10 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
-USE_I18N = True
+# All text goes through gettext either way. With one language there is nothing to look up, and doing
+# so was a tenth of what a page cost.
+USE_I18N = len(LANGUAGES) > 1
+NUMBER_GROUPING = 3  # which the formats of English would say
 USE_TZ = True
 TIME_ZONE = "UTC"
 

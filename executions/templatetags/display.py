@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 
 from django import template
 from django.forms import BoundField, CheckboxInput, Select
@@ -265,9 +266,15 @@ def icon(name: str) -> SafeString:
         '<svg class="icon" viewBox="0 0 24 24" fill="none" stroke="currentColor"'
         ' stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">'
         '<use href="{}#{}"/></svg>',
-        static(SPRITE),
+        _sprite(),
         name,
     )
+
+
+@cache
+def _sprite() -> str:
+    """Its address, which the storage makes anew each time and a page has fifty icons of."""
+    return static(SPRITE)
 
 
 # --- Forms --------------------------------------------------------------------------------------

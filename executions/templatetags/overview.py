@@ -17,7 +17,7 @@ from executions.selectors import evidence
 from executions.selectors.filters import write_time
 from executions.selectors.lanes import Bar
 from executions.selectors.series import HourOfValues
-from executions.selectors.strip import Captions, Square
+from executions.selectors.strip import Captions, Square, StripRow
 from executions.templatetags.display import count, duration, moment, seconds
 from executions.templatetags.history import address
 
@@ -40,10 +40,16 @@ def evidence_lines(finding: Finding) -> list[evidence.Line]:
 
 
 @register.simple_tag
-def squares(row: Iterable[Square], job: str) -> SafeString:
-    """``{% squares row.squares job %}``: each a link to what it stands for, where there is one."""
+def drawn(rows: Iterable[StripRow], job: str) -> list[tuple[StripRow, SafeString]]:
+    """``{% drawn strip.rows job as rows %}``: each row with its squares as they are written.
+
+    A square is a link to what it stands for, where there is something.
+    """
     addresses, captions = Addresses(job), Captions()
-    return SafeString("".join(_square(one, addresses, captions) for one in row))
+    return [
+        (row, SafeString("".join(_square(one, addresses, captions) for one in row.squares)))
+        for row in rows
+    ]
 
 
 def _square(square: Square, addresses: Addresses, captions: Captions) -> str:

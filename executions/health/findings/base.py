@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import cached_property
 
 from executions.health.facts import Execution, Executions, Facts, Ground, NotAvailable, State
 from executions.health.ledger import Ledger, lay
@@ -124,7 +125,7 @@ class Case:
     def lately(self) -> tuple[Execution, ...]:
         return self.rows[:LATELY]
 
-    @property
+    @cached_property
     def latest_success(self) -> Execution | None:
         return self.executions.latest_success(self.now)
 
