@@ -45,3 +45,16 @@ def test_the_last_label_of_the_time_axis_is_whole_wherever_the_day_ends(open_pag
             ".map(({ text }) => text)"
         )
     assert cut == []
+
+
+def test_a_chart_does_not_widen_the_page_while_it_is_still_drawn_for_another_width(
+    open_page, owner
+):
+    scenarios.healthy(owner)
+    page = open_page(viewport={"width": 1440, "height": 900})
+    page.add_init_script("window.ResizeObserver = class { observe() {} disconnect() {} }")
+    page.goto("/")
+    page.locator("#chart-durations canvas").wait_for()
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert page.evaluate("document.querySelector('.uplot').clientWidth") > 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
