@@ -80,6 +80,7 @@ def read_execution(execution_id: UUID) -> Detail | None:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
     """
     now = read_clock().now
     execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()

@@ -110,6 +110,7 @@ def start_export(filters: Filters) -> Export:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
     """
     clock = read_clock()
     walk, _scopes = choose_walk(filters, clock)

@@ -132,6 +132,7 @@ def read_all_jobs(filters: Filters) -> Jobs:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
     """
     found = attempt_jobs(filters.job)
     now = found.now or read_bare_clock()

@@ -106,6 +106,7 @@ def read_plans(filters: Filters) -> Plans:
     Raises:
         BadFilter: the cursor is of another list.
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
     """
     clock = read_clock()
     chosen = attempt(lambda: choose_walk(filters, clock))

@@ -159,6 +159,7 @@ def read_runners(filters: Filters) -> Runners:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
     """
     clock = read_clock()
     job = filters.job or ROLLUP.name

@@ -6,7 +6,7 @@ Each is bounded: names are found by skipping through the unique index, never by 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -67,26 +67,14 @@ def read_clock() -> Clock:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: nor can it be read whole.
+        RowsHidden: it can be read, but not whole.
     """
-    read = attempt(lambda: _of_a_whole_table(SQL.clock, {}))
+    read = attempt(lambda: fetch_for_dashboard(SQL.clock, {}))
     if isinstance(read, Problem):
         return Clock(read_bare_clock(), None)
     row = read[0]
+    _refuse_hidden(row)
     return Clock(row["now"], row["estimate"] if row["estimate"] >= 0 else None)
-
-
-def _of_a_whole_table(statement: str, parameters: Mapping[str, object]) -> list[Row]:
-    """The rows of a query that tells whether row security is active; if so, whether it hides any.
-
-    Raises:
-        RowsHidden: it does, and none shown is not none there.
-    """
-    rows = fetch_for_dashboard(statement, parameters)
-    if rows[0]["row_security"]:
-        (ground,) = fetch_for_dashboard(HEALTH.ground, {})
-        refuse_hidden(Ground(**ground), "sys_cron_executions")
-    return rows
 
 
 def read_bare_clock() -> datetime:
@@ -94,10 +82,24 @@ def read_bare_clock() -> datetime:
 
     Raises:
         django.db.DatabaseError: Multica's database cannot be asked.
+        RowsHidden: its table cannot be read whole.
     """
     (row,) = fetch_for_dashboard(SQL.bare_clock, {})
+    _refuse_hidden(row)
     now: datetime = row["now"]
     return now
+
+
+def _refuse_hidden(row: Row) -> None:
+    """Where row security is active, see whether it hides rows: none shown is not none there.
+
+    Raises:
+        django.db.DatabaseError: nobody can tell, not even in time: then nothing is shown either.
+        RowsHidden: it does.
+    """
+    if row["row_security"]:
+        (ground,) = fetch_for_dashboard(HEALTH.ground, {})
+        refuse_hidden(Ground(**ground), "sys_cron_executions")
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,13 @@ def attempt_jobs(named: str = "") -> JobNames:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: nor can it be read whole.
+        RowsHidden: it can be read, but not whole.
     """
     parameters = {"most": MOST_JOBS, "named": [*JOBS, named]}
-    rows = attempt(lambda: _of_a_whole_table(SQL.jobs, parameters))
+    rows = attempt(lambda: fetch_for_dashboard(SQL.jobs, parameters))
     if isinstance(rows, Problem):
         return JobNames([], problem=rows)
+    _refuse_hidden(rows[0])
     names = [row["job_name"] for row in rows if row["job_name"] is not None]
     return JobNames(names, more=rows[0]["more"], now=rows[0]["now"])
 

@@ -10,8 +10,9 @@ SELECT now() AS now, reltuples::bigint AS estimate, row_security_active(oid) AS 
  WHERE oid = 'sys_cron_executions'::regclass
 
 -- name: bare_clock
--- The database's clock alone, for where even its statistics take too long: it looks at no table.
-SELECT now() AS now
+-- The database's clock, for where even the table's statistics take too long, and whether row security
+-- is active for this role (null where there is no such table): it looks at no table.
+SELECT now() AS now, row_security_active(to_regclass('sys_cron_executions')) AS row_security
 
 -- name: scopes_of_job
 -- The first scopes of one job: each step skips to the next (kind, id) of the unique index.

@@ -6,6 +6,7 @@ import pytest
 
 from executions.models import Execution
 from tests import scenarios
+from tests.time_limits import cut_off
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -43,6 +44,17 @@ def test_a_page_says_that_rows_are_hidden(viewer, secure, address, shown, header
     said = answer.content.decode()
     assert "row security hides rows of sys_cron_executions from the role multica_view" in said
     assert "BYPASSRLS" in said
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("slow", ["-- The clock, who we are", "-- The database's clock, how many"])
+def test_where_it_cannot_be_told_in_time_nothing_is_shown_either(viewer, secure, address, slow):
+    viewer.raise_request_exception = False
+    with cut_off(slow):
+        answer = viewer.get(address)
+    assert answer.status_code == 503
+    said = answer.content.decode()
+    assert "time limit" in said or "row security hides rows" in said
 
 
 @pytest.mark.parametrize("address", ADDRESSES[:-1])
