@@ -96,10 +96,18 @@ class Ledger:
     looked_from: datetime | None = None
 
     @cached_property
-    def mark(self) -> tuple[datetime | None, str]:
-        """Changes with what became of any plan, and with the window."""
-        first = self.cells[0].plan_time if self.cells else None
-        return first, " ".join(cell.kind for cell in self.cells)
+    def mark(self) -> tuple[object, ...]:
+        """Changes with the window, what became of a plan, rows off the grid and how gaps ended."""
+        return (
+            self.cells[0].plan_time if self.cells else None,
+            " ".join(cell.kind for cell in self.cells),
+            [row.plan_time for row in self.off_grid],
+            [
+                (gap.first, gap.before and gap.before.finished_at, gap.after.watermark_after)
+                for gap in self.gaps
+            ],
+            self.looked_from,
+        )
 
     @cached_property
     def counts(self) -> Counter[Kind]:
@@ -191,8 +199,8 @@ def lay(
     p95 = percentile(durations(executions.rows), 0.95) or 0
     grace = TICK + timedelta(milliseconds=p95)
     last = newest_due(spec, now)
-    first = last - (window or usual_window(spec)) + spec.cadence
-    plan_times = [first + nth * spec.cadence for nth in range((last - first) // spec.cadence + 1)]
+    count = (window or usual_window(spec)) // spec.cadence
+    plan_times = [last - nth * spec.cadence for nth in reversed(range(count))]
     on_grid, off_grid = _sort(executions.rows, plan_times, spec.cadence)
     newest_row = max((begun for begun in on_grid if begun <= last), default=None)
     expected_from = _expected_from(executions, spec.cadence)

@@ -188,6 +188,10 @@ class Errors:
             self.problem and self.problem.code,
             self.samples_problem and self.samples_problem.code,
             [(group.key, group.sample, group.marks) for group in self.groups],
+            self.hidden,
+            self.failures,
+            self.looked_at,
+            self.table_is_empty,
         )
 
 
@@ -196,6 +200,7 @@ def read_errors(filters: Filters) -> Errors:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
     """
     clock = read_clock()
     wanted = bounded(filters, DEFAULT_WINDOW, clock.now)

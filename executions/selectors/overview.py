@@ -113,7 +113,7 @@ class Overview:
         """Changes with what this page shows: not with the queue's depth or who holds the lock."""
         facts, executions = self.snapshot.facts, self.executions
         return version_of(
-            bool(self.week),
+            self.week.mark if isinstance(self.week, Ledger) else self.week,
             executions.mark if isinstance(executions, Executions) else executions,
             facts.state,
             sorted(known(facts.own_runners) or ()),

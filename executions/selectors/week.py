@@ -48,7 +48,11 @@ def read_week(snapshot: Snapshot) -> Week:
 
 
 def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executions:
-    """Those of the snapshot, and the older ones of the week before them."""
+    """Those of the snapshot, and the older ones of the week before them.
+
+    Of the older ones only what a ledger is laid from was read: no runner, no error, and watermarks
+    only where a gap ended.
+    """
     spec = snapshot.facts.spec
     since = newest_due(spec, ground.now) - WINDOW
     if day.first_plan is None:
@@ -72,7 +76,7 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
 
 
 class _Keeper:
-    """The week of the newest snapshot that somebody wanted it for."""
+    """The week of the newest snapshot that somebody wanted it for; what failed is tried again."""
 
     def __init__(self, read: Callable[[Snapshot], Week] = read_week) -> None:
         self._read = read
@@ -81,9 +85,11 @@ class _Keeper:
 
     def get(self, snapshot: Snapshot) -> Week:
         with self._lock:
-            if self._kept is None or self._kept[0] != snapshot.version:
-                self._kept = (snapshot.version, self._read(snapshot))
-            return self._kept[1]
+            if self._kept and self._kept[0] == snapshot.version:
+                return self._kept[1]
+            week = self._read(snapshot)
+            self._kept = (snapshot.version, week) if isinstance(week, Ledger) else None
+            return week
 
     def forget(self) -> None:
         """Have the next one read anew."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from executions.health.ledger import Kind, Ledger, lay, percentile
 from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.plans import newest_due
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -37,6 +38,16 @@ def test_a_job_with_a_shorter_cadence_is_shown_for_as_many_plans():
     quick = replace(ROLLUP, cadence=SECOND)
     assert len(lay(executions(count=0), NOW, quick).cells) == 288
     assert len(lay(executions(), NOW, ROLLUP, timedelta(days=7)).cells) == 7 * 288
+
+
+def test_a_cadence_that_does_not_divide_the_day_has_its_plans_on_its_own_grid():
+    sevenths = replace(ROLLUP, cadence=7 * MINUTE)
+    newest = newest_due(sevenths, NOW)
+    rows = tuple(execution(age, plan_time=newest - age * 7 * MINUTE) for age in range(300))
+    made = lay(replace(executions(count=0), rows=rows), NOW, sevenths)
+    assert len(made.cells) == 24 * 60 // 7
+    assert made.kept == len(made.cells)
+    assert made.off_grid == ()
 
 
 @pytest.mark.parametrize(

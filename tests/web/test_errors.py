@@ -11,6 +11,7 @@ from executions.selectors import errors, table
 from executions.selectors.errors import read_errors
 from executions.selectors.filters import Filters, State
 from executions.selectors.messages import pattern_of
+from executions.views.live import forget_shared
 from tests.factories import ExecutionFactory
 from tests.time_limits import cut_off
 
@@ -158,6 +159,66 @@ def test_a_refresh_costs_a_204_while_nothing_changes(viewer, owner, now):
     part = viewer.get("/errors/", headers={"HX-Request": "true"})
     known = {"HX-Request": "true", "X-Data-Version": part.headers["X-Data-Version"]}
     assert viewer.get("/errors/", headers=known).status_code == 204
+
+
+def nothing(owner, now):
+    pass
+
+
+def one_of_a_long_message(owner, now):
+    return plan(owner, now, 10, exhausted=True, error_msg="m" * 400 + "before")["id"]
+
+
+def one_to_be_retried(owner, now):
+    plan(owner, now, 10, failed=True, job_name="another")
+
+
+def sixty_kinds(owner, now):
+    for age in range(60):
+        plan(owner, now, 10 + age, exhausted=True, error_msg="w" * (age + 1))
+
+
+@pytest.mark.parametrize(
+    ("before", "happens"),
+    [
+        (nothing, lambda owner, now, _: plan(owner, now, 10)),
+        (nothing, lambda owner, now, _: plan(owner, now, 10, exhausted=True)),
+        (
+            one_of_a_long_message,
+            lambda owner, now, row: owner.execute(
+                "UPDATE sys_cron_executions SET error_msg = %s WHERE id = %s",
+                ["m" * 400 + "after", row],
+            ),
+        ),
+        (
+            one_to_be_retried,
+            lambda owner, now, _: plan(owner, now, 5, running=True, job_name="another"),
+        ),
+        (one_of_a_long_message, lambda owner, now, _: plan(owner, now, 5)),
+        (sixty_kinds, lambda owner, now, _: plan(owner, now, 200, exhausted=True, error_msg="old")),
+    ],
+    ids=["first success", "first failure", "message", "given up", "works again", "one kind more"],
+)
+def test_a_refresh_is_answered_whenever_something_that_is_shown_changes(
+    viewer, owner, now, before, happens
+):
+    row = before(owner, now)
+    version = viewer.get("/errors/", headers={"HX-Request": "true"}).headers["X-Data-Version"]
+    happens(owner, now, row)
+    forget_shared()
+    known = {"HX-Request": "true", "X-Data-Version": version}
+    assert viewer.get("/errors/", headers=known).status_code == 200
+
+
+def test_a_refresh_is_answered_when_a_table_is_no_longer_empty_whichever_job_is_looked_at(
+    viewer, owner, now
+):
+    address = "/errors/?job=rollup_task_usage_hourly"
+    version = viewer.get(address, headers={"HX-Request": "true"}).headers["X-Data-Version"]
+    plan(owner, now, 10)
+    forget_shared()
+    known = {"HX-Request": "true", "X-Data-Version": version}
+    assert viewer.get(address, headers=known).status_code == 200
 
 
 def test_a_read_that_takes_too_long_is_told_while_the_page_stands(viewer, owner, now):

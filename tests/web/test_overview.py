@@ -16,13 +16,14 @@ from django.utils import timezone
 
 from executions.health import read, snapshot
 from executions.health.facts import PgCron, PgCronJob, Visibility
-from executions.health.ledger import lay
+from executions.health.ledger import Kind, lay
 from executions.models import Runner
 from executions.selectors import week
 from executions.selectors.overview import read_overview
 from executions.selectors.strip import Captions, lay_week
 from tests import scenarios
 from tests.scenarios import CADENCE, DELAY, sound
+from tests.time_limits import cut_off
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -133,6 +134,9 @@ def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap
     world = sound(owner, plans=7 * 288)
     world.change(410, attempt=3)
     world.change(420, exhausted=True)
+    world.change(430, running=True, stale_after=world.now + timedelta(hours=1))
+    world.change(440, stale=True)
+    world.change(range(450, 600), duration_ms=60_000)
     world.drop([*range(500, 503), 700, 900, 1100])
     world.lose_the_lock(699)
     world.change(899, exhausted=True)
@@ -144,6 +148,8 @@ def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap
     whole = read.read_facts(window=week.WINDOW).executions
     expected = lay_week(lay(whole, ground.now, spec, week.WINDOW), ground.now, spec)
     laid = lay_week(week.read_week(taken), ground.now, spec)
+    assert laid.ledger.grace == expected.ledger.grace
+    assert {Kind.RUNNING, Kind.STALE} <= set(laid.ledger.counts)
     stories = [(str(gap.title), str(gap.story)) for gap in laid.gaps]
     assert stories == [(str(gap.title), str(gap.story)) for gap in expected.gaps]
     assert len([story for _title, story in stories if "took the watermark on" in story]) == 2
@@ -153,6 +159,36 @@ def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap
 
 def look_of(row):
     return [(square.look, Captions().of(square), square.has_rows) for square in row.squares]
+
+
+def test_a_change_beyond_the_day_is_shown_once_the_week_is_read_anew(viewer, owner):
+    world = sound(owner, plans=7 * 288)
+    world.write()
+    assert "2,016 kept" in text(page(viewer, "?window=7d"))
+    version = read_overview("7d").version
+    owner.execute(
+        "UPDATE sys_cron_executions SET status = 'FAILED', attempt = 3 WHERE plan_time = %s",
+        [world.plan_time(1_000)],
+    )
+    snapshot.forget()
+    week.forget()
+    assert "2,015 kept" in text(page(viewer, "?window=7d"))
+    assert read_overview("7d").version != version
+
+
+def test_a_week_that_could_not_be_read_is_tried_again_with_the_next_snapshot(viewer, owner):
+    scenarios.healthy(owner)
+    with cut_off("-- The executions of one job and scope from a plan_time on and before"):
+        failed = page(viewer, "?window=7d")
+    assert "stopped at its time limit" in text(failed)
+    snapshot.forget()
+    whole = page(viewer, "?window=7d")
+    assert "stopped at its time limit" not in text(whole)
+    assert version_in(failed) != version_in(whole)
+
+
+def version_in(html):
+    return re.search(r'data-version="([^"]+)"', html)[1]
 
 
 def test_the_week_is_read_once_for_a_snapshot_however_many_look(viewer, owner):
