@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gc
 
-# So many more objects made than gone begin a collection, instead of 700: more than a page ever has
-# at once, and a few megabytes. Measured: 3 ms of a page's 50, and 10 to 20 of every eighth page.
+# So many more objects made than gone begin a collection, instead of some hundreds: more than most
+# pages have at once, and a few megabytes. Measured: 3 ms of a page's 50, of every eighth 10 to 20.
 YOUNG = 20_000
 
 

@@ -216,7 +216,6 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 # All text goes through gettext either way. With one language there is nothing to look up, and doing
 # so was a tenth of what a page cost.
 USE_I18N = len(LANGUAGES) > 1
-NUMBER_GROUPING = 3  # which the formats of English would say
 USE_TZ = True
 TIME_ZONE = "UTC"
 

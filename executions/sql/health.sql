@@ -78,7 +78,7 @@ SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms,
        CASE WHEN ends_gap THEN result ->> 'watermark_after' END AS watermark_after
   FROM (SELECT *,
                lead(plan_time) OVER (ORDER BY plan_time DESC)
-                   IS DISTINCT FROM plan_time - %(cadence)s AS ends_gap
+                   IS DISTINCT FROM plan_time - %(cadence)s::interval AS ends_gap
           FROM sys_cron_executions
          WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
            AND plan_time >= %(since)s AND plan_time < %(until)s) AS found

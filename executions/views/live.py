@@ -82,7 +82,8 @@ def _render(request: HttpRequest, template: str, data: dict[str, Any]) -> HttpRe
     for Python's collector of such circles, whose work was a sixth of what the page cost.
     """
     page: Template = get_template(template).template  # type: ignore[attr-defined]
-    context = RequestContext(request, data)
+    context = RequestContext(request)
+    context.push(data)  # upon what context processors will say, which must not hide it
     try:
         return HttpResponse(page.render(context))
     finally:

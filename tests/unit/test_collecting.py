@@ -13,6 +13,10 @@ class Circle: pass
 
 settle()
 assert gc.get_freeze_count() > 1000
+looked = gc.get_stats()[0]["collections"]
+page = [[] for _ in range(10_000)]
+assert gc.get_stats()[0]["collections"] == looked
+del page
 circle = Circle()
 circle.itself, gone = circle, weakref.ref(circle)
 del circle
@@ -21,5 +25,5 @@ assert gone() is None
 """
 
 
-def test_what_is_there_is_left_alone_and_a_new_circle_is_still_collected():
+def test_what_is_there_is_left_alone_a_page_costs_no_look_and_circles_are_still_collected():
     subprocess.run([sys.executable, "-c", SETTLED], check=True, timeout=60)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 from executions.health.ledger import lay
 from executions.scheduler.jobs import ROLLUP
 from executions.selectors.series import (
     HEIGHT,
+    HourOfValues,
     between_successes,
     duration_of,
     kept_by_hour,
@@ -16,7 +18,18 @@ from executions.selectors.series import (
     over_plans,
     sparkline,
 )
+from executions.templatetags.overview import hour_rows
 from tests.pictures import CADENCE, NOW, SECOND, execution, executions, plan_time
+
+
+def test_the_rows_of_a_charts_table_are_in_its_own_unit():
+    hour = HourOfValues(NOW.replace(minute=0), 12, 90, 150, 7_200)
+    assert cells(hour_rows([hour], "ms")) == ["12", "90 ms", "150 ms", "7.2 s"]
+    assert cells(hour_rows([hour], "s")) == ["12", "1 min 30 s", "2 min 30 s", "2 h"]
+
+
+def cells(html):
+    return re.findall(r'<td class="number">([^<]*)</td>', html)
 
 
 def test_a_sparkline_reaches_from_zero_to_its_greatest_value_and_over_its_whole_width():

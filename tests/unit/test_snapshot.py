@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -155,6 +158,26 @@ def test_the_version_changes_when_time_makes_a_finding():
     before = made(executions=rows)
     after = made(executions=rows, ground=replace(known, now=NOW + 20 * SECOND))
     assert before.version != after.version
+
+
+def test_the_version_of_the_same_executions_is_the_same_in_every_process():
+    ask = (
+        "from tests.pictures import executions, facts;"
+        " from executions.health.assessment import assess;"
+        " from executions.health.snapshot import version_of;"
+        " print(executions().mark, version_of(assess(facts())))"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", f"import django; django.setup(); {ask}"],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1
 
 
 def test_the_version_of_the_same_set_of_runners_is_the_same():

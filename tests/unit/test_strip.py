@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,13 @@ def test_a_square_stays_in_its_place_while_the_window_moves_on():
         raise AssertionError(f"no square for the plan of age {age}")
 
     assert [place(before, age) for age in range(280)] == [place(after, age) for age in range(280)]
+
+
+def test_a_caption_has_the_time_of_the_viewers_zone():
+    square = square_of(day({}), 3)
+    assert Captions().of(square).startswith("00:40 UTC: kept")
+    with timezone.override("Asia/Kathmandu"):
+        assert Captions().of(square).startswith("06:25 UTC+5:45: kept")
 
 
 def test_a_square_leads_to_its_execution():

@@ -10,14 +10,16 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
+from django.template import engines
 from django.test import Client
 from django.urls import reverse
 
 from executions.health import snapshot
 from executions.selectors import overview
+from executions.views import live
 from tests import scenarios
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -43,6 +45,14 @@ def test_a_refresh_is_the_part_alone_with_its_version_and_pace(viewer, owner):
     whole = viewer.get("/").content.decode()
     assert f'data-version="{answer["X-Data-Version"]}"' in whole
     assert 'data-live-seconds="15"' in whole
+
+
+def test_what_a_view_says_hides_what_is_said_on_every_page(rf, monkeypatch):
+    request = rf.get("/")
+    request.user = AnonymousUser()
+    monkeypatch.setattr(live, "get_template", engines["django"].from_string)
+    shown = live._render(request, "{{ version }}", {"version": "of the view"})
+    assert shown.content == b"of the view"
 
 
 @pytest.mark.parametrize("part", [False, True], ids=["page", "part"])
