@@ -110,7 +110,7 @@ _TROUBLES = (
         errors=(RowsHidden,),
         title=_("The role is not shown every row"),
         what=_("It cannot be told what is there: %(said)s."),
-        meaning=_("That it sees none is not the same as none."),
+        meaning=_("What it is not shown may be there all the same, so nothing is concluded."),
         todo=_(
             "Let an administrator give the role BYPASSRLS, or a policy to see every row, as"
             " “manage.py permissions --role NAME --as viewer” says."
