@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -42,6 +43,15 @@ def processes_of(cluster):
     return [postmaster, *postmaster.children(recursive=True)]
 
 
+def kill_everything_of(cluster):
+    """Kill -9, but for what ended by itself meanwhile."""
+    killed = processes_of(cluster)
+    for process in killed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(killed, timeout=10)
+
+
 def test_a_second_start_finds_the_first(private):
     assert private.start() is True
     assert private.start() is False
@@ -51,10 +61,7 @@ def test_it_survives_kill_9_of_everything(private):
     private.start()
     with psycopg.connect(**private.conninfo("postgres"), autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    killed = processes_of(private)
-    for process in killed:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(killed, timeout=10)
+    kill_everything_of(private)
     assert private.start() is True
     with psycopg.connect(**private.conninfo("postgres")) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
@@ -85,10 +92,7 @@ def name_in_the_lock_files(cluster, number):
 
 def test_an_id_that_another_process_got_stops_no_start_and_stops_no_process(private, bystander):
     private.start()
-    killed = processes_of(private)
-    for process in killed:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(killed, timeout=10)
+    kill_everything_of(private)
     name_in_the_lock_files(private, bystander.pid)
     private.stop()
     assert bystander.poll() is None

@@ -89,7 +89,8 @@ class Replicas:
             if process.poll() is None:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     for child in psutil.Process(process.pid).children(recursive=True):
-                        child.kill()
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            child.kill()
                 process.kill()
                 process.wait()
         self._log.close()

@@ -55,7 +55,8 @@ def web(*arguments, **variables):
     finally:
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(server.pid).children(recursive=True):
-                child.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
         server.kill()
         server.wait()
 
