@@ -7,7 +7,7 @@ and the gap finding. It judges no severity, and it is for jobs with a cadence on
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -204,12 +204,12 @@ def lay(
     on_grid, off_grid = _sort(executions.rows, plan_times, spec.cadence)
     newest_row = max((begun for begun in on_grid if begun <= last), default=None)
     expected_from = _expected_from(executions, spec.cadence)
-    kind_of = _judge(now, spec)
+    in_time = spec.cadence + spec.schedule_delay
     cells = []
     for plan_time in plan_times:
         row = on_grid.get(plan_time)
         if row is not None:
-            kind = kind_of(row)
+            kind = _kind(row, now, in_time)
         elif expected_from is None or plan_time < expected_from:
             kind = Kind.NONE
         elif newest_row is not None and newest_row > plan_time:
@@ -250,18 +250,13 @@ def _expected_from(executions: Executions, cadence: timedelta) -> datetime | Non
     return max(floor(executions.first_plan, cadence), executions.since)
 
 
-def _judge(now: datetime, spec: JobSpec) -> Callable[[Execution], Kind]:
-    """What became of a plan, by its row."""
-    in_time = spec.cadence + spec.schedule_delay
-
-    def kind_of(row: Execution) -> Kind:
-        if row.running:
-            return Kind.STALE if row.is_stale(now) else Kind.RUNNING
-        if row.failed:
-            return Kind.FAILED
-        if row.attempt > 1:
-            return Kind.RETRIED
-        late = row.finished_at is not None and row.finished_at > row.plan_time + in_time
-        return Kind.KEPT_LATE if late else Kind.KEPT
-
-    return kind_of
+def _kind(row: Execution, now: datetime, in_time: timedelta) -> Kind:
+    """What became of a plan by its row; within ``in_time`` of it the next one is not due."""
+    if row.running:
+        return Kind.STALE if row.is_stale(now) else Kind.RUNNING
+    if row.failed:
+        return Kind.FAILED
+    if row.attempt > 1:
+        return Kind.RETRIED
+    late = row.finished_at is not None and row.finished_at > row.plan_time + in_time
+    return Kind.KEPT_LATE if late else Kind.KEPT

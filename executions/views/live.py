@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from django.http import HttpRequest, HttpResponse
-from django.template import RequestContext, Template
-from django.template.loader import get_template
+from django.template import Engine, RequestContext
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
@@ -81,10 +80,9 @@ def _render(request: HttpRequest, template: str, data: dict[str, Any]) -> HttpRe
     A context of Django's refers to itself. What it shows, here thousands of executions, would wait
     for Python's collector of such circles, whose work was a sixth of what the page cost.
     """
-    page: Template = get_template(template).template  # type: ignore[attr-defined]
     context = RequestContext(request)
     context.push(data)  # upon what context processors will say, which must not hide it
     try:
-        return HttpResponse(page.render(context))
+        return HttpResponse(Engine.get_default().get_template(template).render(context))
     finally:
         context.dicts.clear()

@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
-from django.template import engines
+from django.template import Engine
 from django.test import Client
 from django.urls import reverse
 
@@ -50,7 +50,7 @@ def test_a_refresh_is_the_part_alone_with_its_version_and_pace(viewer, owner):
 def test_what_a_view_says_hides_what_is_said_on_every_page(rf, monkeypatch):
     request = rf.get("/")
     request.user = AnonymousUser()
-    monkeypatch.setattr(live, "get_template", engines["django"].from_string)
+    monkeypatch.setattr(Engine, "get_template", Engine.from_string)
     shown = live._render(request, "{{ version }}", {"version": "of the view"})
     assert shown.content == b"of the view"
 
