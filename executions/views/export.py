@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -18,9 +19,11 @@ from django.views.decorators.http import require_safe
 from executions.selectors.export import COLUMNS, Export, Record, start_export
 from executions.selectors.filters import parse
 
-# What a spreadsheet takes for the start of a formula, also in its full-width forms, and the
-# whitespace that some skip before it.
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# What a spreadsheet takes for the start of a formula, and what some of them drop at a cell's edge.
+_SIGNS = frozenset("=+-@")
+_DROPPED = frozenset("\t\r\n")
+# Unicode's categories of characters that do not show: spaces, line ends, controls, format marks.
+_UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 
 
@@ -100,9 +103,18 @@ def _cell(value: object) -> object:
     """A value as a spreadsheet may hold it: no text begins like a formula, times are UTC."""
     if isinstance(value, datetime):
         return _time(value)
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    if isinstance(value, str) and _may_be_formula(value):
         return f"'{value}"
     return value
+
+
+def _may_be_formula(text: str) -> bool:
+    """Whether a spreadsheet may compute the text: one that trims the cell, or reads other forms.
+
+    The full-width and small forms of the signs count as the signs, as NFKC has it.
+    """
+    first = next((char for char in text if unicodedata.category(char) not in _UNSEEN), "")
+    return text[:1] in _DROPPED or unicodedata.normalize("NFKC", first) in _SIGNS
 
 
 def _time(value: datetime) -> str:

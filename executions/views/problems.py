@@ -6,12 +6,18 @@ import logging
 import sys
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import (
+    DisallowedHost,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from executions.problems import BUG, Problem, diagnose, is_database_error
+from executions.selectors.filters import BadFilter
 from multica_admin.env import BadSetting
 from multica_admin.public_url import parse_public_url
 
@@ -59,12 +65,23 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         Problem(
             code="bad_request",
             title=_("That request cannot be answered"),
-            what=str(exception) or _("A value in the address or the form is not one we know."),
+            what=_bad_request_in_words(exception),
             meaning=_("Nothing was changed."),
             todo=_("Correct the value, or start again from the overview."),
             status=400,
         ),
     )
+
+
+def _bad_request_in_words(exception: Exception) -> str:
+    """Only our own errors are sentences for people: Django's name its settings and classes."""
+    if isinstance(exception, BadFilter):
+        return str(exception)
+    if isinstance(exception, RequestDataTooBig):
+        return _("The form is larger than Multica Admin takes.")
+    if isinstance(exception, TooManyFieldsSent | TooManyFilesSent):
+        return _("The form has more fields or files than Multica Admin takes.")
+    return _("The address or the form has a value that cannot be read.")
 
 
 def _unknown_host(request: HttpRequest) -> Problem:

@@ -80,7 +80,23 @@ def test_the_lease_token_stays_here(viewer, owner, now):
         assert str(row["lease_token"]) not in get(viewer, ending)[1]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
+# Spreadsheets and their import dialogs trim what does not show before they look for a formula.
+UNSEEN = [" ", "   ", "\t", " \t ", "\n", "\x0b", "\u00a0", "\u2003", "\u202f", "\u3000", "\u2028",
+          "\ufeff", "\u200b", "\u2060", "\u200e", "\x1f"]  # fmt: skip
+SIGNS = ["=", "+", "-", "@", "＝", "＋", "－", "＠", "\ufe62"]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        *SIGNS,
+        "\t",
+        "\r",
+        *(f"{unseen}=" for unseen in UNSEEN),
+        *(f"\u00a0{sign}" for sign in SIGNS),
+    ],
+    ids=ascii,
+)
 def test_no_cell_begins_like_a_formula(viewer, owner, now, start):
     plan(owner, now, runner_id=f"{start}cmd|' /C calc'!A0", error_msg=f"{start}1")
     (row,) = as_csv(get(viewer, "csv")[1])
@@ -88,6 +104,13 @@ def test_no_cell_begins_like_a_formula(viewer, owner, now, start):
     assert row["error_msg"] == f"'{start}1"
     (row,) = as_json(get(viewer, "jsonl")[1])
     assert row["runner_id"] == f"{start}cmd|' /C calc'!A0"
+
+
+@pytest.mark.parametrize("text", [" plain", "\u00a0a = b", "a-b", "1 + 1", "  ", "\u200bx@y"])
+def test_what_is_no_formula_is_written_as_it_is(viewer, owner, now, text):
+    plan(owner, now, error_msg=text)
+    (row,) = as_csv(get(viewer, "csv")[1])
+    assert row["error_msg"] == text
 
 
 def test_each_json_line_is_one_line_to_every_reader(viewer, owner, now):

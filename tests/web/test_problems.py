@@ -100,10 +100,37 @@ def test_a_refused_form_is_one_line(root, stderr):
     assert told(answer, stderr)["code"] == "csrf"
 
 
-def test_a_request_with_too_many_fields_is_one_line(root, stderr):
-    answer = root.post("/login/", {f"field{number}": "x" for number in range(1_001)})
+REFUSED_BY_DJANGO = {
+    "too many fields in a form": lambda: {
+        "path": "/login/",
+        "data": {f"field{number}": "x" for number in range(1_001)},
+    },
+    "too many files": lambda: {
+        "path": "/login/",
+        "data": {f"file{number}": io.BytesIO(b"x") for number in range(101)},
+    },
+    "too large a form": lambda: {
+        "path": "/login/",
+        "data": f"username={'x' * 3_000_000}",
+        "content_type": "application/x-www-form-urlencoded",
+    },
+    "a form without a boundary": lambda: {
+        "path": "/login/",
+        "data": b"x",
+        "content_type": "multipart/form-data; boundary=",
+    },
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_BY_DJANGO)
+def test_what_django_refuses_is_one_line_that_names_no_setting_of_its(root, stderr, case):
+    answer = root.post(**REFUSED_BY_DJANGO[case]())
     assert answer.status_code == 400
-    assert "traceback" not in told(answer, stderr)
+    line = told(answer, stderr)
+    assert "traceback" not in line
+    for text in (answer.content.decode(), line["message"]):
+        assert "settings" not in text
+        assert not re.search(r"\b[A-Z]+(?:_[A-Z]+){2,}\b", text)
 
 
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "part"])
