@@ -43,6 +43,10 @@ class Refused(Exception):
         }
 
 
+class NotPermitted(Refused):
+    """The account may not act, or not any more. The log has it and the audit does not."""
+
+
 class SomebodyElse(Refused):
     """Another operator is doing it, or has done it. ``who`` is their name."""
 

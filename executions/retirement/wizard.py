@@ -6,6 +6,7 @@ restart and a second tab all find it. The acts themselves are in `acts.py` and `
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from executions.retirement.facts import (
 from executions.retirement.gate import Check
 from executions.retirement.outcomes import move
 from executions.retirement.refusals import (
+    NotPermitted,
     Refused,
     SomebodyElse,
     being_done,
@@ -41,6 +43,8 @@ from executions.retirement.refusals import (
 from executions.retirement.rules import Rules
 from executions.retirement_models import AuditEvent, Kind, Retirement, State
 
+log = logging.getLogger(__name__)
+
 PERMISSION = "executions.operate"
 
 
@@ -48,13 +52,13 @@ def permitted(who: audit.Who) -> None:
     """Whether the operator still is one, asked anew: the page may be an hour old.
 
     Raises:
-        Refused: the account is gone or inactive, or lost its permission.
+        NotPermitted: the account is gone or inactive, or lost its permission.
     """
     if who == audit.MYSELF:
         return
     user = get_user_model().objects.filter(pk=who.id or 0, is_active=True).first()
     if not isinstance(user, User) or not user.has_perm(PERMISSION):
-        raise Refused(
+        raise NotPermitted(
             _("%(who)s may not retire schedules (any more). Nothing was changed.")
             % {"who": who.name}
         )
@@ -66,7 +70,8 @@ def on_record(
 ) -> Iterator[None]:
     """Puts on record what an attempt came to before any intent, and lets the exception go on.
 
-    That is a refusal, or a database that is away or would not answer.
+    That is a refusal, or a database that is away or would not answer. An account that may not act
+    is only logged: nobody can remove a line of the audit, so it must not be able to add any.
     """
 
     def note(outcome: AuditEvent.Outcome, summary: str, evidence: dict[str, object]) -> None:
@@ -76,6 +81,11 @@ def on_record(
 
     try:
         yield
+    except NotPermitted as refusal:
+        subject = about.label if isinstance(about, Retirement) else about
+        extra = {"user_name": who.name, "action": action, "about": subject}
+        log.warning("%s", refusal, extra=extra)
+        raise
     except Refused as refusal:
         note(AuditEvent.Outcome.REFUSED, str(refusal), refusal.evidence)
         raise

@@ -22,7 +22,7 @@ from executions import audit
 from executions.confirmation import is_confirmed, to_sign_in_again
 from executions.retirement import acts, by_hand, external, rules, wizard
 from executions.retirement.acts import Order
-from executions.retirement.refusals import Refused, Unknown
+from executions.retirement.refusals import NotPermitted, Refused, Unknown
 from executions.retirement_forms import ConfirmedName, OutsideSchedule
 from executions.retirement_models import Act, Kind, Retirement, State
 from executions.selectors.filters import parse
@@ -36,7 +36,7 @@ from executions.selectors.retire import (
 from executions.selectors.schedules import read_schedules
 from executions.views.live import LiveRequest, answer, shared
 
-# For looking. Who sends a form without the permission is put on record as well: `_on_record`.
+# For looking. A form that comes without the permission is logged as well: `_require_permission`.
 _operator = permission_required(wizard.PERMISSION, raise_exception=True)
 
 
@@ -121,8 +121,8 @@ def _where_it_is(retirement: Retirement) -> HttpResponse:
 # --- The steps that only go into our own record ---------------------------------------------------
 
 
-def _on_record(request: HttpRequest, action: str, about: Retirement | str) -> None:
-    """A form outlives the permission of who looks at it: the refusal goes into the audit.
+def _require_permission(request: HttpRequest, action: str, about: Retirement | str) -> None:
+    """Refuse a form that outlived the permission of the account that sends it, and log that.
 
     Raises:
         PermissionDenied: no operator, or not any more.
@@ -130,14 +130,14 @@ def _on_record(request: HttpRequest, action: str, about: Retirement | str) -> No
     try:
         with wizard.on_record(_who(request), action, about):
             wizard.permitted(_who(request))
-    except Refused as refusal:
+    except NotPermitted as refusal:
         raise PermissionDenied(str(refusal)) from refusal
 
 
 @require_POST
 def choose(request: HttpRequest, jobid: int) -> HttpResponse:
     """Begin with a pg_cron job, or go on where somebody else has begun."""
-    _on_record(request, "choose", f"pg_cron job {jobid}")
+    _require_permission(request, "choose", f"pg_cron job {jobid}")
     try:
         retirement = wizard.choose(_who(request), jobid)
     except Refused as refusal:
@@ -149,7 +149,7 @@ def choose(request: HttpRequest, jobid: int) -> HttpResponse:
 @require_POST
 def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
     """Begin with a schedule outside the database."""
-    _on_record(request, "choose", way)
+    _require_permission(request, "choose", way)
     form = OutsideSchedule({**request.POST.dict(), "kind": way})
     if not form.is_valid():
         return _choose_page(request, form, status=400)
@@ -176,7 +176,7 @@ def _step(action: str) -> Callable[[Take], View]:
         @wraps(take)
         def taken(request: HttpRequest, number: int) -> HttpResponse:
             retirement = get_object_or_404(Retirement, pk=number)
-            _on_record(request, action, retirement)
+            _require_permission(request, action, retirement)
             try:
                 said = take(request, retirement)
             except Unknown as reason:
@@ -205,7 +205,7 @@ def _act(action: Act.Kind) -> Callable[[Take], View]:
         def taken(request: HttpRequest, number: int) -> HttpResponseBase:
             if is_confirmed(request):
                 return step(request, number)
-            _on_record(request, action, get_object_or_404(Retirement, pk=number))
+            _require_permission(request, action, get_object_or_404(Retirement, pk=number))
             messages.warning(
                 request,
                 _("Nothing was changed yet: now that you have signed in again, press again."),

@@ -37,6 +37,31 @@ def test_a_line_says_who_what_when_on_what_evidence_and_what_came_of_it(event):
     assert line.summary == "Not yet."
 
 
+def test_every_text_of_a_line_is_bounded_and_says_how_much_was_left_out():
+    long = "x" * (audit.MOST_CHARACTERS + 5)
+    audit.record(
+        Who(long),
+        long,
+        AuditEvent.Outcome.REFUSED,
+        long,
+        summary=long,
+        statement=long,
+        evidence={"job": {"command": long}, "told": [long, 5]},
+    )
+    line = AuditEvent.objects.get()
+    evidence = (line.evidence["job"]["command"], line.evidence["told"][0])
+    texts = (line.user_name, line.action, line.subject, line.summary, line.statement, *evidence)
+    cut = "x" * audit.MOST_CHARACTERS + " … (5 more characters)"
+    assert set(texts) == {cut}
+    assert line.evidence["told"][1] == 5
+
+
+def test_a_text_within_the_bound_is_kept_whole():
+    whole = "x" * audit.MOST_CHARACTERS
+    line = audit.record(Who("olga"), "watch", AuditEvent.Outcome.DONE, "a job", summary=whole)
+    assert line.summary == whole
+
+
 def test_its_time_is_the_databases(event):
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp(), now()")

@@ -819,6 +819,7 @@ def test_nobody_without_the_permission_begins_or_ends_anything_outside(owner):
     with pytest.raises(Refused, match="may not"):
         external.choose(audit.Who("nobody", None), Outside("cron"))
     assert not Retirement.objects.exists()
+    assert not AuditEvent.objects.exists()
 
 
 def test_a_plan_that_is_still_being_retried_is_waited_for(owner, pg_cron):
