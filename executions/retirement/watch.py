@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.findings import Case
 from executions.health.ledger import Cell, Kind
 from executions.health.sentences import Sentence, say
+from executions.health.writers import jumps, pairs
 from executions.scheduler.plans import floor
 
 PLANS = 3
@@ -81,11 +82,18 @@ def step(case: Case, watched: Watched) -> Step:
     cells = _cells_since(case, watched.since)
     good = _leading(cells)
     bad = next((cell for cell in cells if _is_bad(cell, case)), None)
-    word, summary = _bad(bad, case) if bad else _good(good, watched)
-    return Step(word, summary, tuple(cells), _other_writers(good), watched.alive, watched.plans)
+    word, summary = _bad(bad, case) if bad else _good(case, good, watched)
+    return Step(
+        word,
+        summary,
+        tuple(cells),
+        other_writers(case, good) if good else 0,
+        watched.alive,
+        watched.plans,
+    )
 
 
-def _good(good: list[Cell], watched: Watched) -> tuple[Word, Sentence]:
+def _good(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentence]:
     """Nothing has gone wrong so far: is it enough, and does it prove anything?"""
     count, latest = len(good), good[-watched.plans :]
     if count < watched.plans:
@@ -101,7 +109,7 @@ def _good(good: list[Cell], watched: Watched) -> tuple[Word, Sentence]:
             _("A run that had begun before still goes on (process %(pids)s)."),
             pids=", ".join(map(str, watched.alive)),
         )
-    if not _other_writers(latest):
+    if not other_writers(case, latest):
         return Word.VERIFIED, say(
             _("%(count)s plans succeeded since, the watermark moves and nobody else writes."),
             count=count,
@@ -163,14 +171,15 @@ def _moves(cells: Sequence[Cell]) -> bool:
     return last.watermark_after > first.watermark_before
 
 
-def _other_writers(cells: Sequence[Cell]) -> int:
-    """Pairs of neighbouring plans between which somebody else moved the watermark."""
-    found = 0
-    for earlier, later in pairwise(cells):
-        left = earlier.execution.watermark_after if earlier.execution else None
-        taken_up = later.execution.watermark_before if later.execution else None
-        found += left is not None and taken_up is not None and taken_up > left
-    return found
+def other_writers(case: Case, cells: Sequence[Cell]) -> int:
+    """How often something else moved the watermark between these plans."""
+    first, last = cells[0].plan_time, cells[-1].plan_time
+    between = [
+        pair
+        for pair in pairs(case.rows)
+        if pair.earlier.plan_time >= first and pair.later.plan_time <= last
+    ]
+    return len(jumps(between))
 
 
 def quiet_plans(case: Case) -> int:
@@ -179,15 +188,9 @@ def quiet_plans(case: Case) -> int:
     One more than the longest silence between its writes lately, so that an hourly caller is not
     taken for gone after a quarter of an hour. At least three, at most the plans that are judged.
     """
-    rows = [cell.execution for cell in case.ledger.cells if cell.execution][-PATIENCE:]
-    writes = [
-        index
-        for index, (earlier, later) in enumerate(pairwise(rows))
-        if earlier.watermark_after
-        and later.watermark_before
-        and later.watermark_before > earlier.watermark_after
-    ]
+    lately = pairs(case.rows)[: PATIENCE - 1]
+    writes = [pair.later.plan_time for pair in jumps(lately)]
     if not writes:
         return PATIENCE
-    silences = [b - a for a, b in pairwise(writes)]
+    silences = [(later - earlier) // case.spec.cadence for later, earlier in pairwise(writes)]
     return min(PATIENCE, max([PLANS, *(silence + 1 for silence in silences)]))

@@ -10,8 +10,11 @@ from uuid import UUID
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
+from executions.health.read import MOST_ROWS, SQL, execution_of
+from executions.health.writers import pairs
 from executions.models import Execution
 from executions.problems import Problem
+from executions.reading import fetch_for_dashboard
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import JobSpec
 from executions.selectors.filters import State
@@ -36,9 +39,9 @@ _STILL = timedelta()
 class Detail:
     """``older`` and ``newer`` are the neighbouring plans of the same job and scope.
 
-    ``foreign_advance`` is how far the watermark stood past where the plan before had left it:
-    something else moved it in between (docs/contract.md section 6, other_writer). Neither is known
-    where there is a ``problem``: the neighbours took too long to read.
+    ``foreign_advance`` is how far something else moved the watermark between the plan before and
+    this one (`executions/health/writers.py`). Neither is known if there is a ``problem``: the
+    neighbours took too long to read.
     """
 
     row: Row
@@ -86,8 +89,9 @@ def read_execution(execution_id: UUID) -> Detail | None:
     execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
     if execution is None:
         return None
-    found = attempt(lambda: _neighbours(execution))
-    older, newer = (None, None) if isinstance(found, Problem) else found
+    step = watermark_step(parsed(execution.result_text))
+    found = attempt(lambda: (*_neighbours(execution), _foreign_advance(execution, step)))
+    older, newer, advance = (None, None, None) if isinstance(found, Problem) else found
     ours = ours_among(one.runner_id for one in (older, execution, newer) if one)
 
     def as_row(one: Execution) -> Row:
@@ -95,7 +99,6 @@ def read_execution(execution_id: UUID) -> Detail | None:
 
     row = as_row(execution)
     spec = JOBS.get(execution.job_name)
-    step = watermark_step(parsed(execution.result_text))
     return Detail(
         row=row,
         now=now,
@@ -103,7 +106,7 @@ def read_execution(execution_id: UUID) -> Detail | None:
         moments=life(execution, row.state, spec, now),
         result=pretty(execution.result_text),
         watermark=step,
-        foreign_advance=_advance(older, step),
+        foreign_advance=advance,
         older=as_row(older) if older else None,
         newer=as_row(newer) if newer else None,
         problem=found if isinstance(found, Problem) else None,
@@ -128,9 +131,21 @@ def _neighbours(execution: Execution) -> tuple[Any, Any]:
     )
 
 
-def _advance(older: Any, step: WatermarkStep | None) -> timedelta | None:
-    """How far the watermark moved between the end of the plan before and the start of this one."""
-    before = watermark_step(parsed(older.result_text)) if older else None
-    if before is None or before.after is None or step is None or step.before is None:
+def _foreign_advance(execution: Execution, step: WatermarkStep | None) -> timedelta | None:
+    """How far something else moved the watermark just before this run, by the one rule for it."""
+    if step is None:
         return None
-    return step.before - before.after if step.before > before.after else None
+    rows = fetch_for_dashboard(
+        SQL.marks_up_to,
+        {
+            "job": execution.job_name,
+            "scope_kind": execution.scope_kind,
+            "scope_id": execution.scope_id,
+            "plan_time": execution.plan_time,
+            "most": MOST_ROWS,
+        },
+    )
+    pair = next(iter(pairs([execution_of(row) for row in rows])), None)
+    if pair is None or pair.later.id != execution.id:
+        return None
+    return pair.advance or None

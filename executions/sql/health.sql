@@ -85,6 +85,18 @@ SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms,
  ORDER BY plan_time DESC
  LIMIT %(most)s
 
+-- name: marks_up_to
+-- The watermarks of one job and scope in the day that ends with a plan, newest first.
+SELECT id, plan_time, status, attempt, max_attempts,
+       result ->> 'watermark_before' AS watermark_before,
+       result ->> 'watermark_after' AS watermark_after
+  FROM sys_cron_executions
+ WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
+   AND plan_time <= %(plan_time)s
+   AND plan_time >= %(plan_time)s::timestamptz - interval '24 hours'
+ ORDER BY plan_time DESC
+ LIMIT %(most)s
+
 -- name: newest_before
 -- The newest execution of one job and scope before a plan_time, and the newest SUCCESS among a
 -- bounded number of those before it.

@@ -2,7 +2,8 @@
 
 `base.py` says what a finding is; the functions are sorted by what they look at: `progress.py`
 (plans that nobody ran or finished), `attempts.py` (how single plans went), `watermark.py` (how far
-the rollup has come) and `surroundings.py`. To add one, write its function and name it in `RULES`.
+the rollup has come), `writer.py` (who else moves it) and `surroundings.py`. To add one, write its
+function and name it in `RULES`.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from executions.health.findings.surroundings import not_available, rollup_drift,
 from executions.health.findings.watermark import (
     lock_leaked,
     lock_lost,
-    other_writer,
     state_row_missing,
     watermark_catching_up,
     watermark_future,
     watermark_lag,
 )
+from executions.health.findings.writer import other_writer
 
 __all__ = ["RULES", "Case", "Code", "Finding", "Severity", "find"]
 

@@ -1,10 +1,8 @@
-"""PURE: findings about how far the rollup is, and who moves it (docs/contract.md section 6)."""
+"""PURE: findings about how far the rollup is and who holds its lock: docs/contract.md section 6."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from itertools import islice
 from math import ceil
 
 from django.utils.functional import Promise
@@ -12,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Backend, Execution, Lock
-from executions.health.findings.base import HOUR, LATELY, Case, Code, Finding, Severity, listed
+from executions.health.findings.base import HOUR, Case, Code, Finding, Severity, listed
 from executions.health.sentences import Sentence, say, together
+from executions.health.writers import ROUNDING
 from executions.templatetags.display import NOTHING
 
 # The rollup never processes the last five minutes: docs/contract.md section 4.
@@ -25,9 +24,6 @@ LAG_CRITICAL = timedelta(hours=1)
 STEP = timedelta(days=1)
 LOST_OFTEN = 3
 LOST_AGAIN = 2
-OTHER_WRITER_OFTEN = 3
-# Results have whole seconds, which two writers may round differently.
-ROUNDING = timedelta(seconds=1)
 
 
 def state_row_missing(case: Case) -> Finding | None:
@@ -303,82 +299,5 @@ def lock_leaked(case: Case) -> Finding | None:
             "state": holder.state,
             "since": holder.since,
             "lost_in_the_last_hour": len(lost),
-        },
-    )
-
-
-def _pairs(case: Case) -> Iterator[tuple[Execution, Execution]]:
-    """Neighbouring plans whose watermarks can be compared, newest first.
-
-    Only first attempts that succeeded, one right after the other in the table: a failed attempt
-    may have moved the watermark and never have said so.
-    """
-    for later, earlier in zip(case.rows, case.rows[1:], strict=False):
-        comparable = (
-            later.succeeded
-            and earlier.succeeded
-            and later.attempt == 1
-            and later.watermark_before is not None
-            and earlier.watermark_after is not None
-        )
-        if comparable:
-            yield earlier, later
-
-
-def _jumps(case: Case) -> list[tuple[Execution, Execution]]:
-    """Among the last 12 pairs those between which something else moved the watermark.
-
-    Compared with the furthest that any run before had reached: one that outlived its successor
-    reached further than the successor says.
-    """
-    jumps = []
-    for earlier, later in islice(_pairs(case), LATELY):
-        reached = max(
-            row.watermark_after
-            for row in case.rows
-            if row.watermark_after is not None and row.plan_time < later.plan_time
-        )
-        if later.watermark_before is not None and later.watermark_before - reached > ROUNDING:
-            jumps.append((earlier, later))
-    return jumps
-
-
-def other_writer(case: Case) -> Finding | None:
-    jumps = _jumps(case)
-    if len(jumps) < OTHER_WRITER_OFTEN:
-        return None
-    newest = jumps[0][1]
-    return Finding(
-        Code.OTHER_WRITER,
-        Severity.INFO,
-        summary=together(
-            say(
-                _(
-                    "Something besides the scheduler rolls usage up too: pg_cron, cron, a timer or"
-                    " a CronJob. That is supported and does no harm, but it is not needed."
-                )
-            ),
-            say(
-                _(
-                    "Between %(n)s of the last 12 pairs of runs the watermark moved by itself, the"
-                    " latest before the plan of %(plan)s."
-                ),
-                n=len(jumps),
-                plan=case.at(newest.plan_time),
-            ),
-        ),
-        advice=say(_("Find the schedule and retire it, or leave it: nothing is counted twice.")),
-        seen_at=newest.plan_time,
-        evidence={
-            "jumps_in_the_last_12_pairs": len(jumps),
-            "jumps": [
-                {
-                    "after_plan": earlier.plan_time,
-                    "before_plan": later.plan_time,
-                    "left_at": earlier.watermark_after,
-                    "found_at": later.watermark_before,
-                }
-                for earlier, later in jumps
-            ],
         },
     )
