@@ -5,7 +5,6 @@ The command `manage.py quickstart` runs them in order and then becomes gunicorn.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import secrets
 import signal
@@ -31,6 +30,7 @@ from executions.schema import a_turn_of_our_own
 from multica_admin import embedded
 from multica_admin.databases import Conninfo
 from multica_admin.env import BadSetting
+from multica_admin.locks import locked
 
 logger = logging.getLogger(__name__)
 
@@ -133,8 +133,7 @@ def one_at_a_time() -> Iterator[None]:
     path = settings.VAR_DIR / "quickstart.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(path):
             yield
     except OSError as error:
         raise CannotStart(

@@ -7,7 +7,6 @@ It never listens on TCP and never touches a cluster that it did not make.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import pwd
@@ -18,7 +17,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +25,7 @@ from pathlib import Path
 import psycopg
 
 from multica_admin.databases import Conninfo
+from multica_admin.locks import locked, open_for_owner
 
 SUPERUSER = "postgres"
 START_SECONDS = 60
@@ -35,6 +35,18 @@ _DYING_SECONDS = 20
 _TELLING = re.compile(r"error|fatal|panic|could not|no space|denied", re.IGNORECASE)
 _PLAIN = re.compile(r"[\w ./+@=-]+")
 OWN_CONFIGURATION = "multica_admin.conf"
+# The statements and values of our sessions hold password hashes and people's texts. ERROR lines,
+# which repeat them, reach our own log without them; what the server says of itself (LOG, FATAL,
+# PANIC) stays.
+_KEEPS_SECRETS_OUT_OF_THE_LOG = {
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
 # A new cluster with a week of demo data takes 80 MB, and its write-ahead log grows by as much.
 ROOM_TO_BEGIN = 200_000_000
 # With less than one more segment of the write-ahead log whatever failed most likely failed of that.
@@ -93,7 +105,7 @@ class Cluster:
             self.refuse_data_of_others()
             self.refuse_too_little_room()
             self.data.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock():
+            with locked(self.data.with_suffix(".lock")):
                 running = self.answers()
                 made = not running and not self.exists()
                 if made:
@@ -221,13 +233,14 @@ class Cluster:
             "log_timezone": "UTC",
             # Ends the backend of a client that was killed, which would otherwise run on.
             "client_connection_check_interval": "5s",
+            **_KEEPS_SECRETS_OUT_OF_THE_LOG,
             **self.settings,
         }
         own_file = self.data / OWN_CONFIGURATION
         own_file.write_text(
             "".join(f"{name} = {_quoted(value)}\n" for name, value in parameters.items()), "utf-8"
         )
-        self.log.touch()
+        os.close(open_for_owner(self.log))
         self._hand_over(own_file)
         self._hand_over(self.log)
         deadline = time.monotonic() + _DYING_SECONDS
@@ -335,12 +348,6 @@ class Cluster:
                     f"{program} failed for {self.data}: {said.rstrip('.')}."
                     " Is there room, and may this user write there?"
                 )
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        with self.data.with_suffix(".lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
 
 
 def _wait_or_interrupt(process: subprocess.Popen[bytes]) -> int:

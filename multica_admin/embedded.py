@@ -22,6 +22,7 @@ from psycopg import sql
 
 from multica_admin.cluster import Binaries, Cluster, ClusterError, socket_directory
 from multica_admin.databases import Conninfo
+from multica_admin.locks import open_for_owner
 
 OLDEST_MAJOR = 15
 DATABASE = "multica"
@@ -71,6 +72,7 @@ def cluster(var: Path) -> Cluster:
         options |= {
             "shared_preload_libraries": "pg_cron",
             "cron.database_name": DATABASE,
+            "cron.log_statement": "off",  # a job's command may hold a password
             "cron.host": str(socket_directory(data)),
         }
     return Cluster(data, binaries, options)
@@ -189,7 +191,7 @@ def _use(embedded: Cluster) -> None:
     path = embedded.data.with_suffix(".users")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _users = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _users = open_for_owner(path)
         # Waits while the last user before us stops the server.
         fcntl.flock(_users, fcntl.LOCK_SH)
     except OSError as error:

@@ -1,15 +1,31 @@
-"""How log lines look: readable text on a terminal, one JSON object per line elsewhere."""
+"""How log lines look: readable text on a terminal, one JSON object per line elsewhere.
+
+A request's path, header or user name may hold anything. Whatever it holds, it cannot end a line,
+pass for a field or for another record, or reach a terminal as a control sequence.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from typing import Any
 
 # What every record has; anything else was given as ``extra`` and belongs into the line.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _UNWANTED = frozenset({"request", "server_time", "status_code"})
+# Control characters, every end of a line that Unicode knows, what reverses the direction of
+# text, and lone surrogates, which cannot be written at all.
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_PLAIN_VALUE = re.compile(r"[^\s\"\\\[\]=]+")
+
+
+def _escaped(text: str) -> str:
+    """The text with unsafe characters as ``\\uXXXX``, which JSON reads as the characters."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
@@ -27,13 +43,24 @@ class _UtcFormatter(logging.Formatter):
 
 
 class TextFormatter(_UtcFormatter):
+    """``time level message [name=value …]``; a traceback follows, indented by four spaces."""
+
     def format(self, record: logging.LogRecord) -> str:
-        extras = " ".join(f"{name}={value}" for name, value in _extras(record).items())
-        record.message = record.getMessage()
-        line = f"{self.formatTime(record)} {record.levelname.lower()} {record.message}"
+        extras = " ".join(f"{name}={self._value(value)}" for name, value in _extras(record).items())
+        line = f"{self.formatTime(record)} {record.levelname.lower()} {record.getMessage()}"
         if extras:
             line += f" [{extras}]"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        lines = [line]
+        if record.exc_info:
+            # An exception's text may hold line ends of a request's, so the split is at "\n" only
+            # and the others are escaped.
+            lines += ["    " + below for below in self.formatException(record.exc_info).split("\n")]
+        return "\n".join(map(_escaped, lines))
+
+    @staticmethod
+    def _value(value: object) -> str:
+        text = str(value)
+        return text if _PLAIN_VALUE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 class JsonFormatter(_UtcFormatter):
@@ -47,7 +74,7 @@ class JsonFormatter(_UtcFormatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        return _escaped(json.dumps(entry, default=str, ensure_ascii=False))
 
 
 def configuration(style: str) -> dict[str, Any]:

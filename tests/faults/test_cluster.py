@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import threading
@@ -113,6 +114,53 @@ def test_a_server_that_runs_is_not_taken_for_another(private):
     assert (private.data / "postmaster.pid").exists()
     private.stop()
     assert not private.answers()
+
+
+def test_no_other_user_may_hold_its_lock_or_read_its_log(private):
+    lock, log = private.data.with_suffix(".lock"), private.log
+    for path in (lock, log):
+        path.touch(0o644)  # as an earlier version made them
+    private.start()
+    for path in (lock, log):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+SECRET = "pbkdf2-of-somebody"
+
+
+def fails(connection, statement, *parameters):
+    with pytest.raises(psycopg.Error):
+        connection.execute(statement, parameters)
+
+
+def test_its_log_has_no_statements_and_no_values_of_parameters(private):
+    private.start()
+    options = {"autocommit": True, "prepare_threshold": 0}
+    with (
+        psycopg.connect(**private.conninfo("postgres"), **options) as connection,
+        psycopg.connect(**private.conninfo("postgres"), **options) as ended,
+    ):
+        connection.execute("CREATE TABLE account (secret text PRIMARY KEY CHECK (secret <> ''))")
+        for _twice in range(2):
+            connection.execute("INSERT INTO account VALUES (%s) ON CONFLICT DO NOTHING", [SECRET])
+        fails(connection, "INSERT INTO account VALUES (%s)", SECRET)
+        fails(connection, "SELECT %s::text::uuid", SECRET)
+        fails(connection, f"SELECT '{SECRET}' FROM no_such_table")
+        # A session that is ended in the midst of a statement leaves a FATAL line.
+        pid = ended.info.backend_pid
+        thread = threading.Thread(
+            target=fails, args=[ended, "SELECT pg_sleep(600), %s::text", SECRET]
+        )
+        thread.start()
+        active = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
+        while not connection.execute(active, [pid]).fetchone():
+            pass
+        connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+        thread.join()
+    private.stop()
+    log = private.log.read_text("utf-8")
+    assert "terminating connection" in log
+    assert SECRET not in log
 
 
 def test_it_never_listens_on_tcp(private):

@@ -114,6 +114,17 @@ def stay_clear_of_the_schedule():
         time.sleep(301 - seconds)
 
 
+def open_to_others(path):
+    """Whether another user could read the file, or hold its lock and delay a start."""
+    return path.is_file() and path.stat().st_mode & 0o077
+
+
+def logged_by_pg_cron(var):
+    """Whether pg_cron writes the commands of its jobs, which may hold passwords, into the log."""
+    with psycopg.connect(**embedded.conninfo(var, "postgres")) as connection:
+        return [row[0] for row in connection.execute("SHOW cron.log_statement")]
+
+
 def test_from_nothing_to_a_signed_in_page_with_rows_of_its_own_runner(start, var):
     stay_clear_of_the_schedule()
     port = free_port()
@@ -129,6 +140,8 @@ def test_from_nothing_to_a_signed_in_page_with_rows_of_its_own_runner(start, var
     assert first["runner_id"] in page
     assert "Demo data" in page
     assert page.count("Success") > 10
+    assert {path.name for path in var.iterdir() if open_to_others(path)} == set()
+    assert logged_by_pg_cron(var) == ["off"]
 
     # Killed with -9 and started again: the cluster is found, nothing is made twice.
     process.kill_group()

@@ -38,6 +38,7 @@ def log(cluster, django_db_setup):
             server.wait_for("Booting")
             assert asked(port, "/login/") == asked(port, "/livez") == 200
             assert asked(port, "/nothing") == 404
+            assert asked(port, "/nothing%0aforged%0d%c2%85forged") == 404
         finally:
             server.stop(signal.SIGTERM)
         server.end()
