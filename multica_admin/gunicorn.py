@@ -46,6 +46,10 @@ worker_class = Worker
 workers = settings.WEB_CONCURRENCY
 threads = 4
 graceful_timeout = 30
+# Longer than any common proxy keeps an idle connection for its next request (nginx 60 s, Traefik
+# 90 s, Caddy 120 s): whoever closes first must be the proxy, or a request is lost on its way. An
+# idle connection takes no thread.
+keepalive = 150
 # The most that it can be told. What is too long for us is then refused by us, with its name.
 limit_request_line = 8190
 logconfig_dict = gunicorn_configuration(settings.LOG_FORMAT)
