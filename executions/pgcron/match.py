@@ -96,7 +96,8 @@ class Judgement:
     ``readable`` is False where something could not be read. Then a name in the text decided; there
     are no ``functions`` where not even a name tells what is called. ``namesake`` is the function
     that the bare name of the rollup means to the job's owner, where that is another one: empty
-    where it means none.
+    where it means none. ``calls`` is whether running the text is certain to call one of them: text
+    that only names a call, to look it up or to schedule it, does not.
     """
 
     match: Match
@@ -104,6 +105,7 @@ class Judgement:
     via: tuple[str, ...] = ()
     readable: bool = True
     namesake: str | None = None
+    calls: bool = False
 
     @property
     def leads_there(self) -> bool:
@@ -179,6 +181,7 @@ def _judgement(match: Match, reached: Sequence[_Reached]) -> Judgement:
         next((found.via for found in reached if found.via), ()),
         all(found.readable for found in reached),
         next((found.namesake for found in reached if found.namesake is not None), None),
+        any(found.function and found.readable and found.via[:1] != (_RUN,) for found in reached),
     )
 
 

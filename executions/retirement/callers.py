@@ -1,12 +1,14 @@
 """Who else calls the rollup, as far as PostgreSQL itself shows it: sessions and statements.
 
-It changes nothing. Cron, timers and CronJobs are not to be seen in a database; what they do is.
-That somebody else moves the watermark is the finding `other_writer`; here is who it may be. Where
-rights or an extension are missing, that is said, because nothing seen is not nobody there.
+It changes nothing. A database does not show cron, timers or CronJobs; it shows what they do. The
+finding `other_writer` says that something else moves the watermark; this module says who it may
+be. If a right or an extension is missing, the answer says so, because "nothing seen" is not
+"nobody there". This installation's own sessions are told by what they run: a name can be anybody's.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +19,9 @@ from executions.sql import load
 
 SQL = load("retirement")
 
+# How many are shown, and how many that name the rollup are judged: our own readers name it too.
 MOST = 20
+MOST_JUDGED = 200
 
 
 @dataclass(frozen=True)
@@ -54,32 +58,47 @@ class Callers:
 
 
 def read_callers(fetch: Fetch) -> Callers:
-    """Sessions and statements of Multica's database that lead to the rollup by themselves.
+    """Sessions and statements of Multica's database that call the rollup by themselves.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
     (may,) = fetch(SQL.may_see_callers, {})
-    rows = fetch(SQL.sessions, {"most": MOST})
-    sessions = [row for row in rows if _leads_there(row.pop("query"))]
+    rows = fetch(SQL.sessions, {"most": MOST_JUDGED})
+    sessions = [row for row in rows if _calls(row.pop("query"))]
     return Callers(
-        tuple(Session(**row) for row in sessions),
+        tuple(Session(**row) for row in sessions[:MOST]),
         may["sees_sessions"],
         _statements(fetch) if may["sees_sessions"] and may["has_statements"] else None,
     )
 
 
 def _statements(fetch: Fetch) -> tuple[Statement, ...] | None:
-    """None where the extension is there and the server does not load it."""
+    """`None` if the extension is installed but `shared_preload_libraries` does not load it."""
     try:
-        rows = fetch(SQL.statements, {"most": MOST})
+        rows = fetch(SQL.statements, {"most": MOST_JUDGED})
     except Exception as error:
         if not is_database_error(error):
             raise
         return None
-    return tuple(Statement(**row) for row in rows if _leads_there(row["query"]))
+    calling = [row for row in rows if _calls(row["query"])]
+    return tuple(Statement(**row) for row in calling[:MOST])
 
 
-def _leads_there(query: str) -> bool:
+def _calls(query: str) -> bool:
+    """Whether a statement calls the rollup, and is not a statement of ours.
+
+    A statement that the server cut short cannot be judged, so it counts for nothing.
+    """
     judgement = judge(query)
-    return judgement is not None and judgement.leads_there
+    return judgement is not None and judgement.calls and _plain(query) not in _OURS
+
+
+def _plain(query: str) -> str:
+    """A statement without what sending it changes: spaces, and the names of its parameters."""
+    return " ".join(_PARAMETER.sub("$", query).split())
+
+
+_PARAMETER = re.compile(r"%\(\w+\)s|\$\d+")
+# What our own runner and backfill send. Runners are shown by themselves, each with its plans.
+_OURS = frozenset({_plain(load("watermark").roll_up), _plain(load("backfill").roll_up_slice)})

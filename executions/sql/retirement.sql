@@ -53,8 +53,7 @@ SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_sessions,
        to_regclass('pg_stat_statements') IS NOT NULL AS has_statements
 
 -- name: sessions
--- Clients whose current or last statement names the rollup; which of them call it is judged by the
--- parser. Our own and pg_cron's are told by their application_name.
+-- Clients whose current or last statement names the rollup. The parser judges which of them call it.
 SELECT pid, usename::text AS user, application_name, host(client_addr) AS address, state,
        query_start AS since, query
   FROM pg_stat_activity

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from executions.reading import fetch_on
+from executions.reading import fetch_for_dashboard, fetch_on
 from executions.retirement.callers import read_callers
+from executions.rollup.watermark import roll_up
+from executions.sql import load
 from tests.retiring import ROLLUP
+
+BACKFILL, HEALTH = load("backfill"), load("health")
+THE_ROLLUP = {
+    "job": "rollup_task_usage_hourly",
+    "scope_kind": "global",
+    "scope_id": "global",
+    "since": datetime(2000, 1, 1, tzinfo=UTC),
+    "most": 1,
+}
 
 
 @pytest.fixture
@@ -39,6 +52,57 @@ def test_a_session_of_which_nobody_can_tell_what_it_runs_is_not_said_to_call_the
     caller.execute("DO $$ BEGIN EXECUTE 'SELECT ' || 1; END $$ -- no rollup_task_usage_hourly")
     found = read_callers(fetch_on(superuser))
     assert caller.info.backend_pid not in {one.pid for one in found.sessions}
+
+
+@pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+def test_our_own_readers_are_no_callers(superuser):
+    fetch_for_dashboard(HEALTH.executions_of_scope, THE_ROLLUP)
+    read = superuser.execute(
+        "SELECT pid, length(query) AS shown FROM pg_stat_activity"
+        " WHERE application_name = 'multica-admin' AND query ILIKE '%rollup_task_usage%'"
+    ).fetchall()
+    assert 1023 in {row["shown"] for row in read}  # the server keeps no more of a statement
+    pids = {one.pid for one in read_callers(fetch_on(superuser)).sessions}
+    assert not pids & {row["pid"] for row in read}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT to_regprocedure('rollup_task_usage_hourly()')",
+        "SELECT 'rollup_task_usage_hourly()'::regprocedure",
+        "SELECT 'SELECT rollup_task_usage_hourly()' AS what_to_schedule",
+        f"{ROLLUP} AS rows, {', '.join(['1'] * 1000)}",  # cut before its end
+    ],
+)
+def test_a_session_that_only_names_the_rollup_or_is_cut_short_is_no_caller(
+    superuser, connect, statement
+):
+    looking = connect("multica")
+    looking.execute(statement)
+    assert looking.info.backend_pid not in {
+        one.pid for one in read_callers(fetch_on(superuser)).sessions
+    }
+
+
+@pytest.mark.parametrize("name", ["multica-admin", "multica-admin runner"])
+def test_a_caller_with_our_name_is_a_caller_and_our_runner_is_none(superuser, connect, name):
+    caller, ours = connect("multica"), connect("multica")
+    for session in (caller, ours):
+        session.execute("SELECT set_config('application_name', %s, false)", [name])
+    caller.execute(ROLLUP)
+    roll_up(ours)
+    pids = {one.pid for one in read_callers(fetch_on(superuser)).sessions}
+    assert caller.info.backend_pid in pids
+    assert ours.info.backend_pid not in pids
+
+
+def test_our_backfill_is_no_caller(superuser, connect):
+    ours = connect("multica")
+    past = datetime(2000, 1, 1, tzinfo=UTC)
+    ours.execute(BACKFILL.roll_up_slice, {"since": past, "until": past})
+    pids = {one.pid for one in read_callers(fetch_on(superuser)).sessions}
+    assert ours.info.backend_pid not in pids
 
 
 def test_a_role_that_may_not_see_other_queries_is_told_that_it_does_not(connect, owner):
