@@ -1,15 +1,70 @@
-"""The two roles, viewer and operator, as groups with permissions."""
+"""The two roles, viewer and operator, as groups with permissions; and who needs which."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.apps import apps
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
+from django.http import HttpRequest, HttpResponseBase
 
 VIEWER = "viewer"
 OPERATOR = "operator"
+ADMINISTRATOR = "administrator"  # a superuser, who may do everything and needs no group
 ROLE_PERMISSIONS = {VIEWER: ("view_dashboard",), OPERATOR: ("view_dashboard", "operate")}
+LOOK = "executions.view_dashboard"
+OPERATE = "executions.operate"
+
+# A person who has to ask somebody needs a name or two, not the list of everybody.
+MOST_NAMED = 3
+
+Arguments = ParamSpec("Arguments")
+Request = TypeVar("Request", bound=HttpRequest)
+Answer = TypeVar("Answer", bound=HttpResponseBase)
+AnyView = TypeVar("AnyView", bound=Callable[..., HttpResponseBase])
+
+
+class RoleNeeded(PermissionDenied):
+    """The account lacks ``role``. ``str()`` is a sentence of the page's own, or empty."""
+
+    def __init__(self, role: str, said: str = "") -> None:
+        super().__init__(said)
+        self.role = role
+
+
+def may_look(user: User | AnonymousUser) -> bool:
+    """Whether the account has any role: both let it look."""
+    return user.has_perm(LOOK)
+
+
+def operators_only(
+    view: Callable[Concatenate[Request, Arguments], Answer],
+) -> Callable[Concatenate[Request, Arguments], Answer]:
+    """Refuse every account without the role *operator* by `RoleNeeded`."""
+
+    @wraps(view)
+    def guarded(request: Request, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        if not request.user.has_perm(OPERATE):
+            raise RoleNeeded(OPERATOR)
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def for_any_account(view: AnyView) -> AnyView:
+    """Mark a view that an account without a role may use too; the middleware lets it through."""
+    view.role_required = False  # type: ignore[attr-defined]
+    return view
+
+
+def administrators() -> list[str]:
+    """The names of a few people who can give a role."""
+    people = User.objects.filter(is_superuser=True, is_active=True)
+    return [person.get_username() for person in people.order_by("username")[:MOST_NAMED]]
 
 
 def ensure_roles(using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> None:
@@ -20,7 +75,6 @@ def ensure_roles(using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> None:
     if using != DEFAULT_DB_ALIAS:
         return
     from django.contrib.auth.management import create_permissions
-    from django.contrib.auth.models import Group, Permission
 
     create_permissions(apps.get_app_config("executions"), verbosity=0, using=using)
     for name, codenames in ROLE_PERMISSIONS.items():

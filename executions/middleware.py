@@ -1,6 +1,7 @@
 """Who may look, and in which time zone: what holds for every page before its view.
 
-Nobody looks without signing in: a browser is sent to sign in, a machine is told 401.
+Nobody looks without signing in: a browser is sent to sign in, a machine is told 401. An account
+without a role is signed in and looks at nothing: it is told whom to ask.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from executions import watchers
+from executions.accounts import VIEWER, RoleNeeded, may_look
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 
@@ -55,7 +57,8 @@ class WatcherMiddleware:
         known = watchers.current().find(key)
         if known is not None:
             request.user = known
-        elif request.user.is_authenticated:
+            request.may_look = True  # type: ignore[attr-defined]
+        elif request.user.is_authenticated and may_look(request.user):
             watchers.current().remember(key, request.user)
         response = self._get_response(request)
         patch_vary_headers(response, ["Cookie"])
@@ -81,6 +84,31 @@ class SignInMiddleware(LoginRequiredMiddleware):
             login = self.get_login_url(view_func)
             return redirect_to_login(_page_of_the_form(request), login, self.redirect_field_name)
         return super().handle_no_permission(request, view_func)
+
+
+class RoleMiddleware:
+    """Refuses an account without a role everything but signing out and its own password."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
+    ) -> None:
+        """Let the view answer, or refuse.
+
+        Raises:
+            RoleNeeded: the account has no role.
+        """
+        if not getattr(view_func, "login_required", True):
+            return
+        if not getattr(view_func, "role_required", True):
+            return
+        if not (getattr(request, "may_look", False) or may_look(request.user)):
+            raise RoleNeeded(VIEWER)
 
 
 def _page_of_the_form(request: HttpRequest) -> str:

@@ -4,9 +4,10 @@ A live part asks again every few seconds, and Django reads the session and the u
 those that a process has seen are all looked at in two statements, at most every ``LOOK_SECONDS``,
 so two hundred viewers cost our own tables what one does.
 
-Somebody who signs out, is deactivated, is deleted or gets another password is out at once in the
-process that did it, and in every other at its next look. Only a refresh is answered that way: a
-page that is opened, and every form, asks Django itself, and so does whatever needs a permission.
+Somebody who signs out, is deactivated, is deleted, gets another password or loses their role is out
+at once in the process that did it, and in every other at its next look. Only a refresh is answered
+that way: a page that is opened, and every form, asks Django itself, and so does whatever needs the
+permission to act.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.utils import timezone
+
+from executions.accounts import LOOK
 
 LOOK_SECONDS = 5.0
 # Who has not refreshed for so long has closed the page, or has it in a hidden tab.
@@ -37,7 +40,7 @@ class _Watcher:
 
 
 class Watchers:
-    """The sessions that this process has seen refresh lately."""
+    """The sessions that this process has seen refresh lately, of accounts that may look."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -46,7 +49,7 @@ class Watchers:
         self._looked_at: float | None = None
 
     def find(self, session_key: str) -> User | None:
-        """Who is signed in by this session; None where that is not known here.
+        """Who is signed in by this session and may look; None where that is not known here.
 
         Raises:
             django.db.Error: our own tables cannot be read.
@@ -62,12 +65,17 @@ class Watchers:
             return copy.copy(watcher.user) if watcher else None
 
     def remember(self, session_key: str, user: User) -> None:
-        """Somebody whom Django itself has just found signed in by this session.
+        """Somebody whom Django itself has just found signed in by this session, and who may look.
 
         They may have signed out since, so all are looked at again at the next refresh.
         """
         with self._lock:
             self._known[session_key] = _Watcher(copy.copy(user), self._clock())
+            self._looked_at = None
+
+    def look_again(self) -> None:
+        """Look at all of them at the next refresh: roles have changed."""
+        with self._lock:
             self._looked_at = None
 
     def forget_session(self, session_key: str) -> None:
@@ -81,7 +89,7 @@ class Watchers:
             }
 
     def _look(self, now: float) -> None:
-        """Keep those whose session lives and whose user is active with the same password."""
+        """Keep those whose session lives, of an active user with a role and that password."""
         watching = {
             key: watcher
             for key, watcher in self._known.items()
@@ -90,7 +98,7 @@ class Watchers:
         self._known = {}
         living = Session.objects.filter(session_key__in=watching, expire_date__gt=timezone.now())
         keys = set(living.values_list("session_key", flat=True))
-        users = User.objects.filter(is_active=True).in_bulk(
+        users = User.objects.with_perm(LOOK).in_bulk(
             {watcher.user.pk for watcher in watching.values()}
         )
         self._known = {
@@ -125,8 +133,15 @@ def _forget_user(
         current().forget_user(instance.pk)
 
 
+def _look_again(**_signal: Any) -> None:
+    current().look_again()
+
+
 def connect_signals() -> None:
     """Have this process forget whom it sends away itself."""
     post_delete.connect(_forget_session, sender=Session)
     post_delete.connect(_forget_user, sender=User)
     post_save.connect(_forget_user, sender=User)
+    post_delete.connect(_look_again, sender=Group)
+    for rights in (User.groups, User.user_permissions, Group.permissions):
+        m2m_changed.connect(_look_again, sender=rights.through)

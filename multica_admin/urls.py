@@ -5,15 +5,16 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
+from executions.accounts import for_any_account
 from executions.views import accounts, overview, probes
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("", include("executions.urls")),
     path("login/", accounts.SignIn.as_view(), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("logout/", for_any_account(LogoutView.as_view()), name="logout"),
     path("confirm/", accounts.sign_in_again, name="confirm"),
-    path("password/", accounts.ChangePassword.as_view(), name="password_change"),
+    path("password/", for_any_account(accounts.ChangePassword.as_view()), name="password_change"),
     path("accounts/", accounts.accounts.urls),
     path("healthz", probes.healthz, name="healthz"),
     path("livez", probes.livez, name="livez"),

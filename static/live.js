@@ -13,6 +13,7 @@
  *   200, the fragment          the new contents of the part; with the headers
  *                              X-Data-Version (the new version) and X-Live-Seconds (the new pace)
  *   401                        signed out: the part says so and stops
+ *   403                        the role was taken away: the page is loaded again and says so
  *   anything else, or nothing  the part says how old it is and goes on trying
  * A part is left alone in a hidden tab, while text in it is selected, and while a form control in
  * it has the focus. New contents are merged into the old: elements keep their identity by id or
@@ -138,6 +139,7 @@
         const response = await this.ask();
         const answeredAt = Date.now();
         if (response.status === 401) return this.sayText(texts.signedOut), this.stop();
+        if (response.status === 403) return this.stop(), location.reload();
         const html = response.status === 200 ? await response.text() : "";
         const fine = response.status === 204 || (response.status === 200 && isFragment(response));
         if (!fine) throw new Error(`unexpected answer ${response.status}`);

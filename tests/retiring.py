@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from psycopg import sql
 
 from executions import audit
+from executions.accounts import OPERATOR
 from executions.connections import Connection
 from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
 from executions.retirement.rules import Rules, current
 from executions.retirement_models import AuditEvent, Retirement
 from executions.scheduler.plans import newest_due
+from tests.people import make_user
 
 ROLLUP = "SELECT rollup_task_usage_hourly()"
 THEIRS = "go-backend-1"
@@ -172,9 +173,7 @@ def add_plan(
 
 def operator(name: str = "olga") -> audit.Who:
     """A new user who may retire schedules."""
-    user = User.objects.create_user(name)
-    user.groups.add(Group.objects.get(name="operator"))
-    return audit.Who.user(user)
+    return audit.Who.user(make_user(name, OPERATOR))
 
 
 def confirmed(who: audit.Who, jobid: int, rules: Rules | None = None) -> Retirement:

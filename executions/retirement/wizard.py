@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions import audit
+from executions.accounts import OPERATE
 from executions.pgcron.job import Candidate, Job, Server
 from executions.problems import first_line
 from executions.retirement.facts import (
@@ -45,8 +46,6 @@ from executions.retirement_models import AuditEvent, Kind, Retirement, State
 
 log = logging.getLogger(__name__)
 
-PERMISSION = "executions.operate"
-
 
 def permitted(who: audit.Who) -> None:
     """Whether the operator still is one, asked anew: the page may be an hour old.
@@ -57,7 +56,7 @@ def permitted(who: audit.Who) -> None:
     if who == audit.MYSELF:
         return
     user = get_user_model().objects.filter(pk=who.id or 0, is_active=True).first()
-    if not isinstance(user, User) or not user.has_perm(PERMISSION):
+    if not isinstance(user, User) or not user.has_perm(OPERATE):
         raise NotPermitted(
             _("%(who)s may not retire schedules (any more). Nothing was changed.")
             % {"who": who.name}

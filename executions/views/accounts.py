@@ -14,7 +14,7 @@ from django.contrib.auth.forms import (
 )
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, PasswordChangeView
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from executions.accounts import ADMINISTRATOR, RoleNeeded
 from executions.confirmation import confirm, confirmation_required
 
 
@@ -88,7 +89,7 @@ class AccountsSite(admin.AdminSite):
 
         def allowed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not self.has_permission(request):
-                raise PermissionDenied(_("Accounts are for administrators."))
+                raise RoleNeeded(ADMINISTRATOR)
             return confirmed(request, *args, **kwargs)
 
         return allowed
@@ -161,7 +162,7 @@ class AccountAdmin(_UserAdmin):
 
     form = AccountForm
     change_password_form = PasswordForm
-    list_display = ("username", "email", "is_active", "is_superuser", "last_login")
+    list_display = ("username", "email", "roles", "is_active", "is_superuser", "last_login")
     list_filter = ("is_active", "is_superuser", "groups")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
@@ -169,6 +170,14 @@ class AccountAdmin(_UserAdmin):
         (_("Roles"), {"fields": ("is_active", "is_superuser", "groups")}),
     )
     filter_horizontal = ()
+
+    @admin.display(description=_("Roles"))
+    def roles(self, user: User) -> str:
+        """The groups of a user, so that an account without a role is seen among the others."""
+        return ", ".join(sorted(group.name for group in user.groups.all()))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups")
 
     # The locks of a check have to hold until what was checked is done.
     @transaction.atomic

@@ -16,12 +16,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from executions.accounts import ADMINISTRATOR, VIEWER, RoleNeeded, administrators
 from executions.problems import BUG, Problem, diagnose, is_database_error
 from executions.selectors.filters import BadFilter
 from multica_admin.env import BadSetting
 from multica_admin.public_url import parse_public_url
 
 logger = logging.getLogger(__name__)
+
+# `problem.html` offers to sign out instead of a way to the overview, which would show it again.
+NO_ROLE = "no_role"
 
 
 def show(request: HttpRequest, problem: Problem) -> HttpResponse:
@@ -110,17 +114,39 @@ def _public_url_now() -> str:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Which role is needed, and who can give it."""
+    role = exception.role if isinstance(exception, RoleNeeded) else ADMINISTRATOR
+    if role == VIEWER:
+        return show(request, _without_a_role(request))
     return show(
         request,
         Problem(
             code="forbidden",
             title=_("Your role does not allow this"),
-            what=str(exception) or _("This page is for another role than yours."),
+            what=str(exception) or _("This is for the role %(role)s.") % {"role": role},
             meaning=_("Nothing was changed."),
-            todo=_("Ask an administrator for the role, or go back to the overview."),
+            todo=_("%(ask)s, or go back to the overview.") % {"ask": _ask_for(role)},
             status=403,
         ),
     )
+
+
+def _without_a_role(request: HttpRequest) -> Problem:
+    return Problem(
+        code=NO_ROLE,
+        title=_("Your account has no role yet"),
+        what=_("You are signed in as %(user)s, and this account has no role yet.")
+        % {"user": request.user.get_username()},
+        meaning=_("Multica Admin shows nothing to an account without a role."),
+        todo=_("%(ask)s, and then load this page again.") % {"ask": _ask_for(VIEWER)},
+        status=403,
+    )
+
+
+def _ask_for(role: str) -> str:
+    """Whom to ask for a role."""
+    names = {"names": ", ".join(administrators()), "role": role}
+    return _("Ask an administrator (%(names)s) for the role %(role)s") % names
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

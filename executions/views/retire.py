@@ -10,8 +10,6 @@ from collections.abc import Callable
 from functools import wraps
 
 from django.contrib import messages
-from django.contrib.auth.decorators import permission_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -19,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from executions import audit
+from executions.accounts import OPERATOR, RoleNeeded, operators_only
 from executions.confirmation import is_confirmed, to_sign_in_again
 from executions.retirement import acts, by_hand, external, rules, wizard
 from executions.retirement.acts import Order
@@ -36,14 +35,10 @@ from executions.selectors.retire import (
 from executions.selectors.schedules import read_schedules
 from executions.views.live import LiveRequest, answer, shared
 
-# For looking. A form that comes without the permission is logged as well: `_require_permission`.
-_operator = permission_required(wizard.PERMISSION, raise_exception=True)
-
-
 # --- The pages ------------------------------------------------------------------------------------
 
 
-@_operator
+@operators_only
 @require_safe
 def retire(request: LiveRequest) -> HttpResponse:
     """The first step: what there is to retire."""
@@ -61,14 +56,14 @@ def _choose_page(request: HttpRequest, form: OutsideSchedule, status: int = 200)
     return render(request, "executions/retire/choose.html", context, status=status)
 
 
-@_operator
+@operators_only
 @require_safe
 def retire_at(request: HttpRequest, number: int) -> HttpResponse:
     """Wherever this retirement stands now."""
     return _where_it_is(get_object_or_404(Retirement, pk=number))
 
 
-@_operator
+@operators_only
 @require_safe
 def retire_check(request: LiveRequest, number: int) -> HttpResponse:
     """The second step: every gate, live.
@@ -83,7 +78,7 @@ def retire_check(request: LiveRequest, number: int) -> HttpResponse:
     return answer(request, "retire/check", shown, {"step": Step.CHECK})
 
 
-@_operator
+@operators_only
 @require_safe
 def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
     """The third step: the exact statement, what changes, how to undo it, and three ways to go.
@@ -103,7 +98,7 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, f"executions/retire/{page}.html", context)
 
 
-@_operator
+@operators_only
 @require_safe
 def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
     """The fourth step: what came of it, and how to undo it."""
@@ -125,13 +120,13 @@ def _require_permission(request: HttpRequest, action: str, about: Retirement | s
     """Refuse a form that outlived the permission of the account that sends it, and log that.
 
     Raises:
-        PermissionDenied: no operator, or not any more.
+        RoleNeeded: no operator, or not any more.
     """
     try:
         with wizard.on_record(_who(request), action, about):
             wizard.permitted(_who(request))
     except NotPermitted as refusal:
-        raise PermissionDenied(str(refusal)) from refusal
+        raise RoleNeeded(OPERATOR, str(refusal)) from refusal
 
 
 @require_POST

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -23,6 +23,7 @@ from tests import scenarios
 from tests.browser.remote import PlaywrightThread, Remote
 from tests.browser.server import Server
 from tests.factories import ExecutionFactory
+from tests.people import make_user
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
@@ -79,9 +80,7 @@ def expect(playwright_thread: PlaywrightThread) -> Callable[[Remote], Any]:
 
 @pytest.fixture
 def operator(db: None) -> User:
-    user = User.objects.create_user("olga", password="correct horse battery")
-    user.groups.add(Group.objects.get(name=OPERATOR))
-    return user
+    return make_user("olga", OPERATOR, "correct horse battery")
 
 
 @pytest.fixture

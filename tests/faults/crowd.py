@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
 
@@ -22,6 +21,7 @@ from executions.health import snapshot
 from executions.watchers import LOOK_SECONDS
 from tests import scenarios
 from tests.faults.test_web_processes import serves, until, web
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -66,7 +66,7 @@ def asked(superuser, cluster):
 
 
 def cookies(count):
-    user = User.objects.create_user("crowd")
+    user = make_user("crowd")
     clients = [Client() for _number in range(count)]
     for client in clients:
         client.force_login(user)

@@ -19,7 +19,6 @@ from urllib.parse import quote
 import psutil
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.test import Client
 
 from executions.connections import connect as connect_to
@@ -28,6 +27,7 @@ from executions.scheduler import inprocess
 from executions.selectors.filters import LONGEST, MOST_BYTES
 from tests import environment
 from tests.faults.proxy import Proxy
+from tests.people import make_user
 from tests.scheduling import age, execution, executions, lock_holders
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -134,7 +134,7 @@ def serves(port):
 def ask(db):
     """Asks a port for an address, signed in: the status and the text of the answer."""
     client = Client()
-    client.force_login(User.objects.create_user("vera"))
+    client.force_login(make_user("vera"))
     session = client.cookies[settings.SESSION_COOKIE_NAME]
 
     def ask(port, address):

@@ -10,7 +10,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.template import Engine
@@ -21,6 +21,7 @@ from executions.health import snapshot
 from executions.selectors import overview
 from executions.views import live
 from tests import scenarios
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -197,7 +198,7 @@ def test_two_hundred_viewers_ask_the_database_what_one_asks(owner, questions, mo
     monkeypatch.setattr(snapshot, "QUIET_SECONDS", PACE)
     monkeypatch.setattr(snapshot, "BUSY_SECONDS", PACE)
     scenarios.healthy(owner)
-    user = User.objects.create_user("crowd")
+    user = make_user("crowd")
     clients = [Client() for _ in range(VIEWERS)]
     for client in clients:
         client.force_login(user)

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
@@ -17,6 +17,7 @@ from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
 from executions.retirement_models import Act, AuditEvent, Retirement, State
+from tests.people import make_user
 from tests.retiring import (
     ROLLUP,
     acting_as,
@@ -43,9 +44,7 @@ ACTS = ("pause", "remove", "activate", "put_back")
 
 @pytest.fixture
 def olga(db):
-    user = User.objects.create_user("olga")
-    user.groups.add(Group.objects.get(name=OPERATOR))
-    return user
+    return make_user("olga", OPERATOR)
 
 
 @pytest.fixture

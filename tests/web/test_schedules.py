@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from executions.accounts import OPERATOR
 from executions.models import Runner
 from executions.retirement_models import Retirement
+from tests.people import make_user
 from tests.retiring import (
     MINUTES,
     ROLLUP,
@@ -39,10 +39,8 @@ def look(client):
 
 @pytest.fixture
 def olga(db):
-    user = User.objects.create_user("olga")
-    user.groups.add(Group.objects.get(name=OPERATOR))
     client = Client()
-    client.force_login(user)
+    client.force_login(make_user("olga", OPERATOR))
     return client
 
 

@@ -11,6 +11,7 @@ from django.test import Client
 
 from executions import confirmation
 from executions.accounts import OPERATOR, VIEWER
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -19,7 +20,7 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture
 def ada():
-    return User.objects.create_user("ada", password=PASSWORD)
+    return make_user("ada", password=PASSWORD)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from executions import watchers
 from tests import scenarios
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -35,7 +36,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def ada():
-    return User.objects.create_user("ada", password=PASSWORD)
+    return make_user("ada", password=PASSWORD)
 
 
 @pytest.fixture
