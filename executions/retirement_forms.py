@@ -10,8 +10,12 @@ from executions.retirement_models import Kind
 
 
 class ConfirmedName(forms.Form):
-    """The job's name as the operator typed it, and the fingerprint of what they saw."""
+    """The job's name as the operator typed it, and the fingerprint of what they saw.
 
+    ``accepted`` is ticked where the job cannot be put back as it is.
+    """
+
+    accepted = forms.BooleanField(required=False)
     typed = forms.CharField(required=False, strip=False, max_length=2_000)
     fingerprint = forms.RegexField("[0-9a-f]{32}", max_length=32)
 

@@ -190,11 +190,13 @@ def press(retirement: Retirement) -> dict[str, str]:
     return {"typed": job.label, "fingerprint": job.fingerprint}
 
 
-def retire(who: audit.Who, jobid: int, rules: Rules | None = None) -> Retirement:
+def retire(
+    who: audit.Who, jobid: int, rules: Rules | None = None, *, accepted: bool = False
+) -> Retirement:
     """Choose, check, confirm and remove."""
     rules = rules or current()
     retirement = confirmed(who, jobid, rules)
-    acts.remove(Order(who, retirement, rules), **press(retirement))
+    acts.remove(Order(who, retirement, rules), **press(retirement), accepted=accepted)
     return retirement
 
 

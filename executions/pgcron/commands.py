@@ -6,6 +6,10 @@ is no call here that touches the extension itself, nor one that names a job by i
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from psycopg import sql
 
 from executions.connections import Connection
@@ -13,6 +17,8 @@ from executions.pgcron.job import Job
 from executions.sql import load
 
 SQL = load("pgcron")
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 def unschedule(connection: Connection, jobid: int) -> None:
@@ -33,26 +39,43 @@ def set_active(connection: Connection, jobid: int, *, active: bool) -> None:
     connection.execute(SQL.set_active, {"jobid": jobid, "active": active})
 
 
-def schedule_again(connection: Connection, job: Job, *, as_superuser: bool, database: str) -> int:
-    """Schedule the job as it was and return its new jobid. ``database`` is pg_cron's own.
+@dataclass(frozen=True)
+class Again:
+    """One statement that schedules a job as it was, with its values. It is run and shown alike."""
 
-    Raises:
-        psycopg.Error: the role may not.
+    statement: str
+    values: Mapping[str, object]
+
+    @property
+    def text(self) -> str:
+        """The statement with its values in it, to be recorded or copied."""
+        lines = (line for line in self.statement.splitlines() if not line.startswith("--"))
+        template = _PARAMETER.sub(r"{\1}", " ".join(" ".join(lines).split()))
+        literals = {name: sql.Literal(value) for name, value in self.values.items()}
+        return sql.SQL(template).format(**literals).as_string(None) + ";"
+
+
+def again(job: Job, *, as_superuser: bool, database: str) -> Again:
+    """How a role schedules the job as it was: a superuser, or else the owner.
+
+    Only a superuser may name a user. ``database`` is pg_cron's own.
     """
     values = job.as_json() | {"owner": job.owner if as_superuser else None}
     plain = job.database == database and job.active and not as_superuser
-    if job.jobname is not None and not plain:
-        return _jobid(connection, SQL.schedule_in_database, values)
-    if job.jobname is not None:
-        return _jobid(connection, SQL.schedule_named, values)
-    jobid = _jobid(connection, SQL.schedule_unnamed, values)
-    if not plain:
-        connection.execute(SQL.alter_after_scheduling, values | {"jobid": jobid})
-    return jobid
+    if job.jobname is None:
+        statement = SQL.schedule_unnamed if plain else SQL.schedule_unnamed_and_alter
+    else:
+        statement = SQL.schedule_named if plain else SQL.schedule_in_database
+    return Again(statement, values)
 
 
-def _jobid(connection: Connection, statement: str, values: dict[str, object]) -> int:
-    row = connection.execute(statement, values).fetchone()
+def schedule_again(connection: Connection, how: Again) -> int:
+    """Schedule a job as it was and return its new jobid.
+
+    Raises:
+        psycopg.Error: the role may not, or pg_cron refuses the job.
+    """
+    row = connection.execute(how.statement, how.values).fetchone()
     assert row is not None  # noqa: S101  a function call gives one row
     return int(row["jobid"])
 
@@ -65,19 +88,3 @@ def unschedule_text(jobid: int) -> str:
 def set_active_text(jobid: int, *, active: bool) -> str:
     """The statement that resumes or pauses the job."""
     return f"SELECT cron.alter_job({jobid}, active := {str(active).lower()});"
-
-
-def schedule_again_text(job: Job) -> str:
-    """The statement with which a superuser schedules the job again as it was."""
-    if job.jobname is None:
-        template = (
-            "SELECT cron.alter_job(cron.schedule({schedule}, {command}),"
-            " database := {database}, username := {owner}, active := {active});"
-        )
-    else:
-        template = (
-            "SELECT cron.schedule_in_database({jobname}, {schedule}, {command}, {database},"
-            " {owner}, {active});"
-        )
-    values = {name: sql.Literal(value) for name, value in job.as_json().items()}
-    return sql.SQL(template).format(**values).as_string(None)

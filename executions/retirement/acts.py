@@ -19,15 +19,20 @@ from executions.connections import Connection
 from executions.health.facts import Match
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import highest_jobid, read_backends, read_job, rights_over
+from executions.pgcron.inventory import highest_jobid, read_backends, read_job
 from executions.pgcron.job import DEFINITION, Job, Server, runs_in_flight
 from executions.reading import Fetch, fetch_on
 from executions.retirement import protocol
-from executions.retirement.facts import check_on, find_job, servers
+from executions.retirement.facts import check_on, find_job, retire_fetch, servers
 from executions.retirement.gate import Aim
 from executions.retirement.job_gates import runs_gate
 from executions.retirement.protocol import Reached, Wish, Work, nothing
 from executions.retirement.refusals import Refused, changed, check_as_json, refused_by
+from executions.retirement.rehearsal import (
+    accept_what_cannot_be_undone,
+    how_to_schedule,
+    rehearsal_of,
+)
 from executions.retirement.rules import Rules
 from executions.retirement.wizard import job_of, on_record, permitted, require_here
 from executions.retirement_models import Act, Retirement, State
@@ -72,8 +77,8 @@ def _one_line(text: str) -> str:
     return text.replace("\r", "").replace("\n", "")
 
 
-def remove(order: Order, *, typed: str, fingerprint: str) -> Act:
-    """Unschedule the confirmed job.
+def remove(order: Order, *, typed: str, fingerprint: str, accepted: bool = False) -> Act:
+    """Unschedule the confirmed job; ``accepted`` is as in `rehearsal`.
 
     Raises:
         Refused, SomebodyElse, Failed, Unknown: see `protocol.perform`.
@@ -90,16 +95,23 @@ def remove(order: Order, *, typed: str, fingerprint: str) -> Act:
         if read_job(fetch, job.jobid) is not None:
             raise Refused(_("pg_cron still shows the job. Nothing was changed."))
 
+    rehearsed = rehearsal_of(order.retirement)
+
+    def before() -> Mapping[str, object]:
+        confirm_name(job, typed, fingerprint)
+        needed = not rehearsed.proved
+        return accept_what_cannot_be_undone(rehearsed, needed=needed, accepted=accepted)
+
     return _begin(
         order,
         Act.Kind.REMOVE,
         commands.unschedule_text(job.jobid),
         states=(State.CONFIRMED, State.TRIAL_PASSED),
-        before=lambda: confirm_name(job, typed, fingerprint),
+        before=before,
         work=lambda look: Work(
             _with_highest_jobid(look(expected, aim)), change, prove, _as_it_was(expected)
         ),
-        undo=commands.schedule_again_text(job),
+        undo=rehearsed.statement,
     )
 
 
@@ -110,6 +122,10 @@ def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
         As `remove`.
     """
     job = job_of(order.retirement)
+
+    def before() -> Mapping[str, object]:
+        confirm_name(job, typed, fingerprint)
+        return {}
 
     def change(acting: Connection) -> None:
         commands.set_active(acting, job.jobid, active=False)
@@ -123,7 +139,7 @@ def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
         Act.Kind.PAUSE,
         commands.set_active_text(job.jobid, active=False),
         states=(State.CONFIRMED,),
-        before=lambda: confirm_name(job, typed, fingerprint),
+        before=before,
         work=lambda look: Work(look(job, Aim.TRIAL), change, prove, _as_it_was(job)),
         undo=commands.set_active_text(job.jobid, active=True),
     )
@@ -172,19 +188,15 @@ def put_back(order: Order) -> Act:
         As `remove`. It is refused where this role may not, or a job of that name is there again.
     """
     job = job_of(order.retirement)
-    found: dict[str, object] = {}
+    with on_record(order.who, Act.Kind.PUT_BACK, order.retirement):
+        permitted(order.who)
+        how = _may_schedule(job)
 
     def verify(fetch: Fetch) -> _Found:
         permitted(order.who)
-        (may,) = fetch(PGCRON.rights, {})
-        (sight,) = fetch(PGCRON.sight, {})
-        found.update(as_superuser=bool(may["superuser"]), database=sight["here"])
-        if not rights_over(job, may, sight["here"]).put_back:
-            raise Refused(
-                _("The role %(role)s may not schedule a job of %(owner)s. Let an administrator run"
-                  " the statement. Nothing was changed.")
-                % {"role": may["role"], "owner": job.owner}
-            )  # fmt: skip
+        now, may = how_to_schedule(fetch, job)
+        if now != how:
+            raise _may_not_schedule(job, str(may["role"]))
         rows = fetch(PGCRON.namesakes, {"jobname": job.jobname, "owner": job.owner})
         if rows:
             raise _namesake(rows[0]["jobid"])
@@ -196,7 +208,7 @@ def put_back(order: Order) -> Act:
             raise _namesake(new)
 
     def change(acting: Connection) -> int:
-        return commands.schedule_again(acting, job, **found)  # type: ignore[arg-type]
+        return commands.schedule_again(acting, how)
 
     def prove(fetch: Fetch, new: int | None) -> None:
         now = read_job(fetch, new) if new is not None else None
@@ -206,10 +218,30 @@ def put_back(order: Order) -> Act:
     return _begin(
         order,
         Act.Kind.PUT_BACK,
-        commands.schedule_again_text(job),
+        how.text,
         states=(State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER),
         work=lambda _look: Work(verify, change, prove, witness),
     )
+
+
+def _may_schedule(job: Job) -> commands.Again:
+    """How the role that acts schedules the job: what is recorded is what will be run.
+
+    Raises:
+        Refused: it may not.
+    """
+    with retire_fetch("look") as fetch:
+        how, may = how_to_schedule(fetch, job)
+    if how is None:
+        raise _may_not_schedule(job, str(may["role"]))
+    return how
+
+
+def _may_not_schedule(job: Job, role: str) -> Refused:
+    return Refused(
+        _("The role %(role)s may not schedule a job of %(owner)s. Let an administrator run"
+          " the statement. Nothing was changed.") % {"role": role, "owner": job.owner}
+    )  # fmt: skip
 
 
 def _namesake(jobid: int) -> Refused:
@@ -251,8 +283,9 @@ def _as_it_was(expected: Job) -> Callable[[Fetch, int | None], None]:
     return witness
 
 
-def _nothing_more() -> None:
+def _nothing_more() -> Mapping[str, object]:
     """An act that restores what was asks for no name and no fingerprint."""
+    return {}
 
 
 _Found = Mapping[str, object]
@@ -266,7 +299,7 @@ def _begin(
     states: Iterable[State],
     work: Callable[[_Look], Work],
     *,
-    before: Callable[[], None] = _nothing_more,
+    before: Callable[[], Mapping[str, object]] = _nothing_more,
     undo: str = "",
     evidence: Mapping[str, object] | None = None,
 ) -> Act:
@@ -275,7 +308,7 @@ def _begin(
     with ExitStack() as until_done:
         with on_record(order.who, kind, retirement, statement):
             permitted(order.who)
-            before()
+            said = before()
             acting = until_done.enter_context(protocol.turn(order.who))
             places = servers(fetch_on(acting))
             require_here(retirement, places[0])
@@ -287,6 +320,7 @@ def _begin(
                 states,
                 {
                     **(evidence or {"confirmed": retirement.evidence}),
+                    **said,
                     "job": job.as_json(),
                     "undo": undo,
                 },

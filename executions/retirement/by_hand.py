@@ -19,6 +19,11 @@ from executions.retirement.acts import confirm_name, restores, still_confirmed
 from executions.retirement.facts import check_on, find_job, retire_fetch, servers
 from executions.retirement.outcomes import move, removed
 from executions.retirement.refusals import Refused, check_as_json, refused_by
+from executions.retirement.rehearsal import (
+    EVIDENCE,
+    accept_what_cannot_be_undone,
+    rehearsal_of,
+)
 from executions.retirement.rules import Rules
 from executions.retirement.wizard import job_of, lock, on_record, permitted, require_here
 from executions.retirement_models import AuditEvent, Retirement, State
@@ -33,12 +38,21 @@ def statement(retirement: Retirement) -> str:
 
 
 def put_back_statement(retirement: Retirement) -> str:
-    """What a superuser runs to schedule the job again as it was."""
-    return commands.schedule_again_text(job_of(retirement))
+    """What schedules the job again as it was: run by a superuser, or by an owner who may."""
+    return rehearsal_of(retirement).statement
 
 
-def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Rules) -> None:
+def begin(
+    who: audit.Who,
+    retirement: Retirement,
+    *,
+    fingerprint: str,
+    rules: Rules,
+    accepted: bool = False,
+) -> None:
     """The operator is going to run the statement. Every gate but the role's right must pass.
+
+    ``accepted`` is their word that the job cannot come back as it was, where that is known.
 
     Raises:
         Refused: a gate refuses, the job is another one by now, or no permission.
@@ -48,6 +62,8 @@ def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Ru
     with on_record(who, REMOVED_BY_HAND, retirement, statement(retirement)):
         permitted(who)
         confirm_name(job, job.label, fingerprint)
+        rehearsed = rehearsal_of(retirement)
+        said = accept_what_cannot_be_undone(rehearsed, needed=rehearsed.fails, accepted=accepted)
         with retire_fetch("look") as fetch:
             places = servers(fetch)
             require_here(retirement, places[0])
@@ -57,7 +73,11 @@ def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Ru
             raise refused_by(judged.refusals(judged.aim))
         with transaction.atomic():
             lock(retirement, {State.CONFIRMED})
-            move(retirement, state=State.BY_HAND, evidence=check_as_json(judged))
+            move(
+                retirement,
+                state=State.BY_HAND,
+                evidence={**check_as_json(judged), EVIDENCE: rehearsed.as_json()},
+            )
             audit.record(
                 who,
                 REMOVED_BY_HAND,
@@ -66,6 +86,7 @@ def begin(who: audit.Who, retirement: Retirement, *, fingerprint: str, rules: Ru
                 statement=statement(retirement),
                 evidence={
                     "confirmed": retirement.evidence,
+                    **said,
                     "job": job.as_json(),
                     "undo": put_back_statement(retirement),
                 },

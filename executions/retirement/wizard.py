@@ -23,6 +23,7 @@ from executions import audit
 from executions.accounts import OPERATE
 from executions.pgcron.job import Candidate, Job, Server
 from executions.problems import first_line
+from executions.retirement import protocol
 from executions.retirement.facts import (
     find_candidate,
     judge,
@@ -41,6 +42,7 @@ from executions.retirement.refusals import (
     nothing_done,
     refused_by,
 )
+from executions.retirement.rehearsal import EVIDENCE, Rehearsal, rehearse, without_trying
 from executions.retirement.rules import Rules
 from executions.retirement_models import AuditEvent, Kind, Retirement, State
 
@@ -246,7 +248,10 @@ def affirm(who: audit.Who, retirement: Retirement) -> None:
 def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
     """Put the job as it is now on record as the one that will be acted on.
 
+    Putting it back is rehearsed in a transaction that is rolled back.
+
     Raises:
+        SomebodyElse: another operator acts at this moment.
         Refused: neither removing, nor pausing, nor removing by hand is possible; pg_cron is reached
             elsewhere; or no permission.
         psycopg.Error: pg_cron's database cannot be reached or asked.
@@ -258,6 +263,7 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
         found, judged = seen.candidate, seen.check
         if found is None or not (judged.retirable or judged.trial or judged.by_hand):
             raise refused_by(judged.refusals(judged.aim))
+        put_back = _rehearsed(who, found)
         with transaction.atomic():
             lock(retirement, Retirement.UNCHANGED)
             move(
@@ -267,9 +273,18 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
                 match=found.match,
                 confirmed_at=Now(),
                 confirmed_by=who.name,
-                evidence=check_as_json(judged),
+                evidence={**check_as_json(judged), EVIDENCE: put_back.as_json()},
             )
     return judged
+
+
+def _rehearsed(who: audit.Who, found: Candidate) -> Rehearsal:
+    """What putting the job back would come to; tried where this role may do both halves of it."""
+    if found.rights.retire and found.rights.put_back:
+        with protocol.turn(who) as acting:
+            return rehearse(acting, found.job)
+    with retire_fetch("look") as fetch:
+        return without_trying(fetch, found.job)
 
 
 def close(who: audit.Who, retirement: Retirement) -> None:

@@ -21,7 +21,7 @@ from executions.pgcron.job import Candidate, Job, Rights
 from executions.pgcron.schedule import describe
 from executions.problems import Problem, diagnose
 from executions.reading import Fetch
-from executions.retirement import acts, by_hand, external, protocol, rules
+from executions.retirement import acts, external, protocol, rules
 from executions.retirement.external import Outside
 from executions.retirement.facts import (
     Found,
@@ -34,6 +34,7 @@ from executions.retirement.facts import (
 )
 from executions.retirement.gate import Aim, Check, Code, Gate
 from executions.retirement.refusals import gate_as_json
+from executions.retirement.rehearsal import Rehearsal, rehearsal_of
 from executions.retirement.wizard import elsewhere, job_of
 from executions.retirement_models import Act, AuditEvent, Kind, Retirement, State
 
@@ -189,8 +190,19 @@ class Checked:
         return commands.set_active_text(self.on_record.jobid, active=False)
 
     @property
-    def put_back_statement(self) -> str:
-        return commands.schedule_again_text(self.on_record)
+    def rehearsal(self) -> Rehearsal:
+        """What putting the job back would come to, as tried when it was confirmed."""
+        return rehearsal_of(self.retirement)
+
+    @property
+    def remove_acceptance(self) -> str:
+        """The sentence that is to be ticked before this role removes the job; empty if none is."""
+        return "" if self.rehearsal.proved else self.rehearsal.acceptance
+
+    @property
+    def by_hand_acceptance(self) -> str:
+        """The same before somebody else removes it."""
+        return self.rehearsal.acceptance if self.rehearsal.fails else ""
 
 
 def read_checked(retirement: Retirement) -> Checked:
@@ -318,8 +330,9 @@ class Watched:
         return self.retirement.state in PUT_BACK_FROM
 
     @property
-    def put_back_statement(self) -> str:
-        return "" if self.is_external else by_hand.put_back_statement(self.retirement)
+    def rehearsal(self) -> Rehearsal | None:
+        """What putting the job back would come to, as tried when it was confirmed."""
+        return None if self.is_external else rehearsal_of(self.retirement)
 
 
 def read_watched(retirement: Retirement) -> Watched:

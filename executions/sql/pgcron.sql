@@ -75,6 +75,16 @@ SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS
 -- The highest number among the jobs that this role is shown; null where it is shown none.
 SELECT max(jobid) AS jobid FROM cron.job
 
+-- name: columns
+-- Every column that this version of pg_cron has for one job, but for its number.
+SELECT to_jsonb(job) - 'jobid' AS columns FROM cron.job AS job WHERE jobid = %(jobid)s
+
+-- name: able_to_run
+-- Whether a job's owner may log in and its database lets anybody in: what pg_cron does not look at
+-- when it schedules a job. Null where there is no such role or database.
+SELECT (SELECT rolcanlogin FROM pg_roles WHERE rolname = %(owner)s) AS owner_may_log_in,
+       (SELECT datallowconn FROM pg_database WHERE datname = %(database)s) AS database_lets_in
+
 -- name: namesakes
 -- Jobs that scheduling this name again under this owner would overwrite.
 SELECT jobid FROM cron.job WHERE jobname::text = %(jobname)s AND username = %(owner)s
@@ -250,19 +260,19 @@ SELECT cron.unschedule(%(jobid)s::bigint)
 SELECT cron.alter_job(%(jobid)s::bigint, active := %(active)s::boolean)
 
 -- name: schedule_in_database
--- Schedule a named job as it was; naming a user, even oneself, takes a superuser.
-SELECT cron.schedule_in_database(%(jobname)s::text, %(schedule)s::text, %(command)s::text,
-                                 %(database)s::text, %(owner)s::text, %(active)s::boolean) AS jobid
+-- Schedule a named job as it was. Naming a user, even oneself, takes a superuser; null names nobody.
+SELECT cron.schedule_in_database(%(jobname)s, %(schedule)s, %(command)s, %(database)s, %(owner)s,
+                                 %(active)s) AS jobid
 
 -- name: schedule_named
 -- Schedule a named job as the role that we are, in this database.
-SELECT cron.schedule(%(jobname)s::text, %(schedule)s::text, %(command)s::text) AS jobid
+SELECT cron.schedule(%(jobname)s, %(schedule)s, %(command)s) AS jobid
 
 -- name: schedule_unnamed
 -- Schedule a job without a name as the role that we are, in this database.
-SELECT cron.schedule(%(schedule)s::text, %(command)s::text) AS jobid
+SELECT cron.schedule(%(schedule)s, %(command)s) AS jobid
 
--- name: alter_after_scheduling
--- Give a job that was just scheduled the rest of what it was: null leaves a thing as it is.
-SELECT cron.alter_job(%(jobid)s::bigint, NULL, NULL, %(database)s::text, %(owner)s::text,
-                      %(active)s::boolean)
+-- name: schedule_unnamed_and_alter
+-- Schedule a job without a name and give it the rest of what it was: null leaves a thing as it is.
+WITH made AS MATERIALIZED (SELECT cron.schedule(%(schedule)s, %(command)s) AS jobid)
+SELECT jobid, cron.alter_job(jobid, NULL, NULL, %(database)s, %(owner)s, %(active)s) FROM made

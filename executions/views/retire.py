@@ -247,7 +247,8 @@ def pause(request: HttpRequest, retirement: Retirement) -> str:
 @_act(Act.Kind.REMOVE)
 def remove(request: HttpRequest, retirement: Retirement) -> str:
     """Unschedule the job."""
-    acts.remove(_order(request, retirement), **_confirmed_name(request))
+    accepted = _accepted(request)
+    acts.remove(_order(request, retirement), **_confirmed_name(request), accepted=accepted)
     return _("%(job)s is removed.") % {"job": retirement.label}
 
 
@@ -270,8 +271,13 @@ def put_back(request: HttpRequest, retirement: Retirement) -> str:
 def by_myself(request: HttpRequest, retirement: Retirement) -> None:
     """The operator is going to run the statement."""
     fingerprint = _confirmed_name(request)["fingerprint"]
-    who = _who(request)
-    by_hand.begin(who, retirement, fingerprint=fingerprint, rules=rules.current())
+    by_hand.begin(
+        _who(request),
+        retirement,
+        fingerprint=fingerprint,
+        rules=rules.current(),
+        accepted=_accepted(request),
+    )
 
 
 @_step(by_hand.REMOVED_BY_HAND)
@@ -308,3 +314,10 @@ def _confirmed_name(request: HttpRequest) -> dict[str, str]:
     form.is_valid()
     values = form.cleaned_data
     return {name: str(values.get(name, "")) for name in ("typed", "fingerprint")}
+
+
+def _accepted(request: HttpRequest) -> bool:
+    """Whether the operator ticked that the job cannot be put back as it is."""
+    form = ConfirmedName(request.POST)
+    form.is_valid()
+    return bool(form.cleaned_data.get("accepted"))

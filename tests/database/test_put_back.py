@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from executions.pgcron.commands import schedule_again_text
 from executions.retirement import acts, by_hand, wizard
 from executions.retirement.acts import Order
 from executions.retirement.protocol import recover
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
-from executions.retirement.wizard import job_of
 from executions.retirement_models import Retirement, State
 from tests.retiring import (
     ROLLUP,
@@ -106,7 +104,7 @@ def test_where_the_role_may_not_the_statement_is_given_and_the_new_job_found(
     jobid = schedule(pg_cron)
     [before] = jobs(pg_cron).values()
     who = operator()
-    retirement = retire(who, jobid)
+    retirement = retire(who, jobid, accepted=True)
     with pytest.raises(Refused, match="administrator run"):
         acts.put_back(Order(who, retirement, current()))
     with pytest.raises(Refused, match="No job is there"):
@@ -185,7 +183,7 @@ def test_the_statement_to_copy_restores_the_job_by_itself(owner, pg_cron, name):
     jobid = schedule(pg_cron, name=name, command=f"SET a.b = 'x''y';\n{ROLLUP}", active=True)
     [before] = jobs(pg_cron).values()
     retirement = retire(operator(), jobid)
-    pg_cron.execute(schedule_again_text(job_of(retirement)).encode())
+    pg_cron.execute(by_hand.put_back_statement(retirement).encode())
     [after] = jobs(pg_cron).values()
     assert apart_from_its_number(after) == apart_from_its_number(before)
 

@@ -92,7 +92,7 @@ def test_a_role_with_delete_and_sight_retires_another_owners_job(owner, pg_cron,
     role("retirer_one", *SEES_JOBS, "GRANT DELETE ON cron.job TO {role}")
     jobid = schedule(pg_cron, owner="multica")
     acting_as("retirer_one")
-    retirement = retire(operator(), jobid)
+    retirement = retire(operator(), jobid, accepted=True)
     assert jobs(pg_cron) == {}
     assert retirement.acts.get().role == "retirer_one"
 
@@ -325,7 +325,7 @@ def test_rights_that_are_revoked_are_noticed(owner, pg_cron, role, acting_as, po
 
     reached("before")
     with pytest.raises(Refused, match=r"may not unschedule|permission denied"):
-        acts.remove(Order(who, retirement, current(), reached), **press(retirement))
+        acts.remove(Order(who, retirement, current(), reached), **press(retirement), accepted=True)
     assert jobs(pg_cron) == before
     assert audited(retirement)[-1][1] in {"refused", "failed"}
 

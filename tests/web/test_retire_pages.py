@@ -405,13 +405,42 @@ def test_where_this_role_may_not_put_it_back_the_statement_is_shown(
     )
     acting_as("deletes_only")
     retirement = confirm(signed_in, jobid)
-    assert "may not schedule it again" in text(signed_in.get(step("confirm", retirement)))
+    shown = text(signed_in.get(step("confirm", retirement)))
+    assert "nobody has tried whether it can be put back" in shown
+    assert "I know that nobody has tried" in shown
+    assert "for a superuser to run" in shown
     signed_in.post(step("remove", retirement), press(retirement))
+    assert set(jobs(pg_cron)) == {jobid}
+    signed_in.post(step("remove", retirement), {**press(retirement), "accepted": "yes"})
     assert jobs(pg_cron) == {}
     page = signed_in.get(step("watch", retirement)).content.decode()
     assert 'id="form-put-back"' not in page
     assert "Let an administrator run this" in page
     assert "cron.schedule_in_database(" in page
+
+
+def test_the_page_promises_the_way_back_that_was_tried(signed_in, jobid):
+    retirement = confirm(signed_in, jobid)
+    shown = text(signed_in.get(step("confirm", retirement)))
+    assert "That was tried when the job was checked, and rolled back." in shown
+    assert "I know that" not in shown
+
+
+def test_the_page_says_that_there_is_no_way_back(signed_in, jobid, pg_cron):
+    pg_cron.execute("UPDATE cron.job SET schedule = 'now and then'")
+    retirement = confirm(signed_in, jobid)
+    shown = text(signed_in.get(step("confirm", retirement)))
+    assert "There is no way back. pg_cron refuses to schedule this job again" in shown
+    assert "invalid schedule: now and then" in shown
+    assert "I know that there is no way back" in shown
+    assert "exactly as it was" not in shown
+    signed_in.post(step("remove", retirement), press(retirement))
+    assert set(jobs(pg_cron)) == {jobid}
+    signed_in.post(step("remove", retirement), {**press(retirement), "accepted": "yes"})
+    assert jobs(pg_cron) == {}
+    shown = text(signed_in.get(step("watch", retirement)))
+    assert "pg_cron refuses to schedule this job again" in shown
+    assert "exactly as it was" not in shown
 
 
 def test_a_database_that_is_away_is_said_on_the_page_that_watches(signed_in, jobid, settings):

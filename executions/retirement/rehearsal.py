@@ -1,0 +1,266 @@
+"""Whether a job could be put back as it is: tried at each confirmation, and rolled back.
+
+Nothing here commits. pg_cron's launcher sees committed rows only, so it never meets the rehearsed
+job; a number of ``cron.jobid_seq`` is used up. What came of it is kept with the confirmation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+
+import psycopg
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from executions.connections import Connection
+from executions.pgcron import commands
+from executions.pgcron.inventory import SQL as PGCRON
+from executions.pgcron.inventory import read_job, rights_over
+from executions.pgcron.job import Job
+from executions.problems import first_line
+from executions.reading import Fetch, fetch_on
+from executions.retirement.refusals import Refused, changed
+from executions.retirement_models import Retirement
+from executions.sql import load
+
+SQL = load("retirement")
+# Under this name the rehearsal is in the evidence of a retirement and of its removal.
+EVIDENCE = "put_back"
+
+
+# How a person names the columns of ``cron.job``.
+_COLUMNS = {
+    "jobname": gettext_lazy("name"),
+    "username": gettext_lazy("owner"),
+    "schedule": gettext_lazy("schedule"),
+    "command": gettext_lazy("command"),
+    "database": gettext_lazy("database"),
+    "active": gettext_lazy("state, active or not,"),
+    "nodename": gettext_lazy("host"),
+    "nodeport": gettext_lazy("port"),
+}
+
+
+class Result(StrEnum):
+    """What came of scheduling the job again."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    IMPOSSIBLE = "impossible"
+    UNTRIED = "untried"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What putting the job back would come to, and the statement that does it.
+
+    ``differences`` has each column that would differ: as it is, and as it would be. ``said`` is why
+    pg_cron refused. ``owner_may_log_in`` and ``database_lets_in`` are None where there is no such
+    role or database; pg_cron looks at neither when a job is scheduled.
+    """
+
+    result: Result
+    role: str
+    owner: str
+    database: str
+    statement: str
+    as_superuser: bool
+    differences: Mapping[str, tuple[object, object]] = field(default_factory=dict)
+    said: str = ""
+    owner_may_log_in: bool | None = True
+    database_lets_in: bool | None = True
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @property
+    def would_run(self) -> bool:
+        """Whether the server would let the job connect, once it is scheduled again."""
+        return bool(self.owner_may_log_in and self.database_lets_in)
+
+    @property
+    def proved(self) -> bool:
+        """The job comes back in every column, and can run."""
+        return self.result is Result.SAME and self.would_run
+
+    @property
+    def fails(self) -> bool:
+        """It is known that the job does not come back as it was, whoever puts it back."""
+        return self.result in {Result.DIFFERENT, Result.IMPOSSIBLE} or not self.would_run
+
+    @property
+    def no_way_back(self) -> bool:
+        gone = self.owner_may_log_in is None or self.database_lets_in is None
+        return self.result is Result.IMPOSSIBLE or gone
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it is not proved: one sentence for each reason."""
+        names = {"role": self.role, "owner": self.owner, "database": self.database}
+        told = []
+        if self.result is Result.IMPOSSIBLE:
+            told.append(
+                _("pg_cron refuses to schedule this job again: %(said)s.") % {"said": self.said}
+            )
+        elif self.result is Result.UNTRIED and not self.role:
+            told.append(
+                _("This job was checked before this installation tried whether a job can be put"
+                  " back. Check it again to have that tried.")
+            )  # fmt: skip
+        elif self.result is Result.UNTRIED:
+            told.append(
+                _("The role %(role)s may not remove this job and schedule it again, so nobody has"
+                  " tried whether it can be put back.") % names
+            )  # fmt: skip
+        for column, (now, then) in self.differences.items():
+            told.append(
+                _("Its %(column)s would be “%(then)s” and not “%(now)s”.")
+                % {"column": _COLUMNS.get(column, column), "now": now, "then": then}
+            )
+        told.extend(sentence % names for sentence in self._obstacles())
+        return told
+
+    def _obstacles(self) -> list[str]:
+        told = []
+        if self.owner_may_log_in is None:
+            told.append(_("Its owner, the role %(owner)s, does not exist any more."))
+        elif not self.owner_may_log_in:
+            told.append(_("Its owner %(owner)s may not log in, so it would not run."))
+        if self.database_lets_in is None:
+            told.append(_("Its database %(database)s does not exist any more."))
+        elif not self.database_lets_in:
+            told.append(_("Its database %(database)s accepts no connections: it would not run."))
+        return told
+
+    @property
+    def acceptance(self) -> str:
+        """What an operator puts on record who removes the job all the same."""
+        if self.no_way_back:
+            return _("I know that there is no way back: this job cannot be scheduled again.")
+        if self.differences:
+            return _("I know that this job cannot be put back exactly as it was.")
+        if not self.would_run:
+            return _("I know that this job would not run if it was put back.")
+        return _("I know that nobody has tried whether this job can be put back.")
+
+
+def rehearsal_of(retirement: Retirement) -> Rehearsal:
+    """What was found at the confirmation; a confirmation from before rehearsals counts as untried.
+
+    Raises:
+        KeyError: the retirement has no job.
+    """
+    stored = retirement.evidence.get(EVIDENCE)
+    if stored is None:
+        return _untried(Job.from_json(retirement.job or {}), retirement.database)
+    values = {one.name: stored[one.name] for one in fields(Rehearsal) if one.name in stored}
+    pairs = {name: (pair[0], pair[1]) for name, pair in values["differences"].items()}
+    return Rehearsal(**{**values, "result": Result(values["result"]), "differences": pairs})
+
+
+def _untried(job: Job, database: str) -> Rehearsal:
+    how = commands.again(job, as_superuser=True, database=database)
+    return Rehearsal(Result.UNTRIED, "", job.owner, job.database, how.text, as_superuser=True)
+
+
+def accept_what_cannot_be_undone(
+    rehearsed: Rehearsal, *, needed: bool, accepted: bool
+) -> dict[str, object]:
+    """What goes on record about the way back. ``accepted`` is the operator's word, if it is needed.
+
+    Raises:
+        Refused: it is needed, and the operator has not given it.
+    """
+    if not needed:
+        return {EVIDENCE: rehearsed.as_json()}
+    if not accepted:
+        reasons = " ".join(rehearsed.reasons)
+        raise Refused(
+            _("%(reasons)s Tick the box to remove it all the same. Nothing was changed.")
+            % {"reasons": reasons}
+        )
+    return {EVIDENCE: rehearsed.as_json(), "accepted": rehearsed.acceptance}
+
+
+def how_to_schedule(fetch: Fetch, job: Job) -> tuple[commands.Again | None, dict[str, object]]:
+    """How the role that we are schedules the job again, and its rights; None if it may not.
+
+    Raises:
+        psycopg.Error: as ``fetch`` does.
+    """
+    (may,) = fetch(PGCRON.rights, {})
+    (sight,) = fetch(PGCRON.sight, {})
+    if not rights_over(job, may, sight["here"]).put_back:
+        return None, may
+    how = commands.again(job, as_superuser=bool(may["superuser"]), database=sight["here"])
+    return how, may
+
+
+def without_trying(fetch: Fetch, job: Job) -> Rehearsal:
+    """For a role that may not: the statement for whoever may, and what would keep it from running.
+
+    Raises:
+        psycopg.Error: as ``fetch`` does.
+    """
+    how, may = how_to_schedule(fetch, job)
+    (sight,) = fetch(PGCRON.sight, {})
+    how = how or commands.again(job, as_superuser=True, database=sight["here"])
+    (able,) = fetch(PGCRON.able_to_run, {"owner": job.owner, "database": job.database})
+    return Rehearsal(
+        Result.UNTRIED,
+        str(may["role"]),
+        job.owner,
+        job.database,
+        how.text,
+        as_superuser=bool(how.values["owner"]),
+        **able,
+    )
+
+
+def rehearse(acting: Connection, job: Job) -> Rehearsal:
+    """Remove the job and schedule it again in a transaction that is rolled back.
+
+    Raises:
+        Refused: the job is not there as it was confirmed.
+        psycopg.OperationalError: the connection was lost, or a lock was not given in time.
+    """
+    fetch = fetch_on(acting)
+    found = without_trying(fetch, job)
+    how, _may = how_to_schedule(fetch, job)
+    assert how is not None  # noqa: S101  asked only of a role that may
+    try:
+        with acting.transaction(force_rollback=True):
+            acting.execute(SQL.bound_transaction)
+            before, after = _there_and_back(acting, job, how)
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        return _with(found, result=Result.IMPOSSIBLE, said=first_line(error))
+    differences = {
+        name: (before.get(name), after.get(name))
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    }
+    result = Result.DIFFERENT if differences else Result.SAME
+    return _with(found, result=result, differences=differences)
+
+
+def _with(found: Rehearsal, **values: object) -> Rehearsal:
+    return replace(found, **values)  # type: ignore[arg-type]
+
+
+def _there_and_back(
+    acting: Connection, job: Job, how: commands.Again
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Every column of the job but its number, before and after."""
+    fetch = fetch_on(acting)
+    now = read_job(fetch, job.jobid)
+    if now != job:
+        raise changed(job, now)
+    (before,) = fetch(PGCRON.columns, {"jobid": job.jobid})
+    commands.unschedule(acting, job.jobid)
+    jobid = commands.schedule_again(acting, how)
+    (after,) = fetch(PGCRON.columns, {"jobid": jobid})
+    return before["columns"], after["columns"]
