@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 
 from tests import scenarios
@@ -159,3 +160,14 @@ def test_a_chart_takes_the_new_numbers_without_being_made_anew(page, world):
     wait_for_new_version(page, version)
     assert page.evaluate("document.querySelector('#chart-durations canvas').dataset.mine") == "yes"
     assert page.evaluate(picture) != before
+
+
+def test_a_page_whose_role_is_taken_away_says_whom_to_ask(page, world, operator, console, expect):
+    User.objects.create_superuser("root")
+    page.goto("/")
+    operator.groups.clear()
+    expect(page.locator("h1")).to_have_text("Your account has no role yet", timeout=60_000)
+    expect(page.locator("dl.problem-parts")).to_contain_text("(root) for the role viewer")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    assert all("403" in line for line in console)
+    console.clear()
