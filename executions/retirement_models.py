@@ -32,11 +32,13 @@ class State(models.TextChoices):
     TRIAL_PASSED = "trial_passed", _("paused, and the trial went well")
     WATCHING = "watching", _("removed, being watched")
     VERIFIED = "verified", _("removed, and verified")
+    CONFIRMED_GONE = "confirmed_gone", _("removed, as the operator confirms")
     WORSE = "worse", _("removed, and it got worse")
     OTHER_CALLER = "other_caller", _("removed, but something else still calls the rollup")
     TRIAL_ENDED = "trial_ended", _("trial ended, the job is active again")
     PUT_BACK = "put_back", _("put back")
     CLOSED = "closed", _("closed")
+    MOVED = "moved", _("closed, because its database moved or is gone")
 
 
 class Retirement(models.Model):
@@ -74,11 +76,21 @@ class Retirement(models.Model):
 
     ENDED = (
         State.VERIFIED,
+        State.CONFIRMED_GONE,
         State.WORSE,
         State.OTHER_CALLER,
         State.TRIAL_ENDED,
         State.PUT_BACK,
         State.CLOSED,
+        State.MOVED,
+    )
+    # What the record calls gone; from here the schedule can be put back.
+    REMOVED = (
+        State.WATCHING,
+        State.VERIFIED,
+        State.CONFIRMED_GONE,
+        State.WORSE,
+        State.OTHER_CALLER,
     )
     UNCHANGED = (State.CHOSEN, State.CONFIRMED, State.BY_HAND)
     LIVE = (State.TRIAL, State.TRIAL_PASSED, State.WATCHING)
@@ -92,11 +104,13 @@ class Retirement(models.Model):
                 & ~Q(
                     state__in=[
                         "verified",
+                        "confirmed_gone",
                         "worse",
                         "other_caller",
                         "trial_ended",
                         "put_back",
                         "closed",
+                        "moved",
                     ]
                 ),
                 name="one_open_retirement_per_job",
@@ -120,7 +134,7 @@ class Retirement(models.Model):
     @property
     def is_removed(self) -> bool:
         """Whether the record says that the schedule is gone."""
-        return self.state in {State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER}
+        return self.state in self.REMOVED
 
     @property
     def open_act(self) -> Act | None:

@@ -42,5 +42,6 @@ urlpatterns = [
     path("retire/<int:number>/put-back/", retire.put_back, name="retire_put_back"),
     path("retire/<int:number>/by-hand/", retire.by_myself, name="retire_by_hand"),
     path("retire/<int:number>/ran-it/", retire.ran_it, name="retire_ran_it"),
+    path("retire/<int:number>/gone/", retire.gone, name="retire_gone"),
     path("retire/<int:number>/brought-back/", retire.brought_back, name="retire_brought_back"),
 ]

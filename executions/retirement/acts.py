@@ -219,7 +219,7 @@ def put_back(order: Order) -> Act:
         order,
         Act.Kind.PUT_BACK,
         how.text,
-        states=(State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER),
+        states=Retirement.REMOVED,
         work=lambda _look: Work(verify, change, prove, witness),
     )
 

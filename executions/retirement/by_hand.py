@@ -156,7 +156,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
         with transaction.atomic():
             lock(
                 retirement,
-                {State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER},
+                Retirement.REMOVED,
             )
             move(retirement, state=State.PUT_BACK, put_back_jobid=again[-1].jobid)
             audit.record(

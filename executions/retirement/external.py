@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -18,9 +19,10 @@ from executions import audit
 from executions.pgcron.match import ROLLUP
 from executions.retirement.facts import read_plans
 from executions.retirement.outcomes import move
+from executions.retirement.quiet import LEAST, Quiet, quiet_period
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
-from executions.retirement.watch import quiet_plans
+from executions.retirement.watch import Word
 from executions.retirement.wizard import on_record, permitted, require
 from executions.retirement_models import AuditEvent, Kind, Retirement, State
 
@@ -29,6 +31,7 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 REMOVED = "remove outside"
 PUT_BACK = "put back outside"
+CONFIRMED_GONE = "confirm that it is gone"
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,17 @@ def choose(who: audit.Who, outside: Outside) -> Retirement:
     return retirement
 
 
+def how_long(rules: Rules) -> tuple[Quiet, datetime] | None:
+    """The quiet period as it would be now, with the database's clock.
+
+    `None` if the plans cannot be read.
+    """
+    case = read_plans(rules).case
+    return None if case is None else (quiet_period(case), case.now)
+
+
 def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
-    """The operator says that it was run. That it is gone shows in the plans that follow.
+    """The operator says that it was run. Whether it is gone shows in the plans that follow.
 
     Raises:
         Refused: the plans cannot be read now, so nothing could be verified; or no permission.
@@ -148,24 +160,64 @@ def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
     command = outside_of(retirement).remove
     with on_record(who, REMOVED, retirement, command):
         permitted(who)
-        case = read_plans(rules).case
-        if case is None:
+        found = how_long(rules)
+        if found is None:
             raise Refused(_("The plans cannot be read now, so nothing could be verified."))
+        quiet, now = found
         with transaction.atomic():
             require(Retirement.objects.select_for_update().get(pk=retirement.pk), {State.BY_HAND})
             move(
                 retirement,
                 state=State.WATCHING,
-                watched_since=case.now,
-                watch={"needed": quiet_plans(case)},
+                watched_since=now,
+                watch={"needed": quiet.plans or LEAST},
+                evidence={"quiet": quiet.as_json()},
             )
             audit.record(
                 who,
                 REMOVED,
                 AuditEvent.Outcome.DONE,
                 retirement,
-                summary=_("The operator has run it; the plans that follow will show it."),
+                summary=_("The operator has run it. %(how)s") % {"how": quiet.summary(now)},
                 statement=command,
+                evidence={"quiet": quiet.as_json()},
+            )
+
+
+def quiet_of(retirement: Retirement) -> Quiet | None:
+    """The quiet period that was set when the operator had run the command; else `None`."""
+    stored = retirement.evidence.get("quiet")
+    return Quiet.from_json(stored) if stored else None
+
+
+def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
+    """The operator says, with their name, that the caller is gone, where behaviour proves nothing.
+
+    Raises:
+        Refused: the plans still decide it, or they say otherwise; or no permission.
+    """
+    with on_record(who, CONFIRMED_GONE, retirement):
+        permitted(who)
+        with transaction.atomic():
+            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+            require(now, {State.WATCHING})
+            if now.watch.get("word") != Word.UNPROVEN:
+                raise Refused(
+                    _("The plans still decide it: %(said)s Nothing was changed.")
+                    % {"said": now.watch.get("summary", "")}
+                )
+            said = _("%(who)s confirms that it is gone. Behaviour could not prove it.") % {
+                "who": who.name
+            }
+            move(retirement, state=State.CONFIRMED_GONE, affirmed_by=who.name, reason=said)
+            audit.record(
+                who,
+                CONFIRMED_GONE,
+                AuditEvent.Outcome.DONE,
+                retirement,
+                summary=said,
+                statement=outside_of(retirement).remove,
+                evidence={"watch": now.watch, "quiet": now.evidence.get("quiet")},
             )
 
 
@@ -180,6 +232,6 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
         permitted(who)
         with transaction.atomic():
             now = Retirement.objects.select_for_update().get(pk=retirement.pk)
-            require(now, {State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER})
+            require(now, Retirement.REMOVED)
             move(retirement, state=State.PUT_BACK)
             audit.record(who, PUT_BACK, AuditEvent.Outcome.DONE, retirement, statement=command)

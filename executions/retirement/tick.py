@@ -22,6 +22,7 @@ from executions.pgcron.job import Job, runs_in_flight
 from executions.problems import first_line, is_database_error
 from executions.reading import Fetch
 from executions.retirement import acts, protocol, trial, watch
+from executions.retirement.external import quiet_of
 from executions.retirement.facts import Found, find_job, read_plans, retire_fetch
 from executions.retirement.outcomes import move
 from executions.retirement.refusals import Refused, Unknown
@@ -103,7 +104,8 @@ def _watched(retirement: Retirement) -> Watched:
     since = retirement.watched_since
     assert since is not None  # noqa: S101  set by what began the watch
     if retirement.kind != Kind.PG_CRON:
-        return Watched(since, retirement.watch.get("needed", watch.PLANS))
+        quiet = quiet_of(retirement)
+        return Watched(since, quiet.plans if quiet else None, by_behaviour=True)
     with retire_fetch("watch") as fetch:
         require_here(retirement, read_server(fetch))
         return Watched(since, alive=alive(retirement, fetch))

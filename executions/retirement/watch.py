@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import pairwise
 
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.findings import Case
 from executions.health.ledger import Cell, Kind
 from executions.health.sentences import Sentence, say
-from executions.health.writers import jumps, pairs
+from executions.health.writers import Pair, jumps, pairs
 from executions.scheduler.plans import floor
 
 PLANS = 3
@@ -32,18 +31,26 @@ class Word(StrEnum):
     VERIFIED = "verified"
     WORSE = "worse"
     OTHER_CALLER = "other_caller"
+    UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True)
 class Watched:
     """What is watched: since when, how many quiet plans it takes, and processes yet to end.
 
+    ``plans`` is `None` if behaviour cannot prove that the caller is gone. ``by_behaviour`` says
+    that nothing else proves it, so each plan must tell whether something else wrote before it.
     ``alive`` are runs of the job that began before the act and go on (docs/contract.md section 5).
     """
 
     since: datetime
-    plans: int = PLANS
+    plans: int | None = PLANS
     alive: tuple[int, ...] = ()
+    by_behaviour: bool = False
+
+    @property
+    def needed(self) -> int:
+        return PLANS if self.plans is None else self.plans
 
 
 @dataclass(frozen=True)
@@ -89,18 +96,18 @@ def step(case: Case, watched: Watched) -> Step:
         tuple(cells),
         other_writers(case, good) if good else 0,
         watched.alive,
-        watched.plans,
+        watched.needed,
     )
 
 
 def _good(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentence]:
     """Nothing has gone wrong so far: is it enough, and does it prove anything?"""
-    count, latest = len(good), good[-watched.plans :]
-    if count < watched.plans:
+    count, latest = len(good), good[-watched.needed :]
+    if count < watched.needed:
         return Word.WAIT, say(
             _("%(count)s of %(needed)s plans have succeeded since."),
             count=count,
-            needed=watched.plans,
+            needed=watched.needed,
         )
     if not _moves(latest):
         return Word.WORSE, say(_("Plans succeed, but the watermark stands still."))
@@ -109,15 +116,53 @@ def _good(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentenc
             _("A run that had begun before still goes on (process %(pids)s)."),
             pids=", ".join(map(str, watched.alive)),
         )
-    if not other_writers(case, latest):
-        return Word.VERIFIED, say(
-            _("%(count)s plans succeeded since, the watermark moves and nobody else writes."),
+    return _silence(case, good, watched)
+
+
+def _silence(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentence]:
+    """Enough plans went well: did anything else write, and does its silence prove anything?"""
+    count, latest = len(good), good[-watched.needed :]
+    is_over = count >= max(PATIENCE, 2 * watched.needed)
+    if other_writers(case, latest):
+        return _heard(is_over)
+    if watched.by_behaviour and len(_between(case, latest)) < len(latest) - 1:
+        return _untold(is_over)
+    if watched.plans is None:
+        return Word.UNPROVEN, say(
+            _(
+                "%(count)s plans succeeded since and nobody else wrote, but that does not prove"
+                " that the caller is gone: say so if you know it."
+            ),
             count=count,
         )
-    if count < max(PATIENCE, 2 * watched.plans):
+    return Word.VERIFIED, say(
+        _("%(count)s plans succeeded since, the watermark moves and nobody else writes."),
+        count=count,
+    )
+
+
+def _heard(is_over: bool) -> tuple[Word, Sentence]:
+    if not is_over:
         return Word.WAIT, say(_("Something else still advanced usage: watching some more plans."))
     return Word.OTHER_CALLER, say(
         _("Usage is kept up to date, but something else still calls the rollup too.")
+    )
+
+
+def _untold(is_over: bool) -> tuple[Word, Sentence]:
+    """Some of the plans do not tell whether something else wrote before them."""
+    if not is_over:
+        return Word.WAIT, say(
+            _(
+                "A plan succeeded only when it was tried again, so nobody can tell whether"
+                " something else wrote before it: watching some more plans."
+            )
+        )
+    return Word.UNPROVEN, say(
+        _(
+            "Plans succeed only when they are tried again, so behaviour cannot prove that the"
+            " caller is gone: say so if you know it."
+        )
     )
 
 
@@ -173,24 +218,14 @@ def _moves(cells: Sequence[Cell]) -> bool:
 
 def other_writers(case: Case, cells: Sequence[Cell]) -> int:
     """How often something else moved the watermark between these plans."""
+    return len(jumps(_between(case, cells)))
+
+
+def _between(case: Case, cells: Sequence[Cell]) -> list[Pair]:
+    """The pairs of neighbouring plans among these that can be compared."""
     first, last = cells[0].plan_time, cells[-1].plan_time
-    between = [
+    return [
         pair
         for pair in pairs(case.rows)
         if pair.earlier.plan_time >= first and pair.later.plan_time <= last
     ]
-    return len(jumps(between))
-
-
-def quiet_plans(case: Case) -> int:
-    """How many plans without another writer prove that a caller outside the database is gone.
-
-    One more than the longest silence between its writes lately, so that an hourly caller is not
-    taken for gone after a quarter of an hour. At least three, at most the plans that are judged.
-    """
-    lately = pairs(case.rows)[: PATIENCE - 1]
-    writes = [pair.later.plan_time for pair in jumps(lately)]
-    if not writes:
-        return PATIENCE
-    silences = [(later - earlier) // case.spec.cadence for later, earlier in pairwise(writes)]
-    return min(PATIENCE, max([PLANS, *(silence + 1 for silence in silences)]))

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import psycopg
 
+from executions.health.sentences import Text
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import read_job, read_server, rights_over
@@ -35,13 +36,13 @@ from executions.retirement.facts import (
 from executions.retirement.gate import Aim, Check, Code, Gate
 from executions.retirement.refusals import gate_as_json
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
+from executions.retirement.watch import Word
 from executions.retirement.wizard import elsewhere, job_of
 from executions.retirement_models import Act, AuditEvent, Kind, Retirement, State
 
 CHECK_SECONDS = 5
 WATCH_SECONDS = 5
 REST_SECONDS = 15
-PUT_BACK_FROM = (State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER)
 
 
 class Step(StrEnum):
@@ -288,6 +289,26 @@ class Watched:
         return external.outside_of(self.retirement) if self.is_external else None
 
     @property
+    def quiet(self) -> Text | None:
+        """How long the silence of a caller outside the database is watched, and why."""
+        quiet = external.quiet_of(self.retirement) if self.is_external else None
+        return quiet.summary(self.now or quiet.until) if quiet else None
+
+    @property
+    def earliest(self) -> datetime | None:
+        """When that silence is over at the earliest, while it is watched."""
+        quiet = external.quiet_of(self.retirement) if self.is_external else None
+        since = self.retirement.watched_since
+        if quiet is None or quiet.plans is None or since is None or not self.is_watched:
+            return None
+        return since + quiet.plans * quiet.cadence
+
+    @property
+    def may_confirm_gone(self) -> bool:
+        """Whether behaviour proves nothing, so that the operator decides."""
+        return self.is_watched and self.retirement.watch.get("word") == Word.UNPROVEN
+
+    @property
     def job(self) -> Job | None:
         """As it was confirmed."""
         return None if self.is_external else job_of(self.retirement)
@@ -327,7 +348,7 @@ class Watched:
 
     @property
     def can_be_put_back(self) -> bool:
-        return self.retirement.state in PUT_BACK_FROM
+        return self.retirement.is_removed
 
     @property
     def rehearsal(self) -> Rehearsal | None:

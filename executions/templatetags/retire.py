@@ -27,11 +27,13 @@ STATES: dict[str, Look] = {
     State.TRIAL_PASSED: Look(State.TRIAL_PASSED.label, "good", "check"),
     State.WATCHING: Look(State.WATCHING.label, "busy", "activity"),
     State.VERIFIED: Look(State.VERIFIED.label, "good", "circle-check"),
+    State.CONFIRMED_GONE: Look(State.CONFIRMED_GONE.label, "good", "user"),
     State.WORSE: Look(State.WORSE.label, "bad", "circle-x"),
     State.OTHER_CALLER: Look(State.OTHER_CALLER.label, "warn", "alert-triangle"),
     State.TRIAL_ENDED: Look(State.TRIAL_ENDED.label, "mute", "rotate-clockwise"),
     State.PUT_BACK: Look(State.PUT_BACK.label, "mute", "arrow-back-up"),
     State.CLOSED: Look(State.CLOSED.label, "mute", "x"),
+    State.MOVED: Look(State.MOVED.label, "mute", "x"),
 }
 OUTCOMES: dict[str, Look] = {
     AuditEvent.Outcome.INTENDED: Look(pgettext_lazy("outcome", "Intended"), "busy", "player-play"),

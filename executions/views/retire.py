@@ -90,6 +90,8 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
     context: dict[str, object] = {"step": Step.CONFIRM, "retirement": retirement}
     if retirement.kind != Kind.PG_CRON and retirement.state == State.BY_HAND:
         context["outside"] = external.outside_of(retirement)
+        found = external.how_long(rules.current())
+        context["quiet"] = found[0].summary(found[1]) if found else None
         return render(request, "executions/retire/outside.html", context)
     if retirement.state not in {State.CONFIRMED, State.BY_HAND, State.TRIAL_PASSED}:
         return _where_it_is(retirement)
@@ -288,6 +290,13 @@ def ran_it(request: HttpRequest, retirement: Retirement) -> str:
         return _("%(job)s is gone.") % {"job": retirement.label}
     external.ran_it(_who(request), retirement, rules.current())
     return _("It is on record. Whether it is gone shows in the plans that follow.")
+
+
+@_step(external.CONFIRMED_GONE)
+def gone(request: HttpRequest, retirement: Retirement) -> str:
+    """The operator says that a caller outside the database is gone, where nothing proves it."""
+    external.confirm_gone(_who(request), retirement)
+    return _("It is on record that you confirm that it is gone.")
 
 
 @_step(by_hand.PUT_BACK_BY_HAND)

@@ -766,23 +766,74 @@ def test_what_a_command_would_take_for_an_option_is_no_name(named):
         Outside(*named)
 
 
-def test_an_outside_schedule_is_verified_by_the_silence_that_follows(owner):
-    newest = lay_plans(owner, count=20)
-    interfere(owner, 8)
+def write_before(owner, newest, *ages):
+    """Something outside moved the watermark before the plans of these ages."""
+    plans = [newest - age * CADENCE for age in ages]
+    owner.execute(
+        """
+        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
+            (result->>'watermark_before')::timestamptz + interval '4 seconds')
+         WHERE plan_time = ANY (%(plans)s)
+        """,
+        {"plans": plans},
+    )
+
+
+def run_outside(owner, *ages, plans=288):
+    """A day of plans with a caller outside that wrote at these ages, which somebody has removed."""
+    newest = lay_plans(owner, count=plans)
+    write_before(owner, newest, *ages)
     who = operator()
     retirement = external.choose(who, Outside("systemd", "rollup"))
-    assert retirement.state == State.BY_HAND
     external.ran_it(who, retirement, current())
     assert retirement.state == State.WATCHING
-    tick(begun_before(retirement, 4, newest))
+    return who, retirement, newest
+
+
+def test_an_outside_schedule_is_verified_by_the_silence_that_follows(owner):
+    who, retirement, newest = run_outside(owner, *range(0, 288, 3))
+    tick(begun_before(retirement, 3, newest))
     assert retirement.state == State.WATCHING
     owner.execute("TRUNCATE sys_cron_executions")
-    lay_plans(owner, count=20)
-    tick(retirement)
+    lay_plans(owner, count=288)
+    tick(begun_before(retirement, 4, newest))
     assert retirement.state == State.VERIFIED
     external.put_back_done(who, retirement)
     assert retirement.state == State.PUT_BACK
     assert audited(retirement)[-1] == ("put back outside", "done")
+
+
+def test_an_hourly_caller_is_not_declared_gone_before_its_hour_is_over(owner):
+    _who, retirement, newest = run_outside(owner, *range(6, 288, 12))
+    assert retirement.watch["needed"] == 13
+    tick(begun_before(retirement, 6, newest))
+    assert retirement.state == State.WATCHING
+    owner.execute("TRUNCATE sys_cron_executions")
+    lay_plans(owner, count=288)
+    tick(begun_before(retirement, 12, newest))
+    assert retirement.state == State.WATCHING
+    tick(begun_before(retirement, 13, newest))
+    assert retirement.state == State.VERIFIED
+
+
+def test_where_behaviour_proves_nothing_the_operator_confirms_with_their_name(owner):
+    who, retirement, newest = run_outside(owner, 100, 200)
+    with pytest.raises(Refused, match="The plans still decide it"):
+        external.confirm_gone(who, retirement)
+    tick(begun_before(retirement, 50, newest))
+    assert (retirement.state, retirement.watch["word"]) == (State.WATCHING, "unproven")
+    paul = operator("paul")
+    with pytest.raises(Refused, match="may not"):
+        external.confirm_gone(audit.Who("nobody", None), retirement)
+    external.confirm_gone(paul, retirement)
+    assert retirement.state == State.CONFIRMED_GONE
+    assert retirement.affirmed_by == "paul"
+    event = AuditEvent.objects.latest("pk")
+    assert (event.user_name, event.outcome) == ("paul", "done")
+    assert "Behaviour could not prove it" in event.summary
+    assert event.evidence["quiet"]["writes"] == 2
+    external.put_back_done(who, retirement)
+    assert retirement.state == State.PUT_BACK
 
 
 def test_an_outside_schedule_that_goes_on_calling_is_not_verified(owner):
@@ -791,27 +842,8 @@ def test_an_outside_schedule_that_goes_on_calling_is_not_verified(owner):
     who = operator()
     retirement = external.choose(who, Outside("cron"))
     external.ran_it(who, retirement, current())
-    tick(begun_before(retirement, 12, newest))
+    tick(begun_before(retirement, 14, newest))
     assert retirement.state == State.OTHER_CALLER
-
-
-def test_a_rare_caller_is_watched_for_longer_than_its_silences(owner):
-    """One that writes every fourth plan is not gone after three quiet ones."""
-    newest = lay_plans(owner, count=20)
-    owner.execute(
-        """
-        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
-            (result->>'watermark_before')::timestamptz + interval '4 seconds')
-         WHERE plan_time IN (%(newest)s - interval '15 min', %(newest)s - interval '35 min')
-        """,
-        {"newest": newest},
-    )
-    who = operator()
-    retirement = external.choose(who, Outside("cron"))
-    external.ran_it(who, retirement, current())
-    assert retirement.watch["needed"] == 5
-    tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.WATCHING
 
 
 def test_nobody_without_the_permission_begins_or_ends_anything_outside(owner):

@@ -11,7 +11,7 @@ from executions.health.findings import Case
 from executions.pgcron.job import Job
 from executions.retirement.rules import Rules
 from executions.retirement.trial import TrialFacts, Turn, turn
-from executions.retirement.watch import Step, Watched, Word, quiet_plans, step
+from executions.retirement.watch import Step, Watched, Word, step
 from executions.scheduler.jobs import ROLLUP
 from tests.pictures import CADENCE, NOW, SECOND, executions, facts, plan_time
 
@@ -94,15 +94,6 @@ def test_more_plans_can_be_asked_for():
     assert case is not None
     assert step(case, Watched(since(4), plans=5)).word is Word.WAIT
     assert step(case, Watched(since(5), plans=5)).word is Word.VERIFIED
-
-
-@pytest.mark.parametrize(
-    ("ages", "plans"), [((), 12), ((4,), 3), ((1, 2, 3), 3), ((1, 5), 5), ((0, 10), 11)]
-)
-def test_how_many_quiet_plans_prove_silence_follows_from_the_silences_before(ages, plans):
-    case = Case.of(facts(executions=executions(written_between(*ages))))
-    assert case is not None
-    assert quiet_plans(case) == plans
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(0, 1), (1, 1), (2, 2), (6, 32), (7, 60)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
@@ -16,6 +17,7 @@ from executions.models import Runner
 from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
+from executions.retirement.tick import retirement_tick
 from executions.retirement_models import Act, AuditEvent, Retirement, State
 from tests.people import make_user
 from tests.retiring import (
@@ -37,7 +39,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 PASSWORD = "correct horse battery"
 STEPS = (
     "affirm", "checked", "close", "pause", "remove", "activate", "put_back", "by_hand", "ran_it",
-    "brought_back",
+    "brought_back", "gone",
 )  # fmt: skip
 ACTS = ("pause", "remove", "activate", "put_back")
 
@@ -574,3 +576,43 @@ def test_what_cannot_be_a_name_never_becomes_a_command(signed_in, owner, kind, n
     answer = signed_in.post(reverse("retire_outside", args=[kind]), {"name": name})
     assert answer.status_code == 400
     assert not Retirement.objects.exists()
+
+
+def test_the_pages_say_how_long_the_silence_of_an_outside_caller_is_watched_and_why(
+    signed_in, owner
+):
+    newest = lay_plans(owner, count=288)
+    owner.execute(
+        """
+        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
+            (result->>'watermark_before')::timestamptz + interval '4 seconds')
+         WHERE extract(epoch FROM %(newest)s - plan_time)::int %% 3600 = 1800
+        """,
+        {"newest": newest},
+    )
+    answer = signed_in.post(reverse("retire_outside", args=["cron"]), {"name": "root"})
+    told = after(signed_in, answer)
+    assert "It takes 13 plans, about 1 h 5 min" in told
+    retirement = Retirement.objects.latest("pk")
+    told = after(signed_in, signed_in.post(step("ran_it", retirement)))
+    assert "It takes 13 plans" in told
+    assert "At the earliest" in told
+    assert 'id="form-gone"' not in told
+
+
+def test_where_behaviour_proves_nothing_the_page_asks_the_operator(signed_in, owner):
+    lay_plans(owner, count=288)
+    signed_in.post(reverse("retire_outside", args=["cron"]), {"name": "root"})
+    retirement = Retirement.objects.latest("pk")
+    told = after(signed_in, signed_in.post(step("ran_it", retirement)))
+    assert "Behaviour cannot prove that it is gone" in told
+    assert 'id="form-gone"' not in told
+    retirement.refresh_from_db()
+    since = retirement.watched_since - timedelta(minutes=30)
+    Retirement.objects.update(watched_since=since, looked_at=None)
+    retirement_tick()
+    assert 'id="form-gone"' in signed_in.get(step("watch", retirement)).content.decode()
+    told = after(signed_in, signed_in.post(step("gone", retirement)))
+    assert "Removed, as" in told
+    retirement.refresh_from_db()
+    assert retirement.state == State.CONFIRMED_GONE

@@ -1,0 +1,150 @@
+"""PURE: how many quiet plans prove that a caller outside the database is gone, and why so many.
+
+A caller shows in the plans only while it moves the watermark (`executions/health/writers.py`). It
+is gone once it is silent for longer than it ever was in the ledger. `watch.py` counts the plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.findings import Case
+from executions.health.findings.writer import OTHER_WRITER_OFTEN
+from executions.health.sentences import At, Sentence, Text, say, together
+from executions.health.writers import jumps, pairs
+
+# However often a caller writes, fewer plans than these prove nothing.
+LEAST = 3
+# The most plans that a silence is watched for: six hours, a quarter of the ledger.
+PATIENCE = 72
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """The quiet period. ``plans`` is `None` if behaviour cannot prove that the caller is gone.
+
+    ``longest`` is the longest silence since ``looked_from``, from ``since`` to ``until``, and
+    ``writes`` how often the caller showed. ``cadence`` is that of the plans.
+    """
+
+    plans: int | None
+    writes: int
+    longest: timedelta
+    since: datetime
+    until: datetime
+    looked_from: datetime
+    cadence: timedelta
+
+    def as_json(self) -> dict[str, object]:
+        """For the record of a retirement."""
+        return {
+            "plans": self.plans,
+            "writes": self.writes,
+            "longest_seconds": self.longest.total_seconds(),
+            "cadence_seconds": self.cadence.total_seconds(),
+            **{name: getattr(self, name).isoformat() for name in _MOMENTS},
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, object]) -> Quiet:
+        plans = stored["plans"]
+        return cls(
+            plans=None if plans is None else int(str(plans)),
+            writes=int(str(stored["writes"])),
+            longest=timedelta(seconds=float(str(stored["longest_seconds"]))),
+            cadence=timedelta(seconds=float(str(stored["cadence_seconds"]))),
+            **{name: datetime.fromisoformat(str(stored[name])) for name in _MOMENTS},
+        )
+
+    def summary(self, now: datetime) -> Text:
+        """How long it takes and why, or why behaviour cannot prove it."""
+        if self.plans is not None:
+            return self._how_long(now)
+        return together(
+            self._too_rare(now) if self.writes < OTHER_WRITER_OFTEN else self._too_long(now),
+            say(_("If you know that it is gone, you say so, and your name is put on the audit.")),
+        )
+
+    def _how_long(self, now: datetime) -> Text:
+        assert self.plans is not None  # noqa: S101  asked only then
+        return together(
+            say(
+                _(
+                    "It takes %(plans)s plans, about %(duration)s, in which nothing but the runners"
+                    " moves the watermark."
+                ),
+                plans=self.plans,
+                duration=self.plans * self.cadence,
+            ),
+            say(
+                _(
+                    "Since %(looked_from)s the caller was silent for %(longest)s at most, from"
+                    " %(since)s to %(until)s: it is gone only if it is silent for longer."
+                ),
+                looked_from=At(self.looked_from, now),
+                longest=self.longest,
+                since=At(self.since, now),
+                until=At(self.until, now),
+            ),
+        )
+
+    def _too_rare(self, now: datetime) -> Sentence:
+        return say(
+            ngettext_lazy(
+                "Behaviour cannot prove that it is gone: since %(looked_from)s something besides"
+                " the runners moved the watermark only once, so silence proves nothing.",
+                "Behaviour cannot prove that it is gone: since %(looked_from)s something besides"
+                " the runners moved the watermark only %(n)s times, so silence proves nothing.",
+                "n",
+            ),
+            n=self.writes,
+            looked_from=At(self.looked_from, now),
+        )
+
+    def _too_long(self, now: datetime) -> Sentence:
+        return say(
+            _(
+                "Behaviour cannot prove that it is gone: the caller was silent for %(longest)s"
+                " before, from %(since)s to %(until)s, and we watch for %(patience)s at most."
+            ),
+            longest=self.longest,
+            since=At(self.since, now),
+            until=At(self.until, now),
+            patience=PATIENCE * self.cadence,
+        )
+
+
+_MOMENTS = ("since", "until", "looked_from")
+
+
+def quiet_period(case: Case) -> Quiet:
+    """From all of the ledger: the longest silence, those at its edges included, plus one plan.
+
+    A plan of which nobody can tell whether something else wrote before it belongs to a silence.
+    Fewer than three writes show no silence that could be repeated: they may be a backfill or a
+    call by hand.
+    """
+    found = pairs(case.rows)
+    newest = case.newest_plan
+    oldest = min((pair.earlier.plan_time for pair in found), default=newest)
+    writes = [pair.later.plan_time for pair in jumps(found)]
+    edges = [oldest, *reversed(writes), max(newest, oldest)]
+    since, until = max(pairwise(edges), key=lambda silence: silence[1] - silence[0])
+    longest = until - since
+    needed = max(LEAST, longest // case.spec.cadence + 1)
+    is_provable = len(writes) >= OTHER_WRITER_OFTEN and needed <= PATIENCE
+    return Quiet(
+        plans=needed if is_provable else None,
+        writes=len(writes),
+        longest=longest,
+        since=since,
+        until=until,
+        looked_from=oldest,
+        cadence=case.spec.cadence,
+    )
