@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Execution, Facts, Match, NotAvailable, RollupCall, State
 from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
+from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
-from executions.health.findings.watermark import LAG_WARNING
 from executions.health.sentences import Sentence, Text, say, together
 
 FAILURES = (Code.EXHAUSTED_FAILURE, Code.PLAN_ABANDONED)
@@ -41,11 +41,7 @@ def _was_on_time(case: Case) -> bool:
     succeeded_at = case.succeeded_at
     if case.state is None or succeeded_at is None:
         return False
-    return succeeded_at - case.state.watermark_at <= LAG_WARNING
-
-
-def _silence_explains(case: Case, _silence: Finding, _lag: Finding) -> bool:
-    return _was_on_time(case)
+    return succeeded_at - case.state.watermark_at <= LAG.warning
 
 
 def _failure_explains(case: Case, failure: Finding, lag: Finding) -> bool:
@@ -59,8 +55,7 @@ def _failure_explains(case: Case, failure: Finding, lag: Finding) -> bool:
 
 # What must hold besides for the second to explain the first.
 CONDITIONS: Mapping[tuple[Code, Code], Callable[[Case, Finding, Finding], bool]] = {
-    (Code.WATERMARK_LAG, Code.LATEST_STALE): _silence_explains,
-    **{(Code.WATERMARK_LAG, failure): _failure_explains for failure in FAILURES},
+    (Code.WATERMARK_LAG, failure): _failure_explains for failure in FAILURES
 }
 
 
@@ -146,7 +141,11 @@ def _healthy(case: Case, findings: tuple[Finding, ...]) -> Text:
     newborn = next((one for one in findings if one.code is Code.NO_EXECUTIONS), None)
     if newborn is not None:
         return newborn.summary
-    if case.state is not None and not case.within(case.state.watermark_at, LAG_WARNING):
+    if (
+        case.state is not None
+        and case.latest_success is None
+        and not case.within(case.state.watermark_at, LAG.warning)
+    ):
         return _not_yet(case.state, case)
     return together(_up_to_date(case.state, case), _by_whom(case), _redundant(case, findings))
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Execution, NotAvailable
 from executions.health.findings import Case, Finding, Severity
+from executions.health.findings.lateness import LAG
 from executions.health.ledger import Cell, Kind, Ledger
 from executions.health.sentences import Value, say
 from executions.retirement.gate import Code, Gate, GateFacts
@@ -23,7 +24,6 @@ from executions.scheduler.plans import floor
 
 # At least 9 of the 12: docs/interfaces.md, gate ``watermark_advancing``.
 MOVED_SHARE = 0.75
-LAG_LIMIT = timedelta(minutes=15)
 # What a trial shows takes three plans: docs/retiring.md.
 TRIAL_PLANS = 3
 
@@ -203,11 +203,15 @@ def watermark_advancing(facts: GateFacts) -> Gate:
         "watermark": case.state.watermark_at,
         "since_pause": facts.paused_at,
     }
-    if lag >= LAG_LIMIT:
+    if lag >= LAG.warning:
         return Gate(
             Code.WATERMARK_ADVANCING,
             False,
-            say(_("The watermark is %(lag)s behind; less than 15 min is needed."), lag=lag),
+            say(
+                _("The watermark is %(lag)s behind; less than %(limit)s is needed."),
+                lag=lag,
+                limit=LAG.warning,
+            ),
             evidence,
             say(_("See on the overview why usage is behind.")),
         )

@@ -467,12 +467,16 @@ def test_a_watermark_of_eleven_minutes_is_no_lag(owner, now):
     assert shown(look(lagging_by_a_little(owner, now))) == {}
 
 
-def test_a_lag_beside_a_failure_is_explained_by_it(owner, now):
+def test_a_lag_that_failures_bring_is_under_the_silence_that_they_are(owner, now):
     world = sound(owner, now)
     world.change((0, 1), exhausted=True)
     world.state = {"watermark_at": world.started_at(2) - CADENCE}
-    finding = only(look(world.write()), Code.EXHAUSTED_FAILURE)
-    assert explained(finding) == [Code.WATERMARK_LAG]
+    assert explained(only(look(world.write()), Code.EXHAUSTED_FAILURE)) == []
+    world.change(2, exhausted=True)
+    world.state = {"watermark_at": world.started_at(3) - CADENCE}
+    found = shown(look(world.write()))
+    assert list(found) == [Code.EXHAUSTED_FAILURE, Code.LATEST_STALE]
+    assert explained(found[Code.LATEST_STALE]) == [Code.WATERMARK_LAG]
 
 
 @pytest.mark.parametrize(
@@ -487,12 +491,14 @@ def test_an_old_failure_hides_no_watermark_that_stands_still(owner, now, world):
     assert str(assessment.verdict.summary).startswith("Usage numbers stop at ")
 
 
-def test_a_silence_hides_no_lag_from_before_it(owner, now):
+def test_a_silence_is_as_grave_as_the_lag_from_before_it(owner, now):
     world = sound(owner, now)
     world.drop(range(3))
     world.state = {"watermark_at": now - 3 * HOUR}
     assessment = look(world.write())
-    assert list(shown(assessment)) == [Code.WATERMARK_LAG, Code.LATEST_STALE]
+    finding = only(assessment, Code.LATEST_STALE)
+    assert finding.severity is Severity.CRITICAL
+    assert explained(finding) == [Code.WATERMARK_LAG]
     assert assessment.verdict.level is Level.FAILING
 
 

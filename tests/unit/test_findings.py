@@ -160,13 +160,13 @@ def test_an_age_that_cannot_be_read_is_not_taken_for_fresh():
 @pytest.mark.parametrize(
     ("lag", "expected"),
     [
-        (15 * MINUTE, None),
-        (15 * MINUTE + SECOND, Severity.WARNING),
-        (60 * MINUTE, Severity.WARNING),
-        (60 * MINUTE + SECOND, Severity.CRITICAL),
+        (20 * MINUTE, None),
+        (20 * MINUTE + SECOND, Severity.WARNING),
+        (65 * MINUTE, Severity.WARNING),
+        (65 * MINUTE + SECOND, Severity.CRITICAL),
     ],
 )
-def test_the_watermark_may_be_fifteen_minutes_old(lag, expected):
+def test_the_watermark_may_be_twenty_minutes_old(lag, expected):
     assert severity(Code.WATERMARK_LAG, state=State(NOW - lag)) is expected
 
 

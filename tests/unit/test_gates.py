@@ -469,8 +469,8 @@ def test_the_moment_is_named_for_the_shortest_and_the_longest_streak(streak):
     assert plans.at_best(plans.gate().earliest).passed
 
 
-@pytest.mark.parametrize(("minutes", "passes"), [(14, True), (15, False)])
-def test_the_watermark_must_lag_less_than_15_minutes(minutes, passes):
+@pytest.mark.parametrize(("minutes", "passes"), [(19, True), (20, False)])
+def test_the_watermark_must_lag_less_than_20_minutes(minutes, passes):
     state = State(watermark_at=NOW - timedelta(minutes=minutes))
     checked = judged(state=state)
     assert checked.gate(Code.WATERMARK_ADVANCING).passed is passes

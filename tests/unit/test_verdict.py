@@ -130,13 +130,6 @@ def test_a_failure_explains_a_lag_that_began_with_it_and_none_that_is_worse(
     assert (len(found) == 1) is is_explained
 
 
-@pytest.mark.parametrize(("behind", "is_explained"), [(0 * CADENCE, True), (2 * HOUR, False)])
-def test_silence_explains_only_the_lag_that_came_with_it(behind, is_explained):
-    silent = case_of(behind=behind, changed=dict.fromkeys(range(6)))
-    codes = (Code.WATERMARK_LAG, Code.LATEST_STALE)
-    assert (len(fold(map(finding, codes), silent)) == 1) is is_explained
-
-
 def test_an_old_failure_hides_no_lag():
     assessment = assess(
         facts(executions=executions({240: FAILED}), state=State(watermark_at=NOW - 3 * HOUR))

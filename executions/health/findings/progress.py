@@ -18,13 +18,18 @@ from executions.health.findings.base import (
     brief,
     listed,
 )
+from executions.health.findings.lateness import (
+    LAG,
+    SILENCE,
+    lag_beside_runs,
+    silence,
+)
+from executions.health.findings.watermark import catches_up
 from executions.health.ledger import Gap
 from executions.health.sentences import Sentence, say, together
 from executions.scheduler.plans import is_open, oldest_open
 
 FRESH = timedelta(minutes=11)
-STALE_WARNING = timedelta(seconds=900)
-STALE_CRITICAL = timedelta(seconds=3600)
 # The watermark of a state row that no run and no backfill has moved: docs/contract.md section 4.
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # A lease is given this long past its end before its row counts as abandoned.
@@ -96,17 +101,18 @@ def no_executions(case: Case) -> Finding | None:
 
 
 def latest_stale(case: Case) -> Finding | None:
-    """By ``finished_at`` of the newest SUCCESS; without any, by the first sign of the job."""
+    """By ``finished_at`` of the newest SUCCESS; without any, by the first sign of the job.
+
+    A lag from before the silence goes on in it, so the finding is no milder than that lag.
+    """
+    quiet = silence(case)
+    if quiet is None or not case.ground.has_executions:
+        return None
+    lagged = None if catches_up(case) else lag_beside_runs(case)
     success = case.latest_success
-    since = case.succeeded_at or _begun(case)
-    if since is None:
-        return None
-    age = case.now - since
-    if age <= STALE_WARNING:
-        return None
     return Finding(
         Code.LATEST_STALE,
-        Severity.CRITICAL if age > STALE_CRITICAL else Severity.WARNING,
+        max(quiet, lagged or quiet),
         summary=together(
             _numbers(case),
             _latest(case, success),
@@ -120,18 +126,10 @@ def latest_stale(case: Case) -> Finding | None:
             "newest_execution": listed([case.executions.newest])[0]
             if case.executions.newest
             else None,
-            "warning_after_seconds": int(STALE_WARNING.total_seconds()),
-            "critical_after_seconds": int(STALE_CRITICAL.total_seconds()),
+            "warning_after_seconds": int(SILENCE.warning.total_seconds()),
+            "critical_after_seconds": int(SILENCE.critical.total_seconds()),
         },
     )
-
-
-def _begun(case: Case) -> datetime | None:
-    """The first sign of the job; None where there is none, or it cannot be read."""
-    if case.executions.first_plan is not None:
-        return min(case.executions.first_plan, case.now) + case.spec.schedule_delay
-    trace = case.facts.first_trace
-    return None if isinstance(trace, NotAvailable) else trace
 
 
 def _latest(case: Case, success: Execution | None) -> Sentence:
@@ -158,8 +156,8 @@ def _numbers(case: Case) -> Sentence | None:
     if state.watermark_at <= NEVER:
         return say(_("Usage pages show nothing yet."))
     watermark = case.at(state.watermark_at)
-    moving = case.within(state.watermark_at, STALE_WARNING)
-    if moving and case.within(state.last_run_finished_at, STALE_WARNING):
+    moving = case.within(state.watermark_at, LAG.warning)
+    if moving and case.within(state.last_run_finished_at, SILENCE.warning):
         return say(
             _(
                 "Usage is up to date to %(watermark)s, but only because something else than a"

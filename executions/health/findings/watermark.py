@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil
 
 from django.utils.functional import Promise
@@ -11,15 +11,14 @@ from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Backend, Execution, Lock
 from executions.health.findings.base import HOUR, Case, Code, Finding, Severity, listed
+from executions.health.findings.lateness import LAG, MARGIN, lag, silence
 from executions.health.sentences import Sentence, say, together
 from executions.health.writers import ROUNDING
 from executions.templatetags.display import NOTHING
 
-# The rollup never processes the last five minutes: docs/contract.md section 4.
-MARGIN = timedelta(minutes=5)
 FUTURE_ALLOWANCE = timedelta(minutes=1)
-LAG_WARNING = timedelta(minutes=15)
-LAG_CRITICAL = timedelta(hours=1)
+# No usage is this old: a watermark before it comes from the state row's default of 1970.
+BEFORE_MULTICA = datetime(2020, 1, 1, tzinfo=UTC)
 # The most that one run moves the watermark.
 STEP = timedelta(days=1)
 LOST_OFTEN = 3
@@ -88,39 +87,23 @@ def _steps(case: Case) -> list[Execution]:
     return [row for row in case.rows if row.succeeded and row.moved is not None][:3]
 
 
-def _catches_up(case: Case) -> bool:
+def catches_up(case: Case) -> bool:
+    """Whether one of the latest successes moved the watermark by all that one run can."""
     return any(row.moved is not None and row.moved >= STEP - ROUNDING for row in _steps(case))
 
 
-def _succeeds(case: Case) -> bool:
-    """Whether runs succeed; one that took longer than the window may have ended only now."""
-    return any(row.succeeded for row in case.rows) or case.within(case.succeeded_at, LAG_WARNING)
-
-
 def watermark_lag(case: Case) -> Finding | None:
-    if case.state is None or not _succeeds(case):
+    """The watermark is old although runs succeed, or together with them."""
+    severity = lag(case, case.state) if case.state else None
+    if case.state is None or severity is None:
         return None
     watermark = case.state.watermark_at
-    lag = case.now - watermark
-    if lag <= LAG_WARNING:
-        return None
+    summary, advice = _about_lag(case)
     return Finding(
         Code.WATERMARK_LAG,
-        Severity.CRITICAL if lag > LAG_CRITICAL else Severity.WARNING,
-        summary=say(
-            _(
-                "Usage numbers stop at %(watermark)s, %(ago)s, although runs have succeeded. Raw"
-                " usage is kept in task_usage, so nothing is lost."
-            ),
-            watermark=case.at(watermark),
-            ago=case.ago(watermark),
-        ),
-        advice=say(
-            _(
-                "Look at the latest runs: whether they do any work, and who holds advisory lock"
-                " 4246. A healthy watermark is 5 to 11 minutes old."
-            )
-        ),
+        severity,
+        summary=say(summary, watermark=case.at(watermark), ago=case.ago(watermark)),
+        advice=say(advice),
         seen_at=case.now,
         evidence={
             "watermark_at": watermark,
@@ -133,34 +116,63 @@ def watermark_lag(case: Case) -> Finding | None:
                 }
                 for row in _steps(case)
             ],
-            "warning_after_seconds": int(LAG_WARNING.total_seconds()),
-            "critical_after_seconds": int(LAG_CRITICAL.total_seconds()),
+            "warning_after_seconds": int(LAG.warning.total_seconds()),
+            "critical_after_seconds": int(LAG.critical.total_seconds()),
         },
     )
 
 
+def _about_lag(case: Case) -> tuple[Promise, Promise]:
+    """In a silence it stands under that finding, which has said how far usage is."""
+    if silence(case):
+        return (
+            _("The watermark is that of %(ago)s: it stands still while no run succeeds."),
+            _("See to it that runs succeed again; they bring the watermark up by themselves."),
+        )
+    if not len(case.ledger.streak):
+        return (
+            _(
+                "Usage numbers stop at %(watermark)s, %(ago)s. Raw usage is kept in task_usage, so"
+                " nothing is lost."
+            ),
+            _("Read the error of the latest runs, and see to it that runs succeed again."),
+        )
+    return (
+        _(
+            "Usage numbers stop at %(watermark)s, %(ago)s, although runs succeed. Raw usage is"
+            " kept in task_usage, so nothing is lost."
+        ),
+        _(
+            "Look at the latest runs: whether they do any work, and who holds advisory lock"
+            " 4246. A healthy watermark is 5 to 11 minutes old."
+        ),
+    )
+
+
 def watermark_catching_up(case: Case) -> Finding | None:
-    if case.state is None or not _catches_up(case):
+    if case.state is None or not catches_up(case):
         return None
     watermark = case.state.watermark_at
-    lag = case.now - watermark
-    if lag <= LAG_WARNING:
+    behind = case.now - watermark
+    if behind <= LAG.warning:
         return None
-    plans = ceil(lag / STEP)
+    plans = ceil(behind / STEP)
+    began = (
+        _(
+            "The rollup began at 1970 and has come to %(watermark)s. It does one day with each run,"
+            " so recent usage appears in about %(duration)s."
+        )
+        if watermark < BEFORE_MULTICA
+        else _(
+            "Usage numbers are complete only to %(watermark)s. The rollup does one day with each"
+            " run, so recent usage appears in about %(duration)s."
+        )
+    )
     return Finding(
         Code.WATERMARK_CATCHING_UP,
         Severity.WARNING,
         summary=say(
-            ngettext_lazy(
-                "Usage numbers are complete only to %(watermark)s and catch up one day with each"
-                " run: one more, in about %(duration)s.",
-                "Usage numbers are complete only to %(watermark)s and catch up one day with each"
-                " run: %(n)s more, in about %(duration)s.",
-                "n",
-            ),
-            n=plans,
-            watermark=case.at(watermark),
-            duration=plans * case.spec.cadence,
+            began, watermark=case.at(watermark), duration=_roughly(plans * case.spec.cadence)
         ),
         advice=say(
             _(
@@ -175,6 +187,11 @@ def watermark_catching_up(case: Case) -> Finding | None:
             "done_at": case.newest_plan + case.spec.schedule_delay + plans * case.spec.cadence,
         },
     )
+
+
+def _roughly(span: timedelta) -> timedelta:
+    """In whole days where it is more than two of them."""
+    return timedelta(days=span.days) if span > 2 * STEP else span
 
 
 def lost_lately(case: Case) -> list[Execution]:

@@ -1,0 +1,79 @@
+"""PURE: how late the rollup may be. Findings, the verdict and the gates take the limits from here.
+
+It makes no finding by itself. Source: docs/contract.md section 6, ``latest_stale`` and
+``watermark_lag``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from executions.health.facts import NotAvailable, State
+from executions.health.findings.base import Case, Severity
+
+# The rollup never processes the last five minutes: docs/contract.md section 4.
+MARGIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Up to ``warning`` all is well; past it is a warning, past ``critical`` critical."""
+
+    warning: timedelta
+    critical: timedelta
+
+    def severity(self, age: timedelta) -> Severity | None:
+        if age <= self.warning:
+            return None
+        return Severity.CRITICAL if age > self.critical else Severity.WARNING
+
+
+# The age of the latest success.
+SILENCE = Limits(warning=timedelta(minutes=15), critical=timedelta(hours=1))
+# The age of the watermark: a success leaves it so much older than itself.
+LAG = Limits(warning=SILENCE.warning + MARGIN, critical=SILENCE.critical + MARGIN)
+
+
+def silent_since(case: Case) -> datetime | None:
+    """The end of the latest success; without any the first sign of the job, None without that."""
+    return case.succeeded_at or _begun(case)
+
+
+def _begun(case: Case) -> datetime | None:
+    if case.executions.first_plan is not None:
+        return min(case.executions.first_plan, case.now) + case.spec.schedule_delay
+    trace = case.facts.first_trace
+    return None if isinstance(trace, NotAvailable) else trace
+
+
+def silence(case: Case) -> Severity | None:
+    """How bad it is that no run has succeeded for so long; None while that is normal."""
+    since = silent_since(case)
+    return None if since is None else SILENCE.severity(case.now - since)
+
+
+def lag_beside_runs(case: Case) -> Severity | None:
+    """How bad the lag is without what a silence adds to it.
+
+    It counts to the moment at which the run after the latest success is due. A later age comes of
+    the silence alone, so the lag neither appears before the silence counts nor goes when it begins.
+    """
+    if case.state is None or not _has_succeeded(case):
+        return None
+    at = case.succeeded_at
+    until = case.now if at is None else min(case.now, at + case.spec.cadence)
+    return LAG.severity(until - case.state.watermark_at)
+
+
+def lag(case: Case, state: State) -> Severity | None:
+    """How bad the age of the watermark is; in a silence no worse than the silence makes it."""
+    beside_runs, quiet = lag_beside_runs(case), silence(case)
+    whole = LAG.severity(case.now - state.watermark_at)
+    if quiet is None or whole is None or not _has_succeeded(case):
+        return beside_runs
+    return max(min(whole, quiet), beside_runs or Severity.INFO)
+
+
+def _has_succeeded(case: Case) -> bool:
+    return case.latest_success is not None or any(row.succeeded for row in case.rows)
