@@ -272,6 +272,8 @@ class Look:
                 runs_in_flight(job, backends),
                 tuple(runs.get(job.jobid, ()))[:RUNS_SHOWN],
                 self._exists(found.legacy_function),
+                self.server,
+                self.multica,
             )
             for job, found in leading
         )
@@ -297,13 +299,13 @@ class Look:
         return resolve
 
     def _same_database(self, job: Job) -> bool | None:
+        """None where nobody can tell: a node that is not known may be any server, Multica's too."""
         if self.multica is None:
             return None
-        return (
-            self.server.is_same_server(self.multica)
-            and self.server.holds(job)
-            and job.database == self.multica.database
-        )
+        if job.database != self.multica.database:
+            return False
+        holds = self.server.holds(job)
+        return holds and self.server.is_same_server(self.multica)
 
     def _exists(self, function: str | None) -> bool | None:
         if function is None:

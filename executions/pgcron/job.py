@@ -21,7 +21,7 @@ DEFINITION = (
 )  # fmt: skip
 # A run's statuses that are not final. They prove nothing: after a restart they stay for ever.
 UNFINISHED = frozenset({"starting", "connecting", "sending", "running"})
-_LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -143,21 +143,30 @@ class Server:
         unknown = not (identifier and self.identifier)
         return database == self.database and (unknown or identifier == self.identifier)
 
-    def holds(self, job: Job) -> bool:
-        """Whether the job connects to this very server.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The host names and addresses that are known to be this server's."""
+        known = (*_LOOPBACK, self.address, self.cron_host)
+        return tuple(dict.fromkeys(name for name in known if name))
 
-        With background workers the node is ignored. Otherwise it is where libpq connects to.
+    def holds(self, job: Job) -> bool | None:
+        """Whether the job connects to this very server; None where nobody can tell.
+
+        With background workers the node is ignored. Otherwise it is where libpq connects to, and
+        a name or a port that is not known here may still lead here, through DNS or a pooler.
         """
         if self.background_workers:
             return True
-        here = {*_LOOPBACK, self.address, self.cron_host}
-        local = job.nodename in here or job.nodename.startswith(("/", "@"))
-        return local and job.nodeport == self.port
+        local = job.nodename in {"", *self.names} or job.nodename.startswith(("/", "@"))
+        return True if local and job.nodeport == self.port else None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A job that leads to the rollup. ``same_database`` is None where it cannot be known."""
+    """A job that leads to the rollup. ``same_database`` is None where it cannot be known.
+
+    ``server`` is where pg_cron was reached, ``multica`` where Multica was: None if it was not.
+    """
 
     job: Job
     judgement: Judgement
@@ -166,6 +175,8 @@ class Candidate:
     in_flight: tuple[Backend, ...]
     runs: tuple[Run, ...] = ()
     legacy_function_exists: bool | None = None
+    server: Server | None = None
+    multica: Server | None = None
 
     @property
     def match(self) -> Match:

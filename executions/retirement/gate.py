@@ -92,6 +92,13 @@ class Check:
     match: Match | None
     gates: tuple[Gate, ...]
     active: bool = True
+    belongs_elsewhere: bool = False
+
+    @property
+    def explained_only(self) -> bool:
+        """Whether the wizard leaves it to the operator: it does more, or is not of this Multica."""
+        does_more = any(gate.code is Code.COMMAND_MATCHES for gate in self.refusals(self.aim))
+        return does_more or self.belongs_elsewhere
 
     @property
     def aim(self) -> Aim:

@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Match
-from executions.health.sentences import Value, say
+from executions.health.sentences import Sentence, Value, say
 from executions.pgcron.job import Backend
 from executions.pgcron.match import Judgement
 from executions.retirement.gate import Code, Gate, GateFacts
@@ -89,23 +89,45 @@ def may_deactivate(facts: GateFacts) -> Gate:
 def same_database(facts: GateFacts) -> Gate:
     if facts.candidate is None:
         return _unseen(Code.SAME_DATABASE, facts)
-    job, same = facts.candidate.job, facts.candidate.same_database
-    names = {"database": job.database, "node": f"{job.nodename}:{job.nodeport}"}
+    job, same, here = facts.candidate.job, facts.candidate.same_database, facts.candidate.server
+    names: dict[str, Value] = {
+        "database": job.database,
+        "node": f"{job.nodename}:{job.nodeport}",
+        "here": ", ".join(here.names) if here else "",
+        "port": here.port if here else "",
+        "jobid": job.jobid,
+    }
+    remedy: Sentence | None = None
     if same:
         summary = say(_("It runs in Multica's database, %(database)s."), **names)
+    elif same is None and facts.candidate.multica is None:
+        summary = say(
+            _("Multica's database does not answer, so nobody can tell whether %(database)s, where"
+              " the job runs, is that one."), **names
+        )  # fmt: skip
+        remedy = say(_("Look again when Multica's database answers."))
     elif same is None:
-        summary = say(_("Nobody can tell whether %(database)s is Multica's database."), **names)
+        summary = say(
+            _("It connects to %(node)s, and nobody can tell whether that is this server, which is"
+              " known as %(here)s on port %(port)s."), **names
+        )  # fmt: skip
+        remedy = say(
+            _("If it is another name of this server, let the job's owner or a superuser run:"
+              " SELECT cron.unschedule(%(jobid)s);"), **names
+        )  # fmt: skip
     else:
         summary = say(
             _("It runs in the database %(database)s on %(node)s, and not in Multica's."), **names
         )
-    return Gate(
-        Code.SAME_DATABASE,
-        same is True,
-        summary,
-        {"database": job.database, "nodename": job.nodename, "nodeport": job.nodeport},
-        None if same else say(_("Retire it from the dashboard of the Multica that it belongs to.")),
-    )
+        remedy = say(_("Retire it from the dashboard of the Multica that it belongs to."))
+    evidence: dict[str, object] = {
+        "database": job.database,
+        "nodename": job.nodename,
+        "nodeport": job.nodeport,
+    }
+    if here is not None:
+        evidence |= {"this_server": ", ".join(here.names), "this_port": here.port}
+    return Gate(Code.SAME_DATABASE, same is True, summary, evidence, remedy)
 
 
 _MATCH_SUMMARIES = {

@@ -177,8 +177,7 @@ class Checked:
 
     @property
     def is_explained_only(self) -> bool:
-        never = {Code.COMMAND_MATCHES, Code.SAME_DATABASE}
-        return any(gate.code in never for gate in self.refusals)
+        return self.check.explained_only
 
     # --- The statements of the third step -------------------------------------------------------
 

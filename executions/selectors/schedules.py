@@ -75,9 +75,7 @@ class JobCard:
 
     @property
     def is_explained_only(self) -> bool:
-        """Whether the wizard leaves it to the operator: it does more, or belongs elsewhere."""
-        never = {GateCode.COMMAND_MATCHES, GateCode.SAME_DATABASE}
-        return any(gate.code in never for gate in self.refusing)
+        return self.judged.check.explained_only
 
     @property
     def key(self) -> str:

@@ -486,8 +486,9 @@ def test_when_multicas_database_cannot_be_asked_nobody_can_tell(pg_cron, connect
         ("", 5432, False, True),
         ("db.internal", 5432, False, True),
         ("10.0.0.5", 5432, None, True),
-        ("elsewhere", 5432, False, False),
-        ("localhost", 6543, False, False),
+        ("elsewhere", 5432, False, None),
+        ("elsewhere", 5432, None, None),
+        ("localhost", 6543, False, None),
         ("elsewhere", 5432, True, True),
     ],
 )
