@@ -251,6 +251,11 @@ class RollupCall:
     function: str
     gone: bool = False
 
+    @property
+    def repeats(self) -> bool:
+        """Whether it does nothing but repeat what a runner does anyway."""
+        return self.match is Match.EXACT and not self.gone
+
 
 @dataclass(frozen=True)
 class PgCron:

@@ -147,7 +147,7 @@ def _healthy(case: Case, findings: tuple[Finding, ...]) -> Text:
         and not case.within(case.state.watermark_at, LAG.warning)
     ):
         return _not_yet(case.state, case)
-    return together(_up_to_date(case.state, case), _by_whom(case), _redundant(case, findings))
+    return together(_up_to_date(case.state, case), _by_whom(case), *_redundant(case, findings))
 
 
 def _not_yet(state: State, case: Case) -> Text:
@@ -184,19 +184,21 @@ def _by_whom(case: Case) -> Sentence | None:
     return say(_("Multica's backend and this installation's own runner share the work."))
 
 
-def _redundant(case: Case, findings: tuple[Finding, ...]) -> Sentence | None:
-    """A schedule that calls the rollup, by name where it can be named; the plainest call first."""
-    calls = sorted(case.facts.rollup_calls, key=lambda call: call.match is not Match.EXACT)
+def _redundant(case: Case, findings: tuple[Finding, ...]) -> tuple[Sentence, ...]:
+    """Every schedule that calls the rollup, by name where it can be named; the plain ones first."""
+    calls = case.facts.rollup_calls
     if calls:
-        return about_call(calls[0])
+        return about_calls(calls)
     if any(finding.code is Code.OTHER_WRITER for finding in findings):
-        return say(
-            _(
-                "A schedule outside repeats the work and can be removed; nothing breaks if you"
-                " leave it."
-            )
+        return (
+            say(
+                _(
+                    "A schedule outside repeats the work and can be removed; nothing breaks if you"
+                    " leave it."
+                )
+            ),
         )
-    return None
+    return ()
 
 
 _CALLS: Mapping[Match, Promise] = {
@@ -224,6 +226,20 @@ _CALL_OF_NOTHING = _(
     "pg_cron job %(jobid)s calls %(function)s(), which this database does not have: every run of"
     " it fails."
 )
+
+
+_REPEATING = _(
+    "pg_cron jobs %(jobids)s repeat the work and can be removed; nothing breaks if you leave them."
+)
+
+
+def about_calls(calls: tuple[RollupCall, ...]) -> tuple[Sentence, ...]:
+    """What these jobs have to do with the rollup: the plain calls together, then each other."""
+    plain = [call for call in calls if call.repeats]
+    others = tuple(about_call(call) for call in calls if not call.repeats)
+    if len(plain) < 2:
+        return (*map(about_call, plain), *others)
+    return (say(_REPEATING, jobids=", ".join(str(call.job.jobid) for call in plain)), *others)
 
 
 def about_call(call: RollupCall) -> Sentence:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from django.utils.translation import gettext_lazy as _
+
 from executions.health.facts import Match, NotAvailable
 from executions.health.findings import Case, Finding
-from executions.health.sentences import Sentence
+from executions.health.sentences import Sentence, say
 from executions.pgcron.job import Candidate
 
 
@@ -120,8 +122,18 @@ class Check:
 
     @property
     def by_hand(self) -> bool:
-        """Whether everything holds but this role's right to do it."""
+        """Whether everything holds but, perhaps, this role's right to do it."""
         return not self.refusals(self.aim, besides={Code.PRIVILEGED})
+
+    @property
+    def by_hand_only(self) -> Sentence | None:
+        """What list, command and page say where this role lacks only the right; else None."""
+        if self.retirable or not self.by_hand:
+            return None
+        return say(
+            _("It can be removed by hand: only this role may not do it, so the job's owner or a"
+              " superuser must run the statement.")
+        )  # fmt: skip
 
     @property
     def earliest(self) -> datetime | None:

@@ -94,6 +94,7 @@ def _candidate_as_json(judged: Judged) -> dict[str, object]:
         "match": judged.candidate.match.value,
         "retirable": check.retirable,
         "trial": check.trial,
+        "by_hand": check.by_hand_only is not None,
         "earliest": plain(check.earliest),
         "gates": [gate_as_json(gate) for gate in check.gates],
     }

@@ -16,7 +16,6 @@ from executions.health import snapshot as snapshots
 from executions.health.facts import (
     Execution,
     Executions,
-    Match,
     NotAvailable,
     PgCronJob,
     RollupCall,
@@ -78,14 +77,12 @@ class Redundant:
     @property
     def jobs(self) -> list[tuple[PgCronJob, str]]:
         """Those that do nothing but repeat it."""
-        return [(call.job, when) for call, when in self.calls if _repeats(call)]
+        return [(call.job, when) for call, when in self.calls if call.repeats]
 
     @property
     def others(self) -> list[tuple[PgCronJob, str, Sentence]]:
         """Those that do other things as well, or only fail, with what is to be known of each."""
-        return [
-            (call.job, when, about_call(call)) for call, when in self.calls if not _repeats(call)
-        ]
+        return [(call.job, when, about_call(call)) for call, when in self.calls if not call.repeats]
 
     @property
     def repeats(self) -> bool:
@@ -95,10 +92,6 @@ class Redundant:
     @property
     def is_for_the_wizard(self) -> bool:
         return not self.calls or any(call.match.retired_by_the_wizard for call, _ in self.calls)
-
-
-def _repeats(call: RollupCall) -> bool:
-    return call.match is Match.EXACT and not call.gone
 
 
 @dataclass(frozen=True)

@@ -543,6 +543,7 @@ def test_checkretirement_gives_the_object_of_the_interface(owner, pg_cron, capsy
         "match": "exact",
         "retirable": True,
         "trial": True,
+        "by_hand": False,
         "earliest": None,
     }
     assert {gate["code"] for gate in gates} == GATES

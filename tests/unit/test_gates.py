@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from executions.health.facts import Match, NotAvailable, State
 from executions.health.findings import Case, find
-from executions.pgcron.job import Backend, Candidate, Job, Rights
+from executions.pgcron.job import Backend, Candidate, Job, Rights, Server
 from executions.pgcron.match import Judgement
 from executions.retirement.gate import APPLIES
 from executions.retirement.gates import Aim, Check, Code, GateFacts, check
@@ -30,6 +30,17 @@ JOB = Job(
     active=True,
 )
 RIGHTS = Rights("retirer", retire=True, deactivate=True, put_back=True)
+SERVER = Server(
+    identifier="7",
+    started_at=NOW,
+    database="multica",
+    port=5432,
+    address=None,
+    cron_host=None,
+    background_workers=False,
+    role="retirer",
+    now=NOW,
+)
 EXACT = Judgement(Match.EXACT, ("rollup_task_usage_hourly",))
 LEGACY = Judgement(Match.LEGACY, ("rollup_task_usage_daily",))
 RUNNING = Backend(4711, NOW, "postgres", "multica", JOB.command)
@@ -133,6 +144,27 @@ def test_a_job_of_another_database_is_refused(same):
     gate = alone(judged(seen), Code.SAME_DATABASE)
     assert gate.evidence["database"] == "other"
     assert refusing(judged(seen), Aim.TRIAL) == {"same_database"}
+
+
+def test_a_host_that_nobody_knows_is_cannot_tell_with_the_evidence():
+    here = replace(SERVER, address="10.0.0.5", cron_host="db.internal")
+    job = replace(JOB, nodename="elsewhere")
+    checked = judged(candidate(same_database=None, job=job, server=here, multica=here))
+    gate = alone(checked, Code.SAME_DATABASE)
+    assert "elsewhere:5432, and nobody can tell whether that is this server" in str(gate.summary)
+    assert "localhost, 127.0.0.1, ::1, 10.0.0.5, db.internal on port 5432" in str(gate.summary)
+    assert gate.evidence["this_server"] == "localhost, 127.0.0.1, ::1, 10.0.0.5, db.internal"
+    assert "not in Multica's" not in str(gate.summary)
+    assert "another name of this server" in str(gate.remedy)
+    assert not checked.explained_only
+
+
+def test_a_multica_that_does_not_answer_is_not_another_multica():
+    checked = judged(candidate(same_database=None, server=SERVER, multica=None))
+    gate = alone(checked, Code.SAME_DATABASE)
+    assert "Multica's database does not answer" in str(gate.summary)
+    assert str(gate.remedy) == "Look again when Multica's database answers."
+    assert not checked.explained_only
 
 
 @pytest.mark.parametrize("match", [Match.WRAPPED, Match.WINDOW, Match.MULTIPLE])

@@ -226,6 +226,19 @@ def test_a_healthy_verdict_says_what_a_job_does_and_only_a_plain_call_can_be_rem
     assert ("can be removed" in summary) is plain
 
 
+def test_a_healthy_verdict_names_every_job_that_leads_to_the_rollup():
+    calls = (
+        call(3, Match.WRAPPED),
+        call(17, Match.EXACT),
+        call(18, Match.EXACT),
+        call(20, Match.EXACT),
+    )
+    seen = PgCron(Visibility.FULL, "1.4", "multica", calls=calls)
+    summary = str(assess(facts(pg_cron=seen)).verdict.summary)
+    assert "pg_cron jobs 17, 18, 20 repeat the work and can be removed;" in summary
+    assert "pg_cron job 3 reaches" in summary
+
+
 @pytest.mark.parametrize(
     ("visibility", "said"),
     [

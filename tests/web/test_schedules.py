@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from executions.accounts import OPERATOR
@@ -122,6 +124,49 @@ def test_a_job_for_another_database_is_explained(viewer, owner, pg_cron):
     lay_plans(owner)
     schedule(pg_cron, database="postgres")
     assert "and not in Multica's" in look(viewer)
+
+
+def test_a_host_that_nobody_knows_is_said_with_the_evidence(viewer, owner, pg_cron):
+    lay_plans(owner)
+    schedule(pg_cron)
+    pg_cron.execute("UPDATE cron.job SET nodename = 'db-7.example'")
+    page = look(viewer)
+    assert "db-7.example:5432, and nobody can tell whether that is this server" in page
+    assert "and not in Multica's" not in page
+    assert "explained only" not in page
+
+
+def test_a_role_that_lacks_only_the_right_to_remove_is_told_by_hand_everywhere(
+    viewer, olga, owner, pg_cron, role, acting_as, capsys
+):
+    role(
+        "looker",
+        "GRANT USAGE ON SCHEMA cron TO {role}",
+        "CREATE POLICY sees_all ON cron.job FOR SELECT TO {role} USING (true)",
+    )
+    acting_as("looker")
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    said = "It can be removed by hand: only this role may not do it"
+
+    page = look(viewer)
+    assert said in page
+    assert "not yet" not in page
+
+    with pytest.raises(SystemExit) as ended:
+        call_command("checkretirement")
+    told = capsys.readouterr().out
+    assert said in told
+    assert "cannot be retired" not in told
+    assert ended.value.code == 1
+    with pytest.raises(SystemExit):
+        call_command("checkretirement", "--json")
+    [candidate] = json.loads(capsys.readouterr().out)["candidates"]
+    assert (candidate["retirable"], candidate["by_hand"]) == (False, True)
+
+    olga.post(f"/retire/job/{jobid}/")
+    retirement = Retirement.objects.get()
+    assert said in text(olga.get(f"/retire/{retirement.pk}/check/"))
 
 
 def test_what_refuses_for_now_is_said_with_its_reason(viewer, owner, pg_cron):

@@ -13,9 +13,11 @@ from django.db import Error as DjangoDatabaseError
 from django.utils.translation import gettext as _
 
 from executions.health.facts import Visibility
+from executions.pgcron import commands
 from executions.pgcron.job import Inventory
 from executions.pgcron.schedule import describe
 from executions.problems import diagnose
+from executions.retirement.gate import Check
 from executions.retirement.report import Judged, Report, report
 from executions.retirement.rules import current
 from multica_admin.cluster import ClusterError
@@ -105,10 +107,17 @@ def sight(found: Report) -> str:
     return seen
 
 
+def _state(check: Check) -> str:
+    if check.retirable:
+        return _("can be retired now")
+    return _("by hand") if check.by_hand_only else _("cannot be retired now")
+
+
 def _about(judged: Judged) -> Iterator[str]:
     job, check = judged.candidate.job, judged.check
-    state = _("can be retired now") if check.retirable else _("cannot be retired now")
-    yield f"{job.label} ({job.jobid}, {describe(job.schedule)}, {job.owner}): {state}"
+    yield f"{job.label} ({job.jobid}, {describe(job.schedule)}, {job.owner}): {_state(check)}"
+    if check.by_hand_only:
+        yield f"  {check.by_hand_only} {commands.unschedule_text(job.jobid)}"
     for gate in check.gates:
         yield f"  {'+' if gate.passed else '-'} {gate.code}: {gate.summary}"
         if gate.remedy is not None and not gate.passed:
