@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from executions.demo.fill import is_demo, trickle_connection
+from executions.selectors.site_verdict import kept_verdict
 from multica_admin import __version__
 
 HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
@@ -35,7 +36,10 @@ def _demo() -> bool:
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
-    """Context for ``base.html``. Asks the database for nothing more than once."""
+    """Context for ``base.html``. Asks the database for nothing more than once.
+
+    ``verdict_asks`` is whether the header refreshes its verdict itself: the overview has its own.
+    """
     match = request.resolver_match
     here = match.url_name if match else None
     doors = [
@@ -49,5 +53,7 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
         "environment_name": settings.ENVIRONMENT_NAME,
         "demo": _demo(),
         "version": __version__,
+        "site_verdict": kept_verdict(),
+        "verdict_asks": here != "overview",
         "time_zone_choice": "local" if request.COOKIES.get("time_zone") == "local" else "utc",
     }

@@ -10,6 +10,7 @@ from executions.views import accounts, overview, probes
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("verdict/", overview.verdict, name="verdict"),
     path("", include("executions.urls")),
     path("login/", accounts.SignIn.as_view(), name="login"),
     path("logout/", for_any_account(LogoutView.as_view()), name="logout"),

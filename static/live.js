@@ -14,14 +14,16 @@
  *                              X-Data-Version (the new version) and X-Live-Seconds (the new pace)
  *   401                        signed out: the part says so and stops
  *   403                        the role was taken away: the page is loaded again and says so
- *   anything else, or nothing  the part says how old it is and goes on trying
+ *   anything else, or nothing  the part says how old it is and why, and goes on trying; a 503 of
+ *                              ours has the header X-Problem
  * A part is left alone in a hidden tab, while text in it is selected, and while a form control in
  * it has the focus. New contents are merged into the old: elements keep their identity by id or
  * data-key, so focus, scroll positions and open <details> stay; a <form>, and the contents of an
  * element with data-live-keep, are never touched. Then the part gets the event "live:merged".
  *
  *   <… data-checked>           holds the <time> at which the server last looked; a 204 renews it
- *   <… data-verdict="failing"> anywhere: the title and the icon of the tab say so
+ *   data-live-quiet            the part says nothing of its own age
+ * A part that shows the verdict (verdict.js) puts it in doubt when it gets no answer.
  */
 "use strict";
 
@@ -99,6 +101,9 @@
   // --- Live parts -------------------------------------------------------------------------------
 
   const PATIENCE = 20_000;
+  // A verdict that was not confirmed for so long is in doubt whatever the reason: a tab out of sight,
+  // a selection in the part, a computer that slept.
+  const TRUST = 120_000;
   const parts = new Map();
 
   class LivePart {
@@ -106,6 +111,7 @@
       this.element = element;
       this.answeredAt = Date.now();
       this.notice = null;
+      this.why = texts.old;
       this.plan();
     }
 
@@ -138,21 +144,48 @@
       try {
         const response = await this.ask();
         const answeredAt = Date.now();
-        if (response.status === 401) return this.sayText(texts.signedOut), this.stop();
+        if (response.status === 401) return this.endSignedOut();
         if (response.status === 403) return this.stop(), location.reload();
         const html = response.status === 200 ? await response.text() : "";
         const fine = response.status === 204 || (response.status === 200 && isFragment(response));
-        if (!fine) throw new Error(`unexpected answer ${response.status}`);
+        if (!fine) return this.fail(whyNot(response));
         // Somebody may have begun to select while the answer was on its way.
         if (html && this.inUse) return this.plan(1000);
         this.answeredAt = answeredAt;
         this.clearNotice();
+        if (this.tellsVerdict) window.verdict.believe();
         if (html) this.show(html, response.headers);
         else this.confirm(response.headers);
+        this.plan();
       } catch {
-        this.sayAge();
+        this.fail(texts.old);
       }
+    }
+
+    /** Whether it shows the verdict, which then is no better known than when it last had an answer. */
+    get tellsVerdict() {
+      return this.element.querySelector("[data-verdict]") !== null;
+    }
+
+    fail(why) {
+      this.why = why;
+      this.sayAge();
+      if (this.tellsVerdict) window.verdict.doubt(this.answeredAt);
       this.plan();
+    }
+
+    endSignedOut() {
+      this.sayText(texts.signedOut);
+      if (this.tellsVerdict) window.verdict.doubt(this.answeredAt);
+      this.stop();
+    }
+
+    /** What a second makes of it: its age goes on, and in the end its verdict is not trusted. */
+    age() {
+      this.showAge();
+      if (this.tellsVerdict && Date.now() - this.answeredAt >= TRUST) {
+        window.verdict.doubt(this.answeredAt);
+      }
     }
 
     ask() {
@@ -177,7 +210,7 @@
       writeTimes(fresh.content);
       withoutMoving(this.element, () => mergeChildren(this.element, fresh.content));
       if (window.htmx) window.htmx.process(this.element);
-      markVerdict();
+      window.verdict.mark();
       adopt();
       this.element.dispatchEvent(new CustomEvent("live:merged", { bubbles: true }));
     }
@@ -189,9 +222,11 @@
         element.dateTime = checked;
       }
       writeTimes(this.element);
+      window.verdict.mark();
     }
 
     sayAge() {
+      if ("liveQuiet" in this.element.dataset) return;
       const first = !this.notice;
       this.sayText("");
       this.showAge();
@@ -207,10 +242,11 @@
 
     get ageText() {
       const seconds = Math.floor((Date.now() - this.answeredAt) / 1000);
-      return texts.old.replace("{duration}", span(seconds));
+      return this.why.replace("{duration}", span(seconds));
     }
 
     sayText(text) {
+      if ("liveQuiet" in this.element.dataset) return;
       if (!this.notice) {
         const { content } = document.getElementById("live-notice");
         this.notice = content.firstElementChild.cloneNode(true);
@@ -234,6 +270,12 @@
     return !response.redirected && type.startsWith("text/html");
   }
 
+  /** Why an answer is none, with its age left open. */
+  function whyNot(response) {
+    if (response.status === 503 && response.headers.has("X-Problem")) return texts.oldDatabase;
+    return texts.oldError.replace("{status}", response.status);
+  }
+
   /** Takes on the live parts that are new on the page. */
   function adopt() {
     for (const element of document.querySelectorAll("[data-live]")) {
@@ -248,26 +290,10 @@
     }
   }
 
-  // --- The tab's title and icon -----------------------------------------------------------------
-
-  function markVerdict() {
-    if (!document.querySelector("[data-verdict]")) return;
-    const failing = document.querySelector("[data-verdict=failing]") !== null;
-    const mark = `${texts.failing} · `;
-    const marked = document.title.startsWith(mark);
-    const bare = marked ? document.title.slice(mark.length) : document.title;
-    const title = failing ? mark + bare : bare;
-    if (document.title !== title) document.title = title;
-    const icon = document.getElementById("icon");
-    const wanted = failing ? icon.dataset.failing : icon.dataset.calm;
-    if (icon.getAttribute("href") !== wanted) icon.setAttribute("href", wanted);
-  }
-
   document.addEventListener("visibilitychange", resume);
   window.addEventListener("pageshow", resume);
   document.addEventListener("htmx:load", adopt);
 
-  markVerdict();
   adopt();
-  window.setInterval(() => parts.forEach((part) => part.showAge()), 1000);
+  window.setInterval(() => parts.forEach((part) => part.age()), 1000);
 })();

@@ -162,7 +162,7 @@ def upstream(cluster: Cluster, connect: Callable[..., Connection]) -> Iterator[C
 
 # What answers something else than a page, and what is for who has not signed in.
 NO_PAGES = {"export_csv", "export_jsonl", "healthz", "livez", "readyz", "status", "metrics"}
-NO_PAGES |= {"login", "logout", "confirm", "password_change"}
+NO_PAGES |= {"login", "logout", "confirm", "password_change", "verdict"}
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
 QUIET_SECONDS = 15.0
+# An older snapshot says nothing about now.
+KEPT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,13 @@ class Keeper:
         """A snapshot that was begun after this call: for what was changed just now."""
         return self._get(wait=True)
 
+    def kept(self) -> Snapshot | None:
+        """The snapshot at hand, without waiting; None if none is of the last ``KEPT_SECONDS``."""
+        with self._changed:
+            if self._snapshot is None or self._clock() - self._taken_at >= KEPT_SECONDS:
+                return None
+            return self._snapshot
+
     def forget(self) -> None:
         """Have the next one read anew."""
         with self._changed:
@@ -189,4 +198,5 @@ class Keeper:
 _keeper = Keeper()
 current = _keeper.current
 fresh = _keeper.fresh
+kept = _keeper.kept
 forget = _keeper.forget

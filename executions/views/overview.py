@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from executions.selectors.filters import parse
 from executions.selectors.overview import DAY, WEEK, read_overview
+from executions.selectors.site_verdict import SiteVerdict, read_verdict
 from executions.views.live import LiveRequest, answer
 
 WINDOW = "window"
@@ -21,8 +23,17 @@ def overview(request: LiveRequest) -> HttpResponse:
     """
     chosen = parse(request.META["QUERY_STRING"], {WINDOW: (DAY, WEEK)}, names=())
     shown = read_overview(chosen.choice(WINDOW, DAY))
-    response = answer(request, "overview", shown, {"filters": chosen})
+    context = {"filters": chosen, "site_verdict": SiteVerdict(shown.verdict.level)}
+    response = answer(request, "overview", shown, context)
     if request.htmx and shown.now is not None:
         # A 204 renews the age that the page shows, and the snapshot may be some seconds old.
         response["X-Checked-At"] = shown.now.isoformat()
     return response
+
+
+@require_safe
+def verdict(request: LiveRequest) -> HttpResponse:
+    """The live part in every other page's header. A person who opens it gets the overview."""
+    if not request.htmx:
+        return redirect("overview")
+    return answer(request, "verdict", read_verdict(), {})

@@ -31,9 +31,16 @@ NO_ROLE = "no_role"
 def show(request: HttpRequest, problem: Problem) -> HttpResponse:
     """The problem as a page, or as a line of text where no page was asked for or can be made.
 
-    The log line that Django writes about the answer carries the same reference.
+    The log line that Django writes about the answer carries the same reference. ``X-Problem``
+    tells a live part that the answer is ours, and not that of a proxy.
     """
     request.problem = problem  # type: ignore[attr-defined]
+    response = _page_or_text(request, problem)
+    response["X-Problem"] = problem.code
+    return response
+
+
+def _page_or_text(request: HttpRequest, problem: Problem) -> HttpResponse:
     if not getattr(request, "htmx", False) and request.accepts("text/html"):
         try:
             return render(request, "problem.html", {"problem": problem}, status=problem.status)

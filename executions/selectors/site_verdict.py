@@ -1,0 +1,39 @@
+"""The verdict as the header of every page shows it: one word, from the snapshot that is kept.
+
+It reads nothing for a page. The header's live part asks for the shared snapshot by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from executions.health import snapshot as snapshots
+from executions.health.verdict import Level
+
+SECONDS = 15
+
+
+@dataclass(frozen=True)
+class SiteVerdict:
+    """The level, and after how many seconds the header asks again."""
+
+    level: Level
+    live_seconds: int = SECONDS
+
+    @property
+    def version(self) -> str:
+        return str(self.level)
+
+
+def kept_verdict() -> SiteVerdict:
+    """What is known at this moment, without waiting; unknown where no snapshot is at hand.
+
+    Then the header asks as soon as the page is there.
+    """
+    kept = snapshots.kept()
+    return SiteVerdict(kept.verdict.level) if kept else SiteVerdict(Level.UNKNOWN, live_seconds=1)
+
+
+def read_verdict() -> SiteVerdict:
+    """That of the snapshot that all viewers share, taken anew where it is old."""
+    return SiteVerdict(snapshots.current().verdict.level)

@@ -1,0 +1,95 @@
+/*
+ * The verdict, wherever a page shows it: on the overview, in every header, in the tab.
+ *
+ *   <… data-verdict="failing" class="tone-bad">   an element that shows it; in it
+ *   <svg class="icon"><use>                       its shape, and
+ *   <… data-verdict-word>                         its word
+ * Title and icon follow it. On the overview the card leads, and the header follows.
+ *
+ * While nobody can confirm the verdict it is in doubt: all of them are grey and say since when it is
+ * unknown and what was last known. Offers window.verdict to live.js, which knows who has answered.
+ */
+"use strict";
+
+(() => {
+  const texts = document.getElementById("texts").dataset;
+  const { now, writeTimes } = window.times;
+
+  // What stood there before the doubt, by element.
+  const before = new Map();
+
+  const shape = (element) => element.querySelector("svg.icon use");
+  const word = (element) => element.querySelector("[data-verdict-word]");
+
+  function read(element) {
+    return {
+      level: element.dataset.verdict,
+      tone: [...element.classList].find((name) => name.startsWith("tone-")),
+      shape: shape(element).getAttribute("href"),
+      word: word(element).textContent,
+    };
+  }
+
+  function write(element, shown) {
+    element.dataset.verdict = shown.level;
+    element.classList.replace(read(element).tone, shown.tone);
+    shape(element).setAttribute("href", shown.shape);
+    word(element).textContent = shown.word;
+  }
+
+  /** "Unknown since 20:13 UTC; last known: healthy", the time in the zone that is chosen. */
+  function sayDoubt(element, last, since) {
+    const time = document.createElement("time");
+    time.dateTime = new Date(since).toISOString();
+    time.dataset.form = "clock";
+    const lower = last.word.toLocaleLowerCase(document.documentElement.lang);
+    const [head, tail] = texts.doubt.replace("{verdict}", lower).split("{time}");
+    word(element).replaceChildren(head, time, tail);
+    writeTimes(word(element));
+    element.title = word(element).textContent;
+  }
+
+  /** Nobody has confirmed it since that moment of this browser's clock. */
+  function doubt(answeredAt) {
+    const since = answeredAt + now() - Date.now();
+    for (const element of document.querySelectorAll("[data-verdict]")) {
+      const last = read(element);
+      if (before.has(element) || last.level === "unknown") continue;
+      before.set(element, last);
+      const sprite = last.shape.split("#")[0];
+      const grey = { level: "unknown", tone: "tone-mute", shape: `${sprite}#help-circle`, word: "" };
+      write(element, grey);
+      sayDoubt(element, last, since);
+    }
+    mark();
+  }
+
+  /** Somebody has answered: what stood there holds until it is replaced. */
+  function believe() {
+    for (const [element, last] of before) {
+      write(element, last);
+      element.removeAttribute("title");
+    }
+    before.clear();
+  }
+
+  /** Has header, title and icon say what the page says. */
+  function mark() {
+    const card = document.getElementById("verdict-card");
+    const header = document.querySelector("#site-verdict [data-verdict]");
+    if (card && header && !before.has(header)) write(header, read(card));
+    const leading = card || header;
+    if (!leading) return;
+    const { verdict } = leading.dataset;
+    const marks = [texts.degraded, texts.failing, texts.unknown].map((text) => `${text} · `);
+    const old = marks.find((text) => document.title.startsWith(text)) || "";
+    const wanted = (verdict === "healthy" ? "" : `${texts[verdict]} · `) + document.title.slice(old.length);
+    if (document.title !== wanted) document.title = wanted;
+    const icon = document.getElementById("icon");
+    const href = icon.dataset[verdict];
+    if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
+  }
+
+  window.verdict = { doubt, believe, mark };
+  mark();
+})();
