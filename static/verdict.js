@@ -6,8 +6,8 @@
  *   <… data-verdict-word>                         its word
  * Title and icon follow it. On the overview the card leads, and the header follows.
  *
- * While nobody can confirm the verdict it is in doubt: all of them are grey and say since when it is
- * unknown and what was last known. Offers window.verdict to live.js, which knows who has answered.
+ * While nobody can confirm the verdict it is in doubt: all of them have data-doubt, are grey and say
+ * since when it is unknown and what was last known. Offers window.verdict to live.js, which knows who has answered.
  */
 "use strict";
 
@@ -59,6 +59,7 @@
       const sprite = last.shape.split("#")[0];
       const grey = { level: "unknown", tone: "tone-mute", shape: `${sprite}#help-circle`, word: "" };
       write(element, grey);
+      element.dataset.doubt = "";
       sayDoubt(element, last, since);
     }
     mark();
@@ -69,6 +70,7 @@
     for (const [element, last] of before) {
       write(element, last);
       element.removeAttribute("title");
+      delete element.dataset.doubt;
     }
     before.clear();
   }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
@@ -134,6 +136,48 @@ def test_who_is_signed_out_is_told_so_and_asks_no_more(page, world, expect, cons
     assert len(asked) == count == 1
     assert all("401 (Unauthorized)" in line for line in console)
     console.clear()
+
+
+HIDDEN = """(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_who_is_signed_out_is_not_shown_a_verdict_that_nobody_confirms(
+    page, world, expect, console
+):
+    page.goto("/")
+    Session.objects.all().delete()
+    expect(page.locator("#verdict-card")).to_have_attribute("data-verdict", "unknown")
+    expect(page.locator("#verdict-card")).to_contain_text("last known: healthy")
+    assert page.title().startswith("Unknown · ")
+    console.clear()
+
+
+def test_a_tab_out_of_sight_stops_looking_healthy_until_it_is_seen_again(page, world, expect):
+    page.clock.install()
+    page.goto("/")
+    page.evaluate(HIDDEN, True)
+    asked = watch_requests(page)
+    page.clock.run_for(130_000)
+    expect(page.locator("#site-verdict")).to_contain_text("last known: healthy")
+    assert page.title().startswith("Unknown · Overview")
+    assert asked == []
+    page.evaluate(HIDDEN, False)
+    page.clock.run_for(1_000)
+    expect(page.locator("#site-verdict")).to_have_text(re.compile(r"^\s*Verdict: Healthy\s*$"))
+    assert page.title().startswith("Overview")
+
+
+def test_another_page_learns_the_verdict_by_itself(page, world, expect):
+    page.goto("/audit/")
+    head = page.locator("#site-verdict [data-verdict]")
+    expect(head).to_have_attribute("data-verdict", "healthy")
+    assert page.title().startswith("Audit")
+    fail_the_newest(world)
+    expect(head).to_have_attribute("data-verdict", "failing", timeout=60_000)
+    page.wait_for_function("() => document.title.startsWith('Failing · Audit')")
 
 
 def test_the_tab_says_it_when_the_verdict_begins_to_fail_and_when_it_no_longer_does(page, world):

@@ -13,7 +13,7 @@ def test_signing_in_leads_to_the_overview(open_page, busy_day, operator):
     page.get_by_label("Username").fill("olga")
     page.get_by_label("Password").fill("correct horse battery")
     page.get_by_role("button", name="Sign in").click()
-    assert page.title().startswith("Overview")
+    assert "Overview · " in page.title()
 
 
 def test_the_overview_is_complete(open_page, busy_day, expect):
