@@ -53,7 +53,7 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
         "environment_name": settings.ENVIRONMENT_NAME,
         "demo": _demo(),
         "version": __version__,
-        "site_verdict": kept_verdict(),
+        "site_verdict": kept_verdict() if getattr(request, "may_look", False) else None,
         "verdict_asks": here != "overview",
         "time_zone_choice": "local" if request.COOKIES.get("time_zone") == "local" else "utc",
     }

@@ -98,16 +98,16 @@ class RoleMiddleware:
     def process_view(
         self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
     ) -> None:
-        """Let the view answer, or refuse.
+        """Let the view answer, or refuse. ``request.may_look`` tells the page's frame which.
 
         Raises:
             RoleNeeded: the account has no role.
         """
         if not getattr(view_func, "login_required", True):
             return
-        if not getattr(view_func, "role_required", True):
-            return
-        if not (getattr(request, "may_look", False) or may_look(request.user)):
+        looks = getattr(request, "may_look", False) or may_look(request.user)
+        request.may_look = looks  # type: ignore[attr-defined]
+        if getattr(view_func, "role_required", True) and not looks:
             raise RoleNeeded(VIEWER)
 
 

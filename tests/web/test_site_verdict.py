@@ -104,6 +104,15 @@ def test_the_header_asks_for_the_verdict_by_itself_but_on_the_overview(root, own
     assert root.get(reverse("verdict")).url == reverse("overview")
 
 
+def test_an_account_without_a_role_learns_no_verdict(owner):
+    scenarios.healthy(owner)
+    snapshot.fresh()
+    client = Client()
+    client.force_login(User.objects.create_user("nora"))
+    for path in (reverse("password_change"), "/", reverse("verdict")):
+        assert "data-verdict=" not in client.get(path).content.decode()
+
+
 def test_who_has_not_signed_in_learns_no_verdict(client, owner):
     scenarios.healthy(owner)
     snapshot.fresh()
