@@ -31,7 +31,8 @@ PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 class ProbeMiddleware:
     """Lets machines ask under any name: a kubelet's probe has the pod's own address for a host.
 
-    Nothing that a probe answers depends on the host, so it counts as this machine's own name.
+    Nothing that a probe answers depends on the host or on a cookie. So the host counts as this
+    machine's own name, and cookies are taken away before anything can read a session by them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -40,6 +41,7 @@ class ProbeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info in PROBES:
             request.META["HTTP_HOST"] = "localhost"
+            request.META.pop("HTTP_COOKIE", None)
         return self._get_response(request)
 
 

@@ -1,32 +1,57 @@
 """Turns what a database can do to us into a sentence: what happened, what it means, what to do.
 
-One place for it, used by the error pages, the log and the commands. It shows nothing itself.
+One place for it, used by the error pages, the log and the commands. The sentences are those of
+`troubles.py`; here an error is told to be of one of its kinds. It shows nothing itself.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import secrets
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import monotonic
-from typing import TYPE_CHECKING
 
 import psycopg
+from django.apps import apps
+from django.conf import settings
 from django.db import Error as DjangoDatabaseError
-from django.db import connections
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
-from executions.router import MULTICA_ALIAS
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise as StrPromise
+from executions import second_tries
+from executions.router import is_multicas
+from executions.troubles import TROUBLES, UNKNOWN, kind_of
 
 BUG = "bug"
-_ANSWERED = _("The database answered: %(said)s.")
+ADMIN_URL = "ADMIN_DATABASE_URL"
+
+# psycopg puts this before what libpq says, and libpq the place and the severity before what the
+# server says. Both are never translated, but for the severity.
+_NO_CONNECTION = re.compile(r"^(connection failed|connection is bad): ")
+_AT_CONNECT = re.compile(f"{_NO_CONNECTION.pattern}|^failed to resolve host")
+_REFUSAL = re.compile(r"^connection to server .* failed: [^:\n]+:  ")
+# What libpq, which always speaks English here, says of a failure that no server's code tells.
+_OF_LIBPQ: Mapping[str, str] = {
+    "failed to resolve host": "no_host",
+    "could not translate host name": "no_host",
+    "invalid response": "not_postgresql",
+    "expected authentication request": "not_postgresql",
+    "hot standby mode": "server_kind",
+    "session is": "server_kind",
+    "SSL": "tls",
+    "certificate": "tls",
+    "private key": "tls",
+}
+# What the driver raises by itself, once connected.
+_OF_DRIVER: Sequence[tuple[type[psycopg.Error], str]] = (
+    (PoolTimeout, "pool_busy"),
+    (psycopg.DataError, "value"),
+    (psycopg.OperationalError, "lost"),
+    (psycopg.InterfaceError, "lost"),
+)
+_OF_PGBOUNCER = "unsupported startup parameter"
 
 
 def _reference() -> str:
@@ -45,8 +70,51 @@ class Problem:
     status: int = 503
     reference: str = field(default_factory=_reference)
 
+    @property
+    def of_database(self) -> bool:
+        """Whether it says what a database did, which is nothing for strangers."""
+        return self.code in TROUBLES
+
     def sentence(self) -> str:
         return f"{self.what} {self.todo}"
+
+    def for_strangers(self) -> Problem:
+        """The same without anything of the inside, for people who have not signed in."""
+        return replace(
+            self,
+            code="unavailable",
+            title=_("Multica Admin cannot answer now"),
+            what=_("Something that Multica Admin needs is not available."),
+            meaning=_("Nobody can sign in until it is. Nothing was changed."),
+            todo=_("Try again in a moment. Whoever runs it finds the details in its log."),
+        )
+
+
+class Told(errors.DatabaseError):
+    """A trouble that PostgreSQL has no error of its own for. ``kind`` is one of `TROUBLES`."""
+
+    kind = UNKNOWN
+
+
+class RowsHidden(Told):
+    """Row security hides rows of some tables, which PostgreSQL does without an error."""
+
+    kind = "row_security"
+
+    def __init__(self, tables: Sequence[str], role: str) -> None:
+        super().__init__(f"row security hides rows of {', '.join(tables)} from the role {role}")
+
+
+class NoTables(Told):
+    """A database that has none of Multica's tables, whoever may see them."""
+
+    kind = "no_tables"
+
+
+class OnStandby(Told):
+    """Something was to be written, and the server is a standby."""
+
+    kind = "standby"
 
 
 def database_error(exception: BaseException | None) -> psycopg.Error | None:
@@ -64,195 +132,117 @@ def is_database_error(exception: BaseException | None) -> bool:
 
 def first_line(error: BaseException) -> str:
     """The server's own first line, without the statement that follows it."""
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+    line = str(error).strip().split("\n", 1)[0]
+    return _NO_CONNECTION.sub("", line) or type(error).__name__
 
 
-class RowsHidden(errors.InsufficientPrivilege):
-    """Row security hides rows of some tables, which PostgreSQL does without an error of its own."""
+def diagnose(exception: BaseException, url: str = "") -> Problem:
+    """The problem behind a database error; ``url`` names the variable of its database.
 
-    def __init__(self, tables: Sequence[str], role: str) -> None:
-        super().__init__(f"row security hides rows of {', '.join(tables)} from the role {role}")
-
-
-@dataclass(frozen=True)
-class _Trouble:
-    """A kind of database error, told by its class or by a phrase in what the server said."""
-
-    code: str
-    title: StrPromise
-    meaning: StrPromise
-    todo: StrPromise
-    errors: tuple[type[psycopg.Error], ...] = ()
-    phrase: str = ""
-    what: StrPromise = _ANSWERED
-    status: int = 503
-
-    def explains(self, error: BaseException, said: str) -> bool:
-        return isinstance(error, self.errors) or bool(self.phrase and self.phrase in said)
-
-
-_NO_ANSWER = _Trouble(
-    code="unreachable",
-    title=_("The database cannot be reached"),
-    meaning=_("Multica Admin runs, but it cannot look. This says nothing about the rollup."),
-    todo=_("Check that PostgreSQL runs and that the database URL is right."),
-)
-_TROUBLES = (
-    _Trouble(
-        code="schema",
-        errors=(errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction),
-        title=_("A table of Multica's is missing"),
-        meaning=_("This is not Multica's database, or its Multica is old or half upgraded."),
-        todo=_("Check that DATABASE_URL names Multica's database and that its migrations ran."),
-    ),
-    _Trouble(
-        code="row_security",
-        errors=(RowsHidden,),
-        title=_("The role is not shown every row"),
-        what=_("It cannot be told what is there: %(said)s."),
-        meaning=_("What it is not shown may be there all the same, so nothing is concluded."),
-        todo=_(
-            "Let an administrator give the role BYPASSRLS, or a policy to see every row, as"
-            " “manage.py permissions --role NAME --as viewer” says."
-        ),
-    ),
-    _Trouble(
-        code="rights",
-        errors=(errors.InsufficientPrivilege,),
-        title=_("The role may not read what this page shows"),
-        meaning=_("Nothing is wrong with Multica itself; the dashboard's role lacks a right."),
-        todo=_(
-            "Let an administrator run the statements that"
-            " “manage.py permissions --role NAME --as viewer” prints."
-        ),
-    ),
-    _Trouble(
-        code="timeout",
-        errors=(errors.QueryCanceled,),
-        title=_("The database took too long"),
-        what=_("A read was stopped at its time limit."),
-        meaning=_("The database is busy; nothing was changed."),
-        todo=_("Try again in a moment; if it stays so, look at what else runs there."),
-    ),
-    _Trouble(
-        code="resources",
-        errors=(errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections),
-        title=_("The database has run out of something"),
-        meaning=_("Nothing was half done: what was under way was rolled back."),
-        todo=_("Make room on its disk, or give it more memory or connections; then try again."),
-    ),
-    _Trouble(
-        code="read_only",
-        errors=(errors.ReadOnlySqlTransaction,),
-        title=_("This connection may only read"),
-        what=_("PostgreSQL refused a write on the dashboard's read-only connection."),
-        meaning=_("Nothing was changed."),
-        todo=_("Please report this with the reference: the dashboard should never have tried."),
-        status=500,
-    ),
-    _Trouble(
-        code="pooler",
-        phrase="unsupported startup parameter",
-        title=_("A connection pooler is in the way"),
-        meaning=_("PgBouncer drops the settings that hold this connection read-only."),
-        todo=_("Connect to PostgreSQL directly, past the pooler."),
-    ),
-    _Trouble(
-        code="value",
-        errors=(psycopg.DataError,),
-        title=_("The database holds what cannot be read"),
-        what=_("A value in the database cannot be read: %(said)s."),
-        meaning=_(
-            "The database itself answers. It holds a value that Multica's scheduler does not"
-            " write, such as a time beyond the year 9999."
-        ),
-        todo=_("Find the row with that value and put it right, or remove it."),
-    ),
-    replace(
-        _NO_ANSWER,
-        errors=(PoolTimeout,),
-        what=_("No connection to the database could be opened in time."),
-    ),
-)
-
-# What to do about a code where the database is that of our own tables.
-_OF_OUR_OWN = {
-    "schema": _(
-        "Check that ADMIN_DATABASE_URL names the database of our own tables; “manage.py migrate”"
-        " makes those that are missing."
-    ),
-    "rights": _("Name in ADMIN_DATABASE_URL the role that owns our own tables."),
-}
-
-
-class _PlainTry:
-    """Why the dashboard's pool gives no connection: it keeps to itself what its tries met.
-
-    One plain connection meets the same. A page meets the pool in many parts, and pages come often,
-    so its answer is kept for a few seconds.
+    It may ask the server once more for what the error does not tell.
     """
-
-    KEPT_SECONDS = 5.0
-    # Added to what the pool waited before it gave up.
-    CONNECT_SECONDS = 2
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._until = 0.0
-        self._met: psycopg.Error | None = None
-
-    def reason(self) -> psycopg.Error | None:
-        """What it met; None where it gets through, so the pool is only busy."""
-        with self._lock:
-            if monotonic() >= self._until:
-                self._met = self._try()
-                self._until = monotonic() + self.KEPT_SECONDS
-            return self._met
-
-    def forget(self) -> None:
-        with self._lock:
-            self._until = 0.0
-
-    def _try(self) -> psycopg.Error | None:
-        parameters = connections[MULTICA_ALIAS].get_connection_params()
-        try:
-            psycopg.connect(**parameters | {"connect_timeout": self.CONNECT_SECONDS}).close()
-        except psycopg.Error as error:
-            return error
-        return None
-
-
-plain_try = _PlainTry()
-
-
-def diagnose(exception: BaseException) -> Problem:
-    """The problem behind a database error; unknown ones keep the server's own first line."""
     error = database_error(exception) or exception
     if isinstance(error, PoolTimeout):
-        error = plain_try.reason() or error
-    said = first_line(error)
-    trouble = next((one for one in _TROUBLES if one.explains(error, said)), _NO_ANSWER)
+        error = second_tries.pool_reason() or error
+    kind, sqlstate = _kind(error)
+    said = first_line(error).rstrip(".")
+    if kind not in {"no_server", "embedded_stopped"}:
+        said = _REFUSAL.sub("", said)
+    url = url or _variable(error, said)
+    trouble = TROUBLES[kind]
+    values: dict[str, object] = {"said": said, "url": url, "sqlstate": sqlstate or _("none")}
+    if kind == "locked":
+        values |= _about_locks()
+    todo = trouble.of_our_own if url == ADMIN_URL and trouble.of_our_own else trouble.todo
     return Problem(
-        code=trouble.code,
+        code=kind,
         title=str(trouble.title),
-        what=str(trouble.what) % {"said": said},
-        meaning=str(trouble.meaning),
-        todo=str(trouble.todo),
+        what=str(trouble.what) % values,
+        meaning=str(trouble.meaning) % values,
+        todo=str(todo) % values,
         status=trouble.status,
     )
 
 
 def own_tables_sentence(exception: BaseException) -> str:
     """The same for a command that failed in our own tables, where nothing of Multica's is."""
-    problem = diagnose(exception)
-    return f"{problem.what} {_OF_OUR_OWN.get(problem.code, problem.todo)}"
+    return diagnose(exception, ADMIN_URL).sentence()
+
+
+def _kind(error: BaseException) -> tuple[str, str | None]:
+    """Which of `TROUBLES` it is, and the SQLSTATE where there is one."""
+    if isinstance(error, Told):
+        return error.kind, None
+    if not isinstance(error, psycopg.Error):
+        return UNKNOWN, None
+    said = str(error)
+    if _OF_PGBOUNCER in said:
+        return "pooler", None
+    at_connect = isinstance(error, errors.ConnectionTimeout) or bool(_AT_CONNECT.match(said))
+    sqlstate = error.sqlstate or (second_tries.sqlstate_at_connect(error) if at_connect else None)
+    if sqlstate:
+        return kind_of(sqlstate, at_connect=at_connect), sqlstate
+    if at_connect:
+        return _refused_by_libpq(error, said), None
+    return next((kind for one, kind in _OF_DRIVER if isinstance(error, one)), UNKNOWN), None
+
+
+def _refused_by_libpq(error: psycopg.Error, said: str) -> str:
+    if error.pgconn is not None and error.pgconn.needs_password:
+        return "not_let_in"
+    last = _NO_CONNECTION.sub("", said)
+    kind = next((kind for words, kind in _OF_LIBPQ.items() if words in last), None)
+    if kind:
+        return kind
+    return "refused" if _REFUSAL.match(last) else _no_server(error)
+
+
+def _no_server(error: psycopg.Error) -> str:
+    host = error.pgconn.host.decode() if error.pgconn is not None else ""
+    embedded = settings.EMBEDDED and host and host in _embedded_hosts()
+    return "embedded_stopped" if embedded else "no_server"
+
+
+def _embedded_hosts() -> set[str]:
+    ours = [settings.MULTICA_CONNINFO, settings.ADMIN_CONNINFO]
+    named = list(settings.NAMED_DATABASES.values())
+    return {conninfo["host"] for conninfo in ours if conninfo not in named}
+
+
+def _variable(error: BaseException, said: str) -> str:
+    """The variable that names the database of an error; DATABASE_URL where nothing tells."""
+    place = getattr(error, "pgconn", None)
+    if place is not None:
+        for name, conninfo in settings.NAMED_DATABASES.items():
+            wanted = {"host": place.host, "dbname": place.db, "user": place.user}
+            if all(
+                not conninfo.get(key) or value.decode() in conninfo[key].split(",")
+                for key, value in wanted.items()
+            ):
+                return name
+    if any(f'"{table}"' in said or f" {table}" in said for table in _tables_of_our_own()):
+        return ADMIN_URL
+    return "DATABASE_URL"
+
+
+def _tables_of_our_own() -> set[str]:
+    return {model._meta.db_table for model in apps.get_models() if not is_multicas(model)}
+
+
+def _about_locks() -> dict[str, str]:
+    found = second_tries.lock_holders()
+    return {
+        "table": ", ".join(found.tables) or _("a table that this needs"),
+        "holder": ", ".join(map(str, found.pids)) or _("that holds it"),
+    }
 
 
 class OneLinePerProblem(logging.Filter):
     """Makes Django's line about a refused or failed request the one that its page refers to.
 
     Django writes exactly one for each answer from 400 up, after the page is made. A mistake of ours
-    keeps its traceback; the client's mistakes and the database's troubles are a sentence.
+    and an error of the database that nobody knows keep their traceback; the client's mistakes and
+    the database's known troubles are a sentence.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -275,5 +265,6 @@ class OneLinePerProblem(logging.Filter):
         else:
             # What a client sent may be in it, and must not look like a line of its own.
             record.msg, record.args = "%s", (" ".join(problem.sentence().split()),)
-            record.exc_info = record.exc_text = None
+            if problem.code != UNKNOWN:
+                record.exc_info = record.exc_text = None
         record.reference, record.code = problem.reference, problem.code

@@ -54,6 +54,9 @@ keepalive = 150
 limit_request_line = 8190
 logconfig_dict = gunicorn_configuration(settings.LOG_FORMAT)
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
+# No header sets SCRIPT_NAME or PATH_INFO, not even a trusted proxy's: PUBLIC_URL names the prefix,
+# and gunicorn answers 500 if the path does not begin with the header's.
+forwarder_headers = ""
 # It would open a socket below the home folder, which nobody asked for.
 control_socket_disable = True
 

@@ -18,10 +18,10 @@ from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from psycopg import sql
 
+from executions import second_tries
 from executions.connections import Connection
 from executions.connections import connect as open_connection
 from executions.health import snapshot
-from executions.problems import plain_try
 from executions.rollup.provision import provision
 from executions.views.live import forget_shared
 from multica_admin import embedded
@@ -185,4 +185,4 @@ def nothing_remembered() -> None:
     """What a web process keeps for a while is another test's."""
     snapshot.forget()
     forget_shared()
-    plain_try.forget()
+    second_tries.forget()

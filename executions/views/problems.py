@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import (
     DisallowedHost,
@@ -12,6 +13,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -35,6 +37,8 @@ def show(request: HttpRequest, problem: Problem) -> HttpResponse:
     tells a live part that the answer is ours, and not that of a proxy.
     """
     request.problem = problem  # type: ignore[attr-defined]
+    if problem.of_database and not _is_signed_in(request):
+        problem = problem.for_strangers()
     response = _page_or_text(request, problem)
     response["X-Problem"] = problem.code
     return response
@@ -49,6 +53,14 @@ def _page_or_text(request: HttpRequest, problem: Problem) -> HttpResponse:
             logger.exception("the error page failed", extra={"reference": problem.reference})
     text = f"{problem.sentence()}\n{_('Reference in the log:')} {problem.reference}\n"
     return HttpResponse(text, status=problem.status, content_type="text/plain")
+
+
+def _is_signed_in(request: HttpRequest) -> bool:
+    """False as well where nobody can tell, because our own tables are away."""
+    try:
+        return bool(request.user.is_authenticated)
+    except (AttributeError, DatabaseError, psycopg.Error):
+        return False
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

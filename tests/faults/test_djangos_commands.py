@@ -37,7 +37,7 @@ def run(start, command, database, user="multica_admin"):
 def test_a_database_that_is_away_is_a_sentence(cluster, start, command):
     line = refusal(run(start, command, "nowhere"))
     assert 'database "nowhere" does not exist' in line
-    assert "Check that PostgreSQL runs" in line
+    assert "Correct the name of the database in ADMIN_DATABASE_URL." in line
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])

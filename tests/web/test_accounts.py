@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from django.contrib.auth.models import User
@@ -192,3 +193,44 @@ def wait_for_a_blocked_session():
             if cursor.fetchone()[0]:
                 return
     raise AssertionError("the rival never waited")
+
+
+def waiting_for_a_rival(observer):
+    observer.execute("SELECT count(*) AS n FROM pg_locks WHERE NOT granted")
+    return observer.fetchone()["n"]
+
+
+def test_a_name_that_eight_people_take_at_once_is_an_error_of_the_form(client, connect):
+    """All eight forms are valid when they are checked: the name is taken, but not committed yet."""
+    rival = connect("multica_admin")
+    observer = connect("postgres").cursor()
+    answers = []
+
+    def add():
+        browser = Client(raise_request_exception=False)
+        browser.cookies = client.cookies
+        form = {"username": "ada", "password1": PASSWORD, "password2": PASSWORD}
+        answers.append(browser.post("/accounts/auth/user/add/", form))
+        connections.close_all()
+
+    threads = [threading.Thread(target=add) for _number in range(8)]
+    with rival.transaction():
+        rival.execute(
+            "INSERT INTO multica_admin.auth_user (username, password, is_superuser, is_staff,"
+            " is_active, first_name, last_name, email, date_joined)"
+            " VALUES ('ada', '!', false, false, true, '', '', '', now())"
+        )
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 120
+        while waiting_for_a_rival(observer) < len(threads):
+            assert time.monotonic() < deadline
+            assert not answers
+    for thread in threads:
+        thread.join(120)
+    assert [answer.status_code for answer in answers] == [200] * 8
+    for answer in answers:
+        page = answer.content.decode()
+        assert "A user with that username already exists." in page
+        assert 'value="ada"' in page
+    assert User.objects.filter(username="ada").count() == 1

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
+from psycopg import OperationalError as DriverError
 
 from executions.selectors import export, walks
 from executions.selectors.export import COLUMNS, start_export
@@ -185,10 +186,13 @@ def test_a_database_that_goes_away_in_the_middle_is_told_in_the_last_line(owner,
     next(lines), next(lines)
 
     def away(*_arguments):
-        raise OperationalError("server closed the connection unexpectedly")
+        raise OperationalError from DriverError("server closed the connection unexpectedly")
 
     monkeypatch.setattr(started.reader, "page", away)
-    assert "Cut here: The database answered: server closed the connection" in "".join(lines)
+    assert (
+        "Cut here: The connection to the database broke: server closed the connection"
+        in "".join(lines)
+    )
 
 
 def test_a_row_that_ends_while_it_is_written_comes_once(owner, now, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, connections
 from django.urls import reverse
 
-from executions import problems
+from executions import second_tries
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -85,26 +85,35 @@ def test_nothing_else_is_answered_under_any_name(client):
 
 
 @pytest.mark.parametrize(
-    ("elsewhere", "reason"),
+    ("elsewhere", "reason", "step"),
     [
-        ({"NAME": "nowhere"}, "database &quot;nowhere&quot; does not exist"),
-        ({"USER": "nobody_here"}, "role &quot;nobody_here&quot; does not exist"),
+        (
+            {"NAME": "nowhere"},
+            "database &quot;nowhere&quot; does not exist",
+            "Correct the name of the database in DATABASE_URL.",
+        ),
+        (
+            {"USER": "nobody_here"},
+            "role &quot;nobody_here&quot; does not exist",
+            "Correct the role and the password in DATABASE_URL.",
+        ),
     ],
 )
 def test_a_wrong_name_in_the_url_is_told_by_its_reason(
-    admin_client, cluster, multica_leads, monkeypatch, elsewhere, reason
+    admin_client, cluster, multica_leads, monkeypatch, elsewhere, reason, step
 ):
     tries = []
-    plainly = problems.psycopg.connect
+    plainly = second_tries.psycopg.connect
     monkeypatch.setattr(
-        problems.psycopg, "connect", lambda **options: tries.append(1) or plainly(**options)
+        second_tries.psycopg, "connect", lambda **options: tries.append(1) or plainly(**options)
     )
     multica_leads(**elsewhere)
     admin_client.raise_request_exception = False
     for _again in range(2):
         page = admin_client.get(reverse("plans")).content.decode()
         assert reason in page
-        assert "Check that PostgreSQL runs and that the database URL is right." in page
+        assert step in page
+        assert "PostgreSQL runs" not in page
     assert len(tries) == 1
 
 
@@ -129,3 +138,35 @@ def test_a_database_that_is_away_is_one_clear_page(admin_client, multica_away, c
     assert "failed: No such file or directory" in page
     assert "Traceback" not in page
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.fixture
+def no_tables_of_our_own(client):
+    """Nothing of ours can be read: the schema with the sessions is away."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER SCHEMA multica_admin RENAME TO elsewhere")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER SCHEMA elsewhere RENAME TO multica_admin")
+
+
+COOKIES = {
+    "a session": "multica_admin_session=0123456789abcdef0123456789abcdef",
+    "no session's key": "multica_admin_session=x; time_zone=local; time_zone_name=Asia/Tokyo",
+    "anything": "multica_admin_session=\x7f\x00; multica_admin_csrf=%; messages=%%%",
+}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
+@pytest.mark.parametrize("cookies", COOKIES)
+@pytest.mark.parametrize("htmx", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+def test_a_probe_answers_with_any_cookie_as_without(
+    client, no_tables_of_our_own, path, cookies, htmx
+):
+    client.raise_request_exception = False
+    without = client.get(path)
+    answer = client.get(path, headers={"Cookie": COOKIES[cookies], **htmx})
+    assert (answer.status_code, answer.content) == (without.status_code, without.content)
+    assert dict(answer.headers) == dict(without.headers)
+    assert not answer.cookies
+    assert client.get("/livez").status_code == 200

@@ -10,8 +10,9 @@ import time
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import connection
 from django.test import Client
+from psycopg import OperationalError, errors
 
 from multica_admin.logging import JsonFormatter, TextFormatter
 
@@ -150,6 +151,57 @@ def test_a_database_that_fails_is_one_line_without_traceback(root, stderr, monke
     line = told(answer, stderr)
     assert "gone" in line["message"]
     assert "traceback" not in line
+
+
+def test_an_error_that_nobody_knows_keeps_its_sqlstate_and_its_traceback(root, stderr, monkeypatch):
+    class Strange(errors.DatabaseError):
+        sqlstate = "ZX123"
+
+    monkeypatch.setattr("executions.views.jobs.shared", raising(Strange("odd")))
+    answer = root.get("/jobs/")
+    page = answer.content.decode()
+    assert answer.status_code == 503
+    assert "unknown error" in page
+    assert "ZX123" in page
+    line = told(answer, stderr)
+    assert "ZX123" in line["message"]
+    assert "Strange" in line["traceback"]
+
+
+@pytest.fixture
+def our_tables_away(root):
+    """The database of our own tables refuses every connection, in words that tell of the inside."""
+    before = connection.settings_dict
+    connection.close()
+    connection.settings_dict = before | {"USER": "inside_role", "NAME": "inside_database"}
+    yield
+    connection.close()
+    connection.settings_dict = before
+
+
+INSIDE = ("inside_role", "inside_database", "socket", "PGSQL", "does not exist", "DATABASE_URL")
+
+
+@pytest.mark.parametrize("path", ["/login/", "/", "/executions/", "/readyz", "/healthz"])
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "part"])
+def test_nothing_of_the_inside_is_told_to_people_who_have_not_signed_in(
+    our_tables_away, root, stderr, path, headers
+):
+    """Whether the cookie is somebody's cannot be known, so they count as not signed in."""
+    for browser in (root, Client(raise_request_exception=False)):
+        answer = browser.get(path, headers=headers)
+        told_them = answer.content.decode() + str(answer.headers)
+        assert not [word for word in INSIDE if word in told_them]
+
+
+def test_the_log_has_under_the_reference_what_the_sign_in_page_does_not_say(
+    our_tables_away, stderr
+):
+    client = Client(raise_request_exception=False, headers={"Cookie": "x=y"})
+    answer = client.post("/login/", {"username": "ada", "password": "x"})
+    assert answer.status_code == 503
+    line = told(answer, stderr)
+    assert 'role "inside_role" does not exist' in line["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,163 @@
+"""Asks once more for what an error does not tell: why no connection opens, and who holds a lock.
+
+Pages meet the same trouble in many parts and come often, so each answer is kept for a few seconds.
+It concludes nothing: `problems.py` does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import re
+import select
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Generic, TypeVar
+
+import psycopg
+from django.db import connections
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import ConnStatus, PGconn, PollingStatus, abc
+from psycopg.rows import dict_row
+
+from executions.router import MULTICA_ALIAS
+from executions.sql import load
+
+SQL = load("locks")
+
+KEPT_SECONDS = 5.0
+# Added to what was waited before the error came.
+CONNECT_SECONDS = 2
+_MOST_KEPT = 20
+# PQERRORS_SQLSTATE of libpq's PGVerbosity: the severity and the code, and no word more.
+_ONLY_SQLSTATE = 3
+_SQLSTATE = re.compile(r":  ([0-9A-Z]{5})$")
+
+Answer = TypeVar("Answer")
+
+
+class _Kept(Generic[Answer]):
+    """The answers of the last seconds, by what was asked. Who asks the same meanwhile waits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: dict[str, tuple[float, Answer]] = {}
+
+    def answer(self, asked: str, ask: Callable[[], Answer]) -> Answer:
+        with self._lock:
+            known = self._answers.get(asked)
+            if known is not None and monotonic() < known[0]:
+                return known[1]
+            if len(self._answers) >= _MOST_KEPT:
+                self._answers.clear()
+            answer = ask()
+            self._answers[asked] = (monotonic() + KEPT_SECONDS, answer)
+            return answer
+
+    def forget(self) -> None:
+        with self._lock:
+            self._answers.clear()
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Who keeps others from tables now: names and process ids, both empty where nobody does."""
+
+    tables: tuple[str, ...] = ()
+    pids: tuple[int, ...] = ()
+
+
+_pool_reasons: _Kept[psycopg.Error | None] = _Kept()
+_sqlstates: _Kept[str | None] = _Kept()
+_holders: _Kept[Holders] = _Kept()
+
+
+def forget() -> None:
+    """Have everything asked anew."""
+    for kept in (_pool_reasons, _sqlstates, _holders):
+        kept.forget()
+
+
+def _dashboards() -> dict[str, Any]:
+    parameters: dict[str, Any] = connections[MULTICA_ALIAS].get_connection_params()
+    return parameters | {"connect_timeout": CONNECT_SECONDS}
+
+
+def pool_reason() -> psycopg.Error | None:
+    """Why the dashboard's pool gives no connection: it keeps to itself what its tries met.
+
+    One plain connection meets the same. None where it gets through, so the pool is only busy.
+    """
+
+    def ask() -> psycopg.Error | None:
+        try:
+            psycopg.connect(**_dashboards()).close()
+        except psycopg.Error as error:
+            return error
+        return None
+
+    return _pool_reasons.answer("", ask)
+
+
+def sqlstate_at_connect(error: psycopg.Error) -> str | None:
+    """The SQLSTATE with which the server refuses the connection that this error is about.
+
+    None where no server answers or the next try is let in. libpq prints a refusal in the language
+    of the server and keeps its code, unless it is told, while it connects, to print the code only.
+    """
+    if error.pgconn is None:
+        return None
+    options = {one.keyword.decode(): one.val for one in error.pgconn.info if one.val is not None}
+    conninfo = make_conninfo(**{name: value.decode() for name, value in options.items()})
+    return _sqlstates.answer(conninfo, lambda: _ask_sqlstate(conninfo))
+
+
+def _ask_sqlstate(conninfo: str) -> str | None:
+    try:
+        # psycopg wraps no call for it. Its module leads to the very libpq that it uses.
+        libpq = ctypes.CDLL(importlib.import_module(PGconn.__module__).__file__)
+        set_verbosity = libpq.PQsetErrorVerbosity
+    except (OSError, AttributeError):
+        return None
+    set_verbosity.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    connection: Any = PGconn.connect_start(conninfo.encode())
+    try:
+        set_verbosity(connection.pgconn_ptr, _ONLY_SQLSTATE)
+        _connect(connection)
+        said = connection.error_message.decode(errors="replace").strip()
+    finally:
+        connection.finish()
+    found = _SQLSTATE.search(said)
+    return found[1] if found else None
+
+
+def _connect(connection: abc.PGconn) -> None:
+    """Go on until it is connected, refused, or time is up."""
+    deadline = monotonic() + CONNECT_SECONDS
+    while connection.status != ConnStatus.BAD and (left := deadline - monotonic()) > 0:
+        status = connection.connect_poll()
+        if status == PollingStatus.READING:
+            select.select([connection.socket], [], [], left)
+        elif status == PollingStatus.WRITING:
+            select.select([], [connection.socket], [], left)
+        else:
+            return
+
+
+def lock_holders() -> Holders:
+    """Who has tables of Multica's database locked against others at this moment."""
+
+    def ask() -> Holders:
+        try:
+            with psycopg.connect(**_dashboards(), row_factory=dict_row) as connection:
+                rows: list[Mapping[str, Any]] = connection.execute(SQL.holders).fetchall()
+        except psycopg.Error:
+            return Holders()
+        return Holders(
+            tuple(dict.fromkeys(row["name"] for row in rows)),
+            tuple(dict.fromkeys(row["pid"] for row in rows)),
+        )
+
+    return _holders.answer("", ask)

@@ -1,0 +1,343 @@
+"""PURE: every kind of database trouble in sentences, and which SQLSTATE is of which kind.
+
+`problems.py` finds out which kind an error is of. Nothing here looks at an error. In the sentences
+``%(said)s`` is what the server or libpq said, ``%(url)s`` the variable that names the database,
+``%(sqlstate)s`` PostgreSQL's own code (its manual, appendix A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as StrPromise
+
+_ANSWERED = _("The database answered: %(said)s.")
+_REFUSED = _("The server refused the connection: %(said)s.")
+_CANNOT_LOOK = _("Multica Admin runs, but it cannot look. This says nothing about the rollup.")
+_NOTHING_CHANGED = _("Nothing was changed.")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What a person is told about one kind. ``of_our_own`` replaces ``todo`` for our own tables."""
+
+    title: StrPromise
+    meaning: StrPromise
+    todo: StrPromise
+    what: StrPromise = _ANSWERED
+    status: int = 503
+    of_our_own: StrPromise | None = None
+
+
+UNKNOWN = "unknown"
+
+TROUBLES: Mapping[str, Trouble] = {
+    # --- No connection: what libpq, or the server as it refuses, says -------------------------
+    "no_server": Trouble(
+        title=_("The database cannot be reached"),
+        what=_("Nothing answers: %(said)s."),
+        meaning=_CANNOT_LOOK,
+        todo=_("Check that PostgreSQL runs there and that the address in %(url)s is right."),
+    ),
+    "embedded_stopped": Trouble(
+        title=_("The embedded PostgreSQL does not run"),
+        what=_("The embedded PostgreSQL does not answer: %(said)s."),
+        meaning=_CANNOT_LOOK,
+        todo=_(
+            "bin/run starts it again by itself, within a minute. If it does not, look in the log"
+            " for the reason, or stop bin/run and start it again."
+        ),
+    ),
+    "no_host": Trouble(
+        title=_("The database's host is unknown"),
+        what=_("The name of the database's host leads nowhere: %(said)s."),
+        meaning=_CANNOT_LOOK,
+        todo=_("Correct the host name in %(url)s, or look why this machine cannot resolve it."),
+    ),
+    "no_database": Trouble(
+        title=_("There is no such database"),
+        what=_REFUSED,
+        meaning=_CANNOT_LOOK,
+        todo=_("Correct the name of the database in %(url)s."),
+    ),
+    "closed_database": Trouble(
+        title=_("The database takes no connections"),
+        what=_REFUSED,
+        meaning=_CANNOT_LOOK,
+        todo=_(
+            "Name another database in %(url)s, or let an administrator open this one with ALTER"
+            " DATABASE … ALLOW_CONNECTIONS true."
+        ),
+    ),
+    "not_let_in": Trouble(
+        title=_("The server does not let the role in"),
+        what=_REFUSED,
+        meaning=_CANNOT_LOOK,
+        todo=_(
+            "Correct the role and the password in %(url)s. If both are right, let an administrator"
+            " look whether the role may log in and whether pg_hba.conf admits it from here."
+        ),
+    ),
+    "no_connect_right": Trouble(
+        title=_("The role may not connect like that"),
+        what=_REFUSED,
+        meaning=_CANNOT_LOOK,
+        todo=_(
+            "Let an administrator run GRANT CONNECT ON DATABASE for the role, or take the setting"
+            " that it may not set out of %(url)s."
+        ),
+    ),
+    "setting": Trouble(
+        title=_("The server refuses a setting"),
+        what=_REFUSED,
+        meaning=_CANNOT_LOOK,
+        todo=_("Correct that setting in %(url)s, or leave it out."),
+    ),
+    "connections": Trouble(
+        title=_("The server has no connection left"),
+        what=_REFUSED,
+        meaning=_CANNOT_LOOK,
+        todo=_(
+            "Look in pg_stat_activity who has so many connections and end those that nobody needs,"
+            " or let an administrator raise max_connections or the role's own limit."
+        ),
+    ),
+    # The code of its refusal is not known: it let the next try in.
+    "refused": Trouble(
+        title=_("The server refused the connection"),
+        what=_REFUSED,
+        meaning=_CANNOT_LOOK,
+        todo=_(
+            "Try again in a moment. If it stays so, correct in %(url)s what the server names here."
+        ),
+    ),
+    "not_ready": Trouble(
+        title=_("The server is not ready"),
+        what=_("The server is starting up, shutting down or recovering: %(said)s."),
+        meaning=_CANNOT_LOOK,
+        todo=_("Wait a moment and try again. If it stays so, look in PostgreSQL's own log."),
+    ),
+    "server_kind": Trouble(
+        title=_("No server is of the kind that is asked for"),
+        what=_("Every server that was tried is of another kind: %(said)s."),
+        meaning=_CANNOT_LOOK,
+        todo=_(
+            "Name a server of that kind in %(url)s, or correct its target_session_attrs; during a"
+            " failover wait until there is a primary again."
+        ),
+    ),
+    "tls": Trouble(
+        title=_("No encrypted connection can be agreed on"),
+        what=_("The connection could not be encrypted as it should be: %(said)s."),
+        meaning=_CANNOT_LOOK,
+        todo=_("Correct sslmode and the certificates that %(url)s names, or those of the server."),
+    ),
+    "not_postgresql": Trouble(
+        title=_("Something else answers there"),
+        what=_("What answers is not PostgreSQL: %(said)s."),
+        meaning=_CANNOT_LOOK,
+        todo=_("Correct the host and the port in %(url)s."),
+    ),
+    "pooler": Trouble(
+        title=_("A connection pooler is in the way"),
+        what=_REFUSED,
+        meaning=_("PgBouncer drops the settings that hold this connection read-only."),
+        todo=_("Connect to PostgreSQL directly, past the pooler."),
+    ),
+    "pool_busy": Trouble(
+        title=_("The dashboard is busy"),
+        what=_("No connection to the database could be opened in time."),
+        meaning=_("All of this process's own connections are in use; the database lets us in."),
+        todo=_("Try again in a moment; if it stays so, look at what the database is busy with."),
+    ),
+    # --- A connection that was lost -----------------------------------------------------------
+    "lost": Trouble(
+        title=_("The connection to the database broke"),
+        what=_("The connection to the database broke: %(said)s."),
+        meaning=_("What was under way is not known to be done. This says nothing of the rollup."),
+        todo=_(
+            "Try again: the next connection is a new one. If it repeats, look at the network and in"
+            " PostgreSQL's own log."
+        ),
+    ),
+    "ended": Trouble(
+        title=_("The server ended the connection"),
+        what=_("The server ended the connection: %(said)s."),
+        meaning=_("What was under way was rolled back. This says nothing about the rollup."),
+        todo=_(
+            "Try again: the next connection is a new one. If it repeats, look in PostgreSQL's own"
+            " log for who ends it."
+        ),
+    ),
+    # --- What Multica's database is, or has ----------------------------------------------------
+    "no_tables": Trouble(
+        title=_("There is no Multica in this database"),
+        what=_("The database %(said)s holds none of Multica's tables."),
+        meaning=_("%(url)s probably names the wrong database."),
+        todo=_("Name Multica's database in %(url)s, or let Multica's migrations make its tables."),
+    ),
+    "standby": Trouble(
+        title=_("This server is a standby"),
+        what=_("This is a standby: it follows another server, and nothing can be written here."),
+        meaning=_NOTHING_CHANGED,
+        todo=_("Point %(url)s at the primary."),
+        status=409,
+    ),
+    "schema": Trouble(
+        title=_("A table of Multica's is missing"),
+        meaning=_("This is not Multica's database, or its Multica is old or half upgraded."),
+        todo=_("Check that %(url)s names Multica's database and that its migrations ran."),
+        of_our_own=_(
+            "Check that ADMIN_DATABASE_URL names the database of our own tables; “manage.py"
+            " migrate” makes those that are missing."
+        ),
+    ),
+    "row_security": Trouble(
+        title=_("The role is not shown every row"),
+        what=_("It cannot be told what is there: %(said)s."),
+        meaning=_("What it is not shown may be there all the same, so nothing is concluded."),
+        todo=_(
+            "Let an administrator give the role BYPASSRLS, or a policy to see every row, as"
+            " “manage.py permissions --role NAME --as viewer” says."
+        ),
+    ),
+    "rights": Trouble(
+        title=_("The role may not read what this page shows"),
+        meaning=_("Nothing is wrong with Multica itself; the dashboard's role lacks a right."),
+        todo=_(
+            "Let an administrator run the statements that"
+            " “manage.py permissions --role NAME --as viewer” prints."
+        ),
+        of_our_own=_("Name in ADMIN_DATABASE_URL the role that owns our own tables."),
+    ),
+    "value": Trouble(
+        title=_("The database holds what cannot be read"),
+        what=_("A value in the database cannot be read: %(said)s."),
+        meaning=_(
+            "The database itself answers. It holds a value that Multica's scheduler does not"
+            " write, such as a time beyond the year 9999."
+        ),
+        todo=_("Find the row with that value and put it right, or remove it."),
+    ),
+    # --- What a statement met -------------------------------------------------------------------
+    "timeout": Trouble(
+        title=_("The database took too long"),
+        what=_("A read was stopped at its time limit."),
+        meaning=_("The database is busy; nothing was changed."),
+        todo=_("Try again in a moment; if it stays so, look at what else runs there."),
+    ),
+    "locked": Trouble(
+        title=_("Somebody has locked a table"),
+        what=_("Somebody has locked %(table)s, and Multica Admin waited no longer."),
+        meaning=_("Nobody can read the table until the lock is gone. Nothing was changed."),
+        todo=_(
+            "Wait until it is done: a migration and VACUUM FULL lock tables so. If it lasts, look"
+            " in pg_stat_activity what the process %(holder)s does."
+        ),
+    ),
+    "busy": Trouble(
+        title=_("Two acts were in each other's way"),
+        what=_("The database stopped one of two acts that were in each other's way: %(said)s."),
+        meaning=_("What was under way was rolled back, and nothing was half done."),
+        todo=_("Try again."),
+    ),
+    "taken": Trouble(
+        title=_("It exists already"),
+        what=_("The same was made a moment ago: %(said)s."),
+        meaning=_("It is there once, and nothing else was changed."),
+        todo=_("Look at what is there now; choose another name where a name is taken."),
+        status=409,
+    ),
+    "conflict": Trouble(
+        title=_("It does not fit what is there"),
+        what=_("The database refused it because it does not fit what is there: %(said)s."),
+        meaning=_NOTHING_CHANGED,
+        todo=_("Load the page again: somebody may have changed it meanwhile. Then try again."),
+        status=409,
+    ),
+    "resources": Trouble(
+        title=_("The database has run out of something"),
+        meaning=_("Nothing was half done: what was under way was rolled back."),
+        todo=_("Make room on its disk, or give it more memory; then try again."),
+    ),
+    "read_only": Trouble(
+        title=_("This connection may only read"),
+        what=_("PostgreSQL refused a write on a connection that may only read: %(said)s."),
+        meaning=_NOTHING_CHANGED,
+        todo=_(
+            "Point %(url)s at the primary, with a role that is not held read-only. If a page of the"
+            " dashboard says this, report it with the reference: it should never write."
+        ),
+        status=500,
+    ),
+    "damaged": Trouble(
+        title=_("PostgreSQL reports damaged data"),
+        what=_("PostgreSQL reports damaged data or an index that is damaged: %(said)s."),
+        meaning=_("What the damaged part holds cannot be told. Nothing was changed."),
+        todo=_("Let an administrator look in PostgreSQL's own log now, and at the last backup."),
+    ),
+    UNKNOWN: Trouble(
+        title=_("The database answered with an unknown error"),
+        what=_(
+            "Multica Admin does not know this error of the database (SQLSTATE %(sqlstate)s):"
+            " %(said)s."
+        ),
+        meaning=_("Nobody has said here what it means, so nothing is concluded from it."),
+        todo=_(
+            "Try again; if it stays so, look up the SQLSTATE in PostgreSQL's manual, look in both"
+            " logs, and report it."
+        ),
+    ),
+}
+
+# The longest beginning of a SQLSTATE that is here decides.
+_BY_SQLSTATE: Mapping[str, str] = {
+    "08": "lost",
+    "22": "value",
+    "23": "conflict",
+    "23505": "taken",
+    "25006": "read_only",
+    "25P02": UNKNOWN,
+    "25P03": "ended",
+    "25P04": "ended",
+    "28": "not_let_in",
+    "3D000": "no_database",
+    "3F000": "schema",
+    "40": "busy",
+    "42501": "rights",
+    "42703": "schema",
+    "42883": "schema",
+    "42P01": "schema",
+    "53": "resources",
+    "53300": "connections",
+    "55P03": "locked",
+    "57014": "timeout",
+    "57P": "ended",
+    "57P03": "not_ready",
+    "58030": "resources",
+    "XX001": "damaged",
+    "XX002": "damaged",
+}
+# What else they mean where the server refuses a connection.
+_AT_CONNECT: Mapping[str, str] = {
+    "22": "setting",
+    "42501": "no_connect_right",
+    "42704": "setting",
+    "55000": "closed_database",
+}
+
+
+def kind_of(sqlstate: str, *, at_connect: bool = False) -> str:
+    """The kind of trouble that a SQLSTATE stands for; ``unknown`` where it is none of these."""
+    for length in (5, 3, 2):
+        beginning = sqlstate[:length]
+        if at_connect and beginning in _AT_CONNECT:
+            return _AT_CONNECT[beginning]
+        if beginning in _BY_SQLSTATE:
+            return _BY_SQLSTATE[beginning]
+    return UNKNOWN
