@@ -157,6 +157,11 @@ COOKIES = {
 }
 
 
+def _lasting(answer):
+    """The headers without the one that says when the answer was made."""
+    return {name: value for name, value in answer.headers.items() if name != "Expires"}
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
 @pytest.mark.parametrize("cookies", COOKIES)
 @pytest.mark.parametrize("htmx", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
@@ -167,6 +172,6 @@ def test_a_probe_answers_with_any_cookie_as_without(
     without = client.get(path)
     answer = client.get(path, headers={"Cookie": COOKIES[cookies], **htmx})
     assert (answer.status_code, answer.content) == (without.status_code, without.content)
-    assert dict(answer.headers) == dict(without.headers)
+    assert _lasting(answer) == _lasting(without)
     assert not answer.cookies
     assert client.get("/livez").status_code == 200
