@@ -80,7 +80,6 @@ def facts(**known: Any) -> Facts:
                 now=NOW,
                 role="multica_view",
                 database="multica",
-                server_started_at=NOW - timedelta(days=3),
                 has_executions=True,
                 has_state=True,
                 has_usage=True,

@@ -39,7 +39,6 @@ class Ground:
     now: datetime
     role: str
     database: str
-    server_started_at: datetime
     has_executions: bool
     has_state: bool
     has_usage: bool
@@ -105,6 +104,14 @@ class Execution:
         if self.finished_at is None or self.finished_at <= now + CLOCK_ALLOWANCE:
             return self.finished_at
         return self.plan_time if self.plan_time <= now else None
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether one of its times lies in the database's future, where no scheduler writes."""
+        limit = now + CLOCK_ALLOWANCE
+        return any(
+            moment is not None and moment > limit
+            for moment in (self.plan_time, self.started_at, self.finished_at)
+        )
 
     def is_stale(self, now: datetime) -> bool:
         """RUNNING past its lease. Derived, never stored (docs/contract.md section 2)."""
@@ -309,9 +316,9 @@ class Drift:
 class Facts:
     """Everything that a verdict is made of, read at one moment.
 
-    ``state`` is None where the table is there and its row is not. ``first_trace`` is the oldest
-    sign of life in the database, looked for only where there are no executions; None where it
-    shows none.
+    ``state`` is None where the table is there and its row is not. ``first_trace`` is when the
+    first usage or the first migration was written, looked for only where there are no executions;
+    None where there is neither.
     """
 
     spec: JobSpec

@@ -34,7 +34,7 @@ def measure(case: Case | None) -> Figures:
     """The figures of a case; all of them None without one."""
     if case is None:
         return Figures()
-    newest = case.executions.newest
+    newest = case.newest
     cells = case.ledger.cells
     first = cells[0].plan_time if cells else case.now
     rows = [row for row in case.rows if row.plan_time >= first]

@@ -246,7 +246,7 @@ class _Reader:
         return self._fact(compared)
 
     def _first_trace(self, ground: Ground) -> datetime | None:
-        refuse_hidden(ground, "task_usage", "task_usage_hourly_rollup_state")
+        refuse_hidden(ground, "task_usage")
         traces = self._fetch(SQL.first_usage, {})
         if self._fetch(SQL.has_migrations, {})[0]["found"]:
             traces += self._fetch(SQL.first_migration, {})

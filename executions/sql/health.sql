@@ -8,7 +8,6 @@
 SELECT now() AS now,
        current_user::text AS role,
        current_database()::text AS database,
-       pg_postmaster_start_time() AS server_started_at,
        to_regclass('sys_cron_executions') IS NOT NULL AS has_executions,
        to_regclass('task_usage_hourly_rollup_state') IS NOT NULL AS has_state,
        to_regclass('task_usage') IS NOT NULL AS has_usage,
@@ -362,9 +361,8 @@ SELECT EXISTS (SELECT FROM task_usage) AS has_usage,
                 (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS newest_usage_at
 
 -- name: first_usage
--- The oldest sign of life that usage and the rollup left behind.
-SELECT least((SELECT min(created_at) FROM task_usage),
-             (SELECT last_run_finished_at FROM task_usage_hourly_rollup_state WHERE id = 1)) AS trace
+-- When the oldest usage was written. A time without a beginning says nothing of that.
+SELECT min(created_at) AS trace FROM task_usage WHERE created_at > '-infinity'
 
 -- name: has_migrations
 -- Whether Multica's own record of its migrations is here and may be read.

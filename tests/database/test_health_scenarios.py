@@ -238,6 +238,24 @@ def test_an_old_install_without_usage_is_known_by_its_migrations(owner, now):
     assert finding.evidence["database_known_since"] == now - 12 * MINUTE
 
 
+def test_a_server_that_was_started_just_now_makes_no_database_new(owner, now):
+    """The tests' own server is young; nothing else here tells an age."""
+    world = sound(owner, now, plans=0)
+    world.state = {"watermark_at": now - 5 * MINUTE, "last_run_finished_at": None}
+    finding = only(look(world.write()), Code.NO_EXECUTIONS)
+    assert finding.severity is Severity.CRITICAL
+    assert finding.evidence["database_known_since"] == now
+    assert "cannot tell how old" in str(finding.summary)
+
+
+def test_a_failed_row_dated_in_the_future_makes_nothing_fail(owner, now):
+    world = scenarios.healthy(owner, now)
+    world.add(plan_time=world.plan_time(0) + DAY, exhausted=True, finished_at=now)
+    assessment = look(world.write())
+    only(assessment, Code.CLOCK_OR_FOREIGN_WRITER)
+    assert assessment.verdict.level is Level.DEGRADED
+
+
 def test_27_minutes_without_a_success_is_a_warning_that_explains_the_lag(owner, now):
     assessment = look(scenarios.stale(owner, now))
     finding = only(assessment, Code.LATEST_STALE)

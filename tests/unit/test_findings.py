@@ -146,15 +146,73 @@ def test_a_database_is_fresh_for_eleven_minutes(age, expected):
     none = executions(count=0, first_plan=None)
     known = {"executions": none, "first_trace": NOW - age}
     assert severity(Code.NO_EXECUTIONS, **known) is expected
-    by_server = {"executions": none, "ground": ground(server_started_at=NOW - age)}
-    assert severity(Code.NO_EXECUTIONS, **by_server) is expected
 
 
-def test_an_age_that_cannot_be_read_is_not_taken_for_fresh():
-    unread = NotAvailable("why", "what")
+@pytest.mark.parametrize("trace", [None, NotAvailable("why", "what")], ids=["none", "unreadable"])
+@pytest.mark.parametrize(
+    "state",
+    [State(NEVER), State(NOW - 5 * MINUTE), State(NOW - 6 * MINUTE, last_run_finished_at=NOW)],
+    ids=["never moved", "stamped by the first migration", "moved by a schedule"],
+)
+def test_a_database_of_an_age_that_nobody_can_tell_is_not_taken_for_fresh(trace, state):
     none = executions(count=0, first_plan=None)
-    found = severity(Code.NO_EXECUTIONS, executions=none, first_trace=unread)
-    assert found is Severity.CRITICAL
+    found = judged(Code.NO_EXECUTIONS, executions=none, first_trace=trace, state=state)
+    assert found is not None
+    assert found.severity is Severity.CRITICAL
+    assert "cannot tell how old" in str(found.summary)
+    assert "schema_migrations" in str(found.advice)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (State(NOW - 16 * MINUTE), Severity.CRITICAL),
+        (State(NOW - 16 * MINUTE + SECOND), Severity.INFO),
+        (State(NOW, last_run_finished_at=NOW - 11 * MINUTE), Severity.CRITICAL),
+        (State(NEVER), Severity.INFO),
+    ],
+)
+def test_a_database_is_as_old_as_its_watermark_and_the_five_minutes_before_now(state, expected):
+    none = executions(count=0, first_plan=None)
+    known = {"executions": none, "first_trace": NOW - MINUTE, "state": state}
+    found = judged(Code.NO_EXECUTIONS, **known)
+    assert found is not None
+    assert found.severity is expected
+    assert "cannot tell" not in str(found.summary)
+
+
+def test_an_old_watermark_tells_the_age_without_any_other_trace():
+    none = executions(count=0, first_plan=None)
+    found = judged(Code.NO_EXECUTIONS, executions=none, state=State(NOW - HOUR))
+    assert found is not None
+    assert found.severity is Severity.CRITICAL
+    assert "cannot tell" not in str(found.summary)
+
+
+@pytest.mark.parametrize("columns", [{"plan_time": NOW + DAY}, {"finished_at": NOW + DAY}])
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_a_failed_row_from_the_future_is_foreign_and_fails_nothing(columns, attempt):
+    """Neither is it the newest plan, nor has it given up the plan that is retried now."""
+    future = {**FAILED, "attempt": attempt, **columns}
+    known = facts(executions=executions({0: future}))
+    codes = {one.code: one.severity for one in find(known, Case.of(known))}
+    assert codes == {Code.CLOCK_OR_FOREIGN_WRITER: Severity.WARNING}
+    retried = executions({0: future, 1: FAILED})
+    over = ground(now=NEWEST + CADENCE - SECOND)
+    assert judged(Code.PLAN_ABANDONED, executions=retried, ground=over) is None
+
+
+@pytest.mark.parametrize(
+    ("watermark", "said"),
+    [(NOW - MINUTE, "Usage numbers stop at 01:01 UTC"), (NOW - HOUR, "stop at 00:02 UTC")],
+)
+def test_a_failed_newest_plan_says_how_far_usage_stands(watermark, said):
+    """A schedule from outside may have moved it a minute ago."""
+    known = {"executions": executions({0: FAILED | {"attempt": 3}}), "state": State(watermark)}
+    found = judged(Code.EXHAUSTED_FAILURE, **known)
+    assert found is not None
+    assert "not moving" not in str(found.summary)
+    assert said in str(found.summary)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_findings_stand_worst_first():
 
 def test_a_verdict_that_is_not_healthy_says_its_worst_finding():
     verdict = assess(facts(executions=executions({0: FAILED | {"attempt": 3}}))).verdict
-    assert str(verdict.summary).startswith("Usage is not moving: the newest plan")
+    assert str(verdict.summary).startswith("The newest update of usage")
 
 
 @pytest.mark.parametrize(

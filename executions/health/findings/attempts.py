@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import CLOCK_ALLOWANCE, Execution
 from executions.health.findings.base import Case, Code, Finding, Severity, brief, listed
-from executions.health.findings.progress import newest_is
+from executions.health.findings.progress import how_far, newest_is
 from executions.health.sentences import Sentence, say, together
 
 ABANDONED_OFTEN = 2
@@ -33,7 +33,7 @@ def _error_of(row: Execution) -> str:
 
 
 def plan_abandoned(case: Case) -> Finding | None:
-    abandoned = [row for row in case.rows if _given_up(case, row) and not row.exhausted]
+    abandoned = [row for row in case.plans if _given_up(case, row) and not row.exhausted]
     if not abandoned:
         return None
     newest = abandoned[0]
@@ -61,23 +61,26 @@ def plan_abandoned(case: Case) -> Finding | None:
 
 
 def exhausted_failure(case: Case) -> Finding | None:
-    exhausted = [row for row in case.rows if row.exhausted]
+    exhausted = [row for row in case.plans if row.exhausted]
     if not exhausted:
         return None
     newest = exhausted[0]
     evidence = {"count": len(exhausted), "executions": listed(exhausted)}
-    if newest is case.executions.newest:
+    if newest is case.newest:
         return Finding(
             Code.EXHAUSTED_FAILURE,
             Severity.CRITICAL,
-            summary=say(
-                _(
-                    "Usage is not moving: the newest plan, of %(plan)s, failed in all of its"
-                    " %(attempts)s attempts, the last with %(error)s."
+            summary=together(
+                say(
+                    _(
+                        "The newest update of usage, the plan of %(plan)s, failed in all of its"
+                        " %(attempts)s attempts, the last with %(error)s."
+                    ),
+                    plan=case.at(newest.plan_time),
+                    attempts=newest.max_attempts,
+                    error=_error_of(newest),
                 ),
-                plan=case.at(newest.plan_time),
-                attempts=newest.max_attempts,
-                error=_error_of(newest),
+                how_far(case),
             ),
             advice=say(_("Mend the cause that the error names. The next plan then catches up.")),
             seen_at=newest.plan_time,
@@ -107,7 +110,7 @@ def exhausted_failure(case: Case) -> Finding | None:
 
 
 def masked_retries(case: Case) -> Finding | None:
-    retried = [row for row in case.rows if row.succeeded and row.attempt > 1]
+    retried = [row for row in case.plans if row.succeeded and row.attempt > 1]
     if not retried:
         return None
     often = sum(1 for row in case.lately if row in retried)
@@ -143,8 +146,7 @@ def _waited(row: Execution) -> timedelta:
 
 
 def blocked_tick(case: Case) -> Finding | None:
-    limit = case.now + CLOCK_ALLOWANCE
-    blocked = [row for row in case.rows if _waited(row) > BLOCKED and not _is_ahead(row, limit)]
+    blocked = [row for row in case.plans if _waited(row) > BLOCKED]
     if not blocked:
         return None
     longest = max(blocked, key=_waited)
@@ -181,11 +183,10 @@ def blocked_tick(case: Case) -> Finding | None:
 
 
 def clock_or_foreign_writer(case: Case) -> Finding | None:
-    limit = case.now + CLOCK_ALLOWANCE
     rows = _looked_at(case)
     early = [row for row in rows if _starts_before_its_plan(row)]
     backwards = [row for row in rows if _ends_before_it_starts(row)]
-    ahead = [row for row in rows if _is_ahead(row, limit)]
+    ahead = [row for row in rows if row.is_ahead(case.now)]
     off_grid = list(case.ledger.off_grid)
     odd = {row.id: row for row in (*early, *backwards, *ahead, *off_grid)}
     if not odd:
@@ -255,10 +256,3 @@ def _ends_before_it_starts(row: Execution) -> bool:
     if row.started_at is None or row.finished_at is None:
         return False
     return row.finished_at < row.started_at
-
-
-def _is_ahead(row: Execution, limit: datetime) -> bool:
-    return any(
-        moment is not None and moment > limit
-        for moment in (row.plan_time, row.started_at, row.finished_at)
-    )

@@ -121,9 +121,19 @@ class Case:
         """The executions of the window, newest plan first."""
         return self.executions.rows
 
+    @cached_property
+    def plans(self) -> tuple[Execution, ...]:
+        """Those of the rows that a scheduler can have written: no time of theirs is ahead."""
+        return tuple(row for row in self.rows if not row.is_ahead(self.now))
+
     @property
     def lately(self) -> tuple[Execution, ...]:
-        return self.rows[:LATELY]
+        return self.plans[:LATELY]
+
+    @property
+    def newest(self) -> Execution | None:
+        """The newest plan that has begun."""
+        return self.plans[0] if self.plans else self.executions.earlier
 
     @cached_property
     def latest_success(self) -> Execution | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Execution, NotAvailable
+from executions.health.facts import Execution
 from executions.health.findings.base import (
     HOUR,
     MOST_LISTED,
@@ -20,6 +20,7 @@ from executions.health.findings.base import (
 )
 from executions.health.findings.lateness import (
     LAG,
+    MARGIN,
     SILENCE,
     lag_beside_runs,
     silence,
@@ -62,14 +63,11 @@ def scheduler_not_installed(case: Case) -> Finding | None:
 def no_executions(case: Case) -> Finding | None:
     if not case.ground.has_executions or case.executions.newest is not None:
         return None
-    trace = case.facts.first_trace
-    born = case.ground.server_started_at if trace is None else trace
-    fresh = not isinstance(born, NotAvailable) and case.now - born < FRESH
-    evidence = {
-        "executions": 0,
-        "database_known_since": None if isinstance(born, NotAvailable) else born,
-    }
-    if fresh:
+    born = _born(case)
+    is_old = born is not None and case.now - born >= FRESH
+    is_known = isinstance(case.facts.first_trace, datetime)
+    evidence = {"executions": 0, "database_known_since": born}
+    if is_known and not is_old:
         return Finding(
             Code.NO_EXECUTIONS,
             Severity.INFO,
@@ -86,18 +84,48 @@ def no_executions(case: Case) -> Finding | None:
         summary=together(
             _numbers(case),
             say(_("No scheduler of Multica's has ever run the rollup in this database.")),
+            None
+            if is_old
+            else say(_("We cannot tell how old the database is; in a new one that is normal.")),
             say(_("Raw usage is kept in task_usage, so nothing is lost.")),
         ),
-        advice=say(
-            _(
-                "Check that Multica's backend is v0.3.17 or newer, that it runs, and that it uses"
-                " this very database: %(database)s."
+        advice=together(
+            say(
+                _(
+                    "Check that Multica's backend is v0.3.17 or newer, that it runs, and that it"
+                    " uses this very database: %(database)s."
+                ),
+                database=case.ground.database,
             ),
-            database=case.ground.database,
+            None
+            if is_old
+            else say(
+                _(
+                    "In a new database look again in ten minutes. With the right to read"
+                    " schema_migrations, the dashboard's role can tell."
+                )
+            ),
         ),
         seen_at=case.now,
         evidence=evidence,
     )
+
+
+def _born(case: Case) -> datetime | None:
+    """By when the database was there, as far as its oldest sign tells; it may be older.
+
+    The first migration of an empty install stamps the watermark to five minutes before itself, and
+    a schedule keeps moving it. So the state row can prove that a database is old, never that it is
+    new.
+    """
+    signs: list[datetime] = []
+    if isinstance(case.facts.first_trace, datetime):
+        signs.append(case.facts.first_trace)
+    if case.state is not None and case.state.watermark_at > NEVER:
+        signs.append(min(case.state.watermark_at, case.now) + MARGIN)
+    if case.state is not None and case.state.last_run_finished_at is not None:
+        signs.append(case.state.last_run_finished_at)
+    return min(signs, default=None)
 
 
 def latest_stale(case: Case) -> Finding | None:
@@ -123,9 +151,7 @@ def latest_stale(case: Case) -> Finding | None:
         evidence={
             "latest_success_finished_at": success.finished_at if success else None,
             "latest_success_plan_time": success.plan_time if success else None,
-            "newest_execution": listed([case.executions.newest])[0]
-            if case.executions.newest
-            else None,
+            "newest_execution": listed([case.newest])[0] if case.newest else None,
             "warning_after_seconds": int(SILENCE.warning.total_seconds()),
             "critical_after_seconds": int(SILENCE.critical.total_seconds()),
         },
@@ -165,11 +191,19 @@ def _numbers(case: Case) -> Sentence | None:
             ),
             watermark=watermark,
         )
+    return how_far(case)
+
+
+def how_far(case: Case) -> Sentence | None:
+    """Up to where usage is complete; None without a state row."""
+    if case.state is None:
+        return None
+    watermark = case.at(case.state.watermark_at)
     return say(_("Usage numbers stop at %(watermark)s."), watermark=watermark)
 
 
 def _what_to_do_about_silence(case: Case) -> Sentence:
-    newest = case.executions.newest
+    newest = case.newest
     if newest is not None and newest.failed:
         return say(
             _("The newest run failed with %(code)s: %(message)s. Mend that first."),
@@ -273,7 +307,7 @@ def _whether_made_good(case: Case, gap: Gap) -> Sentence | None:
 
 def newest_is(case: Case, row: Execution) -> bool:
     """Whether no newer plan has begun or could have: such a row may still be retried."""
-    newest = case.executions.newest
+    newest = case.newest
     return newest is not None and is_open(
         row.plan_time, newest.plan_time, oldest_open(case.spec, case.now)
     )
