@@ -28,7 +28,9 @@ from multica_admin.databases import Conninfo
 from multica_admin.locks import locked, open_for_owner
 
 SUPERUSER = "postgres"
-START_SECONDS = 60
+# A slow machine may take a minute of each; who waits longer waits for nothing.
+START_SECONDS = 120
+STOP_SECONDS = 120
 # For a moment after kill -9 its children hold shared memory, or the dead process its lock file.
 _OF_A_DYING_SERVER = ("pre-existing shared memory", 'lock file "postmaster.pid" already exists')
 _DYING_SECONDS = 20
@@ -183,7 +185,7 @@ class Cluster:
         Nothing happens where that process is another's: ids are used again.
         """
         if self._runs_as(_first_number(self.data / "postmaster.pid")):
-            self._run("pg_ctl", "stop", "-m", mode, "-w", "-t", "30", check=False)
+            self._run("pg_ctl", "stop", "-m", mode, "-w", "-t", str(STOP_SECONDS), check=False)
 
     def answers(self) -> bool:
         try:

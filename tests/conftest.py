@@ -28,6 +28,7 @@ from multica_admin import embedded
 from multica_admin.cluster import Binaries, Cluster
 from tests import environment
 from tests.emptying import MULTICA_TABLES, STATE, Ours, empty_multica
+from tests.waiting import slowness
 
 
 def postgresql_with_pg_cron() -> Binaries:
@@ -90,6 +91,12 @@ def cluster() -> Iterator[Cluster]:
         for alias in connections.settings:
             getattr(connections[alias], "close_pool", lambda: None)()
         private.stop(mode="immediate")
+
+
+@pytest.fixture
+def slow(cluster: Cluster) -> float:
+    """How many times longer than an idle machine this one takes now."""
+    return slowness(cluster)
 
 
 @pytest.fixture(scope="session")

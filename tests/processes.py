@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO
 
+from tests.waiting import HANG
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -67,7 +69,7 @@ class Process:
             reader.join()
         self.lines.put(None)
 
-    def wait_for(self, text: str, seconds: float = 60) -> str:
+    def wait_for(self, text: str, seconds: float = HANG) -> str:
         """The next line that contains ``text``; fails when the output ends or time is up."""
         while True:
             try:
@@ -80,7 +82,7 @@ class Process:
             if text in line:
                 return line
 
-    def end(self, seconds: float = 60) -> int:
+    def end(self, seconds: float = HANG) -> int:
         """Wait until it has ended; its exit status. All of its output is then in ``seen``."""
         status = self.popen.wait(seconds)
         while (line := self.lines.get(timeout=seconds)) is not None:
@@ -90,10 +92,10 @@ class Process:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.popen.poll() is None:
             self.popen.send_signal(number)
-        return self.popen.wait(60)
+        return self.popen.wait(HANG)
 
     def kill_group(self) -> None:
         """``kill -9`` of the process and everything that it started."""
         if self.popen.poll() is None:
             os.killpg(self.popen.pid, signal.SIGKILL)
-            self.popen.wait(60)
+            self.popen.wait(HANG)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
-from time import monotonic
 from typing import Any
 
 import psycopg
@@ -14,6 +13,7 @@ import pytest
 from executions.connections import Connection, connect, cut
 from multica_admin.cluster import Cluster
 from tests import environment
+from tests.waiting import until
 
 Opened = dict[str, list[Connection]]
 
@@ -99,18 +99,10 @@ def usage(connection: Connection, *, hours: int) -> None:
     )
 
 
-def until(happened: Callable[[], object], seconds: float = 20) -> None:
-    """Ask again and again until it is so; fails when time is up."""
-    deadline = monotonic() + seconds
-    while not happened():
-        assert monotonic() < deadline, "it never happened"
-        threading.Event().wait(0.02)
-
-
 def lock_holders(connection: Connection, *, at_least: int = 0, at_most: int | None = None) -> int:
-    """Backends that hold lock 4246, once there are that many; fails after 30 s without."""
-    deadline = monotonic() + 30
-    while True:
+    """Backends that hold lock 4246, once there are that many."""
+
+    def as_many() -> tuple[int] | None:
         row = connection.execute(
             "SELECT count(*) AS count FROM pg_locks WHERE locktype = 'advisory' AND granted"
             " AND (classid, objid, objsubid) = (0, 4246, 1)"
@@ -118,7 +110,7 @@ def lock_holders(connection: Connection, *, at_least: int = 0, at_most: int | No
         ).fetchone()
         assert row is not None
         count: int = row["count"]
-        if at_least <= count and (at_most is None or count <= at_most):
-            return count
-        assert monotonic() < deadline, f"{count} backends hold lock 4246"
-        threading.Event().wait(0.01)
+        return (count,) if at_least <= count and (at_most is None or count <= at_most) else None
+
+    (count,) = until(as_many) or (0,)
+    return count

@@ -18,15 +18,15 @@ def nothing(_context: Context) -> Returned:
 
 
 def job(**settings: Any) -> JobSpec:
-    """A job with a one-second cadence and limits of seconds; any setting can be given."""
+    """A job with a one-second cadence whose limits no slow machine reaches; any can be given."""
     return JobSpec(
         **{
             "name": "test_job",
             "handler": nothing,
             "cadence": seconds(1),
             "schedule_delay": seconds(0),
-            "run_timeout": seconds(20),
-            "stale_timeout": seconds(30),
+            "run_timeout": seconds(600),
+            "stale_timeout": seconds(900),
             "heartbeat_interval": seconds(5),
             "retry_backoff": (seconds(0),),
         }

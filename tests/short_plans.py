@@ -1,4 +1,5 @@
-"""Retirements by rules of seconds: plans come every second and a half, run by a backend's runner.
+"""Retirements by rules of seconds. A backend's runner runs a plan every second and a half, or as
+rarely as this machine needs to run each plan in time.
 
 The job, pg_cron, the rollup and the scheduler are the real ones; only the settings are injected.
 """
@@ -26,8 +27,8 @@ from executions.scheduler.spec import CatchUp, Context, Returned
 from multica_admin.cluster import Cluster
 from tests import environment
 from tests.retiring import add_plan, now
+from tests.waiting import HANG, slowness
 
-CADENCE = timedelta(seconds=1.5)
 STREAK = 4
 # In tenths of a second the next look follows, instead of in seconds.
 LOOK = timedelta(milliseconds=100)
@@ -39,14 +40,16 @@ class Backend:
     def __init__(self, cluster: Cluster) -> None:
         self._conninfo = cluster.conninfo(environment.DATABASE, "multica")
         self.broken = threading.Event()
+        # A machine that is slow now gets as much longer for each plan.
+        cadence = slowness(cluster) * timedelta(seconds=1.5)
         self._needs_job: int | None = None
         self.spec = replace(
             ROLLUP,
             handler=self._handle,
-            cadence=CADENCE,
+            cadence=cadence,
             schedule_delay=timedelta(),
             catch_up=CatchUp.EVERY_PLAN,
-            catch_up_window=timedelta(seconds=60),
+            catch_up_window=40 * cadence,
             max_plans_per_tick=100,
             max_attempts=1,
             retry_backoff=(),
@@ -76,10 +79,10 @@ class Backend:
         """The plans up to now, each with what it moved, as if it had run them."""
         moment = now(owner)
         newest = newest_due(self.spec, moment)
-        lag = timedelta(minutes=5)
+        lag, cadence = timedelta(minutes=5), self.spec.cadence
         for back in reversed(range(STREAK + 2)):
-            plan = newest - back * CADENCE
-            add_plan(owner, plan, before=plan - lag - CADENCE, after=plan - lag, started_at=plan)
+            plan = newest - back * cadence
+            add_plan(owner, plan, before=plan - lag - cadence, after=plan - lag, started_at=plan)
 
     @contextmanager
     def running(self, owner: Connection) -> Iterator[Backend]:
@@ -89,7 +92,7 @@ class Backend:
             yield self
         finally:
             self._runner.drain()
-            self._thread.join(20)
+            self._thread.join(HANG)
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ def ticking(found: Rules) -> Iterator[None]:
         yield
     finally:
         told.set()
-        thread.join(20)
+        thread.join(HANG)
 
 
 @pytest.fixture

@@ -23,7 +23,11 @@ from tests import scenarios
 from tests.browser.remote import PlaywrightThread, Remote
 from tests.browser.server import Server
 from tests.factories import ExecutionFactory
+<<<<<<< HEAD
 from tests.people import make_user
+=======
+from tests.waiting import HANG
+>>>>>>> 8e76d55 (Wait for events in the tests, with one limit that only a hang reaches)
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
@@ -100,7 +104,7 @@ def open_page(
         options = {"base_url": server.url, "viewport": {"width": 1440, "height": 900}} | options
         context = browser.new_context(**options)
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(1000 * HANG)
         if signed_in:
             client = Client()
             client.force_login(operator)

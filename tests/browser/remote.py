@@ -13,12 +13,15 @@ from typing import Any
 
 from playwright.sync_api import Playwright, expect, sync_playwright
 
+from tests.waiting import HANG
+
 
 class PlaywrightThread:
     """Starts Playwright in the thread and keeps it there until ``stop``."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="playwright")
+        expect.set_options(timeout=1000 * HANG)
         self._manager = sync_playwright()
         self.playwright: Any = self.wrap(self.call(self._manager.start))
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
+from tests.waiting import HANG
+
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_arguments: Any) -> None:
@@ -53,7 +55,7 @@ class Server:
     def wait_until_idle(self) -> None:
         """Return once nothing is being answered: a test may then take its tables away."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._busy == 0, timeout=20)
+            assert self._changed.wait_for(lambda: self._busy == 0, timeout=HANG)
 
     def stop(self) -> None:
         self._server.shutdown()

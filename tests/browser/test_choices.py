@@ -66,5 +66,5 @@ def test_the_zone_of_a_chart_is_that_of_the_times_beside_it(open_page):
 def test_an_age_goes_on_between_refreshes(page):
     page.goto("/")
     page.wait_for_function(
-        "() => document.querySelector('[data-checked] time').textContent === '2 s ago'"
+        "() => parseInt(document.querySelector('[data-checked] time').textContent) >= 2"
     )

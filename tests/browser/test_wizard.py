@@ -11,6 +11,7 @@ import pytest
 
 from executions.retirement_models import AuditEvent, Retirement, State
 from executions.selectors import retire as selectors
+from tests import waiting
 from tests.browser.remote import Remote
 from tests.retiring import acting_as, audited, jobs, pg_cron, role, schedule
 from tests.short_plans import Backend, backend, short_rules, ticking
@@ -65,16 +66,16 @@ def press(page: Remote, way: str) -> None:
 
 def until(page: Remote, expect: Any, state: State) -> None:
     """Wait for a state as somebody does who looks: the page shows it, or is loaded again."""
-    for _look in range(40):
-        shown = page.locator("#outcome").get_attribute("data-state")
-        if shown == state:
-            return
-        if page.evaluate("document.documentElement.classList.contains('js')"):
-            expect(page.locator("#outcome")).to_have_attribute("data-state", state, timeout=20_000)
-        else:
-            page.wait_for_timeout(250)
-            page.reload()
-    raise AssertionError(f"It never became {state}; it is {shown}.")
+    if page.evaluate("document.documentElement.classList.contains('js')"):
+        expect(page.locator("#outcome")).to_have_attribute("data-state", state)
+    else:
+        waiting.until(lambda: shows_after_a_reload(page, state))
+
+
+def shows_after_a_reload(page: Remote, state: State) -> bool:
+    page.wait_for_timeout(250)
+    page.reload()
+    return bool(page.locator("#outcome").get_attribute("data-state") == state)
 
 
 def seen(page: Remote) -> str:

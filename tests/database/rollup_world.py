@@ -6,7 +6,6 @@ Python, so that it can share no mistake with the SQL that it judges.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from uuid import UUID
 from psycopg import sql
 
 from executions.connections import Connection
+from tests.waiting import HANG, until
 
 # Whatever the time of the test, usage lies well in its past, and no queue entry in its future.
 NOON = datetime(2025, 3, 30, 12, tzinfo=UTC)
@@ -268,27 +268,21 @@ def _by_id(connection: Connection, table: str) -> dict[UUID, dict[str, Any]]:
     return {row["id"]: row for row in connection.execute(f"SELECT * FROM {table}")}
 
 
-def wait_until_blocked(observer: Connection, pid: int, deadline: float = 20) -> None:
-    """Return once that backend waits for a lock; fail after `deadline` seconds."""
-    until = time.monotonic() + deadline
-    while time.monotonic() < until:
-        if number(observer, "SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid]):
-            return
-    raise AssertionError(f"Backend {pid} never waited for a lock.")
+def wait_until_blocked(observer: Connection, pid: int) -> None:
+    """Return once that backend waits for a lock."""
+    until(lambda: is_blocked(observer, pid))
+
+
+def is_blocked(observer: Connection, pid: int) -> bool:
+    return bool(number(observer, "SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid]))
 
 
 def wait_until_done_or_blocked(
-    step: Future[Any], observer: Connection, connection: Connection, deadline: float = 20
+    step: Future[Any], observer: Connection, connection: Connection
 ) -> bool:
     """Whether `step` is done; False once its `connection` waits for a lock instead."""
-    until = time.monotonic() + deadline
-    query = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
-    while time.monotonic() < until:
-        if step.done():
-            return True
-        if number(observer, query, [connection.info.backend_pid]):
-            return False
-    raise AssertionError("The step neither ended nor waited for a lock.")
+    until(lambda: step.done() or is_blocked(observer, connection.info.backend_pid))
+    return step.done()
 
 
 @contextmanager
@@ -333,4 +327,4 @@ def paused_run(
             run = pool.submit(window, connection, start, end)
             wait_until_blocked(rival, connection.info.backend_pid)
             yield
-        run.result(timeout=30)
+        run.result(timeout=HANG)

@@ -40,6 +40,7 @@ from tests.retiring import (
     role,
     schedule,
 )
+from tests.waiting import HANG
 
 __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -585,7 +586,7 @@ def at_once(clicks):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG)
     return told
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import timedelta
-from time import monotonic, sleep
 
 import pytest
 from django.db import OperationalError, connections
@@ -20,56 +19,52 @@ from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.runner import Runner
 from tests.retiring import audited, jobs, operator, pg_cron, press, schedule
+from tests.waiting import HANG, until
 
 __all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 SECONDS = timedelta(seconds=1)
-RULES = Rules(
-    replace(ROLLUP, cadence=2 * SECONDS, schedule_delay=0 * SECONDS),
-    streak=3,
-    look_every=SECONDS,
-)
 
 
 @pytest.fixture
-def backend(owner):
-    """A runner that is not this installation's own, planning every two seconds."""
+def rules(slow):
+    """Plans every two seconds, or as rarely as this machine needs to run each in time."""
+    spec = replace(ROLLUP, cadence=2 * slow * SECONDS, schedule_delay=0 * SECONDS)
+    return Rules(spec, streak=3, look_every=SECONDS)
+
+
+@pytest.fixture
+def backend(owner, rules):
+    """A runner that is not this installation's own, and runs every plan."""
     owner.execute(
         "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '6 min'"
     )
-    runner = Runner([RULES.spec], connect_runner, runner_id="go-backend")
+    runner = Runner([rules.spec], connect_runner, runner_id="go-backend")
     thread = threading.Thread(target=runner.run, args=[0.2])
     thread.start()
     yield runner
     runner.cancel()
-    thread.join(20)
+    thread.join(HANG)
 
 
 @pytest.fixture
-def ticking(monkeypatch):
+def ticking(monkeypatch, rules):
     """The thread of a web process, with these rules."""
-    monkeypatch.setattr("executions.retirement.tick.current", lambda: RULES)
+    monkeypatch.setattr("executions.retirement.tick.current", lambda: rules)
     thread = background.Ticking(seconds=0.2)
     thread.start()
     yield thread
     thread.stop()
 
 
-def until(happened, seconds=40.0):
-    end = monotonic() + seconds
-    while not happened():
-        assert monotonic() < end, "it never happened"
-        sleep(0.2)
-
-
-def when_it_passes(who, retirement, act):
+def when_it_passes(who, retirement, act, rules):
     """Confirm and act as soon as the gates let it: with such short plans one may just be missed."""
 
     def done():
         try:
-            wizard.confirm(who, retirement, RULES)
-            act(Order(who, retirement, RULES), **press(retirement))
+            wizard.confirm(who, retirement, rules)
+            act(Order(who, retirement, rules), **press(retirement))
         except Refused:
             return False
         return True
@@ -81,18 +76,18 @@ def state_of(retirement):
     return Retirement.objects.get(pk=retirement.pk).state
 
 
-def test_from_choosing_to_verified_and_back_again(pg_cron, backend, ticking):
+def test_from_choosing_to_verified_and_back_again(pg_cron, backend, ticking, rules):
     jobid = schedule(pg_cron)
     [before] = jobs(pg_cron).values()
-    assert not report(RULES).retirable
+    assert not report(rules).retirable
     who = operator()
     retirement = wizard.choose(who, jobid)
-    when_it_passes(who, retirement, acts.remove)
+    when_it_passes(who, retirement, acts.remove, rules)
     assert jobs(pg_cron) == {}
     until(lambda: state_of(retirement) != State.WATCHING)
     retirement.refresh_from_db()
     assert retirement.state == State.VERIFIED, retirement.reason
-    acts.put_back(Order(who, retirement, RULES))
+    acts.put_back(Order(who, retirement, rules))
     [after] = jobs(pg_cron).values()
     assert {**after, "jobid": jobid} == before
     assert [line for line in audited(retirement) if line[1] != "refused"] == [
@@ -105,18 +100,18 @@ def test_from_choosing_to_verified_and_back_again(pg_cron, backend, ticking):
 
 
 def test_a_trial_passes_by_itself_and_ends_by_itself_when_the_backend_stops(
-    pg_cron, backend, ticking, monkeypatch
+    pg_cron, backend, ticking, rules, monkeypatch
 ):
     jobid = schedule(pg_cron)
     who = operator()
     retirement = wizard.choose(who, jobid)
-    when_it_passes(who, retirement, acts.pause)
+    when_it_passes(who, retirement, acts.pause, rules)
     until(lambda: state_of(retirement) != State.TRIAL)
     assert state_of(retirement) == State.TRIAL_PASSED
     backend.cancel()
     # A plan counts as missed once a tick has passed: no need to wait for the real 30 s.
     monkeypatch.setattr("executions.health.ledger.TICK", SECONDS)
-    until(lambda: state_of(retirement) == State.TRIAL_ENDED, seconds=60)
+    until(lambda: state_of(retirement) == State.TRIAL_ENDED)
     assert jobs(pg_cron)[jobid]["active"]
 
 
@@ -133,7 +128,7 @@ def test_a_tick_that_fails_does_not_end_the_thread(monkeypatch, caplog):
     monkeypatch.setattr(background, "retirement_tick", failing)
     thread = background.Ticking(seconds=0.01)
     thread.start()
-    until(lambda: len(ticks) > 4, seconds=5)
+    until(lambda: len(ticks) > 4)
     thread.stop()
     assert caplog.text.count("Retirements are not watched") == 1
     assert "tried again" in caplog.text
@@ -150,7 +145,7 @@ def test_beside_a_runner_that_tells_it_nothing_is_said_of_tables_that_are_away(m
     monkeypatch.setattr(background, "retirement_tick", failing)
     thread = background.Ticking(seconds=0.01, says_when_away=False)
     thread.start()
-    until(lambda: len(ticks) > 2, seconds=5)
+    until(lambda: len(ticks) > 2)
     thread.stop()
     assert caplog.records == []
     connections.close_all()

@@ -31,6 +31,7 @@ from tests.database.rollup_world import (
     wait_until_blocked,
     window,
 )
+from tests.waiting import HANG
 
 Connect = Callable[..., Connection]
 
@@ -129,7 +130,7 @@ def rollup_held_up(owner: Connection, runner: Connection, rival: Connection) -> 
             run = pool.submit(number, runner, ROLLUP)
             wait_until_blocked(rival, runner.info.backend_pid)
             yield run
-        run.exception(timeout=30)
+        run.exception(timeout=HANG)
 
 
 def test_of_six_callers_at_once_one_does_the_work_and_the_watermark_moves_once(
@@ -167,7 +168,7 @@ def test_a_cancelled_rollup_leaves_the_lock_free_and_nothing_changed(
     runner = connect()
     with rollup_held_up(owner, runner, connect()) as run:
         owner.execute("SELECT pg_cancel_backend(%s)", [runner.info.backend_pid])
-        assert isinstance(run.exception(timeout=30), psycopg.errors.QueryCanceled)
+        assert isinstance(run.exception(timeout=HANG), psycopg.errors.QueryCanceled)
         held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4246"
         assert number(owner, held) == 0
     assert state(owner)["watermark_at"] == NOON

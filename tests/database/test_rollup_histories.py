@@ -34,6 +34,7 @@ from tests.database.rollup_world import (
     window,
 )
 from tests.emptying import empty_multica
+from tests.waiting import HANG
 
 # Clocks at odd offsets, at half-hour summer time, and changing on the very day of NOON.
 ZONES = (
@@ -134,7 +135,7 @@ class Histories(RuleBasedStateMachine):
             change = pool.submit(self.take, step)
             if not wait_until_done_or_blocked(change, self.observer, self.world.connection):
                 self.end_beside(commits=True)
-            change.result(timeout=30)
+            change.result(timeout=HANG)
 
     def take(self, step: Step) -> None:
         """Make the change, unless the neighbour has removed what it needs."""

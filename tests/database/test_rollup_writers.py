@@ -37,6 +37,7 @@ from tests.database.rollup_world import (
     wait_until_done_or_blocked,
     window,
 )
+from tests.waiting import HANG
 
 Connect = Callable[..., Connection]
 
@@ -137,7 +138,7 @@ class Writer:
     def end(self) -> None:
         """Commit, or give up where the other writer removed what this one needs."""
         try:
-            self.step.result(timeout=30)
+            self.step.result(timeout=HANG)
         except ForeignKeyViolation:
             self.connection.execute("ROLLBACK")
         else:
@@ -365,4 +366,4 @@ def test_two_changes_that_queue_the_same_keys_do_not_deadlock(
             wait_until_done_or_blocked(steps[-1], owner, writer)
         blocker.execute("ROLLBACK")
         for step in steps:
-            step.result(timeout=30)
+            step.result(timeout=HANG)

@@ -17,13 +17,11 @@ from executions.scheduler import registry
 from executions.scheduler.registry import RememberedRunner, new_runner_id
 from executions.scheduler.runner import Runner
 from multica_admin import __version__
-from tests.scheduling import executions, until
+from tests.scheduling import executions
 from tests.short_jobs import job
+from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-WAIT = 10
 
 
 def remembered(runner_id="ours"):
@@ -135,7 +133,7 @@ def a_write_waits(superuser):
 def test_a_lock_on_our_own_table_stops_no_runner(owner, reach, connect, caplog):
     with ThreadPoolExecutor(1) as pool, locked(connect):
         ours = Runner([job()], reach, runner_id="ours", presence=remembered())
-        pool.submit(one_tick, ours).result(WAIT)
+        pool.submit(one_tick, ours).result(HANG)
         assert executions(owner)[0]["status"] == "SUCCESS"
     assert len([record for record in caplog.records if "own tables" in record.message]) == 1
 
@@ -152,7 +150,7 @@ def test_an_own_database_that_does_not_even_keep_its_limits_stops_no_runner(
     monkeypatch.setattr(registry, "CUT_SECONDS", 0.2)
     with ThreadPoolExecutor(1) as pool, locked(connect):
         ours = Runner([job()], reach, runner_id="ours", presence=remembered())
-        pool.submit(one_tick, ours).result(WAIT)
+        pool.submit(one_tick, ours).result(HANG)
         assert executions(owner)[0]["status"] == "SUCCESS"
 
 
@@ -160,13 +158,13 @@ def test_a_cancelled_runner_does_not_wait_for_our_own_table(
     owner, reach, connect, superuser, monkeypatch
 ):
     monkeypatch.setattr(registry, "LIMITS", "SELECT")
-    monkeypatch.setattr(registry, "CUT_SECONDS", 2 * WAIT)
+    monkeypatch.setattr(registry, "CUT_SECONDS", 2 * HANG)
     ours = Runner([job()], reach, runner_id="ours", presence=remembered())
     with ThreadPoolExecutor(1) as pool, ours, locked(connect):
         done = pool.submit(ours.run)
         until(lambda: a_write_waits(superuser))
         ours.cancel()
-        done.result(WAIT)
+        done.result(HANG)
     assert executions(owner) == []
 
 

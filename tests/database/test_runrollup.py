@@ -14,7 +14,6 @@ from datetime import timedelta
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from django.core.management import call_command
@@ -31,8 +30,9 @@ from executions.scheduler.preflight import CannotRun
 from executions.scheduler.spec import HandlerError, Needs, registry
 from tests import environment
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
-from tests.scheduling import execution, executions, lock_holders, until
+from tests.scheduling import execution, executions, lock_holders
 from tests.short_jobs import job
+from tests.waiting import HANG, until
 
 __all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -296,15 +296,13 @@ def test_a_web_process_waits_for_the_rights_and_says_so_once(
     try:
         inprocess.start(grace_seconds=30, tick_seconds=0.02)
         for _look in range(3):
-            assert checked.acquire(timeout=20)
+            assert checked.acquire(timeout=HANG)
         (line,) = [record for record in caplog.records if "powerless" in record.getMessage()]
         assert line.getMessage().endswith("prints. The runner tries again by itself.")
         assert executions(owner) == []
         for statement in NEEDED:
             superuser.execute(statement)
-        end = monotonic() + 20
-        while not executions(owner):
-            assert monotonic() < end
+        until(lambda: [row for row in executions(owner) if row["status"] == "SUCCESS"])
     finally:
         inprocess.stop()
         signal.signal(signal.SIGTERM, before)
@@ -357,7 +355,7 @@ def test_the_first_signal_ends_the_process_well(owner, number):
         assert " WON SUCCESS " in running.stdout.readline()
         assert " CONFLICT SUCCESS " in running.stdout.readline()
         running.send_signal(number)
-        assert running.wait(10) == 0
+        assert running.wait(HANG) == 0
     assert Row.objects.get().stopped_at is not None
 
 
@@ -372,7 +370,7 @@ def test_the_first_signal_lets_the_run_in_hand_end_and_the_second_cancels_it(own
             running.wait(0.5)
         assert execution(owner)["status"] == "RUNNING"
         running.send_signal(signal.SIGTERM)
-        assert running.wait(10) == 0
+        assert running.wait(HANG) == 0
         assert lock_holders(owner, at_most=0) == 0
     row = execution(owner)
     assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
@@ -385,7 +383,7 @@ def test_a_run_in_hand_that_ends_after_the_first_signal_is_a_success(owner, conn
             rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
             lock_holders(owner, at_least=1)
             running.send_signal(signal.SIGTERM)
-        assert running.wait(10) == 0
+        assert running.wait(HANG) == 0
     assert execution(owner)["status"] == "SUCCESS"
 
 
@@ -394,14 +392,11 @@ def test_a_reader_that_goes_away_does_not_end_the_runner(owner):
         assert " WON SUCCESS " in running.stdout.readline()
         running.stdout.close()
         before = Row.objects.get().last_tick_at
-        deadline = monotonic() + 10
-        while Row.objects.get().last_tick_at in (before, None):
-            assert monotonic() < deadline
+        until(lambda: Row.objects.get().last_tick_at not in (before, None))
         owner.execute("TRUNCATE sys_cron_executions")
-        while "SUCCESS" not in [row["status"] for row in executions(owner)]:
-            assert monotonic() < deadline
+        until(lambda: "SUCCESS" in [row["status"] for row in executions(owner)])
         running.send_signal(signal.SIGTERM)
-        assert running.wait(10) == 0
+        assert running.wait(HANG) == 0
         said = running.stderr.read()
     assert said.count("goes on without its lines of output") == 1
     assert "Traceback" not in said
@@ -411,7 +406,7 @@ def test_a_reader_that_goes_away_does_not_end_the_runner(owner):
 def test_once_keeps_its_exit_status_where_nobody_reads_its_lines(owner):
     with process("--once") as running:
         running.stdout.close()
-        assert running.wait(20) == 0
+        assert running.wait(HANG) == 0
     assert execution(owner)["status"] == "SUCCESS"
 
 
@@ -423,7 +418,7 @@ def test_once_says_that_it_was_told_to_stop_before_it_had_tried(owner, connect, 
             until(lambda: runners_that_wait(superuser))
             running.send_signal(signal.SIGTERM)
             until(lambda: signals_taken(running.pid))
-        out, said = running.communicate(timeout=20)
+        out, said = running.communicate(timeout=HANG)
     assert (running.returncode, out) == (2, "")
     assert said.splitlines()[-1] == (
         "multica-admin: The runner was told to stop before it had tried rollup_task_usage_hourly."
@@ -459,7 +454,7 @@ def failing_in_german(owner):
 
 def test_a_text_that_stdout_cannot_encode_costs_no_line(failing_in_german):
     with process("--once", PYTHONIOENCODING="ascii") as running:
-        out, _said = running.communicate(timeout=20)
+        out, _said = running.communicate(timeout=HANG)
     assert running.returncode == 1
     assert r"it failed: Preis \u2013 f\xfcr \U0001f600 fehlt" in out.splitlines()[1]
 
@@ -474,14 +469,14 @@ def test_json_is_json_whatever_stdout_can_encode(failing_in_german, encoding):
 
 def test_a_refusal_that_stderr_cannot_encode_is_told_all_the_same(owner):
     with process("--job", "Müll", PYTHONIOENCODING="ascii:strict") as running:
-        _out, said = running.communicate(timeout=20)
+        _out, said = running.communicate(timeout=HANG)
     assert running.returncode == 2
     assert r"no job named 'M\xfcll'" in said
 
 
 def test_refusals_of_the_process_are_one_line_on_stderr_and_status_2(owner):
     with process("--job", "nonsense") as running:
-        out, said = running.communicate(timeout=20)
+        out, said = running.communicate(timeout=HANG)
     assert (running.returncode, out) == (2, "")
     assert said.strip().splitlines() == [
         "multica-admin: There is no job named 'nonsense'; the jobs are rollup_task_usage_hourly."
@@ -513,14 +508,14 @@ def test_a_trial_past_its_deadline_is_ended_where_nothing_runs_but_the_command(o
         until(partial(is_active, pg_cron, overdue))
         until(lambda: Retirement.objects.get().state == State.TRIAL_ENDED)
         running.send_signal(signal.SIGTERM)
-        _out, said = running.communicate(timeout=20)
+        _out, said = running.communicate(timeout=HANG)
     assert running.returncode == 0
     assert [line for line in said.splitlines() if " info " not in line] == []
 
 
 def test_once_leaves_retirements_alone(overdue, pg_cron):
     with process("--once") as running:
-        running.communicate(timeout=20)
+        running.communicate(timeout=HANG)
     assert running.returncode == 0
     assert not is_active(pg_cron, overdue)
     assert Retirement.objects.get().looked_at is None
@@ -551,7 +546,7 @@ def test_the_first_signal_waits_for_the_look_in_hand(superuser, connect):
             running.send_signal(signal.SIGTERM)
             with pytest.raises(subprocess.TimeoutExpired):
                 running.wait(1)
-        assert running.wait(10) == 0
+        assert running.wait(HANG) == 0
 
 
 def test_the_second_signal_does_not_wait_for_a_look_that_does_not_end(superuser, connect):
@@ -560,7 +555,7 @@ def test_the_second_signal_does_not_wait_for_a_look_that_does_not_end(superuser,
         running.send_signal(signal.SIGTERM)
         until(lambda: Row.objects.filter(stopped_at__isnull=False))
         running.send_signal(signal.SIGTERM)
-        assert running.wait(5) == 0
+        assert running.wait(HANG) == 0
 
 
 def test_where_our_own_tables_are_away_the_command_goes_on_and_says_so_once(owner, tmp_path):
@@ -568,7 +563,7 @@ def test_where_our_own_tables_are_away_the_command_goes_on_and_says_so_once(owne
         for _tick in range(3):
             assert running.stdout.readline()
         running.send_signal(signal.SIGTERM)
-        _out, said = running.communicate(timeout=20)
+        _out, said = running.communicate(timeout=HANG)
     assert running.returncode == 0
     told = [line for line in said.splitlines() if " info " not in line]
     assert len(told) == 1

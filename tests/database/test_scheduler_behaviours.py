@@ -19,6 +19,7 @@ from executions.scheduler.runner import Runner
 from executions.scheduler.spec import CatchUp, InvalidJob, Scope
 from tests.scheduling import age, execution, executions, lock_holders, usage
 from tests.short_jobs import Held, every_plan, job, seconds
+from tests.waiting import HANG
 
 HOUR = timedelta(hours=1)
 DONE = Success(0, "{}")
@@ -77,13 +78,13 @@ def test_02_the_stored_id_is_the_claimed_uuid7_and_the_token_a_random_uuid4(owne
     held = Held()
     with ThreadPoolExecutor() as pool, runner(reach, job(handler=held)) as ours:
         ticking = pool.submit(ours.tick)
-        held.began.wait(10)
+        held.began.wait(HANG)
         row = execution(owner)
         held.release.set()
         ticking.result()
     assert row["id"].version == 7
     milliseconds = row["id"].int >> 80
-    assert abs(milliseconds / 1000 - row["started_at"].timestamp()) < 5
+    assert abs(milliseconds / 1000 - row["started_at"].timestamp()) < HANG
     assert row["lease_token"].version == 4
 
 
@@ -179,7 +180,7 @@ def test_08_a_jobs_rules_are_checked_and_relaxed_only_for_a_planner_of_its_own(o
     with pytest.raises(InvalidJob):
         job(catch_up=CatchUp.EVERY_PLAN)
     with pytest.raises(InvalidJob):
-        job(stale_timeout=seconds(20), planner=lambda spec, standing: ())
+        job(stale_timeout=seconds(60), planner=lambda spec, standing: ())
     relaxed = job(
         cadence=timedelta(), catch_up=CatchUp.EVERY_PLAN, planner=lambda spec, standing: [now]
     )

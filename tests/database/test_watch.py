@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import timedelta
-from time import monotonic
 
 import pytest
 from django.db import connections
@@ -37,6 +36,7 @@ from tests.retiring import (
     role,
     schedule,
 )
+from tests.waiting import HANG, until
 
 __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -187,7 +187,7 @@ def test_a_run_from_before_the_removal_is_alive_until_its_process_is_gone(owner,
     with retire_fetch("test") as fetch:
         assert alive(retirement, fetch) == (early.info.backend_pid,)
         early.close()
-        assert wait_until(lambda: alive(retirement, fetch) == ())
+        until(lambda: alive(retirement, fetch) == ())
 
 
 def test_a_run_that_began_between_the_last_look_and_the_commit_is_alive_too(
@@ -205,15 +205,6 @@ def test_a_run_that_began_between_the_last_look_and_the_commit_is_alive_too(
     )
     with retire_fetch("test") as fetch:
         assert alive(retirement, fetch) == (late.info.backend_pid,)
-
-
-def wait_until(happened, seconds=5.0):
-    """Ask again and again: a server process ends a moment after its client has left."""
-    until = monotonic() + seconds
-    while not happened():
-        if monotonic() > until:
-            return False
-    return True
 
 
 def test_a_look_that_began_before_somebody_put_the_job_back_ends_nothing(owner, pg_cron):
@@ -554,7 +545,7 @@ def test_of_many_processes_that_tick_one_ends_the_trial(pg_cron, paused):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG)
     assert jobs(pg_cron)[jobid]["active"]
     assert audited(retirement).count(("activate", "done")) == 1
     assert retirement.acts.filter(kind="activate").count() == 1

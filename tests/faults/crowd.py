@@ -20,8 +20,9 @@ from django.test import Client
 from executions.health import snapshot
 from executions.watchers import LOOK_SECONDS
 from tests import scenarios
-from tests.faults.test_web_processes import serves, until, web
+from tests.faults.test_web_processes import serves, web
 from tests.people import make_user
+from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -83,7 +84,7 @@ class Crowd:
         self.answers = Counter()
 
     def refresh(self, viewer):
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=HANG)
         headers = {"Cookie": viewer, "HX-Request": "true"}
         if self._versions[viewer]:
             headers["X-Data-Version"] = self._versions[viewer]

@@ -21,6 +21,7 @@ import pytest
 from multica_admin import embedded
 from multica_admin.cluster import Cluster, ClusterError
 from tests.conftest import postgresql_with_pg_cron
+from tests.waiting import HANG
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def kill_everything_of(cluster):
     for process in killed:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(killed, timeout=10)
+    psutil.wait_procs(killed, timeout=HANG)
 
 
 def test_a_second_start_finds_the_first(private):
@@ -214,6 +215,19 @@ def test_too_little_room_is_told_before_anybody_counts_as_a_user(folder, monkeyp
     with pytest.raises(ClusterError, match="where 150 MB are free: make room"):
         embedded.ensure_running()
     assert list(folder.iterdir()) == []
+
+
+def test_the_last_user_stops_also_a_server_that_is_too_busy_to_answer(
+    folder, monkeypatch, settings
+):
+    settings.EMBEDDED, settings.VAR_DIR = True, folder / "var"
+    embedded.ensure_running()
+    served = embedded.cluster(folder / "var")
+    monkeypatch.setattr(Cluster, "answers", lambda _self: False)
+    postmaster, *_others = processes_of(served)
+    embedded.release()
+    psutil.wait_procs([postmaster], timeout=HANG)
+    assert not postmaster.is_running()
 
 
 FAILURES = {

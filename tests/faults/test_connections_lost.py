@@ -25,10 +25,10 @@ from executions.scheduler.runner import Runner
 from executions.scheduler.spec import CatchUp, HandlerError
 from tests.scheduling import Reach, age, execution, executions, lock_holders, usage
 from tests.short_jobs import Held, job
+from tests.waiting import HANG
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-WAIT = 20
 NAME = "rollup_task_usage_hourly"
 HANDLER = f"multica-admin {NAME}"
 
@@ -79,7 +79,7 @@ def test_a_terminated_backend_of_the_handler_fails_the_attempt_and_frees_the_loc
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
             [HANDLER],
         )
-        (report,) = done.result(WAIT)
+        (report,) = done.result(HANG)
     assert (report.status, report.error_code) == ("FAILED", "handler_error")
     next_tick_works(owner, reach, spec)
     assert execution(owner)["attempt"] == 2
@@ -94,7 +94,7 @@ def test_a_cancelled_statement_of_the_handler_fails_the_attempt_and_frees_the_lo
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
             [HANDLER],
         )
-        (report,) = done.result(WAIT)
+        (report,) = done.result(HANG)
     assert report.error_code == "handler_error"
     next_tick_works(owner, reach, spec)
 
@@ -105,7 +105,7 @@ def test_every_connection_cut_in_the_middle_of_a_run_fails_the_attempt_and_frees
     spec = rollup()
     with rollup_in_hand(owner, connect, Runner([spec], proxied, runner_id="ours")) as done:
         proxy.cut()
-        (report,) = done.result(WAIT)
+        (report,) = done.result(HANG)
         # The statement that was under way ends with its client, not with the rival.
         assert lock_holders(owner, at_most=0) == 0
     assert (report.status, report.error_code) == ("FAILED", "handler_error")
@@ -271,14 +271,14 @@ def test_a_network_that_swallows_everything_cancels_the_handler_before_its_lease
         heartbeat_interval=timedelta(seconds=0.1),
     )
     with ticking(Runner([spec], proxied, runner_id="ours")) as done:
-        assert held.began.wait(WAIT)
+        assert held.began.wait(HANG)
         proxy.passing.clear()
-        assert held.contexts[0].cancelled.wait(WAIT)
+        assert held.contexts[0].cancelled.wait(HANG)
         left = owner.execute("SELECT stale_after - now() AS left FROM sys_cron_executions")
         assert left.fetchone()["left"] > timedelta()
         proxy.cut()
         proxy.passing.set()
-        done.result(WAIT)
+        done.result(HANG)
     next_tick_works(owner, proxied, job())
 
 
@@ -291,7 +291,7 @@ def test_a_database_that_falls_silent_while_a_connection_opens_is_given_up(
         opening = pool.submit(proxied, "multica-admin runner")
         try:
             with pytest.raises(psycopg.OperationalError):
-                opening.result(WAIT)
+                opening.result(HANG)
         finally:
             proxy.cut()
     proxy.passing.set()
@@ -318,10 +318,10 @@ def test_a_runner_outlives_a_restart_of_the_database_with_a_run_in_hand(restarta
     ours = Runner([spec], reach, runner_id="ours", report=drain_after_success)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(ours.run, 0.1)
-        assert busy.wait(WAIT)
+        assert busy.wait(HANG)
         restartable.stop(mode=mode)
         restartable.start()
-        running.result(WAIT)
+        running.result(HANG)
     with connect_to(reach.conninfo, application_name="look") as look:
         row = execution(look)
         assert (row["status"], row["attempt"]) == ("SUCCESS", 2)

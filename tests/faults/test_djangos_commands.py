@@ -10,9 +10,9 @@ from tests.faults.test_quickstart import (
     refusal,
     start,
     var,
-    wait_until,
     waiting_for_locks,
 )
+from tests.waiting import until
 
 __all__ = ["empty", "start", "var"]
 
@@ -75,7 +75,7 @@ def test_two_migrations_at_once_make_the_tables_once(empty, start, connect):
         # Whoever has found out what there is to do comes no further.
         administrator.execute("CREATE SCHEMA multica_admin")
         both = [run(start, ("migrate", "--verbosity", "0"), empty) for _each in range(2)]
-        wait_until(lambda: len(waiting_for_locks(watching, empty)) == 2)
+        until(lambda: len(waiting_for_locks(watching, empty)) == 2)
     assert [(process.end(), process.seen) for process in both] == [(0, []), (0, [])]
 
 

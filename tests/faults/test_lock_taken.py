@@ -19,14 +19,14 @@ from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
 from executions.retirement_models import Retirement, State
 from tests.retiring import audited, jobs, operator, pg_cron, press, schedule
-from tests.scheduling import until
 from tests.short_plans import LOOK, Backend, ticking
+from tests.waiting import HANG, until
 
 __all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 EVERY_MINUTE = "* * * * *"
-A_MINUTE_AND_SOME = 75
+A_MINUTE_AND_SOME = 60 + HANG
 STREAK = 8
 # What keeps a run of pg_cron's in its middle; nobody's but this test's.
 HELD = 904246
@@ -92,7 +92,7 @@ def test_a_job_that_takes_the_lock_at_every_plan_is_retired_by_way_of_a_trial(
     with backend.running(owner), ticking(rules):
         with held(long_runs):
             jobid = schedule(pg_cron, at=EVERY_MINUTE)
-            until(lambda: pg_cron_has_the_lock(pg_cron), A_MINUTE_AND_SOME)
+            until(lambda: pg_cron_has_the_lock(pg_cron), hang=A_MINUTE_AND_SOME)
             until(lambda: not any(moved(row) for row in newest(owner, STREAK)))
         assert {row["status"] for row in newest(owner, STREAK)} == {"SUCCESS"}
         until(lambda: pg_cron.execute(
@@ -110,12 +110,12 @@ def test_a_job_that_takes_the_lock_at_every_plan_is_retired_by_way_of_a_trial(
 
         acts.pause(Order(who, retirement, rules), **press(retirement))
         assert not jobs(pg_cron)[jobid]["active"]
-        until(lambda: Retirement.objects.get(pk=retirement.pk).state != State.TRIAL, 40)
+        until(lambda: Retirement.objects.get(pk=retirement.pk).state != State.TRIAL)
         retirement.refresh_from_db()
         assert retirement.state == State.TRIAL_PASSED, retirement.reason
         acts.remove(Order(who, retirement, rules), **press(retirement))
         assert jobs(pg_cron) == {}
-        until(lambda: Retirement.objects.get(pk=retirement.pk).state == State.VERIFIED, 40)
+        until(lambda: Retirement.objects.get(pk=retirement.pk).state == State.VERIFIED)
     assert [line for line in audited(retirement) if line[0] in {"pause", "remove"}] == [
         ("remove", "intended"),
         ("remove", "refused"),

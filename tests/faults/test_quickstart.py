@@ -25,6 +25,7 @@ from psycopg.rows import dict_row
 from multica_admin import embedded
 from tests import environment
 from tests.processes import PROJECT, Process, free_port
+from tests.waiting import HANG, until
 
 PASSWORD = "correct horse battery"
 QUICKSTART = ("manage.py", "quickstart", "--port")
@@ -76,7 +77,7 @@ class Browser:
         self.opener = urllib.request.build_opener(handler)
 
     def get(self, path):
-        with self.opener.open(self.base + path, timeout=30) as answer:
+        with self.opener.open(self.base + path, timeout=HANG) as answer:
             return answer.read().decode()
 
     def sign_in(self):
@@ -84,7 +85,7 @@ class Browser:
         form = {"csrfmiddlewaretoken": token, "username": "admin", "password": PASSWORD}
         data = urllib.parse.urlencode(form).encode()
         request = urllib.request.Request(self.base + "/login/", data)
-        with self.opener.open(request, timeout=30) as answer:
+        with self.opener.open(request, timeout=HANG) as answer:
             return answer.read().decode()
 
 
@@ -96,15 +97,6 @@ def own_successes(var):
             "SELECT * FROM sys_cron_executions WHERE status = 'SUCCESS' AND runner_id IN"
             " (SELECT runner_id FROM multica_admin.executions_runner)"
         ).fetchall()
-
-
-def wait_until(condition, seconds=60):
-    """Poll a database for what another process writes; there is no event to wait for."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.1)
-    return found
 
 
 def stay_clear_of_the_schedule():
@@ -132,7 +124,7 @@ def test_from_nothing_to_a_signed_in_page_with_rows_of_its_own_runner(start, var
     process.wait_for("as a private cluster")
     process.wait_for("User name: admin")
     process.wait_for("Listening at")
-    successes = wait_until(lambda: own_successes(var))
+    successes = until(lambda: own_successes(var))
     first = min(successes, key=lambda row: row["plan_time"])
     assert first["rows_affected"] > 0
     assert first["result"]["watermark_after"] > first["result"]["watermark_before"]
@@ -201,7 +193,7 @@ def test_two_first_starts_that_share_only_our_own_tables_make_one_first_user(
             start(*QUICKSTART, str(free_port()), **urls, VAR_DIR=str(var.with_name(name)))
             for name in ("one", "other")
         ]
-        wait_until(lambda: len(waiting_for_locks(watching, empty)) == 2)
+        until(lambda: len(waiting_for_locks(watching, empty)) == 2)
     for process in both:
         process.wait_for("Listening at")
     said = [line for process in both for line in process.seen if "User name: admin" in line]
@@ -246,7 +238,7 @@ def test_stopped_while_it_makes_its_postgresql_it_leaves_nothing_half_made(
     start, var, number, status
 ):
     process = start(*QUICKSTART, str(free_port()))
-    wait_until((var / "postgres.new" / "PG_VERSION").exists)
+    until((var / "postgres.new" / "PG_VERSION").exists)
     process.popen.send_signal(number)
     assert_stopped(process, status, var)
     assert not (var / "postgres.new").exists()
@@ -256,8 +248,8 @@ def test_stopped_while_it_makes_its_postgresql_it_leaves_nothing_half_made(
 @pytest.mark.parametrize(("number", "status"), STOPS)
 def test_stopped_before_it_serves_it_stops_its_postgresql(start, var, caller, number, status):
     process = start(*QUICKSTART, str(free_port()), DATABASE_URL=caller.url)
-    caller.calls.get(timeout=60).close()
-    with caller.calls.get(timeout=60):
+    caller.calls.get(timeout=HANG).close()
+    with caller.calls.get(timeout=HANG):
         assert embedded.cluster(var).answers()
         process.popen.send_signal(number)
         assert_stopped(process, status, var)
@@ -267,8 +259,8 @@ def test_stopped_before_it_serves_it_leaves_a_postgresql_that_another_uses(start
     other = start(*QUICKSTART, str(free_port()), WEB_CONCURRENCY="1")
     other.wait_for("Listening at")
     process = start(*QUICKSTART, str(free_port()), DATABASE_URL=caller.url)
-    caller.calls.get(timeout=60).close()
-    with caller.calls.get(timeout=60):
+    caller.calls.get(timeout=HANG).close()
+    with caller.calls.get(timeout=HANG):
         process.popen.send_signal(signal.SIGTERM)
         assert process.end() == 143
     assert embedded.cluster(var).answers()
@@ -280,7 +272,7 @@ def test_a_signal_between_the_start_and_gunicorns_own_handlers_ends_it_as_any_la
 ):
     process = start(*QUICKSTART, str(free_port()), "--no-demo")
     command = Path(f"/proc/{process.popen.pid}/cmdline")
-    wait_until(lambda: b"gunicorn" in command.read_bytes())
+    until(lambda: b"gunicorn" in command.read_bytes())
     process.popen.send_signal(number)
     assert process.end(25) == 0
     assert not any("Traceback" in line for line in process.seen)
@@ -450,10 +442,10 @@ def test_a_port_that_is_taken_during_the_preparation_is_refused_in_one_line(empt
         *QUICKSTART, str(port),
         DATABASE_URL=caller.url, ADMIN_DATABASE_URL=environment.url("multica_admin", empty),
     )  # fmt: skip
-    looking = caller.calls.get(timeout=60)
+    looking = caller.calls.get(timeout=HANG)
     with socket.create_server(("127.0.0.1", port)):
         looking.close()
-        caller.calls.get(timeout=60).close()
+        caller.calls.get(timeout=HANG).close()
         assert process.end() == 2
     assert f"Port {port}" in process.errors[-1]
     assert not any("gunicorn" in line or "Multica Admin: " in line for line in process.seen)

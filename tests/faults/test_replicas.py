@@ -26,6 +26,7 @@ from executions.scheduler.runner import Runner
 from tests.faults.history import broken_rules, kept
 from tests.faults.replicas import HARM, JOB, LEDGER, STEPS
 from tests.scheduling import executions
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,7 +83,7 @@ class Replicas:
         everyone = [*self.commands, self.web]
         for process in everyone:
             process.send_signal(signal.SIGTERM)
-        return [process.wait(30) for process in everyone]
+        return [process.wait(HANG) for process in everyone]
 
     def kill(self) -> None:
         for process in [*self.commands, self.web]:
@@ -119,7 +120,7 @@ def replicas(contest, tmp_path, request):
 
 def wait_for_everybody(connection, replicas):
     """Until each process has a runner that is connected and the first plan is begun."""
-    deadline = monotonic() + 30
+    deadline = monotonic() + HANG
     while True:
         runners = connection.execute(
             "SELECT DISTINCT application_name FROM pg_stat_activity"
@@ -243,7 +244,7 @@ def refused_finishes(replicas):
 
 def settle(connection, reach):
     """One last runner brings what is left to its end, within the limits of the job."""
-    deadline = monotonic() + 30
+    deadline = monotonic() + HANG
     with Runner([HARM], reach, runner_id="last") as last:
         while True:
             last.tick()

@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from multica_admin.cluster import Cluster
 from tests.conftest import postgresql_with_pg_cron
 from tests.emptying import empty_multica
 from tests.retiring import clean, jobs, lay_plans, schedule
+from tests.waiting import until
 
 POINTS = ["intended", "signed", "verified", "changed", "proved", "committed", "concluded"]
 # From here on the acting transaction is committed.
@@ -176,12 +176,12 @@ class World:
 
     def settled(self) -> dict[str, Any]:
         """Look until the dead process's backend has ended too, which takes a moment."""
-        until = monotonic() + 10
-        seen = self.look()
-        while any(outcome is None for _kind, outcome in seen["acts"]):
-            assert monotonic() < until, f"nobody can tell: {seen}"
+
+        def known() -> dict[str, Any] | None:
             seen = self.look()
-        return seen
+            return None if any(outcome is None for _kind, outcome in seen["acts"]) else seen
+
+        return until(known) or {}
 
     def jobs(self) -> dict[int, dict[str, Any]]:
         with superuser_of(self.private, self.places.pg_cron) as connection:

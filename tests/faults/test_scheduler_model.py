@@ -44,10 +44,10 @@ from tests.emptying import empty_multica
 from tests.faults.history import broken_rules, kept
 from tests.scheduling import Reach, age, executions, usage
 from tests.short_jobs import job, seconds
+from tests.waiting import HANG
 
 SEED = int(os.environ.get("MODEL_SEED") or secrets.randbits(32))
 HISTORIES = 3000 if os.environ.get("HYPOTHESIS_PROFILE") == "audit" else 200
-WAIT = 20.0
 RUNNERS = 3
 PLANS = 3
 HOUR = timedelta(hours=1)
@@ -124,13 +124,13 @@ class Replica:
             self._await(look)
 
     def _await(self, look: Connection) -> None:
-        self.context = self.begun.get(timeout=WAIT)
+        self.context = self.begun.get(timeout=HANG)
         self.lease = None
         if self.context is not None:
             self.lease = self._current_lease(look, self.context)
             return
         assert self.ticking is not None
-        error = self.ticking.exception(WAIT)
+        error = self.ticking.exception(HANG)
         # A database that is away ends a tick so; anything else is a mistake.
         if error is not None and not isinstance(error, psycopg.OperationalError):
             raise error
@@ -154,7 +154,7 @@ class Replica:
         self.runner.cancel()
         if self.ticking is not None:
             with suppress(psycopg.Error):
-                self.ticking.result(WAIT)
+                self.ticking.result(HANG)
         self.reach.close()
 
 
@@ -350,7 +350,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(runner_module, "FINISH_PAUSE_SECONDS", 0.005)
         patch.setattr(runner_module, "GIVE_UP_SECONDS", 0.02)
-        patch.setattr(run_module, "UNWIND_SECONDS", WAIT)
+        patch.setattr(run_module, "UNWIND_SECONDS", HANG)
         yield
 
 

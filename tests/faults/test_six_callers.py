@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -16,11 +14,11 @@ from psycopg.conninfo import make_conninfo
 from executions.connections import connect
 from executions.rollup.watermark import read_watermark, roll_up
 from tests.scheduling import executions, lock_holders, usage
+from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).parents[2]
-WAIT = 30
 BARE = 3
 
 # pg_cron starts it when the server starts; the pause is for this test to get ready.
@@ -37,13 +35,6 @@ $$;
 CREATE TRIGGER note_move AFTER UPDATE OF watermark_at ON task_usage_hourly_rollup_state
     FOR EACH ROW WHEN (OLD.watermark_at <> NEW.watermark_at) EXECUTE FUNCTION note_move();
 """
-
-
-def until(condition):
-    deadline = monotonic() + WAIT
-    while not condition():
-        assert monotonic() < deadline
-        threading.Event().wait(0.02)
 
 
 @pytest.fixture
@@ -107,8 +98,8 @@ def test_one_of_six_does_the_work_and_the_watermark_moves_once(restartable, data
             second = our_process(restartable)
             until(lambda: ended(look) == 5)
             assert lock_holders(look) == 1
-        wait(calls, timeout=WAIT)
-        assert [process.wait(WAIT) for process in (first, second)] == [0, 0]
+        wait(calls, timeout=HANG)
+        assert [process.wait(HANG) for process in (first, second)] == [0, 0]
         until(lambda: cron_has_run(look))
         returned = [call.result() for call in calls]
         returned += [row["rows_affected"] for row in executions(look)]

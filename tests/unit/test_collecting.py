@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.waiting import HANG
+
 SETTLED = """
 import gc, weakref
 from multica_admin.collecting import settle
@@ -26,4 +28,4 @@ assert gone() is None
 
 
 def test_what_is_there_is_left_alone_a_page_costs_no_look_and_circles_are_still_collected():
-    subprocess.run([sys.executable, "-c", SETTLED], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", SETTLED], check=True, timeout=HANG)

@@ -10,6 +10,7 @@ import pytest
 from gunicorn.config import Config
 
 from multica_admin.gunicorn import Worker
+from tests.waiting import HANG
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def ends(worker, number):
             ended.set()
 
     threading.Thread(target=handle, daemon=True).start()
-    return ended.wait(5)
+    return ended.wait(HANG)
 
 
 def test_it_ends_although_it_was_about_to_hand_a_connection_to_a_thread(worker):

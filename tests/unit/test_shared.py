@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from executions.selectors.shared import MOST_KEPT, Shared
+from tests.waiting import HANG
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def test_of_many_who_ask_at_once_one_reads_and_the_others_wait(shared):
     def slow():
         reads.append(1)
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(HANG)
         return Answer(len(reads))
 
     answers = []
@@ -96,10 +97,10 @@ def test_of_many_who_ask_at_once_one_reads_and_the_others_wait(shared):
     viewers = [threading.Thread(target=ask) for _viewer in range(8)]
     for viewer in viewers:
         viewer.start()
-    assert begun.wait(10)
+    assert begun.wait(HANG)
     go_on.set()
     for viewer in viewers:
-        viewer.join(10)
+        viewer.join(HANG)
     assert answers == [1] * 8
 
 
@@ -111,14 +112,14 @@ def test_while_one_reads_the_others_get_the_last_answer(shared, clock):
 
     def slow():
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(HANG)
         return Answer(2)
 
     viewer = threading.Thread(target=shared.get, args=("/a", slow), kwargs={"anew": False})
     viewer.start()
-    assert begun.wait(10)
+    assert begun.wait(HANG)
     assert shared.get("/a", read, anew=False).number == 1
     go_on.set()
-    viewer.join(10)
+    viewer.join(HANG)
     assert shared.get("/a", read, anew=False).number == 2
     assert read.reads == 1

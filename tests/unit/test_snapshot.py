@@ -17,9 +17,9 @@ from executions.health.facts import Backend, Ground, Lock, NotAvailable, Queue
 from executions.health.snapshot import BUSY_SECONDS, QUIET_SECONDS, Keeper, Snapshot, version_of
 from executions.health.snapshot import _is_busy as is_busy
 from tests.pictures import CADENCE, NOW, SECOND, executions, facts
+from tests.waiting import HANG
 
 RUNNING = {"status": "RUNNING", "stale_after": NOW + CADENCE}
-WAIT = 10
 
 
 def made(busy: bool = False, **known) -> Snapshot:
@@ -51,7 +51,7 @@ class Source:
         self.taken += 1
         self.previous.append(previous)
         self.began.release()
-        assert self.go_on.wait(WAIT)
+        assert self.go_on.wait(HANG)
         if self.error is not None:
             raise self.error
         return made(self.busy, queue=Queue(self.taken, False, None))
@@ -76,9 +76,9 @@ def test_many_that_ask_at_once_for_the_first_one_wait_for_the_same():
     keeper = Keeper(source, Clock())
     with ThreadPoolExecutor(20) as threads:
         asked = [threads.submit(keeper.current) for _ in range(20)]
-        assert source.began.acquire(timeout=WAIT)
+        assert source.began.acquire(timeout=HANG)
         source.go_on.set()
-        assert len({id(one.result(WAIT)) for one in asked}) == 1
+        assert len({id(one.result(HANG)) for one in asked}) == 1
     assert source.taken == 1
 
 
@@ -86,15 +86,15 @@ def test_while_one_reads_the_others_are_served_the_previous_one():
     source, clock = Source(), Clock()
     keeper = Keeper(source, clock)
     first = keeper.current()
-    assert source.began.acquire(timeout=WAIT)
+    assert source.began.acquire(timeout=HANG)
     clock.now += QUIET_SECONDS
     source.go_on.clear()
     with ThreadPoolExecutor(1) as thread:
         reading = thread.submit(keeper.current)
-        assert source.began.acquire(timeout=WAIT)
+        assert source.began.acquire(timeout=HANG)
         assert keeper.current() is first
         source.go_on.set()
-        assert reading.result(WAIT) is not first
+        assert reading.result(HANG) is not first
 
 
 def test_a_fresh_one_is_begun_after_the_call_even_while_another_is_being_taken():
@@ -103,10 +103,10 @@ def test_a_fresh_one_is_begun_after_the_call_even_while_another_is_being_taken()
     keeper = Keeper(source, Clock())
     with ThreadPoolExecutor(2) as threads:
         current = threads.submit(keeper.current)
-        assert source.began.acquire(timeout=WAIT)
+        assert source.began.acquire(timeout=HANG)
         fresh = threads.submit(keeper.fresh)
         source.go_on.set()
-        assert fresh.result(WAIT) is not current.result(WAIT)
+        assert fresh.result(HANG) is not current.result(HANG)
     assert source.taken == 2
 
 

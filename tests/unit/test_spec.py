@@ -50,9 +50,9 @@ def own_planner(_spec, _standing):
         ({"cadence": seconds(0)}, "needs a cadence above zero"),
         ({"schedule_delay": seconds(-1)}, "needs a schedule delay"),
         ({"run_timeout": seconds(0)}, "needs a run timeout above zero"),
-        ({"run_timeout": seconds(30)}, "needs a stale timeout that is longer"),
+        ({"run_timeout": seconds(900)}, "needs a stale timeout that is longer"),
         ({"heartbeat_interval": seconds(0)}, "needs a heartbeat interval between"),
-        ({"heartbeat_interval": seconds(30)}, "needs a heartbeat interval between"),
+        ({"heartbeat_interval": seconds(900)}, "needs a heartbeat interval between"),
         ({"max_attempts": 0}, "needs at least one attempt"),
         ({"retry_backoff": (seconds(-1),)}, "needs retry pauses"),
         ({"max_plans_per_tick": -1}, "needs a maximum per tick"),
@@ -134,7 +134,7 @@ def test_a_planner_of_the_jobs_own_relaxes_the_rules_about_cadence_and_maximum(s
 
 def test_a_planner_of_the_jobs_own_relaxes_nothing_else():
     with pytest.raises(InvalidJob, match="stale timeout"):
-        job(planner=own_planner, run_timeout=seconds(30))
+        job(planner=own_planner, run_timeout=seconds(900))
 
 
 def test_no_two_jobs_share_a_name():

@@ -11,6 +11,7 @@ from django.db import connection, connections, transaction
 from django.test import Client
 
 from executions.views.accounts import last_administrator_among
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -178,9 +179,9 @@ def test_two_administrators_who_demote_each_other_leave_one(root):
         User.objects.filter(pk=second.pk).update(is_superuser=False)
         thread = threading.Thread(target=rival)
         thread.start()
-        assert waiting.wait(10)
+        assert waiting.wait(HANG)
         wait_for_a_blocked_session()
-    thread.join(10)
+    thread.join(HANG)
     assert verdicts == [root]
 
 

@@ -22,6 +22,7 @@ from multica_admin.cluster import ClusterError
 from tests import scenarios
 from tests.factories import ExecutionFactory
 from tests.scenarios import database_now
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -139,7 +140,7 @@ def run_elsewhere(*arguments: str, **environment: str) -> subprocess.CompletedPr
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
 

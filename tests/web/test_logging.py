@@ -12,12 +12,13 @@ from contextlib import closing
 import pytest
 
 from tests.processes import Process, free_port
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def asked(port, path):
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANG)) as connection:
         connection.request("GET", path)
         with connection.getresponse() as answer:
             return answer.status

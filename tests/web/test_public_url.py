@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from tests.processes import Process, free_port
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,7 +45,7 @@ def ask(port):
         sent = {"Host": host, "Accept": "text/html", **headers}
         if form:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANG)) as connection:
             connection.request("POST" if form else "GET", path, body, sent)
             with connection.getresponse() as answer:
                 return answer, answer.read().decode(errors="replace")

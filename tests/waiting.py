@@ -1,0 +1,59 @@
+"""How tests wait: for an event, with one limit that only a hang reaches, at this machine's pace.
+
+A test never asserts that something takes less than a few seconds: a slow or busy machine may take
+longer and be right. Where time itself is the subject (a lease, a cadence), the test multiplies its
+seconds by `slowness`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from executions.connections import connect
+from multica_admin.cluster import Cluster
+from tests import environment
+
+# Seconds. No wait of a test has a shorter limit, and none that works comes near it.
+HANG = 120.0
+# Between two questions whether it has happened: short, and it leaves the processor to others.
+PAUSE = 0.02
+
+# Seconds that `_work` takes on an idle machine with two cores of 2.5 GHz.
+_REFERENCE = 0.05
+# A machine slower than this is not measured but broken: tests must not wait for hours.
+_SLOWEST = 12.0
+
+Answer = TypeVar("Answer")
+
+
+def until(happened: Callable[[], Answer], *, hang: float = HANG) -> Answer:
+    """Ask until the answer is true, and return that answer.
+
+    Raises:
+        AssertionError: still not after ``hang`` seconds.
+    """
+    end = time.monotonic() + hang
+    while not (answer := happened()):
+        assert time.monotonic() < end, f"it has not happened in {hang:g} seconds"
+        threading.Event().wait(PAUSE)
+    return answer
+
+
+def slowness(cluster: Cluster) -> float:
+    """How many times longer than an idle machine this one takes at this moment; at least 1."""
+    began = time.perf_counter()
+    _work(cluster)
+    return min(_SLOWEST, max(1.0, (time.perf_counter() - began) / _REFERENCE))
+
+
+def _work(cluster: Cluster) -> None:
+    """What a runner and a page do most: connect, ask, and compute a little."""
+    conninfo = cluster.conninfo(environment.DATABASE, "multica")
+    for _ in range(10):
+        with connect(conninfo, application_name="test slowness") as connection:
+            for _ in range(5):
+                connection.execute("SELECT count(*) FROM pg_class").fetchone()
+        sum(range(100_000))
