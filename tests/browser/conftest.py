@@ -23,11 +23,8 @@ from tests import scenarios
 from tests.browser.remote import PlaywrightThread, Remote
 from tests.browser.server import Server
 from tests.factories import ExecutionFactory
-<<<<<<< HEAD
 from tests.people import make_user
-=======
 from tests.waiting import HANG
->>>>>>> 8e76d55 (Wait for events in the tests, with one limit that only a hang reaches)
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [

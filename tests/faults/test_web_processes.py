@@ -283,28 +283,17 @@ def test_without_a_runner_the_hooks_do_nothing(settings):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def wait_until_it_listens(port):
-    deadline = monotonic() + 120
-    while monotonic() < deadline:
-        with (
-            contextlib.suppress(ConnectionRefusedError),
-            socket.create_connection(("127.0.0.1", port)),
-        ):
-            return
-    raise AssertionError("nothing listens")
-
-
 @pytest.mark.parametrize("proxies", ["", "127.0.0.1"], ids=["not believed", "believed"])
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO"])
 def test_a_header_that_names_a_prefix_changes_no_answer(owner, proxies, name):
     variables = {"ROLLUP_SCHEDULER": "off", "TRUSTED_PROXIES": proxies}
     with web(**variables) as (_server, port):
-        wait_until_it_listens(port)
+        until(lambda: serves(port))
         for path in ("/livez", "/readyz", "/healthz", "/login/"):
             for value in ("/elsewhere", path, "/", "x"):
                 request = urllib.request.Request(
                     f"http://127.0.0.1:{port}{path}", headers={name: value}
                 )
-                with urllib.request.urlopen(request, timeout=60) as answer:
+                with urllib.request.urlopen(request, timeout=HANG) as answer:
                     assert answer.status == 200
                     assert "elsewhere" not in answer.read().decode()

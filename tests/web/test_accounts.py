@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,7 +10,7 @@ from django.db import connection, connections, transaction
 from django.test import Client
 
 from executions.views.accounts import last_administrator_among
-from tests.waiting import HANG
+from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -223,12 +222,10 @@ def test_a_name_that_eight_people_take_at_once_is_an_error_of_the_form(client, c
         )
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 120
-        while waiting_for_a_rival(observer) < len(threads):
-            assert time.monotonic() < deadline
-            assert not answers
+        until(lambda: waiting_for_a_rival(observer) == len(threads))
+        assert not answers
     for thread in threads:
-        thread.join(120)
+        thread.join(HANG)
     assert [answer.status_code for answer in answers] == [200] * 8
     for answer in answers:
         page = answer.content.decode()

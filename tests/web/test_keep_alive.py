@@ -11,6 +11,7 @@ import pytest
 
 from multica_admin import gunicorn
 from tests.processes import Process, free_port
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,7 +43,7 @@ def asked(connection):
 
 
 def test_a_connection_that_was_idle_takes_another_request(port):
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANG)) as connection:
         assert asked(connection) == 200
         wire = connection.sock
         closed, _, _ = select.select([wire], [], [], IDLE_SECONDS)
