@@ -45,6 +45,19 @@ class ProbeMiddleware:
         return self._get_response(request)
 
 
+class NoStoreMiddleware:
+    """Lets no cache keep a page, not even the browser's after signing out."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if "no-store" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "no-store"
+        return response
+
+
 class WatcherMiddleware:
     """Knows who is signed in when a page refreshes itself, mostly without asking the database."""
 

@@ -156,7 +156,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "executions.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",  # static files, compressed when collected
+    "executions.middleware.NoStoreMiddleware",
+    # It pads each answer by another length, so that lengths tell nothing of a token in it (BREACH).
+    "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

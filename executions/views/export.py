@@ -57,10 +57,7 @@ def _file(export: Export, ending: str, content_type: str) -> StreamingHttpRespon
     return StreamingHttpResponse(
         lines,
         content_type=content_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-        },
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
