@@ -15,9 +15,8 @@ from django.apps import apps
 from django.core import checks
 from django.db import DatabaseError
 
-from executions.connections import Connection
 from executions.problems import diagnose
-from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
+from executions.reading import Fetch, Row, fetch_for_dashboard
 from executions.router import MULTICA_ALIAS, is_multicas
 from executions.sql import load
 
@@ -38,16 +37,12 @@ READ_BY_QUERIES: dict[str, tuple[str, ...]] = {
 }
 
 
-def find_gaps(connection: Connection) -> list[str]:
-    """One sentence for each thing that this connection's role cannot read; empty when all is well.
+def find_gaps(fetch: Fetch) -> list[str]:
+    """One sentence for each thing that the role of ``fetch`` cannot read; empty when all is well.
 
     Raises:
-        psycopg.Error: the catalogs could not be asked.
+        django.db.Error, psycopg.Error: the catalogs could not be asked.
     """
-    return _find_gaps(fetch_on(connection))
-
-
-def _find_gaps(fetch: Fetch) -> list[str]:
     wanted = list(_wanted())
     tables, columns = zip(*wanted, strict=True)
     rows = fetch(SQL.gaps, {"tables": list(tables), "columns": list(columns)})
@@ -137,7 +132,7 @@ def multicas_tables(
     if MULTICA_ALIAS not in (databases or ()):
         return []
     try:
-        gaps = _find_gaps(fetch_for_dashboard)
+        gaps = find_gaps(fetch_for_dashboard)
     except DatabaseError as error:
         return [checks.Warning(diagnose(error).sentence(), id="executions.W001")]
     return [checks.Warning(gap, id="executions.W002") for gap in gaps]

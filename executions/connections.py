@@ -1,7 +1,8 @@
 """Plain psycopg connections for what must not be pooled: locks, settings, and work cut off.
 
 A pooled Django connection keeps its session after ``close()``, with every advisory lock and SET in
-it. What is opened here is really closed. Dashboard reads go through Django's alias ``multica``.
+it. What is opened here is really closed, and refused where a pooler such as PgBouncer answers.
+Dashboard reads go through Django's alias ``multica``.
 """
 
 from __future__ import annotations
@@ -17,22 +18,29 @@ import psycopg
 from django.conf import settings
 from psycopg.rows import DictRow, dict_row
 
-from multica_admin.databases import SESSION, reading_only
+from executions.direct import REFUSED_OPTIONS, NotDirect, is_held
+from multica_admin.databases import READING_ONLY, SESSION, to_read, to_write, with_settings
 
 CONNECT_SECONDS = 5
-_SETTLE = "SELECT " + ", ".join(
-    f"set_config('{name}', '{value}', false)" for name, value in SESSION.items()
-)
 
 Connection = psycopg.Connection[DictRow]
 
 
-def connect(conninfo: Mapping[str, str], *, application_name: str, **options: Any) -> Connection:
+def connect(
+    conninfo: Mapping[str, str],
+    *,
+    application_name: str,
+    named: str = "DATABASE_URL",
+    session: Mapping[str, str] = SESSION,
+    **options: Any,
+) -> Connection:
     """An autocommit connection with dict rows, in UTC, that gives up connecting after 5 s.
 
-    Whatever the URL, the role or the database sets, it has the settings of `SESSION`.
+    Whatever the URL, the role or the database sets, it has the settings of ``session``: that is
+    proved once, as is that no pooler is in between. ``named`` is the variable that the URL is from.
 
     Raises:
+        NotDirect: a pooler answers instead of PostgreSQL.
         psycopg.OperationalError: the database cannot be reached, or does not answer.
     """
     parameters: dict[str, Any] = {
@@ -41,16 +49,25 @@ def connect(conninfo: Mapping[str, str], *, application_name: str, **options: An
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
+        # Until the proof it may be pooled, and a prepared statement is a session's.
+        "prepare_threshold": None,
         **conninfo,
         **options,
         # Already in the greeting: in some encodings the driver could not even send what follows.
         "client_encoding": SESSION["client_encoding"],
         "application_name": application_name,
     }
-    connection = psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
+    parameters["options"] = with_settings(parameters.get("options", ""), session)
+    try:
+        connection = psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
+    except psycopg.OperationalError as error:
+        if REFUSED_OPTIONS in str(error):
+            raise NotDirect(named) from error
+        raise
     try:
         with cut_after(CONNECT_SECONDS, connection):
-            connection.execute(_SETTLE)
+            if not is_held(connection, session):
+                raise NotDirect(named)
     except BaseException:
         connection.close()
         raise
@@ -88,20 +105,45 @@ def cut_after(seconds: float, connection: Connection) -> Iterator[None]:
         guard.cancel()
 
 
-def runner_connection(application_name: str = "multica-admin runner") -> Connection:
-    """For the scheduler, the backfill, the prune and "run once": ``RUNNER_DATABASE_URL``."""
-    return connect(settings.RUNNER_CONNINFO, application_name=application_name)
+def runner_connection(
+    application_name: str = "multica-admin runner", **parameters: str
+) -> Connection:
+    """For the scheduler, the backfill, the prune and "run once": ``RUNNER_DATABASE_URL``.
+
+    Raises:
+        As `connect`.
+    """
+    return connect(
+        {**parameters, **to_write(settings.RUNNER_CONNINFO)},
+        application_name=application_name,
+        named="RUNNER_DATABASE_URL",
+    )
 
 
 def retire_connection(application_name: str = "multica-admin retire") -> Connection:
-    """For pg_cron, where it is and with the role that may act: ``RETIRE_DATABASE_URL``."""
-    return connect(settings.RETIRE_CONNINFO, application_name=application_name)
+    """For pg_cron, where it is and with the role that may act: ``RETIRE_DATABASE_URL``.
+
+    Raises:
+        As `connect`.
+    """
+    return connect(
+        to_write(settings.RETIRE_CONNINFO),
+        application_name=application_name,
+        named="RETIRE_DATABASE_URL",
+    )
 
 
 def retire_reader(purpose: str) -> Connection:
     """The same role in the same database, held by PostgreSQL to looking, and to a time limit.
 
     pg_cron's own functions do not heed that: measured with 1.4.2. Nothing that looks calls them.
+
+    Raises:
+        As `connect`.
     """
-    conninfo = reading_only(settings.RETIRE_CONNINFO)
-    return connect(conninfo, application_name=f"multica-admin {purpose}")
+    return connect(
+        to_read(settings.RETIRE_CONNINFO),
+        application_name=f"multica-admin {purpose}",
+        named="RETIRE_DATABASE_URL",
+        session={**READING_ONLY, **SESSION},
+    )

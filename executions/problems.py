@@ -21,6 +21,7 @@ from psycopg import errors
 from psycopg_pool import PoolTimeout
 
 from executions import second_tries
+from executions.direct import REFUSED_OPTIONS, NotDirect
 from executions.router import is_multicas
 from executions.troubles import TROUBLES, UNKNOWN, kind_of
 
@@ -51,7 +52,6 @@ _OF_DRIVER: Sequence[tuple[type[psycopg.Error], str]] = (
     (psycopg.OperationalError, "lost"),
     (psycopg.InterfaceError, "lost"),
 )
-_OF_PGBOUNCER = "unsupported startup parameter"
 
 
 def _reference() -> str:
@@ -175,8 +175,10 @@ def _kind(error: BaseException) -> tuple[str, str | None]:
         return error.kind, None
     if not isinstance(error, psycopg.Error):
         return UNKNOWN, None
+    if isinstance(error, NotDirect):
+        return "not_direct", None
     said = str(error)
-    if _OF_PGBOUNCER in said:
+    if REFUSED_OPTIONS in said:
         return "pooler", None
     at_connect = isinstance(error, errors.ConnectionTimeout) or bool(_AT_CONNECT.match(said))
     sqlstate = error.sqlstate or (second_tries.sqlstate_at_connect(error) if at_connect else None)
@@ -211,6 +213,8 @@ def _embedded_hosts() -> set[str]:
 
 def _variable(error: BaseException, said: str) -> str:
     """The variable that names the database of an error; DATABASE_URL where nothing tells."""
+    if isinstance(error, NotDirect):
+        return error.named
     place = getattr(error, "pgconn", None)
     if place is not None:
         for name, conninfo in settings.NAMED_DATABASES.items():

@@ -22,13 +22,17 @@ from django.db import DatabaseError, connections
 from psycopg import sql
 
 from executions.checks import find_gaps
-from executions.connections import CONNECT_SECONDS, connect, runner_connection
+from executions.connections import CONNECT_SECONDS, runner_connection
 from executions.demo.fill import fill
+from executions.direct import NotDirect, is_held
+from executions.engine.base import DatabaseWrapper
 from executions.problems import diagnose, first_line
+from executions.reading import fetch_for_dashboard
 from executions.rollup.provision import Refused, provision
+from executions.router import MULTICA_ALIAS
 from executions.schema import a_turn_of_our_own
 from multica_admin import embedded
-from multica_admin.databases import Conninfo
+from multica_admin.databases import SESSION, Conninfo, to_read, to_write, with_settings
 from multica_admin.env import BadSetting
 from multica_admin.locks import locked
 
@@ -145,20 +149,20 @@ def one_at_a_time() -> Iterator[None]:
 def refuse_unusable_servers() -> None:
     """Look at each server that is named, before anything is made.
 
-    A server that does not answer is no reason not to start: the pages say so and recover. Only
-    our own tables must be somewhere.
+    A server that does not answer is no reason not to start: the pages say so and recover. Nor is a
+    pooler in between. Only our own tables must be somewhere, on PostgreSQL itself.
 
     Raises:
         CannotStart: a server is older than PostgreSQL 15, or refuses a setting in its URL, or the
-            one for our own tables is away.
+            one for our own tables is away or behind a pooler.
     """
     silent: dict[str, str] = {}
     for name, conninfo in settings.NAMED_DATABASES.items():
         try:
             _refuse_an_old_server(name, conninfo)
         except psycopg.Error as error:
-            problem = diagnose(error)
-            if problem.code != "pooler" and _answers_without_settings(conninfo):
+            problem = diagnose(error, name)
+            if problem.code not in {"pooler", "not_direct"} and _answers_without_settings(conninfo):
                 raise CannotStart(
                     f"{name} has a parameter that the server refuses: {first_line(error)}."
                     " Correct it, or leave it out."
@@ -172,13 +176,19 @@ def refuse_unusable_servers() -> None:
 
 
 def _refuse_an_old_server(name: str, conninfo: Conninfo) -> None:
-    with psycopg.connect(**{"connect_timeout": CONNECT_SECONDS, **conninfo}) as connection:
+    reads = name == "DATABASE_URL"  # what only reads may go through a pooler
+    aimed = to_read(conninfo) if reads else to_write(conninfo)
+    # In the greeting, where a pooler refuses them: every session of ours asks for these.
+    greeting = {"options": with_settings(aimed.get("options", ""), SESSION)}
+    with psycopg.connect(**{"connect_timeout": CONNECT_SECONDS, **aimed, **greeting}) as connection:
         version = connection.info.server_version // 10_000
-    if version < embedded.OLDEST_MAJOR:
-        raise CannotStart(
-            f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
-            " needed: upgrade that server, or name another one."
-        )
+        if version < embedded.OLDEST_MAJOR:
+            raise CannotStart(
+                f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
+                " needed: upgrade that server, or name another one."
+            )
+        if not reads and not is_held(connection, {}):
+            raise NotDirect(name)
 
 
 def _answers_without_settings(conninfo: Conninfo) -> bool:
@@ -197,12 +207,14 @@ def _answers_without_settings(conninfo: Conninfo) -> bool:
 def tell_what_is_missing() -> None:
     """Log, a line each, what the dashboard lacks in the database that it is attached to."""
     try:
-        with connect(
-            settings.MULTICA_CONNINFO, application_name="multica-admin start"
-        ) as connection:
-            gaps = find_gaps(connection)
-    except psycopg.Error:
+        gaps = find_gaps(fetch_for_dashboard)
+    except DatabaseError:
         return  # that it does not answer has been said already
+    finally:
+        alias = connections[MULTICA_ALIAS]
+        assert isinstance(alias, DatabaseWrapper)  # noqa: S101  every alias of ours has that engine
+        alias.close()
+        alias.close_pool()  # the web processes open their own
     for gap in gaps:
         logger.warning("%s", gap)
 

@@ -22,7 +22,7 @@ def a_turn_of_our_own() -> Iterator[None]:
     """Let all who make something in our own tables for the first time wait for each other.
 
     The lock is in the database, because that may be all that they share. It is a transaction's,
-    on a connection of its own: a pooler may give the next transaction to another session.
+    on a connection of its own.
 
     Raises:
         psycopg.Error: the database does not answer or refuses.
@@ -62,5 +62,5 @@ def ensure_schema(using: str, **_signal: Any) -> None:
         raise BadSetting(
             "ADMIN_DATABASE_URL",
             f"leads into the schema {current or 'none'} instead of {ADMIN_SCHEMA}:"
-            f" the role needs USAGE on {ADMIN_SCHEMA}, and a pooler must not drop the search_path.",
+            f" the role needs USAGE on {ADMIN_SCHEMA}.",
         )

@@ -146,8 +146,25 @@ TROUBLES: Mapping[str, Trouble] = {
     "pooler": Trouble(
         title=_("A connection pooler is in the way"),
         what=_REFUSED,
-        meaning=_("PgBouncer drops the settings that hold this connection read-only."),
-        todo=_("Connect to PostgreSQL directly, past the pooler."),
+        meaning=_("PgBouncer refuses the settings that hold this connection read-only."),
+        todo=_(
+            "Give PostgreSQL's own address in %(url)s, past the pooler. For what the dashboard"
+            " reads it is enough to add ignore_startup_parameters = options to PgBouncer's own"
+            " configuration."
+        ),
+    ),
+    "not_direct": Trouble(
+        title=_("A connection pooler is in the way"),
+        what=_("A connection pooler answers where PostgreSQL itself is needed."),
+        meaning=_(
+            "Behind a pooler each transaction may get another session, so locks and settings do"
+            " not hold. Nothing was changed."
+        ),
+        todo=_(
+            "Give PostgreSQL's own address in %(url)s. Only what the dashboard reads may go"
+            " through a pooler."
+        ),
+        of_our_own=_("Give PostgreSQL's own address in ADMIN_DATABASE_URL."),
     ),
     "pool_busy": Trouble(
         title=_("The dashboard is busy"),

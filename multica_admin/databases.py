@@ -32,7 +32,8 @@ SESSION = {
     "timezone": "UTC",
 }
 
-_READING_ONLY = {
+# What holds a session to reading, and to time limits.
+READING_ONLY = {
     "default_transaction_read_only": "on",
     "statement_timeout": str(READ_TIMEOUT_MS),
     "lock_timeout": "1000",
@@ -176,47 +177,96 @@ def with_setting(options: str, name: str, value: str) -> str:
     return f"{options} -c {name}={escaped}".strip()
 
 
+def settings_in(options: str) -> dict[str, str]:
+    """The server settings in libpq's ``options``, the last of a name; other switches are left out.
+
+    It reads them as PostgreSQL does: ``-c name=value`` or ``--name=value``, with a backslash before
+    a space that belongs to a value.
+    """
+    words = [
+        re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL)
+        for word in re.findall(r"(?:\\.|[^\\\s])+", options, flags=re.DOTALL)
+    ]
+    settings: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        assignment = next(rest, "") if word == "-c" else word.removeprefix("-c")
+        if word.startswith(("-c", "--")) and "=" in assignment:
+            name, value = assignment.removeprefix("--").split("=", 1)
+            settings[name.replace("-", "_").lower()] = value
+    return settings
+
+
+def with_settings(options: str, settings: Mapping[str, str]) -> str:
+    """libpq's ``options`` with more server settings, which win over earlier ones."""
+    for name, value in settings.items():
+        options = with_setting(options, name, value)
+    return options
+
+
+# Of several servers in a URL, the one that a session of ours can use. libpq judges by what a
+# session may do, and one that reads asks to be held read-only: as it is opened, no server is
+# "read-write" and each is "read-only".
+_TO_READ = {"read-write": "primary", "read-only": "prefer-standby"}
+# On a standby nothing can be written.
+_TO_WRITE = {"read-only": "primary", "standby": "primary", "prefer-standby": "primary"}
+
+
+def to_read(conninfo: Conninfo) -> Conninfo:
+    """The same parameters for a session that is held read-only: the server that is meant."""
+    return _aimed(conninfo, _TO_READ)
+
+
+def to_write(conninfo: Conninfo) -> Conninfo:
+    """The same parameters for a session that writes: never one of the URL's standbys."""
+    return _aimed(conninfo, _TO_WRITE)
+
+
+def _aimed(conninfo: Conninfo, translated: Mapping[str, str]) -> Conninfo:
+    wanted = conninfo.get("target_session_attrs", "")
+    if wanted not in translated:
+        return conninfo
+    return {**conninfo, "target_session_attrs": translated[wanted]}
+
+
 def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
     """Django's settings for our own tables: nothing on the search path but our own schema.
 
     With ``public`` on the path a missing schema would fall through to it without a word.
     """
-    alias = _alias(conninfo, {**SESSION, "search_path": ADMIN_SCHEMA})
-    alias.update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+    alias = _alias(to_write(conninfo), {**SESSION, "search_path": ADMIN_SCHEMA})
+    alias.update(
+        CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, NAMED="ADMIN_DATABASE_URL", THROUGH_POOLER=False
+    )
     return alias
-
-
-def reading_only(conninfo: Conninfo) -> Conninfo:
-    """The same parameters, for a session that PostgreSQL holds read-only and to time limits."""
-    options = conninfo.get("options", "")
-    for name, value in _READING_ONLY.items():
-        options = with_setting(options, name, value)
-    return {**conninfo, "options": options}
 
 
 def reader_alias(conninfo: Conninfo) -> dict[str, Any]:
     """Django's settings for reads of Multica's tables, held read-only by PostgreSQL itself."""
-    alias = _alias(reading_only(conninfo), SESSION)
+    alias = _alias(to_read(conninfo), {**READING_ONLY, **SESSION})
     # One connection at rest for each web process; opened on first use, so after gunicorn forks.
     alias["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 4, "timeout": 5, "reconnect_timeout": 5}
-    alias.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True)
+    alias.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True, NAMED="DATABASE_URL", THROUGH_POOLER=True)
+    # A cursor on the server outlives its transaction only in a session of our own.
+    alias["DISABLE_SERVER_SIDE_CURSORS"] = True
     return alias
 
 
-def _alias(conninfo: Conninfo, server_settings: Mapping[str, str]) -> dict[str, Any]:
+def _alias(conninfo: Conninfo, session: Mapping[str, str]) -> dict[str, Any]:
+    """``session`` are the settings that each session must have: executions/engine/base.py."""
     rest = dict(conninfo)
     alias: dict[str, Any] = {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "executions.engine",
         "NAME": rest.pop("dbname", ""),
         "USER": rest.pop("user", ""),
         "PASSWORD": rest.pop("password", ""),
         "HOST": rest.pop("host", ""),
         "PORT": rest.pop("port", ""),
+        "SESSION": dict(session),
     }
     # libpq sends a client_encoding of the URL's beside the options, and Django one of its own.
-    rest["client_encoding"] = server_settings["client_encoding"]
-    for name, value in server_settings.items():
-        rest["options"] = with_setting(rest.get("options", ""), name, value)
+    rest["client_encoding"] = session["client_encoding"]
+    rest["options"] = with_settings(rest.get("options", ""), session)
     rest.setdefault("connect_timeout", "5")
     rest.setdefault("application_name", "multica-admin")
     alias["OPTIONS"] = dict(rest)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-
-from executions.connections import Connection, connect
+from executions.connections import Connection, runner_connection
 
 # A network that swallows packets is noticed after this many milliseconds, not after minutes.
 UNANSWERED_MS = 20_000
@@ -14,9 +12,6 @@ def connect_runner(application_name: str) -> Connection:
     """A plain connection of a runner's, its heartbeat's or its handler's.
 
     Raises:
-        psycopg.OperationalError: the database cannot be reached.
+        NotDirect, psycopg.OperationalError: as `executions.connections.connect`.
     """
-    return connect(
-        {"tcp_user_timeout": str(UNANSWERED_MS), **settings.RUNNER_CONNINFO},
-        application_name=application_name[:63],
-    )
+    return runner_connection(application_name[:63], tcp_user_timeout=str(UNANSWERED_MS))

@@ -12,6 +12,7 @@ from django.db import connections
 from psycopg import sql
 
 from executions.checks import READ_BY_QUERIES, _wanted, find_gaps
+from executions.reading import fetch_on
 from executions.sql import load
 
 
@@ -22,7 +23,7 @@ def gaps(upstream, connect):
     def after(*statements):
         for statement in statements:
             upstream.execute(statement)
-        return find_gaps(connect("multica_view", database="upstream"))
+        return find_gaps(fetch_on(connect("multica_view", database="upstream")))
 
     return after
 

@@ -286,7 +286,7 @@ def test_a_database_that_falls_silent_while_a_connection_opens_is_given_up(
     proxy, proxied, monkeypatch
 ):
     monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.5)
-    proxy.swallow_from("set_config('timezone'")
+    proxy.swallow_from("pg_backend_pid()")
     with ThreadPoolExecutor(1) as pool:
         opening = pool.submit(proxied, "multica-admin runner")
         try:

@@ -327,7 +327,7 @@ def test_on_every_address_it_says_what_others_need(start, cluster):
 
 
 class OldServer(threading.Thread):
-    """A server that greets like PostgreSQL 14 and knows nothing more."""
+    """A server that greets like PostgreSQL 14, is no pooler, and knows nothing more."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -354,8 +354,16 @@ class OldServer(threading.Thread):
         for name, value in parameters.items():
             greeting += message(b"S", name + b"\0" + value + b"\0")
         client.sendall(greeting + message(b"Z", b"I"))
-        while (sent := client.recv(1024)) and sent[:1] == b"Q":
-            client.sendall(message(b"C", b"SELECT 1\0") + message(b"Z", b"I"))
+        columns = struct.pack("!h", 2)
+        for name, type_oid, length in ((b"pid", 23, 4), (b"held", 16, 1)):
+            columns += name + b"\0" + struct.pack("!ihihih", 0, 0, type_oid, length, -1, 0)
+        # The process number is libpq's own, where the greeting has none.
+        values = struct.pack("!hi1si1s", 2, 1, b"0", 1, b"t")
+        answer = message(b"1", b"") + message(b"2", b"")
+        answer += message(b"T", columns) + message(b"D", values)
+        while (sent := client.recv(4096)) and sent[:1] in b"PQ":
+            rows = answer if sent[:1] == b"P" else b""
+            client.sendall(rows + message(b"C", b"SELECT 1\0") + message(b"Z", b"I"))
 
 
 def refusal(process):

@@ -1,0 +1,62 @@
+"""Tells a connection to PostgreSQL itself from a pooled one. Opens none.
+
+A pooler such as PgBouncer lends each transaction whatever server session is free. A session's lock
+or setting then stays on a session that the next client gets, and settings that we ask for when we
+connect may never arrive. One thing tells such a connection: PostgreSQL gives libpq the number of
+its process at connect, and a pooler makes up another. A pooler in session mode does so as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from executions.sql import load
+
+SQL = load("direct")
+
+# What PgBouncer says to settings in the greeting, unless ignore_startup_parameters has "options".
+REFUSED_OPTIONS = "unsupported startup parameter"
+
+
+class NotDirect(psycopg.OperationalError):
+    """A pooler answers where PostgreSQL itself is needed. ``named`` is the variable to set."""
+
+    def __init__(self, named: str) -> None:
+        super().__init__(f"a connection pooler answers for {named}")
+        self.named = named
+
+
+def is_held(connection: psycopg.Connection[Any], wanted: Mapping[str, str]) -> bool:
+    """Whether the session is this connection's alone and has the settings that are wanted.
+
+    Ask once for each new connection in autocommit, before any other statement. It leaves no
+    setting behind.
+
+    Raises:
+        psycopg.Error: the server does not answer, or knows no such setting.
+    """
+    row = _ask(connection, SQL.proof, wanted)
+    return bool(row["pid"] == connection.info.backend_pid and row["held"])
+
+
+def limit_transaction(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> bool:
+    """Give settings to a transaction; whether it is held read-only and to a time limit.
+
+    Raises:
+        psycopg.Error: the server does not answer, or refuses a setting.
+    """
+    return bool(_ask(connection, SQL.limit_transaction, settings)["held"])
+
+
+def _ask(
+    connection: psycopg.Connection[Any], statement: str, settings: Mapping[str, str]
+) -> dict[str, Any]:
+    values = {"names": list(settings), "values": list(settings.values())}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(statement, values).fetchone()
+    assert row is not None  # noqa: S101  both statements give one row
+    return row
