@@ -25,6 +25,8 @@ REFUSED_OPTIONS = "unsupported startup parameter"
 class NotDirect(psycopg.OperationalError):
     """A pooler answers where PostgreSQL itself is needed. ``named`` is the variable to set."""
 
+    kind = "not_direct"  # of executions/troubles.py
+
     def __init__(self, named: str) -> None:
         super().__init__(f"a connection pooler answers for {named}")
         self.named = named

@@ -171,12 +171,10 @@ def own_tables_sentence(exception: BaseException) -> str:
 
 def _kind(error: BaseException) -> tuple[str, str | None]:
     """Which of `TROUBLES` it is, and the SQLSTATE where there is one."""
-    if isinstance(error, Told):
+    if isinstance(error, (Told, NotDirect)):
         return error.kind, None
     if not isinstance(error, psycopg.Error):
         return UNKNOWN, None
-    if isinstance(error, NotDirect):
-        return "not_direct", None
     said = str(error)
     if REFUSED_OPTIONS in said:
         return "pooler", None
