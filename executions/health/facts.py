@@ -177,6 +177,20 @@ class Queue:
     oldest: datetime | None
 
 
+class Work(StrEnum):
+    """What a session probably does, by its name and its current or last statement."""
+
+    OUR_BACKFILL = "our_backfill"
+    OUR_RUNNER = "our_runner"
+    PG_CRON = "pg_cron"
+    ROLLUP = "rollup"
+    BACKFILL = "backfill"
+    DELETION = "deletion"
+    CODEX_BACKFILL = "codex_backfill"
+    OTHER = "other"
+    HIDDEN = "hidden"
+
+
 @dataclass(frozen=True)
 class Backend:
     """A session of this database. What the role may not see of it is None.
@@ -191,13 +205,16 @@ class Backend:
     state: str | None
     since: datetime | None
     idle: bool
+    work: Work = Work.HIDDEN
 
 
 @dataclass(frozen=True)
 class Lock:
     """Advisory lock 4246 of this database: who holds it, and who works on the buckets now.
 
-    ``writers`` have ``task_usage_hourly`` locked for writing or visibly call a rollup function.
+    ``writers`` have ``task_usage_hourly`` locked for writing or visibly call a rollup function. A
+    backfill is idle between two slices, so the sessions of ours, and those that ran the window
+    function a moment ago, are writers too.
     """
 
     holders: tuple[Backend, ...] = ()

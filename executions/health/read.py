@@ -131,7 +131,7 @@ class _Reader:
             executions=executions,
             state=state,
             queue=self._fact(lambda: self._queue(ground)),
-            lock=self._fact(lambda: read_lock(self._fetch)),
+            lock=self._fact(lambda: read_lock(self._fetch, self._spec.cadence)),
             pg_cron=self._fact(lambda: self._pg_cron(ground)),
             drift=self._drift(ground, state, earlier),
             own_runners=self._fact(lambda: _own_runners(executions)),

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from executions.health.facts import Backend, Lock
+from datetime import timedelta
+
+from executions.health.facts import Backend, Lock, Work
 from executions.reading import Fetch
 from executions.sql import load
 
 SQL = load("health")
 
+_NOW = timedelta()
+# The name of the sessions of our own backfill, by which they are told.
+BACKFILL_NAME = "multica-admin backfill"
 
-def read_lock(fetch: Fetch) -> Lock:
+
+def read_lock(fetch: Fetch, lately: timedelta = _NOW) -> Lock:
     """The lock of this database, without the session that asks (docs/contract.md section 6).
+
+    A session that ran the window function no longer than ``lately`` ago counts as a writer.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
@@ -24,11 +32,12 @@ def read_lock(fetch: Fetch) -> Lock:
                 state=row["state"],
                 since=row["since"],
                 idle=row["idle"],
+                work=Work(row["work"]),
             ),
             row["holds"],
             row["writes"],
         )
-        for row in fetch(SQL.lock_4246, {})
+        for row in fetch(SQL.lock_4246, {"backfill": BACKFILL_NAME, "lately": lately})
     ]
     return Lock(
         holders=tuple(session for session, holds, _ in sessions if holds),

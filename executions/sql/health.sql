@@ -253,9 +253,11 @@ SELECT (SELECT count(*) FROM (SELECT FROM task_usage_hourly_dirty LIMIT %(most)s
        (SELECT min(enqueued_at) FROM task_usage_hourly_dirty) AS oldest
 
 -- name: lock_4246
--- Who holds advisory lock 4246 of this database, and who works on the buckets at this moment.
+-- Who holds advisory lock 4246 of this database, who works on the buckets, and what each probably is.
 -- pg_locks is the same for every role, so idle and writing are judged by it: a session in a
--- transaction holds its virtual transaction id. The pattern must not match this statement itself.
+-- transaction holds its virtual transaction id. A backfill is idle between two slices, so a session
+-- that ran the window function lately works, and so does one of our own backfill, whose name every
+-- role is shown. The patterns must not match this statement itself.
 WITH lock AS MATERIALIZED (
     SELECT pid, locktype, relation, mode, classid, objid, objsubid, database
       FROM pg_locks
@@ -276,8 +278,11 @@ writer AS (
      UNION
     SELECT pid
       FROM pg_stat_activity
-     WHERE state = 'active' AND datname = current_database()
-       AND query ~ 'rollup_task_usage_hourl[y](_window)?\s*\('
+     WHERE datname = current_database()
+       AND (application_name = %(backfill)s
+            OR state = 'active' AND query ~ 'rollup_task_usage_hourl[y](_window)?\s*\('
+            OR state_change > clock_timestamp() - %(lately)s
+               AND query ~ 'rollup_task_usage_hourl[y]_window\s*\(')
 )
 SELECT involved.pid,
        nullif(activity.application_name, '') AS application_name,
@@ -287,7 +292,18 @@ SELECT involved.pid,
        NOT EXISTS (SELECT FROM lock WHERE locktype = 'virtualxid' AND lock.pid = involved.pid)
            AS idle,
        EXISTS (SELECT FROM holder WHERE holder.pid IS NOT DISTINCT FROM involved.pid) AS holds,
-       EXISTS (SELECT FROM writer WHERE writer.pid = involved.pid) AS writes
+       EXISTS (SELECT FROM writer WHERE writer.pid = involved.pid) AS writes,
+       CASE WHEN activity.application_name = %(backfill)s THEN 'our_backfill'
+            WHEN activity.application_name ~ '^multica-admin' THEN 'our_runner'
+            WHEN 'pg_cron' IN (activity.application_name, activity.backend_type) THEN 'pg_cron'
+            WHEN activity.state IS NULL THEN 'hidden'
+            WHEN activity.query ~ 'rollup_task_usage_hourl[y]_window\s*\(' THEN 'backfill'
+            WHEN activity.query ~ 'rollup_task_usage_hourl[y]\s*\(' THEN 'rollup'
+            WHEN activity.query ~* 'workspace_teardow[n]|delet[e]\s+from\s+(\w+\.)?workspace'
+                THEN 'deletion'
+            WHEN activity.query ~* 'code[x]' THEN 'codex_backfill'
+            ELSE 'other'
+       END AS work
   FROM (SELECT pid FROM holder UNION SELECT pid FROM writer) AS involved
   LEFT JOIN pg_stat_activity AS activity ON activity.pid = involved.pid
  WHERE involved.pid IS DISTINCT FROM pg_backend_pid()

@@ -17,6 +17,7 @@ from executions.health.assessment import Assessment, assess
 from executions.health.findings import Code, Finding, Severity
 from executions.health.read import read_facts
 from executions.health.verdict import Level
+from executions.rollup.lock import read_lock
 from tests import scenarios
 from tests.factories import usage
 from tests.scenarios import CADENCE, World, sound, still_moment
@@ -643,6 +644,73 @@ def test_a_backfill_between_two_slices_is_no_leak(owner, connect, now):
     backfill.execute("SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now())")
     finding = only(look(world), Code.LOCK_LOST)
     assert [one["pid"] for one in finding.evidence["holders"]] == [backfill.info.backend_pid]
+
+
+@pytest.mark.usefixtures("sees_sessions")
+def test_a_backfill_on_two_connections_between_two_slices_is_no_leak(owner, connect, now):
+    world = scenarios.locked_out(owner, now + 20 * MINUTE)
+    holder, slicing = connect("multica"), connect("multica")
+    hold_lock(holder)
+    slicing.execute("SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now())")
+    only(look(world), Code.LOCK_LOST)
+    assert read_lock(world.fetch, lately=timedelta()).writers == ()
+
+
+def test_our_own_backfill_between_two_slices_is_no_leak_though_its_state_is_hidden(
+    owner, connect, now
+):
+    """On one session or two: its name suffices, which every role is shown."""
+    world = scenarios.locked_out(owner, now + 20 * MINUTE)
+    hold_lock(connect("multica_view"))  # the dashboard's own role: since when is shown
+    only(look(world), Code.LOCK_LEAKED)
+    backfill = connect("multica")
+    backfill.execute("SET application_name = 'multica-admin backfill'")
+    finding = only(look(world), Code.LOCK_LOST)
+    assert len(finding.evidence["holders"]) == 1
+
+
+@pytest.mark.usefixtures("sees_sessions")
+@pytest.mark.parametrize(
+    ("name", "statement", "said"),
+    [
+        ("multica-admin backfill", None, "probably a backfill that was started from here"),
+        ("multica-admin runner", None, "probably this installation's own runner"),
+        ("pg_cron", None, "probably a run of a pg_cron job"),
+        ("x", "SELECT rollup_task_usage_hourly()", "probably another run of the rollup"),
+        (
+            "x",
+            "SELECT rollup_task_usage_hourly_window(now(), now())",
+            "probably a backfill of Multica's",
+        ),
+        (
+            "x",
+            "DELETE FROM workspace WHERE id = gen_random_uuid()",
+            "probably Multica, which deletes a workspace",
+        ),
+        (
+            "x",
+            "SELECT set_config('multica.workspace_teardown', 'on', true)",
+            "probably Multica, which deletes a workspace",
+        ),
+        ("x", "SELECT 'codex'", "probably Multica's codex-usage backfill"),
+        ("x", "SELECT 1", "is not to be told from what it sends"),
+    ],
+)
+def test_a_lost_lock_names_who_holds_it_and_what_that_probably_is(
+    owner, connect, now, name, statement, said
+):
+    world = scenarios.locked_out(owner, now)
+    holder = connect("multica")
+    holder.execute("SELECT set_config('application_name', %s, false)", [name])
+    with holder.transaction():
+        hold_lock(holder)
+        if statement:
+            holder.execute(statement)
+        finding = only(look(world), Code.LOCK_LOST)
+    assert f"pid {holder.info.backend_pid}, {name}" in str(finding.summary)
+    assert said in str(finding.summary)
+    for legitimate in ("a workspace", "codex-usage backfill"):
+        assert legitimate in str(finding.advice)
 
 
 def test_an_idle_session_whose_state_is_hidden_is_not_called_a_leak(owner, connect, now):

@@ -416,6 +416,47 @@ def test_a_lost_lock_says_who_holds_it(holder, said):
     assert [one["pid"] for one in found.evidence["holders"]] == [holder.pid]
 
 
+def test_runs_that_a_future_watermark_kept_from_work_did_not_lose_the_lock():
+    ahead = NOW + HOUR
+    idle = {"rows_affected": 0, "watermark_before": ahead, "watermark_after": ahead}
+    known = {"executions": executions(dict.fromkeys(range(12), idle)), "state": State(ahead)}
+    found = judged(Code.LOCK_LOST, **known, lock=Lock((IDLE,)))
+    assert found is not None
+    assert str(found.summary) == (
+        "12 runs of the last hour did nothing, because the watermark is ahead of all usage."
+    )
+    assert "lock" not in str(found.advice)
+
+
+def test_what_cannot_be_read_is_named_in_words():
+    unread = NotAvailable("It may not be read.", "Grant it.")
+    known = facts(queue=unread, drift=unread)
+    (found,) = find(known, Case.of(known))
+    assert "dirty" not in str(found.summary)
+    assert "drift" not in str(found.summary)
+    assert "whether the usage pages add up to the raw usage" in str(found.summary)
+
+
+def test_the_rollup_from_1970_is_told_in_days_and_by_what_does_it_in_one_go():
+    first = datetime.fromisoformat("1970-02-01T00:00:00Z")
+    stepped = {0: {"watermark_before": first - DAY, "watermark_after": first}}
+    known = {"state": State(first), "executions": executions(stepped)}
+    found = judged(Code.WATERMARK_CATCHING_UP, **known)
+    assert found is not None
+    assert "began at 1970" in str(found.summary)
+    assert "does one day with each run, so recent usage appears in about 71 d." in str(
+        found.summary
+    )
+    assert "in one go" in str(found.advice)
+
+
+def test_the_watermark_of_another_writer_moved_between_our_runs():
+    found = judged(Code.OTHER_WRITER, **CASES[Code.OTHER_WRITER])
+    assert found is not None
+    assert "by itself" not in str(found.summary)
+    assert "moved between" in str(found.summary)
+
+
 def test_watermarks_may_be_rounded_differently_by_two_writers():
     rounded = {
         age: {"watermark_before": execution(age + 1).watermark_after + SECOND}  # type: ignore[operator]

@@ -17,6 +17,7 @@ from executions.health.findings.attempts import (
     plan_abandoned,
 )
 from executions.health.findings.base import Case, Code, Finding, Rule, Severity
+from executions.health.findings.lock import lock_leaked, lock_lost
 from executions.health.findings.progress import (
     latest_stale,
     no_executions,
@@ -26,8 +27,6 @@ from executions.health.findings.progress import (
 )
 from executions.health.findings.surroundings import not_available, rollup_drift, table_growth
 from executions.health.findings.watermark import (
-    lock_leaked,
-    lock_lost,
     state_row_missing,
     watermark_catching_up,
     watermark_future,

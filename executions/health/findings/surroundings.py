@@ -15,13 +15,13 @@ MANY_ROWS = 1_000_000
 # What a person calls the facts of `Facts.unreadable`.
 NAMES = {
     "clock": _("the database's clock"),
-    "executions": _("the executions"),
-    "state": _("the rollup's state row"),
-    "dirty_queue": _("the dirty queue"),
-    "lock": _("advisory lock 4246"),
+    "executions": _("the history of runs"),
+    "state": _("how far the rollup has come"),
+    "dirty_queue": _("which buckets wait to be summed again"),
+    "lock": _("who holds the rollup's lock"),
     "pg_cron": _("pg_cron's jobs"),
-    "drift": _("drift"),
-    "own_runners": _("our own runners"),
+    "drift": _("whether the usage pages add up to the raw usage"),
+    "own_runners": _("which runners are our own"),
     "first_trace": _("the age of the database"),
 }
 

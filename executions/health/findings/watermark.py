@@ -7,22 +7,18 @@ from math import ceil
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Backend, Execution, Lock
-from executions.health.findings.base import HOUR, Case, Code, Finding, Severity, listed
+from executions.health.facts import Execution
+from executions.health.findings.base import Case, Code, Finding, Severity
 from executions.health.findings.lateness import LAG, MARGIN, lag, silence
-from executions.health.sentences import Sentence, say, together
+from executions.health.sentences import say
 from executions.health.writers import ROUNDING
-from executions.templatetags.display import NOTHING
 
 FUTURE_ALLOWANCE = timedelta(minutes=1)
 # No usage is this old: a watermark before it comes from the state row's default of 1970.
 BEFORE_MULTICA = datetime(2020, 1, 1, tzinfo=UTC)
 # The most that one run moves the watermark.
 STEP = timedelta(days=1)
-LOST_OFTEN = 3
-LOST_AGAIN = 2
 
 
 def state_row_missing(case: Case) -> Finding | None:
@@ -51,12 +47,17 @@ def state_row_missing(case: Case) -> Finding | None:
     )
 
 
-def watermark_future(case: Case) -> Finding | None:
+def is_in_the_future(case: Case) -> bool:
+    """Whether the watermark is further than any run could have brought it."""
     if case.state is None:
+        return False
+    return case.state.watermark_at - (case.now - MARGIN) > FUTURE_ALLOWANCE
+
+
+def watermark_future(case: Case) -> Finding | None:
+    if case.state is None or not is_in_the_future(case):
         return None
     watermark = case.state.watermark_at
-    if watermark - (case.now - MARGIN) <= FUTURE_ALLOWANCE:
-        return None
     return Finding(
         Code.WATERMARK_FUTURE,
         Severity.CRITICAL,
@@ -192,129 +193,3 @@ def watermark_catching_up(case: Case) -> Finding | None:
 def _roughly(span: timedelta) -> timedelta:
     """In whole days where it is more than two of them."""
     return timedelta(days=span.days) if span > 2 * STEP else span
-
-
-def lost_lately(case: Case) -> list[Execution]:
-    """Of the last hour: SUCCESS, 0 rows, watermark unchanged. Newest first.
-
-    An idle run also has 0 rows, but it moves the watermark.
-    """
-    return [
-        row
-        for row in case.rows
-        if row.succeeded
-        and row.rows_affected == 0
-        and row.moved == timedelta()
-        and case.within(row.finished_at, HOUR)
-    ]
-
-
-def lock_lost(case: Case) -> Finding | None:
-    lost = lost_lately(case)
-    if not lost:
-        return None
-    lock = case.facts.lock
-    holders = lock.holders if isinstance(lock, Lock) else ()
-    return Finding(
-        Code.LOCK_LOST,
-        Severity.WARNING if len(lost) >= LOST_OFTEN else Severity.INFO,
-        summary=together(
-            say(
-                ngettext_lazy(
-                    "One run of the last hour found advisory lock 4246 taken and did nothing:"
-                    " something else did the work in its place, or blocks it.",
-                    "%(n)s runs of the last hour found advisory lock 4246 taken and did nothing:"
-                    " something else did the work in their place, or blocks it.",
-                    "n",
-                ),
-                n=len(lost),
-            ),
-            _held_by(holders[0]) if holders else None,
-        ),
-        advice=say(
-            _("Look who holds the lock, and whether an old schedule still calls the rollup.")
-        ),
-        seen_at=lost[0].finished_at or case.now,
-        evidence={
-            "in_the_last_hour": len(lost),
-            "executions": listed(lost),
-            "holders": [
-                {"pid": one.pid, "application_name": one.application_name, "user": one.user}
-                for one in holders
-            ],
-        },
-    )
-
-
-def _held_by(holder: Backend) -> Sentence:
-    if holder.idle and holder.since is None:
-        template = _(
-            "A session (pid %(pid)s, %(name)s) holds it now and is idle at this moment; for how"
-            " long already, this role may not see."
-        )
-    else:
-        template = _("A session (pid %(pid)s, %(name)s) holds it now.")
-    return say(template, **_named(holder))
-
-
-def _named(holder: Backend) -> dict[str, str | Promise]:
-    return {
-        "pid": str(holder.pid or NOTHING),
-        "name": holder.application_name or _("without a name"),
-    }
-
-
-def _lost_to(holder: Backend, lost: list[Execution]) -> list[Execution]:
-    """Those of the lost runs that began while it was idle already, as far as that can be seen."""
-    since = holder.since
-    if since is None:
-        return []
-    return [row for row in lost if row.started_at is not None and row.started_at > since]
-
-
-def lock_leaked(case: Case) -> Finding | None:
-    """Held by a session that did nothing at all from one lost run to the next.
-
-    A backfill holds the lock on a session that is idle between two slices, so one look at it
-    proves nothing (docs/contract.md section 6).
-    """
-    lock = case.facts.lock
-    if not isinstance(lock, Lock):
-        return None
-    holder = lock.idle_holder
-    if holder is None or lock.writers:
-        return None
-    lost = lost_lately(case)
-    proof = _lost_to(holder, lost)
-    newest = next((row for row in case.rows if row.succeeded), None)
-    if len(proof) < LOST_AGAIN or newest not in proof:
-        return None
-    return Finding(
-        Code.LOCK_LEAKED,
-        Severity.CRITICAL,
-        summary=say(
-            _(
-                "Usage numbers do not move: an idle session (pid %(pid)s, %(name)s) has kept"
-                " advisory lock 4246, and every run finds it taken. Raw usage is kept in"
-                " task_usage, so nothing is lost."
-            ),
-            **_named(holder),
-        ),
-        advice=say(
-            _(
-                "Make sure that no backfill is at work, then let an administrator run"
-                " SELECT pg_terminate_backend(%(pid)s). Multica before v0.4.23 can leak this lock:"
-                " upgrade it."
-            ),
-            pid=str(holder.pid or NOTHING),
-        ),
-        seen_at=case.now,
-        evidence={
-            "pid": holder.pid,
-            "application_name": holder.application_name,
-            "user": holder.user,
-            "state": holder.state,
-            "since": holder.since,
-            "lost_in_the_last_hour": len(lost),
-        },
-    )

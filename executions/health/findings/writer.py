@@ -32,7 +32,7 @@ def other_writer(case: Case) -> Finding | None:
             ),
             say(
                 _(
-                    "Between %(n)s of the last 12 pairs of runs the watermark moved by itself, the"
+                    "The watermark moved between %(n)s of the last 12 pairs of runs on record, the"
                     " latest before the plan of %(plan)s."
                 ),
                 n=len(found),

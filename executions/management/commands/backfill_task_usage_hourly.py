@@ -23,6 +23,7 @@ from executions.health.facts import Backend
 from executions.problems import diagnose
 from executions.rollup import backfill
 from executions.rollup.backfill import Extent, Locked, Partial, Slice, Sliced
+from executions.rollup.lock import BACKFILL_NAME
 from executions.scheduler.leases import rfc3339
 from multica_admin.embedded import ensure_running
 
@@ -72,7 +73,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         ensure_running()
         try:
-            connection = runner_connection("multica-admin backfill")
+            connection = runner_connection(BACKFILL_NAME)
         except psycopg.Error as error:
             self._refuse(diagnose(error).sentence())
         with closing(connection), _interruption(connection) as interruption:
