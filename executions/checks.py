@@ -15,7 +15,7 @@ from django.apps import apps
 from django.core import checks
 from django.db import DatabaseError
 
-from executions.problems import diagnose
+from executions.problems import NoTables, diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard
 from executions.router import MULTICA_ALIAS, is_multicas
 from executions.sql import load
@@ -43,6 +43,9 @@ def find_gaps(fetch: Fetch) -> list[str]:
     Raises:
         django.db.Error, psycopg.Error: the catalogs could not be asked.
     """
+    (presence,) = fetch(SQL.presence, {})
+    if not presence["has_any"]:
+        return [diagnose(NoTables(presence["database"])).sentence()]
     wanted = list(_wanted())
     tables, columns = zip(*wanted, strict=True)
     rows = fetch(SQL.gaps, {"tables": list(tables), "columns": list(columns)})

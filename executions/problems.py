@@ -106,7 +106,7 @@ class RowsHidden(Told):
 
 
 class NoTables(Told):
-    """A database that has none of Multica's tables, whoever may see them."""
+    """A database that has none of Multica's tables, whoever may see them; its name."""
 
     kind = "no_tables"
 
@@ -149,6 +149,9 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
     if kind not in {"no_server", "embedded_stopped"}:
         said = _REFUSAL.sub("", said)
     url = url or _variable(error, said)
+    if kind == "schema" and url != ADMIN_URL:
+        without = second_tries.database_without_multica()
+        kind, said = ("no_tables", without) if without else (kind, said)
     trouble = TROUBLES[kind]
     values: dict[str, object] = {"said": said, "url": url, "sqlstate": sqlstate or _("none")}
     if kind == "locked":

@@ -1,4 +1,4 @@
-"""Asks once more for what an error does not tell: why no connection opens, and who holds a lock.
+"""Asks once more for what an error does not tell, such as why no connection opens.
 
 Pages meet the same trouble in many parts and come often, so each answer is kept for a few seconds.
 It concludes nothing: `problems.py` does.
@@ -11,7 +11,7 @@ import importlib
 import re
 import select
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -25,7 +25,8 @@ from psycopg.rows import dict_row
 from executions.router import MULTICA_ALIAS
 from executions.sql import load
 
-SQL = load("locks")
+LOCKS = load("locks")
+CHECKS = load("checks")
 
 KEPT_SECONDS = 5.0
 # Added to what was waited before the error came.
@@ -72,11 +73,12 @@ class Holders:
 _pool_reasons: _Kept[psycopg.Error | None] = _Kept()
 _sqlstates: _Kept[str | None] = _Kept()
 _holders: _Kept[Holders] = _Kept()
+_databases: _Kept[str | None] = _Kept()
 
 
 def forget() -> None:
     """Have everything asked anew."""
-    for kept in (_pool_reasons, _sqlstates, _holders):
+    for kept in (_pool_reasons, _sqlstates, _holders, _databases):
         kept.forget()
 
 
@@ -150,14 +152,29 @@ def lock_holders() -> Holders:
     """Who has tables of Multica's database locked against others at this moment."""
 
     def ask() -> Holders:
-        try:
-            with psycopg.connect(**_dashboards(), row_factory=dict_row) as connection:
-                rows: list[Mapping[str, Any]] = connection.execute(SQL.holders).fetchall()
-        except psycopg.Error:
-            return Holders()
+        rows = _ask_dashboards(LOCKS.holders)
         return Holders(
             tuple(dict.fromkeys(row["name"] for row in rows)),
             tuple(dict.fromkeys(row["pid"] for row in rows)),
         )
 
     return _holders.answer("", ask)
+
+
+def database_without_multica() -> str | None:
+    """The name of the dashboard's database where it has none of Multica's tables, else None."""
+
+    def ask() -> str | None:
+        rows = _ask_dashboards(CHECKS.presence)
+        return next((row["database"] for row in rows if not row["has_any"]), None)
+
+    return _databases.answer("", ask)
+
+
+def _ask_dashboards(statement: str) -> list[dict[str, Any]]:
+    """Nothing where Multica's database cannot be asked, as the dashboard's role."""
+    try:
+        with psycopg.connect(**_dashboards(), row_factory=dict_row) as connection:
+            return connection.execute(statement).fetchall()
+    except psycopg.Error:
+        return []

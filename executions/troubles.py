@@ -194,8 +194,11 @@ TROUBLES: Mapping[str, Trouble] = {
     # --- What Multica's database is, or has ----------------------------------------------------
     "no_tables": Trouble(
         title=_("There is no Multica in this database"),
-        what=_("The database %(said)s holds none of Multica's tables."),
-        meaning=_("%(url)s probably names the wrong database."),
+        what=_(
+            "The database %(said)s holds none of Multica's tables; %(url)s probably names the wrong"
+            " one."
+        ),
+        meaning=_("Nothing can be told about the rollup from there."),
         todo=_("Name Multica's database in %(url)s, or let Multica's migrations make its tables."),
     ),
     "standby": Trouble(

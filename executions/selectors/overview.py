@@ -183,6 +183,11 @@ class Overview:
         """Nothing has ever run, as far as can be seen."""
         return isinstance(self.executions, Executions) and self.executions.newest is None
 
+    @property
+    def is_dark(self) -> bool:
+        """Neither executions nor state can be read, for one reason, which the verdict says."""
+        return isinstance(self.executions, NotAvailable) and self.executions == self.state
+
     @cached_property
     def _rows(self) -> tuple[Execution, ...]:
         """The executions of the ledger's window, newest first."""

@@ -1,6 +1,16 @@
 -- What is asked once at the start: is that database Multica's, and may this role read it? Only
 -- functions and catalogs that need no right at all.
 
+-- name: presence
+-- Which database this is, and whether it has any table that only Multica has, in whichever schema
+-- and whoever may read it. The names of its other tables are used by other programs as well.
+SELECT current_database()::text AS database,
+       EXISTS (SELECT FROM pg_class
+                WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
+                  AND relname IN ('sys_cron_executions', 'task_usage', 'task_usage_hourly',
+                                  'task_usage_hourly_dirty', 'task_usage_hourly_rollup_state',
+                                  'agent_task_queue', 'agent_runtime')) AS has_any
+
 -- name: gaps
 -- Every wanted column that this role cannot read, and what is in the way; nothing when all is well.
 -- Row security is not in the way of a role that has a policy of its own to see every row.

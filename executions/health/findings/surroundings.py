@@ -104,11 +104,17 @@ def not_available(facts: Facts) -> list[Finding]:
 
 
 def _unread(facts: Facts, fact: NotAvailable, names: list[str]) -> Finding:
+    """The verdict's own sentence says why a basic could not be read, so this one does not."""
+    template = (
+        _("Not everything could be looked at (%(names)s).")
+        if fact in facts.basics
+        else _("Not everything could be looked at (%(names)s). %(reason)s")
+    )
     return Finding(
         Code.NOT_AVAILABLE,
         Severity.INFO,
         summary=say(
-            _("Not everything could be looked at (%(names)s). %(reason)s"),
+            template,
             names=", ".join(str(NAMES[name]) for name in names),
             reason=fact.reason,
         ),
