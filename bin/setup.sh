@@ -102,3 +102,24 @@ install_pg_cron() {
     rm -f "$drop_in"
     return $installed
 }
+
+has_pgbouncer() {
+    PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null 2>&1
+}
+
+# Debian's package would start a pooler of its own, now and with the machine; the tests run theirs.
+install_pgbouncer() (
+    apt_refresh
+    policy=/usr/sbin/policy-rc.d
+    trap 'exit 1' INT TERM
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    apt_install pgbouncer || return 1
+    deb-systemd-helper disable pgbouncer.service >/dev/null 2>&1 || true
+    update-rc.d pgbouncer disable >/dev/null 2>&1 || true
+    # Started all the same where the machine has a policy of its own that lets it.
+    invoke-rc.d pgbouncer stop >/dev/null 2>&1 || true
+)
