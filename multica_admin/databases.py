@@ -174,7 +174,7 @@ def _is_address(text: str) -> bool:
 def with_setting(options: str, name: str, value: str) -> str:
     """libpq's ``options`` with one more server setting, which wins over earlier ones."""
     escaped = re.sub(r"([\\\s])", r"\\\1", value)
-    return f"{options} -c {name}={escaped}".strip()
+    return f"{options} -c {name}={escaped}".lstrip()
 
 
 def settings_in(options: str) -> dict[str, str]:
@@ -185,7 +185,7 @@ def settings_in(options: str) -> dict[str, str]:
     """
     words = [
         re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL)
-        for word in re.findall(r"(?:\\.|[^\\\s])+", options, flags=re.DOTALL)
+        for word in re.findall(r"(?:\\.|[^\\\s])+", options, flags=re.DOTALL | re.ASCII)
     ]
     settings: dict[str, str] = {}
     rest = iter(words)

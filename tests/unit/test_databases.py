@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multica_admin.databases import admin_alias, parse_database_url, reader_alias, with_setting
+from multica_admin.databases import (
+    admin_alias,
+    parse_database_url,
+    reader_alias,
+    settings_in,
+    with_setting,
+    with_settings,
+)
 from multica_admin.env import BadSetting
 
 
@@ -120,6 +127,16 @@ def test_no_text_at_all_does_worse_than_a_refusal(value):
 
 def test_a_setting_with_a_space_is_escaped():
     assert with_setting("", "search_path", "a b\\") == r"-c search_path=a\ b\\"
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]+", fullmatch=True), st.text(max_size=20)))
+def test_the_settings_in_options_are_those_that_were_put_there(settings):
+    assert settings_in(with_settings("", settings)) == settings
+
+
+def test_settings_in_options_are_read_as_postgresql_reads_them():
+    options = r"-c a=1 -cb-c=2  --Some-Name=x\ y=z -F -c a=3 --nothing -c"
+    assert settings_in(options) == {"a": "3", "b_c": "2", "some_name": "x y=z"}
 
 
 def test_the_reader_is_held_read_only_whatever_the_url_says():
