@@ -81,7 +81,7 @@ def pgbouncer(cluster: Cluster, mode: Mode, *, ignores_options: bool = False) ->
             )
         try:
             pooler = Pooler(port)
-            until(lambda: _answers(pooler, process, folder / "log"), seconds=60)
+            until(lambda: _answers(pooler, process, folder / "log"))
             yield pooler
         finally:
             process.kill()
