@@ -7,7 +7,7 @@ aware and the database's own. Nothing here asks a database or a clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -236,9 +236,27 @@ class Visibility(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Launcher(StrEnum):
+    """pg_cron's launcher, the one process that starts jobs; ``off`` is a setting of it."""
+
+    RUNNING = "running"
+    OFF = "off"
+    MISSING = "missing"
+    NOT_LOADED = "not_loaded"
+    UNKNOWN = "unknown"
+
+    @property
+    def starts_nothing(self) -> bool:
+        return self in {Launcher.OFF, Launcher.MISSING, Launcher.NOT_LOADED}
+
+
 @dataclass(frozen=True)
 class PgCronJob:
-    """One row of ``cron.job`` as it is."""
+    """One row of ``cron.job`` as it is.
+
+    ``both_days`` is the server's ``cron.dom_dow_and_logic``: a schedule that names days of the
+    month and days of the week means those that are both. None where this role may not read it.
+    """
 
     jobid: int
     jobname: str | None
@@ -247,6 +265,7 @@ class PgCronJob:
     database: str
     owner: str
     active: bool
+    both_days: bool | None = field(default=False, kw_only=True)
 
 
 class Match(StrEnum):
@@ -286,7 +305,7 @@ class PgCron:
     """pg_cron as ``role`` sees it. ``database`` is where the extension is, None if unknown.
 
     ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5); ``calls``
-    are those of them that lead to the rollup.
+    are those of them that lead to the rollup and that a launcher starts.
     """
 
     visibility: Visibility
@@ -295,6 +314,7 @@ class PgCron:
     jobs: tuple[PgCronJob, ...] = ()
     role: str | None = None
     calls: tuple[RollupCall, ...] = ()
+    launcher: Launcher = Launcher.UNKNOWN
 
 
 @dataclass(frozen=True)

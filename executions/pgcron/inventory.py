@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from psycopg import errors
 
-from executions.health.facts import PgCron, PgCronJob, RollupCall, Visibility
+from executions.health.facts import Launcher, PgCron, PgCronJob, RollupCall, Visibility
 from executions.pgcron.job import (
     Backend,
     Candidate,
@@ -62,7 +62,28 @@ def _seen(sight: Row, fetch: Fetch) -> PgCron:
     jobs = tuple(Job(**row) for row in fetch(SQL.jobs, {"most": MOST_JOBS}))
     filtered = sight["filtered"] or len(jobs) == MOST_JOBS
     visibility = Visibility.FILTERED if filtered else Visibility.FULL
-    return PgCron(visibility, sight["version"], sight["here"], jobs, sight["role"])
+    return PgCron(
+        visibility,
+        sight["version"],
+        sight["here"],
+        jobs,
+        sight["role"],
+        launcher=_launcher(sight),
+    )
+
+
+def _launcher(sight: Row) -> Launcher:
+    """Every role is shown that the launcher's session is there; what it is set to, not every one.
+
+    On a standby there is none, and it says nothing about the primary's.
+    """
+    if sight["is_standby"]:
+        return Launcher.UNKNOWN
+    if sight["launcher_runs"]:
+        return Launcher.OFF if sight["launches"] == "off" else Launcher.RUNNING
+    if sight["reads_settings"] and "pg_cron" not in (sight["libraries"] or ""):
+        return Launcher.NOT_LOADED
+    return Launcher.MISSING
 
 
 def _elsewhere(sight: Row, fetch: Fetch) -> tuple[Visibility, str | None]:
@@ -123,19 +144,23 @@ def read_inventory(fetch: Fetch, fetch_multica: Fetch) -> Inventory:
         seen.version,
         seen.database,
         server,
-        launches=None if sight["launches"] is None else sight["launches"] == "on",
+        launcher=_launcher(sight) if seen.version is not None else Launcher.UNKNOWN,
     )
     if seen.visibility not in {Visibility.FULL, Visibility.FILTERED}:
         return inventory
     jobs = [job for job in seen.jobs if isinstance(job, Job)]
     look = Look(fetch, fetch_multica, server, _server_or_none(fetch_multica))
     candidates = look.candidates(jobs)
+    orphans: tuple[Job, ...] = ()
+    if inventory.launcher is Launcher.MISSING:
+        orphans = tuple(Job(**row) for row in fetch(SQL.orphans, {}))
     hidden = sight["estimate"] - len(jobs) if seen.visibility is Visibility.FILTERED else 0
     return replace(
         inventory,
         candidates=candidates,
         others=len(jobs) - len(candidates),
         hidden=max(hidden, 0),
+        orphans=orphans,
     )
 
 
@@ -274,6 +299,7 @@ class Look:
                 self._exists(found.legacy_function),
                 self.server,
                 self.multica,
+                rights["loaded"],
             )
             for job, found in leading
         )

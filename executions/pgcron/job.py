@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
-from executions.health.facts import Match, PgCronJob, Visibility
+from executions.health.facts import Launcher, Match, PgCronJob, Visibility
 from executions.pgcron.match import Judgement
 
 # What identifies a job as the one that was confirmed, in the order in which changes are told.
 DEFINITION = (
     "jobname", "owner", "schedule", "command", "database", "active", "nodename", "nodeport",
+    "both_days",
 )  # fmt: skip
 # A run's statuses that are not final. They prove nothing: after a restart they stay for ever.
 UNFINISHED = frozenset({"starting", "connecting", "sending", "running"})
@@ -36,7 +37,9 @@ class Job(PgCronJob):
 
     @classmethod
     def from_json(cls, stored: Mapping[str, object]) -> Job:
-        return cls(**{field.name: stored[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+        """From `as_json`, which in records of older versions lacks ``both_days``."""
+        known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
+        return cls(**known)  # type: ignore[arg-type]
 
     @property
     def label(self) -> str:
@@ -166,6 +169,8 @@ class Candidate:
     """A job that leads to the rollup. ``same_database`` is None where it cannot be known.
 
     ``server`` is where pg_cron was reached, ``multica`` where Multica was: None if it was not.
+    ``loaded`` says whether the server loads pg_cron's library, without which no role can call its
+    functions; None where this role may not know.
     """
 
     job: Job
@@ -177,6 +182,7 @@ class Candidate:
     legacy_function_exists: bool | None = None
     server: Server | None = None
     multica: Server | None = None
+    loaded: bool | None = None
 
     @property
     def match(self) -> Match:
@@ -189,8 +195,8 @@ class Inventory:
 
     ``others`` are the visible jobs that do not. Both are complete only where ``visibility`` is
     full; ``hidden`` is how many jobs are proved to be hidden at least. ``database`` is where the
-    extension is, None where nobody can tell. ``launches`` is ``cron.launch_active_jobs``: off, no
-    job of any kind is started; None where it cannot be read.
+    extension is, None where nobody can tell. ``orphans`` are jobs whose owner does not exist,
+    looked for where the launcher is missing: with one of those it ends each time it starts.
     """
 
     visibility: Visibility
@@ -201,7 +207,8 @@ class Inventory:
     candidates: tuple[Candidate, ...] = ()
     others: int | None = None
     hidden: int = 0
-    launches: bool | None = None
+    launcher: Launcher = Launcher.UNKNOWN
+    orphans: tuple[PgCronJob, ...] = ()
     reason: str = ""
 
     @property

@@ -8,7 +8,7 @@ gives back as it is, so that a person sees it all the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -67,8 +67,11 @@ class _Field:
         return gap if around == gap else None
 
 
-def describe(schedule: str, zone: str = "GMT") -> str:
-    """What a schedule means. ``zone`` is that of ``cron.timezone``, GMT where it is not set."""
+def describe(schedule: str, zone: str = "GMT", *, both_days: bool | None = False) -> str:
+    """What a schedule means. ``zone`` is that of ``cron.timezone``, GMT where it is not set.
+
+    ``both_days`` is ``cron.dom_dow_and_logic`` (pg_cron 1.6.8 and newer); None if it is not known.
+    """
     seconds = _SECONDS.fullmatch(schedule)
     if seconds:
         count = int(seconds[1])
@@ -82,7 +85,7 @@ def describe(schedule: str, zone: str = "GMT") -> str:
         return _("“%(schedule)s”, which is not a schedule that we can read") % {
             "schedule": schedule
         }
-    days = _days(day, month, weekday)
+    days = _days(day, month, weekday, both_days)
     return f"{days} {_time(minute, hour, zone, limited=bool(days))}".strip()
 
 
@@ -178,25 +181,32 @@ def _within_hours(minute: _Field) -> str:
     ) % {"minutes": _ranges(minute.values)}
 
 
-def _days(day: _Field, month: _Field, weekday: _Field) -> str:
+def _days(day: _Field, month: _Field, weekday: _Field, both_days: bool | None) -> str:
     """Empty for every day. What pg_cron does with both kinds of day is in its ``entry.c``.
 
     It runs on either, so that a full range makes the other kind void. Where a field begins with a
-    star, be it with a step, both must hold.
+    star, be it with a step, both must hold; and everywhere if ``cron.dom_dow_and_logic`` is on.
     """
-    both = day.star or weekday.star
+    both = day.star or weekday.star or both_days
     kinds = []
     if not day.everything:
         kinds.append(_month_days(day))
     if not weekday.everything:
         kinds.append(_("on %(days)s") % {"days": _listed([_(_DAYS[n]) for n in weekday.values])})
-    if not both and len(kinds) < 2:
+    if both is False and len(kinds) < 2:
         kinds = []
-    words = (_(" and only ") if both else _(" and also ")).join(kinds)
+    words = _JOINED[both]().join(kinds)
     if not month.everything:
         months = _listed([_(_MONTHS[number - 1]) for number in month.values])
         words = f"{words} {_('in %(months)s') % {'months': months}}".strip()
     return f"{words}," if words else ""
+
+
+_JOINED: dict[bool | None, Callable[[], str]] = {
+    True: lambda: _(" and only "),
+    False: lambda: _(" and also "),
+    None: lambda: _(" and also (or only, by cron.dom_dow_and_logic, which is not shown) "),
+}
 
 
 def _month_days(day: _Field) -> str:

@@ -37,8 +37,8 @@ from executions.retirement.rules import Rules
 from executions.retirement.wizard import job_of, on_record, permitted, require_here
 from executions.retirement_models import Act, Retirement, State
 
-# What a job is without where it connects to, which pg_cron fixes when it is scheduled.
-_RESTORED = tuple(name for name in DEFINITION if name not in {"nodename", "nodeport"})
+# What a job is without what the server sets: where it connects to, and what two kinds of day mean.
+_RESTORED = tuple(name for name in DEFINITION if name not in {"nodename", "nodeport", "both_days"})
 
 
 @dataclass(frozen=True)

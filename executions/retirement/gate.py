@@ -24,6 +24,7 @@ class Code(StrEnum):
     VISIBLE = "visible"
     PRIVILEGED = "privileged"
     MAY_DEACTIVATE = "may_deactivate"
+    LOADED = "loaded"
     SAME_DATABASE = "same_database"
     COMMAND_MATCHES = "command_matches"
     FUNCTION_ABSENT = "function_absent"
@@ -42,7 +43,13 @@ class Aim(StrEnum):
     LEGACY = "legacy"
 
 
-_ALWAYS = {Code.VISIBLE, Code.SAME_DATABASE, Code.COMMAND_MATCHES, Code.NO_RUN_IN_FLIGHT}
+_ALWAYS = {
+    Code.VISIBLE,
+    Code.LOADED,
+    Code.SAME_DATABASE,
+    Code.COMMAND_MATCHES,
+    Code.NO_RUN_IN_FLIGHT,
+}
 _EVIDENT = {Code.SUCCESS_STREAK, Code.BACKEND_RUNNER, Code.NO_CRITICAL_FINDINGS}
 APPLIES: Mapping[Aim, frozenset[Code]] = {
     Aim.EXACT: frozenset({*_ALWAYS, *_EVIDENT, Code.PRIVILEGED, Code.WATERMARK_ADVANCING}),

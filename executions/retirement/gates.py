@@ -19,6 +19,7 @@ _JUDGES: Mapping[Code, Callable[[GateFacts], Gate]] = {
     Code.VISIBLE: job_gates.visible,
     Code.PRIVILEGED: job_gates.privileged,
     Code.MAY_DEACTIVATE: job_gates.may_deactivate,
+    Code.LOADED: job_gates.loaded,
     Code.SAME_DATABASE: job_gates.same_database,
     Code.COMMAND_MATCHES: job_gates.command_matches,
     Code.FUNCTION_ABSENT: job_gates.function_absent,

@@ -86,6 +86,33 @@ def may_deactivate(facts: GateFacts) -> Gate:
     )  # fmt: skip
 
 
+def loaded(facts: GateFacts) -> Gate:
+    """Without the library nobody can call pg_cron's functions, not even through a trigger."""
+    if facts.candidate is None:
+        return _unseen(Code.LOADED, facts)
+    known = facts.candidate.loaded
+    evidence = {"loaded": known}
+    if known is False:
+        return Gate(
+            Code.LOADED,
+            False,
+            say(
+                _("The server does not load pg_cron's library: it starts no job, and nobody can"
+                  " remove one.")
+            ),
+            evidence,
+            say(
+                _("Let an administrator add pg_cron to shared_preload_libraries and restart"
+                  " PostgreSQL.")
+            ),
+        )  # fmt: skip
+    if known is None:
+        summary = say(_("Nothing shows that the server does not load pg_cron's library."))
+    else:
+        summary = say(_("The server loads pg_cron's library."))
+    return Gate(Code.LOADED, True, summary, evidence)
+
+
 def same_database(facts: GateFacts) -> Gate:
     if facts.candidate is None:
         return _unseen(Code.SAME_DATABASE, facts)

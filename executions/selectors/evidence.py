@@ -53,6 +53,7 @@ LABELS: dict[str, str | Promise] = {
     "latest_success_finished_at": _("Latest success finished"),
     "latest_success_plan_time": _("Plan of the latest success"),
     "left_at": _("Left at"),
+    "loaded": _("pg_cron's library is loaded"),
     "looked_from": _("Looked at from"),
     "lost_in_the_last_hour": _("Runs in the last hour that found the lock taken"),
     "missing_plans": _("Missing plans"),

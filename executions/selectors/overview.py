@@ -243,7 +243,9 @@ class Overview:
     def redundant(self) -> Redundant | None:
         """What there is to retire; nothing while no runner is there that would carry on."""
         found = self.snapshot.facts.rollup_calls
-        calls = tuple((call, describe(call.job.schedule)) for call in found)
+        calls = tuple(
+            (call, describe(call.job.schedule, both_days=call.job.both_days)) for call in found
+        )
         repeats = any(one.code is Code.OTHER_WRITER for one in self.verdict.findings)
         if (not calls and not repeats) or not self._rows:
             return None

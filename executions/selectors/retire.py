@@ -111,7 +111,7 @@ class Checked:
 
     @property
     def schedule(self) -> str:
-        return describe(self.shown.schedule)
+        return describe(self.shown.schedule, both_days=self.shown.both_days)
 
     @property
     def rights(self) -> Rights | None:
@@ -314,7 +314,9 @@ class Watched:
 
     @property
     def schedule(self) -> str:
-        return describe(self.job.schedule) if self.job else ""
+        if self.job is None:
+            return ""
+        return describe(self.job.schedule, both_days=self.job.both_days)
 
     @property
     def last_act(self) -> Act | None:

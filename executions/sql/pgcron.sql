@@ -4,7 +4,8 @@
 -- name: sight
 -- Whether the extension is in this database, what this role may see of its jobs, and where else it
 -- may be: the database of its launcher is shown to every role, its settings are not. The estimate
--- of live rows is not subject to row security. Row security hides nothing from a role that has a
+-- of live rows is not subject to row security. A launcher that ends each time it starts is begun
+-- again after a second, so one that is younger than two does not count, where its age is shown. Row security hides nothing from a role that has a
 -- policy of its own to see every row.
 SELECT current_database()::text AS here,
        current_user::text AS role,
@@ -23,6 +24,11 @@ SELECT current_database()::text AS here,
           FROM pg_stat_activity
          WHERE application_name = 'pg_cron scheduler' AND datname IS NOT NULL
          LIMIT 1) AS launcher_database,
+       EXISTS (SELECT FROM pg_stat_activity
+                WHERE application_name = 'pg_cron scheduler'
+                  AND coalesce(backend_start < clock_timestamp() - interval '2 seconds', true))
+           AS launcher_runs,
+       pg_is_in_recovery() AS is_standby,
        reads_settings,
        CASE WHEN reads_settings THEN current_setting('shared_preload_libraries') END AS libraries,
        CASE WHEN reads_settings THEN current_setting('cron.database_name', true) END
@@ -57,18 +63,38 @@ SELECT pg_postmaster_start_time() AS started_at,
 SELECT system_identifier::text AS identifier FROM pg_control_system()
 
 -- name: jobs
--- The jobs that this role is shown, at most a limit of them.
+-- The jobs that this role is shown, at most a limit of them. cron.dom_dow_and_logic came with pg_cron
+-- 1.6.8, whose objects are of version 1.6.
+SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
+       nodename, nodeport, both_days
+  FROM cron.job
+ CROSS JOIN (SELECT CASE WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
+                         THEN coalesce(current_setting('cron.dom_dow_and_logic', true), 'off')::boolean
+                         WHEN (regexp_match(extversion, '^(\d+)\.(\d+)'))::int[] < ARRAY[1, 6] THEN false
+                    END AS both_days
+               FROM pg_extension WHERE extname = 'pg_cron') AS setting
+ ORDER BY jobid
+ LIMIT %(most)s
+
+-- name: orphans
+-- Jobs whose owner does not exist any more.
 SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
        nodename, nodeport
   FROM cron.job
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = username)
  ORDER BY jobid
- LIMIT %(most)s
+ LIMIT 20
 
 -- name: job
 -- One job as it is now; no row where it is gone or hidden.
 SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
-       nodename, nodeport
+       nodename, nodeport, both_days
   FROM cron.job
+ CROSS JOIN (SELECT CASE WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
+                         THEN coalesce(current_setting('cron.dom_dow_and_logic', true), 'off')::boolean
+                         WHEN (regexp_match(extversion, '^(\d+)\.(\d+)'))::int[] < ARRAY[1, 6] THEN false
+                    END AS both_days
+               FROM pg_extension WHERE extname = 'pg_cron') AS setting
  WHERE jobid = %(jobid)s
 
 -- name: highest
@@ -121,8 +147,11 @@ SELECT backend.pid,
 
 -- name: rights
 -- What this role may call, and whether it may delete from cron.job. Functions that this version of
--- pg_cron does not have are not executable.
+-- pg_cron does not have are not executable. Without its library none can be called.
 SELECT current_user::text AS role,
+       CASE WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
+            THEN strpos(current_setting('shared_preload_libraries'), 'pg_cron') > 0
+       END AS loaded,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
        has_table_privilege('cron.job', 'DELETE') AS may_delete,
        coalesce(has_function_privilege(

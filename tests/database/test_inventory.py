@@ -512,7 +512,7 @@ def run(capsys, *arguments):
 
 
 GATES = {
-    "visible", "privileged", "may_deactivate", "same_database", "command_matches",
+    "visible", "privileged", "may_deactivate", "loaded", "same_database", "command_matches",
     "success_streak", "backend_runner", "watermark_advancing", "no_critical_findings",
     "no_run_in_flight",
 }  # fmt: skip

@@ -125,5 +125,5 @@ def test_a_retirer_sees_and_removes_jobs_of_every_owner(granted, pg_cron, owner,
     assert found.visibility is Visibility.FULL
     rights = found.candidates[0].rights
     assert (rights.retire, rights.deactivate, rights.put_back) == (True, False, False)
-    retire(operator(), jobid)
+    retire(operator(), jobid, accepted=True)
     assert jobs(pg_cron) == {}

@@ -207,3 +207,23 @@ def within_hours(words: str) -> list[int]:
 def numbers_of(words: str) -> set[int]:
     spans_of = re.findall(r"(\d+)(?:-(\d+))?", words)
     return {n for first, last in spans_of for n in range(int(first), int(last or first) + 1)}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "both_days", "words"),
+    [
+        ("0 12 1 * 1", False, "on day 1 of the month and also on Monday, at 12:00 GMT"),
+        ("0 12 1 * 1", True, "on day 1 of the month and only on Monday, at 12:00 GMT"),
+        ("0 12 1-31 * 1", True, "on Monday, at 12:00 GMT"),
+        ("0 12 1-31 * 1", False, "every day at 12:00 GMT"),
+        ("0 12 * * 1", None, "on Monday, at 12:00 GMT"),
+        ("*/5 * * * *", None, "every 5 minutes"),
+    ],
+)
+def test_a_setting_says_whether_both_kinds_of_day_must_hold(schedule, both_days, words):
+    assert describe(schedule, both_days=both_days) == words
+
+
+def test_where_the_setting_is_not_known_neither_meaning_is_claimed():
+    words = describe("0 12 1 * 1", both_days=None)
+    assert "and also (or only, by cron.dom_dow_and_logic, which is not shown) on Monday" in words

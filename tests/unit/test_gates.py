@@ -146,6 +146,15 @@ def test_a_job_of_another_database_is_refused(same):
     assert refusing(judged(seen), Aim.TRIAL) == {"same_database"}
 
 
+@pytest.mark.parametrize("aim", [Aim.EXACT, Aim.TRIAL])
+def test_a_library_that_is_not_loaded_refuses_removal_trial_and_removal_by_hand(aim):
+    checked = judged(candidate(loaded=False))
+    gate = alone(checked, Code.LOADED, aim)
+    assert "shared_preload_libraries" in str(gate.remedy)
+    assert not checked.by_hand
+    assert judged(candidate(loaded=None)).retirable
+
+
 def test_a_host_that_nobody_knows_is_cannot_tell_with_the_evidence():
     here = replace(SERVER, address="10.0.0.5", cron_host="db.internal")
     job = replace(JOB, nodename="elsewhere")

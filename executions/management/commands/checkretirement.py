@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from executions.health.facts import Visibility
 from executions.pgcron import commands
-from executions.pgcron.job import Inventory
+from executions.pgcron.job import Inventory, Job
 from executions.pgcron.schedule import describe
 from executions.problems import diagnose
 from executions.retirement.gate import Check
@@ -107,6 +107,10 @@ def sight(found: Report) -> str:
     return seen
 
 
+def _when(job: Job) -> str:
+    return describe(job.schedule, both_days=job.both_days)
+
+
 def _state(check: Check) -> str:
     if check.retirable:
         return _("can be retired now")
@@ -115,7 +119,7 @@ def _state(check: Check) -> str:
 
 def _about(judged: Judged) -> Iterator[str]:
     job, check = judged.candidate.job, judged.check
-    yield f"{job.label} ({job.jobid}, {describe(job.schedule)}, {job.owner}): {_state(check)}"
+    yield f"{job.label} ({job.jobid}, {_when(job)}, {job.owner}): {_state(check)}"
     if check.by_hand_only:
         yield f"  {check.by_hand_only} {commands.unschedule_text(job.jobid)}"
     for gate in check.gates:

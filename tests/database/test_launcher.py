@@ -1,0 +1,164 @@
+"""pg_cron's launcher: jobs that nobody starts repeat nothing, and the page says why."""
+
+from __future__ import annotations
+
+import html
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from executions.accounts import VIEWER
+from executions.connections import Connection
+from executions.connections import connect as open_connection
+from executions.health.facts import Facts, Launcher
+from executions.health.read import read_facts
+from executions.pgcron.inventory import read_inventory
+from executions.pgcron.schedule import describe
+from executions.reading import fetch_on
+from executions.retirement import acts
+from executions.retirement.acts import Order
+from executions.retirement.rules import current
+from executions.retirement_models import State
+from multica_admin.cluster import Cluster
+from tests.conftest import postgresql_with_pg_cron
+from tests.people import make_user
+from tests.retiring import ROLLUP, confirmed, lay_plans, operator, pg_cron, press, schedule
+
+__all__ = ["pg_cron"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+ONLY_A_HANG_REACHES = 60.0
+LAUNCHERS = """
+    SELECT pid FROM pg_stat_activity
+     WHERE application_name = 'pg_cron scheduler'
+       AND backend_start < clock_timestamp() - interval '3 seconds'
+"""
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    pause, waited = threading.Event(), 0.0
+    while not condition():
+        assert waited < ONLY_A_HANG_REACHES
+        pause.wait(0.1)
+        waited += 0.1
+
+
+@pytest.fixture
+def orphan(pg_cron: Connection) -> Iterator[int]:
+    """A job whose owner is dropped: with that pg_cron's launcher ends each time it starts."""
+
+    def launchers() -> list[object]:
+        return pg_cron.execute(LAUNCHERS).fetchall()
+
+    wait_until(launchers)
+    pg_cron.execute("CREATE ROLE dropped_owner LOGIN")
+    jobid = schedule(pg_cron, name="left behind", command="SELECT 1", owner="dropped_owner")
+    pg_cron.execute("DROP ROLE dropped_owner")
+    schedule(pg_cron, name="makes the launcher read its jobs again", command="SELECT 1")
+    wait_until(lambda: not launchers())
+    yield jobid
+    pg_cron.execute("DELETE FROM cron.job")
+    wait_until(launchers)
+
+
+def text(answer) -> str:
+    shown = html.unescape(re.sub(r"<[^>]+>", "", answer.content.decode()))
+    return re.sub(r"\s+", " ", shown).strip()
+
+
+def test_jobs_that_a_dead_launcher_never_starts_repeat_nothing(owner, pg_cron, orphan):
+    viewer = Client()
+    viewer.force_login(make_user("victor", VIEWER))
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    found = read_facts()
+    assert isinstance(found, Facts)
+    assert found.rollup_calls == ()
+    assert f"pg_cron job {jobid} repeats the work" not in text(viewer.get("/"))
+
+    page = text(viewer.get("/schedules/"))
+    assert "pg_cron's launcher does not run, so none of its jobs is started." in page
+    assert f"Job {orphan} belongs to the role dropped_owner, which does not exist any more" in page
+    assert f"SELECT cron.unschedule({orphan});" in page
+
+
+def test_a_job_is_retired_while_the_launcher_is_dead(owner, pg_cron, orphan):
+    lay_plans(owner)
+    who = operator()
+    retirement = confirmed(who, schedule(pg_cron))
+    acts.remove(Order(who, retirement, current()), **press(retirement))
+    assert retirement.state == State.WATCHING
+
+
+def test_a_launcher_that_lives_starts_the_jobs(owner, pg_cron):
+    wait_until(lambda: pg_cron.execute(LAUNCHERS).fetchall())
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    assert [call.job.jobid for call in read_facts().rollup_calls] == [jobid]
+
+
+PLAIN = {"fsync": "off", "cron.database_name": "postgres"}
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[Connection]:
+    connection = open_connection(cluster.conninfo("postgres"), application_name="test")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def private() -> Iterator[Cluster]:
+    """A server of its own whose launcher may be stopped for good, with one job."""
+    with tempfile.TemporaryDirectory(prefix="multica-admin-launcher-") as folder:
+        Path(folder).chmod(0o711)
+        data, binaries = Path(folder) / "postgres", postgresql_with_pg_cron()
+        cluster = Cluster(data, binaries, {**PLAIN, "shared_preload_libraries": "pg_cron"})
+        cluster.start()
+        try:
+            with connected(cluster) as made:
+                made.execute("CREATE EXTENSION pg_cron")
+                made.execute("SELECT cron.schedule('hourly', '0 12 1 * 1', %s)", [ROLLUP])
+            yield cluster
+        finally:
+            cluster.stop(mode="immediate")
+
+
+def test_a_launcher_that_was_ended_is_missing(private):
+    with connected(private) as connection:
+        fetch = fetch_on(connection)
+        wait_until(lambda: read_inventory(fetch, fetch).launcher is Launcher.RUNNING)
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'pg_cron scheduler'"
+        )
+        wait_until(lambda: read_inventory(fetch, fetch).launcher is Launcher.MISSING)
+        found = read_inventory(fetch, fetch)
+        assert (found.orphans, found.candidates[0].loaded) == ((), True)
+
+
+def test_a_library_that_is_not_loaded_is_named_and_so_is_what_its_settings_mean(private):
+    """Such a server also takes a setting that this version of the library does not know."""
+    private.stop()
+    bare = Cluster(private.data, private.binaries, {**PLAIN, "cron.dom_dow_and_logic": "on"})
+    bare.start()
+    with connected(bare) as connection:
+        fetch = fetch_on(connection)
+        found = read_inventory(fetch, fetch)
+    assert found.launcher is Launcher.NOT_LOADED
+    (candidate,) = found.candidates
+    assert candidate.loaded is False
+    job = candidate.job
+    assert job.both_days is True
+    assert "both_days" in job.as_json()
+    assert describe(job.schedule, both_days=job.both_days) == (
+        "on day 1 of the month and only on Monday, at 12:00 GMT"
+    )
