@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from executions.retirement.external import Outside
+from executions.retirement.external import NotAName, Outside
 from executions.retirement_models import Kind
 
 
@@ -15,9 +17,17 @@ class ConfirmedName(forms.Form):
     ``accepted`` is ticked where the job cannot be put back as it is.
     """
 
+    LONGEST = 2_000
+
     accepted = forms.BooleanField(required=False)
-    typed = forms.CharField(required=False, strip=False, max_length=2_000)
+    typed = forms.CharField(required=False, strip=False, max_length=LONGEST)
     fingerprint = forms.RegexField("[0-9a-f]{32}", max_length=32)
+
+    @classmethod
+    def as_sent(cls, values: Mapping[str, str]) -> dict[str, str]:
+        """Its fields as they were sent, to be sent again; what is too long cannot be right."""
+        sent = {name: values.get(name, "") for name in cls.base_fields}
+        return {name: value for name, value in sent.items() if len(value) <= cls.LONGEST}
 
 
 class OutsideSchedule(forms.Form):
@@ -39,7 +49,7 @@ class OutsideSchedule(forms.Form):
         namespace = values["namespace"] or "default"
         try:
             self.outside = Outside(values["kind"], values["name"], namespace)
-        except ValueError as error:
+        except NotAName as error:
             missing = _("Give the name of it, as “%(kind)s” knows it.") % {"kind": values["kind"]}
-            raise forms.ValidationError(str(error) if values["name"] else missing) from None
+            self.add_error(error.field, str(error) if values[error.field] else missing)
         return values

@@ -27,7 +27,13 @@ from executions.retirement.facts import check_on, find_job, retire_fetch, server
 from executions.retirement.gate import Aim
 from executions.retirement.job_gates import runs_gate
 from executions.retirement.protocol import Reached, Wish, Work, nothing
-from executions.retirement.refusals import Refused, changed, check_as_json, refused_by
+from executions.retirement.refusals import (
+    Refused,
+    WrongName,
+    changed,
+    check_as_json,
+    refused_by,
+)
 from executions.retirement.rehearsal import (
     accept_what_cannot_be_undone,
     how_to_schedule,
@@ -55,7 +61,8 @@ def confirm_name(job: Job, typed: str, fingerprint: str) -> None:
     """What the operator typed and saw is the job that is on record.
 
     Raises:
-        Refused: another name, or the page shows the job as it no longer is on record.
+        WrongName: another name.
+        Refused: the page shows the job as it no longer is on record.
     """
     if not hmac.compare_digest(fingerprint, job.fingerprint):
         raise Refused(
@@ -64,7 +71,7 @@ def confirm_name(job: Job, typed: str, fingerprint: str) -> None:
         )  # fmt: skip
     name = name_to_type(job)
     if _one_line(typed).strip() != name:
-        raise Refused(_("The name typed is not %(name)s. Nothing was changed.") % {"name": name})
+        raise WrongName(_("The name typed is not %(name)s. Nothing was changed.") % {"name": name})
 
 
 def name_to_type(job: Job) -> str:

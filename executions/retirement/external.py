@@ -26,12 +26,24 @@ from executions.retirement.watch import Word
 from executions.retirement.wizard import on_record, permitted, require
 from executions.retirement_models import AuditEvent, Kind, Retirement, State
 
-_USER = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\$?", re.IGNORECASE)
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+# What the names of each kind of schedule look like. That of a crontab may be empty.
+_NAMES: dict[str, dict[str, re.Pattern[str]]] = {
+    Kind.CRON: {"name": re.compile(r"([a-z_][a-z0-9_.-]{0,31}\$?)?", re.IGNORECASE)},
+    Kind.SYSTEMD: {"name": re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")},
+    Kind.CRONJOB: {"name": _LABEL, "namespace": _LABEL},
+}
 REMOVED = "remove outside"
 PUT_BACK = "put back outside"
 CONFIRMED_GONE = "confirm that it is gone"
+
+
+class NotAName(ValueError):
+    """What an operator typed cannot be a name; ``field`` is which."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Outside:
     ``namespace`` a CronJob's. An empty ``name`` of cron is the operator's own crontab.
 
     Raises:
-        ValueError: a name that cannot be one, with a sentence.
+        NotAName: a name that cannot be one, with a sentence.
     """
 
     kind: str
@@ -50,18 +62,11 @@ class Outside:
     namespace: str = "default"
 
     def __post_init__(self) -> None:
-        for name in (self.name, self.namespace):
-            _refuse_option(name)
-        if self.kind == Kind.CRON:
-            valid = not self.name or _USER.fullmatch(self.name)
-        elif self.kind == Kind.SYSTEMD:
-            valid = _UNIT.fullmatch(self.name)
-        elif self.kind == Kind.CRONJOB:
-            valid = _LABEL.fullmatch(self.name) and _LABEL.fullmatch(self.namespace)
-        else:
-            valid = None
-        if not valid:
-            raise ValueError(_("“%(name)s” cannot be the name of one.") % {"name": self.name})
+        for field, pattern in _NAMES[self.kind].items():
+            name = getattr(self, field)
+            _refuse_option(field, name)
+            if not pattern.fullmatch(name):
+                raise NotAName(field, _("“%(name)s” cannot be the name of one.") % {"name": name})
 
     @property
     def unit(self) -> str:
@@ -105,14 +110,15 @@ class Outside:
         return f"-u {shlex.quote(self.name)} " if self.name else ""
 
 
-def _refuse_option(name: str) -> None:
+def _refuse_option(field: str, name: str) -> None:
     """Quotes do not keep a command from taking what begins with "-" for one of its options.
 
     Raises:
-        ValueError: it begins so.
+        NotAName: it begins so.
     """
     if name.startswith("-"):
-        raise ValueError(
+        raise NotAName(
+            field,
             _("“%(name)s” cannot be the name of one: it begins with “-”, so the command would take"
               " it for an option.") % {"name": name}
         )  # fmt: skip

@@ -43,6 +43,10 @@ class Refused(Exception):
         }
 
 
+class WrongName(Refused):
+    """The operator typed another name than that of the job."""
+
+
 class NotPermitted(Refused):
     """The account may not act, or not any more. The log has it and the audit does not."""
 

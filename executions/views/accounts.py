@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import (
     AdminPasswordChangeForm,
@@ -26,7 +26,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from executions.accounts import ADMINISTRATOR, RoleNeeded
-from executions.confirmation import confirm, confirmation_required
+from executions.confirmation import (
+    confirm,
+    confirmation_required,
+    take_waiting_act,
+    waiting_act,
+)
+from executions.views.retire import carry_on
 
 
 class SignIn(LoginView):
@@ -54,20 +60,38 @@ class ChangePassword(PasswordChangeView):
 
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
-def sign_in_again(request: HttpRequest) -> HttpResponse:
-    """Ask for the password of whoever is signed in, and of nobody else."""
+def sign_in_again(request: HttpRequest) -> HttpResponseBase:
+    """Ask for the password of whoever is signed in, and of nobody else.
+
+    The act that waits for it is carried on if this page has named it.
+    """
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     if not url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure()):
         wanted = str(reverse_lazy("overview"))
+    token = request.POST.get("act") or request.GET.get("act") or ""
     wrong = False
     if request.method == "POST":
         assert isinstance(request.user, User)  # noqa: S101  the middleware lets nobody else in
         if request.user.check_password(request.POST.get("password", "")):
             confirm(request)
-            return redirect(wanted)
+            return _go_on(request, token, wanted)
         wrong = True
-    context = {"next": wanted, "wrong": wrong}
+    context = {"next": wanted, "wrong": wrong, "token": token}
+    context["act"] = waiting_act(request, token)
     return render(request, "registration/confirm.html", context, status=403 if wrong else 200)
+
+
+def _go_on(request: HttpRequest, token: str, wanted: str) -> HttpResponseBase:
+    """With the act that waits; otherwise to the page that was wanted."""
+    act = take_waiting_act(request, token)
+    if act is not None:
+        return carry_on(request, act)
+    if token:
+        messages.warning(
+            request,
+            _("Nothing was changed: what you had sent does not wait any more. Send it again."),
+        )
+    return redirect(wanted)
 
 
 class AccountsSite(admin.AdminSite):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -18,10 +19,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from executions import audit
 from executions.accounts import OPERATOR, RoleNeeded, operators_only
-from executions.confirmation import is_confirmed, to_sign_in_again
+from executions.confirmation import WaitingAct, ask_first, is_confirmed
 from executions.retirement import acts, by_hand, external, rules, wizard
 from executions.retirement.acts import Order
-from executions.retirement.refusals import NotPermitted, Refused, Unknown
+from executions.retirement.refusals import NotPermitted, Refused, Unknown, WrongName
 from executions.retirement_forms import ConfirmedName, OutsideSchedule
 from executions.retirement_models import Act, Kind, Retirement, State
 from executions.selectors.filters import parse
@@ -52,6 +53,8 @@ def _choose_page(request: HttpRequest, form: OutsideSchedule, status: int = 200)
         "schedules": read_schedules(),
         "begun": open_retirements(),
         "form": form,
+        # Each kind has a form of its own on the page; what was sent stands in that of its kind.
+        "outside": {form.data.get("kind", ""): form},
     }
     return render(request, "executions/retire/choose.html", context, status=status)
 
@@ -96,6 +99,7 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
     if retirement.state not in {State.CONFIRMED, State.BY_HAND, State.TRIAL_PASSED}:
         return _where_it_is(retirement)
     context |= {"check": read_checked(retirement), "is_confirmed": is_confirmed(request)}
+    context["mistyped"] = _mistyped(request, retirement)
     page = "by_hand" if retirement.state == State.BY_HAND else "confirm"
     return render(request, f"executions/retire/{page}.html", context)
 
@@ -178,6 +182,8 @@ def _step(action: str) -> Callable[[Take], View]:
                 said = take(request, retirement)
             except Unknown as reason:
                 messages.warning(request, str(reason))
+            except WrongName as refusal:
+                _keep_mistyped(request, action, retirement, refusal)
             except Refused as refusal:
                 messages.error(request, str(refusal))
             else:
@@ -202,16 +208,43 @@ def _act(action: Act.Kind) -> Callable[[Take], View]:
         def taken(request: HttpRequest, number: int) -> HttpResponseBase:
             if is_confirmed(request):
                 return step(request, number)
-            _require_permission(request, action, get_object_or_404(Retirement, pk=number))
-            messages.warning(
-                request,
-                _("Nothing was changed yet: now that you have signed in again, press again."),
-            )
-            return to_sign_in_again(reverse("retire_at", args=[number]))
+            retirement = get_object_or_404(Retirement, pk=number)
+            _require_permission(request, action, retirement)
+            what = f"{action.label}: {retirement.label}"
+            act = WaitingAct(action, number, what, ConfirmedName.as_sent(request.POST))
+            return ask_first(request, act, reverse("retire_at", args=[number]))
 
         return taken
 
     return decorate
+
+
+def carry_on(request: HttpRequest, act: WaitingAct) -> HttpResponseBase:
+    """Take the act that waited for the password, as if its form were sent now."""
+    request.POST = QueryDict(urlencode(act.form))
+    return _ACTS[act.action](request, act.number)
+
+
+# --- A name that was mistyped: kept for the page that shows its field -----------------------------
+
+_MISTYPED = "mistyped"
+
+
+def _keep_mistyped(
+    request: HttpRequest, way: str, retirement: Retirement, refusal: WrongName
+) -> None:
+    typed = _confirmed_name(request)["typed"]
+    kept = {"number": retirement.pk, "way": way, "typed": typed, "said": str(refusal)}
+    request.session[_MISTYPED] = kept
+
+
+def _mistyped(request: HttpRequest, retirement: Retirement) -> dict[str, object]:
+    """Which way it was typed for, what was typed and what is wrong with it; shown once."""
+    kept: dict[str, object] = request.session.get(_MISTYPED) or {}
+    if kept.get("number") != retirement.pk:
+        return {}
+    del request.session[_MISTYPED]
+    return kept
 
 
 @_step("affirm")
@@ -267,6 +300,14 @@ def put_back(request: HttpRequest, retirement: Retirement) -> str:
     """Schedule a removed job again exactly as it was."""
     acts.put_back(_order(request, retirement))
     return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
+
+
+_ACTS: dict[str, View] = {
+    Act.Kind.PAUSE: pause,
+    Act.Kind.REMOVE: remove,
+    Act.Kind.ACTIVATE: activate,
+    Act.Kind.PUT_BACK: put_back,
+}
 
 
 @_step(by_hand.REMOVED_BY_HAND)

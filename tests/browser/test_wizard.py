@@ -130,6 +130,39 @@ def test_choose_check_confirm_watch_to_verified_and_put_back(
     ]
 
 
+def test_a_mistyped_name_and_a_late_password_cost_nobody_a_second_typing(
+    visitor, expect, jobid, pg_cron, backend, short_rules, console
+):
+    with ticking(short_rules(backend)):
+        retirement = to_confirmation(visitor, jobid)
+        visitor.locator("#typed-remove").fill(NAME[:-1])
+        visitor.locator("#form-remove button").click()
+        expect(visitor.locator("#waiting-act")).to_contain_text("remove: ")
+        visitor.get_by_label("Password").fill("not this one")
+        visitor.get_by_role("button", name="Go on").click()
+        visitor.get_by_label("Password").fill(PASSWORD)
+        visitor.get_by_role("button", name="Go on").click()
+
+        field = visitor.locator("#typed-remove")
+        expect(field).to_have_value(NAME[:-1])
+        expect(field).to_be_focused()
+        expect(field).to_have_attribute("aria-describedby", "typed-remove-error")
+        expect(visitor.locator("#typed-remove-error")).to_contain_text("is not " + NAME)
+        assert row(pg_cron, jobid) is not None
+        visitor.keyboard.press("End")
+        visitor.keyboard.type(NAME[-1])
+        visitor.keyboard.press("Enter")
+        expect(visitor).to_have_url(re.compile(rf"/retire/{retirement.pk}/watch/$"))
+        assert row(pg_cron, jobid) is None
+    assert all("403 (Forbidden)" in line for line in console)  # the wrong password
+    console.clear()
+    assert audited(retirement)[:3] == [
+        ("remove", "refused"),
+        ("remove", "intended"),
+        ("remove", "done"),
+    ]
+
+
 def test_pausing_first_and_then_removing(visitor, expect, jobid, pg_cron, backend, short_rules):
     before = row(pg_cron, jobid)
     with ticking(short_rules(backend)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from datetime import timedelta
@@ -148,21 +149,188 @@ def confirmed_by_somebody(jobid):
     return retirement
 
 
-@pytest.mark.parametrize("name", ACTS)
-def test_without_signing_in_again_no_act_is_begun(olga, jobid, pg_cron, name):
+@pytest.fixture
+def not_lately(olga):
+    """A browser whose operator has not signed in lately; the password is ``PASSWORD``."""
     olga.set_password(PASSWORD)
     olga.save()
     client = Client()
     client.force_login(olga)
+    return client
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_without_signing_in_again_no_act_is_begun(not_lately, jobid, pg_cron, name):
     retirement = confirmed_by_somebody(jobid)
     before = everything(pg_cron)
-    answer = client.post(step(name, retirement), press(retirement))
-    place = f"/confirm/?next=%2Fretire%2F{retirement.pk}%2F"
-    assert answer.headers["Location"] == place
+    answer = not_lately.post(step(name, retirement), press(retirement))
+    assert answer.headers["Location"].startswith("/confirm/?")
+    asked = not_lately.get(answer.headers["Location"])
+    assert f"{Act.Kind(name).label}: {retirement.label}" in text(asked)
+    wrong = not_lately.post("/confirm/", sent(asked) | {"password": "guess"})
+    assert wrong.status_code == 403
+    assert f"{Act.Kind(name).label}: {retirement.label}" in text(wrong)
     assert everything(pg_cron) == before
-    answer = client.post("/confirm/", {"password": PASSWORD, "next": step("at", retirement)})
-    assert "Nothing was changed yet" in after(client, answer)
-    assert everything(pg_cron) == before
+
+
+def sent(page):
+    """What the form of a page sends by itself."""
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html_of(page))
+    return {name: html.unescape(value) for name, value in fields if name != "csrfmiddlewaretoken"}
+
+
+def html_of(answer):
+    return answer.content.decode()
+
+
+def asked_again(client, name, retirement, **changed):
+    """The page that asks for the password after an act was sent, ready to be answered."""
+    answer = client.post(step(name, retirement), press(retirement) | changed)
+    return sent(client.get(answer.headers["Location"])) | {"password": PASSWORD}
+
+
+def test_signing_in_again_carries_the_act_on_and_nothing_is_typed_twice(not_lately, jobid, pg_cron):
+    retirement = confirmed_by_somebody(jobid)
+    answer = not_lately.post("/confirm/", asked_again(not_lately, "remove", retirement))
+    assert "is removed" in after(not_lately, answer)
+    assert jobs(pg_cron) == {}
+    assert audited(retirement) == [("remove", "intended"), ("remove", "done")]
+    assert AuditEvent.objects.latest("pk").user_name == "olga"
+
+
+@pytest.mark.parametrize(("name", "back"), [("pause", "activate"), ("remove", "put_back")])
+def test_every_act_is_carried_on(not_lately, jobid, pg_cron, name, back):
+    retirement = confirmed_by_somebody(jobid)
+    for act in (name, back):
+        session = not_lately.session
+        session.pop("confirmed_at", None)
+        session.save()
+        not_lately.post("/confirm/", asked_again(not_lately, act, retirement))
+        assert audited(retirement)[-2:] == [(act, "intended"), (act, "done")]
+
+
+def test_an_act_is_carried_on_once(not_lately, jobid, pg_cron):
+    retirement = confirmed_by_somebody(jobid)
+    form = asked_again(not_lately, "pause", retirement)
+    not_lately.post("/confirm/", form)
+    not_lately.post(step("activate", retirement))
+    lines = len(audited(retirement))
+    shown = after(not_lately, not_lately.post("/confirm/", form))
+    assert "Nothing was changed" in shown
+    assert len(audited(retirement)) == lines
+
+
+def test_an_act_is_carried_on_only_for_who_sent_it(not_lately, jobid, pg_cron):
+    retirement = confirmed_by_somebody(jobid)
+    form = asked_again(not_lately, "remove", retirement)
+    paul = make_user("pia", OPERATOR)
+    paul.set_password(PASSWORD)
+    paul.save()
+    for client in (Client(), not_lately):  # also in the very same browser
+        client.force_login(paul)
+        client.post("/confirm/", form)
+    assert set(jobs(pg_cron)) == {jobid}
+    assert audited(retirement) == []
+
+
+def test_an_act_is_carried_on_only_from_the_page_that_names_it(not_lately, jobid, pg_cron):
+    """Of two tabs the later one counts; and the link to sign in again begins nothing."""
+    retirement = confirmed_by_somebody(jobid)
+    first = asked_again(not_lately, "remove", retirement)
+    asked_again(not_lately, "pause", retirement)
+    not_lately.post("/confirm/", first)
+    not_lately.post("/confirm/", {"password": PASSWORD, "next": "/"})
+    assert jobs(pg_cron)[jobid]["active"]
+    assert audited(retirement) == []
+
+
+def test_an_act_that_waited_too_long_is_not_carried_on(not_lately, jobid, pg_cron, monkeypatch):
+    retirement = confirmed_by_somebody(jobid)
+    form = asked_again(not_lately, "remove", retirement)
+    later = time.time() + 601
+    monkeypatch.setattr("executions.confirmation.time.time", lambda: later)
+    assert "Nothing was changed" in after(not_lately, not_lately.post("/confirm/", form))
+    assert audited(retirement) == []
+
+
+def test_a_carried_act_is_refused_like_any_other_where_the_job_has_changed(
+    not_lately, jobid, pg_cron
+):
+    retirement = confirmed_by_somebody(jobid)
+    form = asked_again(not_lately, "remove", retirement, fingerprint="0" * 32)
+    shown = after(not_lately, not_lately.post("/confirm/", form))
+    assert "has changed since this page was shown" in shown
+    assert audited(retirement) == [("remove", "refused")]
+
+
+def test_the_password_is_taken_only_from_our_own_form(olga, jobid, pg_cron):
+    olga.set_password(PASSWORD)
+    olga.save()
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(olga)
+    retirement = confirmed_by_somebody(jobid)
+    page = client.get(f"/confirm/?next={step('at', retirement)}")
+    token = re.search(r'csrfmiddlewaretoken" value="([^"]+)"', html_of(page))[1]
+    form = press(retirement) | {"csrfmiddlewaretoken": token}
+    asked = client.get(client.post(step("remove", retirement), form).headers["Location"])
+    forged = client.post("/confirm/", sent(asked) | {"password": PASSWORD})
+    assert forged.status_code == 403
+    assert set(jobs(pg_cron)) == {jobid}
+
+
+# --- A name that is mistyped ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["pause", "remove"])
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "after signing in again"])
+def test_a_mistyped_name_stands_in_its_field_with_the_message_at_it(
+    not_lately, jobid, pg_cron, name, again
+):
+    retirement = confirmed_by_somebody(jobid)
+    typed, client = 'rollup_task_"usage', not_lately
+    if again:
+        form = asked_again(client, name, retirement, typed=typed)
+        answer = client.post("/confirm/", form)
+    else:
+        client.post("/confirm/", {"password": PASSWORD})
+        answer = client.post(step(name, retirement), press(retirement) | {"typed": typed})
+    page = client.get(answer.headers["Location"], follow=True)
+    field = re.search(rf'<input[^>]* id="typed-{name}"[^>]*>', html_of(page))[0]
+    assert f'value="{html.escape(typed)}"' in field
+    assert 'aria-invalid="true"' in field
+    assert f'aria-describedby="typed-{name}-error"' in field
+    assert "autofocus" in field
+    said = "The name typed is not rollup_task_usage_hourly. Nothing was changed."
+    assert re.search(rf'id="typed-{name}-error"[^>]*>{said}<', html_of(page))
+    assert text(page).count(said) == 1
+    assert html_of(page).count("aria-invalid") == html_of(page).count("autofocus") == 1
+    assert audited(retirement) == [(name, "refused")]
+    assert said not in text(client.get(step("confirm", retirement)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "field"),
+    [
+        ("cron", {"name": "no such user!"}, "cron-name"),
+        ("systemd", {"name": "a b.timer"}, "systemd-name"),
+        ("systemd", {"name": ""}, "systemd-name"),
+        ("cronjob", {"name": "Usage", "namespace": "multica"}, "cronjob-name"),
+        ("cronjob", {"name": "usage", "namespace": "Multi ca"}, "cronjob-namespace"),
+    ],
+)
+def test_a_mistyped_name_outside_stands_in_its_field_too(signed_in, owner, kind, form, field):
+    page = signed_in.post(reverse("retire_outside", args=[kind]), form)
+    assert page.status_code == 400
+    wrong = re.search(rf'<input[^>]* id="{field}"[^>]*>', html_of(page))[0]
+    value = form["namespace" if field.endswith("namespace") else "name"]
+    assert f'value="{value}"' in wrong
+    assert 'aria-invalid="true"' in wrong
+    assert f'aria-describedby="{field}-error"' in wrong
+    assert "autofocus" in wrong
+    assert f'id="{field}-error"' in html_of(page)
+    assert html_of(page).count("aria-invalid") == 1
+    for name, given in form.items():
+        assert f'id="{kind}-{name}" name="{name}" value="{given}"' in html_of(page)
 
 
 def test_a_form_without_its_token_is_refused(olga, jobid, pg_cron):
@@ -301,7 +469,7 @@ def test_a_refusing_condition_says_why_and_from_when_and_offers_nothing(signed_i
 def test_an_unchanged_check_costs_a_204_and_a_changed_one_is_sent(signed_in, jobid, owner):
     retirement = choose(signed_in, jobid)
     page = signed_in.get(step("check", retirement)).content.decode()
-    version = re.search(r'data-version="(\w+)"', page)[1]
+    version = re.search(r'data-live data-live-seconds="\d+" data-version="(\w+)"', page)[1]
     live = {"HX-Request": "true", "X-Data-Version": version}
     assert signed_in.get(step("check", retirement), headers=live).status_code == 204
     owner.execute(
