@@ -301,11 +301,36 @@ class RollupCall:
 
 
 @dataclass(frozen=True)
+class JobRun:
+    """A run of a pg_cron job, by its run details; ``calls`` if its command calls the rollup."""
+
+    jobid: int
+    started_at: datetime
+    ended_at: datetime | None
+    calls: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change to a schedule that is on our own record. ``jobid`` is that of a pg_cron job.
+
+    ``stops`` says whether the schedule stopped with it: it was paused or removed, and not activated
+    or put back.
+    """
+
+    at: datetime
+    jobid: int | None
+    label: str
+    stops: bool
+
+
+@dataclass(frozen=True)
 class PgCron:
     """pg_cron as ``role`` sees it. ``database`` is where the extension is, None if unknown.
 
     ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5); ``calls``
-    are those of them that lead to the rollup and that a launcher starts.
+    are those of them that lead to the rollup and that a launcher starts. ``runs`` are the latest
+    runs of these and of jobs that are gone, newest first, where the run details may be read.
     """
 
     visibility: Visibility
@@ -315,6 +340,12 @@ class PgCron:
     role: str | None = None
     calls: tuple[RollupCall, ...] = ()
     launcher: Launcher = Launcher.UNKNOWN
+    runs: tuple[JobRun, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every job of it is known; none where there is no pg_cron."""
+        return self.visibility in {Visibility.FULL, Visibility.ABSENT}
 
 
 @dataclass(frozen=True)
@@ -355,7 +386,7 @@ class Facts:
 
     ``state`` is None where the table is there and its row is not. ``first_trace`` is when the
     first usage or the first migration was written, looked for only where there are no executions;
-    None where there is neither.
+    None where there is neither. ``changes`` are those of schedules on our own record, lately.
     """
 
     spec: JobSpec
@@ -368,6 +399,7 @@ class Facts:
     drift: Drift | NotAvailable | None
     own_runners: frozenset[str] | NotAvailable
     first_trace: datetime | NotAvailable | None = None
+    changes: tuple[Change, ...] | NotAvailable = ()
 
     @property
     def rollup_calls(self) -> tuple[RollupCall, ...]:

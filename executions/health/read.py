@@ -20,6 +20,7 @@ from django.db import connections
 from django.utils.translation import gettext as _
 
 from executions.connections import retire_reader
+from executions.health.changes import changes_on_record
 from executions.health.facts import (
     Drift,
     Execution,
@@ -35,6 +36,7 @@ from executions.health.facts import (
 from executions.health.ledger import usual_window
 from executions.models import Runner
 from executions.pgcron.inventory import read_calls, visible_jobs
+from executions.pgcron.runs import read_runs
 from executions.problems import RowsHidden, diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
@@ -136,6 +138,7 @@ class _Reader:
             drift=self._drift(ground, state, earlier),
             own_runners=self._fact(lambda: _own_runners(executions)),
             first_trace=self._fact(lambda: self._first_trace(ground)) if none_yet else None,
+            changes=self._fact(lambda: changes_on_record(ground.now - self._window)),
         )
 
     def leave(self) -> None:
@@ -212,22 +215,23 @@ class _Reader:
         return read_queue(self._fetch)
 
     def _pg_cron(self, ground: Ground) -> PgCron:
-        seen = self._visible_jobs()
-        if seen.launcher.starts_nothing:
-            return seen
-        return replace(seen, calls=read_calls(seen.jobs, ground.database, self._fetch))
+        seen = self._visible_jobs(ground.database)
+        calls = read_calls(seen.jobs, ground.database, self._fetch)
+        calling = {call.job.jobid for call in calls}
+        runs = tuple(run for run in seen.runs if run.calls or run.jobid in calling)
+        return replace(seen, calls=() if seen.launcher.starts_nothing else calls, runs=runs)
 
-    def _visible_jobs(self) -> PgCron:
+    def _visible_jobs(self, database: str) -> PgCron:
         """Asked as whoever may retire too, where the dashboard's own role is not shown it all.
 
         That role may be the one that sees more, or be in the database that has the extension.
         """
-        seen = visible_jobs(self._fetch)
+        seen = _jobs_and_runs(self._fetch, database)
         if seen.visibility in _ALL_KNOWN or settings.RETIRE_CONNINFO == settings.MULTICA_CONNINFO:
             return seen
         try:
             with closing(retire_reader("look")) as connection:
-                further = visible_jobs(fetch_on(connection))
+                further = _jobs_and_runs(fetch_on(connection), database)
         except psycopg.Error:
             return seen
         return max(seen, further, key=lambda one: _SIGHT.index(one.visibility))
@@ -253,6 +257,15 @@ class _Reader:
         if self._fetch(SQL.has_migrations, {})[0]["found"]:
             traces += self._fetch(SQL.first_migration, {})
         return min((row["trace"] for row in traces if row["trace"] is not None), default=None)
+
+
+def _jobs_and_runs(fetch: Fetch, database: str) -> PgCron:
+    """What this role is shown of pg_cron: its jobs, and when they ran."""
+    seen = visible_jobs(fetch)
+    if seen.visibility not in {Visibility.FULL, Visibility.FILTERED}:
+        return seen
+    jobids = [job.jobid for job in seen.jobs if job.active and job.database == database]
+    return replace(seen, runs=read_runs(fetch, jobids, database))
 
 
 def why_not(error: Exception) -> NotAvailable:

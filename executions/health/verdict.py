@@ -14,10 +14,18 @@ from enum import StrEnum
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import Execution, Facts, Match, NotAvailable, RollupCall, State
-from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
+from executions.health.facts import (
+    Facts,
+    Match,
+    NotAvailable,
+    PgCron,
+    RollupCall,
+    State,
+)
+from executions.health.findings.base import Case, Code, Finding, Severity
 from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
+from executions.health.findings.writer import in_short, is_over
 from executions.health.sentences import Sentence, Text, say, together
 
 FAILURES = (Code.EXHAUSTED_FAILURE, Code.PLAN_ABANDONED)
@@ -167,21 +175,31 @@ def _up_to_date(state: State | None, case: Case) -> Sentence:
     return say(_("Usage is up to date to %(watermark)s."), watermark=case.at(state.watermark_at))
 
 
-def _winners(rows: Iterable[Execution]) -> set[str]:
-    return {row.runner_id for row in rows if row.runner_id is not None}
-
-
 def _by_whom(case: Case) -> Sentence | None:
-    """Whose runners won the latest plans; nothing where our own cannot be told from Multica's."""
+    """Whose runners win the plans; nothing where our own cannot be told from Multica's.
+
+    A side that won nothing for more than two cadences is not said to be at it.
+    """
     ours = case.facts.own_runners
-    winners = _winners(case.rows[:LATELY])
-    if isinstance(ours, NotAvailable) or not winners:
+    won = [row for row in case.lately if row.runner_id]
+    if isinstance(ours, NotAvailable) or not won:
         return None
-    if not winners & ours:
+    since = won[0].plan_time - 2 * case.spec.cadence
+    at_it = {row.runner_id in ours for row in won if row.plan_time >= since}
+    if at_it == {True, False}:
+        return say(_("Multica's backend and this installation's own runner share the work."))
+    if at_it == {False}:
         return say(_("Multica's backend does this by itself."))
-    if winners <= ours:
+    theirs = next((row for row in won if row.runner_id not in ours), None)
+    if theirs is None:
         return say(_("This installation's own runner does this."))
-    return say(_("Multica's backend and this installation's own runner share the work."))
+    return say(
+        _(
+            "This installation's own runner does this. Multica's backend won a plan for the last"
+            " time at %(at)s."
+        ),
+        at=case.at(theirs.plan_time),
+    )
 
 
 def _redundant(case: Case, findings: tuple[Finding, ...]) -> tuple[Sentence, ...]:
@@ -189,16 +207,27 @@ def _redundant(case: Case, findings: tuple[Finding, ...]) -> tuple[Sentence, ...
     calls = case.facts.rollup_calls
     if calls:
         return about_calls(calls)
-    if any(finding.code is Code.OTHER_WRITER for finding in findings):
-        return (
-            say(
-                _(
-                    "A schedule outside repeats the work and can be removed; nothing breaks if you"
-                    " leave it."
-                )
-            ),
+    trace = next((finding for finding in findings if finding.code is Code.OTHER_WRITER), None)
+    if trace is None:
+        return ()
+    return (in_short(trace) if is_over(trace) else _unnamed(case.facts),)
+
+
+def _unnamed(facts: Facts) -> Sentence:
+    """A caller that no visible job explains: outside only where no job can be hidden."""
+    if isinstance(facts.pg_cron, PgCron) and facts.pg_cron.is_whole:
+        return say(
+            _(
+                "A schedule outside the database repeats the work and can be removed; nothing"
+                " breaks if you leave it."
+            )
         )
-    return ()
+    return say(
+        _(
+            "A schedule repeats the work and can be removed; nothing breaks if you leave it. It"
+            " may be a pg_cron job that this role may not see, or be outside the database."
+        )
+    )
 
 
 _CALLS: Mapping[Match, Promise] = {

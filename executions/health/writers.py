@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from executions.health.facts import Execution
+from executions.health.facts import Execution, JobRun
 
 # Results have whole seconds, which two runners may round differently.
 ROUNDING = timedelta(seconds=1)
@@ -73,3 +73,17 @@ def _comparable(earlier: Execution, later: Execution) -> bool:
 def jumps(found: Sequence[Pair]) -> list[Pair]:
     """Those of the pairs between which something else moved the watermark."""
     return [pair for pair in found if pair.is_jump]
+
+
+def ran_between(pair: Pair, runs: Sequence[JobRun]) -> frozenset[int]:
+    """The pg_cron jobs that ran, by their run details, while something moved the watermark.
+
+    That lies between the start of the earlier run and that of the later one.
+    """
+    begun = pair.earlier.started_at or pair.earlier.plan_time
+    ended = pair.later.started_at or pair.later.plan_time
+    return frozenset(
+        run.jobid
+        for run in runs
+        if run.started_at <= ended and (run.ended_at is None or run.ended_at >= begun)
+    )

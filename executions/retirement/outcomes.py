@@ -49,7 +49,11 @@ def conclude(
 
 
 def move(retirement: Retirement, *, state: State, **values: Any) -> None:
-    """Put the retirement into another state. Only inside the transaction that says why."""
+    """Put the retirement into another state. Only inside the transaction that says why.
+
+    A ``reason`` is that of one state: what is not given anew is not kept for the next.
+    """
+    values = {"reason": "", **values}
     Retirement.objects.filter(pk=retirement.pk).update(
         state=state, changed_at=Now(), looked_at=None, **values
     )

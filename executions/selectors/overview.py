@@ -22,6 +22,7 @@ from executions.health.facts import (
     State,
 )
 from executions.health.findings import Code, Finding
+from executions.health.findings.writer import is_over
 from executions.health.ledger import Ledger, durations, lay, percentile
 from executions.health.sentences import Sentence
 from executions.health.snapshot import Snapshot
@@ -69,10 +70,12 @@ class Redundant:
     """Schedules that call the rollup: visible pg_cron jobs, or one that only shows in traces.
 
     ``in_doubt`` is set while the verdict is not good: then a schedule may be all that works.
+    ``may_be_hidden`` says that this role may not be shown every pg_cron job.
     """
 
     calls: tuple[tuple[RollupCall, str], ...]
     in_doubt: bool
+    may_be_hidden: bool
 
     @property
     def jobs(self) -> list[tuple[PgCronJob, str]]:
@@ -246,10 +249,17 @@ class Overview:
         calls = tuple(
             (call, describe(call.job.schedule, both_days=call.job.both_days)) for call in found
         )
-        repeats = any(one.code is Code.OTHER_WRITER for one in self.verdict.findings)
+        repeats = any(
+            one.code is Code.OTHER_WRITER and not is_over(one) for one in self.verdict.findings
+        )
         if (not calls and not repeats) or not self._rows:
             return None
-        return Redundant(calls, in_doubt=self.verdict.level in (Level.FAILING, Level.UNKNOWN))
+        pg_cron = known(self.snapshot.facts.pg_cron)
+        return Redundant(
+            calls,
+            in_doubt=self.verdict.level in (Level.FAILING, Level.UNKNOWN),
+            may_be_hidden=pg_cron is None or not pg_cron.is_whole,
+        )
 
     # --- The figures ------------------------------------------------------------------------------
 

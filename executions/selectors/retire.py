@@ -344,6 +344,11 @@ class Watched:
         return self.retirement.state in Retirement.LIVE
 
     @property
+    def is_back(self) -> bool:
+        """Whether the schedule runs again, so that what was watched is the past."""
+        return self.retirement.state in {State.TRIAL_ENDED, State.PUT_BACK}
+
+    @property
     def summary(self) -> str:
         return str(self.retirement.watch.get("summary", ""))
 

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
+from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
 
 from executions.health import snapshot as snapshots
-from executions.health.facts import Executions, Launcher, NotAvailable, Visibility
+from executions.health.facts import Executions, Launcher, NotAvailable, PgCron, Visibility
 from executions.health.findings import Code, Finding
+from executions.health.findings.writer import is_over
 from executions.health.ledger import WINDOW
 from executions.health.snapshot import Snapshot
 from executions.permissions import sight_statements
@@ -127,6 +129,7 @@ class Schedules:
             [(one.pk, one.state, one.changed_at) for one in self.retirements],
             self.runners,
             [(finding.code, finding.severity) for finding in self._findings],
+            (self.whence, self._is_over),
             self.inventory.reason,
             self.launcher,
             self.callers,
@@ -182,8 +185,37 @@ class Schedules:
 
     @property
     def is_explained(self) -> bool:
-        """Whether a job that is shown may be what leaves that trace."""
-        return any(card.candidate.job.active for card in self.cards)
+        """Whether a job that is shown may be what leaves that trace now."""
+        return not self._is_over and any(map(self._may_be, self.cards))
+
+    @property
+    def _is_over(self) -> bool:
+        return self.other_writer is not None and is_over(self.other_writer)
+
+    def _may_be(self, card: JobCard) -> bool:
+        """Whether the job ran at one of those moments, or nobody can tell when it ran."""
+        job, pg_cron = card.candidate.job, self.snapshot.facts.pg_cron
+        if not job.active or self.other_writer is None:
+            return job.active
+        ran_then: Any = self.other_writer.evidence["jobs"]
+        runs = pg_cron.runs if isinstance(pg_cron, PgCron) else ()
+        return any(one["jobid"] == job.jobid for one in ran_then) or not any(
+            run.jobid == job.jobid for run in runs
+        )
+
+    @property
+    def whence(self) -> str:
+        """Where another writer may be; nothing where it is over."""
+        if self.other_writer is None or self._is_over:
+            return ""
+        if self.is_explained:
+            return _("An active job above may be what does it; retire that first.")
+        if self.inventory.complete:
+            return _("No pg_cron job explains it, so it comes from outside the database.")
+        return _(
+            "No visible job explains it: it may be a pg_cron job that this role may not see, or"
+            " come from outside the database."
+        )
 
     @property
     def sight(self) -> str:

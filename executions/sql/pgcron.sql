@@ -126,6 +126,18 @@ SELECT jobid, runid, job_pid AS pid, status, return_message AS message,
  ORDER BY runid DESC
  LIMIT %(most)s
 
+-- name: latest_runs
+-- When some jobs of a database ran lately, and every one whose command names the rollup: jobs that
+-- are gone too. A run that failed wrote nothing.
+SELECT jobid, start_time AS started_at, end_time AS ended_at, command
+  FROM cron.job_run_details
+ WHERE runid > (SELECT max(runid) FROM cron.job_run_details) - %(within)s
+   AND database = %(database)s
+   AND (jobid = ANY (%(jobids)s) OR command ILIKE '%%rollup_task_usage%%')
+   AND start_time IS NOT NULL AND status <> 'failed'
+ ORDER BY runid DESC
+ LIMIT %(most)s
+
 -- name: backends
 -- Processes that run a job now, whichever way pg_cron starts them, with the job whose run details
 -- name the process. A background worker's run is noted some milliseconds before the process begins;

@@ -198,7 +198,7 @@ def test_a_verdict_that_is_not_healthy_says_its_worst_finding():
     ],
 )
 def test_a_healthy_verdict_says_who_does_the_work(ours, said):
-    known = executions({3: {"runner_id": "other"}} if "other" in ours else {})
+    known = executions({2: {"runner_id": "other"}} if "other" in ours else {})
     summary = str(assess(facts(executions=known, own_runners=ours)).verdict.summary)
     assert summary.startswith("Usage is up to date to 00:55 UTC.")
     assert said in summary

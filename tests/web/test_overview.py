@@ -360,7 +360,17 @@ def test_a_schedule_is_not_called_superfluous_while_the_verdict_is_failing(
 
 def test_a_schedule_that_only_shows_in_the_watermark_has_the_card_too(viewer, owner):
     scenarios.other_writer(owner)
-    assert "Something outside this database's pg_cron moves the watermark too" in text(page(viewer))
+    assert "Something outside the database moves the watermark too" in text(page(viewer))
+
+
+def test_where_jobs_may_be_hidden_the_card_does_not_say_that_the_caller_is_outside(
+    viewer, owner, settings
+):
+    settings.RETIRE_CONNINFO = settings.MULTICA_CONNINFO
+    scenarios.other_writer(owner)
+    shown = text(page(viewer))
+    assert "a pg_cron job that this role may not see, or cron" in shown
+    assert "may be a pg_cron job that this role may not see" in shown
 
 
 def test_without_a_schedule_there_is_no_such_card(viewer, owner):

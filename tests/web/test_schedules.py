@@ -223,7 +223,7 @@ def test_the_trace_of_an_unseen_caller_is_told_as_one(viewer, owner, pg_cron):
     )
     page = look(viewer)
     assert "Something besides the scheduler rolls usage up too" in page
-    assert "No visible pg_cron job explains it" in page
+    assert "No pg_cron job explains it" in page
 
 
 def test_a_session_that_calls_the_rollup_is_named(viewer, owner, connect, pg_cron):

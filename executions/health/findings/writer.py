@@ -1,25 +1,101 @@
-"""PURE: the finding that something besides the runners moves the watermark.
+"""PURE: the finding that something besides the runners moves the watermark, or did until lately.
 
-The rule for a single jump is in `executions/health/writers.py`.
+The rule for a single jump is in `executions/health/writers.py`. Only what came after the latest
+change of a schedule is told in the present tense.
 """
 
 from __future__ import annotations
 
-from django.utils.translation import gettext_lazy as _
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
 
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.facts import Change, JobRun, NotAvailable, PgCron, Visibility
 from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
-from executions.health.sentences import say, together
-from executions.health.writers import jumps, pairs
+from executions.health.sentences import Paragraph, Sentence, say, together
+from executions.health.writers import Pair, jumps, pairs, ran_between
 
 # So many of the last 12 pairs make a schedule of it; fewer are a backfill or a call by hand.
 OTHER_WRITER_OFTEN = 3
 
 
 def other_writer(case: Case) -> Finding | None:
-    found = jumps(pairs(case.rows)[:LATELY])
+    lately = pairs(case.rows)[:LATELY]
+    found = jumps(lately)
     if len(found) < OTHER_WRITER_OFTEN:
         return None
+    change = _latest_change(case)
+    since = [pair for pair in found if change is None or _began(pair) >= change.at]
+    if change is None or len(since) >= OTHER_WRITER_OFTEN:
+        return _goes_on(case, since)
+    if not change.stops:
+        return None
+    told = any(_began(pair) >= change.at for pair in lately)
+    return _over(case, found, len(since), change, told=told)
+
+
+def is_over(finding: Finding) -> bool:
+    """Whether it tells of the past: a schedule has been stopped since."""
+    return "until" in finding.evidence
+
+
+def in_short(finding: Finding) -> Sentence:
+    """Its first sentence, for the verdict."""
+    assert isinstance(finding.summary, Paragraph)  # noqa: S101  as both are made here
+    return finding.summary.sentences[0]
+
+
+def _began(pair: Pair) -> datetime:
+    """From when on something else may have moved the watermark between the two."""
+    return pair.earlier.finished_at or pair.earlier.plan_time
+
+
+# --- What changed -------------------------------------------------------------------------------
+
+
+def _latest_change(case: Case) -> Change | None:
+    """The newest on our own record; or that a job is gone, or paused, which has run until then."""
+    recorded = case.facts.changes
+    known = () if isinstance(recorded, NotAvailable) else recorded
+    return max((*known, *_stopped(case)), key=lambda change: change.at, default=None)
+
+
+def _stopped(case: Case) -> list[Change]:
+    """Jobs that called the rollup lately and are gone, paused or started by nobody.
+
+    Only a role that is shown every job can tell.
+    """
+    seen = case.facts.pg_cron
+    if not isinstance(seen, PgCron) or seen.visibility is not Visibility.FULL:
+        return []
+    dead = seen.launcher.starts_nothing
+    active = {job.jobid for job in seen.jobs if job.active and not dead}
+    last: dict[int, datetime] = {}
+    for run in seen.runs:  # newest first
+        if run.jobid not in active:
+            last.setdefault(run.jobid, run.ended_at or run.started_at)
+    return [Change(at, jobid, f"pg_cron job {jobid}", stops=True) for jobid, at in last.items()]
+
+
+def _runs(case: Case) -> tuple[JobRun, ...]:
+    seen = case.facts.pg_cron
+    return seen.runs if isinstance(seen, PgCron) else ()
+
+
+def _by_job(case: Case, found: Sequence[Pair]) -> Counter[int]:
+    """At how many of the jumps each pg_cron job ran, as far as its run details tell."""
+    return Counter(jobid for pair in found for jobid in ran_between(pair, _runs(case)))
+
+
+# --- What is said -------------------------------------------------------------------------------
+
+
+def _goes_on(case: Case, found: Sequence[Pair]) -> Finding:
     newest = found[0].later
+    jobs = _by_job(case, found)
     return Finding(
         Code.OTHER_WRITER,
         Severity.INFO,
@@ -38,19 +114,85 @@ def other_writer(case: Case) -> Finding | None:
                 n=len(found),
                 plan=case.at(newest.plan_time),
             ),
+            *(_ran_then(jobid, times) for jobid, times in jobs.most_common()),
         ),
         advice=say(_("Find the schedule and retire it, or leave it: nothing is counted twice.")),
         seen_at=newest.plan_time,
-        evidence={
-            "jumps_in_the_last_12_pairs": len(found),
-            "jumps": [
-                {
-                    "after_plan": pair.earlier.plan_time,
-                    "before_plan": pair.later.plan_time,
-                    "left_at": pair.reached,
-                    "found_at": pair.found,
-                }
-                for pair in found
-            ],
-        },
+        evidence=_evidence(found, jobs),
     )
+
+
+def _ran_then(jobid: int, times: int) -> Sentence:
+    return say(
+        ngettext_lazy(
+            "pg_cron job %(jobid)s ran at one of these times.",
+            "pg_cron job %(jobid)s ran at %(n)s of these times.",
+            "n",
+        ),
+        n=times,
+        jobid=str(jobid),
+    )
+
+
+def _over(case: Case, found: Sequence[Pair], since: int, change: Change, *, told: bool) -> Finding:
+    jobs = _by_job(case, found)
+    return Finding(
+        Code.OTHER_WRITER,
+        Severity.INFO,
+        summary=together(
+            _until(case, change, jobs, is_quiet=told and not since),
+            _since(since) if since else None,
+            None if told else say(_("No plan has told yet whether that goes on.")),
+            None if jobs else say(_("%(schedule)s was stopped then."), schedule=change.label),
+        ),
+        advice=say(
+            _("Do nothing: this is about the past, and goes away once twelve plans show nobody.")
+        ),
+        seen_at=found[0].later.plan_time,
+        evidence={"until": change.at, **_evidence(found, jobs)},
+    )
+
+
+def _until(case: Case, change: Change, jobs: Counter[int], *, is_quiet: bool) -> Sentence:
+    names = ", ".join(map(str, sorted(jobs)))
+    if jobs and is_quiet:
+        template = _(
+            "Until %(until)s pg_cron job %(jobid)s moved the watermark as well; nobody has since."
+        )
+    elif jobs:
+        template = _("Until %(until)s pg_cron job %(jobid)s moved the watermark as well.")
+    elif is_quiet:
+        template = _(
+            "Until %(until)s something besides the scheduler moved the watermark as well; nobody"
+            " has since."
+        )
+    else:
+        template = _("Until %(until)s something besides the scheduler moved the watermark as well.")
+    return say(template, until=case.at(change.at), jobid=names)
+
+
+def _since(times: int) -> Sentence:
+    return say(
+        ngettext_lazy(
+            "Something did so once more since then.",
+            "Something did so %(n)s more times since then.",
+            "n",
+        ),
+        n=times,
+    )
+
+
+def _evidence(found: Sequence[Pair], jobs: Counter[int]) -> dict[str, object]:
+    return {
+        "jumps_in_the_last_12_pairs": len(found),
+        "jobs": [{"jobid": jobid, "jumps": times} for jobid, times in jobs.most_common()],
+        "jumps": [
+            {
+                "after_plan": pair.earlier.plan_time,
+                "before_plan": pair.later.plan_time,
+                "left_at": pair.reached,
+                "found_at": pair.found,
+            }
+            for pair in found
+        ],
+    }

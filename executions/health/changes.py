@@ -1,0 +1,40 @@
+"""Changes of schedules on our own record: paused, removed, activated or put back, and when.
+
+Asks our own tables, not Multica's. What they mean for another writer is decided in `findings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from executions.health.facts import Change
+from executions.retirement_models import Act, Retirement, State
+
+# The most retirements that are looked at: the latest ones.
+MOST = 50
+_STOPS = {Act.Kind.REMOVE, Act.Kind.PAUSE}
+
+
+def changes_on_record(since: datetime) -> tuple[Change, ...]:
+    """Every change since then, newest first, by the clock of the database in which it was made.
+
+    Raises:
+        django.db.Error: our own tables cannot be reached.
+    """
+    changed = Retirement.objects.filter(changed_at__gte=since).prefetch_related("acts")
+    found = [change for one in changed.order_by("-changed_at")[:MOST] for change in _changes(one)]
+    return tuple(sorted(found, key=lambda change: change.at, reverse=True))
+
+
+def _changes(one: Retirement) -> Iterator[Change]:
+    """The acts, and what an operator did without one: by hand, or outside the database."""
+    done: set[str] = set()
+    for act in one.acts.all():
+        if act.outcome == Act.Outcome.DONE and act.acted_at is not None:
+            done.add(act.kind)
+            yield Change(act.acted_at, one.jobid, one.label, stops=act.kind in _STOPS)
+    if one.is_removed and Act.Kind.REMOVE not in done and one.watched_since is not None:
+        yield Change(one.watched_since, one.jobid, one.label, stops=True)
+    if one.state == State.PUT_BACK and Act.Kind.PUT_BACK not in done:
+        yield Change(one.changed_at, one.jobid, one.label, stops=False)

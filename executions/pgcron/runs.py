@@ -1,0 +1,46 @@
+"""The latest runs of pg_cron's jobs, from its run details: which job ran at which moment.
+
+The details outlive their job, so they tell of jobs that are gone. Where they may not be read, or
+``cron.log_run`` is off, there are none, which proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from executions.health.facts import JobRun
+from executions.pgcron.inventory import RUNS_WITHIN
+from executions.pgcron.match import judge
+from executions.problems import is_database_error
+from executions.reading import Fetch
+from executions.sql import load
+
+SQL = load("pgcron")
+
+MOST = 500
+
+
+def read_runs(fetch: Fetch, jobids: Iterable[int], database: str) -> tuple[JobRun, ...]:
+    """The latest runs, newest first, of these jobs and of those that call the rollup by themselves.
+
+    ``database`` is the one in which they ran.
+    """
+    values = {
+        "within": RUNS_WITHIN, "jobids": list(jobids), "database": database, "most": MOST,
+    }  # fmt: skip
+    try:
+        rows = fetch(SQL.latest_runs, values)
+    except Exception as error:
+        if not is_database_error(error):
+            raise
+        return ()
+    calls = {command: _calls(command) for command in {row["command"] for row in rows}}
+    return tuple(
+        JobRun(row["jobid"], row["started_at"], row["ended_at"], calls[row["command"]])
+        for row in rows
+    )
+
+
+def _calls(command: str) -> bool:
+    judgement = judge(command)
+    return judgement is not None and judgement.calls

@@ -1,0 +1,151 @@
+"""What a schedule did until it stopped is told in the past, by a real pg_cron and our record."""
+
+from __future__ import annotations
+
+import pytest
+
+from executions.health.assessment import assess
+from executions.health.findings import Code
+from executions.health.read import read_facts
+from executions.retirement import acts, external
+from executions.retirement.acts import Order
+from executions.retirement.external import Outside
+from executions.retirement.rules import current
+from executions.retirement_models import Act, Retirement
+from executions.selectors.retire import read_watched
+from tests.retiring import (
+    acting_as,
+    confirmed,
+    lay_plans,
+    operator,
+    pg_cron,
+    press,
+    retire,
+    role,
+    schedule,
+)
+
+__all__ = ["acting_as", "pg_cron", "role"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+
+def interfere(owner, superuser=None, jobid=None):
+    """Something moved the watermark before each of the last plans, and a job ran at these times."""
+    owner.execute(
+        """
+        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
+            (result->>'watermark_before')::timestamptz + interval '4 seconds')
+        """
+    )
+    if superuser is not None:
+        superuser.execute(
+            """
+            INSERT INTO cron.job_run_details
+                (jobid, runid, job_pid, database, username, command, status, start_time, end_time)
+            SELECT %(jobid)s, nextval('cron.runid_seq'), 1, 'multica', 'multica',
+                   'SELECT rollup_task_usage_hourly()', 'succeeded',
+                   started_at - interval '20 seconds', started_at - interval '19 seconds'
+              FROM sys_cron_executions ORDER BY plan_time
+            """,
+            {"jobid": jobid},
+        )
+
+
+def trace():
+    """What is concluded now: the finding, if any, and the verdict's sentence."""
+    verdict = assess(read_facts()).verdict
+    found = [one for one in verdict.findings if one.code is Code.OTHER_WRITER]
+    return (str(found[0].summary) if found else None), str(verdict.summary)
+
+
+@pytest.fixture
+def busy(owner, pg_cron):
+    """A job that moved the watermark at each of the last plans; its number."""
+    lay_plans(owner, count=20)
+    jobid = schedule(pg_cron)
+    interfere(owner, pg_cron, jobid)
+    return jobid
+
+
+def test_before_anything_was_done_the_job_is_named_in_the_present(busy):
+    said, verdict = trace()
+    assert f"pg_cron job {busy} ran at 12 of these times" in said
+    assert f"pg_cron job {busy} repeats the work" in verdict
+
+
+@pytest.mark.parametrize("way", ["pause", "remove"])
+def test_during_a_trial_and_after_a_removal_nothing_is_said_to_repeat_the_work(busy, way):
+    who = operator()
+    if way == "pause":
+        retirement = confirmed(who, busy)
+        acts.pause(Order(who, retirement, current()), **press(retirement))
+    else:
+        retire(who, busy)
+    said, verdict = trace()
+    assert f"pg_cron job {busy} moved the watermark as well" in said
+    assert said.startswith("Until ")
+    assert "repeats the work" not in verdict
+
+
+def test_a_job_that_somebody_removes_by_sql_is_told_in_the_past(busy, pg_cron):
+    pg_cron.execute("SELECT cron.unschedule(%s)", [busy])
+    said, verdict = trace()
+    assert said.startswith("Until ")
+    assert f"pg_cron job {busy} moved the watermark as well" in said
+    assert "repeats the work" not in verdict
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("database", "another"),
+        ("command", "SELECT 1 -- instead of rollup_task_usage_hourly()"),
+        ("status", "failed"),
+    ],
+)
+def test_a_run_that_cannot_have_moved_the_watermark_explains_nothing(busy, pg_cron, column, value):
+    pg_cron.execute(f"UPDATE cron.job_run_details SET {column} = %s", [value])
+    pg_cron.execute("SELECT cron.unschedule(%s)", [busy])
+    said, verdict = trace()
+    assert "pg_cron job" not in said
+    assert "outside the database repeats the work" in verdict
+
+
+def test_without_run_details_our_own_record_tells_when_it_stopped(busy, pg_cron):
+    pg_cron.execute("DELETE FROM cron.job_run_details")
+    retire(operator(), busy)
+    said, _verdict = trace()
+    assert "something besides the scheduler moved the watermark as well" in said
+    assert f"pg_cron job {busy} was stopped then" in said
+
+
+def test_a_schedule_outside_that_the_operator_removed_is_told_in_the_past(owner):
+    lay_plans(owner, count=20)
+    interfere(owner)
+    who = operator()
+    retirement = external.choose(who, Outside("systemd", "rollup"))
+    assert "repeats the work" in trace()[1]
+    external.ran_it(who, retirement, current())
+    said, verdict = trace()
+    assert "systemd timer rollup was stopped then" in said
+    assert "repeats the work" not in verdict
+    external.put_back_done(who, retirement)
+    assert trace()[0] is None
+
+
+def test_what_a_trial_said_is_not_shown_once_the_job_is_back(busy):
+    who = operator()
+    retirement = retire(who, busy)
+    Retirement.objects.update(reason="3 plans succeeded since and nobody else writes.")
+    acts.put_back(Order(who, retirement, current()))
+    assert retirement.reason == ""
+    assert read_watched(retirement).is_back
+
+
+def test_a_change_of_long_ago_is_no_longer_asked_for(busy):
+    retirement = retire(operator(), busy)
+    Act.objects.update(acted_at="2020-01-01T00:00:00Z")
+    Retirement.objects.filter(pk=retirement.pk).update(
+        watched_since="2020-01-01T00:00:00Z", changed_at="2020-01-01T00:00:00Z"
+    )
+    assert read_facts().changes == ()
