@@ -12,10 +12,12 @@ from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
+from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
 
 from executions.connections import CONNECT_SECONDS, cut_after
 from executions.direct import NotDirect, is_held, limit_transaction
+from executions.times import TolerantLoader
 from multica_admin.databases import settings_in
 
 _Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
@@ -27,6 +29,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.execute_wrappers.append(self._limited)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Django's, with a loader that reads the times that Python cannot hold."""
+        parameters = super().get_connection_params()
+        adapters = AdaptersMap(parameters["context"].adapters)
+        adapters.register_loader("timestamptz", TolerantLoader)
+        return parameters | {"context": adapters}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection that was proved. The pool proves its own when it opens them.

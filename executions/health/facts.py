@@ -105,6 +105,11 @@ class Execution:
             return self.finished_at
         return self.plan_time if self.plan_time <= now else None
 
+    @property
+    def starts_before_its_plan(self) -> bool:
+        """Every runner plans by the clock that it then claims by, and no plan before it is due."""
+        return self.started_at is not None and self.plan_time - self.started_at > CLOCK_ALLOWANCE
+
     def is_ahead(self, now: datetime) -> bool:
         """Whether one of its times lies in the database's future, where no scheduler writes."""
         limit = now + CLOCK_ALLOWANCE

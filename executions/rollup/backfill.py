@@ -16,6 +16,7 @@ from time import monotonic
 
 from psycopg import errors
 
+from executions.beyond import is_beyond
 from executions.connections import Connection
 from executions.health.facts import Backend
 from executions.reading import fetch_on
@@ -50,13 +51,28 @@ class Partial(Exception):
 class Extent:
     """When usage rows were first and last changed; both None where there are none.
 
-    ``watermark_at`` is None where the state row is missing.
+    ``watermark_at`` is None where the state row is missing. Usage with a time that the calendar
+    does not have counts for neither; ``created_beyond`` and ``updated_beyond`` say that there is.
     """
 
     now: datetime
     oldest: datetime | None
     newest: datetime | None
     watermark_at: datetime | None
+    created_beyond: bool = False
+    updated_beyond: bool = False
+
+    @property
+    def beyond(self) -> dict[str, list[str]]:
+        """The columns, by table, with a time that the calendar does not have."""
+        of_usage = {"created_at": self.created_beyond, "updated_at": self.updated_beyond}
+        columns = {
+            "task_usage": [column for column, found in of_usage.items() if found],
+            "task_usage_hourly_rollup_state": ["watermark_at"]
+            if is_beyond(self.watermark_at)
+            else [],
+        }
+        return {table: names for table, names in columns.items() if names}
 
 
 @dataclass(frozen=True)
@@ -82,8 +98,7 @@ def read_extent(connection: Connection) -> Extent:
     Raises:
         psycopg.Error: a table is missing or may not be read.
     """
-    row = connection.execute(SQL.extent).fetchone()
-    assert row is not None  # noqa: S101  a SELECT without FROM always has a row
+    (row,) = fetch_on(connection)(SQL.extent, {})
     return Extent(**row)
 
 

@@ -22,6 +22,7 @@ LABELS: dict[str, str | Promise] = {
     "after_plan": _("After the plan of"),
     "application_name": _("Application"),
     "before_plan": _("Before the plan of"),
+    "beyond_the_calendar": _("Infinite, or outside the years 1 to 9999"),
     "bucket_events": _("Events in the buckets"),
     "bucket_tokens": _("Tokens in the buckets"),
     "count": _("Count"),

@@ -2,12 +2,25 @@
 -- a transaction of its own: docs/contract.md section 4, "Backfill".
 
 -- name: extent
--- The first and the last moment at which a usage row was changed, each from an index.
+-- The first and the last moment at which a usage row was changed, each from an index. What the
+-- calendar does not have is left out, and so is its last month, which has none after it.
 SELECT now() AS now,
-       least((SELECT min(updated_at) FROM task_usage),
-             (SELECT min(created_at) FROM task_usage WHERE updated_at IS NULL)) AS oldest,
-       greatest((SELECT max(updated_at) FROM task_usage),
-                (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS newest,
+       least((SELECT min(updated_at) FROM task_usage
+               WHERE updated_at BETWEEN '0001-01-01 UTC' AND '9999-12-01 UTC'),
+             (SELECT min(created_at) FROM task_usage
+               WHERE updated_at IS NULL
+                 AND created_at BETWEEN '0001-01-01 UTC' AND '9999-12-01 UTC')) AS oldest,
+       greatest((SELECT max(updated_at) FROM task_usage
+                  WHERE updated_at BETWEEN '0001-01-01 UTC' AND '9999-12-01 UTC'),
+                (SELECT max(created_at) FROM task_usage
+                  WHERE updated_at IS NULL
+                    AND created_at BETWEEN '0001-01-01 UTC' AND '9999-12-01 UTC')) AS newest,
+       EXISTS (SELECT FROM task_usage WHERE created_at < '0001-01-01 UTC')
+           OR EXISTS (SELECT FROM task_usage WHERE created_at > '9999-12-01 UTC')
+           AS created_beyond,
+       EXISTS (SELECT FROM task_usage WHERE updated_at < '0001-01-01 UTC')
+           OR EXISTS (SELECT FROM task_usage WHERE updated_at > '9999-12-01 UTC')
+           AS updated_beyond,
        (SELECT watermark_at FROM task_usage_hourly_rollup_state WHERE id = 1) AS watermark_at
 
 -- name: bound_wait

@@ -22,6 +22,8 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
+from executions.beyond import in_words
+
 register = template.Library()
 
 NOTHING = "—"
@@ -133,6 +135,8 @@ def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None)
     Raises:
         KeyError: ``form`` is none of ``TIME_FORMS``.
     """
+    if words := in_words(value):
+        return words
     return _as_text(_local(value, zone), form)
 
 
@@ -154,6 +158,8 @@ def moment(value: datetime | None, form: str = "datetime") -> SafeString | str:
     """``{% moment plan.plan_time "time" %}``: a ``<time>`` whose title is the whole moment."""
     if value is None:
         return NOTHING
+    if words := in_words(value):
+        return words
     local = _local(value)
     return format_html(
         '<time datetime="{}" data-form="{}" title="{}">{}</time>',

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
+from executions.beyond import in_words
 from executions.selectors.export import COLUMNS, Export, Record, start_export
 from executions.selectors.filters import parse
 
@@ -115,4 +116,4 @@ def _may_be_formula(text: str) -> bool:
 
 
 def _time(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return in_words(value) or value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,9 +1,9 @@
 """PURE: facts in, findings out. One small function for each finding of docs/contract.md section 6.
 
 `base.py` says what a finding is; the functions are sorted by what they look at: `progress.py`
-(plans that nobody ran or finished), `attempts.py` (how single plans went), `watermark.py` (how far
-the rollup has come), `writer.py` (who else moves it) and `surroundings.py`. To add one, write its
-function and name it in `RULES`.
+(plans that nobody ran or finished), `attempts.py` (how single plans went), `clock.py` (impossible
+times), `watermark.py` (how far the rollup has come), `writer.py` (who else moves it), `lock.py`
+(who holds its lock) and `surroundings.py`. To add one, write its function and name it in `RULES`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from executions.health.facts import Facts
 from executions.health.findings.attempts import (
     blocked_tick,
-    clock_or_foreign_writer,
     exhausted_failure,
     masked_retries,
     plan_abandoned,
 )
 from executions.health.findings.base import Case, Code, Finding, Rule, Severity
+from executions.health.findings.clock import clock_or_foreign_writer
 from executions.health.findings.lock import lock_leaked, lock_lost
 from executions.health.findings.progress import (
     latest_stale,

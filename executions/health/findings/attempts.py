@@ -1,4 +1,4 @@
-"""PURE: findings about how single plans went: failures, retries, delays, and impossible times."""
+"""PURE: findings about how single plans went: failures, retries and delays."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import timedelta
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import CLOCK_ALLOWANCE, Execution
+from executions.health.facts import Execution
 from executions.health.findings.base import Case, Code, Finding, Severity, brief, listed
 from executions.health.findings.progress import how_far, newest_is
-from executions.health.sentences import Sentence, say, together
+from executions.health.sentences import say, together
 
 ABANDONED_OFTEN = 2
 MASKED_OFTEN = 6
@@ -138,7 +138,7 @@ def masked_retries(case: Case) -> Finding | None:
 
 def _waited(row: Execution) -> timedelta:
     """How much longer it was held than its handler took."""
-    if _starts_before_its_plan(row):
+    if row.starts_before_its_plan:
         return timedelta()
     if row.started_at is None or row.finished_at is None or row.duration_ms is None:
         return timedelta()
@@ -180,79 +180,3 @@ def blocked_tick(case: Case) -> Finding | None:
             ],
         },
     )
-
-
-def clock_or_foreign_writer(case: Case) -> Finding | None:
-    rows = _looked_at(case)
-    early = [row for row in rows if _starts_before_its_plan(row)]
-    backwards = [row for row in rows if _ends_before_it_starts(row)]
-    ahead = [row for row in rows if row.is_ahead(case.now)]
-    off_grid = list(case.ledger.off_grid)
-    odd = {row.id: row for row in (*early, *backwards, *ahead, *off_grid)}
-    if not odd:
-        return None
-    newest = max(odd.values(), key=lambda row: row.plan_time)
-    return Finding(
-        Code.CLOCK_OR_FOREIGN_WRITER,
-        Severity.WARNING,
-        summary=together(
-            say(
-                ngettext_lazy(
-                    "The history of runs cannot be trusted as it is: one row has times that no"
-                    " scheduler of Multica's would write (plan of %(plan)s).",
-                    "The history of runs cannot be trusted as it is: %(n)s rows have times that no"
-                    " scheduler of Multica's would write, the latest the plan of %(plan)s.",
-                    "n",
-                ),
-                n=len(odd),
-                plan=case.at(newest.plan_time),
-            ),
-            _how_far(case),
-        ),
-        advice=say(
-            _(
-                "Find out whether the database server's clock was changed, or whether something"
-                " else than Multica and this dashboard writes sys_cron_executions."
-            )
-        ),
-        seen_at=min(newest.plan_time, case.now),
-        evidence={
-            "count": len(odd),
-            "looked_from": case.ledger.looked_from,
-            "started_before_planned": listed(early),
-            "finished_before_started": listed(backwards),
-            "in_the_future": listed(ahead),
-            "off_the_grid": listed(off_grid),
-        },
-    )
-
-
-def _looked_at(case: Case) -> list[Execution]:
-    """The rows of the window, and the older ones that silence is measured by."""
-    older = dict.fromkeys((case.executions.earlier, case.executions.earlier_success))
-    return [*case.rows, *(row for row in older if row is not None)]
-
-
-def _how_far(case: Case) -> Sentence | None:
-    """A writer of more rows than are read leaves a part of the day unseen."""
-    since = case.ledger.looked_from
-    if since is None:
-        return None
-    return say(
-        _(
-            "There are so many rows that only those since %(since)s were looked at; what is said of"
-            " a day is said of that time."
-        ),
-        since=case.at(since),
-    )
-
-
-def _starts_before_its_plan(row: Execution) -> bool:
-    """Every runner plans by the clock that it then claims by, and no plan before it is due."""
-    return row.started_at is not None and row.started_at < row.plan_time - CLOCK_ALLOWANCE
-
-
-def _ends_before_it_starts(row: Execution) -> bool:
-    if row.started_at is None or row.finished_at is None:
-        return False
-    return row.finished_at < row.started_at

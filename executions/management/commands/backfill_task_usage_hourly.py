@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from executions.beyond import in_words, select
 from executions.connections import Connection, runner_connection
 from executions.durations import parse_duration
 from executions.health.facts import Backend
@@ -95,6 +96,8 @@ class Command(BaseCommand):
         extent = backfill.read_extent(connection)
         months = backfill.slices(extent, options["months_back"], partial=options["force_partial"])
         self._say(_standing(extent, months))
+        if extent.beyond:
+            self._say(_left_out(extent))
         if options["dry_run"]:
             for one in months:
                 rows = backfill.usage_rows(connection, one)
@@ -202,10 +205,21 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def _standing(extent: Extent, months: list[Slice]) -> str:
     if not months:
         return "There is no usage yet: only the watermark is set."
-    watermark = rfc3339(extent.watermark_at) if extent.watermark_at else "missing"
+    mark = extent.watermark_at
+    watermark = (in_words(mark) or rfc3339(mark)) if mark else "missing"
     return (
         f"{len(months)} months of usage, {months[0].since:%Y-%m} to {months[-1].since:%Y-%m};"
         f" the watermark is {watermark}."
+    )
+
+
+def _left_out(extent: Extent) -> str:
+    columns = [f"{table}.{name}" for table, names in extent.beyond.items() for name in names]
+    statements = " ".join(select(table, names) for table, names in extent.beyond.items())
+    return (
+        f"A time that is infinite or outside the years 1 to 9999 stands in {', '.join(columns)}."
+        " Usage with such a time is left out; the watermark is set right at the end. To see those"
+        f" rows, run: {statements}"
     )
 
 
