@@ -19,6 +19,7 @@ from tests.database.rollup_world import (
 )
 from tests.processes import Process
 from tests.scheduling import lock_holders
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -244,3 +245,34 @@ def test_killed_it_leaves_the_lock_free_and_can_be_repeated(owner, world, proces
     lock_holders(owner, at_most=0)
     assert run(capsys=capsys)[0] == 0
     assert stored_buckets(owner) == expected_buckets(owner)
+
+
+# --- No advice about what was not begun ----------------------------------------------------------
+
+
+def test_looking_that_fails_says_nothing_of_months_that_were_done(owner, world, capsys):
+    owner.execute("ALTER TABLE task_usage RENAME TO hidden")
+    try:
+        for looking in (("--dry-run",), ()):  # the second fails before its first month as well
+            status, _said, refused = run(*looking, capsys=capsys)
+            assert status == 1
+            assert "onths that were" not in refused
+            assert "again" not in refused
+            assert refused.rstrip().endswith("Nothing was changed.")
+    finally:
+        owner.execute("ALTER TABLE hidden RENAME TO task_usage")
+
+
+@pytest.mark.parametrize("looking", [("--dry-run",), ("--lock-timeout", "1h")])
+def test_stopped_before_the_first_month_it_says_that_nothing_was_changed(
+    owner, world, process, connect, looking
+):
+    blocking, watching = connect("multica"), connect("postgres")
+    waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'task_usage'::regclass"
+    with blocking.transaction():
+        blocking.execute("LOCK TABLE task_usage")
+        running = process(*looking)
+        until(lambda: watching.execute(waiting).fetchall())
+        running.popen.send_signal(signal.SIGINT)
+        assert running.end() == 130
+    assert running.seen[-1] == "multica-admin: Stopped. Nothing was changed."

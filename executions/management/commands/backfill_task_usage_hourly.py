@@ -30,6 +30,7 @@ from multica_admin.embedded import ensure_running
 
 REFUSED, INTERRUPTED = 1, 130
 CANCEL_SECONDS = 0.5
+_NOTHING = "Nothing was changed."
 
 
 def _duration(text: str) -> timedelta:
@@ -51,6 +52,8 @@ class Command(BaseCommand):
         " repeat. While it runs no rollup does, and Multica answers 503 to deleting a workspace."
     )
     requires_system_checks: list[str] = []
+    # Whether a month may have been summed: before that there is nothing to go on with.
+    _has_begun = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -85,10 +88,7 @@ class Command(BaseCommand):
             except psycopg.Error as error:
                 if interruption.asked:
                     self._interrupted()
-                self._refuse(
-                    f"{diagnose(error).sentence()} Months that were done stay done, and the"
-                    " watermark was not moved: run it again."
-                )
+                self._refuse(f"{diagnose(error).sentence()} {self._after_a_failure()}")
 
     def _backfill(
         self, connection: Connection, interruption: Interruption, options: dict[str, Any]
@@ -106,18 +106,28 @@ class Command(BaseCommand):
             return
         backfill.take_lock(connection, options["lock_timeout"])
         pause = options["sleep_between_slices"]
+        self._has_begun = True
         with interruption.gentle() as stop, self._progress(len(months)) as done:
             watermark = backfill.walk(connection, months, pause=pause, stop=stop, done=done)
         if watermark is None:
             self._interrupted()
         self._say(f"Done: usage is summed up to {rfc3339(watermark)}; the rollup goes on there.")
 
-    def _interrupted(self) -> NoReturn:
-        self.stderr.write(
-            "multica-admin: Stopped. Months that were summed stand, and the watermark was not"
-            " moved. Run the same command again to go on: a month that is right already is looked"
-            " at and not written again."
+    def _after_a_failure(self) -> str:
+        if not self._has_begun:
+            return _NOTHING
+        return "Months that were done stay done, and the watermark was not moved: run it again."
+
+    def _after_a_stop(self) -> str:
+        if not self._has_begun:
+            return _NOTHING
+        return (
+            "Months that were summed stand, and the watermark was not moved. Run the same command"
+            " again to go on: a month that is right already is looked at and not written again."
         )
+
+    def _interrupted(self) -> NoReturn:
+        self.stderr.write(f"multica-admin: Stopped. {self._after_a_stop()}")
         sys.exit(INTERRUPTED)
 
     @contextmanager

@@ -64,6 +64,6 @@ class Command(BaseCommand):
 
 
 def _so_far(total: int, only_count: bool) -> str:
-    if only_count:
+    if only_count or not total:
         return "Nothing was removed."
     return f"{total:,} executions were removed; run it again to go on."
