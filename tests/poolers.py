@@ -111,14 +111,14 @@ def pooler(cluster: Cluster) -> Iterator[StartPooler]:
 @pytest.fixture
 def dashboard_through(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Pooler], None]]:
+) -> Iterator[Callable[..., None]]:
     """Lets Django's alias ``multica`` read through a pooler until the test ends."""
     alias = connections["multica"]
 
-    def go_through(between: Pooler) -> None:
+    def go_through(between: Pooler, **parameters: str) -> None:
         alias.close()
         alias.close_pool()
-        made = reader_alias(between.conninfo("multica_view"))
+        made = reader_alias({**between.conninfo("multica_view"), **parameters})
         monkeypatch.setattr(alias, "settings_dict", alias.settings_dict | made)
 
     yield go_through

@@ -1,4 +1,4 @@
-"""Every part of ours behind a real PgBouncer in every mode, for bin/audit: some five minutes.
+"""Every part of ours behind a real PgBouncer in every mode, for bin/audit: some two minutes.
 
 What writes is refused before anything is changed. What reads goes on where PgBouncer lets the
 greeting pass, and leaves no setting behind. The name keeps pytest from collecting it by itself.
@@ -120,7 +120,7 @@ def test_a_command_that_writes_is_refused_before_anything_is_changed(
 
 
 def test_the_wizard_is_refused_and_the_job_stays(
-    pg_cron, owner, superuser, between, settings, capsys
+    pg_cron, owner, superuser, between, settings, capsys, admin_client
 ):
     lay_plans(owner)
     who, jobid = operator(), schedule(pg_cron)
@@ -137,6 +137,9 @@ def test_the_wizard_is_refused_and_the_job_stays(
     status, said, _refused = told(capsys, "checkretirement")
     assert NEEDED in said
     assert "RETIRE_DATABASE_URL" in said
+    page = admin_client.get(reverse("schedules")).content.decode()
+    assert NEEDED in page
+    assert "RETIRE_DATABASE_URL" in page
 
 
 def test_our_own_tables_are_refused(between, monkeypatch, capsys):
@@ -193,7 +196,7 @@ def test_a_read_through_a_pooler_is_held_read_only_and_to_its_limits(
     owner, lenient, dashboard_through, own_settings, many
 ):
     owner.execute("GRANT INSERT ON workspace TO multica_view")
-    dashboard_through(lenient)
+    dashboard_through(lenient, options="-c search_path=public,pg_temp -c statement_timeout=0")
 
     def read(statement):
         with connections["multica"].cursor() as cursor:
@@ -204,6 +207,7 @@ def test_a_read_through_a_pooler_is_held_read_only_and_to_its_limits(
         assert read("SHOW transaction_read_only") == "on"
         assert read("SHOW statement_timeout") == "5s"
         assert read("SHOW lock_timeout") == "1s"
+        assert read("SHOW search_path") == "public,pg_temp"
         assert read("SHOW timezone") == "UTC"
 
     if many:
