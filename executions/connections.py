@@ -18,7 +18,7 @@ import psycopg
 from django.conf import settings
 from psycopg.rows import DictRow, dict_row
 
-from executions.direct import REFUSED_OPTIONS, NotDirect, is_held
+from executions.direct import REFUSED_OPTIONS, NotDirect, OnStandby, is_held, refuse_standby
 from multica_admin.databases import READING_ONLY, SESSION, to_read, to_write, with_settings
 
 CONNECT_SECONDS = 5
@@ -111,12 +111,12 @@ def runner_connection(
     """For the scheduler, the backfill, the prune and "run once": ``RUNNER_DATABASE_URL``.
 
     Raises:
-        As `connect`.
+        OnStandby: the server is a standby. Else as `connect`.
     """
-    return connect(
+    return _writing(
         {**parameters, **to_write(settings.RUNNER_CONNINFO)},
-        application_name=application_name,
-        named="RUNNER_DATABASE_URL",
+        application_name,
+        "RUNNER_DATABASE_URL",
     )
 
 
@@ -124,13 +124,19 @@ def retire_connection(application_name: str = "multica-admin retire") -> Connect
     """For pg_cron, where it is and with the role that may act: ``RETIRE_DATABASE_URL``.
 
     Raises:
-        As `connect`.
+        OnStandby: the server is a standby. Else as `connect`.
     """
-    return connect(
-        to_write(settings.RETIRE_CONNINFO),
-        application_name=application_name,
-        named="RETIRE_DATABASE_URL",
-    )
+    return _writing(to_write(settings.RETIRE_CONNINFO), application_name, "RETIRE_DATABASE_URL")
+
+
+def _writing(conninfo: Mapping[str, str], application_name: str, named: str) -> Connection:
+    connection = connect(conninfo, application_name=application_name, named=named)
+    try:
+        refuse_standby(connection, named)
+    except OnStandby:
+        connection.close()
+        raise
+    return connection
 
 
 def retire_reader(purpose: str) -> Connection:

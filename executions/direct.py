@@ -32,6 +32,26 @@ class NotDirect(psycopg.OperationalError):
         self.named = named
 
 
+class OnStandby(psycopg.OperationalError):
+    """Something was to be written, and a standby answers. ``named`` is the variable to set."""
+
+    kind = "standby"  # of executions/troubles.py
+
+    def __init__(self, named: str) -> None:
+        super().__init__(f"a standby answers for {named}")
+        self.named = named
+
+
+def refuse_standby(connection: psycopg.Connection[Any], named: str) -> None:
+    """For a connection that is to write and is known to be direct. The server tells unasked.
+
+    Raises:
+        OnStandby: the server follows another one and takes no writes.
+    """
+    if connection.info.parameter_status("in_hot_standby") == "on":
+        raise OnStandby(named)
+
+
 def is_held(connection: psycopg.Connection[Any], wanted: Mapping[str, str]) -> bool:
     """Whether the session is this connection's alone and has the settings that are wanted.
 

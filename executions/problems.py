@@ -21,7 +21,7 @@ from psycopg import errors
 from psycopg_pool import PoolTimeout
 
 from executions import second_tries
-from executions.direct import REFUSED_OPTIONS, NotDirect
+from executions.direct import REFUSED_OPTIONS, NotDirect, OnStandby
 from executions.router import is_multicas
 from executions.troubles import TROUBLES, UNKNOWN, kind_of
 
@@ -111,12 +111,6 @@ class NoTables(Told):
     kind = "no_tables"
 
 
-class OnStandby(Told):
-    """Something was to be written, and the server is a standby."""
-
-    kind = "standby"
-
-
 def database_error(exception: BaseException | None) -> psycopg.Error | None:
     """The driver's error behind an exception, or None when it is none of the database's."""
     while exception is not None:
@@ -174,7 +168,7 @@ def own_tables_sentence(exception: BaseException) -> str:
 
 def _kind(error: BaseException) -> tuple[str, str | None]:
     """Which of `TROUBLES` it is, and the SQLSTATE where there is one."""
-    if isinstance(error, (Told, NotDirect)):
+    if isinstance(error, (Told, NotDirect, OnStandby)):
         return error.kind, None
     if not isinstance(error, psycopg.Error):
         return UNKNOWN, None
@@ -214,7 +208,7 @@ def _embedded_hosts() -> set[str]:
 
 def _variable(error: BaseException, said: str) -> str:
     """The variable that names the database of an error; DATABASE_URL where nothing tells."""
-    if isinstance(error, NotDirect):
+    if isinstance(error, (NotDirect, OnStandby)):
         return error.named
     place = getattr(error, "pgconn", None)
     if place is not None:

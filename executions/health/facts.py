@@ -33,7 +33,9 @@ class Ground:
     """What the database says of itself: its clock, who we are there, which tables we see.
 
     ``executions_estimate`` is the planner's estimate of the rows in ``sys_cron_executions``,
-    None where there is none yet. ``hidden`` are the tables of which row security hides rows.
+    None where there is none yet. ``hidden`` are the tables of which row security hides rows. On a
+    standby ``now`` is the time of the last commit that it replayed, ``replay_lag`` how long ago
+    that was by the clock; None where it replayed none yet.
     """
 
     now: datetime
@@ -44,6 +46,8 @@ class Ground:
     has_usage: bool
     executions_estimate: int | None
     hidden: Sequence[str] = ()
+    is_standby: bool = False
+    replay_lag: timedelta | None = None
 
 
 @dataclass(frozen=True)

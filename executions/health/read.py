@@ -124,6 +124,8 @@ class _Reader:
         ground = self._fact(self._ground)
         if isinstance(ground, NotAvailable):
             return nothing_known(self._spec, ground)
+        if why := behind(ground, self._spec):
+            return replace(nothing_known(self._spec, why), ground=ground)
         executions = self._fact(lambda: self._executions(ground))
         state = self._fact(lambda: self._state(ground))
         none_yet = isinstance(executions, Executions) and executions.newest is None
@@ -175,7 +177,9 @@ class _Reader:
             SQL.executions_of_scope, {**self._scope, "since": since, "most": MOST_ROWS}
         )
         first_plan = next((row["first_plan"] for row in found), None)
-        rows, stale = _recent_and_abandoned(found)
+        rows, lapsed = _recent_and_abandoned(found)
+        # On a standby the server's own clock runs ahead of what can be seen there.
+        stale = tuple(row for row in lapsed if row.is_stale(ground.now))
         cut_short = len(rows) == MOST_ROWS
         if cut_short:
             since = rows[-1].plan_time
@@ -266,6 +270,32 @@ def _jobs_and_runs(fetch: Fetch, database: str) -> PgCron:
         return seen
     jobids = [job.jobid for job in seen.jobs if job.active and job.database == database]
     return replace(seen, runs=read_runs(fetch, jobids, database))
+
+
+def behind(ground: Ground, spec: JobSpec) -> NotAvailable | None:
+    """Why a standby tells nothing of what is true now, None where it does.
+
+    Each plan commits something, so without a commit for two cadences the standby lags, or the
+    primary does nothing. A standby cannot tell these two apart, so neither is concluded.
+    """
+    if not ground.is_standby:
+        return None
+    if ground.replay_lag is not None and ground.replay_lag <= 2 * spec.cadence:
+        return None
+    reached = (
+        _("it has replayed nothing yet")
+        if ground.replay_lag is None
+        else _("the last commit that it replayed is of %(at)s UTC")
+        % {"at": f"{ground.now.astimezone(UTC):%Y-%m-%d %H:%M:%S}"}
+    )
+    return NotAvailable(
+        _(
+            "This is a standby, and %(reached)s: it lags, or nothing was committed on the primary"
+            " since. So it cannot tell how usage stands."
+        )
+        % {"reached": reached},
+        _("Point DATABASE_URL at the primary, or look why the standby does not follow it."),
+    )
 
 
 def why_not(error: Exception) -> NotAvailable:

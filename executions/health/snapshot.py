@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from executions.health.assessment import Assessment, assess
-from executions.health.facts import Executions, Facts, Lock
+from executions.health.facts import Executions, Facts, Ground, Lock
 from executions.health.figures import Figures
 from executions.health.findings import Finding
 from executions.health.ledger import Ledger
@@ -65,6 +65,12 @@ class Snapshot:
     @property
     def figures(self) -> Figures:
         return self.assessment.figures
+
+    @property
+    def is_on_standby(self) -> bool:
+        """Whether Multica's database is a standby, as far as is known."""
+        ground = self.facts.ground
+        return isinstance(ground, Ground) and ground.is_standby
 
     @property
     def checked_at(self) -> datetime | None:

@@ -134,6 +134,7 @@ class Server:
     background_workers: bool | None
     role: str
     now: datetime
+    is_standby: bool = False
 
     def is_same_server(self, other: Server) -> bool:
         return (self.identifier, self.started_at) == (other.identifier, other.started_at)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Match
 from executions.health.sentences import Sentence, Value, say
-from executions.pgcron.job import Backend
+from executions.pgcron.job import Backend, Candidate
 from executions.pgcron.match import Judgement
 from executions.retirement.gate import Code, Gate, GateFacts
 
@@ -125,7 +125,11 @@ def same_database(facts: GateFacts) -> Gate:
         "jobid": job.jobid,
     }
     remedy: Sentence | None = None
-    if same:
+    standby = _standby(facts.candidate)
+    if standby:
+        summary = say(_("%(url)s is a standby, where nothing can be changed."), url=standby)
+        remedy = say(_("To retire a schedule, point %(url)s at the primary."), url=standby)
+    elif same:
         summary = say(_("It runs in Multica's database, %(database)s."), **names)
     elif same is None and facts.candidate.multica is None:
         summary = say(
@@ -154,7 +158,15 @@ def same_database(facts: GateFacts) -> Gate:
     }
     if here is not None:
         evidence |= {"this_server": ", ".join(here.names), "this_port": here.port}
-    return Gate(Code.SAME_DATABASE, same is True, summary, evidence, remedy)
+    passed = same is True and not standby
+    return Gate(Code.SAME_DATABASE, passed, summary, evidence, remedy)
+
+
+def _standby(candidate: Candidate) -> str:
+    """The variable that names a standby; empty where none does."""
+    if candidate.multica is not None and candidate.multica.is_standby:
+        return "DATABASE_URL"
+    return "RETIRE_DATABASE_URL" if candidate.server and candidate.server.is_standby else ""
 
 
 _MATCH_SUMMARIES = {

@@ -187,6 +187,11 @@ class Overview:
         return isinstance(self.executions, Executions) and self.executions.newest is None
 
     @property
+    def is_on_standby(self) -> bool:
+        """Whether what is shown is a standby's: then nothing is offered that would write."""
+        return self.snapshot.is_on_standby
+
+    @property
     def is_dark(self) -> bool:
         """Neither executions nor state can be read, for one reason, which the verdict says."""
         return isinstance(self.executions, NotAvailable) and self.executions == self.state

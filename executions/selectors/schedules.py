@@ -111,6 +111,14 @@ class Schedules:
         return [JobCard(judged) for judged in self.report.judged]
 
     @property
+    def standby(self) -> str:
+        """The variable that names a standby; empty where none does, as far as is known."""
+        if self.snapshot.is_on_standby:
+            return "DATABASE_URL"
+        server = self.inventory.server
+        return "RETIRE_DATABASE_URL" if server and server.is_standby else ""
+
+    @property
     def now(self) -> datetime | None:
         """The clock of pg_cron's database, else that of Multica's; None where neither answers."""
         server = self.inventory.server
@@ -132,6 +140,7 @@ class Schedules:
             (self.whence, self._is_over),
             self.inventory.reason,
             self.launcher,
+            self.standby,
             self.callers,
         )
         return hashlib.sha256(repr(_without_ages(seen)).encode()).hexdigest()[:16]

@@ -4,8 +4,13 @@
 -- name: ground
 -- The clock, who we are, which of Multica's tables we see, of which of them row security hides rows
 -- from this role, and about how many executions there are. It hides none from a role that has a
--- policy of its own to see every row.
-SELECT now() AS now,
+-- policy of its own to see every row. The clock of a standby is the last commit that it replayed:
+-- what its primary did since cannot be seen there.
+SELECT CASE WHEN is_standby THEN least(now(), pg_last_xact_replay_timestamp()) ELSE now() END AS now,
+       is_standby,
+       CASE WHEN is_standby
+            THEN greatest(now() - pg_last_xact_replay_timestamp(), '0')
+       END AS replay_lag,
        current_user::text AS role,
        current_database()::text AS database,
        to_regclass('sys_cron_executions') IS NOT NULL AS has_executions,
@@ -28,6 +33,7 @@ SELECT now() AS now,
        (SELECT nullif(greatest(reltuples::bigint, pg_stat_get_live_tuples(oid)), -1)
           FROM pg_class
          WHERE oid = to_regclass('sys_cron_executions')) AS executions_estimate
+  FROM (SELECT pg_is_in_recovery() AS is_standby) AS server
 
 -- name: executions_of_scope
 -- One job and scope at one moment: its executions from a plan_time on, newest first, then those

@@ -55,7 +55,8 @@ SELECT pg_postmaster_start_time() AS started_at,
             THEN current_setting('cron.use_background_workers', true)::boolean
        END AS background_workers,
        current_user::text AS role,
-       clock_timestamp() AS now
+       clock_timestamp() AS now,
+       pg_is_in_recovery() AS is_standby
   FROM (SELECT pg_has_role(current_user, 'pg_read_all_settings', 'USAGE') AS reads_settings) AS once
 
 -- name: system_identifier

@@ -137,7 +137,7 @@ def test_a_fact_that_takes_too_long_is_left_out_and_the_rest_stands(owner, conne
         blocker.execute("LOCK TABLE task_usage_hourly_dirty IN ACCESS EXCLUSIVE MODE")
         assessment = assess(read_facts())
     assert isinstance(assessment.facts.queue, NotAvailable)
-    assert "lock timeout" in assessment.facts.queue.reason
+    assert "Somebody has locked task_usage_hourly_dirty" in assessment.facts.queue.reason
     assert not assessment.facts.basics
     assert assessment.verdict.level is Level.HEALTHY
 
@@ -163,7 +163,7 @@ def test_a_database_that_is_away_is_asked_once(connect):
     assessment = assess(read_facts(fetch=fetch))
     assert len(asked) == 1
     assert assessment.verdict.level is Level.UNKNOWN
-    assert "cannot look" in str(assessment.verdict.summary)
+    assert "The connection to the database broke" in str(assessment.verdict.summary)
 
 
 def test_after_a_broken_connection_the_next_reading_opens_another(owner, superuser):

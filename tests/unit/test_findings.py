@@ -510,7 +510,15 @@ CASES = {
     Code.CLOCK_OR_FOREIGN_WRITER: {"executions": executions({0: {"finished_at": NOW + DAY}})},
     Code.ROLLUP_DRIFT: {"drift": Drift(NOW - DAY, NOW, (DriftHour(NOW - HOUR, 1, 0, 9, 0, 1),))},
     Code.TABLE_GROWTH: {"ground": ground(executions_estimate=1_000_001)},
+    Code.STANDBY: {"ground": ground(is_standby=True)},
 }
+
+
+def test_on_a_standby_advice_is_for_the_primary():
+    known = facts(ground=ground(is_standby=True, executions_estimate=1_000_001))
+    found = {finding.code: finding for finding in find(known, Case.of(known))}
+    assert str(found[Code.TABLE_GROWTH].advice).startswith("On the primary, not here: ")
+    assert "On the primary" not in str(found[Code.STANDBY].advice)
 
 
 def test_every_rule_has_a_case_here():

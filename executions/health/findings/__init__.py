@@ -25,7 +25,13 @@ from executions.health.findings.progress import (
     running_stale,
     scheduler_not_installed,
 )
-from executions.health.findings.surroundings import not_available, rollup_drift, table_growth
+from executions.health.findings.surroundings import (
+    not_available,
+    on_the_primary,
+    rollup_drift,
+    standby,
+    table_growth,
+)
 from executions.health.findings.watermark import (
     state_row_missing,
     watermark_catching_up,
@@ -56,6 +62,7 @@ RULES: dict[Code, Rule] = {
     Code.CLOCK_OR_FOREIGN_WRITER: clock_or_foreign_writer,
     Code.ROLLUP_DRIFT: rollup_drift,
     Code.TABLE_GROWTH: table_growth,
+    Code.STANDBY: standby,
 }
 
 
@@ -64,4 +71,6 @@ def find(facts: Facts, case: Case | None) -> list[Finding]:
     found: list[Finding] = []
     if case is not None:
         found += [finding for rule in RULES.values() if (finding := rule(case)) is not None]
+        if case.ground.is_standby:
+            found = [on_the_primary(finding) for finding in found]
     return found + not_available(facts)

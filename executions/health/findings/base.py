@@ -58,6 +58,7 @@ class Code(StrEnum):
     CLOCK_OR_FOREIGN_WRITER = "clock_or_foreign_writer"
     ROLLUP_DRIFT = "rollup_drift"
     TABLE_GROWTH = "table_growth"
+    STANDBY = "standby"
     NOT_AVAILABLE = "not_available"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Drift, Facts, NotAvailable, PgCron, Visibility
 from executions.health.findings.base import MOST_LISTED, Case, Code, Finding, Severity
-from executions.health.sentences import say
+from executions.health.sentences import Paragraph, say, together
 from executions.templatetags.display import NOTHING
 
 MANY_ROWS = 1_000_000
@@ -90,6 +92,36 @@ def table_growth(case: Case) -> Finding | None:
         seen_at=case.now,
         evidence={"rows_estimated": rows, "info_above": MANY_ROWS},
     )
+
+
+def standby(case: Case) -> Finding | None:
+    if not case.ground.is_standby:
+        return None
+    return Finding(
+        Code.STANDBY,
+        Severity.INFO,
+        summary=say(
+            _(
+                "This database is a standby: it shows what was committed on its primary up to"
+                " %(now)s, and nothing can be changed here."
+            ),
+            now=case.at(case.now),
+        ),
+        advice=say(
+            _("To retire a schedule or to run the rollup, point DATABASE_URL at the primary.")
+        ),
+        seen_at=case.now,
+        evidence={"in_recovery": True},
+    )
+
+
+def on_the_primary(finding: Finding) -> Finding:
+    """The same finding on a standby, where its advice cannot be followed."""
+    if finding.code is Code.STANDBY:
+        return finding
+    advice = finding.advice
+    sentences = advice.sentences if isinstance(advice, Paragraph) else (advice,)
+    return replace(finding, advice=together(say(_("On the primary, not here:")), *sentences))
 
 
 def not_available(facts: Facts) -> list[Finding]:

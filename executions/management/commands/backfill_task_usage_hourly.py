@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from executions.beyond import in_words, select
 from executions.connections import Connection, runner_connection
+from executions.direct import OnStandby
 from executions.durations import parse_duration
 from executions.health.facts import Backend
 from executions.problems import diagnose
@@ -28,7 +29,7 @@ from executions.rollup.lock import BACKFILL_NAME
 from executions.scheduler.leases import rfc3339
 from multica_admin.embedded import ensure_running
 
-REFUSED, INTERRUPTED = 1, 130
+REFUSED, ON_STANDBY, INTERRUPTED = 1, 2, 130
 CANCEL_SECONDS = 0.5
 _NOTHING = "Nothing was changed."
 
@@ -78,6 +79,8 @@ class Command(BaseCommand):
         ensure_running()
         try:
             connection = runner_connection(BACKFILL_NAME)
+        except OnStandby as error:
+            self._refuse(diagnose(error).sentence(), ON_STANDBY)
         except psycopg.Error as error:
             self._refuse(diagnose(error).sentence())
         with closing(connection), _interruption(connection) as interruption:
@@ -154,9 +157,9 @@ class Command(BaseCommand):
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _refuse(self, sentence: str) -> NoReturn:
+    def _refuse(self, sentence: str, status: int = REFUSED) -> NoReturn:
         self.stderr.write(f"multica-admin: {sentence}")
-        sys.exit(REFUSED)
+        sys.exit(status)
 
 
 class Interruption:

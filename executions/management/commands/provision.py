@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from psycopg import sql
 
 from executions.connections import runner_connection
+from executions.direct import OnStandby
 from executions.problems import diagnose
 from executions.rollup.provision import Refused, provision
 from executions.scheduler.preflight import CannotRun, check_version
@@ -38,6 +39,8 @@ class Command(BaseCommand):
             ) from None
         except Refused as refusal:
             raise CommandError(str(refusal)) from None
+        except OnStandby as error:
+            raise CommandError(diagnose(error).sentence(), returncode=2) from None
         except psycopg.Error as error:
             raise CommandError(diagnose(error).sentence()) from None
         if not done.changed:

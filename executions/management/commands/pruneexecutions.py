@@ -13,10 +13,11 @@ from django.core.management.base import BaseCommand
 
 from executions import retention
 from executions.connections import runner_connection
+from executions.direct import OnStandby
 from executions.problems import diagnose
 from multica_admin.embedded import ensure_running
 
-REFUSED, INTERRUPTED = 1, 130
+REFUSED, ON_STANDBY, INTERRUPTED = 1, 2, 130
 LONGEST = 36_500
 
 
@@ -53,6 +54,8 @@ class Command(BaseCommand):
                         total += rows
                     verb = "could be removed" if only_count else "removed"
                     self.stdout.write(f"{status} older than {days} days: {found:,} {verb}")
+        except OnStandby as error:
+            self._end(ON_STANDBY, diagnose(error).sentence())
         except psycopg.Error as error:
             self._end(REFUSED, f"{diagnose(error).sentence()} {_so_far(total, only_count)}")
         except KeyboardInterrupt:

@@ -1,0 +1,141 @@
+"""Attached to a real streaming standby: the dashboard says so, and offers nothing that writes."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from executions import audit
+from executions.accounts import OPERATOR
+from executions.connections import connect as open_connection
+from executions.direct import OnStandby
+from executions.health import snapshot
+from executions.health.facts import NotAvailable
+from executions.health.read import read_facts
+from executions.retirement import protocol
+from executions.retirement_models import Retirement
+from executions.scheduler.jobs import ROLLUP
+from tests import scenarios
+from tests.faults.conftest import cluster_of_its_own
+from tests.faults.test_quickstart import start, var
+from tests.people import make_user
+from tests.standby import aim, leave, standby_of, wait_until_replayed
+from tests.waiting import until
+
+__all__ = ["start", "var"]
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+WRITES = {
+    "runrollup": ["runrollup", "--once"],
+    "backfill": ["backfill_task_usage_hourly"],
+    "prune": ["pruneexecutions"],
+    "provision": ["provision"],
+}
+
+
+@pytest.fixture(scope="module")
+def servers():
+    """A primary with a healthy day and a redundant pg_cron job, and its standby."""
+    with cluster_of_its_own() as primary, standby_of(primary) as follower:
+        with open_connection(primary.conninfo("postgres"), application_name="t") as owner:
+            scenarios.healthy(owner)
+            owner.execute(
+                "SELECT cron.schedule('rollup', '0 0 1 1 *', 'SELECT rollup_task_usage_hourly()')"
+            )
+        wait_until_replayed(primary, follower)
+        yield primary, follower
+
+
+@pytest.fixture
+def on_standby(servers, monkeypatch):
+    primary, follower = servers
+    aim(monkeypatch, multica=follower.conninfo("postgres"))
+    yield primary, follower
+    leave()
+
+
+@pytest.fixture
+def operator():
+    browser = Client(raise_request_exception=False)
+    browser.force_login(make_user("otto", OPERATOR))
+    return browser
+
+
+def text(answer):
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode())))
+
+
+def test_the_overview_says_that_it_shows_a_standby(on_standby, operator):
+    page = text(operator.get("/"))
+    assert "This database is a standby" in page
+    assert "point DATABASE_URL at the primary" in page
+    assert snapshot.current().verdict.level == "healthy"
+    assert "See whether it can be retired" not in page
+
+
+def test_the_schedules_offer_nothing_that_writes(on_standby, operator):
+    for address in (reverse("schedules"), reverse("retire")):
+        answer = operator.get(address)
+        assert "DATABASE_URL is a standby, where nothing can be changed." in text(answer)
+        assert "Job 1" in text(answer)
+        assert reverse("retire_choose", args=[1]) not in answer.content.decode()
+
+
+def test_the_gate_says_that_it_is_a_standby(on_standby, operator):
+    """Nothing can have begun there; whoever asks for the steps by hand is told by the gate."""
+    operator.post(reverse("retire_choose", args=[1]))
+    page = text(operator.get(reverse("retire_check", args=[_newest_retirement()])))
+    assert "DATABASE_URL is a standby" in page
+    assert "another Multica" not in page
+    assert "of the Multica that it belongs to" not in page
+
+
+def _newest_retirement():
+    return Retirement.objects.latest("pk").pk
+
+
+def test_an_act_is_refused_before_anything_is_begun(on_standby):
+    with pytest.raises(OnStandby), protocol.turn(audit.Who(None, "otto")):
+        raise AssertionError("the act must not begin")
+
+
+@pytest.mark.parametrize("command", WRITES)
+def test_a_command_that_writes_says_so_and_exits_with_2(servers, start, command):
+    _primary, follower = servers
+    url = f"postgresql://postgres@/postgres?host={follower.socket_directory}"
+    process = start("manage.py", *WRITES[command], DATABASE_URL=url)
+    assert process.end() == 2
+    said = " ".join(process.errors)
+    assert "This is a standby" in said
+    assert "Point RUNNER_DATABASE_URL at the primary." in said
+    assert "Traceback" not in said
+
+
+def test_replay_that_lags_is_never_told_as_multicas_silence(on_standby):
+    """The standby's clock is what it has replayed; once that is too old, nobody can tell."""
+    primary, follower = on_standby
+    spec = replace(ROLLUP, cadence=timedelta(seconds=1))
+    with open_connection(follower.conninfo("postgres"), application_name="t") as there:
+        there.execute("SELECT pg_wal_replay_pause()")
+        try:
+            until(
+                lambda: there.execute(
+                    "SELECT now() - pg_last_xact_replay_timestamp() > interval '3 s' AS behind"
+                ).fetchone()["behind"]
+            )
+            reached = there.execute("SELECT pg_last_xact_replay_timestamp() AS at").fetchone()["at"]
+            assert read_facts().now == reached
+            facts = read_facts(spec)
+            assert isinstance(facts.executions, NotAvailable)
+            assert "This is a standby" in facts.executions.reason
+            assert "lags" in facts.executions.reason
+        finally:
+            there.execute("SELECT pg_wal_replay_resume()")
+    wait_until_replayed(primary, follower)
