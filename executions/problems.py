@@ -111,6 +111,12 @@ class NoTables(Told):
     kind = "no_tables"
 
 
+class PgCronObjects(Told):
+    """pg_cron's own objects are too old, or somebody changed them; what is wrong with them."""
+
+    kind = "pg_cron_objects"
+
+
 def database_error(exception: BaseException | None) -> psycopg.Error | None:
     """The driver's error behind an exception, or None when it is none of the database's."""
     while exception is not None:

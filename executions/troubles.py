@@ -201,6 +201,15 @@ TROUBLES: Mapping[str, Trouble] = {
         meaning=_("Nothing can be told about the rollup from there."),
         todo=_("Name Multica's database in %(url)s, or let Multica's migrations make its tables."),
     ),
+    "pg_cron_objects": Trouble(
+        title=_("pg_cron's own objects are not as expected"),
+        what=_("pg_cron's objects %(said)s."),
+        meaning=_(
+            "Multica's tables are not concerned. Most likely the package of pg_cron was upgraded"
+            " and its objects in the database were not."
+        ),
+        todo=_("Let an administrator run there: ALTER EXTENSION pg_cron UPDATE;"),
+    ),
     "standby": Trouble(
         title=_("This server is a standby"),
         what=_("This is a standby: it follows another server, and nothing can be written here."),

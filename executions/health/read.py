@@ -37,7 +37,7 @@ from executions.health.ledger import usual_window
 from executions.models import Runner
 from executions.pgcron.inventory import read_calls, visible_jobs
 from executions.pgcron.runs import read_runs
-from executions.problems import RowsHidden, diagnose
+from executions.problems import PgCronObjects, RowsHidden, diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
 from executions.rollup.lock import read_lock
@@ -236,6 +236,8 @@ class _Reader:
         try:
             with closing(retire_reader("look")) as connection:
                 further = _jobs_and_runs(fetch_on(connection), database)
+        except PgCronObjects:
+            raise
         except psycopg.Error:
             return seen
         return max(seen, further, key=lambda one: _SIGHT.index(one.visibility))

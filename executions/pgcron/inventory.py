@@ -6,6 +6,7 @@ is proved first: docs/contract.md section 5. How a command is judged is in `matc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -31,12 +32,16 @@ from executions.pgcron.match import (
     judge,
     resolve_nothing,
 )
-from executions.problems import database_error, is_database_error
+from executions.problems import PgCronObjects, database_error, first_line, is_database_error
 from executions.reading import Fetch, Row
 from executions.sql import load
 
 SQL = load("pgcron")
 
+_LACKING = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
+
+# Without the columns and tables of this version nothing can be told of a job.
+OLDEST = (1, 3)
 MOST_JOBS = 5_000
 # How many of the newest rows of cron.job_run_details are looked at.
 RUNS_WITHIN = 5_000
@@ -49,8 +54,40 @@ def visible_jobs(fetch: Fetch) -> PgCron:
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
+    fetch = of_cron(fetch)
+    return _seen(read_sight(fetch), fetch)
+
+
+def of_cron(fetch: Fetch) -> Fetch:
+    """The same, but what pg_cron's own objects lack is never told as a lack of Multica's."""
+
+    def asked(statement: str, values: Mapping[str, object]) -> list[Row]:
+        try:
+            return fetch(statement, values)
+        except Exception as error:
+            found = database_error(error)
+            if not isinstance(found, _LACKING):
+                raise
+            raise PgCronObjects(f"cannot be used: {first_line(found)}") from error
+
+    return asked
+
+
+def read_sight(fetch: Fetch) -> Row:
+    """What this role may see of pg_cron, and where pg_cron is.
+
+    Raises:
+        PgCronObjects: its objects are older than `OLDEST`.
+        django.db.Error, psycopg.Error: as ``fetch`` does.
+    """
     (sight,) = fetch(SQL.sight, {})
-    return _seen(sight, fetch)
+    version = re.match(r"(\d+)\.(\d+)", sight["version"] or "")
+    if version and (int(version[1]), int(version[2])) < OLDEST:
+        raise PgCronObjects(
+            f"in the database {sight['here']} are of version {sight['version']}, and this needs"
+            f" {OLDEST[0]}.{OLDEST[1]} or newer"
+        )
+    return sight
 
 
 def _seen(sight: Row, fetch: Fetch) -> PgCron:
@@ -135,7 +172,8 @@ def read_inventory(fetch: Fetch, fetch_multica: Fetch) -> Inventory:
     Raises:
         django.db.Error, psycopg.Error: as the two do.
     """
-    (sight,) = fetch(SQL.sight, {})
+    fetch = of_cron(fetch)
+    sight = read_sight(fetch)
     seen = _seen(sight, fetch)
     server = read_server(fetch)
     inventory = Inventory(
@@ -179,7 +217,7 @@ def read_job(fetch: Fetch, jobid: int) -> Job | None:
     Raises:
         psycopg.Error: as ``fetch`` does, above all without USAGE on schema cron.
     """
-    rows = fetch(SQL.job, {"jobid": jobid})
+    rows = of_cron(fetch)(SQL.job, {"jobid": jobid})
     return Job(**rows[0]) if rows else None
 
 
@@ -189,7 +227,7 @@ def highest_jobid(fetch: Fetch) -> int:
     Raises:
         psycopg.Error: as `read_job`.
     """
-    (row,) = fetch(SQL.highest, {})
+    (row,) = of_cron(fetch)(SQL.highest, {})
     return row["jobid"] or 0
 
 
@@ -260,7 +298,7 @@ def _ground_of(rows: Sequence[Row]) -> _Ground:
 
 def read_backends(fetch: Fetch) -> tuple[Backend, ...]:
     """The processes that pg_cron runs jobs on now."""
-    return tuple(Backend(**row) for row in fetch(SQL.backends, {"within": RUNS_WITHIN}))
+    return tuple(Backend(**row) for row in of_cron(fetch)(SQL.backends, {"within": RUNS_WITHIN}))
 
 
 class Look:
@@ -272,7 +310,7 @@ class Look:
     def __init__(
         self, fetch: Fetch, fetch_multica: Fetch, server: Server, multica: Server | None
     ) -> None:
-        self._fetch = fetch
+        self._fetch = of_cron(fetch)
         self._fetch_multica = fetch_multica
         self.server = server
         self.multica = multica

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from executions import audit
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import highest_jobid, read_server
+from executions.pgcron.inventory import highest_jobid, read_server, read_sight
 from executions.pgcron.job import Job, Server
 from executions.reading import Fetch
 from executions.retirement.acts import confirm_name, restores, still_confirmed
@@ -185,7 +185,7 @@ def _must_be_gone(fetch: Fetch, retirement: Retirement, server: Server) -> None:
 
 def _must_be_shown_if_restored(fetch: Fetch, job: Job, server: Server) -> None:
     """A job is restored under its old owner, and that role is shown it."""
-    (sight,) = fetch(PGCRON.sight, {})
+    sight = read_sight(fetch)
     if not sight["may_read"] or (sight["filtered"] and job.owner != sight["role"]):
         raise Refused(
             _("The role %(role)s may not look at this owner's jobs (any more), so nobody can tell.")

@@ -15,7 +15,7 @@ from executions.health.facts import Facts, NotAvailable
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts
-from executions.pgcron.inventory import Look, read_inventory, read_job, read_server
+from executions.pgcron.inventory import Look, read_inventory, read_job, read_server, read_sight
 from executions.pgcron.job import Candidate, Inventory, Job, Server
 from executions.problems import is_database_error
 from executions.reading import Fetch, fetch_for_dashboard, fetch_on
@@ -140,7 +140,7 @@ def find_candidate(
 
     Without rights to look at all it is not seen either.
     """
-    (sight,) = fetch(SQL.sight, {})
+    sight = read_sight(fetch)
     job = read_job(fetch, jobid) if sight["may_read"] else None
     if job is None:
         return None
@@ -173,7 +173,7 @@ def find_job(fetch: Fetch, jobid: int) -> Found:
     Raises:
         psycopg.Error: as ``fetch`` does.
     """
-    (sight,) = fetch(SQL.sight, {})
+    sight = read_sight(fetch)
     if not sight["may_read"]:
         return Found(None, sees=False)
     return Found(read_job(fetch, jobid), sees=not sight["filtered"])

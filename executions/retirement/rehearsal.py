@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from executions.connections import Connection
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_job, rights_over
+from executions.pgcron.inventory import read_job, read_sight, rights_over
 from executions.pgcron.job import Job
 from executions.problems import first_line
 from executions.reading import Fetch, fetch_on
@@ -191,7 +191,7 @@ def how_to_schedule(fetch: Fetch, job: Job) -> tuple[commands.Again | None, dict
         psycopg.Error: as ``fetch`` does.
     """
     (may,) = fetch(PGCRON.rights, {})
-    (sight,) = fetch(PGCRON.sight, {})
+    sight = read_sight(fetch)
     if not rights_over(job, may, sight["here"]).put_back:
         return None, may
     how = commands.again(job, as_superuser=bool(may["superuser"]), database=sight["here"])
@@ -205,7 +205,7 @@ def without_trying(fetch: Fetch, job: Job) -> Rehearsal:
         psycopg.Error: as ``fetch`` does.
     """
     how, may = how_to_schedule(fetch, job)
-    (sight,) = fetch(PGCRON.sight, {})
+    sight = read_sight(fetch)
     how = how or commands.again(job, as_superuser=True, database=sight["here"])
     (able,) = fetch(PGCRON.able_to_run, {"owner": job.owner, "database": job.database})
     return Rehearsal(

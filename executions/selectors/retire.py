@@ -17,7 +17,7 @@ import psycopg
 from executions.health.sentences import Text
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_job, read_server, rights_over
+from executions.pgcron.inventory import read_job, read_server, read_sight, rights_over
 from executions.pgcron.job import Candidate, Job, Rights
 from executions.pgcron.schedule import describe
 from executions.problems import Problem, diagnose
@@ -383,7 +383,7 @@ def _ask(retirement: Retirement, fetch: Fetch) -> Seen:
     away = elsewhere(retirement, read_server(fetch))
     if away:
         return Seen(now=clock["now"], elsewhere=away)
-    (sight,) = fetch(PGCRON.sight, {})
+    sight = read_sight(fetch)
     if not sight["may_read"]:
         return Seen(now=clock["now"], role=sight["role"])
     job = job_of(retirement)

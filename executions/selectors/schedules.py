@@ -228,8 +228,13 @@ class Schedules:
 
     @property
     def sight(self) -> str:
-        """One sentence: how much of pg_cron this installation can see."""
+        """How much of pg_cron this installation can see, and why it is not more."""
         inventory = self.inventory
+        if inventory.reason:
+            cannot_tell = _(
+                "We cannot tell whether a pg_cron job exists. That is not the same as none."
+            )
+            return f"{cannot_tell} {inventory.reason}"
         names = {"role": inventory.role, "database": inventory.database}
         return _SIGHTS[inventory.visibility]() % names
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from django.test import Client
 
 from executions.accounts import VIEWER
 from executions.connections import Connection
-from executions.connections import connect as open_connection
 from executions.health.facts import Facts, Launcher
 from executions.health.read import read_facts
 from executions.pgcron.inventory import read_inventory
@@ -26,9 +22,9 @@ from executions.retirement.acts import Order
 from executions.retirement.rules import current
 from executions.retirement_models import State
 from multica_admin.cluster import Cluster
-from tests.conftest import postgresql_with_pg_cron
 from tests.people import make_user
 from tests.retiring import ROLLUP, confirmed, lay_plans, operator, pg_cron, press, schedule
+from tests.servers import PLAIN, connected, private_server
 
 __all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -103,33 +99,14 @@ def test_a_launcher_that_lives_starts_the_jobs(owner, pg_cron):
     assert [call.job.jobid for call in read_facts().rollup_calls] == [jobid]
 
 
-PLAIN = {"fsync": "off", "cron.database_name": "postgres"}
-
-
-@contextmanager
-def connected(cluster: Cluster) -> Iterator[Connection]:
-    connection = open_connection(cluster.conninfo("postgres"), application_name="test")
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
 @pytest.fixture
 def private() -> Iterator[Cluster]:
     """A server of its own whose launcher may be stopped for good, with one job."""
-    with tempfile.TemporaryDirectory(prefix="multica-admin-launcher-") as folder:
-        Path(folder).chmod(0o711)
-        data, binaries = Path(folder) / "postgres", postgresql_with_pg_cron()
-        cluster = Cluster(data, binaries, {**PLAIN, "shared_preload_libraries": "pg_cron"})
-        cluster.start()
-        try:
-            with connected(cluster) as made:
-                made.execute("CREATE EXTENSION pg_cron")
-                made.execute("SELECT cron.schedule('hourly', '0 12 1 * 1', %s)", [ROLLUP])
-            yield cluster
-        finally:
-            cluster.stop(mode="immediate")
+    with private_server() as cluster:
+        with connected(cluster) as made:
+            made.execute("CREATE EXTENSION pg_cron")
+            made.execute("SELECT cron.schedule('hourly', '0 12 1 * 1', %s)", [ROLLUP])
+        yield cluster
 
 
 def test_a_launcher_that_was_ended_is_missing(private):
