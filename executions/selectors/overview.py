@@ -29,6 +29,7 @@ from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
 from executions.pgcron.schedule import describe
 from executions.scheduler.plans import is_retried, oldest_open
+from executions.selectors.begun import Begun, read_begun
 from executions.selectors.filters import State as Shown
 from executions.selectors.lanes import Lanes, draw_lanes
 from executions.selectors.rows import version_of
@@ -99,10 +100,14 @@ class Redundant:
 
 @dataclass(frozen=True)
 class Overview:
-    """The snapshot in the shapes of the page. ``week`` is read only where it is asked for."""
+    """The snapshot in the shapes of the page. ``week`` is read only where it is asked for.
+
+    ``begun`` are the retirements that are open.
+    """
 
     snapshot: Snapshot
     week: Week | None = None
+    begun: tuple[Begun, ...] = ()
 
     @cached_property
     def version(self) -> str:
@@ -116,6 +121,7 @@ class Overview:
             self.verdict.level,
             [_shape(finding) for finding in self.verdict.findings],
             self.redundant,
+            [one.version for one in self.begun],
             self.ledger.mark if self.ledger else None,
         )
 
@@ -249,14 +255,19 @@ class Overview:
 
     @property
     def redundant(self) -> Redundant | None:
-        """What there is to retire; nothing while no runner is there that would carry on."""
-        found = self.snapshot.facts.rollup_calls
+        """What there is to retire; nothing while no runner is there that would carry on.
+
+        What is being retired already has a card of its own instead.
+        """
+        begun = {one.jobid for one in self.begun}
+        found = [call for call in self.snapshot.facts.rollup_calls if call.job.jobid not in begun]
         calls = tuple(
             (call, describe(call.job.schedule, both_days=call.job.both_days)) for call in found
         )
         repeats = any(
             one.code is Code.OTHER_WRITER and not is_over(one) for one in self.verdict.findings
         )
+        repeats = repeats and not self.begun
         if (not calls and not repeats) or not self._rows:
             return None
         pg_cron = known(self.snapshot.facts.pg_cron)
@@ -307,13 +318,23 @@ class Overview:
 _kept: dict[str, Overview] = {}
 
 
-def read_overview(window: str = DAY) -> Overview:
-    """The overview of this moment, from the snapshot; never raises for Multica's database."""
+def read_overview(window: str = DAY, *, anew: bool = False) -> Overview:
+    """The overview of this moment, from the snapshot; never raises for Multica's database.
+
+    Which retirements are open is read once for each snapshot, and ``anew`` for a page that is
+    opened: whoever comes from the wizard sees what they have just done.
+    """
     snapshot = snapshots.current()
-    overview = _kept.get(window)
-    if overview is None or overview.snapshot is not snapshot:
-        overview = Overview(snapshot, week_of(snapshot) if window == WEEK else None)
-        _kept[window] = overview
+    kept = _kept.get(window)
+    if kept is not None and kept.snapshot is snapshot:
+        begun = read_begun(snapshot.checked_at) if anew else kept.begun
+        if begun == kept.begun:
+            return kept
+        week = kept.week
+    else:
+        begun = read_begun(snapshot.checked_at)
+        week = week_of(snapshot) if window == WEEK else None
+    overview = _kept[window] = Overview(snapshot, week, begun)
     return overview
 
 

@@ -22,7 +22,7 @@ def overview(request: LiveRequest) -> HttpResponse:
         BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
     """
     chosen = parse(request.META["QUERY_STRING"], {WINDOW: (DAY, WEEK)}, names=())
-    shown = read_overview(chosen.choice(WINDOW, DAY))
+    shown = read_overview(chosen.choice(WINDOW, DAY), anew=not request.htmx)
     context = {"filters": chosen, "site_verdict": SiteVerdict(shown.verdict.level)}
     response = answer(request, "overview", shown, context)
     if request.htmx and shown.now is not None:

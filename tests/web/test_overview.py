@@ -486,7 +486,7 @@ def test_a_zone_that_was_not_chosen_or_is_none_leaves_utc(viewer, owner, choice,
 
 
 def test_an_error_does_not_leave_its_viewers_zone_to_the_next(viewer, owner, monkeypatch):
-    def fail(*_arguments):
+    def fail(*_arguments, **_how):
         raise RuntimeError("on purpose")
 
     monkeypatch.setattr("executions.views.overview.read_overview", fail)

@@ -1,0 +1,122 @@
+"""The overview while a retirement is open: what was done, how it goes, when it ends by itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from executions.retirement import acts, external, wizard
+from executions.retirement.acts import Order
+from executions.retirement.external import Outside
+from executions.retirement.rules import current
+from executions.retirement.tick import retirement_tick
+from executions.retirement_models import Retirement, State
+from tests.retiring import (
+    MINUTES,
+    acting_as,
+    confirmed,
+    lay_plans,
+    operator,
+    pg_cron,
+    press,
+    retire,
+    role,
+    schedule,
+)
+
+__all__ = ["acting_as", "pg_cron", "role"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+
+@pytest.fixture
+def jobid(owner, pg_cron):
+    lay_plans(owner)
+    return schedule(pg_cron)
+
+
+def look(client, **headers):
+    html = client.get("/", headers=headers).content.decode()
+    return re.sub(r"\s+", " ", re.sub(r"<(?!a |section)[^>]+>", " ", html)).replace("&#x27;", "'")
+
+
+def let_plans_pass(plans):
+    since = Retirement.objects.latest("pk").watched_since - plans * 5 * MINUTES
+    Retirement.objects.update(watched_since=since, looked_at=None)
+    retirement_tick()
+
+
+def test_a_retirement_that_is_open_stands_in_place_of_the_redundant_schedule(admin_client, jobid):
+    assert 'id="redundant"' in look(admin_client)
+    retirement = wizard.choose(operator(), jobid)
+    shown = look(admin_client)
+    assert 'id="redundant"' not in shown
+    assert f"olga has begun to retire pg_cron job {jobid}. Nothing has been changed yet." in shown
+    assert f'href="/retire/{retirement.pk}/"' in shown
+    wizard.close(operator("paul"), retirement)
+    shown = look(admin_client)
+    assert 'id="redundant"' in shown
+    assert "has begun to retire" not in shown
+
+
+def test_a_trial_says_how_many_plans_went_well_and_when_it_ends_by_itself(
+    admin_client, viewer, jobid
+):
+    who = operator()
+    retirement = confirmed(who, jobid)
+    acts.pause(Order(who, retirement, current()), **press(retirement))
+    shown = look(admin_client)
+    assert re.search(rf"olga paused pg_cron job {jobid} on trial at *\d\d:\d\d", shown)
+    assert "0 of 3 plans have succeeded since" in shown
+    assert re.search(r"it ends by itself at *\d\d:\d\d.*: the job is then active again", shown)
+    assert 'id="redundant"' not in shown
+    assert "repeats the work" not in shown
+    let_plans_pass(2)
+    assert "2 of 3 plans have succeeded since" in look(admin_client)
+    let_plans_pass(1)
+    shown = look(admin_client)
+    assert "The trial went well: remove the job now" in shown
+    assert f'href="/retire/{retirement.pk}/"' in shown
+    assert f'href="/retire/{retirement.pk}/"' not in look(viewer)
+    assert "The trial went well" in look(viewer)
+
+
+def test_a_removal_is_shown_until_it_is_verified(admin_client, jobid):
+    retire(operator(), jobid)
+    shown = look(admin_client)
+    assert f"olga removed pg_cron job {jobid} at" in shown
+    assert "It ends by itself at" in shown
+    let_plans_pass(3)
+    assert Retirement.objects.get().state == State.VERIFIED
+    assert "A schedule is being retired" not in look(admin_client)
+
+
+def test_an_outside_schedule_that_behaviour_cannot_prove_gone_waits_for_an_operator(
+    admin_client, owner
+):
+    lay_plans(owner, count=40)
+    who = operator()
+    retirement = external.choose(who, Outside("cron", "root"))
+    assert "olga is going to remove cron root by hand" in look(admin_client)
+    external.ran_it(who, retirement, current())
+    assert "Then an operator has to confirm" in look(admin_client)
+    let_plans_pass(6)
+    assert "It ends when an operator confirms that the caller is gone" in look(admin_client)
+
+
+def test_a_refresh_answers_again_when_a_plan_has_come(admin_client, jobid, monkeypatch):
+    retire(operator(), jobid)
+    answer = admin_client.get("/", headers={"HX-Request": "true"})
+    known = {"HX-Request": "true", "X-Data-Version": answer.headers["X-Data-Version"]}
+    assert admin_client.get("/", headers=known).status_code == 204
+    let_plans_pass(2)
+    admin_client.get("/")
+    assert admin_client.get("/", headers=known).status_code == 200
+
+
+def test_another_redundant_job_keeps_its_card(admin_client, jobid, pg_cron):
+    other = schedule(pg_cron, name="another")
+    wizard.choose(operator(), jobid)
+    shown = look(admin_client)
+    assert 'id="redundant"' in shown
+    assert f"pg_cron job {other} , another" in shown or f"pg_cron job {other}, another" in shown
