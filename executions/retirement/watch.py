@@ -12,11 +12,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
+from executions.health.facts import PgCron
 from executions.health.findings import Case
 from executions.health.ledger import Cell, Kind
 from executions.health.sentences import Sentence, say
-from executions.health.writers import Pair, jumps, pairs
+from executions.health.writers import Pair, jumps, pairs, ran_between
 from executions.scheduler.plans import floor
 
 PLANS = 3
@@ -123,8 +125,9 @@ def _silence(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sent
     """Enough plans went well: did anything else write, and does its silence prove anything?"""
     count, latest = len(good), good[-watched.needed :]
     is_over = count >= max(PATIENCE, 2 * watched.needed)
-    if other_writers(case, latest):
-        return _heard(is_over)
+    heard = jumps(_between(case, latest))
+    if heard:
+        return _heard(is_over, _seen_to_run(case, heard))
     if watched.by_behaviour and len(_between(case, latest)) < len(latest) - 1:
         return _untold(is_over)
     if watched.plans is None:
@@ -141,12 +144,34 @@ def _silence(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sent
     )
 
 
-def _heard(is_over: bool) -> tuple[Word, Sentence]:
-    if not is_over:
-        return Word.WAIT, say(_("Something else still advanced usage: watching some more plans."))
-    return Word.OTHER_CALLER, say(
-        _("Usage is kept up to date, but something else still calls the rollup too.")
-    )
+def _seen_to_run(case: Case, heard: Sequence[Pair]) -> list[int]:
+    """The jobs that are shown still and ran, by their run details, when something else wrote."""
+    seen = case.facts.pg_cron
+    if not isinstance(seen, PgCron):
+        return []
+    ran = frozenset[int]().union(*(ran_between(pair, seen.runs) for pair in heard))
+    return [job.jobid for job in seen.jobs if job.jobid in ran]
+
+
+def _heard(is_over: bool, jobids: list[int]) -> tuple[Word, Sentence]:
+    if not jobids:
+        still = _("Something else still advanced usage: watching some more plans.")
+        over = _("Usage is kept up to date, but something else still calls the rollup too.")
+    else:
+        still = ngettext_lazy(
+            "pg_cron job %(jobids)s still advanced usage: watching some more plans.",
+            "pg_cron jobs %(jobids)s still advanced usage: watching some more plans.",
+            len(jobids),
+        )
+        over = ngettext_lazy(
+            "Usage is kept up to date, but pg_cron job %(jobids)s still calls the rollup too.",
+            "Usage is kept up to date, but pg_cron jobs %(jobids)s still call the rollup too.",
+            len(jobids),
+        )
+    named = ", ".join(map(str, jobids))
+    if is_over:
+        return Word.OTHER_CALLER, say(over, jobids=named)
+    return Word.WAIT, say(still, jobids=named)
 
 
 def _untold(is_over: bool) -> tuple[Word, Sentence]:

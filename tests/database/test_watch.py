@@ -159,6 +159,26 @@ def test_while_somebody_else_still_writes_it_is_watched_longer_and_then_said(own
     assert "something else still calls" in retirement.reason
 
 
+def test_the_visible_job_that_still_writes_after_a_removal_is_named(owner, pg_cron):
+    newest = lay_plans(owner, count=20)
+    retirement = retire(operator(), schedule(pg_cron))
+    twin = schedule(pg_cron, name="its twin")
+    pg_cron.execute(
+        """
+        INSERT INTO cron.job_run_details
+            (jobid, runid, job_pid, database, username, command, status, start_time, end_time)
+        SELECT %s, row_number() OVER (ORDER BY plan_time), 1, 'multica', 'multica', %s, 'succeeded',
+               started_at - interval '30 seconds', started_at - interval '29 seconds'
+          FROM sys_cron_executions
+        """,
+        [twin, ROLLUP],
+    )
+    interfere(owner, 13)
+    tick(begun_before(retirement, 12, newest))
+    assert retirement.state == State.OTHER_CALLER
+    assert f"but pg_cron job {twin} still calls the rollup too" in retirement.reason
+
+
 def test_a_writer_that_has_fallen_silent_is_no_writer(owner, pg_cron):
     newest = lay_plans(owner, count=20)
     retirement = retire(operator(), schedule(pg_cron))

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from executions.health.facts import JobRun, PgCron, Visibility
 from executions.health.findings import Case
 from executions.pgcron.job import Job
 from executions.retirement.rules import Rules
@@ -83,6 +84,36 @@ def test_a_cancelled_run_that_goes_on_is_waited_for():
 def test_another_writer_is_watched_for_twelve_plans_and_then_said(plans, word):
     found = look(written_between(0), plans=plans)
     assert (found.word, found.writers) == (word, 1)
+
+
+def seen_to_run(*jobids, still_there):
+    """pg_cron as a role sees it that is shown some of the jobs which ran before the newest plan."""
+    at = plan_time(0) + DELAY - 30 * SECOND
+    shown = tuple(replace(JOB, jobid=jobid, active=True) for jobid in still_there)
+    runs = tuple(JobRun(jobid, at, at + SECOND, calls=True) for jobid in jobids)
+    return PgCron(Visibility.FULL, "1.4", "multica", shown, runs=runs)
+
+
+@pytest.mark.parametrize(("plans", "word"), [(3, Word.WAIT), (12, Word.OTHER_CALLER)])
+@pytest.mark.parametrize(
+    ("jobids", "still_there", "said"),
+    [
+        ((18,), (18, 19), "pg_cron job 18 still"),
+        ((18, 20), (18, 20), "pg_cron jobs 18, 20 still"),
+        ((17,), (18,), "omething else still"),
+        ((), (18,), "omething else still"),
+    ],
+)
+def test_the_watch_names_the_visible_jobs_that_ran_when_something_wrote(
+    plans, word, jobids, still_there, said
+):
+    pg_cron = seen_to_run(*jobids, still_there=still_there)
+    known = facts(executions=executions(written_between(0)), pg_cron=pg_cron)
+    case = Case.of(known)
+    assert case is not None
+    found = step(case, Watched(since(plans)))
+    assert found.word == word
+    assert said in str(found.summary)
 
 
 def test_three_quiet_plans_after_another_writer_verify():
