@@ -11,30 +11,16 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from django.apps import apps
 from django.core import checks
 from django.db import DatabaseError
 
+from executions.permissions import READ
 from executions.problems import NoTables, diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard
-from executions.router import MULTICA_ALIAS, is_multicas
+from executions.router import MULTICA_ALIAS
 from executions.sql import load
 
 SQL = load("checks")
-
-_KEY = (
-    "bucket_hour", "workspace_id", "runtime_id", "agent_id", "project_id", "provider", "model",
-)  # fmt: skip
-_TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
-# What the dashboard's named queries read beside the models: the queue, and what drift compares.
-READ_BY_QUERIES: dict[str, tuple[str, ...]] = {
-    "agent": ("id", "workspace_id"),
-    "agent_task_queue": ("id", "agent_id", "issue_id", "runtime_id"),
-    "issue": ("id", "project_id"),
-    "task_usage": ("created_at", "model", "provider", "task_id", "updated_at", *_TOKENS),
-    "task_usage_hourly": (*_KEY, "event_count", *_TOKENS),
-    "task_usage_hourly_dirty": (*_KEY, "enqueued_at"),
-}
 
 
 def find_gaps(fetch: Fetch) -> list[str]:
@@ -56,11 +42,7 @@ def find_gaps(fetch: Fetch) -> list[str]:
 
 def _wanted() -> Iterator[tuple[str, str]]:
     """Every table and column of Multica's that the dashboard reads."""
-    for model in filter(is_multicas, apps.get_app_config("executions").get_models()):
-        for field in model._meta.concrete_fields:
-            assert field.column  # noqa: S101  a concrete field has one
-            yield model._meta.db_table, field.column
-    for table, columns in READ_BY_QUERIES.items():
+    for table, columns in READ.items():
         for column in columns:
             yield table, column
 

@@ -22,10 +22,11 @@ from django.db import DatabaseError, connections
 from psycopg import sql
 
 from executions.checks import find_gaps
-from executions.connections import CONNECT_SECONDS, runner_connection
+from executions.connections import CONNECT_SECONDS, Connection, runner_connection
 from executions.demo.fill import fill
 from executions.direct import NotDirect, is_held
 from executions.engine.base import DatabaseWrapper
+from executions.permissions import reading_rights
 from executions.problems import diagnose, first_line
 from executions.reading import fetch_for_dashboard
 from executions.rollup.provision import Refused, provision
@@ -252,12 +253,9 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> None:
     """
     try:
         with runner_connection("multica-admin provision") as connection:
-            provision(connection)
-            connection.execute(
-                sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(
-                    sql.Identifier(embedded.VIEWER)
-                )
-            )
+            with connection.transaction():  # so that two starts at once wait for each other
+                provision(connection)
+                _let_the_dashboard_read(connection)
             if not with_demo:
                 return
             if fill(connection):
@@ -266,6 +264,15 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> None:
         raise CannotStart(str(refusal)) from None
     except psycopg.Error as error:
         raise CannotStart(f"The embedded database could not be filled. {_reason(error)}") from None
+
+
+def _let_the_dashboard_read(connection: Connection) -> None:
+    """Exactly the columns that it reads; what an earlier release granted is taken back."""
+    viewer = sql.Identifier(embedded.VIEWER)
+    revoke = sql.SQL("REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {}")
+    connection.execute(revoke.format(viewer))
+    for statement in reading_rights(embedded.VIEWER):
+        connection.execute(statement.encode())
 
 
 def _reason(error: DatabaseError | psycopg.Error) -> str:

@@ -16,7 +16,6 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from psycopg import sql
 
 from executions import second_tries
 from executions.connections import Connection
@@ -27,7 +26,8 @@ from executions.views.live import forget_shared
 from multica_admin import embedded
 from multica_admin.cluster import Binaries, Cluster
 from tests import environment
-from tests.emptying import MULTICA_TABLES, STATE, Ours, empty_multica
+from tests.emptying import Ours, empty_multica
+from tests.rights import let_read
 from tests.waiting import slowness
 
 
@@ -82,9 +82,7 @@ def cluster() -> Iterator[Cluster]:
             private.conninfo(environment.DATABASE, "multica"), application_name="provision"
         ) as connection:
             provision(connection)
-            for table in (*MULTICA_TABLES, STATE):
-                grant = sql.SQL("GRANT SELECT ON {} TO multica_view").format(sql.Identifier(table))
-                connection.execute(grant)
+            let_read(connection)
         yield private
     finally:
         connections.close_all()
@@ -160,7 +158,7 @@ def upstream(cluster: Cluster, connect: Callable[..., Connection]) -> Iterator[C
     administrator.execute("CREATE DATABASE upstream OWNER upstream_owner")
     connection = connect("upstream_owner", database="upstream")
     connection.execute((Path(__file__).parent / "upstream.sql").read_text("utf-8"))
-    connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO multica_view")
+    let_read(connection)
     yield connection
     connection.close()
     administrator.execute("DROP DATABASE upstream WITH (FORCE)")

@@ -40,7 +40,9 @@ SELECT CASE WHEN is_standby THEN least(now(), pg_last_xact_replay_timestamp()) E
 -- past their lease, of any age, the most recent lease first; and with each its oldest plan_time.
 -- Other jobs' rows are in the index of leases too, so that look is bounded before it is filtered.
 WITH recent AS (
-    SELECT *
+    SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
+           stale_after, started_at, finished_at, duration_ms, rows_affected, result, error_code,
+           error_msg
       FROM sys_cron_executions
      WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
        AND plan_time >= %(since)s
@@ -48,8 +50,12 @@ WITH recent AS (
      LIMIT %(most)s
 ),
 abandoned AS (
-    SELECT *
-      FROM (SELECT *
+    SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
+           stale_after, started_at, finished_at, duration_ms, rows_affected, result, error_code,
+           error_msg
+      FROM (SELECT id, job_name, scope_kind, scope_id, plan_time, status, attempt, max_attempts,
+                   next_retry_at, runner_id, heartbeat_at, stale_after, started_at, finished_at,
+                   duration_ms, rows_affected, result, error_code, error_msg
               FROM sys_cron_executions
              WHERE status = 'RUNNING' AND stale_after < now()
              ORDER BY stale_after DESC
@@ -81,7 +87,8 @@ SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms,
        CASE WHEN status = 'RUNNING' THEN stale_after END AS stale_after,
        CASE WHEN ends_gap THEN result ->> 'watermark_before' END AS watermark_before,
        CASE WHEN ends_gap THEN result ->> 'watermark_after' END AS watermark_after
-  FROM (SELECT *,
+  FROM (SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms, stale_after,
+               result,
                lead(plan_time) OVER (ORDER BY plan_time DESC)
                    IS DISTINCT FROM plan_time - %(cadence)s::interval AS ends_gap
           FROM sys_cron_executions
@@ -113,7 +120,9 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
   FROM (SELECT *,
                row_number() OVER (ORDER BY plan_time DESC) AS place,
                row_number() OVER (PARTITION BY status ORDER BY plan_time DESC) AS place_in_status
-          FROM (SELECT *
+          FROM (SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id,
+                       heartbeat_at, stale_after, started_at, finished_at, duration_ms,
+                       rows_affected, result, error_code, error_msg
                   FROM sys_cron_executions
                  WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s
                    AND scope_id = %(scope_id)s AND plan_time < %(since)s
@@ -135,7 +144,9 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
        stale_after, started_at, finished_at, duration_ms, rows_affected,
        NULL AS watermark_before, NULL AS watermark_after,
        error_code, left(error_msg, 500) AS error_msg
-  FROM (SELECT *
+  FROM (SELECT id, job_name, plan_time, status, attempt, max_attempts, next_retry_at, runner_id,
+               heartbeat_at, stale_after, started_at, finished_at, duration_ms, rows_affected,
+               error_code, error_msg
           FROM sys_cron_executions
          WHERE status = 'RUNNING' AND stale_after < now()
          ORDER BY stale_after DESC
@@ -216,7 +227,9 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
        stale_after, started_at, finished_at, duration_ms, rows_affected,
        NULL AS watermark_before, NULL AS watermark_after,
        error_code, left(error_msg, 500) AS error_msg
-  FROM (SELECT *
+  FROM (SELECT id, job_name, plan_time, status, attempt, max_attempts, next_retry_at, runner_id,
+               heartbeat_at, stale_after, started_at, finished_at, duration_ms, rows_affected,
+               error_code, error_msg
           FROM sys_cron_executions
          WHERE status IN ('SUCCESS', 'FAILED') AND finished_at >= now() - interval '24 hours'
          ORDER BY finished_at DESC
@@ -232,7 +245,9 @@ SELECT failed.id, failed.plan_time, failed.status, failed.attempt, failed.max_at
        failed.started_at, failed.finished_at, failed.duration_ms, failed.rows_affected,
        NULL AS watermark_before, NULL AS watermark_after,
        failed.error_code, left(failed.error_msg, 500) AS error_msg
-  FROM (SELECT *
+  FROM (SELECT id, job_name, scope_kind, scope_id, plan_time, status, attempt, max_attempts,
+               next_retry_at, runner_id, heartbeat_at, stale_after, started_at, finished_at,
+               duration_ms, rows_affected, error_code, error_msg
           FROM sys_cron_executions
          WHERE job_name = %(job)s AND status = 'FAILED'
          ORDER BY plan_time DESC
@@ -388,8 +403,10 @@ SELECT min(created_at) AS trace FROM task_usage WHERE created_at > '-infinity'
 
 -- name: has_migrations
 -- Whether Multica's own record of its migrations is here and may be read.
-SELECT to_regclass('schema_migrations') IS NOT NULL
-   AND has_table_privilege(to_regclass('schema_migrations'), 'SELECT') AS found
+SELECT EXISTS (SELECT FROM pg_attribute
+                WHERE attrelid = to_regclass('schema_migrations') AND attname = 'applied_at'
+                  AND NOT attisdropped
+                  AND has_column_privilege(attrelid, attnum, 'SELECT')) AS found
 
 -- name: first_migration
 -- When Multica first migrated this database.

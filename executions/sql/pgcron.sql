@@ -11,7 +11,10 @@ SELECT current_database()::text AS here,
        current_user::text AS role,
        extension.extversion AS version,
        coalesce(has_schema_privilege(job.relnamespace, 'USAGE')
-                AND has_table_privilege(job.oid, 'SELECT'), false) AS may_read,
+                AND NOT EXISTS (SELECT FROM pg_attribute
+                                 WHERE attrelid = job.oid AND attnum > 0 AND NOT attisdropped
+                                   AND NOT has_column_privilege(job.oid, attnum, 'SELECT')),
+                false) AS may_read,
        coalesce(row_security_active(job.oid), false)
        AND (EXISTS (SELECT FROM pg_policy
                      WHERE polrelid = job.oid AND NOT polpermissive)

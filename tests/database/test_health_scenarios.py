@@ -20,6 +20,7 @@ from executions.health.verdict import Level
 from executions.rollup.lock import read_lock
 from tests import scenarios
 from tests.factories import usage
+from tests.rights import let_read
 from tests.scenarios import CADENCE, World, sound, still_moment
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -229,7 +230,7 @@ def test_an_old_install_without_usage_is_known_by_its_migrations(owner, now):
     world = sound(owner, now, plans=0).write()
     owner.execute("CREATE TABLE schema_migrations (version text, applied_at timestamptz)")
     try:
-        owner.execute("GRANT SELECT ON schema_migrations TO multica_view")
+        owner.execute("GRANT SELECT (applied_at) ON schema_migrations TO multica_view")
         owner.execute("INSERT INTO schema_migrations VALUES ('001', %s)", [now - 12 * MINUTE])
         owner.execute("UPDATE task_usage_hourly_rollup_state SET last_run_finished_at = NULL")
         finding = shown(look(world))[Code.NO_EXECUTIONS]
@@ -836,7 +837,7 @@ def hidden(owner, table):
     try:
         yield
     finally:
-        owner.execute(f"GRANT SELECT ON {table} TO multica_view")
+        let_read(owner)
 
 
 def test_a_table_that_may_not_be_read_is_said_and_the_rest_stands(owner, now):

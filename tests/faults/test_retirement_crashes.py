@@ -27,6 +27,7 @@ from multica_admin.cluster import Cluster
 from tests.conftest import postgresql_with_pg_cron
 from tests.emptying import empty_multica
 from tests.retiring import clean, jobs, lay_plans, schedule
+from tests.rights import let_read
 from tests.waiting import until
 
 POINTS = ["intended", "signed", "verified", "changed", "proved", "committed", "concluded"]
@@ -129,7 +130,7 @@ def private(places: Places) -> Iterator[Cluster]:
                 cluster.conninfo("multica", "multica"), application_name="provision"
             ) as connection:
                 provision(connection)
-                connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO multica_view")
+                let_read(connection)
             with superuser_of(cluster, "postgres") as connection:
                 connection.execute("CREATE DATABASE elsewhere OWNER multica_admin")
             with superuser_of(cluster, places.pg_cron) as connection:

@@ -21,6 +21,7 @@ from executions.management.commands import checkrollup
 from multica_admin.cluster import ClusterError
 from tests import scenarios
 from tests.factories import ExecutionFactory
+from tests.rights import let_read
 from tests.scenarios import database_now
 from tests.waiting import HANG
 
@@ -127,7 +128,7 @@ def test_a_basic_that_may_not_be_read_is_unknown(owner, table):
     try:
         done = check_json()
     finally:
-        owner.execute(f"GRANT SELECT ON {table} TO multica_view")
+        let_read(owner)
     assert (done.verdict, done.status) == ("unknown", 3)
     assert done.findings[0]["code"] == "not_available"
     assert_shape(done)

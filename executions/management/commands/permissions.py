@@ -10,10 +10,11 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from executions.connections import retire_reader
-from executions.permissions import PURPOSES, statements
+from executions.connections import connect, retire_reader
+from executions.permissions import PURPOSES, Installed, read_installed, statements
 from executions.pgcron.inventory import visible_jobs
 from executions.reading import fetch_on
+from multica_admin.databases import reading_only
 
 
 class Command(BaseCommand):
@@ -33,8 +34,19 @@ class Command(BaseCommand):
             database=settings.MULTICA_CONNINFO.get("dbname", ""),
             cron_database=settings.RETIRE_CONNINFO.get("dbname", ""),
             has_pg_cron=_may_have_pg_cron(),
+            installed=_installed(),
         )
         self.stdout.write("\n".join(lines))
+
+
+def _installed() -> Installed | None:
+    """What Multica's database has; None where it cannot be asked."""
+    try:
+        conninfo = reading_only(settings.MULTICA_CONNINFO)
+        with closing(connect(conninfo, application_name="multica-admin permissions")) as connection:
+            return read_installed(fetch_on(connection))
+    except psycopg.Error:
+        return None
 
 
 def _may_have_pg_cron() -> bool:

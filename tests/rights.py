@@ -1,0 +1,14 @@
+"""What the dashboard's role may read in the tests: what `manage.py permissions` prints, no more."""
+
+from __future__ import annotations
+
+from executions.connections import Connection
+from executions.permissions import reading_rights
+from multica_admin.embedded import VIEWER
+
+
+def let_read(connection: Connection, role: str = VIEWER) -> None:
+    """Give the role those rights and take every wider one; as the owner of the tables."""
+    connection.execute(f"REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {role}")
+    for statement in reading_rights(role):
+        connection.execute(statement.encode())
