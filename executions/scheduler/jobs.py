@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from executions.rollup.watermark import read_watermark, roll_up
 from executions.scheduler.spec import Context, JobSpec, Needs, Returned, registry
+from executions.sql import load
 
 ADVISORY_LOCK = 4246
 
@@ -27,23 +28,12 @@ def _rfc3339(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _rights(table: str, *privileges: str) -> tuple[tuple[str, str], ...]:
-    return tuple((privilege, table) for privilege in privileges)
-
-
 # What roll_up_task_usage sends, and what its function uses in turn (docs/contract.md section 4).
 NEEDS = Needs(
     functions=("rollup_task_usage_hourly()",),
-    rights=_rights("task_usage_hourly_rollup_state", "SELECT"),
-    behind=(
-        *_rights("agent", "SELECT"),
-        *_rights("agent_task_queue", "SELECT"),
-        *_rights("issue", "SELECT"),
-        *_rights("task_usage", "SELECT"),
-        *_rights("task_usage_hourly", "SELECT", "INSERT", "UPDATE", "DELETE"),
-        *_rights("task_usage_hourly_dirty", "SELECT", "INSERT", "UPDATE", "DELETE"),
-        *_rights("task_usage_hourly_rollup_state", "UPDATE"),
-    ),
+    rights=(("SELECT", "task_usage_hourly_rollup_state"),),
+    behind=(("UPDATE", "task_usage_hourly_rollup_state"),),
+    rehearsal=load("watermark").rehearse,
 )
 
 # The defaults of JobSpec are this job's settings, the same as those of Multica's own replicas.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import psycopg
+from psycopg import errors
 
 from executions.connections import Connection
-from executions.problems import diagnose
+from executions.problems import diagnose, first_line
 from executions.scheduler.cutting import Connect
 from executions.scheduler.spec import JobSpec
 from executions.sql import load
@@ -115,3 +116,34 @@ def _check_needs(connection: Connection, spec: JobSpec) -> None:
             " administrator run the statements that"
             f" “manage.py permissions --role {lacks[0]['role']} --as runner” prints."
         )
+    _rehearse(connection, spec)
+
+
+def _rehearse(connection: Connection, spec: JobSpec) -> None:
+    """Let PostgreSQL itself say what the installed functions need and this role lacks.
+
+    A function that runs with its owner's rights needs none of its caller's.
+
+    Raises:
+        CannotRun: a right is missing, or something that the functions use.
+    """
+    needs = spec.needs
+    asked = connection.execute(SQL.runs_as_caller, {"functions": list(needs.functions)}).fetchone()
+    if not needs.rehearsal or not (asked and asked["found"]):
+        return
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(SQL.bound_rehearsal)
+            connection.execute(needs.rehearsal)
+    except errors.InsufficientPrivilege as error:
+        role = connection.execute(SQL.role).fetchone() or {}
+        raise CannotRun(
+            f"The runner's role lacks a right that the job {spec.name} needs: PostgreSQL says"
+            f" “{first_line(error)}”. Let an administrator run the statements that"
+            f" “manage.py permissions --role {role['role']} --as runner” prints."
+        ) from error
+    except psycopg.ProgrammingError as error:
+        raise CannotRun(
+            f"The job {spec.name} cannot run: PostgreSQL says “{first_line(error)}”. Check that"
+            " RUNNER_DATABASE_URL names Multica's database and that its migrations ran."
+        ) from error

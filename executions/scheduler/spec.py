@@ -119,12 +119,15 @@ class Needs:
 
     ``functions`` are signatures such as ``f(integer)``, and ``rights`` are pairs such as
     ``("SELECT", "a_table")``. Those ``behind`` the functions are needed only where one of these
-    runs with the rights of its caller.
+    runs with the rights of its caller. What a function needs besides depends on the release that
+    installed it: ``rehearsal`` is a statement that does nothing, takes no lock that others wait for
+    and fails for want of the same rights. It is rolled back.
     """
 
     functions: tuple[str, ...] = ()
     rights: tuple[tuple[str, str], ...] = ()
     behind: tuple[tuple[str, str], ...] = ()
+    rehearsal: str = ""
 
 
 @dataclass(frozen=True)

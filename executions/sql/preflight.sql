@@ -34,3 +34,17 @@ SELECT 'table', name, privilege, found IS NULL, current_user::text
                 WHEN 'DELETE' THEN has_table_privilege(found, privilege)
                 ELSE has_any_column_privilege(found, privilege)
            END
+
+-- name: runs_as_caller
+-- Whether one of these functions runs with the rights of its caller.
+SELECT EXISTS (SELECT FROM unnest(%(functions)s::text[]) AS wanted (name)
+                 JOIN pg_proc ON pg_proc.oid = to_regprocedure(wanted.name)
+                WHERE NOT prosecdef) AS found
+
+-- name: bound_rehearsal
+-- A rehearsal takes milliseconds; whatever holds it up longer is no want of rights.
+SELECT set_config('statement_timeout', '5s', true), set_config('lock_timeout', '2s', true)
+
+-- name: role
+-- Who we are here.
+SELECT current_user::text AS role

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -26,9 +26,11 @@ from executions.retirement.acts import Order
 from executions.retirement.rules import current
 from executions.retirement_models import Retirement, State
 from executions.scheduler import inprocess, leases, patience, preflight
+from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.preflight import CannotRun
 from executions.scheduler.spec import HandlerError, Needs, registry
 from tests import environment
+from tests.factories import usage
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
 from tests.scheduling import execution, executions, lock_holders
 from tests.short_jobs import job
@@ -212,15 +214,59 @@ NEEDED = (
 )
 
 
-def test_a_role_without_the_jobs_own_rights_claims_nothing(owner, superuser, role):
-    superuser.execute(EXECUTIONS)
+STATE = "GRANT SELECT, UPDATE ON task_usage_hourly_rollup_state TO powerless"
+
+
+@pytest.mark.parametrize(
+    ("granted", "told"),
+    [
+        ([], "lacks SELECT on task_usage_hourly_rollup_state, UPDATE on task_usage_hourly_rollup"),
+        ([STATE], "PostgreSQL says “permission denied for table "),
+    ],
+)
+def test_a_role_without_the_jobs_own_rights_claims_nothing(owner, superuser, role, granted, told):
+    for statement in (EXECUTIONS, *granted):
+        superuser.execute(statement)
     with override_settings(RUNNER_CONNINFO=role):
         _lines, said = once(expect=2)
-    assert "SELECT on task_usage_hourly_rollup_state, SELECT on agent, " in said
-    assert "DELETE on task_usage_hourly_dirty" in said
+    assert told in said
     assert "permissions --role powerless --as runner" in said
     assert len(said.splitlines()) == 1
     assert executions(owner) == []
+
+
+def test_looking_whether_the_rights_are_enough_leaves_nothing_behind(owner):
+    usage(owner, datetime(1969, 12, 30, 12, tzinfo=UTC))
+    preflight.check_connection(owner, [ROLLUP])
+    assert owner.execute("SELECT FROM task_usage_hourly").rowcount == 0
+
+
+def test_looking_whether_the_rights_are_enough_waits_for_no_rollup(owner, connect):
+    """A rollup or a backfill that is at work holds lock 4246, for hours perhaps."""
+    connect("multica").execute("SELECT pg_advisory_lock(4246)")
+    preflight.check_connection(owner, [ROLLUP])
+
+
+def test_what_multicas_own_function_needs_is_enough(role, upstream, connect):
+    """Ours also adds to the queue; Multica's reads and empties it."""
+    administrator = connect("postgres", database="upstream")
+    for statement in (EXECUTIONS, STATE, *NEEDED):
+        administrator.execute(statement)
+    administrator.execute("REVOKE INSERT, UPDATE ON task_usage_hourly_dirty FROM powerless")
+    with override_settings(RUNNER_CONNINFO={**role, "dbname": "upstream"}):
+        lines, _said = once()
+    assert " SUCCESS " in lines[0]
+
+
+def test_a_window_function_that_is_missing_is_named(role, upstream, connect):
+    administrator = connect("postgres", database="upstream")
+    for statement in (EXECUTIONS, STATE, *NEEDED):
+        administrator.execute(statement)
+    administrator.execute("ALTER FUNCTION rollup_task_usage_hourly_window RENAME TO another")
+    with override_settings(RUNNER_CONNINFO={**role, "dbname": "upstream"}):
+        _lines, said = once(expect=2)
+    assert "function rollup_task_usage_hourly_window(" in said
+    assert "its migrations ran" in said
 
 
 def test_a_role_with_just_what_the_job_needs_rolls_up(owner, superuser, role):
