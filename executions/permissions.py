@@ -32,14 +32,13 @@ _KEYS_OF_USAGE: dict[str, tuple[str, ...]] = {
     "agent_task_queue": ("id", "agent_id", "runtime_id", "issue_id"),
     "issue": ("id", "project_id"),
 }
-# What the dashboard reads of Multica's tables. The lease token is the proof of a lease and is no
-# reader's business.
+# What the dashboard reads of Multica's tables.
 READ: dict[str, tuple[str, ...]] = {
     "sys_cron_executions": (
         "id", "job_name", "scope_kind", "scope_id", "plan_time", "status", "attempt",
-        "max_attempts", "next_retry_at", "runner_id", "heartbeat_at", "stale_after", "started_at",
-        "finished_at", "duration_ms", "rows_affected", "result", "error_code", "error_msg",
-        "created_at", "updated_at",
+        "max_attempts", "next_retry_at", "runner_id", "lease_token", "heartbeat_at", "stale_after",
+        "started_at", "finished_at", "duration_ms", "rows_affected", "result", "error_code",
+        "error_msg", "created_at", "updated_at",
     ),
     "task_usage_hourly_rollup_state": (
         "id", "watermark_at", "last_run_started_at", "last_run_finished_at", "last_run_rows",

@@ -115,9 +115,7 @@ def read_execution(execution_id: UUID) -> Detail | None:
 
 def _in_full() -> QuerySet[Any]:
     """The result as text: a hostile one may be nested deeper than Python's parser goes."""
-    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer(
-        "result", "lease_token"
-    )
+    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer("result")
 
 
 def _neighbours(execution: Execution) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from executions.rollup.watermark import roll_up
 from tests.retiring import acting_as, jobs, lay_plans, operator, pg_cron, retire, role, schedule
 
 __all__ = ["acting_as", "pg_cron", "role"]
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 
 def printed(capsys, name, purpose):
@@ -116,7 +117,6 @@ def test_a_runner_rolls_up_and_writes_executions(granted, connect, owner):
         runner.execute("DELETE FROM task_usage")
 
 
-@pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 def test_a_retirer_sees_and_removes_jobs_of_every_owner(granted, pg_cron, owner, acting_as):
     lay_plans(owner)
     jobid = schedule(pg_cron, owner="multica")

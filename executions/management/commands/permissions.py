@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError
 
-from executions.connections import connect, retire_reader
+from executions.connections import retire_reader
 from executions.permissions import PURPOSES, Installed, read_installed, statements
 from executions.pgcron.inventory import visible_jobs
-from executions.reading import fetch_on
-from multica_admin.databases import reading_only
+from executions.reading import fetch_for_dashboard, fetch_on
 
 
 class Command(BaseCommand):
@@ -42,10 +42,8 @@ class Command(BaseCommand):
 def _installed() -> Installed | None:
     """What Multica's database has; None where it cannot be asked."""
     try:
-        conninfo = reading_only(settings.MULTICA_CONNINFO)
-        with closing(connect(conninfo, application_name="multica-admin permissions")) as connection:
-            return read_installed(fetch_on(connection))
-    except psycopg.Error:
+        return read_installed(fetch_for_dashboard)
+    except (DatabaseError, psycopg.Error):
         return None
 
 
