@@ -25,6 +25,12 @@ _WORDS: dict[datetime, Promise] = {
 # The times that are right, as the statement to copy has them.
 _RIGHT = "BETWEEN '0001-01-01 UTC' AND '9999-12-01 UTC'"
 
+# The columns with times of the tables that tell how the rollup goes.
+OF_EXECUTIONS = (
+    "plan_time", "started_at", "finished_at", "heartbeat_at", "stale_after", "next_retry_at",
+)  # fmt: skip
+OF_STATE = ("watermark_at", "last_run_started_at", "last_run_finished_at")
+
 
 def is_beyond(moment: datetime | None) -> bool:
     """Whether it stands for a time that Python cannot hold."""
@@ -41,3 +47,9 @@ def select(table: str, columns: Iterable[str]) -> str:
     """The statement that shows the rows of a table with such a time in one of these columns."""
     conditions = " OR ".join(f"{column} NOT {_RIGHT}" for column in columns)
     return " ".join(("SELECT * FROM", table, "WHERE", conditions)) + ";"
+
+
+def selects() -> str:
+    """The statements for the executions and the state row."""
+    tables = {"sys_cron_executions": OF_EXECUTIONS, "task_usage_hourly_rollup_state": OF_STATE}
+    return " ".join(select(table, columns) for table, columns in tables.items())

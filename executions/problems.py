@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
-from executions import second_tries
+from executions import beyond, second_tries
 from executions.direct import REFUSED_OPTIONS, NotDirect, OnStandby
 from executions.router import is_multicas
 from executions.troubles import TROUBLES, UNKNOWN, kind_of
@@ -156,6 +156,8 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
     values: dict[str, object] = {"said": said, "url": url, "sqlstate": sqlstate or _("none")}
     if kind == "locked":
         values |= _about_locks()
+    elif kind == "value":
+        values["rows"] = beyond.selects()
     todo = trouble.of_our_own if url == ADMIN_URL and trouble.of_our_own else trouble.todo
     return Problem(
         code=kind,

@@ -251,7 +251,10 @@ TROUBLES: Mapping[str, Trouble] = {
             "The database itself answers. It holds a value that Multica's scheduler does not"
             " write, such as a time beyond the year 9999."
         ),
-        todo=_("Find the row with that value and put it right, or remove it."),
+        todo=_(
+            "If it is a time, these statements show the rows of Multica's that have one like it:"
+            " %(rows)s Put such a value right, or remove its row."
+        ),
     ),
     # --- What a statement met -------------------------------------------------------------------
     "timeout": Trouble(

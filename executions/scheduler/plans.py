@@ -107,6 +107,8 @@ def _every_plan(spec: JobSpec, standing: Standing) -> Iterator[datetime]:
     if standing.newest is None:
         yield latest
         return
+    if standing.newest >= latest:
+        return
     plan_time = max(
         floor(standing.newest, spec.cadence) + spec.cadence,
         _first_inside(spec, standing.now),

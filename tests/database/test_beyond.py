@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import psycopg
 import pytest
 from django.core.management import call_command
 
@@ -13,7 +14,9 @@ from executions.health.findings import Code, Severity
 from executions.health.read import read_facts
 from executions.health.verdict import Level
 from executions.pgcron.inventory import read_inventory
+from executions.problems import diagnose
 from executions.reading import fetch_for_dashboard, fetch_on
+from executions.rollup.watermark import read_watermark
 from tests import scenarios
 from tests.factories import usage
 from tests.retiring import pg_cron, schedule
@@ -112,6 +115,21 @@ def test_a_watermark_without_end_is_told_in_words(owner, world):
     (future,) = [one for one in look(world).verdict.findings if one.code is Code.WATERMARK_FUTURE]
     assert "a time after the year 9999" in str(future.summary)
     assert "a time after the year 9999" in future.summary.html()
+
+
+@pytest.mark.parametrize("value", BEYOND)
+def test_where_such_a_time_cannot_be_read_its_table_is_named_with_the_statement(owner, value):
+    """A runner reads with the driver's own loader, and its job stops at such a row."""
+    scenarios.healthy(owner)
+    owner.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = %s", [value])
+    with pytest.raises(psycopg.DataError) as caught:
+        read_watermark(owner)
+    todo = diagnose(caught.value).todo
+    statements = [f"SELECT{part}" for part in todo.split("SELECT")[1:]]
+    shown = [owner.execute(one[: one.index(";")]).rowcount for one in statements]
+    assert shown == [0, 1]
+    assert "sys_cron_executions" in statements[0]
+    assert "task_usage_hourly_rollup_state" in statements[1]
 
 
 @pytest.mark.parametrize("value", BEYOND)

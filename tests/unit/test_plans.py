@@ -159,3 +159,8 @@ def test_a_failed_plan_is_retried_while_it_is_the_newest_stored_and_due(
     due = NOON - FIVE
     row = SimpleNamespace(plan_time=due - age * FIVE, attempt=attempt, max_attempts=3)
     assert is_retried(row, due - newest * FIVE, oldest_open(spec, NOON)) == retried
+
+
+def test_a_plan_at_the_end_of_the_calendar_leaves_nothing_to_plan_after_it():
+    last = datetime.max.replace(tzinfo=UTC)
+    assert due_plans(every_plan(), Standing(NOON, newest=last)) == []

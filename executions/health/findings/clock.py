@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.beyond import is_beyond, select
+from executions.beyond import OF_EXECUTIONS, OF_STATE, is_beyond, select
 from executions.health.facts import Execution, Queue
 from executions.health.findings.base import Case, Code, Finding, Severity, listed
 from executions.health.sentences import Sentence, say, together
@@ -93,22 +93,17 @@ def _ends_before_it_starts(row: Execution) -> bool:
 # The columns of each table with a time that Python cannot hold.
 _Beyond = dict[str, list[str]]
 
-_OF_ROWS = (
-    "plan_time", "started_at", "finished_at", "heartbeat_at", "stale_after", "next_retry_at",
-)  # fmt: skip
-_OF_STATE = ("watermark_at", "last_run_started_at", "last_run_finished_at")
-
 
 def _beyond(case: Case) -> _Beyond:
     executions, queue = case.executions, case.facts.queue
     rows: list[object] = [*_looked_at(case), *executions.stale]
-    in_rows = [name for name in _OF_ROWS if any(is_beyond(getattr(row, name)) for row in rows)]
+    in_rows = [name for name in OF_EXECUTIONS if any(is_beyond(getattr(row, name)) for row in rows)]
     if is_beyond(executions.first_plan) and "plan_time" not in in_rows:
         in_rows.insert(0, "plan_time")
     found = {
         "sys_cron_executions": in_rows,
         "task_usage_hourly_rollup_state": [
-            name for name in _OF_STATE if is_beyond(getattr(case.state, name, None))
+            name for name in OF_STATE if is_beyond(getattr(case.state, name, None))
         ],
         "task_usage_hourly_dirty": ["enqueued_at"]
         if isinstance(queue, Queue) and is_beyond(queue.oldest)
