@@ -29,13 +29,8 @@ def _cut_off(chosen: Callable[[str], bool]) -> Iterator[list[str]]:
         if not chosen(sql):
             return execute(sql, params, many, context)
         stopped.append(sql)
-        cursor = context["cursor"].cursor
-        # Long enough for the RESET itself, which a busy machine may take its time for.
-        cursor.execute("SET statement_timeout = 50")
-        try:
-            return execute("SELECT pg_sleep(5)", None, many, context)
-        finally:
-            cursor.execute("RESET statement_timeout")
+        # In one message, so one transaction: PostgreSQL takes the limit back with what it stops.
+        return execute("SET statement_timeout = 50; SELECT pg_sleep(600)", None, many, context)
 
     with connections["multica"].execute_wrapper(too_long):
         yield stopped

@@ -28,8 +28,9 @@ from tests.short_jobs import every_plan, seconds
 
 JOB = "contest"
 STEPS = 6
+LEASE = 1.5  # seconds on an idle machine
 # So long a success is on its way: a runner that is stopped meanwhile wakes up with it in hand.
-SECONDS_TO_SUCCEED = 0.3
+SECONDS_TO_SUCCEED = 0.3  # times SLOWNESS
 
 LEDGER = """
 CREATE TABLE ledger (
@@ -57,20 +58,28 @@ def work(context: Context) -> Returned:
 
 PEACE = every_plan(name=JOB, handler=work, catch_up_window=seconds(600))
 
-# The run timeout is shorter than the stale timeout by more than a heartbeat, as the rollup's is:
-# so the server itself ends the session of a stopped process before anybody may steal its lease.
-HARM = replace(
-    PEACE,
-    run_timeout=seconds(0.8),
-    stale_timeout=seconds(1.5),
-    heartbeat_interval=seconds(0.3),
-    max_attempts=5,
-    retry_backoff=(seconds(0.2),),
-)
+# How many times longer than an idle machine this one takes: the limits of the harm grow so.
+SLOWNESS = float(os.environ.get("CONTEST_SLOWNESS", "1"))
+
+
+def harm(slowness: float) -> JobSpec:
+    """The job for a contest with harm, at the pace of this machine.
+
+    The run timeout is shorter than the stale timeout by more than a heartbeat, as the rollup's is:
+    so the server itself ends the session of a stopped process before anybody may steal its lease.
+    """
+    return replace(
+        PEACE,
+        run_timeout=seconds(0.8 * slowness),
+        stale_timeout=seconds(LEASE * slowness),
+        heartbeat_interval=seconds(0.3 * slowness),
+        max_attempts=5,
+        retry_backoff=(seconds(0.2),),
+    )
 
 
 def chosen() -> JobSpec:
-    return HARM if os.environ.get("CONTEST") == "harm" else PEACE
+    return harm(SLOWNESS) if os.environ.get("CONTEST") == "harm" else PEACE
 
 
 class SlowToSucceed(psycopg.Cursor[DictRow]):
@@ -78,7 +87,7 @@ class SlowToSucceed(psycopg.Cursor[DictRow]):
 
     def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
         if query == SQL.succeed:
-            threading.Event().wait(SECONDS_TO_SUCCEED)
+            threading.Event().wait(SECONDS_TO_SUCCEED * SLOWNESS)
         return super().execute(query, *arguments, **options)
 
 

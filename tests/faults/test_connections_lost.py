@@ -261,14 +261,14 @@ def test_a_rollup_whose_answer_was_lost_after_its_commit_changes_nothing_when_re
 
 
 def test_a_network_that_swallows_everything_cancels_the_handler_before_its_lease_ends(
-    owner, proxy, proxied
+    owner, proxy, proxied, slow
 ):
     held = Held()
     spec = job(
         handler=held,
-        run_timeout=timedelta(seconds=0.9),
-        stale_timeout=timedelta(seconds=1),
-        heartbeat_interval=timedelta(seconds=0.1),
+        run_timeout=timedelta(seconds=1.8 * slow),
+        stale_timeout=timedelta(seconds=2 * slow),
+        heartbeat_interval=timedelta(seconds=0.2 * slow),
     )
     with ticking(Runner([spec], proxied, runner_id="ours")) as done:
         assert held.began.wait(HANG)
@@ -307,7 +307,7 @@ def test_a_runner_outlives_a_restart_of_the_database_with_a_run_in_hand(restarta
         if context.attempt == 1:
             context.connection.execute("SELECT pg_advisory_lock(4246)")
             busy.set()
-            context.connection.execute("SELECT pg_sleep(60)")
+            context.connection.execute("SELECT pg_sleep(600)")
         return 1, {}
 
     def drain_after_success(report):

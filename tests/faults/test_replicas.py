@@ -24,7 +24,7 @@ import pytest
 
 from executions.scheduler.runner import Runner
 from tests.faults.history import broken_rules, kept
-from tests.faults.replicas import HARM, JOB, LEDGER, STEPS
+from tests.faults.replicas import JOB, LEASE, LEDGER, STEPS, harm
 from tests.scheduling import executions
 from tests.waiting import HANG
 
@@ -33,18 +33,20 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).parents[2]
 CONTEST_SECONDS = float(os.environ.get("CONTEST_SECONDS", "60"))
 SECOND = timedelta(seconds=1)
-PAST_THE_LEASE = (1.6, 2.2)  # seconds; it is one of 1.5
+PAST_THE_LEASE = (LEASE + 0.1, LEASE + 0.7)  # seconds on an idle machine
 
 
 class Replicas:
     """Four `runrollup` processes and gunicorn with two web processes."""
 
-    def __init__(self, folder: Path, contest: str) -> None:
+    def __init__(self, folder: Path, contest: str, slowness: float) -> None:
         self._environment = os.environ | {
             "ROLLUP_SCHEDULER": "on",
             "WEB_CONCURRENCY": "2",
             "CONTEST": contest,
+            "CONTEST_SLOWNESS": str(slowness),
         }
+        self.slowness = slowness
         self._log = (folder / "replicas.log").open("w+")
         self.commands = [self._start_command() for _ in range(4)]
         with contextlib.closing(socket.socket()) as probe:
@@ -112,8 +114,8 @@ def contest(owner):
 
 
 @pytest.fixture
-def replicas(contest, tmp_path, request):
-    started = Replicas(tmp_path, request.param)
+def replicas(contest, tmp_path, request, slow):
+    started = Replicas(tmp_path, request.param, slow)
     yield started
     started.kill()
 
@@ -164,28 +166,28 @@ def test_nothing_runs_twice_or_is_lost_while_processes_are_killed_stopped_and_st
     wait_for_everybody(contest, replicas)
     # pytest-randomly has seeded it, so --randomly-seed does the same harm again.
     chance = random.Random(random.random())
-    deadline = monotonic() + CONTEST_SECONDS
-    harm = {"killed": 0, "stopped": 0, "robbed": 0}
+    deadline = monotonic() + CONTEST_SECONDS * replicas.slowness
+    done = {"killed": 0, "stopped": 0, "robbed": 0}
     while monotonic() < deadline:
         pid = somebody(contest, replicas, chance)
         with contextlib.suppress(ProcessLookupError):
             if chance.random() < 0.5:
                 os.kill(pid, signal.SIGKILL)
-                harm["killed"] += 1
+                done["killed"] += 1
             else:
                 os.kill(pid, signal.SIGSTOP)
-                harm["stopped"] += 1
-                harm["robbed"] += lose_the_lease(contest, pid, chance)
+                done["stopped"] += 1
+                done["robbed"] += lose_the_lease(contest, pid, chance, replicas.slowness)
                 os.kill(pid, signal.SIGCONT)
         replicas.replace_the_dead()
     replicas.stop()
-    settle(contest, reach)
+    settle(contest, reach, replicas.slowness)
     rows = executions(contest)
     assert_no_gap(rows)
     for row in rows:
         exhausted = row["status"] == "FAILED" and row["attempt"] == row["max_attempts"]
         assert row["status"] == "SUCCESS" or exhausted
-    assert min(harm.values()) >= CONTEST_SECONDS / 15
+    assert min(done.values()) >= CONTEST_SECONDS / 15
     assert sum(row["attempt"] > 1 for row in rows) >= CONTEST_SECONDS / 15
     # What a lost lease must not do was really tried, by who had a success and by who had not.
     successes, failures = refused_finishes(replicas)
@@ -212,7 +214,7 @@ def somebody(connection, replicas, chance):
     return chance.choice(replicas.processes())
 
 
-def lose_the_lease(connection, pid, chance):
+def lose_the_lease(connection, pid, chance, slowness):
     """Wait past the lease of a stopped process, mostly for whoever takes it over; whether so."""
     held = connection.execute(
         "SELECT id, attempt FROM sys_cron_executions WHERE status = 'RUNNING'"
@@ -220,9 +222,9 @@ def lose_the_lease(connection, pid, chance):
         [f"runner-{pid}-%"],
     ).fetchone()
     if held is None or chance.random() < 0.2:
-        threading.Event().wait(chance.uniform(*PAST_THE_LEASE))
+        threading.Event().wait(slowness * chance.uniform(*PAST_THE_LEASE))
         return False
-    deadline = monotonic() + 5
+    deadline = monotonic() + 5 * slowness
     while not connection.execute(
         "SELECT FROM sys_cron_executions"
         " WHERE id = %(id)s AND attempt > %(attempt)s AND status = 'RUNNING'",
@@ -242,10 +244,10 @@ def refused_finishes(replicas):
     return successes, len(lines) - successes
 
 
-def settle(connection, reach):
+def settle(connection, reach, slowness):
     """One last runner brings what is left to its end, within the limits of the job."""
     deadline = monotonic() + HANG
-    with Runner([HARM], reach, runner_id="last") as last:
+    with Runner([harm(slowness)], reach, runner_id="last") as last:
         while True:
             last.tick()
             left = connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ from executions.scheduler.plans import newest_due
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 
 DELAY = timedelta(minutes=5)
+EXAMPLES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "audit" else 25
 JOB = Job(
     jobid=17,
     jobname="rollup_task_usage_hourly",
@@ -476,7 +478,7 @@ def any_plans(draw):
     return Plans(states, draw(st.integers(1, 24)), paused_at)
 
 
-@settings(deadline=None)  # it lays several days of plans, and CI is slow
+@settings(deadline=None, max_examples=EXAMPLES)  # each lays several days of plans
 @given(any_plans())
 def test_the_watermark_can_pass_at_the_moment_that_is_named_and_no_sooner(plans):
     gate = plans.gate()
