@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connections
 
 from executions.connections import CONNECT_SECONDS
-from multica_admin.databases import ADMIN_SCHEMA
+from multica_admin.databases import ADMIN_SCHEMA, with_setting
 from multica_admin.env import BadSetting
 
 _TURN = 4246_0004
@@ -31,6 +31,21 @@ def a_turn_of_our_own() -> Iterator[None]:
     with psycopg.connect(**conninfo) as turn:
         turn.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN])
         yield
+
+
+@contextmanager
+def without_time_limit() -> Iterator[None]:
+    """Let statements on our own tables take as long as they need, on connections opened inside."""
+    connection = connections["default"]
+    options = connection.settings_dict["OPTIONS"]
+    limited = options["options"]
+    connection.close()
+    options["options"] = with_setting(limited, "statement_timeout", "0")
+    try:
+        yield
+    finally:
+        connection.close()
+        options["options"] = limited
 
 
 def ensure_schema(using: str, **_signal: Any) -> None:

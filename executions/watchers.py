@@ -13,9 +13,10 @@ permission to act.
 from __future__ import annotations
 
 import copy
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,42 +28,65 @@ from django.utils import timezone
 from executions.accounts import LOOK
 
 LOOK_SECONDS = 5.0
+# While our own tables take their time, what was known goes on counting for so long in all.
+TRUSTED_SECONDS = 2 * LOOK_SECONDS
 # Who has not refreshed for so long has closed the page, or has it in a hidden tab.
 GONE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class _Watcher:
-    """Whom Django found behind a session, as of the last look, and when they last refreshed."""
+    """Whom Django found behind a session, since when that is known, and their last refresh."""
 
     user: User
+    known_at: float
     asked_at: float
 
 
 class Watchers:
-    """The sessions that this process has seen refresh lately, of accounts that may look."""
+    """The sessions that this process has seen refresh lately, of accounts that may look.
+
+    The lock guards what is in memory and is never held while the database is asked.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, _Watcher] = {}
         self._looked_at: float | None = None
+        self._looking = False
 
     def find(self, session_key: str) -> User | None:
         """Who is signed in by this session and may look; None where that is not known here.
+
+        One thread looks for all; the others go on with what is known.
 
         Raises:
             django.db.Error: our own tables cannot be read.
         """
         with self._lock:
             now = self._clock()
-            if session_key in self._known:
-                self._known[session_key] = replace(self._known[session_key], asked_at=now)
-                if self._looked_at is None or now - self._looked_at >= LOOK_SECONDS:
-                    self._look(now)
+            if session_key not in self._known:
+                return None
+            self._known[session_key] = replace(self._known[session_key], asked_at=now)
+            due = self._looked_at is None or now - self._looked_at >= LOOK_SECONDS
+            looks = due and not self._looking
+            if looks:
+                self._looking, self._looked_at = True, now
+                self._known = {
+                    key: watcher
+                    for key, watcher in self._known.items()
+                    if now - watcher.asked_at < GONE_SECONDS
+                }
+                watching = dict(self._known)
+        if looks:
+            self._look(watching, now)
+        with self._lock:
             watcher = self._known.get(session_key)
+            if watcher is None or now - watcher.known_at >= TRUSTED_SECONDS:
+                return None
             # A copy, because a user keeps the permissions that it was once asked for.
-            return copy.copy(watcher.user) if watcher else None
+            return copy.copy(watcher.user)
 
     def remember(self, session_key: str, user: User) -> None:
         """Somebody whom Django itself has just found signed in by this session, and who may look.
@@ -70,12 +94,20 @@ class Watchers:
         They may have signed out since, so all are looked at again at the next refresh.
         """
         with self._lock:
-            self._known[session_key] = _Watcher(copy.copy(user), self._clock())
+            now = self._clock()
+            self._known[session_key] = _Watcher(copy.copy(user), now, now)
             self._looked_at = None
 
     def look_again(self) -> None:
-        """Look at all of them at the next refresh: roles have changed."""
+        """Trust nobody before the next look: roles have changed.
+
+        A look that goes on meanwhile may have read the old ones, so it finds other users here.
+        """
         with self._lock:
+            self._known = {
+                key: replace(watcher, user=copy.copy(watcher.user), known_at=-math.inf)
+                for key, watcher in self._known.items()
+            }
             self._looked_at = None
 
     def forget_session(self, session_key: str) -> None:
@@ -88,25 +120,38 @@ class Watchers:
                 key: watcher for key, watcher in self._known.items() if watcher.user.pk != user_id
             }
 
-    def _look(self, now: float) -> None:
-        """Keep those whose session lives, of an active user with a role and that password."""
-        watching = {
-            key: watcher
-            for key, watcher in self._known.items()
-            if now - watcher.asked_at < GONE_SECONDS
-        }
-        self._known = {}
-        living = Session.objects.filter(session_key__in=watching, expire_date__gt=timezone.now())
-        keys = set(living.values_list("session_key", flat=True))
-        users = User.objects.with_perm(LOOK).in_bulk(
-            {watcher.user.pk for watcher in watching.values()}
-        )
-        self._known = {
-            key: replace(watcher, user=users[watcher.user.pk])
-            for key, watcher in watching.items()
-            if key in keys and _is_still(watcher.user, users.get(watcher.user.pk))
-        }
-        self._looked_at = now
+    def _look(self, watching: Mapping[str, _Watcher], now: float) -> None:
+        """Keep those whose session lives, of an active user with a role and that password.
+
+        After an error none of them is known any more.
+        """
+        found: dict[str, User] = {}
+        try:
+            found = _signed_in(watching)
+        finally:
+            with self._lock:
+                self._looking = False
+                for key, watcher in watching.items():
+                    standing = self._known.get(key)
+                    # Whoever was forgotten or remembered anew meanwhile stays so.
+                    if standing is None or standing.user is not watcher.user:
+                        continue
+                    if key in found:
+                        self._known[key] = replace(standing, user=found[key], known_at=now)
+                    else:
+                        del self._known[key]
+
+
+def _signed_in(watching: Mapping[str, _Watcher]) -> dict[str, User]:
+    """Whom our own tables show behind those sessions, by two statements."""
+    living = Session.objects.filter(session_key__in=watching, expire_date__gt=timezone.now())
+    keys = set(living.values_list("session_key", flat=True))
+    users = User.objects.with_perm(LOOK).in_bulk({watcher.user.pk for watcher in watching.values()})
+    return {
+        key: users[watcher.user.pk]
+        for key, watcher in watching.items()
+        if key in keys and _is_still(watcher.user, users.get(watcher.user.pk))
+    }
 
 
 def _is_still(known: User, found: User | None) -> bool:

@@ -22,6 +22,8 @@ Conninfo = dict[str, Any]
 
 ADMIN_SCHEMA = "multica_admin"
 READ_TIMEOUT_MS = 5_000
+# Our own tables are small: whoever waits longer for them waits for a lock that somebody holds.
+OWN_TIMEOUT_MS = 10_000
 
 # What each of our sessions has, whatever a URL, a role or a database sets: the driver reads times
 # and intervals in no other style, and a text need not exist in another encoding.
@@ -230,11 +232,13 @@ def _aimed(conninfo: Conninfo, translated: Mapping[str, str]) -> Conninfo:
 
 
 def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
-    """Django's settings for our own tables: nothing on the search path but our own schema.
+    """Django's settings for our own tables: a time limit, and only our own schema on the path.
 
-    With ``public`` on the path a missing schema would fall through to it without a word.
+    With ``public`` on the path a missing schema would fall through to it without a word. What may
+    take longer, as `migrate` does, runs inside `executions.schema.without_time_limit`.
     """
-    alias = _alias(to_write(conninfo), {**SESSION, "search_path": ADMIN_SCHEMA})
+    limits = {"search_path": ADMIN_SCHEMA, "statement_timeout": str(OWN_TIMEOUT_MS)}
+    alias = _alias(to_write(conninfo), {**SESSION, **limits})
     alias.update(
         CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, NAMED="ADMIN_DATABASE_URL", THROUGH_POOLER=False
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connections
@@ -13,6 +16,7 @@ from django.utils import timezone
 from executions import watchers
 from tests import scenarios
 from tests.people import make_user
+from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -135,6 +139,70 @@ def test_a_new_role_is_seen_at_the_next_look(open_pages, clock, ada):
     clock.now += watchers.LOOK_SECONDS
     answer = client.get("/", headers={"HX-Request": "true"})
     assert answer.context["user"].username == "adax"
+
+
+@pytest.fixture
+def held_look(open_pages, clock, connect):
+    """A look that waits for our own tables: the browser that began it, others, and its end."""
+    first, *others = open_pages(3)
+    clock.now += watchers.LOOK_SECONDS
+    rival, observer = connect("postgres"), connect("postgres")
+    with ThreadPoolExecutor(1) as pool, rival.transaction():
+        rival.execute("LOCK TABLE multica_admin.django_session")
+        answer = pool.submit(refresh_and_close, first)
+        until(lambda: a_look_waits(observer))
+        yield others, lambda: (rival.execute("ROLLBACK"), answer.result(HANG))[1]
+
+
+def refresh_and_close(client):
+    try:
+        return refresh(client)
+    finally:
+        connections.close_all()
+
+
+def a_look_waits(observer):
+    return observer.execute(
+        "SELECT FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+        " WHERE NOT granted AND relname = 'django_session'"
+    ).fetchall()
+
+
+def key_of(client):
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def test_while_one_looks_nobody_else_waits_for_our_own_tables(held_look, clock, ada):
+    others, end = held_look
+    known = watchers.current()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(known.find, key_of(others[0]))
+        try:
+            assert found.result(5) == ada
+            clock.now += watchers.LOOK_SECONDS
+            assert known.find(key_of(others[0])) is None  # known for too long: Django is asked
+            known.forget_session(key_of(others[1]))
+        finally:
+            assert end() == 200
+    assert known.find(key_of(others[0])) == ada
+    assert known.find(key_of(others[1])) is None
+
+
+def test_a_look_that_began_before_a_role_was_taken_makes_nobody_known(held_look, monkeypatch):
+    others, end = held_look
+    known = watchers.current()
+    known.look_again()
+    assert known.find(key_of(others[0])) is None
+    end()
+    during_the_next = []
+
+    def look(_watching):
+        during_the_next.append(known.find(key_of(others[1])))
+        return {}
+
+    monkeypatch.setattr(watchers, "_signed_in", look)
+    known.find(key_of(others[0]))
+    assert during_the_next == [None]
 
 
 def test_who_has_closed_the_page_is_no_longer_looked_at(open_pages, clock):
