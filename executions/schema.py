@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connections
 
 from executions.connections import CONNECT_SECONDS
-from multica_admin.databases import ADMIN_SCHEMA, with_setting
+from multica_admin.databases import ADMIN_SCHEMA, with_settings
 from multica_admin.env import BadSetting
 
 _TURN = 4246_0004
@@ -34,18 +34,22 @@ def a_turn_of_our_own() -> Iterator[None]:
 
 
 @contextmanager
-def without_time_limit() -> Iterator[None]:
-    """Let statements on our own tables take as long as they need, on connections opened inside."""
+def time_limit(milliseconds: int) -> Iterator[None]:
+    """Another limit for statements on our own tables, on connections opened inside; 0 is none."""
     connection = connections["default"]
-    options = connection.settings_dict["OPTIONS"]
-    limited = options["options"]
+    before = connection.settings_dict
+    wanted = {"statement_timeout": str(milliseconds)}
+    options = before["OPTIONS"]
     connection.close()
-    options["options"] = with_setting(limited, "statement_timeout", "0")
+    connection.settings_dict = before | {
+        "SESSION": before["SESSION"] | wanted,
+        "OPTIONS": options | {"options": with_settings(options["options"], wanted)},
+    }
     try:
         yield
     finally:
         connection.close()
-        options["options"] = limited
+        connection.settings_dict = before
 
 
 def ensure_schema(using: str, **_signal: Any) -> None:

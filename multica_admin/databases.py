@@ -235,7 +235,7 @@ def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
     """Django's settings for our own tables: a time limit, and only our own schema on the path.
 
     With ``public`` on the path a missing schema would fall through to it without a word. What may
-    take longer, as `migrate` does, runs inside `executions.schema.without_time_limit`.
+    take longer, as `migrate` does, has another `executions.schema.time_limit`.
     """
     limits = {"search_path": ADMIN_SCHEMA, "statement_timeout": str(OWN_TIMEOUT_MS)}
     alias = _alias(to_write(conninfo), {**SESSION, **limits})

@@ -7,7 +7,8 @@ from django.core.management import call_command
 from django.db import connections
 from django.db.models.signals import pre_migrate
 
-from multica_admin.databases import OWN_TIMEOUT_MS, with_setting
+from executions.schema import time_limit
+from multica_admin.databases import OWN_TIMEOUT_MS
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -38,22 +39,11 @@ def test_migrate_takes_the_time_that_it_needs_and_nothing_after_it_does(owner):
     assert limit_of("default") == OWN_TIMEOUT_MS
 
 
-def test_our_own_tables_that_somebody_has_locked_hold_no_page_for_ever(
-    owner, connect, client, monkeypatch
-):
-    default = connections["default"]
-    options = default.settings_dict["OPTIONS"]
-    monkeypatch.setitem(
-        options, "options", with_setting(options["options"], "statement_timeout", "500")
-    )
-    default.close()
+def test_our_own_tables_that_somebody_has_locked_hold_no_page_for_ever(owner, connect, client):
     client.raise_request_exception = False
     rival = connect("postgres")
-    try:
-        with rival.transaction():
-            rival.execute("LOCK TABLE multica_admin.auth_user")
-            answer = client.post("/login/", {"username": "ada", "password": "x"})
-            assert answer.status_code == 503
-            assert "Traceback" not in answer.content.decode()
-    finally:
-        default.close()
+    with time_limit(500), rival.transaction():
+        rival.execute("LOCK TABLE multica_admin.auth_user")
+        answer = client.post("/login/", {"username": "ada", "password": "x"})
+    assert answer.status_code == 503
+    assert "Traceback" not in answer.content.decode()
