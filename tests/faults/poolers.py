@@ -169,6 +169,21 @@ def test_the_dashboard_does_not_start_with_its_own_tables_behind_a_pooler(betwee
     assert not (tmp_path / "var").exists()
 
 
+def test_nothing_is_migrated_through_a_pooler(between, tmp_path):
+    process = Process(
+        *("manage.py", "migrate"),
+        env={
+            "VAR_DIR": str(tmp_path / "var"),
+            "SECRET_KEY": "only-for-tests",
+            "DATABASE_URL": environment.url("multica_view"),
+            "ADMIN_DATABASE_URL": between.url("multica_admin"),
+        },
+    )
+    assert process.end() == 2
+    (line,) = process.errors
+    assert "Give PostgreSQL's own address in ADMIN_DATABASE_URL" in line
+
+
 def test_the_dashboard_shows_the_same_as_without_a_pooler(
     owner, pg_cron, lenient, dashboard_through, own_settings, admin_client, every_page
 ):
