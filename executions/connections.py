@@ -18,7 +18,14 @@ import psycopg
 from django.conf import settings
 from psycopg.rows import DictRow, dict_row
 
-from executions.direct import REFUSED_OPTIONS, NotDirect, OnStandby, is_held, refuse_standby
+from executions.direct import (
+    OF_A_STANDBY,
+    REFUSED_OPTIONS,
+    NotDirect,
+    OnStandby,
+    is_held,
+    refuse_standby,
+)
 from multica_admin.databases import READING_ONLY, SESSION, to_read, to_write, with_settings
 
 CONNECT_SECONDS = 5
@@ -130,7 +137,13 @@ def retire_connection(application_name: str = "multica-admin retire") -> Connect
 
 
 def _writing(conninfo: Mapping[str, str], application_name: str, named: str) -> Connection:
-    connection = connect(conninfo, application_name=application_name, named=named)
+    try:
+        connection = connect(conninfo, application_name=application_name, named=named)
+    except psycopg.OperationalError as error:
+        # The URL asks for the primary, by its own words or by ours.
+        if OF_A_STANDBY in str(error):
+            raise OnStandby(named) from error
+        raise
     try:
         refuse_standby(connection, named)
     except OnStandby:

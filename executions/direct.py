@@ -20,6 +20,8 @@ SQL = load("direct")
 
 # What PgBouncer says to settings in the greeting, unless ignore_startup_parameters has "options".
 REFUSED_OPTIONS = "unsupported startup parameter"
+# What libpq says of a standby where target_session_attrs asks for the primary.
+OF_A_STANDBY = "server is in hot standby mode"
 
 
 class NotDirect(psycopg.OperationalError):

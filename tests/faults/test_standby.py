@@ -14,6 +14,7 @@ from django.urls import reverse
 from executions import audit
 from executions.accounts import OPERATOR
 from executions.connections import connect as open_connection
+from executions.connections import retire_connection, retire_reader, runner_connection
 from executions.direct import OnStandby
 from executions.health import snapshot
 from executions.health.facts import NotAvailable
@@ -139,3 +140,50 @@ def test_replay_that_lags_is_never_told_as_multicas_silence(on_standby):
         finally:
             there.execute("SELECT pg_wal_replay_resume()")
     wait_until_replayed(primary, follower)
+
+
+# --- target_session_attrs, with the standby first in the URL --------------------------------------
+
+ATTACHED = {
+    # value: (what reads, what writes) goes to a standby
+    "any": (True, None),
+    "read-write": (False, False),
+    "read-only": (True, False),
+    "primary": (False, False),
+    "standby": (True, False),
+    "prefer-standby": (True, False),
+}
+
+
+def in_recovery(connection):
+    (found,) = connection.execute("SELECT pg_is_in_recovery() AS found").fetchall()
+    return found["found"]
+
+
+@pytest.mark.parametrize("value", ATTACHED)
+def test_of_two_servers_each_session_gets_the_one_that_is_meant(servers, settings, value):
+    primary, follower = servers
+    both = f"{follower.socket_directory},{primary.socket_directory}"
+    settings.RUNNER_CONNINFO = settings.RETIRE_CONNINFO = {
+        **primary.conninfo("postgres"),
+        "host": both,
+        "target_session_attrs": value,
+    }
+    reads, writes = ATTACHED[value]
+    with retire_reader("look") as looking:
+        assert in_recovery(looking) is reads
+    for opens in (runner_connection, retire_connection):
+        if writes is None:  # the first of the two, which the URL asks for
+            with pytest.raises(OnStandby):
+                opens()
+        else:
+            with opens() as acting:
+                assert in_recovery(acting) is writes
+
+
+@pytest.mark.parametrize("value", ["any", "read-only", "primary", "standby", "prefer-standby"])
+def test_what_writes_says_that_it_is_a_standby_whatever_the_url_prefers(servers, settings, value):
+    _primary, follower = servers
+    settings.RUNNER_CONNINFO = follower.conninfo("postgres") | {"target_session_attrs": value}
+    with pytest.raises(OnStandby):
+        runner_connection()
