@@ -102,7 +102,10 @@ class RollupState(MulticaModel):
 
 
 class Runner(models.Model):
-    """A runner of this installation, remembered so that it can be told from Multica's own."""
+    """A runner of this installation, remembered so that it can be told from Multica's own.
+
+    ``tick_seconds`` is the runner's own interval between ticks; null if it ticks only once.
+    """
 
     class Kind(models.TextChoices):
         WEB = "web", _("web process")
@@ -115,6 +118,7 @@ class Runner(models.Model):
     version = models.TextField()
     started_at = models.DateTimeField(db_default=Now())
     last_tick_at = models.DateTimeField(null=True)
+    tick_seconds = models.FloatField(null=True)
     stopped_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -114,7 +114,7 @@ def start(
         specs,
         connect_runner,
         runner_id=runner_id,
-        presence=RememberedRunner(runner_id, RunnerRow.Kind.WEB),
+        presence=RememberedRunner(runner_id, RunnerRow.Kind.WEB, tick_seconds),
     )
     _current = InProcessRunner(runner, grace_seconds, tick_seconds)
     _drain_on_sigterm(_current)

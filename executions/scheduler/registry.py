@@ -39,9 +39,14 @@ def new_runner_id() -> str:
 
 
 class RememberedRunner:
-    """Keeps one runner's row in the alias ``default``; every time in it is the database's."""
+    """Keeps one runner's row in the alias ``default``; every time in it is the database's.
 
-    def __init__(self, runner_id: str, kind: Runner.Kind) -> None:
+    ``tick_seconds`` is the interval of the runner's ticks, None if it ticks only once.
+    """
+
+    def __init__(
+        self, runner_id: str, kind: Runner.Kind, tick_seconds: float | None = None
+    ) -> None:
         self._runner = Runner(
             runner_id=runner_id,
             kind=kind,
@@ -49,6 +54,7 @@ class RememberedRunner:
             pid=os.getpid(),
             version=__version__,
             started_at=Now(),
+            tick_seconds=tick_seconds,
         )
         self._remembered = False
         self._warned = False
@@ -100,7 +106,8 @@ class RememberedRunner:
             update_conflicts=True,
             unique_fields=["runner_id"],
             update_fields=[
-                "kind", "host", "pid", "version", "started_at", "last_tick_at", "stopped_at",
+                "kind", "host", "pid", "version", "started_at", "last_tick_at", "tick_seconds",
+                "stopped_at",
             ],
         )  # fmt: skip
 

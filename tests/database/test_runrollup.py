@@ -29,6 +29,8 @@ from executions.scheduler import inprocess, leases, patience, preflight
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.preflight import CannotRun
 from executions.scheduler.spec import HandlerError, Needs, registry
+from executions.selectors.filters import Filters
+from executions.selectors.runners import Standing, read_runners
 from tests import environment
 from tests.factories import usage
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
@@ -39,6 +41,7 @@ from tests.waiting import HANG, until
 __all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
+MINUTE = timedelta(minutes=1)
 ROOT = Path(__file__).parents[2]
 PLAN_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d[05]:00Z"
 
@@ -403,6 +406,38 @@ def test_the_first_signal_ends_the_process_well(owner, number):
         running.send_signal(number)
         assert running.wait(HANG) == 0
     assert Row.objects.get().stopped_at is not None
+
+
+def a_minute_later():
+    """As if the last ticks, and all before them, had been a minute earlier."""
+    for row in Row.objects.all():
+        Row.objects.filter(pk=row.pk).update(
+            started_at=row.started_at - MINUTE, last_tick_at=row.last_tick_at - MINUTE
+        )
+
+
+@pytest.mark.parametrize("interval", ["1", "30"])
+def test_a_runner_that_was_killed_does_not_tick_a_minute_later(owner, interval):
+    with process("--tick-interval", interval) as running:
+        assert " SUCCESS " in running.stdout.readline()
+        assert Row.objects.get().tick_seconds == float(interval)
+        assert read_runners(Filters()).tallies[0].standing is not Standing.SILENT
+        running.kill()
+        running.wait(HANG)
+    assert Row.objects.get().stopped_at is None
+    a_minute_later()
+    assert read_runners(Filters()).tallies[0].standing is Standing.SILENT
+
+
+def test_a_runner_that_ticks_once_an_hour_is_not_silent_between_its_ticks(owner):
+    with process("--tick-interval", "3600") as running:
+        assert " SUCCESS " in running.stdout.readline()
+        for _minute in range(30):
+            a_minute_later()
+        assert read_runners(Filters()).tallies[0].standing is not Standing.SILENT
+        for _minute in range(31):
+            a_minute_later()
+        assert read_runners(Filters()).tallies[0].standing is Standing.SILENT
 
 
 def test_the_first_signal_lets_the_run_in_hand_end_and_the_second_cancels_it(owner, connect):

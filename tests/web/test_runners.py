@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_what_a_runner_left_behind_past_its_lease_is_not_said_to_run(viewer, own
 
 
 def test_our_own_are_told_from_multicas_also_when_they_won_nothing(viewer, owner, now):
-    for runner_id, ticked in (("ours-1", None), ("ours-2", now)):
+    for runner_id, ticked in (("ours-1", None), ("ours-2", datetime.now(UTC))):
         Runner.objects.create(
             runner_id=runner_id, kind="web", host="h", pid=7, version="0", last_tick_at=ticked
         )
@@ -166,7 +166,7 @@ def our_own(now, runner_id="ours-7", *, started=60 * 20, ticked=0, stopped=None)
         pid=7,
         version="0",
         started_at=now - started * MINUTE,
-        last_tick_at=now - ticked * MINUTE,
+        last_tick_at=datetime.now(UTC) - ticked * MINUTE,  # ``now`` may be a minute old
         stopped_at=None if stopped is None else now - stopped * MINUTE,
     )
 
@@ -195,6 +195,16 @@ def test_one_that_ticks_no_more_is_not_called_well(viewer, owner, now):
     assert "It won no plan in this time, and has not ticked since" in shown
     assert "another runner was first" not in shown
     assert "It ticks" not in shown
+
+
+def test_a_winner_that_ticks_no_more_is_told_as_that_unless_it_runs_a_plan(viewer, owner, now):
+    plan(owner, now, 20, "gone")
+    our_own(now, "gone", ticked=2)
+    plan(owner, now, 15, "busy", running=True, stale_after=now + 30 * MINUTE)
+    our_own(now, "busy", ticked=10)
+    shown = text(show(viewer))
+    assert re.search(r"gone ours .* It has not ticked since .* 2 min ago", shown)
+    assert shown.count("has not ticked since") == 1
 
 
 def test_another_was_first_only_where_another_began_a_plan_while_it_ticked(viewer, owner, now):

@@ -76,7 +76,9 @@ class Command(BaseCommand):
             specs,
             connect_runner,
             runner_id=runner_id,
-            presence=RememberedRunner(runner_id, RunnerRow.Kind.COMMAND),
+            presence=RememberedRunner(
+                runner_id, RunnerRow.Kind.COMMAND, None if options["once"] else tick_seconds
+            ),
             report=lambda report: self._print(
                 _as_json(report) if options["json"] else _as_text(report)
             ),
