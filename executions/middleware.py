@@ -25,7 +25,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from executions import watchers
 from executions.accounts import VIEWER, RoleNeeded, may_look
 
-PROBES = frozenset({"/livez", "/readyz", "/healthz"})
+PROBES = frozenset({"/livez", "/readyz", "/healthz", "/livez/", "/readyz/", "/healthz/"})
 
 
 class ProbeMiddleware:

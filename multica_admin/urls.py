@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.views import LogoutView
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from executions.accounts import for_any_account
 from executions.views import accounts, overview, probes
@@ -17,9 +17,10 @@ urlpatterns = [
     path("confirm/", accounts.sign_in_again, name="confirm"),
     path("password/", for_any_account(accounts.ChangePassword.as_view()), name="password_change"),
     path("accounts/", accounts.accounts.urls),
-    path("healthz", probes.healthz, name="healthz"),
-    path("livez", probes.livez, name="livez"),
-    path("readyz", probes.readyz, name="readyz"),
+    # Machines ask with a slash or without one, and not all of them follow a redirect.
+    re_path(r"^healthz/?$", probes.healthz, name="healthz"),
+    re_path(r"^livez/?$", probes.livez, name="livez"),
+    re_path(r"^readyz/?$", probes.readyz, name="readyz"),
 ]
 
 handler400 = "executions.views.problems.bad_request"

@@ -79,7 +79,10 @@ class GateFacts:
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition. ``remedy`` says what would make it pass, ``earliest`` when that can be."""
+    """One condition. ``remedy`` says what would make it pass, ``earliest`` when that can be.
+
+    ``says_when`` is whether the summary itself says the latter.
+    """
 
     code: Code
     passed: bool
@@ -87,6 +90,7 @@ class Gate:
     evidence: Mapping[str, object] = field(default_factory=dict)
     remedy: Sentence | None = None
     earliest: datetime | None = None
+    says_when: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from executions.health.facts import Execution, NotAvailable
 from executions.health.findings import Case, Finding, Severity
 from executions.health.findings.lateness import LAG
 from executions.health.ledger import Cell, Kind, Ledger
-from executions.health.sentences import Value, say
+from executions.health.sentences import Sentence, Value, say
 from executions.retirement.gate import Code, Gate, GateFacts
 from executions.scheduler.plans import floor
 
@@ -29,8 +29,9 @@ TRIAL_PLANS = 3
 
 
 def _unreadable(code: Code, facts: GateFacts) -> Gate:
-    reasons = " ".join(fact.reason for fact in facts.unreadable)
-    remedies = " ".join(fact.remedy for fact in facts.unreadable)
+    # Several facts are often unreadable for one and the same reason.
+    reasons = " ".join(dict.fromkeys(fact.reason for fact in facts.unreadable))
+    remedies = " ".join(dict.fromkeys(fact.remedy for fact in facts.unreadable if fact.remedy))
     return Gate(
         code,
         False,
@@ -100,7 +101,7 @@ def _short_streak(case: Case, needed: int, evidence: dict[str, object]) -> Gate:
         )  # fmt: skip
     evidence["earliest"] = earliest
     remedy = say(_("Nothing to do but wait, as long as Multica's backend is running."))
-    return Gate(Code.SUCCESS_STREAK, False, summary, evidence, remedy, earliest)
+    return Gate(Code.SUCCESS_STREAK, False, summary, evidence, remedy, earliest, says_when=True)
 
 
 def _streak_at_the_earliest(case: Case, needed: int) -> datetime:
@@ -176,9 +177,13 @@ def backend_runner(facts: GateFacts) -> Gate:
     else:
         summary = say(_("No runner of Multica's won one of the last plans, only our own, if any."))
     passed = bool(theirs or (rows and facts.affirmed_by))
-    remedy = say(
-        _("See that Multica's backend runs, or affirm that this installation's runner stays.")
-    )
+    if rows:
+        remedy = say(
+            _("See that Multica's backend runs, or put on record in the wizard that this"
+              " installation's runner stays.")
+        )  # fmt: skip
+    else:
+        remedy = say(_("See that Multica's backend runs."))
     return Gate(Code.BACKEND_RUNNER, passed, summary, evidence, None if passed else remedy)
 
 
@@ -228,8 +233,24 @@ def watermark_advancing(facts: GateFacts) -> Gate:
             **values,
         ),
         evidence,
-        say(_("Pause the job first: then it shows whether the others do the work.")),
+        _advice_without_the_job(facts),
         _moved_at_the_earliest(case, facts),
+    )  # fmt: skip
+
+
+def _advice_without_the_job(facts: GateFacts) -> Sentence:
+    """How it shows whether the others do the work: a trial, where there can be one."""
+    candidate = facts.candidate
+    if candidate is None or facts.paused_at is not None or not candidate.job.active:
+        return say(_("Nothing to do but wait, as long as Multica's backend is running."))
+    if not candidate.rights.deactivate:
+        return say(
+            _("Let the job's owner or a superuser pause it: then it shows whether the others do"
+              " the work.")
+        )  # fmt: skip
+    return say(
+        _("Pause the job first, as soon as the other conditions hold: then it shows whether the"
+          " others do the work.")
     )  # fmt: skip
 
 

@@ -31,7 +31,14 @@ ACTIONS = (
     "remove by hand", "put back by hand", "remove outside", "put back outside",
     "trial", "watch",
 )  # fmt: skip
+# What people read for those that are stored as codes.
+_WORDS = dict(Act.Kind.choices)
 CHOICES = {"action": ACTIONS, "outcome": tuple(AuditEvent.Outcome.values)}
+
+
+def in_words(action: str) -> str:
+    """What was done, as a person says it."""
+    return str(_WORDS.get(action, action))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from executions.health.findings import Finding
 # What a finding's own sentences say already.
 SAID = frozenset({"reason", "remedy"})
 
+# Where the value is a code of ours, which is read as words.
+CODES = frozenset({"findings", "kind", "visibility"})
+
 LABELS: dict[str, str | Promise] = {
     "after_plan": _("After the plan of"),
     "application_name": _("Application"),
@@ -162,4 +165,4 @@ def _value(name: str, value: object) -> Value:
         if name.endswith("_seconds"):
             return Value("span", value)
         return Value("text" if name == "pid" else "count", value)
-    return Value("text", str(value))
+    return Value("text", str(value).replace("_", " ") if name in CODES else str(value))

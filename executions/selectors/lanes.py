@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from executions.health.facts import Execution
 from executions.templatetags.display import written
@@ -57,7 +57,12 @@ class Lane:
     @property
     def summary(self) -> str:
         """The picture in words."""
-        return _("%(plans)s runs from %(first)s to %(last)s, %(failed)s of them failed") % {
+        sentence = ngettext(
+            "%(plans)s run from %(first)s to %(last)s, %(failed)s of them failed",
+            "%(plans)s runs from %(first)s to %(last)s, %(failed)s of them failed",
+            self.plans,
+        )
+        return sentence % {
             "plans": self.plans,
             "first": written(self.first_seen, "clock"),
             "last": written(self.last_seen, "clock"),

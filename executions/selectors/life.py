@@ -7,6 +7,7 @@ later attempt wrote over it, the text says so.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,8 @@ from executions.selectors.filters import State
 
 # Beyond this an indented result would be mostly indentation.
 LONGEST_PRETTY = 65_536
+# The parts of a JSON text: strings, brackets, commas and colons, and what else is between them.
+_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
 @dataclass(frozen=True)
@@ -177,9 +180,28 @@ def parsed(text: str) -> object:
 
 
 def pretty(text: str) -> str:
-    """A stored result indented for reading, or as it is where that would bury it."""
-    try:
-        indented = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except RecursionError:
-        return text
-    return indented if len(indented) <= LONGEST_PRETTY else text
+    """A stored result indented for reading, or as it is where that would bury it.
+
+    Only the space between its parts is changed: a parser would round the numbers.
+    """
+    written: list[str] = []
+    length = depth = 0
+    parts = _PARTS.findall(text)
+    for part, following in zip(parts, [*parts[1:], ""], strict=True):
+        if part in "]}" and written[-1] not in "[{":
+            depth -= 1
+            written.append(_new_line(depth))
+        written.append(f"{part} " if part == ":" else part)
+        if part in "[{" and following not in "]}":
+            depth += 1
+            written.append(_new_line(depth))
+        elif part == ",":
+            written.append(_new_line(depth))
+        length += len(written[-1]) + len(part)
+        if length > LONGEST_PRETTY:
+            return text
+    return "".join(written)
+
+
+def _new_line(depth: int) -> str:
+    return "\n" + 2 * depth * " "

@@ -13,7 +13,8 @@ from django.utils.translation import pgettext_lazy
 from executions.pgcron.job import Run
 from executions.retirement.gate import Gate
 from executions.retirement_models import AuditEvent, Retirement, State
-from executions.selectors.evidence import label
+from executions.selectors.audit import in_words
+from executions.selectors.evidence import CODES, label
 from executions.selectors.retire import Step
 from executions.templatetags.display import Look, icon
 
@@ -77,6 +78,12 @@ def state_badge(retirement: Retirement) -> SafeString:
     return _badge(STATES[retirement.state])
 
 
+@register.filter
+def action_in_words(action: str) -> str:
+    """What was done, as a person says it."""
+    return in_words(action)
+
+
 @register.simple_tag
 def outcome_badge(outcome: str) -> SafeString:
     """What came of something on record."""
@@ -111,18 +118,20 @@ def took_ms(run: Run) -> float | None:
 def gate_evidence(gate: Gate) -> list[tuple[str, object, bool]]:
     """What a gate rests on: label, value, and whether that is a moment. Empty ones are left out."""
     return [
-        (label(name), value if isinstance(value, datetime) else _told(value),
+        (label(name), value if isinstance(value, datetime) else _told(value, coded=name in CODES),
          isinstance(value, datetime))
         for name, value in gate.evidence.items()
         if value not in (None, "", [], {})
     ]  # fmt: skip
 
 
-def _told(value: object) -> str:
+def _told(value: object, *, coded: bool = False) -> str:
+    if coded and isinstance(value, str):
+        return value.replace("_", " ")
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if isinstance(value, list):
-        return ", ".join(_told(one) for one in value)
+        return ", ".join(_told(one, coded=coded) for one in value)
     if isinstance(value, dict):
         return ", ".join(f"{name} {_told(one)}" for name, one in value.items() if one is not None)
     return str(value)

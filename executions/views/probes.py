@@ -27,6 +27,13 @@ def _migrated() -> bool:
         return False
 
 
+def _told(well: bool, **more: object) -> HttpResponse:
+    """In the compact form of Multica's own: some monitors compare the text."""
+    answer = {"status": "ok" if well else "unavailable", **more}
+    compact = {"separators": (",", ":")}
+    return JsonResponse(answer, status=200 if well else 503, json_dumps_params=compact)
+
+
 @login_not_required
 @never_cache
 @require_safe
@@ -41,9 +48,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
         "migrations": ("ok" if _migrated() else "pending") if own else "unknown",
     }
     well = set(checks.values()) == {"ok"}
-    return JsonResponse(
-        {"status": "ok" if well else "unavailable", "checks": checks}, status=200 if well else 503
-    )
+    return _told(well, checks=checks)
 
 
 @login_not_required
@@ -51,7 +56,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
     """200 while the process lives; asks nothing of anybody."""
-    return JsonResponse({"status": "ok"})
+    return _told(True)
 
 
 @login_not_required
@@ -59,5 +64,4 @@ def livez(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 once pages can be served: our own tables answer and are up to date."""
-    ready = _answers("default") and _migrated()
-    return JsonResponse({"status": "ok" if ready else "unavailable"}, status=200 if ready else 503)
+    return _told(_answers("default") and _migrated())

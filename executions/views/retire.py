@@ -14,7 +14,9 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from executions import audit
@@ -210,13 +212,27 @@ def _act(action: Act.Kind) -> Callable[[Take], View]:
                 return step(request, number)
             retirement = get_object_or_404(Retirement, pk=number)
             _require_permission(request, action, retirement)
-            what = f"{action.label}: {retirement.label}"
+            what = str(_SENTENCES[action]) % {"job": _job_in_words(retirement)}
             act = WaitingAct(action, number, what, ConfirmedName.as_sent(request.POST))
             return ask_first(request, act, reverse("retire_at", args=[number]))
 
         return taken
 
     return decorate
+
+
+_SENTENCES: dict[str, Promise] = {
+    Act.Kind.PAUSE: gettext_lazy("Pause %(job)s"),
+    Act.Kind.REMOVE: gettext_lazy("Remove %(job)s"),
+    Act.Kind.ACTIVATE: gettext_lazy("Activate %(job)s again"),
+    Act.Kind.PUT_BACK: gettext_lazy("Put %(job)s back"),
+}
+
+
+def _job_in_words(retirement: Retirement) -> str:
+    """Its number, and its name where it has one."""
+    name = retirement.job.get("jobname") if retirement.job else None
+    return f"{retirement.label} ({name})" if name else retirement.label
 
 
 def carry_on(request: HttpRequest, act: WaitingAct) -> HttpResponseBase:

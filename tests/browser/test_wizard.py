@@ -125,8 +125,8 @@ def test_choose_check_confirm_watch_to_verified_and_put_back(
         "Intended remove",
         "Done remove",
         "Done watch",
-        "Intended put_back",
-        "Done put_back",
+        "Intended put back",
+        "Done put back",
     ]
 
 
@@ -137,7 +137,7 @@ def test_a_mistyped_name_and_a_late_password_cost_nobody_a_second_typing(
         retirement = to_confirmation(visitor, jobid)
         visitor.locator("#typed-remove").fill(NAME[:-1])
         visitor.locator("#form-remove button").click()
-        expect(visitor.locator("#waiting-act")).to_contain_text("remove: ")
+        expect(visitor.locator("#waiting-act")).to_contain_text("Remove pg_cron job")
         visitor.get_by_label("Password").fill("not this one")
         visitor.get_by_role("button", name="Go on").click()
         visitor.get_by_label("Password").fill(PASSWORD)

@@ -311,7 +311,9 @@ def test_a_job_that_calls_a_namesake_is_refused_and_not_said_to_lead_to_the_roll
     schedule(decoys, owner="Reporting")
     status, said = run(capsys)
     assert status == REFUSED
-    assert said.startswith("0 jobs lead to the rollup. 1 call another function by its name.\n")
+    assert said.startswith(
+        "No job leads to the rollup. 1 job calls another function by its name.\n"
+    )
     assert "To Reporting, who runs it, the name without a schema means decoy." in said
 
 
@@ -327,7 +329,7 @@ def test_a_job_that_nobody_can_read_is_shown_and_not_counted_among_the_others(pg
     assert found.other_workloads == 1
     status, said = run(capsys)
     assert status == UNKNOWN
-    assert said.startswith("0 jobs lead to the rollup. 2 may: nobody can read what they run.")
+    assert said.startswith("No job leads to the rollup. 2 jobs may: nobody can read what they run.")
     schedule(pg_cron)
     assert run(capsys)[0] == REFUSED
 
@@ -637,6 +639,6 @@ def test_checkretirement_says_nothing_on_stdout_of_what_it_was_given_wrongly(
 
 def test_checkretirement_says_on_stdout_that_there_is_nothing(pg_cron, capsys):
     status, said = run(capsys)
-    assert (status, said) == (NOTHING, "0 jobs lead to the rollup.\n")
+    assert (status, said) == (NOTHING, "No job leads to the rollup.\n")
     status, said = run(capsys, "--json")
     assert (status, json.loads(said)["candidates"]) == (NOTHING, [])

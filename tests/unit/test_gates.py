@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -598,3 +599,48 @@ def test_the_earliest_moment_is_that_of_the_slowest_gate_or_unknown():
 )
 def test_a_backend_counts_as_a_run_unless_it_is_proved_to_be_another(backend, runs):
     assert backend.may_run(JOB) is runs
+
+
+# --- What is said: once, and only of what there is ------------------------------------------------
+
+AWAY = NotAvailable("The database does not answer.", "See that PostgreSQL runs.")
+SAID = {
+    "healthy": {},
+    "a gap": {"executions": executions({3: None})},
+    "a failure": {"executions": executions({0: {"status": "FAILED", "attempt": 3}})},
+    "a young install": {"executions": executions(count=4, first_plan=plan_time(3))},
+    "nothing readable": {"executions": AWAY, "state": AWAY},
+    "usage behind": {"state": State(NOW - timedelta(hours=2), None)},
+    "only ours": {"own_runners": frozenset({"backend"})},
+}
+
+
+@pytest.mark.parametrize("world", SAID)
+def test_no_gate_says_a_sentence_twice(world):
+    for gate in judged(**SAID[world]).gates:
+        said = [str(gate.summary), str(gate.remedy or "")]
+        if gate.earliest is not None and not gate.says_when:
+            said.append("At the earliest 00:00 UTC.")
+        sentences = [one.rstrip(".") for text in said for one in re.split(r"(?<=[.!?]) ", text)]
+        begun = [re.sub(r"\d\d:\d\d", "", one) for one in sentences if one]
+        assert len(set(begun)) == len(begun), begun
+
+
+def test_a_trial_is_advised_only_where_there_can_be_one():
+    idle = {"executions": executions(dict.fromkeys(range(12), IDLE))}
+    pause = "Pause the job first, as soon as the other conditions hold"
+    gate = alone(judged(**idle), Code.WATERMARK_ADVANCING)
+    assert pause in str(gate.remedy)
+    may_not = candidate(rights=replace(RIGHTS, deactivate=False))
+    paused = candidate(job=replace(JOB, active=False))
+    for seen in (may_not, paused):
+        remedy = str(judged(seen, **idle).gate(Code.WATERMARK_ADVANCING).remedy)
+        assert pause not in remedy
+        assert remedy != "None"
+
+
+def test_an_affirmation_is_advised_only_where_it_would_count():
+    own = {"own_runners": frozenset({"backend"})}
+    assert "stays" in str(judged(**own).gate(Code.BACKEND_RUNNER).remedy)
+    none = judged(executions=executions(count=0), **own)
+    assert "stays" not in str(none.gate(Code.BACKEND_RUNNER).remedy)

@@ -167,3 +167,11 @@ def test_a_look_at_it_is_no_line_and_an_unchanged_one_costs_a_204(viewer):
 
 def test_only_get_is_answered(viewer):
     assert viewer.post("/audit/").status_code == 405
+
+
+def test_what_was_done_is_in_words_and_the_filter_too(viewer):
+    add(1, action="put_back")
+    shown = look(viewer, action="put_back")
+    assert "put_back" not in text(shown)
+    assert "put back" in text(shown)
+    assert re.search(r'<option value="put_back" selected>put back</option>', shown.content.decode())

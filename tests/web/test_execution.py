@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from html import unescape
 from uuid import uuid4
 
 import pytest
@@ -181,6 +182,23 @@ def test_the_whole_error_and_the_whole_result_are_shown_harmless(owner, now, sho
     assert "שלום" in html
     assert "\u202e" not in html
     assert "[U+202E][U+001B][U+2028]" in html
+
+
+def test_the_numbers_of_a_result_are_shown_exactly_as_they_are_stored(owner, now, show):
+    exact = "0.1000000000000000055511151231257827"
+    stored = f'{{"cost": 1.10, "more": [{exact}, 7], "text": "1.50, [2.50]", "none": []}}'
+    row = ExecutionFactory(connection=owner, plan_time=now)
+    owner.execute(
+        "UPDATE sys_cron_executions SET result = %s::jsonb || %s::jsonb WHERE id = %s",
+        [stored, '{"huge": 1e30, "tiny": 1e-10}', row["id"]],
+    )
+    shown = unescape(show(row))
+    assert '\n  "cost": 1.10,\n' in shown
+    assert f'"more": [\n    {exact},\n    7\n  ]' in shown
+    assert '"text": "1.50, [2.50]"' in shown
+    assert '"none": []' in shown
+    assert f'"huge": 1{30 * "0"},' in shown
+    assert '"tiny": 0.0000000001' in shown
 
 
 def test_a_result_nested_deeper_than_anything_is_shown_as_it_is(owner, now, show):

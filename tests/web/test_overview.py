@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zoneinfo
 from dataclasses import replace
 from datetime import datetime, timedelta
 from html import unescape
@@ -14,6 +15,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from executions import middleware
 from executions.health import read, snapshot
 from executions.health.facts import PgCron, PgCronJob, Visibility
 from executions.health.ledger import Kind, lay
@@ -465,6 +467,27 @@ def test_times_are_in_the_zone_that_the_viewer_chose(viewer, owner):
     newest = world.plan_time(0) + timedelta(hours=5, minutes=30)
     assert f"{newest:%H:%M} UTC+5:30" in html
     assert timezone.get_current_timezone_name() == "UTC"
+
+
+@pytest.fixture
+def machine_without_zones():
+    """A machine whose system has no zones of its own, as slim images and Windows are."""
+    zoneinfo.reset_tzpath(())
+    zoneinfo.ZoneInfo.clear_cache()
+    middleware._known_zones.cache_clear()
+    yield
+    zoneinfo.reset_tzpath()
+    zoneinfo.ZoneInfo.clear_cache()
+    middleware._known_zones.cache_clear()
+
+
+@pytest.mark.usefixtures("machine_without_zones")
+@pytest.mark.parametrize("name", ["Asia/Calcutta", "Asia/Kolkata"])
+def test_a_browser_may_call_a_zone_by_its_old_name(viewer, owner, name):
+    scenarios.healthy(owner)
+    viewer.cookies["time_zone"] = "local"
+    viewer.cookies["time_zone_name"] = name.replace("/", "%2F")
+    assert "UTC+5:30" in page(viewer)
 
 
 @pytest.mark.parametrize(

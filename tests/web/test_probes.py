@@ -41,6 +41,20 @@ def test_health_is_told_to_anyone_in_the_agreed_form(client, owner):
     assert answer.json() == {"status": "ok", "checks": {"db": "ok", "migrations": "ok"}}
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/"])
+def test_health_is_told_in_the_compact_form_of_multicas_own(client, owner, path):
+    answer = client.get(path, headers={"Host": "10.1.2.3"})
+    assert answer.status_code == 200
+    assert answer.content == b'{"status":"ok","checks":{"db":"ok","migrations":"ok"}}'
+    assert client.head(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez/", "/readyz/"])
+def test_every_probe_answers_with_a_slash_as_well(client, owner, path):
+    answer = client.get(path, headers={"Host": "10.1.2.3"})
+    assert (answer.status_code, answer.content) == (200, b'{"status":"ok"}')
+
+
 def test_a_database_that_is_away_makes_it_unavailable_but_neither_dead_nor_unready(
     client, multica_away
 ):

@@ -14,8 +14,10 @@ from django.urls import reverse
 
 from executions.accounts import OPERATOR, VIEWER
 from executions.connections import connect as open_connection
+from executions.health import findings, ledger
+from executions.health.facts import Visibility
 from executions.models import Runner
-from executions.retirement import acts, wizard
+from executions.retirement import acts, gate, wizard
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
 from executions.retirement.tick import retirement_tick
@@ -166,10 +168,12 @@ def test_without_signing_in_again_no_act_is_begun(not_lately, jobid, pg_cron, na
     answer = not_lately.post(step(name, retirement), press(retirement))
     assert answer.headers["Location"].startswith("/confirm/?")
     asked = not_lately.get(answer.headers["Location"])
-    assert f"{Act.Kind(name).label}: {retirement.label}" in text(asked)
     wrong = not_lately.post("/confirm/", sent(asked) | {"password": "guess"})
     assert wrong.status_code == 403
-    assert f"{Act.Kind(name).label}: {retirement.label}" in text(wrong)
+    what = {"pause": "Pause {}", "remove": "Remove {}",
+            "activate": "Activate {} again", "put_back": "Put {} back"}[name]  # fmt: skip
+    for page in (asked, wrong):
+        assert what.format(f"{retirement.label} (rollup_task_usage_hourly)") in text(page)
     assert everything(pg_cron) == before
 
 
@@ -784,3 +788,37 @@ def test_where_behaviour_proves_nothing_the_page_asks_the_operator(signed_in, ow
     assert "Removed, as" in told
     retirement.refresh_from_db()
     assert retirement.state == State.CONFIRMED_GONE
+
+
+# --- Words instead of codes -----------------------------------------------------------------------
+
+
+CODES = (gate.Code, Act.Kind, State, Visibility, ledger.Kind, findings.Code)
+
+
+def test_no_code_stands_where_a_person_reads(signed_in, jobid, pg_cron, owner):
+    """Gates, acts and findings have words; what is quoted from the database keeps its own."""
+    retirement = confirm(signed_in, jobid)
+    acts.remove(Order(operator("paul"), retirement, current()), **press(retirement))
+    retirement.refresh_from_db()
+    acts.put_back(Order(operator("pia"), retirement, current()))
+    other = choose(signed_in, schedule(pg_cron, name="another"))
+    owner.execute("DELETE FROM sys_cron_executions WHERE plan_time > now() - interval '2 hours'")
+    pages = (step("watch", retirement), step("check", other), "/audit/", "/schedules/", "/retire/")
+    for path in pages:
+        html_of_page = html_of(signed_in.get(path))
+        read = re.sub(r"<(pre|code|option|script|template|dd)[^>]*>.*?</\1>", " ", html_of_page,
+                      flags=re.DOTALL)  # fmt: skip
+        read = re.sub(r"<[^>]+>", " ", read)
+        for code in (str(one.value) for kind in CODES for one in kind):
+            if "_" in code:
+                assert not re.search(rf"\b{code}\b", read), (path, code)
+
+
+def test_a_gate_says_once_when_it_can_pass(signed_in, jobid, owner):
+    retirement = choose(signed_in, jobid)
+    owner.execute("DELETE FROM sys_cron_executions WHERE plan_time < now() - interval '20 minutes'")
+    page = html_of(signed_in.get(step("check", retirement)))
+    (shown,) = re.findall(r'<li class="gate[^>]*id="gate-success_streak">.*?</li>', page, re.DOTALL)
+    assert "Not yet" in shown
+    assert shown.count("At the earliest") == 1

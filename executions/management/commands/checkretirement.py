@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand
 from django.db import Error as DjangoDatabaseError
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from executions.health.facts import Visibility
 from executions.pgcron import commands
@@ -93,11 +94,24 @@ def sight(found: Report) -> str:
             _("We cannot tell whether a pg_cron job exists: the role %(role)s may not look at"
               " pg_cron's jobs. That is not the same as none.") % names
         )  # fmt: skip
-    seen = _("%(count)s jobs lead to the rollup.") % names
+    seen = _("No job leads to the rollup.")
+    if leading:
+        seen = ngettext(
+            "%(count)s job leads to the rollup.", "%(count)s jobs lead to the rollup.", leading
+        )
     if missing:
-        seen += " " + _("%(missing)s call another function by its name.") % names
+        seen += " " + ngettext(
+            "%(missing)s job calls another function by its name.",
+            "%(missing)s jobs call another function by its name.",
+            missing,
+        )
     if unread:
-        seen += " " + _("%(unread)s may: nobody can read what they run.") % names
+        seen += " " + ngettext(
+            "%(unread)s job may: nobody can read what it runs.",
+            "%(unread)s jobs may: nobody can read what they run.",
+            unread,
+        )
+    seen %= names
     if found.only is not None and not found.judged:
         seen = _("No job %(jobid)s that leads to the rollup is visible.") % names
     if inventory.visibility is Visibility.FILTERED:
