@@ -79,7 +79,12 @@ class Problem:
         return f"{self.what} {self.todo}"
 
     def for_strangers(self) -> Problem:
-        """The same without anything of the inside, for people who have not signed in."""
+        """The same without anything of the inside, for people who have not signed in.
+
+        That the embedded PostgreSQL does not run is nothing of the inside: no place is named.
+        """
+        if self.code == "embedded_stopped":
+            return self
         return replace(
             self,
             code="unavailable",
@@ -145,9 +150,9 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
     if isinstance(error, PoolTimeout):
         error = second_tries.pool_reason() or error
     kind, sqlstate = _kind(error)
-    said = first_line(error).rstrip(".")
-    if kind not in {"no_server", "embedded_stopped"}:
-        said = _REFUSAL.sub("", said)
+    if kind in {"no_server", "not_ready", "refused"} and _is_embedded(error):
+        kind = "embedded_stopped"
+    said = _REFUSAL.sub("", first_line(error).rstrip("."))
     url = url or _variable(error, said)
     if kind == "schema" and url != ADMIN_URL:
         without = second_tries.database_without_multica()
@@ -199,19 +204,15 @@ def _refused_by_libpq(error: psycopg.Error, said: str) -> str:
     kind = next((kind for words, kind in _OF_LIBPQ.items() if words in last), None)
     if kind:
         return kind
-    return "refused" if _REFUSAL.match(last) else _no_server(error)
+    return "refused" if _REFUSAL.match(last) else "no_server"
 
 
-def _no_server(error: psycopg.Error) -> str:
-    host = error.pgconn.host.decode() if error.pgconn is not None else ""
-    embedded = settings.EMBEDDED and host and host in _embedded_hosts()
-    return "embedded_stopped" if embedded else "no_server"
-
-
-def _embedded_hosts() -> set[str]:
-    ours = [settings.MULTICA_CONNINFO, settings.ADMIN_CONNINFO]
+def _is_embedded(error: BaseException) -> bool:
+    """Whether the server that is asked is the one that `bin/run` brings."""
+    place = getattr(error, "pgconn", None)
     named = list(settings.NAMED_DATABASES.values())
-    return {conninfo["host"] for conninfo in ours if conninfo not in named}
+    ours = [one for one in (settings.MULTICA_CONNINFO, settings.ADMIN_CONNINFO) if one not in named]
+    return place is not None and place.host.decode() in {one["host"] for one in ours}
 
 
 def _variable(error: BaseException, said: str) -> str:

@@ -46,11 +46,11 @@ TROUBLES: Mapping[str, Trouble] = {
     ),
     "embedded_stopped": Trouble(
         title=_("The embedded PostgreSQL does not run"),
-        what=_("The embedded PostgreSQL does not answer: %(said)s."),
-        meaning=_CANNOT_LOOK,
+        what=_("The embedded PostgreSQL, which bin/run brings, does not answer."),
+        meaning=_("Nothing is lost: it goes on with what it had, once it runs again."),
         todo=_(
-            "bin/run starts it again by itself, within a minute. If it does not, look in the log"
-            " for the reason, or stop bin/run and start it again."
+            "bin/run starts it again by itself, mostly within seconds. If it does not, look in the"
+            " log for the reason, or stop bin/run and start it again."
         ),
     ),
     "no_host": Trouble(

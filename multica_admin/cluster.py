@@ -7,7 +7,6 @@ It never listens on TCP and never touches a cluster that it did not make.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pwd
 import re
@@ -26,6 +25,7 @@ import psycopg
 
 from multica_admin.databases import Conninfo
 from multica_admin.locks import locked, open_for_owner
+from multica_admin.sockets import socket_directory
 
 SUPERUSER = "postgres"
 # A slow machine may take a minute of each; who waits longer waits for nothing.
@@ -35,7 +35,6 @@ STOP_SECONDS = 120
 _OF_A_DYING_SERVER = ("pre-existing shared memory", 'lock file "postmaster.pid" already exists')
 _DYING_SECONDS = 20
 _TELLING = re.compile(r"error|fatal|panic|could not|no space|denied", re.IGNORECASE)
-_PLAIN = re.compile(r"[\w ./+@=-]+")
 OWN_CONFIGURATION = "multica_admin.conf"
 # The statements and values of our sessions hold password hashes and people's texts. ERROR lines,
 # which repeat them, reach our own log without them; what the server says of itself (LOG, FATAL,
@@ -53,8 +52,6 @@ _KEEPS_SECRETS_OUT_OF_THE_LOG = {
 ROOM_TO_BEGIN = 200_000_000
 # With less than one more segment of the write-ahead log whatever failed most likely failed of that.
 ROOM_TO_GO_ON = 16_777_216
-# A sockaddr_un holds 107 bytes of path; the socket's own file name takes the rest.
-SOCKET_DIRECTORY_LIMIT = 107 - len("/.s.PGSQL.5432.lock")
 
 
 class ClusterError(Exception):
@@ -184,8 +181,12 @@ class Cluster:
 
         Nothing happens where that process is another's: ids are used again.
         """
-        if self._runs_as(_first_number(self.data / "postmaster.pid")):
+        if self.is_running():
             self._run("pg_ctl", "stop", "-m", mode, "-w", "-t", str(STOP_SECONDS), check=False)
+
+    def is_running(self) -> bool:
+        """Whether its server lives, be it that it does not answer yet or is busy."""
+        return self._runs_as(_first_number(self.data / "postmaster.pid"))
 
     def answers(self) -> bool:
         try:
@@ -279,9 +280,10 @@ class Cluster:
         if number is None:
             return False
         process = Path("/proc") / str(number)
-        if not Path("/proc/self/comm").exists():
-            return True  # this system does not tell; the file is believed, as PostgreSQL does
         try:
+            if not Path("/proc/self/comm").exists():
+                os.kill(number, 0)  # this system tells no more, and PostgreSQL asks no more
+                return True
             if (process / "comm").read_text() != "postgres\n":
                 return False
             return self.data.samefile(process / "cwd")  # where a server works
@@ -363,19 +365,6 @@ def _wait_or_interrupt(process: subprocess.Popen[bytes]) -> int:
         process.send_signal(signal.SIGINT)
         process.wait()
         raise
-
-
-def socket_directory(data: Path) -> Path:
-    """Beside the data where that path is short and plain enough, else a folder in ``/tmp``.
-
-    A comma would make two folders of it for PostgreSQL and two hosts for libpq. The place must
-    not depend on the environment: the next start looks there too.
-    """
-    beside = data.parent / "socket"
-    if len(os.fsencode(beside)) <= SOCKET_DIRECTORY_LIMIT and _PLAIN.fullmatch(str(beside)):
-        return beside
-    mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    return Path("/tmp") / f"multica-admin-{mark}"  # noqa: S108  checked before it is used
 
 
 def _user_name(number: int) -> str:

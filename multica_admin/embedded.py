@@ -20,9 +20,10 @@ import psycopg
 from django.conf import settings
 from psycopg import sql
 
-from multica_admin.cluster import Binaries, Cluster, ClusterError, socket_directory
+from multica_admin.cluster import Binaries, Cluster, ClusterError
 from multica_admin.databases import Conninfo
 from multica_admin.locks import open_for_owner
+from multica_admin.sockets import socket_directory
 
 OLDEST_MAJOR = 15
 DATABASE = "multica"

@@ -16,7 +16,7 @@ from django.conf import settings
 from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.gthread import ThreadWorker
 
-from multica_admin import collecting, embedded
+from multica_admin import collecting, embedded, keeper
 from multica_admin.logging import gunicorn_configuration
 
 embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
@@ -71,13 +71,14 @@ def when_ready(server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Start what this process does by itself, after the fork, with Django set up.
 
-    The demo's usage, the watch over retirements, and the runner.
+    The watch over the embedded PostgreSQL and over retirements, the demo's usage, and the runner.
     """
     from executions.demo import trickle
     from executions.retirement import background
     from executions.scheduler import inprocess
 
     with _signals_held():
+        worker.keeper = keeper.start()
         trickle.start()
         background.start()
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
@@ -106,9 +107,14 @@ def worker_int(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """The last thing that the process does: let the run in hand end while there is time."""
+    """The last thing that the process does: let what is in hand end while there is time.
+
+    That is the run, and a start of the embedded PostgreSQL, which nobody could stop otherwise.
+    """
     if hasattr(worker, "inprocess"):
         worker.inprocess.stop()
+    if getattr(worker, "keeper", None) is not None:
+        worker.keeper.stop()
 
 
 def on_exit(server: Any) -> None:
