@@ -10,9 +10,11 @@ from uuid import UUID
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
+from executions.health.findings.lateness import MARGIN
+from executions.health.findings.watermark import FUTURE_ALLOWANCE
 from executions.health.read import MOST_ROWS, SQL, execution_of
 from executions.health.writers import pairs
-from executions.models import Execution
+from executions.models import Execution, Status
 from executions.problems import Problem
 from executions.reading import fetch_for_dashboard
 from executions.scheduler.jobs import JOBS
@@ -24,6 +26,7 @@ from executions.selectors.life import (
     life,
     parsed,
     pretty,
+    skipped_reason,
     watermark_step,
 )
 from executions.selectors.rows import Row, ours_among, state_of, version_of
@@ -39,9 +42,10 @@ _STILL = timedelta()
 class Detail:
     """``older`` and ``newer`` are the neighbouring plans of the same job and scope.
 
-    ``foreign_advance`` is how far something else moved the watermark between the plan before and
-    this one (`executions/health/writers.py`). Neither is known if there is a ``problem``: the
-    neighbours took too long to read.
+    ``skipped_reason`` is why an occurrence of Multica's autopilot dispatched nothing although it
+    succeeded. ``foreign_advance`` is how far something else moved the watermark between the plan
+    before and this one (`executions/health/writers.py`). It is not known if there is a ``problem``,
+    nor are the neighbours: they took too long to read.
     """
 
     row: Row
@@ -50,6 +54,7 @@ class Detail:
     moments: list[Moment]
     result: str
     watermark: WatermarkStep | None
+    skipped_reason: str | None
     foreign_advance: timedelta | None
     older: Row | None
     newer: Row | None
@@ -66,6 +71,15 @@ class Detail:
     @property
     def moved_back(self) -> bool:
         return bool(self.watermark and self.watermark.moved and self.watermark.moved < _STILL)
+
+    @property
+    def had_nothing_to_do(self) -> bool:
+        """Whether the watermark was ahead of all that the run might process."""
+        before = self.watermark.before if self.watermark else None
+        started_at = self.row.execution.started_at
+        if before is None or started_at is None:
+            return False
+        return before - started_at > FUTURE_ALLOWANCE - MARGIN
 
     @property
     def live_seconds(self) -> int:
@@ -89,7 +103,8 @@ def read_execution(execution_id: UUID) -> Detail | None:
     execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
     if execution is None:
         return None
-    step = watermark_step(parsed(execution.result_text))
+    result = parsed(execution.result_text)
+    step = watermark_step(result)
     found = attempt(lambda: (*_neighbours(execution), _foreign_advance(execution, step)))
     older, newer, advance = (None, None, None) if isinstance(found, Problem) else found
     ours = ours_among(one.runner_id for one in (older, execution, newer) if one)
@@ -106,6 +121,7 @@ def read_execution(execution_id: UUID) -> Detail | None:
         moments=life(execution, row.state, spec, now),
         result=pretty(execution.result_text),
         watermark=step,
+        skipped_reason=skipped_reason(result) if execution.status == Status.SUCCESS else None,
         foreign_advance=advance,
         older=as_row(older) if older else None,
         newer=as_row(newer) if newer else None,

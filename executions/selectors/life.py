@@ -163,6 +163,12 @@ def watermark_step(result: object) -> WatermarkStep | None:
     return WatermarkStep(_moment(result, "watermark_before"), _moment(result, "watermark_after"))
 
 
+def skipped_reason(result: object) -> str | None:
+    """Why nothing was dispatched, as Multica's autopilot has it; None if the result has none."""
+    reason = result.get("skipped_reason") if isinstance(result, dict) else None
+    return reason if isinstance(reason, str) and reason else None
+
+
 def _moment(result: dict[str, Any], name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(result[name])

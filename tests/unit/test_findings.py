@@ -557,3 +557,9 @@ def test_a_code_of_any_length_is_cut_as_a_message_is_and_ends_in_one_stop():
             assert "c" * (BRIEF - 1) + "…: " + "m" * (BRIEF - 1) + "…" in shown
             assert "c" * BRIEF not in shown
             assert "…." not in shown
+
+
+def test_an_abandoned_run_names_the_error_that_multica_cannot_write():
+    found = judged(Code.RUNNING_STALE, **CASES[Code.RUNNING_STALE])
+    assert found is not None
+    assert "UTF-8" in str(found.advice)

@@ -229,3 +229,29 @@ def test_it_takes_no_filters(viewer, owner, now):
     answer = viewer.get(f"/executions/{row['id']}/?status=FAILED")
     assert answer.status_code == 400
     assert "this page takes no filters" in answer.content.decode()
+
+
+def test_a_skipped_occurrence_of_autopilot_says_that_nothing_was_dispatched(owner, now, show):
+    row = ExecutionFactory(
+        connection=owner,
+        plan_time=now,
+        job_name="autopilot_schedule_dispatch",
+        scope_kind="autopilot_trigger",
+        result={"skipped_reason": "<too_late>"},
+    )
+    said = "It succeeded, but nothing was dispatched. The reason is on record: &lt;too_late&gt;."
+    assert said in show(row)
+    row = ExecutionFactory(connection=owner, plan_time=now, scope_id="x", result={"n": 1})
+    assert "nothing was dispatched" not in show(row)
+
+
+def test_a_run_under_a_watermark_in_the_future_lost_no_lock(owner, now, show):
+    plan = now - 10 * MINUTE
+    ahead = now + 60 * MINUTE
+    html = show(
+        ExecutionFactory(
+            connection=owner, plan_time=plan, rows_affected=0, result=rollup_result(ahead, ahead)
+        )
+    )
+    assert "It did not move, because it is ahead of all that a run may process" in html
+    assert "held its lock" not in html

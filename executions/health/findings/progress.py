@@ -245,7 +245,8 @@ def running_stale(case: Case) -> Finding | None:
         advice=say(
             _(
                 "Check that a backend is running. One that is closes such rows within 30 seconds,"
-                " unless it is busy inside a long run."
+                " unless it is busy inside a long run. If all backends ran on, look in their logs:"
+                " Multica cannot write down an error whose text is not valid UTF-8."
             )
         ),
         seen_at=newest,
