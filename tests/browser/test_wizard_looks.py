@@ -36,6 +36,11 @@ def pages(paul, retirement, outside):
     yield "/retire/"
     yield reverse("retire_check", args=[retirement.pk])
     yield reverse("retire_confirm", args=[retirement.pk])
+    record, proved = Retirement.objects.filter(pk=retirement.pk), retirement.evidence
+    failed = {"result": "impossible", "said": "invalid schedule: " + "now-and-then-" * 9}
+    record.update(evidence={**proved, "put_back": {**proved["put_back"], **failed}})
+    yield reverse("retire_confirm", args=[retirement.pk])
+    record.update(evidence=proved)
     yield reverse("retire_confirm", args=[outside.pk])
     Retirement.objects.filter(pk=retirement.pk).update(state=State.BY_HAND)
     yield reverse("retire_confirm", args=[retirement.pk])

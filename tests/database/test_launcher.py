@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from django.test import Client
@@ -25,24 +24,16 @@ from multica_admin.cluster import Cluster
 from tests.people import make_user
 from tests.retiring import ROLLUP, confirmed, lay_plans, operator, pg_cron, press, schedule
 from tests.servers import PLAIN, connected, private_server
+from tests.waiting import until
 
 __all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
-ONLY_A_HANG_REACHES = 60.0
 LAUNCHERS = """
     SELECT pid FROM pg_stat_activity
      WHERE application_name = 'pg_cron scheduler'
        AND backend_start < clock_timestamp() - interval '3 seconds'
 """
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    pause, waited = threading.Event(), 0.0
-    while not condition():
-        assert waited < ONLY_A_HANG_REACHES
-        pause.wait(0.1)
-        waited += 0.1
 
 
 @pytest.fixture
@@ -52,15 +43,15 @@ def orphan(pg_cron: Connection) -> Iterator[int]:
     def launchers() -> list[object]:
         return pg_cron.execute(LAUNCHERS).fetchall()
 
-    wait_until(launchers)
+    until(launchers)
     pg_cron.execute("CREATE ROLE dropped_owner LOGIN")
     jobid = schedule(pg_cron, name="left behind", command="SELECT 1", owner="dropped_owner")
     pg_cron.execute("DROP ROLE dropped_owner")
     schedule(pg_cron, name="makes the launcher read its jobs again", command="SELECT 1")
-    wait_until(lambda: not launchers())
+    until(lambda: not launchers())
     yield jobid
     pg_cron.execute("DELETE FROM cron.job")
-    wait_until(launchers)
+    until(launchers)
 
 
 def text(answer) -> str:
@@ -93,7 +84,7 @@ def test_a_job_is_retired_while_the_launcher_is_dead(owner, pg_cron, orphan):
 
 
 def test_a_launcher_that_lives_starts_the_jobs(owner, pg_cron):
-    wait_until(lambda: pg_cron.execute(LAUNCHERS).fetchall())
+    until(lambda: pg_cron.execute(LAUNCHERS).fetchall())
     lay_plans(owner)
     jobid = schedule(pg_cron)
     assert [call.job.jobid for call in read_facts().rollup_calls] == [jobid]
@@ -112,12 +103,12 @@ def private() -> Iterator[Cluster]:
 def test_a_launcher_that_was_ended_is_missing(private):
     with connected(private) as connection:
         fetch = fetch_on(connection)
-        wait_until(lambda: read_inventory(fetch, fetch).launcher is Launcher.RUNNING)
+        until(lambda: read_inventory(fetch, fetch).launcher is Launcher.RUNNING)
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'pg_cron scheduler'"
         )
-        wait_until(lambda: read_inventory(fetch, fetch).launcher is Launcher.MISSING)
+        until(lambda: read_inventory(fetch, fetch).launcher is Launcher.MISSING)
         found = read_inventory(fetch, fetch)
         assert (found.orphans, found.candidates[0].loaded) == ((), True)
 

@@ -213,6 +213,13 @@ def test_every_act_is_carried_on(not_lately, jobid, pg_cron, name, back):
         assert audited(retirement)[-2:] == [(act, "intended"), (act, "done")]
 
 
+def test_a_word_about_the_way_back_is_carried_on_too(not_lately, jobid, pg_cron):
+    pg_cron.execute("UPDATE cron.job SET schedule = 'now and then'")
+    retirement = confirmed_by_somebody(jobid)
+    not_lately.post("/confirm/", asked_again(not_lately, "remove", retirement, accepted="yes"))
+    assert jobs(pg_cron) == {}
+
+
 def test_an_act_is_carried_on_once(not_lately, jobid, pg_cron):
     retirement = confirmed_by_somebody(jobid)
     form = asked_again(not_lately, "pause", retirement)
