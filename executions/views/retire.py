@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from urllib.parse import urlencode
 
+import psycopg
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
@@ -22,7 +23,8 @@ from django.views.decorators.http import require_POST, require_safe
 from executions import audit
 from executions.accounts import OPERATOR, RoleNeeded, operators_only
 from executions.confirmation import WaitingAct, ask_first, is_confirmed
-from executions.retirement import acts, by_hand, external, rules, wizard
+from executions.problems import diagnose
+from executions.retirement import acts, by_hand, external, moved, rules, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import NotPermitted, Refused, Unknown, WrongName
 from executions.retirement_forms import ConfirmedName, OutsideSchedule
@@ -115,6 +117,20 @@ def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
         return _where_it_is(retirement)
     shown = shared(request, "", lambda: read_watched(retirement))
     return answer(request, "retire/watch", shown, {"step": Step.WATCH})
+
+
+@operators_only
+@require_safe
+def retire_stuck(request: HttpRequest, number: int) -> HttpResponse:
+    """Whether it can never go on, and then the way to close it."""
+    retirement = get_object_or_404(Retirement, pk=number)
+    context: dict[str, object] = {"step": Step.WATCH, "retirement": retirement}
+    try:
+        context["why"] = moved.why_stuck(retirement)
+    except psycopg.Error as error:
+        context["problem"] = diagnose(error)
+    context["left_behind"] = moved.left_behind(retirement)
+    return render(request, "executions/retire/moved.html", context)
 
 
 def _where_it_is(retirement: Retirement) -> HttpResponse:
@@ -283,6 +299,13 @@ def close(request: HttpRequest, retirement: Retirement) -> str:
     """Drop a retirement that has changed nothing."""
     wizard.close(_who(request), retirement)
     return _("Dropped. Nothing was changed.")
+
+
+@_step(moved.MOVED)
+def close_as_moved(request: HttpRequest, retirement: Retirement) -> str:
+    """End the record of a retirement whose database moved or is gone."""
+    moved.close_as_moved(_who(request), retirement)
+    return _("Closed as moved. Nothing was changed in pg_cron.")
 
 
 # --- The three ways, and the way back -------------------------------------------------------------

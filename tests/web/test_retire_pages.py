@@ -42,7 +42,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 PASSWORD = "correct horse battery"
 STEPS = (
     "affirm", "checked", "close", "pause", "remove", "activate", "put_back", "by_hand", "ran_it",
-    "brought_back", "gone",
+    "brought_back", "gone", "moved",
 )  # fmt: skip
 ACTS = ("pause", "remove", "activate", "put_back")
 

@@ -1,0 +1,113 @@
+"""Closing a retirement that can never go on: its server was replaced, or its database is gone.
+
+Nothing is changed in pg_cron: the record is closed as *moved*, by an operator and on the audit. A
+retirement that can go on is refused, and so is one of which nobody can tell now.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from executions import audit
+from executions.pgcron import commands
+from executions.pgcron.inventory import SQL, read_server
+from executions.problems import diagnose
+from executions.retirement.facts import retire_fetch
+from executions.retirement.outcomes import conclude, move
+from executions.retirement.refusals import Refused, being_done
+from executions.retirement.rules import current
+from executions.retirement.wizard import elsewhere, job_of, on_record, permitted, require
+from executions.retirement_models import Act, AuditEvent, Kind, Retirement, State
+
+MOVED = "close as moved"
+# What `diagnose` calls a database that its server does not have.
+_GONE = "no_database"
+# An act that was begun longer ago than any acting transaction lasts is not being done any more.
+_ACT_IS_OVER = timedelta(minutes=5)
+_OPEN = frozenset(State) - frozenset(Retirement.ENDED)
+
+
+def why_stuck(retirement: Retirement) -> str:
+    """Why it can never go on, as a sentence; empty if it can.
+
+    Raises:
+        psycopg.Error: nobody can tell now, because pg_cron's database is away or refuses.
+    """
+    if retirement.kind != Kind.PG_CRON:
+        return ""
+    try:
+        with retire_fetch("look") as fetch:
+            here = read_server(fetch)
+            (sight,) = fetch(SQL.sight, {})
+    except psycopg.Error as error:
+        problem = diagnose(error)
+        if problem.code != _GONE:
+            raise
+        return problem.what
+    if away := elsewhere(retirement, here):
+        return away
+    if sight["version"] is None:
+        return _(
+            "pg_cron is no longer in the database %(database)s, and all its jobs are gone."
+        ) % {"database": here.database}
+    return ""
+
+
+def left_behind(retirement: Retirement) -> str:
+    """The statement that activates a job where it was left paused; empty if it was not paused."""
+    if retirement.state not in {State.TRIAL, State.TRIAL_PASSED}:
+        return ""
+    return commands.set_active_text(job_of(retirement).jobid, active=True)
+
+
+def close_as_moved(who: audit.Who, retirement: Retirement) -> None:
+    """Close it for good, with the reason and the operator's name on the audit.
+
+    Raises:
+        Refused: it can go on, it has ended already, an act on it is being done; or no permission.
+        psycopg.Error: nobody can tell now whether it can go on.
+    """
+    with on_record(who, MOVED, retirement):
+        permitted(who)
+        retirement.refresh_from_db()
+        why = why_stuck(retirement)
+        if not why:
+            raise Refused(
+                _("%(job)s is where it was begun, so this can go on. Nothing was changed.")
+                % {"job": retirement.label}
+            )
+        with transaction.atomic():
+            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
+            require(now, _OPEN)
+            _give_up(now)
+            statement = left_behind(now)
+            move(retirement, state=State.MOVED, reason=why)
+            audit.record(
+                who,
+                MOVED,
+                AuditEvent.Outcome.DONE,
+                retirement,
+                summary=why,
+                statement=statement,
+                evidence={"was": now.state, "server": now.server, "database": now.database},
+            )
+
+
+def _give_up(retirement: Retirement) -> None:
+    """Nobody can learn any more what became of an act that a crash left open there.
+
+    Raises:
+        SomebodyElse: it was begun just now, so somebody may be at it.
+    """
+    act = retirement.open_act
+    if act is None:
+        return
+    if Act.objects.filter(pk=act.pk, intended_at__gt=Now() - _ACT_IS_OVER).exists():
+        raise being_done(act)
+    said = _("Nobody can tell any more what became of it, because its database moved or is gone.")
+    conclude(act, Act.Outcome.FAILED, said, current())
