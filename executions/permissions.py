@@ -50,7 +50,10 @@ READ: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Multica's record of its migrations tells how old the database is. Our standalone side has none.
 _AGE = {"schema_migrations": ("applied_at",)}
-_RUN_DETAILS = ("jobid", "runid", "job_pid", "status", "return_message", "start_time", "end_time")
+_RUN_DETAILS = (
+    "jobid", "runid", "job_pid", "database", "command", "status", "return_message", "start_time",
+    "end_time",
+)  # fmt: skip
 
 _EXECUTIONS = "sys_cron_executions"
 _QUEUE = "task_usage_hourly_dirty"

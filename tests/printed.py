@@ -208,7 +208,9 @@ def printed(
     opened: dict[str, Connection] = {}
 
     def superuser(database: str) -> Connection:
-        return opened.setdefault(database, connect("postgres", database=database))
+        if database not in opened:
+            opened[database] = connect("postgres", database=database)
+        return opened[database]
 
     here = superuser(UPSTREAM)
     here.execute(USAGE)

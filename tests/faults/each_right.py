@@ -8,11 +8,20 @@ from __future__ import annotations
 import pytest
 from django.db import connections
 
-from tests.printed import RUNNER, VIEWER, printed
+from tests.printed import RUNNER, VIEWER, printed, run_command
 from tests.retiring import pg_cron, role
 
 __all__ = ["pg_cron", "printed", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+
+NOTHING_BUT_MIGRATIONS = (
+    "DELETE FROM sys_cron_executions",
+    "DELETE FROM task_usage",
+    "UPDATE task_usage_hourly_rollup_state SET last_run_finished_at = NULL, watermark_at = now()",
+    "INSERT INTO schema_migrations (version, applied_at) VALUES ('001', now() - interval '9 days')",
+)
+CANNOT_TELL = "cannot tell how old the database is"
 
 
 def anew(right):
@@ -37,11 +46,25 @@ def taken_in_turn(printed, rights, complaints):
     return unnoticed
 
 
+def of_age(right):
+    """Whether the right is needed only where no execution tells how old the database is."""
+    return "schema_migrations" in right.take
+
+
 def test_a_viewer_needs_each_of_its_rights(printed, every_page):
-    rights = printed.grant(VIEWER, "viewer")
+    rights = [right for right in printed.grant(VIEWER, "viewer") if not of_age(right)]
     assert printed.complaints_of_pages(every_page) == []
     assert taken_in_turn(printed, rights, lambda: printed.complaints_of_pages(every_page)) == []
     assert printed.complaints_of_pages(every_page) == []
+
+
+def test_a_viewer_needs_the_right_to_tell_the_age_of_a_database_without_executions(printed):
+    (right,) = filter(of_age, printed.grant(VIEWER, "viewer"))
+    for statement in NOTHING_BUT_MIGRATIONS:
+        printed.run("upstream", statement)
+    assert CANNOT_TELL not in run_command("checkrollup")[1]
+    printed.run(right.database, right.take)
+    assert CANNOT_TELL in run_command("checkrollup")[1]
 
 
 def test_a_runner_needs_each_of_its_rights(printed):
