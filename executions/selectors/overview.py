@@ -179,6 +179,13 @@ class Overview:
         state = known(self.state)
         return state.watermark_at if state else None
 
+    @property
+    def says_how_far(self) -> bool:
+        """Whether the verdict's own sentence tells the watermark: once on the first screen."""
+        summary = self.verdict.summary
+        sentences = (summary,) if isinstance(summary, Sentence) else summary.sentences
+        return any("watermark" in sentence.values for sentence in sentences)
+
     @cached_property
     def ledger(self) -> Ledger | None:
         """The verdict's own; where that has none, for want of another fact, one from the rows."""

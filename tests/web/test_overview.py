@@ -572,3 +572,16 @@ def test_a_page_says_how_far_back_was_looked_where_there_are_too_many_rows(
     monkeypatch.setattr(read, "MOST_ROWS", 50)
     snapshot.forget()
     assert "were looked at: there are too many to go further back." in text(page(viewer))
+
+
+def test_in_a_silence_the_first_screen_says_how_far_usage_is_once(viewer, owner):
+    """What the silence explains is folded, and the verdict's sentence has told the watermark."""
+    world = scenarios.stopped(owner)
+    html = viewer.get("/").content.decode()
+    card = html[html.index('id="verdict-card"') :].split("</section>")[0]
+    first, folded = card.split('<details class="explains"')
+    first = first.split("<details")[0]
+    assert first.count(f"{world.state['watermark_at']:%H:%M} UTC<") == 1
+    assert "counted up to" not in first
+    assert "stands still while no run succeeds" in folded
+    assert "stands still" not in first

@@ -127,8 +127,8 @@ def _about_lag(case: Case) -> tuple[Promise, Promise]:
     """In a silence it stands under that finding, which has said how far usage is."""
     if silence(case):
         return (
-            _("The watermark is that of %(ago)s: it stands still while no run succeeds."),
-            _("See to it that runs succeed again; they bring the watermark up by themselves."),
+            _("The watermark is from %(ago)s and stands still while no run succeeds."),
+            _("Make the runs succeed again. They then move the watermark by themselves."),
         )
     if not len(case.ledger.streak):
         return (
@@ -136,7 +136,7 @@ def _about_lag(case: Case) -> tuple[Promise, Promise]:
                 "Usage numbers stop at %(watermark)s, %(ago)s. Raw usage is kept in task_usage, so"
                 " nothing is lost."
             ),
-            _("Read the error of the latest runs, and see to it that runs succeed again."),
+            _("Read the errors of the latest runs, and make the runs succeed again."),
         )
     return (
         _(
