@@ -16,7 +16,9 @@ from executions.selectors.site_verdict import kept_verdict
 from multica_admin import __version__
 
 HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
-SCHEDULES = frozenset({"schedules", "retire", "retire_check", "retire_confirm", "retire_watch"})
+SCHEDULES = frozenset(
+    {"schedules", "retire", "retire_outside", "retire_check", "retire_confirm", "retire_watch"}
+)
 
 
 @cache

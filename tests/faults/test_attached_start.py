@@ -35,13 +35,13 @@ def test_started_on_a_multica_it_shows_every_page_and_writes_nothing_there(
 
 def test_what_it_may_not_see_is_one_line_in_the_log(start, upstream):
     upstream.execute("REVOKE SELECT ON sys_cron_executions FROM multica_view")
-    upstream.execute("ALTER TABLE task_usage_hourly_rollup_state DROP COLUMN last_error")
+    upstream.execute("ALTER TABLE task_usage_hourly_rollup_state DROP COLUMN last_run_finished_at")
     process = start(
         *QUICKSTART, str(free_port()), DATABASE_URL=environment.url("multica_view", "upstream")
     )
     process.wait_for("Listening at")
     process.stop()
-    for named in ("sys_cron_executions", "last_error"):
+    for named in ("sys_cron_executions", "last_run_finished_at"):
         lines = [line for line in process.seen if named in line]
         assert len(lines) == 1, lines
     assert not any("Traceback" in line for line in process.seen)

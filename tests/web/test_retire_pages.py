@@ -339,6 +339,7 @@ def test_a_mistyped_name_outside_stands_in_its_field_too(signed_in, owner, kind,
     assert f'aria-describedby="{field}-error"' in wrong
     assert "autofocus" in wrong
     assert f'id="{field}-error"' in html_of(page)
+    assert re.search(r'aria-current="page">Schedules<', html_of(page))
     assert html_of(page).count("aria-invalid") == 1
     for name, given in form.items():
         assert f'id="{kind}-{name}" name="{name}" value="{given}"' in html_of(page)
