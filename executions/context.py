@@ -17,7 +17,15 @@ from multica_admin import __version__
 
 HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
 SCHEDULES = frozenset(
-    {"schedules", "retire", "retire_outside", "retire_check", "retire_confirm", "retire_watch"}
+    {
+        "schedules",
+        "retire",
+        "retire_outside",
+        "retire_check",
+        "retire_confirm",
+        "retire_watch",
+        "retire_stuck",
+    }
 )
 
 

@@ -44,6 +44,7 @@ class Begun:
     """One open retirement. ``good`` of ``needed`` plans went well since something was done."""
 
     pk: int
+    label: str
     jobid: int | None
     state: str
     summary: Text
@@ -77,7 +78,7 @@ def _begun(one: Retirement, now: datetime) -> Begun:
         _how_it_goes(good, needed) if is_live else None,
         _when_it_ends(one, needed, now),
     )
-    return Begun(one.pk, one.jobid, one.state, summary, good, needed)
+    return Begun(one.pk, one.label, one.jobid, one.state, summary, good, needed)
 
 
 def _what_was_done(one: Retirement, now: datetime) -> Sentence:

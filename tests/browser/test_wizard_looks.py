@@ -48,6 +48,13 @@ def pages(paul, retirement, outside):
     wizard.confirm(paul, retirement, current())
     acts.pause(Order(paul, retirement, current()), **press(retirement))
     yield reverse("retire_watch", args=[retirement.pk])
+    yield "/"
+    server = retirement.server
+    Retirement.objects.filter(pk=retirement.pk).update(server="1")
+    yield reverse("retire_stuck", args=[retirement.pk])
+    Retirement.objects.filter(pk=retirement.pk).update(server=server)
+    external.ran_it(paul, outside, current())
+    yield reverse("retire_watch", args=[outside.pk])
     acts.activate(Order(paul, retirement, current()), reason="It went worse.")
     again = confirmed(paul, retirement.jobid)
     acts.remove(Order(paul, again, current()), **press(again))
