@@ -585,3 +585,13 @@ def test_in_a_silence_the_first_screen_says_how_far_usage_is_once(viewer, owner)
     assert "counted up to" not in first
     assert "stands still while no run succeeds" in folded
     assert "stands still" not in first
+
+
+def test_who_holds_the_lock_is_shown_with_its_process(viewer, owner, connect):
+    scenarios.losing_the_lock(owner)
+    holder = connect("multica")
+    holder.execute("SELECT pg_advisory_lock(4246)")
+    html = viewer.get("/").content.decode()
+    card = text(html[html.index('id="verdict-card"') :].split("</section>")[0])
+    assert f"A session (pid {holder.info.backend_pid}, test multica) holds it now" in card
+    assert f"Process of the server: {holder.info.backend_pid}" in card
