@@ -347,7 +347,8 @@ def _square(
     kind = next(kind for kind in WORST_FIRST if kind in kinds)
     gap = None
     if kind is Kind.MISSING:
-        gap = next((gap for gap in gaps if gap.first < end and start < gap.until), None)
+        # The gaps come newest first, and one of them has what is missing here.
+        gap = next((gap for gap in gaps if gap.first < end), None)
     unread = kind is Kind.NONE and looked_from is not None and start < looked_from
     return Square(cells, kind, start, end, gap, unread)
 

@@ -136,6 +136,29 @@ def test_a_missing_plan_leads_to_the_explanation_of_its_gap():
     assert near.around == (plan_time(5), plan_time(2) + CADENCE)
 
 
+def test_an_hour_leads_to_the_gap_inside_it_and_not_to_the_one_that_begins_at_its_end():
+    week = lay_week(lay(executions(dict.fromkeys((11, 14))), NOW, ROLLUP, WEEK), NOW, ROLLUP)
+    newer, older = week.gaps
+    square = square_of(week, 14)
+    assert square.end == newer.first
+    assert (square.gap, square_of(week, 11).gap) == (older, newer)
+
+
+def test_a_gap_names_its_one_plan_or_its_first_and_its_last():
+    alone, several = (str(gap.title) for gap in day(dict.fromkeys((2, 5, 6, 7))).gaps)
+    assert alone == f"Nobody began the plan of {plan_time(2):%H:%M} UTC."
+    assert several == (
+        f"Nobody began the 3 plans from {plan_time(7):%H:%M} UTC to {plan_time(5):%H:%M} UTC."
+    )
+
+
+def test_a_gap_after_a_run_that_goes_on_is_explained_by_that_run():
+    running = {"status": "RUNNING", "stale_after": NOW + SECOND}
+    for after in ({3: {}}, dict.fromkeys(range(4))):  # a later plan was begun, or none
+        story = str(day({5: running, 4: None} | after).gaps[0].story)
+        assert f"The run of {plan_time(5):%H:%M} UTC was in hand until {NOW:%H:%M} UTC" in story
+
+
 def test_a_gap_after_a_long_run_is_explained_by_that_run():
     strip = day(
         {4: None, 3: None, 5: {"finished_at": plan_time(4) + ROLLUP.schedule_delay + SECOND}}
@@ -164,6 +187,10 @@ def test_a_gap_before_a_failure_promises_nothing():
     [
         (timedelta(), "succeeded and moved nothing: the watermark stayed at 00:17 UTC."),
         (CADENCE, "took the watermark to 00:22 UTC only, which lies before the end of the gap."),
+        (
+            3 * CADENCE + MINUTE,
+            "took the watermark to 00:33 UTC only, which lies before the end of the gap.",
+        ),
         (4 * CADENCE, "took the watermark on to 00:37 UTC, so no usage is lost."),
     ],
 )

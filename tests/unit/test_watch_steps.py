@@ -70,6 +70,11 @@ def test_a_watermark_that_stands_still_is_worse():
     assert look({0: still, 1: still, 2: still}).word is Word.WORSE
 
 
+def test_a_watermark_that_no_longer_moves_is_worse_whatever_it_did_before():
+    still = {"watermark_before": NOW, "watermark_after": NOW}
+    assert look({0: still, 1: still, 2: still}, plans=6).word is Word.WORSE
+
+
 def test_a_plan_that_does_not_say_what_it_moved_proves_nothing():
     assert look({0: {"watermark_after": None}}).word is Word.WORSE
 
@@ -84,6 +89,13 @@ def test_a_cancelled_run_that_goes_on_is_waited_for():
 def test_another_writer_is_watched_for_twelve_plans_and_then_said(plans, word):
     found = look(written_between(0), plans=plans)
     assert (found.word, found.writers) == (word, 1)
+
+
+@pytest.mark.parametrize(("plans", "word"), [(19, Word.WAIT), (20, Word.OTHER_CALLER)])
+def test_another_writer_is_watched_for_twice_the_plans_that_would_prove_it_gone(plans, word):
+    case = Case.of(facts(executions=executions(written_between(0))))
+    assert case is not None
+    assert step(case, Watched(since(plans), plans=10)).word is word
 
 
 def seen_to_run(*jobids, still_there):
