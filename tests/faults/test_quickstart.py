@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.cookiejar
 import os
 import queue
@@ -432,6 +433,7 @@ class Caller(threading.Thread):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"postgresql://u@127.0.0.1:{self.listener.getsockname()[1]}/multica"
         self.calls = queue.Queue()
+        self._lets_go = False
 
     def run(self):
         while True:
@@ -439,6 +441,15 @@ class Caller(threading.Thread):
                 self.calls.put(self.listener.accept()[0])
             except OSError:
                 return
+            if self._lets_go:
+                self.let_everybody_go()
+
+    def let_everybody_go(self):
+        """Close every connection that nobody has taken, from now on at once."""
+        self._lets_go = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.calls.get_nowait().close()
 
 
 @pytest.fixture
@@ -449,8 +460,7 @@ def caller():
     silent.listener.shutdown(socket.SHUT_RDWR)
     silent.join(HANG)
     silent.listener.close()
-    while not silent.calls.empty():  # a start may have called again
-        silent.calls.get().close()
+    silent.let_everybody_go()  # a start may have called again
 
 
 def test_a_port_that_is_taken_during_the_preparation_is_refused_in_one_line(empty, start, caller):
@@ -462,7 +472,7 @@ def test_a_port_that_is_taken_during_the_preparation_is_refused_in_one_line(empt
     looking = caller.calls.get(timeout=HANG)
     with socket.create_server(("127.0.0.1", port)):
         looking.close()
-        caller.calls.get(timeout=HANG).close()
+        caller.let_everybody_go()
         assert process.end() == 2
     assert f"Port {port}" in process.errors[-1]
     assert not any("gunicorn" in line or "Multica Admin: " in line for line in process.seen)
