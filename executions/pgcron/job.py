@@ -189,6 +189,13 @@ class Candidate:
     def match(self) -> Match:
         return self.judgement.match
 
+    @property
+    def standby(self) -> str:
+        """The variable that names a standby; empty where none does."""
+        if self.multica is not None and self.multica.is_standby:
+            return "DATABASE_URL"
+        return "RETIRE_DATABASE_URL" if self.server and self.server.is_standby else ""
+
 
 @dataclass(frozen=True)
 class Inventory:

@@ -42,5 +42,7 @@ def check(facts: GateFacts) -> Check:
         match,
         tuple(_JUDGES[code](facts) for code in Code if code in concerned),
         active=candidate is not None and candidate.job.active,
-        belongs_elsewhere=candidate is not None and candidate.same_database is False,
+        belongs_elsewhere=candidate is not None
+        and candidate.same_database is False
+        and not candidate.standby,
     )

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Match
 from executions.health.sentences import Sentence, Value, say
-from executions.pgcron.job import Backend, Candidate
+from executions.pgcron.job import Backend
 from executions.pgcron.match import Judgement
 from executions.retirement.gate import Code, Gate, GateFacts
 
@@ -125,7 +125,7 @@ def same_database(facts: GateFacts) -> Gate:
         "jobid": job.jobid,
     }
     remedy: Sentence | None = None
-    standby = _standby(facts.candidate)
+    standby = facts.candidate.standby
     if standby:
         summary = say(_("%(url)s is a standby, where nothing can be changed."), url=standby)
         remedy = say(_("To retire a schedule, point %(url)s at the primary."), url=standby)
@@ -160,13 +160,6 @@ def same_database(facts: GateFacts) -> Gate:
         evidence |= {"this_server": ", ".join(here.names), "this_port": here.port}
     passed = same is True and not standby
     return Gate(Code.SAME_DATABASE, passed, summary, evidence, remedy)
-
-
-def _standby(candidate: Candidate) -> str:
-    """The variable that names a standby; empty where none does."""
-    if candidate.multica is not None and candidate.multica.is_standby:
-        return "DATABASE_URL"
-    return "RETIRE_DATABASE_URL" if candidate.server and candidate.server.is_standby else ""
 
 
 _MATCH_SUMMARIES = {

@@ -87,6 +87,7 @@ def test_the_schedules_offer_nothing_that_writes(on_standby, operator):
         assert "DATABASE_URL is a standby, where nothing can be changed." in text(answer)
         assert "Job 1" in text(answer)
         assert reverse("retire_choose", args=[1]) not in answer.content.decode()
+        assert "cron.unschedule" not in text(answer)
 
 
 def test_the_gate_says_that_it_is_a_standby(on_standby, operator):
@@ -96,6 +97,7 @@ def test_the_gate_says_that_it_is_a_standby(on_standby, operator):
     assert "DATABASE_URL is a standby" in page
     assert "another Multica" not in page
     assert "of the Multica that it belongs to" not in page
+    assert "cron.unschedule" not in page
 
 
 def _newest_retirement():
