@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
@@ -23,6 +24,9 @@ from psycopg import sql
 from executions.accounts import OPERATOR
 from executions.connections import Connection
 from executions.health import snapshot
+from executions.health.facts import Visibility
+from executions.health.read import read_facts
+from executions.retirement.facts import read_schedules
 from executions.views.live import forget_shared
 from multica_admin.databases import reader_alias
 from tests import environment
@@ -56,7 +60,8 @@ SELECT gen_random_uuid(), id, 'anthropic', 'claude-sonnet', 10, 20, 30, 40,
 RUN = """
 INSERT INTO cron.job_run_details (jobid, runid, job_pid, database, username, command, status,
                                   return_message, start_time, end_time)
-VALUES (%s, 1, 1, 'upstream', 'multica', 'SELECT 1', 'succeeded', 'one row', now(), now())
+VALUES (%s, 1, 1, 'upstream', 'multica', 'SELECT rollup_task_usage_hourly()', 'succeeded',
+        'one row', now(), now())
 """
 
 
@@ -132,11 +137,23 @@ class Printed:
         snapshot.forget()
         said = json.loads(run_command("checkrollup", "--json")[1])
         found += [one["summary"] for one in said["findings"] if one["code"] == UNREAD]
-        said = json.loads(run_command("checkretirement", "--json")[1])
-        if said["visibility"] != "full":
-            found.append(f"checkretirement: {said['visibility']}")
+        found += self._unseen()
         _status, text = run_command("check", "--database", "multica")
         return [*found, text] if "executions.W" in text else found
+
+    def _unseen(self) -> list[str]:
+        """What is not seen of pg_cron: by whoever may retire, and by the overview."""
+        try:
+            inventory = read_schedules()
+        except psycopg.Error as error:
+            return [f"not seen: {error}"]
+        overview = read_facts().pg_cron
+        seen = {
+            "the jobs": inventory.visibility is Visibility.FULL,
+            "the runs of the job": any(one.runs for one in inventory.candidates),
+            "the runs, on the overview": bool(getattr(overview, "runs", ())),
+        }
+        return [f"not seen: {what}" for what, is_seen in seen.items() if not is_seen]
 
     def complaints_of_the_runner(self) -> list[str]:
         """What the commands that write say when something is refused."""
@@ -223,6 +240,7 @@ def printed(
     here.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     here.execute("GRANT USAGE ON SCHEMA public TO upstream_owner")
     here.execute("GRANT CONNECT ON DATABASE multica TO multica_view, multica_admin")
+    pg_cron.execute("REVOKE SELECT ON cron.job, cron.job_run_details FROM PUBLIC")
 
     as_viewer = cluster.conninfo(UPSTREAM, VIEWER)
     settings.MULTICA_CONNINFO = as_viewer
@@ -241,6 +259,7 @@ def printed(
     connections["multica"].close_pool()
     here.execute("GRANT CONNECT ON DATABASE multica TO PUBLIC")
     here.execute("REVOKE CONNECT ON DATABASE multica FROM multica_view, multica_admin")
+    pg_cron.execute("GRANT SELECT ON cron.job, cron.job_run_details TO PUBLIC")
 
 
 __all__ = ["RUNNER", "VIEWER", "User", "printed"]
