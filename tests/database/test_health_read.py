@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 from django.db import connection as own_connection
 from django.db import connections
 
+from executions.beyond import FAR_FUTURE
 from executions.health import read
 from executions.health.assessment import as_json, assess
 from executions.health.facts import Match, NotAvailable, Visibility
@@ -281,13 +283,14 @@ def test_a_result_may_hold_anything(owner, result):
     assert executions.rows[0].moved is None
 
 
-def test_a_time_that_python_has_no_word_for_is_said_to_be_just_that(owner):
+def test_a_watermark_that_python_cannot_hold_costs_no_other_fact(owner):
+    """The verdict is not unknown: what such a watermark means for usage is known."""
     scenarios.healthy(owner)
     owner.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = 'infinity'")
-    state = read_facts().state
-    assert isinstance(state, NotAvailable)
-    assert "A value in the database cannot be read: timestamp too large" in state.reason
-    assert "cannot look" not in state.reason
+    facts = read_facts()
+    assert facts.basics == ()
+    assert facts.state == replace(facts.state, watermark_at=FAR_FUTURE)
+    assert assess(facts).verdict.level is Level.FAILING
 
 
 def test_our_own_runners_are_known_by_our_own_table(owner):
