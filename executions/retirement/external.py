@@ -62,6 +62,8 @@ class Outside:
     namespace: str = "default"
 
     def __post_init__(self) -> None:
+        if self.kind not in _NAMES:
+            raise NotAName("kind", _("“%(name)s” cannot be the name of one.") % {"name": self.name})
         for field, pattern in _NAMES[self.kind].items():
             name = getattr(self, field)
             _refuse_option(field, name)

@@ -153,7 +153,8 @@ def test_evidence_that_is_endless_is_cut(viewer):
 def test_a_look_at_it_is_no_line_and_an_unchanged_one_costs_a_204(viewer):
     add(1)
     version = re.search(
-        r'data-live data-live-seconds="\d+" data-version="(\w+)"', look(viewer).content.decode()
+        r'id="audit" data-live data-live-seconds="\d+" data-version="(\w+)"',
+        look(viewer).content.decode(),
     )[1]
     live = {"HX-Request": "true", "X-Data-Version": version}
     assert viewer.get("/audit/", headers=live).status_code == 204

@@ -481,7 +481,9 @@ def test_a_refusing_condition_says_why_and_from_when_and_offers_nothing(signed_i
 def test_an_unchanged_check_costs_a_204_and_a_changed_one_is_sent(signed_in, jobid, owner):
     retirement = choose(signed_in, jobid)
     page = signed_in.get(step("check", retirement)).content.decode()
-    version = re.search(r'data-live data-live-seconds="\d+" data-version="(\w+)"', page)[1]
+    version = re.search(r'id="check" data-live data-live-seconds="\d+" data-version="(\w+)"', page)[
+        1
+    ]
     live = {"HX-Request": "true", "X-Data-Version": version}
     assert signed_in.get(step("check", retirement), headers=live).status_code == 204
     owner.execute(

@@ -244,7 +244,9 @@ def test_nothing_of_it_changes_anything_and_an_unchanged_page_costs_a_204(viewer
     schedule(pg_cron)
     before = jobs(pg_cron)
     page = viewer.get("/schedules/").content.decode()
-    version = re.search(r'data-live data-live-seconds="\d+" data-version="(\w+)"', page)[1]
+    version = re.search(
+        r'id="schedules" data-live data-live-seconds="\d+" data-version="(\w+)"', page
+    )[1]
     live = {"HX-Request": "true", "X-Data-Version": version}
     assert viewer.get("/schedules/", headers=live).status_code == 204
     schedule(pg_cron, owner="postgres")
