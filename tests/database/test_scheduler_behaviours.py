@@ -256,7 +256,7 @@ def test_12_a_cancelled_rollup_leaves_lock_4246_free(owner, connect, reach):
         ticking = pool.submit(ours.tick)
         lock_holders(owner, at_least=1)
         ours.cancel()
-        ticking.result(10)
+        ticking.result(HANG)
         assert lock_holders(owner, at_most=0) == 0
     row = execution(owner)
     assert (row["status"], row["error_code"]) == ("FAILED", "canceled")
