@@ -243,7 +243,7 @@ class Cluster:
         own_file.write_text(
             "".join(f"{name} = {_quoted(value)}\n" for name, value in parameters.items()), "utf-8"
         )
-        os.close(open_for_owner(self.log))
+        os.close(open_for_owner(self.log, also={self._owner.pw_uid}))
         self._hand_over(own_file)
         self._hand_over(self.log)
         deadline = time.monotonic() + _DYING_SECONDS

@@ -20,6 +20,8 @@ _UNWANTED = frozenset({"request", "server_time", "status_code"})
 _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+# What would begin the fields of a line, where it stands in a message.
+_BEGINS_FIELDS = re.compile(r"\[(?=\w+=)")
 _PLAIN_VALUE = re.compile(r"[^\s\"\\\[\]=]+")
 
 
@@ -47,7 +49,8 @@ class TextFormatter(_UtcFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         extras = " ".join(f"{name}={self._value(value)}" for name, value in _extras(record).items())
-        line = f"{self.formatTime(record)} {record.levelname.lower()} {record.getMessage()}"
+        message = _BEGINS_FIELDS.sub(r"\\u005b", record.getMessage())
+        line = f"{self.formatTime(record)} {record.levelname.lower()} {message}"
         if extras:
             line += f" [{extras}]"
         lines = [line]

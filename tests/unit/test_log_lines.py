@@ -50,6 +50,13 @@ def test_a_field_of_text_cannot_pass_for_another_field(value):
     assert line.endswith(f"Refused [user_name={json.dumps(value)} code=csrf]")
 
 
+@pytest.mark.parametrize("extra", [{}, {"code": "not_found"}])
+def test_a_message_cannot_pass_for_fields(extra):
+    line = TextFormatter().format(record("Not Found: %s", "/a [1] [user=admin code=ok]", **extra))
+    assert "/a [1] \\u005buser=admin code=ok]" in line
+    assert line.count("[") == 1 + len(extra)
+
+
 def test_a_plain_field_has_no_quotation_marks():
     line = TextFormatter().format(record("Claimed", job="rollup_hourly", attempt=1))
     assert line.endswith("[job=rollup_hourly attempt=1]")
