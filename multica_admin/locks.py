@@ -23,7 +23,7 @@ def open_for_owner(path: Path, also: Collection[int] = ()) -> int:
     for root, whom the system lets open and close every file, whoever can open it again.
 
     Raises:
-        OSError: the file is a link, belongs to another user, or cannot be made; ``strerror`` says it.
+        OSError: the file is a link, belongs to another user, or cannot be made.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, FOR_THE_OWNER_ONLY)

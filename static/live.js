@@ -14,8 +14,8 @@
  *                              X-Data-Version (the new version) and X-Live-Seconds (the new pace)
  *   401                        signed out: the part says so and stops
  *   403                        the role was taken away: the page is loaded again and says so
- *   anything else, or nothing  the part says how old it is and why, and goes on trying; a 503 of
- *                              ours has the header X-Problem
+ *   anything else, or nothing  the part says how old it is and why, and goes on trying, at most
+ *                              every five seconds; a 503 of ours has the header X-Problem
  * A part is left alone in a hidden tab, while text in it is selected, and while a form control in
  * it has the focus. New contents are merged into the old: elements keep their identity by id or
  * data-key, so focus, scroll positions and open <details> stay; a <form>, and the contents of an
@@ -101,6 +101,8 @@
   // --- Live parts -------------------------------------------------------------------------------
 
   const PATIENCE = 20_000;
+  // A server in trouble is asked no more often than one where something runs.
+  const AFTER_FAILURE = 5_000;
   // A verdict that was not confirmed for so long is in doubt whatever the reason: a tab out of sight,
   // a selection in the part, a computer that slept.
   const TRUST = 120_000;
@@ -171,7 +173,7 @@
       this.why = why;
       this.sayAge();
       if (this.tellsVerdict) window.verdict.doubt(this.answeredAt);
-      this.plan();
+      this.plan(Math.max(this.pace, AFTER_FAILURE));
     }
 
     endSignedOut() {

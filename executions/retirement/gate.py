@@ -63,7 +63,8 @@ class GateFacts:
     """What the gates judge. ``case`` is None, with its reasons, where a basic cannot be read.
 
     ``affirmed_by`` is who put on record that this installation's own runner stays; ``paused_at``
-    is since when a trial that went well has the job deactivated.
+    is since when a trial that went well has the job deactivated. ``may_try`` is whether the page
+    offers the trial now, which `gates.check` finds out.
     """
 
     jobid: int
@@ -75,6 +76,7 @@ class GateFacts:
     unreadable: tuple[NotAvailable, ...] = ()
     affirmed_by: str | None = None
     paused_at: datetime | None = None
+    may_try: bool = False
 
 
 @dataclass(frozen=True)

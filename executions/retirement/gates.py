@@ -8,6 +8,7 @@ page, in ``manage.py checkretirement`` and inside the transaction that removes a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from executions.health.facts import Match
 from executions.retirement import job_gates, plan_gates
@@ -32,7 +33,15 @@ _JUDGES: Mapping[Code, Callable[[GateFacts], Gate]] = {
 
 
 def check(facts: GateFacts) -> Check:
-    """Judge every gate that concerns the job."""
+    """Judge every gate that concerns the job.
+
+    What is advised depends on whether the trial is offered, so they are judged once more if it is.
+    """
+    judged = _judge(facts)
+    return _judge(replace(facts, may_try=True)) if judged.trial else judged
+
+
+def _judge(facts: GateFacts) -> Check:
     candidate = facts.candidate
     match = candidate.match if candidate else None
     aims = (Aim.LEGACY,) if match is Match.LEGACY else (Aim.EXACT, Aim.TRIAL)

@@ -239,8 +239,10 @@ def watermark_advancing(facts: GateFacts) -> Gate:
 
 
 def _advice_without_the_job(facts: GateFacts) -> Sentence:
-    """How it shows whether the others do the work: a trial, where there can be one."""
+    """How it shows whether the others do the work: a trial, where the page offers one."""
     candidate = facts.candidate
+    if facts.may_try:
+        return say(_("Pause the job first: then it shows whether the others do the work."))
     if candidate is None or facts.paused_at is not None or not candidate.job.active:
         return say(_("Nothing to do but wait, as long as Multica's backend is running."))
     if not candidate.rights.deactivate:
@@ -249,8 +251,8 @@ def _advice_without_the_job(facts: GateFacts) -> Sentence:
               " the work.")
         )  # fmt: skip
     return say(
-        _("Pause the job first, as soon as the other conditions hold: then it shows whether the"
-          " others do the work.")
+        _("See to the other conditions first: a trial, which shows whether the others do the work,"
+          " needs them too.")
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _
 
 from executions.health.facts import Execution
 from executions.templatetags.display import written
@@ -57,11 +57,12 @@ class Lane:
     @property
     def summary(self) -> str:
         """The picture in words."""
-        sentence = ngettext(
-            "%(plans)s run from %(first)s to %(last)s, %(failed)s of them failed",
-            "%(plans)s runs from %(first)s to %(last)s, %(failed)s of them failed",
-            self.plans,
-        )
+        if self.plans == 1:
+            sentence = (
+                _("1 run at %(first)s, which failed") if self.failed else _("1 run at %(first)s")
+            )
+        else:
+            sentence = _("%(plans)s runs from %(first)s to %(last)s, %(failed)s of them failed")
         return sentence % {
             "plans": self.plans,
             "first": written(self.first_seen, "clock"),

@@ -38,6 +38,7 @@ from executions.selectors.retire import (
     step_of,
 )
 from executions.selectors.schedules import read_schedules
+from executions.views import mistyped
 from executions.views.live import LiveRequest, answer, shared
 
 # --- The pages ------------------------------------------------------------------------------------
@@ -102,8 +103,9 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
         return render(request, "executions/retire/outside.html", context)
     if retirement.state not in {State.CONFIRMED, State.BY_HAND, State.TRIAL_PASSED}:
         return _where_it_is(retirement)
-    context |= {"check": read_checked(retirement), "is_confirmed": is_confirmed(request)}
-    context["mistyped"] = _mistyped(request, retirement)
+    check = read_checked(retirement)
+    context |= {"check": check, "is_confirmed": is_confirmed(request)}
+    context["mistyped"] = mistyped.take(request, check)
     page = "by_hand" if retirement.state == State.BY_HAND else "confirm"
     return render(request, f"executions/retire/{page}.html", context)
 
@@ -201,7 +203,8 @@ def _step(action: str) -> Callable[[Take], View]:
             except Unknown as reason:
                 messages.warning(request, str(reason))
             except WrongName as refusal:
-                _keep_mistyped(request, action, retirement, refusal)
+                typed = _confirmed_name(request)["typed"]
+                mistyped.keep(request, retirement, way=action, typed=typed, said=str(refusal))
             except Refused as refusal:
                 messages.error(request, str(refusal))
             else:
@@ -255,28 +258,6 @@ def carry_on(request: HttpRequest, act: WaitingAct) -> HttpResponseBase:
     """Take the act that waited for the password, as if its form were sent now."""
     request.POST = QueryDict(urlencode(act.form))
     return _ACTS[act.action](request, act.number)
-
-
-# --- A name that was mistyped: kept for the page that shows its field -----------------------------
-
-_MISTYPED = "mistyped"
-
-
-def _keep_mistyped(
-    request: HttpRequest, way: str, retirement: Retirement, refusal: WrongName
-) -> None:
-    typed = _confirmed_name(request)["typed"]
-    kept = {"number": retirement.pk, "way": way, "typed": typed, "said": str(refusal)}
-    request.session[_MISTYPED] = kept
-
-
-def _mistyped(request: HttpRequest, retirement: Retirement) -> dict[str, object]:
-    """Which way it was typed for, what was typed and what is wrong with it; shown once."""
-    kept: dict[str, object] = request.session.get(_MISTYPED) or {}
-    if kept.get("number") != retirement.pk:
-        return {}
-    del request.session[_MISTYPED]
-    return kept
 
 
 @_step("affirm")

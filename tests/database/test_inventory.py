@@ -334,6 +334,16 @@ def test_a_job_that_nobody_can_read_is_shown_and_not_counted_among_the_others(pg
     assert run(capsys)[0] == REFUSED
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(["one"], "1 job leads to the rollup."), (["one", "two"], "2 jobs lead to the rollup.")],
+)
+def test_checkretirement_counts_the_jobs_in_grammar(pg_cron, capsys, names, told):
+    for name in names:
+        schedule(pg_cron, name=name)
+    assert run(capsys)[1].startswith(told)
+
+
 def test_a_candidate_comes_with_its_last_runs_newest_first(pg_cron):
     jobid = schedule(pg_cron)
     for number in range(8):

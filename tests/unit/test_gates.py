@@ -628,13 +628,16 @@ def test_no_gate_says_a_sentence_twice(world):
 
 def test_a_trial_is_advised_only_where_there_can_be_one():
     idle = {"executions": executions(dict.fromkeys(range(12), IDLE))}
-    pause = "Pause the job first, as soon as the other conditions hold"
+    pause = "Pause the job first"
     gate = alone(judged(**idle), Code.WATERMARK_ADVANCING)
     assert pause in str(gate.remedy)
     may_not = candidate(rights=replace(RIGHTS, deactivate=False))
     paused = candidate(job=replace(JOB, active=False))
-    for seen in (may_not, paused):
-        remedy = str(judged(seen, **idle).gate(Code.WATERMARK_ADVANCING).remedy)
+    runs = candidate(in_flight=(RUNNING,))  # then the page has no form to pause it
+    for seen in (may_not, paused, runs):
+        checked = judged(seen, **idle)
+        assert not checked.trial
+        remedy = str(checked.gate(Code.WATERMARK_ADVANCING).remedy)
         assert pause not in remedy
         assert remedy != "None"
 

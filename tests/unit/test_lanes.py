@@ -62,6 +62,12 @@ def test_shapes_tell_successes_retries_failures_and_runs_apart():
     assert "4 runs" in lanes.lanes[0].summary
 
 
+def test_the_picture_in_words_says_one_run_as_one():
+    at = f"{NOW - HOUR:%H:%M} UTC"
+    assert draw(run(1)).lanes[0].summary == f"1 run at {at}"
+    assert draw(run(1, status="FAILED")).lanes[0].summary == f"1 run at {at}, which failed"
+
+
 def test_each_runner_has_a_line_and_the_one_seen_last_is_on_top():
     lanes = draw(
         run(5, runner_id="old"), run(1, runner_id="new"), run(9, runner_id="old"),

@@ -319,6 +319,15 @@ def test_a_mistyped_name_stands_in_its_field_with_the_message_at_it(
     assert said not in text(client.get(step("confirm", retirement)))
 
 
+def test_a_mistyped_name_is_told_where_its_field_is_gone(signed_in, owner, jobid):
+    retirement = confirmed_by_somebody(jobid)
+    answer = signed_in.post(step("remove", retirement), press(retirement) | {"typed": "usage"})
+    owner.execute("DELETE FROM sys_cron_executions")  # without plans no condition holds
+    page = signed_in.get(answer.headers["Location"], follow=True)
+    assert 'id="typed-remove"' not in html_of(page)
+    assert text(page).count("The name typed is not rollup_task_usage_hourly") == 1
+
+
 @pytest.mark.parametrize(
     ("kind", "form", "field"),
     [
