@@ -16,6 +16,7 @@ from django.utils.translation import ngettext_lazy
 
 from executions.health.findings import Case
 from executions.health.findings.writer import OTHER_WRITER_OFTEN
+from executions.health.ledger import usual_window
 from executions.health.sentences import At, Sentence, Text, say, together
 from executions.health.writers import jumps, pairs
 
@@ -23,6 +24,8 @@ from executions.health.writers import jumps, pairs
 LEAST = 3
 # The most plans that a silence is watched for: six hours, a quarter of the ledger.
 PATIENCE = 72
+# So many plans at the old end of a day may have left it already.
+EDGE = 2
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Quiet:
     """The quiet period. ``plans`` is `None` if behaviour cannot prove that the caller is gone.
 
     ``longest`` is the longest silence since ``looked_from``, from ``since`` to ``until``, and
-    ``writes`` how often the caller showed. ``cadence`` is that of the plans.
+    ``writes`` how often the caller showed. ``cadence`` is that of the plans. ``is_whole`` says that
+    the plans on record reach back a day; a caller that runs only at night shows in no shorter time.
     """
 
     plans: int | None
@@ -40,12 +44,14 @@ class Quiet:
     until: datetime
     looked_from: datetime
     cadence: timedelta
+    is_whole: bool = True
 
     def as_json(self) -> dict[str, object]:
         """For the record of a retirement."""
         return {
             "plans": self.plans,
             "writes": self.writes,
+            "is_whole": self.is_whole,
             "longest_seconds": self.longest.total_seconds(),
             "cadence_seconds": self.cadence.total_seconds(),
             **{name: getattr(self, name).isoformat() for name in _MOMENTS},
@@ -59,6 +65,7 @@ class Quiet:
             writes=int(str(stored["writes"])),
             longest=timedelta(seconds=float(str(stored["longest_seconds"]))),
             cadence=timedelta(seconds=float(str(stored["cadence_seconds"]))),
+            is_whole=bool(stored.get("is_whole", True)),
             **{name: datetime.fromisoformat(str(stored[name])) for name in _MOMENTS},
         )
 
@@ -67,7 +74,7 @@ class Quiet:
         if self.plans is not None:
             return self._how_long(now)
         return together(
-            self._too_rare(now) if self.writes < OTHER_WRITER_OFTEN else self._too_long(now),
+            self._why_not(now),
             say(_("If you know that it is gone, you say so, and your name is put on the audit.")),
         )
 
@@ -92,6 +99,20 @@ class Quiet:
                 since=At(self.since, now),
                 until=At(self.until, now),
             ),
+        )
+
+    def _why_not(self, now: datetime) -> Sentence:
+        if self.writes < OTHER_WRITER_OFTEN:
+            return self._too_rare(now)
+        return self._too_long(now) if self.is_whole else self._too_young(now)
+
+    def _too_young(self, now: datetime) -> Sentence:
+        return say(
+            _(
+                "Behaviour cannot prove that it is gone: the plans on record reach back to"
+                " %(looked_from)s only, and a caller may run at some hours of the day only."
+            ),
+            looked_from=At(self.looked_from, now),
         )
 
     def _too_rare(self, now: datetime) -> Sentence:
@@ -126,19 +147,27 @@ _MOMENTS = ("since", "until", "looked_from")
 def quiet_period(case: Case) -> Quiet:
     """From all of the ledger: the longest silence, those at its edges included, plus one plan.
 
-    A plan of which nobody can tell whether something else wrote before it belongs to a silence.
+    A plan of which nobody can tell whether something else wrote before it belongs to a silence. A
+    ledger that is shorter than a day shows no longest silence: a caller may run at night only.
     Fewer than three writes show no silence that could be repeated: they may be a backfill or a
     call by hand.
     """
     found = pairs(case.rows)
     newest = case.newest_plan
-    oldest = min((pair.earlier.plan_time for pair in found), default=newest)
+    first = case.executions.first_plan
+    known = [pair.earlier.plan_time for pair in found]
+    looked_at = [
+        cell.plan_time for cell in case.ledger.cells if not first or cell.plan_time >= first
+    ]
+    oldest = min([*known, *looked_at[:1]], default=newest)
     writes = [pair.later.plan_time for pair in jumps(found)]
     edges = [oldest, *reversed(writes), max(newest, oldest)]
     since, until = max(pairwise(edges), key=lambda silence: silence[1] - silence[0])
     longest = until - since
     needed = max(LEAST, longest // case.spec.cadence + 1)
-    is_provable = len(writes) >= OTHER_WRITER_OFTEN and needed <= PATIENCE
+    day = usual_window(case.spec) - EDGE * case.spec.cadence
+    is_whole = case.ledger.looked_from is None and newest - oldest >= day
+    is_provable = is_whole and len(writes) >= OTHER_WRITER_OFTEN and needed <= PATIENCE
     return Quiet(
         plans=needed if is_provable else None,
         writes=len(writes),
@@ -147,4 +176,5 @@ def quiet_period(case: Case) -> Quiet:
         until=until,
         looked_from=oldest,
         cadence=case.spec.cadence,
+        is_whole=is_whole,
     )
