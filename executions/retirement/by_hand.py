@@ -17,7 +17,7 @@ from executions.pgcron.job import Job, Server
 from executions.reading import Fetch
 from executions.retirement.acts import confirm_name, restores, still_confirmed
 from executions.retirement.facts import check_on, find_job, retire_fetch, servers
-from executions.retirement.outcomes import move, removed
+from executions.retirement.outcomes import REMOVED_BY, move, removed
 from executions.retirement.refusals import Refused, check_as_json, refused_by
 from executions.retirement.rehearsal import (
     EVIDENCE,
@@ -110,7 +110,9 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
             highest = max(job.jobid, highest_jobid(fetch))
         with transaction.atomic():
             lock(retirement, {State.BY_HAND})
-            move(retirement, **removed(retirement, server.now, highest))
+            values = removed(retirement, server.now, highest)
+            values["evidence"][REMOVED_BY] = who.name
+            move(retirement, **values)
             audit.record(
                 who,
                 REMOVED_BY_HAND,

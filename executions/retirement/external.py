@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from executions import audit
 from executions.pgcron.match import ROLLUP
 from executions.retirement.facts import read_plans
-from executions.retirement.outcomes import move
+from executions.retirement.outcomes import REMOVED_BY, move
 from executions.retirement.quiet import LEAST, Quiet, quiet_period
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
@@ -179,7 +179,7 @@ def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
                 state=State.WATCHING,
                 watched_since=now,
                 watch={"needed": quiet.plans or LEAST},
-                evidence={"quiet": quiet.as_json()},
+                evidence={"quiet": quiet.as_json(), REMOVED_BY: who.name},
             )
             audit.record(
                 who,
@@ -196,6 +196,14 @@ def quiet_of(retirement: Retirement) -> Quiet | None:
     """The quiet period that was set when the operator had run the command; else `None`."""
     stored = retirement.evidence.get("quiet")
     return Quiet.from_json(stored) if stored else None
+
+
+def is_proved_by_plans(retirement: Retirement) -> bool:
+    """Whether the plans prove a removal, so that no operator has to confirm it."""
+    if retirement.kind == Kind.PG_CRON:
+        return True
+    quiet = quiet_of(retirement)
+    return quiet is not None and quiet.plans is not None
 
 
 def confirm_gone(who: audit.Who, retirement: Retirement) -> None:

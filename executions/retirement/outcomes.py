@@ -19,6 +19,9 @@ from executions.health.facts import Match
 from executions.retirement.rules import Rules
 from executions.retirement_models import Act, AuditEvent, Retirement, State
 
+# In the evidence of a retirement: who said that they removed it by hand. An act names its own user.
+REMOVED_BY = "removed_by"
+
 
 def conclude(
     act: Act,

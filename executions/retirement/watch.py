@@ -20,6 +20,7 @@ from executions.health.ledger import Cell, Kind
 from executions.health.sentences import Sentence, say
 from executions.health.writers import Pair, jumps, pairs, ran_between
 from executions.scheduler.plans import floor
+from executions.scheduler.spec import JobSpec
 
 PLANS = 3
 # After so many plans with another writer among them, there is another caller.
@@ -124,23 +125,42 @@ def _good(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentenc
 def _silence(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentence]:
     """Enough plans went well: did anything else write, and does its silence prove anything?"""
     count, latest = len(good), good[-watched.needed :]
-    is_over = count >= max(PATIENCE, 2 * watched.needed)
+    is_over = count >= longest_wait(watched.needed)
     heard = jumps(_between(case, latest))
     if heard:
         return _heard(is_over, _seen_to_run(case, heard))
     if watched.by_behaviour and len(_between(case, latest)) < len(latest) - 1:
         return _untold(is_over)
     if watched.plans is None:
+        return _unproven(case, good, jumps(_between(case, good)))
+    return Word.VERIFIED, say(
+        _("The latest %(count)s plans succeeded, the watermark moved and nobody else wrote."),
+        count=len(latest),
+    )
+
+
+def _unproven(case: Case, good: Sequence[Cell], heard: Sequence[Pair]) -> tuple[Word, Sentence]:
+    """Silence proves nothing here. What was heard since the act tells that the caller was there."""
+    if not heard:
         return Word.UNPROVEN, say(
             _(
                 "%(count)s plans succeeded since and nobody else wrote, but that does not prove"
                 " that the caller is gone: say so if you know it."
             ),
-            count=count,
+            count=len(good),
         )
-    return Word.VERIFIED, say(
-        _("%(count)s plans succeeded since, the watermark moves and nobody else writes."),
-        count=count,
+    return Word.UNPROVEN, say(
+        ngettext_lazy(
+            "%(count)s plans succeeded since, but something else wrote once, before the plan of"
+            " %(plan)s, and nobody can prove that it is gone: look again where it was removed.",
+            "%(count)s plans succeeded since, but something else wrote %(n)s times, the latest"
+            " before the plan of %(plan)s, and nobody can prove that it is gone: look again where"
+            " it was removed.",
+            "n",
+        ),
+        n=len(heard),
+        count=len(good),
+        plan=case.at(heard[0].later.plan_time),
     )
 
 
@@ -191,10 +211,23 @@ def _untold(is_over: bool) -> tuple[Word, Sentence]:
     )
 
 
+def due_after(since: datetime, plans: int, spec: JobSpec) -> datetime:
+    """When the last of so many plans after the act becomes due: no watch ends before."""
+    return _first_after(since, spec) + (plans - 1) * spec.cadence + spec.schedule_delay
+
+
+def longest_wait(needed: int) -> int:
+    """After so many plans a watch ends, although something else still writes."""
+    return max(PATIENCE, 2 * needed)
+
+
+def _first_after(since: datetime, spec: JobSpec) -> datetime:
+    return floor(since - spec.schedule_delay, spec.cadence) + spec.cadence
+
+
 def _cells_since(case: Case, since: datetime) -> list[Cell]:
     """The plans that became due after the act, oldest first."""
-    spec = case.spec
-    first = floor(since - spec.schedule_delay, spec.cadence) + spec.cadence
+    first = _first_after(since, case.spec)
     return [cell for cell in case.ledger.cells if cell.plan_time >= first]
 
 

@@ -17,8 +17,9 @@ from django.utils.translation import ngettext_lazy
 from executions.health.ledger import Kind as Plan
 from executions.health.sentences import At, Sentence, Text, say, together
 from executions.retirement import rules
-from executions.retirement.external import quiet_of
-from executions.retirement.watch import PLANS, Word
+from executions.retirement.external import is_proved_by_plans
+from executions.retirement.outcomes import REMOVED_BY
+from executions.retirement.watch import PLANS, Word, due_after, longest_wait
 from executions.retirement_models import Act, Retirement, State
 
 MOST = 10
@@ -35,6 +36,24 @@ _DONE: Mapping[str, Promise] = {
         " activate it again."
     ),
     State.WATCHING: _("%(who)s removed %(job)s at %(at)s. The plans since are being watched."),
+}
+_BEGUN: Mapping[str, Promise] = {
+    Act.Kind.REMOVE: _(
+        "%(who)s began to remove %(job)s at %(at)s. Nobody knows yet whether it is removed: the"
+        " database is being asked."
+    ),
+    Act.Kind.PAUSE: _(
+        "%(who)s began to pause %(job)s at %(at)s. Nobody knows yet whether it is paused: the"
+        " database is being asked."
+    ),
+    Act.Kind.ACTIVATE: _(
+        "%(who)s began to activate %(job)s again at %(at)s. Nobody knows yet whether it is active:"
+        " the database is being asked."
+    ),
+    Act.Kind.PUT_BACK: _(
+        "%(who)s began to put %(job)s back at %(at)s. Nobody knows yet whether it is back: the"
+        " database is being asked."
+    ),
 }
 _GOOD = {kind.value for kind in Plan if kind.is_success}
 
@@ -73,26 +92,37 @@ def _begun(one: Retirement, now: datetime) -> Begun:
     good = sum(1 for plan in plans if plan["kind"] in _GOOD)
     needed = int(one.watch.get("needed") or PLANS)
     is_live = one.state in Retirement.LIVE
+    open_act = next((act for act in one.acts.all() if act.outcome is None), None)
+    # Until the outcome of an act is known, nobody can say that nothing was changed.
     summary = together(
-        _what_was_done(one, now),
-        _how_it_goes(good, needed) if is_live else None,
-        _when_it_ends(one, needed, now),
+        _what_was_begun(one, open_act, now) if open_act else _what_was_done(one, now),
+        _how_it_goes(one, good, needed) if is_live and not open_act else None,
+        _when_it_ends(one, good, needed, now),
     )
     return Begun(one.pk, one.label, one.jobid, one.state, summary, good, needed)
+
+
+def _what_was_begun(one: Retirement, act: Act, now: datetime) -> Sentence:
+    return say(_BEGUN[act.kind], who=act.user_name, job=one.label, at=At(act.intended_at, now))
 
 
 def _what_was_done(one: Retirement, now: datetime) -> Sentence:
     acts = [act for act in one.acts.all() if act.outcome == Act.Outcome.DONE]
     newest = max(acts, key=lambda act: act.pk, default=None)
+    who = newest.user_name if newest else one.started_by
     return say(
         _DONE[one.state],
-        who=newest.user_name if newest else one.started_by,
+        who=one.evidence.get(REMOVED_BY, who) if one.is_removed else who,
         job=one.label,
         at=At(one.watched_since or one.changed_at, now),
     )
 
 
-def _how_it_goes(good: int, needed: int) -> Sentence:
+def _how_it_goes(one: Retirement, good: int, needed: int) -> Sentence:
+    """How many plans went well; once they are enough, why the watch goes on all the same."""
+    if good >= needed and one.state != State.TRIAL_PASSED and one.watch.get("summary"):
+        return say("%(said)s", said=one.watch["summary"])
+    good = min(good, needed)
     return say(
         ngettext_lazy(
             "%(good)s of %(n)s plan has succeeded since.",
@@ -104,7 +134,7 @@ def _how_it_goes(good: int, needed: int) -> Sentence:
     )
 
 
-def _when_it_ends(one: Retirement, needed: int, now: datetime) -> Sentence | None:
+def _when_it_ends(one: Retirement, good: int, needed: int, now: datetime) -> Sentence | None:
     if one.state in {State.TRIAL, State.TRIAL_PASSED} and one.deadline is not None:
         return say(
             _("If nobody decides, it ends by itself at %(at)s: the job is then active again."),
@@ -114,11 +144,23 @@ def _when_it_ends(one: Retirement, needed: int, now: datetime) -> Sentence | Non
         return None
     if one.watch.get("word") == Word.UNPROVEN:
         return say(_("It ends when an operator confirms that the caller is gone."))
-    quiet = quiet_of(one)
-    if quiet is not None and quiet.plans is None:
+    if not is_proved_by_plans(one):
         return say(_("Then an operator has to confirm that the caller is gone."))
-    cadence = quiet.cadence if quiet else rules.current().spec.cadence
+    return _when_the_watch_ends(one, one.watched_since, good, needed, now)
+
+
+def _when_the_watch_ends(
+    one: Retirement, since: datetime, good: int, needed: int, now: datetime
+) -> Sentence:
+    spec = rules.current().spec
+    if good < needed:
+        return say(
+            _("It ends by itself at %(at)s at the earliest, if the plans go well."),
+            at=At(due_after(since, needed, spec), now),
+        )
+    if one.watch.get("alive"):
+        return say(_("It ends by itself once that run is over."))
     return say(
-        _("It ends by itself at %(at)s at the earliest, if the plans go well."),
-        at=At(one.watched_since + needed * cadence, now),
+        _("It ends by itself at about %(at)s at the latest, if the plans go well."),
+        at=At(due_after(since, longest_wait(needed), spec), now),
     )

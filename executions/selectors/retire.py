@@ -36,7 +36,7 @@ from executions.retirement.facts import (
 from executions.retirement.gate import Aim, Check, Code, Gate
 from executions.retirement.refusals import gate_as_json
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
-from executions.retirement.watch import Word
+from executions.retirement.watch import Word, due_after
 from executions.retirement.wizard import elsewhere, job_of
 from executions.retirement_models import Act, AuditEvent, Kind, Retirement, State
 
@@ -300,7 +300,8 @@ class Watched:
         since = self.retirement.watched_since
         if quiet is None or quiet.plans is None or since is None or not self.is_watched:
             return None
-        return since + quiet.plans * quiet.cadence
+        at = due_after(since, quiet.plans, rules.current().spec)
+        return at if self.now is None or at > self.now else None
 
     @property
     def may_confirm_gone(self) -> bool:

@@ -136,7 +136,9 @@ def test_a_schedule_outside_that_the_operator_removed_is_told_in_the_past(owner)
 def test_what_a_trial_said_is_not_shown_once_the_job_is_back(busy):
     who = operator()
     retirement = retire(who, busy)
-    Retirement.objects.update(reason="3 plans succeeded since and nobody else writes.")
+    Retirement.objects.update(
+        reason="The latest 3 plans succeeded, the watermark moved and nobody else wrote."
+    )
     acts.put_back(Order(who, retirement, current()))
     assert retirement.reason == ""
     assert read_watched(retirement).is_back

@@ -102,7 +102,7 @@ def test_three_plans_that_succeed_and_move_the_watermark_verify_it(removed):
     retirement, newest = removed
     tick(begun_before(retirement, 3, newest))
     assert retirement.state == State.VERIFIED
-    assert "nobody else writes" in retirement.reason
+    assert "nobody else wrote" in retirement.reason
     event = AuditEvent.objects.latest("pk")
     assert (event.user_name, event.action, event.outcome) == ("Multica Admin", "watch", "done")
     assert event.evidence["state"] == "verified"

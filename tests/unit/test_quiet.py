@@ -56,6 +56,19 @@ def test_behaviour_cannot_prove_a_caller_gone_that_is_silent_for_longer_than_we_
     assert "cannot prove" in str(found.summary(NOW))
 
 
+def test_a_caller_of_the_night_is_not_judged_by_a_record_that_is_shorter_than_a_day():
+    hours = 40  # the record begins with the hours in which the caller runs
+    since = plan_time(hours)
+    found = period(*range(hours), count=hours + 1, first_plan=since, since=since)
+    assert found.plans is None
+    assert "reach back to" in str(found.summary(NOW))
+    assert Quiet.from_json(found.as_json()) == found
+
+
+def test_plans_that_nobody_ran_belong_to_a_silence():
+    assert period(*range(250), count=251).plans == 39
+
+
 def test_the_patience_is_the_longest_wait():
     assert period(*range(0, 288, PATIENCE - 1)).plans == PATIENCE
 
@@ -91,6 +104,16 @@ def test_without_proof_by_behaviour_the_operator_is_asked_once_three_plans_went_
     assert watched(written_before(1), 3, None) is Word.WAIT
     assert watched(written_before(1), 12, None) is Word.OTHER_CALLER
     assert watched({1: {"status": "FAILED", "attempt": 3}}, 3, None) is Word.WORSE
+
+
+def test_what_was_heard_after_the_removal_is_said_where_silence_proves_nothing():
+    how = Watched(plan_time(7) + 6 * MINUTE, None, by_behaviour=True)
+    found = step(case_of(written_before(4)), how)
+    assert found.word is Word.UNPROVEN
+    assert "nobody else wrote" not in str(found.summary)
+    assert "something else wrote once, before the plan of" in str(found.summary)
+    quiet = step(case_of(), how)
+    assert "nobody else wrote" in str(quiet.summary)
 
 
 def test_plans_that_tell_nothing_of_other_writers_prove_no_silence():

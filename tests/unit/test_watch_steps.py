@@ -12,8 +12,9 @@ from executions.health.findings import Case
 from executions.pgcron.job import Job
 from executions.retirement.rules import Rules
 from executions.retirement.trial import TrialFacts, Turn, turn
-from executions.retirement.watch import Step, Watched, Word, step
+from executions.retirement.watch import Step, Watched, Word, due_after, step
 from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.plans import newest_due
 from tests.pictures import CADENCE, NOW, SECOND, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -126,6 +127,21 @@ def test_the_watch_names_the_visible_jobs_that_ran_when_something_wrote(
     found = step(case, Watched(since(plans)))
     assert found.word == word
     assert said in str(found.summary)
+
+
+def test_only_the_plans_that_were_quiet_are_said_to_be_quiet():
+    found = look(written_between(4), plans=7)
+    assert found.word is Word.VERIFIED
+    assert "The latest 3 plans succeeded" in str(found.summary)
+
+
+def test_no_watch_ends_before_the_last_plan_that_it_needs_is_due():
+    act = NOW - timedelta(minutes=2)
+    due = due_after(act, 3, ROLLUP)
+    newest = {moment: newest_due(ROLLUP, moment) for moment in (due - SECOND, due)}
+    first = newest_due(ROLLUP, act) + CADENCE
+    assert newest[due] == first + 2 * CADENCE
+    assert newest[due - SECOND] == first + CADENCE
 
 
 def test_three_quiet_plans_after_another_writer_verify():

@@ -11,7 +11,7 @@ from executions.retirement.acts import Order
 from executions.retirement.external import Outside
 from executions.retirement.rules import current
 from executions.retirement.tick import retirement_tick
-from executions.retirement_models import Retirement, State
+from executions.retirement_models import Act, Retirement, State
 from tests.retiring import (
     MINUTES,
     acting_as,
@@ -120,3 +120,42 @@ def test_another_redundant_job_keeps_its_card(admin_client, jobid, pg_cron):
     shown = look(admin_client)
     assert 'id="redundant"' in shown
     assert f"pg_cron job {other} , another" in shown or f"pg_cron job {other}, another" in shown
+
+
+def test_an_act_whose_outcome_nobody_knows_is_not_said_to_have_changed_nothing(admin_client, jobid):
+    retirement = confirmed(operator(), jobid)
+    Act.objects.create(
+        retirement=retirement,
+        kind=Act.Kind.REMOVE,
+        user_name="paul",
+        statement="SELECT cron.unschedule(1)",
+        job=retirement.job,
+    )
+    shown = look(admin_client)
+    assert "Nothing has been changed yet" not in shown
+    assert f"paul began to remove pg_cron job {jobid} at" in shown
+    assert "Nobody knows yet whether it is removed" in shown
+
+
+def test_a_watch_that_goes_on_says_why_and_no_end_that_is_past(admin_client, owner, jobid):
+    retire(operator(), jobid)
+    owner.execute(
+        """
+        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
+            (result->>'watermark_before')::timestamptz + interval '4 seconds')
+        """
+    )
+    let_plans_pass(5)
+    assert Retirement.objects.get().state == State.WATCHING
+    shown = look(admin_client)
+    assert "5 of 3" not in shown
+    assert "still advanced usage: watching some more plans" in shown
+    assert "at the earliest" not in shown
+    assert re.search(r"It ends by itself at about *\d\d:\d\d.* at the latest", shown)
+
+
+def test_who_said_that_it_was_removed_by_hand_is_named(admin_client, owner):
+    lay_plans(owner, count=40)
+    retirement = external.choose(operator(), Outside("cron", "root"))
+    external.ran_it(operator("paul"), retirement, current())
+    assert "paul removed cron root at" in look(admin_client)
