@@ -22,7 +22,8 @@
  * element with data-live-keep, are never touched. Then the part gets the event "live:merged".
  *
  *   <… data-checked>           holds the <time> at which the server last looked; a 204 renews it
- *   data-live-quiet            the part says nothing of its own age
+ *   data-live-quiet            the part says nothing of its own age; and that the viewer is signed
+ *                              out only where it is the page's only part, at the top of the page
  * A part that shows the verdict (verdict.js) puts it in doubt when it gets no answer.
  */
 "use strict";
@@ -177,7 +178,7 @@
     }
 
     endSignedOut() {
-      this.sayText(texts.signedOut);
+      if (!this.isQuiet || parts.size === 1) this.sayText(texts.signedOut);
       if (this.tellsVerdict) window.verdict.doubt(this.answeredAt);
       this.stop();
     }
@@ -227,8 +228,12 @@
       window.verdict.mark();
     }
 
+    get isQuiet() {
+      return "liveQuiet" in this.element.dataset;
+    }
+
     sayAge() {
-      if ("liveQuiet" in this.element.dataset) return;
+      if (this.isQuiet) return;
       const first = !this.notice;
       this.sayText("");
       this.showAge();
@@ -248,11 +253,11 @@
     }
 
     sayText(text) {
-      if ("liveQuiet" in this.element.dataset) return;
       if (!this.notice) {
         const { content } = document.getElementById("live-notice");
         this.notice = content.firstElementChild.cloneNode(true);
-        this.element.before(this.notice);
+        if (this.isQuiet) topOfPage().prepend(this.notice);
+        else this.element.before(this.notice);
       }
       if (!text) return;
       this.notice.dataset.final = "true";
@@ -264,6 +269,11 @@
       if (this.notice) this.notice.remove();
       this.notice = null;
     }
+  }
+
+  /** Where the contents of the page begin; the accounts pages are Django's own. */
+  function topOfPage() {
+    return document.querySelector(".page-body > .container-xl") || document.querySelector("main");
   }
 
   /** A fragment, and not some page that a proxy or a sign-in put in its place. */

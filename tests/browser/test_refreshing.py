@@ -138,6 +138,32 @@ def test_who_is_signed_out_is_told_so_and_asks_no_more(page, world, expect, cons
     console.clear()
 
 
+def test_a_page_with_nothing_live_but_its_header_says_it_too(page, world, expect, console):
+    page.goto("/password/")
+    Session.objects.all().delete()
+    notice = page.locator("main .live-notice")
+    expect(notice).to_contain_text("You are signed out", timeout=60_000)
+    expect(page.locator(".live-notice")).to_have_count(1)
+    console.clear()
+
+
+def test_a_server_in_trouble_is_not_asked_every_second(page, world):
+    """Where no snapshot is at hand the header's first refresh comes after one second."""
+    page.goto("/")
+    page.evaluate(
+        """() => {
+          window.asked = [];
+          window.fetch = () => {
+            window.asked.push(performance.now());
+            return Promise.reject(new Error("no answer"));
+          };
+        }"""
+    )
+    page.wait_for_function("() => window.asked.length === 3")
+    first, second, third = page.evaluate("window.asked")
+    assert min(second - first, third - second) >= 4900
+
+
 HIDDEN = """(hidden) => {
   Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
