@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from executions.health.facts import Execution, JobRun
 
@@ -73,6 +74,14 @@ def _comparable(earlier: Execution, later: Execution) -> bool:
 def jumps(found: Sequence[Pair]) -> list[Pair]:
     """Those of the pairs between which something else moved the watermark."""
     return [pair for pair in found if pair.is_jump]
+
+
+def silences(
+    found: Sequence[Pair], oldest: datetime, newest: datetime
+) -> list[tuple[datetime, datetime]]:
+    """The spans without a jump, oldest first, from ``oldest`` to ``newest``, edges included."""
+    writes = [pair.later.plan_time for pair in jumps(found)]
+    return list(pairwise([oldest, *reversed(writes), max(newest, oldest)]))
 
 
 def ran_between(pair: Pair, runs: Sequence[JobRun]) -> frozenset[int]:

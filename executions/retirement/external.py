@@ -16,10 +16,11 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from executions import audit
+from executions.health.findings.writer import LEAST
 from executions.pgcron.match import ROLLUP
 from executions.retirement.facts import read_plans
 from executions.retirement.outcomes import REMOVED_BY, move
-from executions.retirement.quiet import LEAST, Quiet, quiet_period
+from executions.retirement.quiet import Quiet, quiet_period
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
 from executions.retirement.watch import Word

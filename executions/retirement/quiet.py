@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.findings import Case
-from executions.health.findings.writer import OTHER_WRITER_OFTEN
+from executions.health.findings.writer import LEAST, OTHER_WRITER_OFTEN, told_from
 from executions.health.ledger import usual_window
 from executions.health.sentences import At, Sentence, Text, say, together
-from executions.health.writers import jumps, pairs
+from executions.health.writers import pairs, silences
 
-# However often a caller writes, fewer plans than these prove nothing.
-LEAST = 3
 # The most plans that a silence is watched for: six hours, a quarter of the ledger.
 PATIENCE = 72
 # So many plans at the old end of a day may have left it already.
@@ -154,23 +151,17 @@ def quiet_period(case: Case) -> Quiet:
     """
     found = pairs(case.rows)
     newest = case.newest_plan
-    first = case.executions.first_plan
-    known = [pair.earlier.plan_time for pair in found]
-    looked_at = [
-        cell.plan_time for cell in case.ledger.cells if not first or cell.plan_time >= first
-    ]
-    oldest = min([*known, *looked_at[:1]], default=newest)
-    writes = [pair.later.plan_time for pair in jumps(found)]
-    edges = [oldest, *reversed(writes), max(newest, oldest)]
-    since, until = max(pairwise(edges), key=lambda silence: silence[1] - silence[0])
-    longest = until - since
+    oldest = told_from(case, found)
+    silent = silences(found, oldest, newest)
+    since, until = max(silent, key=lambda silence: silence[1] - silence[0])
+    longest, writes = until - since, len(silent) - 1
     needed = max(LEAST, longest // case.spec.cadence + 1)
     day = usual_window(case.spec) - EDGE * case.spec.cadence
     is_whole = case.ledger.looked_from is None and newest - oldest >= day
-    is_provable = is_whole and len(writes) >= OTHER_WRITER_OFTEN and needed <= PATIENCE
+    is_provable = is_whole and writes >= OTHER_WRITER_OFTEN and needed <= PATIENCE
     return Quiet(
         plans=needed if is_provable else None,
-        writes=len(writes),
+        writes=writes,
         longest=longest,
         since=since,
         until=until,

@@ -139,6 +139,24 @@ def test_a_change_before_all_evidence_changes_nothing():
     assert "repeats the work" in verdict
 
 
+def test_what_is_silent_for_longer_than_ever_is_told_in_the_past_without_a_record_of_its_end():
+    finding, verdict = look(*range(3, 288))
+    assert is_over(finding)
+    said = "something besides the scheduler moved the watermark as well; nobody has since"
+    assert said in str(finding.summary)
+    assert "stopped then" not in str(finding.summary)
+    assert said in verdict
+    assert "repeats the work" not in verdict
+    after_a_trial = (paused(AT - 2 * HOUR),)
+    assert is_over(look(*range(3, 288), changes=after_a_trial)[0])
+
+
+@pytest.mark.parametrize("ages", [range(2, 288), (3, *range(7, 288, 4)), (0, 2, 5, 9, 200)])
+def test_a_silence_that_is_usual_ends_nothing(ages):
+    finding, _verdict = look(*ages)
+    assert finding is None or not is_over(finding)
+
+
 @pytest.mark.parametrize(
     "pg_cron",
     [

@@ -16,21 +16,25 @@ from django.utils.translation import ngettext_lazy
 from executions.health.facts import Change, JobRun, NotAvailable, PgCron, Visibility
 from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
 from executions.health.sentences import Paragraph, Sentence, say, together
-from executions.health.writers import Pair, jumps, pairs, ran_between
+from executions.health.writers import Pair, jumps, pairs, ran_between, silences
 
 # So many of the last 12 pairs make a schedule of it; fewer are a backfill or a call by hand.
 OTHER_WRITER_OFTEN = 3
+# However often a caller writes, a silence of fewer plans than these proves nothing.
+LEAST = 3
 
 
 def other_writer(case: Case) -> Finding | None:
-    lately = pairs(case.rows)[:LATELY]
+    all_pairs = pairs(case.rows)
+    lately = all_pairs[:LATELY]
     found = jumps(lately)
     if len(found) < OTHER_WRITER_OFTEN:
         return None
     change = _latest_change(case)
     since = [pair for pair in found if change is None or _began(pair) >= change.at]
     if change is None or len(since) >= OTHER_WRITER_OFTEN:
-        return _goes_on(case, since)
+        silent = _fallen_silent(case, all_pairs)
+        return _over(case, found, 0, silent, told=True) if silent else _goes_on(case, since)
     if not change.stops:
         return None
     told = any(_began(pair) >= change.at for pair in lately)
@@ -78,6 +82,32 @@ def _stopped(case: Case) -> list[Change]:
         if run.jobid not in active:
             last.setdefault(run.jobid, run.ended_at or run.started_at)
     return [Change(at, jobid, f"pg_cron job {jobid}", stops=True) for jobid, at in last.items()]
+
+
+def told_from(case: Case, found: Sequence[Pair]) -> datetime:
+    """From which plan on the record may tell of another writer: of the window, or the first ever.
+
+    A plan of which nobody can tell whether something else wrote before it belongs to a silence.
+    """
+    first = case.executions.first_plan
+    known = [pair.earlier.plan_time for pair in found]
+    looked_at = [
+        cell.plan_time for cell in case.ledger.cells if not first or cell.plan_time >= first
+    ]
+    return min([*known, *looked_at[:1]], default=case.newest_plan)
+
+
+def _fallen_silent(case: Case, found: Sequence[Pair]) -> Change | None:
+    """What stopped without a record of it: it is silent for longer than ever on record.
+
+    Such is a job that somebody removed where pg_cron keeps no run details, or a cron of old.
+    """
+    spans = silences(found, told_from(case, found), found[0].later.plan_time)
+    *earlier, silent = (until - since for since, until in spans)
+    if silent <= max(earlier) or silent < LEAST * case.spec.cadence:
+        return None
+    latest = next(pair.later for pair in found if pair.is_jump)
+    return Change(latest.started_at or latest.plan_time, None, "", stops=True)
 
 
 def _runs(case: Case) -> tuple[JobRun, ...]:
@@ -143,7 +173,9 @@ def _over(case: Case, found: Sequence[Pair], since: int, change: Change, *, told
             _until(case, change, jobs, is_quiet=told and not since),
             _since(since) if since else None,
             None if told else say(_("No plan has told yet whether that goes on.")),
-            None if jobs else say(_("%(schedule)s was stopped then."), schedule=change.label),
+            say(_("%(schedule)s was stopped then."), schedule=change.label)
+            if change.label and not jobs
+            else None,
         ),
         advice=say(
             _("Do nothing: this is about the past, and goes away once twelve plans show nobody.")
