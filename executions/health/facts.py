@@ -6,7 +6,7 @@ aware and the database's own. Nothing here asks a database or a clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -295,18 +295,20 @@ class Match(StrEnum):
 class RollupCall:
     """An active pg_cron job of Multica's database that leads to the rollup, judged by parsing.
 
-    ``function`` is the one that it reaches; ``gone`` says that there is none of that name.
+    ``function`` is the one that it reaches; ``gone`` says that there is none of that name. ``node``
+    is where the job connects to if that is not known to be Multica's server, else empty.
     """
 
     job: PgCronJob
     match: Match
     function: str
     gone: bool = False
+    node: str = ""
 
     @property
     def repeats(self) -> bool:
         """Whether it does nothing but repeat what a runner does anyway."""
-        return self.match is Match.EXACT and not self.gone
+        return self.match is Match.EXACT and not self.gone and not self.node
 
 
 @dataclass(frozen=True)
@@ -340,6 +342,7 @@ class PgCron:
     ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5); ``calls``
     are those of them that lead to the rollup and that a launcher starts. ``runs`` are the latest
     runs of these and of jobs that are gone, newest first, where the run details may be read.
+    ``nodes`` has, by jobid, where jobs connect to that are not known to run on Multica's server.
     """
 
     visibility: Visibility
@@ -350,6 +353,7 @@ class PgCron:
     calls: tuple[RollupCall, ...] = ()
     launcher: Launcher = Launcher.UNKNOWN
     runs: tuple[JobRun, ...] = ()
+    nodes: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:

@@ -35,7 +35,8 @@ from executions.health.facts import (
 )
 from executions.health.ledger import usual_window
 from executions.models import Runner
-from executions.pgcron.inventory import read_calls, visible_jobs
+from executions.pgcron.inventory import read_calls, unknown_nodes, visible_jobs
+from executions.pgcron.job import Job
 from executions.pgcron.runs import read_runs
 from executions.problems import PgCronObjects, RowsHidden, diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
@@ -220,7 +221,10 @@ class _Reader:
 
     def _pg_cron(self, ground: Ground) -> PgCron:
         seen = self._visible_jobs(ground.database)
-        calls = read_calls(seen.jobs, ground.database, self._fetch)
+        calls = tuple(
+            replace(call, node=seen.nodes.get(call.job.jobid, ""))
+            for call in read_calls(seen.jobs, ground.database, self._fetch)
+        )
         calling = {call.job.jobid for call in calls}
         runs = tuple(run for run in seen.runs if run.calls or run.jobid in calling)
         return replace(seen, calls=() if seen.launcher.starts_nothing else calls, runs=runs)
@@ -230,12 +234,12 @@ class _Reader:
 
         That role may be the one that sees more, or be in the database that has the extension.
         """
-        seen = _jobs_and_runs(self._fetch, database)
+        seen = _jobs_and_runs(self._fetch, self._fetch, database)
         if seen.visibility in _ALL_KNOWN or settings.RETIRE_CONNINFO == settings.MULTICA_CONNINFO:
             return seen
         try:
             with closing(retire_reader("look")) as connection:
-                further = _jobs_and_runs(fetch_on(connection), database)
+                further = _jobs_and_runs(fetch_on(connection), self._fetch, database)
         except PgCronObjects:
             raise
         except psycopg.Error:
@@ -265,13 +269,17 @@ class _Reader:
         return min((row["trace"] for row in traces if row["trace"] is not None), default=None)
 
 
-def _jobs_and_runs(fetch: Fetch, database: str) -> PgCron:
-    """What this role is shown of pg_cron: its jobs, and when they ran."""
+def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str) -> PgCron:
+    """What this role is shown of pg_cron: its jobs, where they connect to, and when they ran."""
     seen = visible_jobs(fetch)
     if seen.visibility not in {Visibility.FULL, Visibility.FILTERED}:
         return seen
-    jobids = [job.jobid for job in seen.jobs if job.active and job.database == database]
-    return replace(seen, runs=read_runs(fetch, jobids, database))
+    jobs = [
+        job for job in seen.jobs if isinstance(job, Job) and job.active and job.database == database
+    ]
+    runs = read_runs(fetch, [job.jobid for job in jobs], database)
+    nodes = unknown_nodes(jobs, fetch, fetch_multica) if jobs else {}
+    return replace(seen, runs=runs, nodes=nodes)
 
 
 def behind(ground: Ground, spec: JobSpec) -> NotAvailable | None:

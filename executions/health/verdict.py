@@ -255,6 +255,10 @@ _CALL_OF_NOTHING = _(
     "pg_cron job %(jobid)s calls %(function)s(), which this database does not have: every run of"
     " it fails."
 )
+_ELSEWHERE_PERHAPS = _(
+    "pg_cron job %(jobid)s calls %(function)s() on %(node)s, which is not known to be this server:"
+    " it repeats the work only if it is."
+)
 
 
 _REPEATING = _(
@@ -273,5 +277,9 @@ def about_calls(calls: tuple[RollupCall, ...]) -> tuple[Sentence, ...]:
 
 def about_call(call: RollupCall) -> Sentence:
     """What a pg_cron job has to do with the rollup; only a plain call can simply be removed."""
+    if call.node:
+        return say(
+            _ELSEWHERE_PERHAPS, jobid=str(call.job.jobid), function=call.function, node=call.node
+        )
     template = _CALL_OF_NOTHING if call.gone else _CALLS[call.match]
     return say(template, jobid=str(call.job.jobid), function=call.function)

@@ -112,7 +112,8 @@ def _seen(sight: Row, fetch: Fetch) -> PgCron:
 def _launcher(sight: Row) -> Launcher:
     """Every role is shown that the launcher's session is there; what it is set to, not every one.
 
-    On a standby there is none, and it says nothing about the primary's.
+    On a standby there is none, and it says nothing about the primary's. In the first seconds of the
+    server it may be about to start.
     """
     if sight["is_standby"]:
         return Launcher.UNKNOWN
@@ -120,7 +121,7 @@ def _launcher(sight: Row) -> Launcher:
         return Launcher.OFF if sight["launches"] == "off" else Launcher.RUNNING
     if sight["reads_settings"] and "pg_cron" not in (sight["libraries"] or ""):
         return Launcher.NOT_LOADED
-    return Launcher.MISSING
+    return Launcher.UNKNOWN if sight["server_begins"] else Launcher.MISSING
 
 
 def _elsewhere(sight: Row, fetch: Fetch) -> tuple[Visibility, str | None]:
@@ -162,6 +163,24 @@ def read_server(fetch: Fetch) -> Server:
             raise
         found = {"identifier": ""}
     return Server(**found, **row)
+
+
+def unknown_nodes(jobs: Iterable[Job], fetch: Fetch, fetch_multica: Fetch) -> dict[int, str]:
+    """Where those jobs connect to that are not known to run on Multica's server, by jobid.
+
+    ``fetch`` is what the jobs were read with. One read, or two where it is not Multica's.
+
+    Raises:
+        django.db.Error, psycopg.Error: as the two do.
+    """
+    (row,) = fetch(SQL.server, {})
+    here = there = Server(identifier="", **row)
+    if fetch is not fetch_multica:
+        (row,) = fetch_multica(SQL.server, {})
+        there = Server(identifier="", **row)
+    return {
+        job.jobid: job.node for job in jobs if not (here.holds(job) and here.is_same_server(there))
+    }
 
 
 def read_inventory(fetch: Fetch, fetch_multica: Fetch) -> Inventory:

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 from executions.health.facts import Launcher, Match, PgCronJob, Visibility
 from executions.pgcron.match import Judgement
 
@@ -20,6 +23,20 @@ DEFINITION = (
     "jobname", "owner", "schedule", "command", "database", "active", "nodename", "nodeport",
     "both_days",
 )  # fmt: skip
+# How a person names the parts of a job, by the names of `Job` and by those of ``cron.job``.
+_PARTS: Mapping[str, Promise] = {
+    "jobid": _("number"),
+    "jobname": _("name"),
+    "owner": _("owner"),
+    "username": _("owner"),
+    "schedule": _("schedule"),
+    "command": _("command"),
+    "database": _("database"),
+    "active": _("state, active or not"),
+    "nodename": _("host"),
+    "nodeport": _("port"),
+    "both_days": _("rule for two kinds of day (cron.dom_dow_and_logic)"),
+}
 # A run's statuses that are not final. They prove nothing: after a restart they stay for ever.
 UNFINISHED = frozenset({"starting", "connecting", "sending", "running"})
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -37,8 +54,9 @@ class Job(PgCronJob):
 
     @classmethod
     def from_json(cls, stored: Mapping[str, object]) -> Job:
-        """From `as_json`, which in records of older versions lacks ``both_days``."""
+        """From `as_json`; what a record of an older version lacks is not known."""
         known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
+        known.setdefault("both_days", None)
         return cls(**known)  # type: ignore[arg-type]
 
     @property
@@ -47,18 +65,32 @@ class Job(PgCronJob):
         return (self.jobname or "").strip() or f"job {self.jobid}"
 
     @property
+    def node(self) -> str:
+        """Where pg_cron connects to for it."""
+        return f"{self.nodename}:{self.nodeport}"
+
+    @property
     def fingerprint(self) -> str:
         """Equal for two looks at the same job with the same definition."""
         content = json.dumps(self.as_json(), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:32]
 
     def differences(self, later: Job) -> dict[str, tuple[object, object]]:
-        """What changed from this look to a later one: field, then and now."""
+        """What changed from this look to a later one: field, then and now.
+
+        The server's rule for days is no part of the job's row: where one of the two looks could not
+        read it, because of an older version or fewer rights, nothing is known to have changed.
+        """
         return {
             name: (getattr(self, name), getattr(later, name))
             for name in ("jobid", *DEFINITION)
             if getattr(self, name) != getattr(later, name)
+            and (name != "both_days" or None not in {self.both_days, later.both_days})
         }
+
+    def is_still(self, later: Job | None) -> bool:
+        """Whether a later look, None where it found no job, found this very one unchanged."""
+        return later is not None and not self.differences(later)
 
 
 @dataclass(frozen=True)
@@ -235,6 +267,11 @@ class Inventory:
 
     def candidate(self, jobid: int) -> Candidate | None:
         return next((one for one in self.candidates if one.job.jobid == jobid), None)
+
+
+def part_in_words(name: str) -> str:
+    """What a person calls a part of a job; a column that we do not know keeps its own name."""
+    return str(_PARTS.get(name, name))
 
 
 def runs_in_flight(job: Job, backends: Iterable[Backend]) -> tuple[Backend, ...]:

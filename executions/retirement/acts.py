@@ -138,7 +138,7 @@ def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
         commands.set_active(acting, job.jobid, active=False)
 
     def prove(fetch: Fetch, _new: int | None) -> None:
-        if read_job(fetch, job.jobid) != replace(job, active=False):
+        if not replace(job, active=False).is_still(read_job(fetch, job.jobid)):
             raise Refused(_("pg_cron does not show the job as paused. Nothing was changed."))
 
     return _begin(
@@ -281,7 +281,7 @@ def _as_it_was(expected: Job) -> Callable[[Fetch, int | None], None]:
 
     def witness(fetch: Fetch, _new: int | None) -> None:
         seen = read_job(fetch, expected.jobid)
-        if seen != expected:
+        if not expected.is_still(seen):
             raise changed(expected, seen)
         no_run = runs_gate(runs_in_flight(expected, read_backends(fetch)))
         if not no_run.passed:
@@ -369,5 +369,5 @@ def still_confirmed(fetch: Fetch, expected: Job, role: str) -> None:
             _("The role %(role)s may no longer look at pg_cron's jobs. Nothing was changed.")
             % {"role": role}
         ) from error
-    if now != expected:
+    if not expected.is_still(now):
         raise changed(expected, now)

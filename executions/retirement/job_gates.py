@@ -119,7 +119,7 @@ def same_database(facts: GateFacts) -> Gate:
     job, same, here = facts.candidate.job, facts.candidate.same_database, facts.candidate.server
     names: dict[str, Value] = {
         "database": job.database,
-        "node": f"{job.nodename}:{job.nodeport}",
+        "node": job.node,
         "here": ", ".join(here.names) if here else "",
         "port": here.port if here else "",
         "jobid": job.jobid,

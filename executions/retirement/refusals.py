@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from executions.health.assessment import plain
-from executions.pgcron.job import Job
+from executions.pgcron.job import Job, part_in_words
 from executions.retirement.gate import Check, Gate
 from executions.retirement_models import Act
 
@@ -85,7 +85,9 @@ def changed(before: Job, now: Job | None) -> Refused:
             differences={"jobid": (before.jobid, None)},
         )
     differences = before.differences(now)
-    told = "; ".join(f"{name}: {then} → {later}" for name, (then, later) in differences.items())
+    told = "; ".join(
+        f"{part_in_words(name)}: {then} → {later}" for name, (then, later) in differences.items()
+    )
     return Refused(
         _("%(job)s is not the job that was confirmed any more (%(told)s). Nothing was changed.")
         % {"job": before.label, "told": told},

@@ -12,13 +12,12 @@ from enum import StrEnum
 
 import psycopg
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from executions.connections import Connection
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import read_job, read_sight, rights_over
-from executions.pgcron.job import Job
+from executions.pgcron.job import Job, part_in_words
 from executions.problems import first_line
 from executions.reading import Fetch, fetch_on
 from executions.retirement.refusals import Refused, changed
@@ -28,19 +27,6 @@ from executions.sql import load
 SQL = load("retirement")
 # Under this name the rehearsal is in the evidence of a retirement and of its removal.
 EVIDENCE = "put_back"
-
-
-# How a person names the columns of ``cron.job``.
-_COLUMNS = {
-    "jobname": gettext_lazy("name"),
-    "username": gettext_lazy("owner"),
-    "schedule": gettext_lazy("schedule"),
-    "command": gettext_lazy("command"),
-    "database": gettext_lazy("database"),
-    "active": gettext_lazy("state, active or not,"),
-    "nodename": gettext_lazy("host"),
-    "nodeport": gettext_lazy("port"),
-}
 
 
 class Result(StrEnum):
@@ -117,7 +103,7 @@ class Rehearsal:
         for column, (now, then) in self.differences.items():
             told.append(
                 _("Its %(column)s would be “%(then)s” and not “%(now)s”.")
-                % {"column": _COLUMNS.get(column, column), "now": now, "then": then}
+                % {"column": part_in_words(column), "now": now, "then": then}
             )
         told.extend(sentence % names for sentence in self._obstacles())
         return told
@@ -223,8 +209,9 @@ def rehearse(acting: Connection, job: Job) -> Rehearsal:
     """Remove the job and schedule it again in a transaction that is rolled back.
 
     Raises:
-        Refused: the job is not there as it was confirmed.
-        psycopg.OperationalError: the connection was lost, or a lock was not given in time.
+        Refused: the job is not there as it was confirmed, or pg_cron does not remove it.
+        psycopg.Error: the connection was lost.
+        psycopg.OperationalError: a lock was not given in time.
     """
     fetch = fetch_on(acting)
     found = without_trying(fetch, job)
@@ -237,6 +224,8 @@ def rehearse(acting: Connection, job: Job) -> Rehearsal:
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
+        if acting.closed:
+            raise
         return _with(found, result=Result.IMPOSSIBLE, said=first_line(error))
     differences = {
         name: (before.get(name), after.get(name))
@@ -257,10 +246,24 @@ def _there_and_back(
     """Every column of the job but its number, before and after."""
     fetch = fetch_on(acting)
     now = read_job(fetch, job.jobid)
-    if now != job:
+    if not job.is_still(now):
         raise changed(job, now)
     (before,) = fetch(PGCRON.columns, {"jobid": job.jobid})
-    commands.unschedule(acting, job.jobid)
+    _unschedule(acting, job)
     jobid = commands.schedule_again(acting, how)
     (after,) = fetch(PGCRON.columns, {"jobid": jobid})
     return before["columns"], after["columns"]
+
+
+def _unschedule(acting: Connection, job: Job) -> None:
+    try:
+        commands.unschedule(acting, job.jobid)
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        if acting.closed:
+            raise
+        raise Refused(
+            _("pg_cron refuses to remove this job: %(said)s. Nothing was changed.")
+            % {"said": first_line(error)}
+        ) from error

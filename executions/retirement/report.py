@@ -75,6 +75,7 @@ class Report:
                 "installed": inventory.installed,
                 "version": inventory.version,
                 "database": inventory.database,
+                "launcher": inventory.launcher.value,
             },
             "other_workloads": inventory.other_workloads,
             "candidates": [_candidate_as_json(one) for one in self.judged],

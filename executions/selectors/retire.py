@@ -18,7 +18,7 @@ from executions.health.sentences import Text
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import read_job, read_server, read_sight, rights_over
-from executions.pgcron.job import Candidate, Job, Rights
+from executions.pgcron.job import Candidate, Job, Rights, part_in_words
 from executions.pgcron.schedule import describe
 from executions.problems import Problem, diagnose
 from executions.reading import Fetch
@@ -119,13 +119,13 @@ class Checked:
 
     @property
     def differences(self) -> Mapping[str, tuple[object, object]]:
-        """What changed in the job since it was put on record; a pause of ours is no change."""
+        """What changed in the job since it was put on record, in words; our pause is no change."""
         if self.job is None:
             return {}
         found = self.on_record.differences(self.job)
         if self.retirement.state == State.TRIAL_PASSED and not self.job.active:
             found.pop("active", None)
-        return found
+        return {part_in_words(name): pair for name, pair in found.items()}
 
     @property
     def is_missing(self) -> bool:

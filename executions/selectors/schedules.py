@@ -19,7 +19,7 @@ from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
 
 from executions.health import snapshot as snapshots
-from executions.health.facts import Executions, Launcher, NotAvailable, PgCron, Visibility
+from executions.health.facts import Executions, NotAvailable, PgCron, Visibility
 from executions.health.findings import Code, Finding
 from executions.health.findings.writer import is_over
 from executions.health.ledger import WINDOW
@@ -27,6 +27,7 @@ from executions.health.snapshot import Snapshot
 from executions.permissions import sight_statements
 from executions.pgcron import commands
 from executions.pgcron.job import Candidate, Inventory
+from executions.pgcron.launcher import why_nothing_starts
 from executions.pgcron.schedule import describe
 from executions.reading import fetch_for_dashboard
 from executions.retirement import rules
@@ -35,7 +36,6 @@ from executions.retirement.gate import Code as GateCode
 from executions.retirement.gate import Gate
 from executions.retirement.report import Judged, Report, report
 from executions.retirement_models import Retirement
-from executions.visible import visible
 
 QUIET_SECONDS = 15
 BUSY_SECONDS = 5
@@ -241,23 +241,7 @@ class Schedules:
     @property
     def launcher(self) -> list[str]:
         """Why no job is started, and what to do; empty while pg_cron starts them."""
-        told = _LAUNCHERS.get(self.inventory.launcher)
-        if told is None:
-            return []
-        orphans = [
-            _("Job %(jobid)s belongs to the role %(owner)s, which does not exist any more: with"
-              " such a job the launcher ends each time it starts. Make that role again, or let a"
-              " superuser run: %(statement)s")
-            % {
-                "jobid": job.jobid,
-                "owner": visible(job.owner),
-                "statement": commands.unschedule_text(job.jobid),
-            }
-            for job in self.inventory.orphans
-        ]  # fmt: skip
-        if self.inventory.launcher is Launcher.MISSING and not orphans:
-            orphans = [_look_in_the_log()]
-        return [told(), *orphans]
+        return why_nothing_starts(self.inventory)
 
     @property
     def showing(self) -> str:
@@ -269,25 +253,6 @@ class Schedules:
         return "\n".join(sight_statements(inventory.role, inventory.database))
 
 
-def _look_in_the_log() -> str:
-    return _(
-        "Somebody ended it, shared_preload_libraries does not name pg_cron, or it ends each time it"
-        " starts, as with a job whose owner does not exist any more. Let an administrator look for"
-        " “pg_cron launcher” in PostgreSQL's log, and then restart PostgreSQL."
-    )
-
-
-_LAUNCHERS = {
-    Launcher.OFF: lambda: _(
-        "cron.launch_active_jobs is off: pg_cron starts no job of any kind at present."
-    ),
-    Launcher.NOT_LOADED: lambda: _(
-        "The server does not load pg_cron's library, so none of its jobs is started and none can be"
-        " removed. Let an administrator add pg_cron to shared_preload_libraries and restart"
-        " PostgreSQL."
-    ),
-    Launcher.MISSING: lambda: _("pg_cron's launcher does not run, so none of its jobs is started."),
-}
 _SIGHTS = {
     Visibility.FULL: lambda: _("The role %(role)s sees every job of pg_cron in %(database)s."),
     Visibility.FILTERED: lambda: _(

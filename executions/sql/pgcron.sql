@@ -5,8 +5,9 @@
 -- Whether the extension is in this database, what this role may see of its jobs, and where else it
 -- may be: the database of its launcher is shown to every role, its settings are not. The estimate
 -- of live rows is not subject to row security. A launcher that ends each time it starts is begun
--- again after a second, so one that is younger than two does not count, where its age is shown. Row security hides nothing from a role that has a
--- policy of its own to see every row.
+-- again after a second, so one that is younger than two does not count, where its age is shown, nor
+-- does its absence while the server itself has just begun; after a crash the checkpointer is new.
+-- Row security hides nothing from a role that has a policy of its own to see every row.
 SELECT current_database()::text AS here,
        current_user::text AS role,
        extension.extversion AS version,
@@ -31,6 +32,10 @@ SELECT current_database()::text AS here,
                 WHERE application_name = 'pg_cron scheduler'
                   AND coalesce(backend_start < clock_timestamp() - interval '2 seconds', true))
            AS launcher_runs,
+       greatest(pg_postmaster_start_time(),
+                (SELECT max(backend_start) FROM pg_stat_activity
+                  WHERE backend_type = 'checkpointer'))
+           > clock_timestamp() - interval '20 seconds' AS server_begins,
        pg_is_in_recovery() AS is_standby,
        reads_settings,
        CASE WHEN reads_settings THEN current_setting('shared_preload_libraries') END AS libraries,

@@ -285,5 +285,5 @@ def test_the_conditions_come_true_while_one_looks(page, expect, jobid, backend, 
     owner.execute("DELETE FROM sys_cron_executions WHERE plan_time < now() - interval '2 seconds'")
     expect(page.locator("#gate-success_streak")).to_contain_text("Not yet")
     expect(page.locator("#go-on button")).to_have_count(0)
-    expect(page.locator("#go-on button")).to_be_visible(timeout=20_000)
+    expect(page.locator("#go-on button")).to_be_visible(timeout=waiting.HANG * 1000)
     expect(page).to_have_url(re.compile(r"/retire/\d+/check/$"))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import html
+import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 
+import psycopg
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from executions.accounts import VIEWER
@@ -48,7 +53,8 @@ def orphan(pg_cron: Connection) -> Iterator[int]:
     jobid = schedule(pg_cron, name="left behind", command="SELECT 1", owner="dropped_owner")
     pg_cron.execute("DROP ROLE dropped_owner")
     schedule(pg_cron, name="makes the launcher read its jobs again", command="SELECT 1")
-    until(lambda: not launchers())
+    fetch = fetch_on(pg_cron)
+    until(lambda: read_inventory(fetch, fetch).launcher is Launcher.MISSING)
     yield jobid
     pg_cron.execute("DELETE FROM cron.job")
     until(launchers)
@@ -59,7 +65,7 @@ def text(answer) -> str:
     return re.sub(r"\s+", " ", shown).strip()
 
 
-def test_jobs_that_a_dead_launcher_never_starts_repeat_nothing(owner, pg_cron, orphan):
+def test_jobs_that_a_dead_launcher_never_starts_repeat_nothing(owner, pg_cron, orphan, capsys):
     viewer = Client()
     viewer.force_login(make_user("victor", VIEWER))
     lay_plans(owner)
@@ -69,10 +75,15 @@ def test_jobs_that_a_dead_launcher_never_starts_repeat_nothing(owner, pg_cron, o
     assert found.rollup_calls == ()
     assert f"pg_cron job {jobid} repeats the work" not in text(viewer.get("/"))
 
-    page = text(viewer.get("/schedules/"))
-    assert "pg_cron's launcher does not run, so none of its jobs is started." in page
-    assert f"Job {orphan} belongs to the role dropped_owner, which does not exist any more" in page
-    assert f"SELECT cron.unschedule({orphan});" in page
+    with pytest.raises(SystemExit):
+        call_command("checkretirement")
+    for told in (text(viewer.get("/schedules/")), capsys.readouterr().out):
+        assert "pg_cron's launcher does not run, so none of its jobs is started." in told
+        assert f"Job {orphan} belongs to the role dropped_owner, which does not exist" in told
+        assert f"SELECT cron.unschedule({orphan});" in told
+    with pytest.raises(SystemExit):
+        call_command("checkretirement", "--json")
+    assert json.loads(capsys.readouterr().out)["extension"]["launcher"] == "missing"
 
 
 def test_a_job_is_retired_while_the_launcher_is_dead(owner, pg_cron, orphan):
@@ -111,6 +122,43 @@ def test_a_launcher_that_was_ended_is_missing(private):
         until(lambda: read_inventory(fetch, fetch).launcher is Launcher.MISSING)
         found = read_inventory(fetch, fetch)
         assert (found.orphans, found.candidates[0].loaded) == ((), True)
+
+
+def test_a_launcher_that_is_about_to_start_is_not_called_missing(private):
+    """Neither after a restart nor after a crash, in which the server's own start stays the same."""
+    private.stop()
+    private.start()
+    assert Launcher.MISSING not in seen_until_it_runs(private)
+    with connected(private) as victim, connected(private) as bystander:
+        os.kill(victim.info.backend_pid, signal.SIGKILL)
+        until(lambda: is_cut_off(bystander))
+    assert Launcher.MISSING not in seen_until_it_runs(private)
+
+
+def is_cut_off(connection: Connection) -> bool:
+    """Whether the server has ended it, as it does with every process after a crash of one."""
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
+def seen_until_it_runs(cluster: Cluster) -> set[Launcher]:
+    seen = set()
+
+    def runs() -> bool:
+        try:
+            with connected(cluster) as connection:
+                fetch = fetch_on(connection)
+                while Launcher.RUNNING not in seen:
+                    seen.add(read_inventory(fetch, fetch).launcher)
+        except psycopg.OperationalError:  # it recovers from the crash
+            return False
+        return True
+
+    until(runs)
+    return seen
 
 
 def test_a_library_that_is_not_loaded_is_named_and_so_is_what_its_settings_mean(private):

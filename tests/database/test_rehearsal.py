@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+
+import psycopg
 import pytest
 from psycopg import sql
 
-from executions.retirement import acts, by_hand, wizard
+from executions.pgcron import commands
+from executions.pgcron.inventory import read_job
+from executions.reading import fetch_on
+from executions.retirement import acts, by_hand, protocol, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
+from executions.retirement.rehearsal import Result, rehearse
 from executions.retirement.rules import current
 from executions.retirement_models import Act, AuditEvent, Retirement, State
 from tests.retiring import (
@@ -22,6 +29,7 @@ from tests.retiring import (
     role,
     schedule,
 )
+from tests.waiting import until
 
 __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -170,6 +178,81 @@ def test_a_rehearsal_leaves_nothing_behind_when_it_is_cut_off(owner, pg_cron, co
     retirement.refresh_from_db()
     assert retirement.state == State.CHOSEN
     assert jobs(pg_cron) == before
+
+
+def test_a_rehearsal_whose_connection_breaks_leaves_nothing_behind(owner, pg_cron, connect):
+    """Its backend is ended between its two halves, while it waits for the job's row."""
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    before = jobs(pg_cron)
+    who = operator()
+    retirement = wizard.choose(who, jobid)
+    ended = """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name LIKE 'multica-admin retire: %' AND wait_event_type = 'Lock'
+    """
+    other = connect("postgres")
+    with other.transaction(force_rollback=True):
+        other.execute("UPDATE cron.job SET schedule = '2 2 2 2 *'")
+        ending = threading.Thread(target=lambda: until(lambda: pg_cron.execute(ended).fetchall()))
+        ending.start()
+        with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+            wizard.confirm(who, retirement, current())
+        ending.join()
+    retirement.refresh_from_db()
+    assert retirement.state == State.CHOSEN
+    assert jobs(pg_cron) == before
+    wizard.confirm(who, retirement, current())
+    assert retirement.evidence["put_back"]["result"] == "same"
+
+
+def test_a_removal_that_pg_cron_refuses_is_not_told_as_a_way_back_that_is_missing(
+    owner, pg_cron, monkeypatch
+):
+    """The job goes in the moment between the look and the removal."""
+    lay_plans(owner)
+    jobid = schedule(pg_cron)
+    who = operator()
+    retirement = wizard.choose(who, jobid)
+
+    def gone(acting, _jobid):
+        acting.execute("SELECT cron.unschedule(0::bigint)")
+
+    monkeypatch.setattr(commands, "unschedule", gone)
+    with pytest.raises(Refused, match=r"refuses to remove this job: could not find valid entry"):
+        wizard.confirm(who, retirement, current())
+    assert retirement.state == State.CHOSEN
+
+
+@pytest.fixture
+def database(pg_cron):
+    """Another database, which goes with the test."""
+    pg_cron.execute("CREATE DATABASE beside TEMPLATE template0")
+    yield "beside"
+    pg_cron.execute("DROP DATABASE IF EXISTS beside")
+
+
+def rehearsed(pg_cron, jobid):
+    with protocol.turn(operator()) as acting:
+        return rehearse(acting, read_job(fetch_on(pg_cron), jobid))
+
+
+def test_a_database_that_lets_nobody_in_would_not_run_the_job(pg_cron, database):
+    jobid = schedule(pg_cron, database=database)
+    pg_cron.execute("ALTER DATABASE beside ALLOW_CONNECTIONS false")
+    found = rehearsed(pg_cron, jobid)
+    assert (found.result, found.proved, found.no_way_back) == (Result.SAME, False, False)
+    assert found.reasons == ["Its database beside accepts no connections: it would not run."]
+    assert found.acceptance == "I know that this job would not run if it was put back."
+
+
+def test_a_database_that_is_gone_leaves_no_way_back(pg_cron, database):
+    jobid = schedule(pg_cron, database=database)
+    pg_cron.execute("DROP DATABASE beside")
+    found = rehearsed(pg_cron, jobid)
+    assert (found.proved, found.no_way_back) == (False, True)
+    assert "Its database beside does not exist any more." in found.reasons
+    assert "no way back" in found.acceptance
 
 
 # --- What is recorded is what ran -----------------------------------------------------------------

@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from executions.health.facts import Visibility
 from executions.pgcron import commands
 from executions.pgcron.job import Inventory, Job
+from executions.pgcron.launcher import why_nothing_starts
 from executions.pgcron.schedule import describe
 from executions.problems import diagnose
 from executions.retirement.gate import Check
@@ -59,6 +60,7 @@ def _look(jobid: int | None) -> Report:
 
 def _lines(found: Report) -> Iterator[str]:
     yield sight(found)
+    yield from why_nothing_starts(found.inventory)
     for judged in found.judged:
         yield ""
         yield from _about(judged)
