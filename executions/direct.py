@@ -57,14 +57,20 @@ def refuse_standby(connection: psycopg.Connection[Any], named: str) -> None:
 def is_held(connection: psycopg.Connection[Any], wanted: Mapping[str, str]) -> bool:
     """Whether the session is this connection's alone and has the settings that are wanted.
 
-    Ask once for each new connection in autocommit, before any other statement. It leaves no
-    setting behind.
+    Ask once for each new connection in autocommit, before any other statement. A setting that
+    something else overrode, such as PGTZ in our environment or a login trigger of the database, is
+    set again, once the session is known to be ours. On any other session it leaves no setting.
 
     Raises:
         psycopg.Error: the server does not answer, or knows no such setting.
     """
-    row = _ask(connection, SQL.proof, wanted)
-    return bool(row["pid"] == connection.info.backend_pid and row["held"])
+    proof = _ask(connection, SQL.proof, wanted)
+    if proof["pid"] != connection.info.backend_pid:
+        return False
+    if not proof["held"]:
+        _ask(connection, SQL.settle, wanted)
+        proof = _ask(connection, SQL.proof, wanted)
+    return bool(proof["held"])
 
 
 def limit_transaction(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> bool:

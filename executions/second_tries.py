@@ -22,8 +22,11 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import ConnStatus, PGconn, PollingStatus, abc
 from psycopg.rows import dict_row
 
+from executions.connections import cut_after
+from executions.direct import limit_transaction
 from executions.router import MULTICA_ALIAS
 from executions.sql import load
+from multica_admin.databases import settings_in
 
 LOCKS = load("locks")
 CHECKS = load("checks")
@@ -31,6 +34,7 @@ CHECKS = load("checks")
 KEPT_SECONDS = 5.0
 # Added to what was waited before the error came.
 CONNECT_SECONDS = 2
+ANSWER_SECONDS = 2
 _MOST_KEPT = 20
 # PQERRORS_SQLSTATE of libpq's PGVerbosity: the severity and the code, and no word more.
 _ONLY_SQLSTATE = 3
@@ -172,9 +176,18 @@ def database_without_multica() -> str | None:
 
 
 def _ask_dashboards(statement: str) -> list[dict[str, Any]]:
-    """Nothing where Multica's database cannot be asked, as the dashboard's role."""
+    """Nothing where Multica's database cannot be asked, as the dashboard's role.
+
+    It is one read-only transaction with its limits inside, which holds through a pooler as well,
+    and it is cut off where the server falls silent: pages wait for it.
+    """
+    parameters = _dashboards()
     try:
-        with psycopg.connect(**_dashboards(), row_factory=dict_row) as connection:
-            return connection.execute(statement).fetchall()
+        with psycopg.connect(**parameters, row_factory=dict_row) as connection:
+            connection.read_only = True
+            with cut_after(ANSWER_SECONDS, connection):
+                if not limit_transaction(connection, settings_in(parameters["options"])):
+                    return []
+                return connection.execute(statement).fetchall()
     except psycopg.Error:
         return []

@@ -149,9 +149,10 @@ TROUBLES: Mapping[str, Trouble] = {
         meaning=_("PgBouncer refuses the settings that hold this connection read-only."),
         todo=_(
             "Give PostgreSQL's own address in %(url)s, past the pooler. For what the dashboard"
-            " reads it is enough to add ignore_startup_parameters = options to PgBouncer's own"
-            " configuration."
+            " reads it is enough that PgBouncer's own configuration names options among what it"
+            " ignores, as in ignore_startup_parameters = options."
         ),
+        of_our_own=_("Give PostgreSQL's own address in ADMIN_DATABASE_URL, past the pooler."),
     ),
     "not_direct": Trouble(
         title=_("A connection pooler is in the way"),

@@ -182,6 +182,7 @@ def test_nothing_is_migrated_through_a_pooler(between, tmp_path):
     assert process.end() == 2
     (line,) = process.errors
     assert "Give PostgreSQL's own address in ADMIN_DATABASE_URL" in line
+    assert "ignore_startup_parameters" not in line  # which helps only what reads
 
 
 def test_the_dashboard_shows_the_same_as_without_a_pooler(

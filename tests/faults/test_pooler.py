@@ -34,3 +34,12 @@ def test_through_a_pooler_the_dashboard_reads_and_the_backfill_takes_no_lock(
     assert "Usage" in admin_client.get(reverse("overview")).content.decode()
     with connections["multica"].cursor() as cursor, pytest.raises(Exception, match="read-only"):
         cursor.execute("CREATE TABLE mine ()")
+
+
+def test_where_plans_cannot_be_read_nobody_says_that_nothing_calls_from_outside(
+    pooler, dashboard_through, admin_client
+):
+    dashboard_through(pooler("transaction"))
+    page = admin_client.get(reverse("retire")).content.decode()
+    assert "What the watermark says of them cannot be read." in page
+    assert "shows no caller" not in page
