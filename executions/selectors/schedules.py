@@ -17,13 +17,16 @@ from typing import Any
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext_lazy
 
 from executions.health import snapshot as snapshots
 from executions.health.facts import Executions, NotAvailable, PgCron, Visibility
 from executions.health.findings import Code, Finding
 from executions.health.findings.writer import is_over
 from executions.health.ledger import WINDOW
+from executions.health.sentences import At, Text, say
 from executions.health.snapshot import Snapshot
+from executions.health.writers import jumps, pairs
 from executions.permissions import sight_statements
 from executions.pgcron import commands
 from executions.pgcron.job import Candidate, Inventory
@@ -138,6 +141,7 @@ class Schedules:
             self.runners,
             [(finding.code, finding.severity) for finding in self._findings],
             (self.whence, self._is_over),
+            self.rare_writer and self.rare_writer.still(),
             self.inventory.reason,
             self.launcher,
             self.standby,
@@ -191,6 +195,30 @@ class Schedules:
     def other_writer(self) -> Finding | None:
         """The trace of a caller that is not one of the runners."""
         return next((one for one in self._findings if one.code is Code.OTHER_WRITER), None)
+
+    @cached_property
+    def rare_writer(self) -> Text | None:
+        """What wrote too seldom for the finding, as an hourly schedule does; None if nothing."""
+        executions, now = self.executions, self.snapshot.checked_at
+        if isinstance(executions, NotAvailable) or now is None or self.other_writer is not None:
+            return None
+        found = jumps(pairs(executions.rows))
+        if not found:
+            return None
+        return say(
+            ngettext_lazy(
+                "Since %(since)s something besides the runners moved the watermark once, before the"
+                " plan of %(plan)s. It may be a schedule that runs seldom or was stopped since, a"
+                " backfill or a call by hand.",
+                "Since %(since)s something besides the runners moved the watermark %(n)s times,"
+                " the latest before the plan of %(plan)s. It may be a schedule that runs seldom or"
+                " was stopped since, a backfill or calls by hand.",
+                "n",
+            ),
+            n=len(found),
+            since=At(executions.rows[-1].plan_time, now),
+            plan=At(found[0].later.plan_time, now),
+        )
 
     @property
     def is_explained(self) -> bool:

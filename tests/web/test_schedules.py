@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from executions.accounts import OPERATOR
+from executions.health import snapshot
 from executions.models import Runner
 from executions.retirement_models import Retirement
 from tests.people import make_user
@@ -260,3 +261,21 @@ def test_nothing_of_it_changes_anything_and_an_unchanged_page_costs_a_204(viewer
 
 def test_an_address_with_filters_is_refused_by_name(viewer, owner):
     assert viewer.get("/schedules/?job=x").status_code == 400
+
+
+def test_an_hourly_caller_is_not_said_to_be_nobody(viewer, owner, pg_cron):
+    newest = lay_plans(owner, count=288)
+    assert "it shows nobody else" in look(viewer)
+    owner.execute(
+        """
+        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
+            (result->>'watermark_before')::timestamptz + interval '4 seconds')
+         WHERE plan_time IN (SELECT %(newest)s::timestamptz - n * interval '1 hour'
+                               FROM generate_series(1, 5) AS n)
+        """,
+        {"newest": newest},
+    )
+    snapshot.forget()
+    shown = look(viewer)
+    assert "it shows nobody else" not in shown
+    assert "something besides the runners moved the watermark 5 times, the latest before" in shown
