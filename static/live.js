@@ -13,9 +13,9 @@
  *   200, the fragment          the new contents of the part; with the headers
  *                              X-Data-Version (the new version) and X-Live-Seconds (the new pace)
  *   401                        signed out: the part says so and stops
- *   403                        the role was taken away: the page is loaded again and says so
+ *   403 with X-Problem         the role was taken away: the page is loaded again and says so
  *   anything else, or nothing  the part says how old it is and why, and goes on trying, at most
- *                              every five seconds; a 503 of ours has the header X-Problem
+ *                              every five seconds; an error of ours has the header X-Problem
  * A part is left alone in a hidden tab, while text in it is selected, and while a form control in
  * it has the focus. New contents are merged into the old: elements keep their identity by id or
  * data-key, so focus, scroll positions and open <details> stay; a <form>, and the contents of an
@@ -148,7 +148,9 @@
         const response = await this.ask();
         const answeredAt = Date.now();
         if (response.status === 401) return this.endSignedOut();
-        if (response.status === 403) return this.stop(), location.reload();
+        if (response.status === 403 && response.headers.has("X-Problem")) {
+          return this.stop(), location.reload();
+        }
         const html = response.status === 200 ? await response.text() : "";
         const fine = response.status === 204 || (response.status === 200 && isFragment(response));
         if (!fine) return this.fail(whyNot(response));
@@ -159,6 +161,7 @@
         if (this.tellsVerdict) window.verdict.believe();
         if (html) this.show(html, response.headers);
         else this.confirm(response.headers);
+        if (this.tellsVerdict) window.verdict.heard(answeredAt);
         this.plan();
       } catch {
         this.fail(texts.old);

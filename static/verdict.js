@@ -7,7 +7,8 @@
  * Title and icon follow it. On the overview the card leads, and the header follows.
  *
  * While nobody can confirm the verdict it is in doubt: all of them have data-doubt, are grey and say
- * since when it is unknown and what was last known. Offers window.verdict to live.js, which knows who has answered.
+ * since when it is unknown and what was last known. They say that as well where the server answers
+ * that it cannot tell the verdict any more. Offers window.verdict to live.js, which knows who has answered.
  */
 "use strict";
 
@@ -17,6 +18,8 @@
 
   // What stood there before the doubt, by element.
   const before = new Map();
+  // The word of the last verdict that the server knew, and when it said so by this browser's clock.
+  let known = null;
 
   const shape = (element) => element.querySelector("svg.icon use");
   const word = (element) => element.querySelector("[data-verdict-word]");
@@ -35,6 +38,7 @@
     element.classList.replace(read(element).tone, shown.tone);
     shape(element).setAttribute("href", shown.shape);
     word(element).textContent = shown.word;
+    element.removeAttribute("title");
   }
 
   /** "Unknown since 20:13 UTC; last known: healthy", the time in the zone that is chosen. */
@@ -69,7 +73,6 @@
   function believe() {
     for (const [element, last] of before) {
       write(element, last);
-      element.removeAttribute("title");
       delete element.dataset.doubt;
     }
     before.clear();
@@ -92,6 +95,16 @@
     if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
   }
 
-  window.verdict = { doubt, believe, mark };
+  /** The server has answered at that moment: keep what it knows, or say what it knew last. */
+  function heard(answeredAt) {
+    for (const element of document.querySelectorAll("[data-verdict]")) {
+      const { level, word: said } = read(element);
+      if (level !== "unknown") known = { word: said, answeredAt };
+      else if (known) sayDoubt(element, known, known.answeredAt + now() - Date.now());
+    }
+  }
+
+  window.verdict = { doubt, believe, heard, mark };
   mark();
+  heard(Date.now());
 })();

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import tempfile
+from contextlib import contextmanager
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -27,11 +28,32 @@ def own_cluster():
         yield cluster
 
 
+@pytest.fixture(scope="module")
+def admin_cluster():
+    with cluster_of_its_own() as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def product(own_cluster):
     """The whole product as a process before a PostgreSQL of the test's own, and its address."""
+    with running_product(own_cluster, own_cluster) as running:
+        yield running
+
+
+@pytest.fixture
+def product_beside(own_cluster, admin_cluster):
+    """The same with our own tables in another PostgreSQL than Multica's."""
+    with running_product(own_cluster, admin_cluster) as running:
+        yield running
+
+
+@contextmanager
+def running_product(own_cluster, admin_cluster):
     own_cluster.start()
+    admin_cluster.start()
     url = make_conninfo(**own_cluster.conninfo("postgres"))
+    admin_url = make_conninfo(**admin_cluster.conninfo("postgres"))
     with (
         connect(own_cluster.conninfo("postgres"), application_name="test") as owner,
         tempfile.TemporaryDirectory() as var,
@@ -42,7 +64,7 @@ def product(own_cluster):
         process = Process(
             "manage.py", "quickstart", "--port", str(port),
             env={
-                "VAR_DIR": var, "DATABASE_URL": url, "ADMIN_DATABASE_URL": url,
+                "VAR_DIR": var, "DATABASE_URL": url, "ADMIN_DATABASE_URL": admin_url,
                 "MULTICA_ADMIN_PASSWORD": PASSWORD, "WEB_CONCURRENCY": "1", "LOG_FORMAT": "text",
             },
         )  # fmt: skip
@@ -55,7 +77,11 @@ def product(own_cluster):
 
 @pytest.fixture
 def visitor(open_page, product):
-    page = open_page(signed_in=False, base_url=product[1])
+    return sign_in(open_page, product[1])
+
+
+def sign_in(open_page, url):
+    page = open_page(signed_in=False, base_url=url)
     page.goto("/login/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
@@ -118,4 +144,24 @@ def test_a_killed_database_turns_the_open_page_grey_until_it_is_back(
     expect(card).to_have_attribute("data-verdict", "unknown", timeout=WHILE)
     expect(visitor.locator(".live-notice")).to_contain_text("the server did not answer")
     assert all("503" in line or "ERR_" in line for line in console), console
+    console.clear()
+
+
+def test_where_only_multicas_database_dies_the_header_still_says_what_was_last_known(
+    open_page, product_beside, own_cluster, expect, console
+):
+    page = sign_in(open_page, product_beside[1])
+    expect(page.locator("#verdict-card")).to_have_attribute("data-verdict", "healthy")
+    page.goto("/audit/")
+    head = page.locator("#site-verdict [data-verdict]")
+    expect(head).to_have_attribute("data-verdict", "healthy")
+    kill_postgresql(own_cluster)
+    expect(head).to_have_attribute("data-verdict", "unknown", timeout=WHILE)
+    expect(head).to_contain_text(SINCE)
+    assert page.title().startswith("Unknown · Audit")
+
+    own_cluster.start()
+    expect(head).to_have_attribute("data-verdict", "healthy", timeout=WHILE)
+    expect(head).not_to_contain_text("last known")
+    assert head.get_attribute("title") is None
     console.clear()

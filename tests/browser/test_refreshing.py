@@ -164,6 +164,16 @@ def test_a_server_in_trouble_is_not_asked_every_second(page, world):
     assert min(second - first, third - second) >= 4900
 
 
+def test_a_proxy_that_refuses_does_not_reload_what_somebody_reads(page, world, expect):
+    page.goto("/")
+    page.evaluate(
+        """() => {
+          window.fetch = () => Promise.resolve(new Response("blocked", { status: 403 }));
+        }"""
+    )
+    expect(page.locator(".live-notice")).to_contain_text("answered with the error 403")
+
+
 HIDDEN = """(hidden) => {
   Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
