@@ -20,6 +20,13 @@ _WORDS: dict[datetime, Promise] = {
     FAR_FUTURE: _("a time after the year 9999"),
     FAR_PAST: _("a time before the year 1"),
 }
+# In the place of "4 min ago": "it ended before the year 1".
+_AGES: dict[datetime, Promise] = {
+    FAR_FUTURE: _("after the year 9999"),
+    FAR_PAST: _("before the year 1"),
+}
+# In JSON, where a time is written otherwise; no translation, as programs read it.
+_PLAIN = {FAR_FUTURE: "after the year 9999", FAR_PAST: "before the year 1"}
 
 
 # The times that are right, as the statement to copy has them.
@@ -41,6 +48,17 @@ def in_words(moment: datetime) -> str | None:
     """What a person reads in its place; None for every time that is what it is."""
     words = _WORDS.get(moment)
     return None if words is None else str(words)
+
+
+def age_in_words(moment: datetime) -> str | None:
+    """What a person reads in place of its age; None for every time that has one."""
+    words = _AGES.get(moment)
+    return None if words is None else str(words)
+
+
+def in_json(moment: datetime) -> str | None:
+    """What stands for it in JSON; None for every time that is what it is."""
+    return _PLAIN.get(moment)
 
 
 def select(table: str, columns: Iterable[str]) -> str:

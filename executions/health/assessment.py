@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from executions.beyond import in_json
 from executions.health.facts import Facts
 from executions.health.figures import Figures, measure
 from executions.health.findings import Case, Finding, find
@@ -89,9 +90,12 @@ def finding_as_json(finding: Finding) -> dict[str, object]:
 
 
 def plain(value: object) -> object:
-    """Evidence in JSON's own types: times as RFC 3339 in UTC."""
+    """Evidence in JSON's own types: times as RFC 3339 in UTC.
+
+    A time that Python cannot hold is in words there.
+    """
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return in_json(value) or value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from executions.beyond import is_beyond
 from executions.health.findings.base import Case
 from executions.health.ledger import durations, percentile
 
@@ -30,6 +31,11 @@ class Figures:
     p95_ms: float | None = None
 
 
+def age(now: datetime, moment: datetime | None) -> float | None:
+    """In seconds; None where there is no moment, or one that has no age in numbers."""
+    return None if moment is None or is_beyond(moment) else (now - moment).total_seconds()
+
+
 def measure(case: Case | None) -> Figures:
     """The figures of a case; all of them None without one."""
     if case is None:
@@ -40,14 +46,11 @@ def measure(case: Case | None) -> Figures:
     rows = [row for row in case.rows if row.plan_time >= first]
     taken = durations(rows)
 
-    def age(moment: datetime | None) -> float | None:
-        return None if moment is None else (case.now - moment).total_seconds()
-
     return Figures(
-        latest_success_age_seconds=age(case.succeeded_at),
-        latest_plan_age_seconds=age(newest.plan_time if newest else None),
-        watermark_lag_seconds=age(case.state.watermark_at if case.state else None),
-        last_run_age_seconds=age(case.state.last_run_finished_at if case.state else None),
+        latest_success_age_seconds=age(case.now, case.succeeded_at),
+        latest_plan_age_seconds=age(case.now, newest.plan_time if newest else None),
+        watermark_lag_seconds=age(case.now, case.state.watermark_at if case.state else None),
+        last_run_age_seconds=age(case.now, case.state.last_run_finished_at if case.state else None),
         success_streak=len(case.ledger.streak),
         plans_expected_24h=case.ledger.expected,
         plans_missing_24h=case.ledger.missing,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psycopg
 from django.db import Error as DatabaseError
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.assessment import JobAssessment
 from executions.health.facts import Execution, Ground, NotAvailable
-from executions.health.figures import Figures
+from executions.health.figures import Figures, age
 from executions.health.findings.base import Code, Finding, Severity
 from executions.health.findings.progress import SWEEP_ALLOWANCE
 from executions.health.ledger import durations, percentile
@@ -162,12 +162,9 @@ def _figures(facts: JobFacts) -> Figures:
     success = next((row for row in rows if row.succeeded and row.finished_at), None)
     streak = next((n for n, row in enumerate(rows) if not row.succeeded), len(rows))
 
-    def age(moment: datetime | None) -> float | None:
-        return None if moment is None else (facts.now - moment) / timedelta(seconds=1)
-
     return Figures(
-        latest_success_age_seconds=age(success.finished_at if success else None),
-        latest_plan_age_seconds=age(max((row.plan_time for row in rows), default=None)),
+        latest_success_age_seconds=age(facts.now, success.finished_at if success else None),
+        latest_plan_age_seconds=age(facts.now, max((row.plan_time for row in rows), default=None)),
         success_streak=streak,
         plans_expected_24h=0,
         plans_missing_24h=0,

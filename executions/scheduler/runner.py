@@ -27,6 +27,7 @@ from executions.scheduler.leases import ClaimOutcome, Failure, Finish, Plan, Suc
 from executions.scheduler.plans import due_plans
 from executions.scheduler.run import Ended, Run
 from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing
+from executions.times import TolerantLoader
 
 logger = logging.getLogger(__name__)
 
@@ -452,6 +453,8 @@ class Runner:
     def _database(self) -> Connection:
         if self._connection is None:
             opened = self._connect("multica-admin runner")
+            # A stranger's row with a time that Python cannot hold must not stop a job.
+            opened.adapters.register_loader("timestamptz", TolerantLoader)
             with self._closing:
                 self._connection = opened
                 if self._given_up.is_set():

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from executions.beyond import is_beyond
 from executions.models import Execution, Status
 from executions.scheduler.spec import CatchUp, ErrorCode, JobSpec
 from executions.selectors.filters import State
@@ -51,7 +52,7 @@ def life(execution: Execution, state: State, spec: JobSpec | None, now: datetime
 
 def _planned(execution: Execution, spec: JobSpec | None) -> list[Moment]:
     planned = Moment(_("Planned for"), execution.plan_time, icon="calendar-time")
-    if spec is None or spec.planner is not None:
+    if spec is None or spec.planner is not None or is_beyond(execution.plan_time):
         return [planned]
     try:
         due = execution.plan_time + spec.schedule_delay

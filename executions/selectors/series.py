@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby, pairwise
 
+from executions.beyond import is_beyond
 from executions.health.facts import Execution
 from executions.health.ledger import Ledger, percentile
 from executions.scheduler.plans import floor
@@ -130,6 +131,8 @@ def lag_of(row: Execution) -> float | None:
     """Seconds that the watermark was behind when the run had ended."""
     if row.finished_at is None or row.watermark_after is None:
         return None
+    if is_beyond(row.finished_at) or is_beyond(row.watermark_after):
+        return None
     return (row.finished_at - row.watermark_after).total_seconds()
 
 
@@ -144,5 +147,9 @@ def kept_by_hour(ledger: Ledger) -> list[float | None]:
 
 def between_successes(rows: Iterable[Execution]) -> list[float]:
     """Seconds from the end of each success to the end of the next one, oldest first."""
-    ends = sorted(row.finished_at for row in rows if row.succeeded and row.finished_at)
+    ends = sorted(
+        row.finished_at
+        for row in rows
+        if row.succeeded and row.finished_at and not is_beyond(row.finished_at)
+    )
     return [(later - earlier).total_seconds() for earlier, later in pairwise(ends)]

@@ -3,7 +3,7 @@
 
 -- name: standing
 -- For each scope the database's time, the newest stored plan with who has it where nobody may claim it now,
--- and the FAILED plans in the window that may be tried again. What may be claimed is as in take_over.
+-- and the FAILED plans in the window that may be tried again. Plans after the year 9999 are nobody's. What may be claimed is as in take_over.
 SELECT now() AS now, newest.plan_time AS newest, newest.may_be_claimed, newest.status, newest.runner_id,
        ARRAY(SELECT failed.plan_time
                FROM sys_cron_executions AS failed
@@ -11,6 +11,7 @@ SELECT now() AS now, newest.plan_time AS newest, newest.may_be_claimed, newest.s
                 AND failed.scope_kind = scope.kind AND failed.scope_id = scope.id
                 AND failed.status = 'FAILED'
                 AND failed.plan_time >= now() - %(window)s::interval
+                AND failed.plan_time < '9999-12-31 UTC'
                 AND failed.attempt < failed.max_attempts
                 AND (failed.next_retry_at IS NULL OR failed.next_retry_at <= now())
                 AND (%(reentry)s OR failed.error_code IS DISTINCT FROM 'stale_timeout')
@@ -29,6 +30,7 @@ SELECT now() AS now, newest.plan_time AS newest, newest.may_be_claimed, newest.s
          FROM sys_cron_executions AS plan
         WHERE plan.job_name = %(job_name)s
           AND plan.scope_kind = scope.kind AND plan.scope_id = scope.id
+          AND plan.plan_time < '9999-12-31 UTC'
         ORDER BY plan.plan_time DESC
         LIMIT 1) AS newest ON true
  ORDER BY scope.place

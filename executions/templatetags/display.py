@@ -22,7 +22,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from executions.beyond import in_words
+from executions.beyond import age_in_words, in_words
 
 register = template.Library()
 
@@ -147,6 +147,8 @@ def _as_text(local: datetime, form: str) -> str:
 
 def relative(value: datetime, now: datetime) -> str:
     """How far ``value`` is from ``now``: "12 s ago", "4 h 20 min ago", "in 3 min"."""
+    if words := age_in_words(value):
+        return words
     ahead = int((value - now).total_seconds())
     if ahead > 0:
         return _("in %(duration)s") % {"duration": _span(ahead, smallest=1)}
@@ -178,6 +180,8 @@ def ago(value: datetime | None, now: datetime) -> SafeString | str:
     """
     if value is None:
         return NOTHING
+    if words := age_in_words(value):
+        return words
     return format_html(
         '<time datetime="{}" data-relative title="{}">{}</time>',
         value.isoformat(),
@@ -191,6 +195,8 @@ def age(value: datetime | None, now: datetime) -> SafeString | str:
     """``{% age watermark checked_at %}``: as :func:`ago`, without the word: "4 min"."""
     if value is None:
         return NOTHING
+    if words := age_in_words(value):
+        return words
     return format_html(
         '<time datetime="{}" data-relative="span" title="{}">{}</time>',
         value.isoformat(),

@@ -45,7 +45,7 @@ def test_a_refresh_is_the_part_alone_with_its_version_and_pace(viewer, owner):
     assert answer["X-Live-Seconds"] == "15"
     whole = viewer.get("/").content.decode()
     assert f'data-version="{answer["X-Data-Version"]}"' in whole
-    assert 'data-live-seconds="15"' in whole
+    assert 'id="overview" data-live data-live-seconds="15"' in whole
 
 
 def test_what_a_view_says_hides_what_is_said_on_every_page(rf, monkeypatch):

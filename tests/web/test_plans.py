@@ -35,6 +35,11 @@ def page(viewer, query="", **headers):
     return answer.content.decode()
 
 
+def plans_part(html):
+    """The list alone: the header's verdict refreshes at its own pace."""
+    return html[html.index('<div id="plans"') :]
+
+
 def rows(html):
     return re.findall(r'<tr id="execution-([0-9a-f-]{36})"', html)
 
@@ -156,18 +161,18 @@ def test_a_refresh_gets_the_list_alone_and_204_while_nothing_changes(viewer, own
 
 def test_a_running_plan_quickens_the_refresh(viewer, owner, now):
     plan(owner, now)
-    assert 'data-live-seconds="15"' in page(viewer)
+    assert 'data-live-seconds="15"' in plans_part(page(viewer))
     plan(owner, now, 5, running=True)
-    assert 'data-live-seconds="5"' in page(viewer)
+    assert 'data-live-seconds="5"' in plans_part(page(viewer))
 
 
 def test_only_the_newest_page_is_live(viewer, owner, now):
     for n in range(1, 60):
         plan(owner, now, 5 * n)
     html = page(viewer)
-    assert "data-live-seconds" in html
+    assert "data-live-seconds" in plans_part(html)
     older = re.search(r'rel="next" href="/executions/(\?[^"]+)"', html).group(1)
-    assert "data-live-seconds" not in page(viewer, older.replace("&amp;", "&"))
+    assert "data-live-seconds" not in plans_part(page(viewer, older.replace("&amp;", "&")))
 
 
 def test_many_who_refresh_cost_the_database_what_one_does(viewer, owner, now):

@@ -8,6 +8,7 @@ from math import ceil
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from executions.beyond import is_beyond
 from executions.health.facts import Execution
 from executions.health.findings.base import Case, Code, Finding, Severity
 from executions.health.findings.lateness import LAG, MARGIN, lag, silence
@@ -129,6 +130,14 @@ def _about_lag(case: Case) -> tuple[Promise, Promise]:
         return (
             _("The watermark is from %(ago)s and stands still while no run succeeds."),
             _("Make the runs succeed again. They then move the watermark by themselves."),
+        )
+    if case.state is not None and is_beyond(case.state.watermark_at):
+        return (
+            _(
+                "Usage numbers do not move: the watermark is %(watermark)s. Raw usage is kept in"
+                " task_usage, so nothing is lost."
+            ),
+            _("Run manage.py backfill_task_usage_hourly: it sets the watermark right."),
         )
     if not len(case.ledger.streak):
         return (
