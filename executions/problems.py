@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import psycopg
 from django.apps import apps
@@ -116,6 +117,28 @@ class NoTables(Told):
     kind = "no_tables"
 
 
+class OutOfReach(Told):
+    """Multica's tables are in a schema in which these roles do not find them by their names.
+
+    Schema and roles are written as in a statement. ``usable`` where only the search_path lacks it.
+    """
+
+    def __init__(self, schema: str, roles: Sequence[str], *, usable: bool) -> None:
+        super().__init__(f"Multica's tables are in the schema {schema}")
+        self.schema, self.roles = schema, roles
+        self.kind = "search_path" if usable else "no_usage"
+
+    @classmethod
+    def among(cls, presences: Sequence[Mapping[str, Any]]) -> OutOfReach | None:
+        """From rows of `checks.sql`'s query `presence`; None where every role finds them."""
+        found = [(one["schema"], one["usable"], one["role"]) for one in presences if one["schema"]]
+        if not found:
+            return None
+        schema, usable = min(found, key=lambda one: one[1])[:2]  # a right that lacks comes first
+        roles = dict.fromkeys(role for *where, role in found if where == [schema, usable])
+        return cls(schema, tuple(roles), usable=usable)
+
+
 class PgCronObjects(Told):
     """pg_cron's own objects are too old, or somebody changed them; what is wrong with them."""
 
@@ -154,11 +177,20 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
         kind = "embedded_stopped"
     said = _REFUSAL.sub("", first_line(error).rstrip("."))
     url = url or _variable(error, said)
-    if kind == "schema" and url != ADMIN_URL:
-        without = second_tries.database_without_multica()
+    if isinstance(error, OutOfReach):
+        unreached: OutOfReach | None = error
+    elif kind == "schema" and url != ADMIN_URL:
+        presences = second_tries.presences()
+        without = next((one["database"] for one in presences[:1] if not one["has_any"]), None)
         kind, said = ("no_tables", without) if without else (kind, said)
-    trouble = TROUBLES[kind]
+        unreached = OutOfReach.among(presences)
+    else:
+        unreached = None
     values: dict[str, object] = {"said": said, "url": url, "sqlstate": sqlstate or _("none")}
+    if unreached:
+        kind = unreached.kind
+        values |= {"schema": unreached.schema, "roles": ", ".join(unreached.roles)}
+    trouble = TROUBLES[kind]
     if kind == "locked":
         values |= _about_locks()
     elif kind == "value":

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import psycopg
+from django.conf import settings
 from django.db import connections
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import ConnStatus, PGconn, PollingStatus, abc
@@ -26,7 +27,7 @@ from executions.connections import cut_after
 from executions.direct import limit_transaction
 from executions.router import MULTICA_ALIAS
 from executions.sql import load
-from multica_admin.databases import settings_in
+from multica_admin.databases import READING_ONLY, SESSION, settings_in, to_read, with_settings
 
 LOCKS = load("locks")
 CHECKS = load("checks")
@@ -77,12 +78,12 @@ class Holders:
 _pool_reasons: _Kept[psycopg.Error | None] = _Kept()
 _sqlstates: _Kept[str | None] = _Kept()
 _holders: _Kept[Holders] = _Kept()
-_databases: _Kept[str | None] = _Kept()
+_presences: _Kept[tuple[dict[str, Any], ...]] = _Kept()
 
 
 def forget() -> None:
     """Have everything asked anew."""
-    for kept in (_pool_reasons, _sqlstates, _holders, _databases):
+    for kept in (_pool_reasons, _sqlstates, _holders, _presences):
         kept.forget()
 
 
@@ -165,23 +166,32 @@ def lock_holders() -> Holders:
     return _holders.answer("", ask)
 
 
-def database_without_multica() -> str | None:
-    """The name of the dashboard's database where it has none of Multica's tables, else None."""
+def presences() -> tuple[dict[str, Any], ...]:
+    """What `presence` says to the dashboard's role, and to the runner's where it is another one."""
 
-    def ask() -> str | None:
-        rows = _ask_dashboards(CHECKS.presence)
-        return next((row["database"] for row in rows if not row["has_any"]), None)
+    def ask() -> tuple[dict[str, Any], ...]:
+        asked = _ask(_dashboards(), CHECKS.presence)
+        if settings.RUNNER_CONNINFO != settings.MULTICA_CONNINFO:
+            runners = to_read(settings.RUNNER_CONNINFO)
+            options = with_settings(runners.get("options", ""), {**READING_ONLY, **SESSION})
+            limits = {"options": options, "connect_timeout": CONNECT_SECONDS}
+            asked += _ask({**runners, **limits}, CHECKS.presence)
+        return tuple(asked)
 
-    return _databases.answer("", ask)
+    return _presences.answer("", ask)
 
 
 def _ask_dashboards(statement: str) -> list[dict[str, Any]]:
-    """Nothing where Multica's database cannot be asked, as the dashboard's role.
+    """Ask as the dashboard's role."""
+    return _ask(_dashboards(), statement)
+
+
+def _ask(parameters: dict[str, Any], statement: str) -> list[dict[str, Any]]:
+    """Nothing where that database cannot be asked.
 
     It is one read-only transaction with its limits inside, which holds through a pooler as well,
     and it is cut off where the server falls silent: pages wait for it.
     """
-    parameters = _dashboards()
     try:
         with psycopg.connect(**parameters, row_factory=dict_row) as connection:
             connection.read_only = True

@@ -227,6 +227,24 @@ TROUBLES: Mapping[str, Trouble] = {
             " migrate” makes those that are missing."
         ),
     ),
+    "no_usage": Trouble(
+        title=_("The role may not use the schema of Multica's tables"),
+        what=_(
+            "Multica's tables are in the schema %(schema)s, which the role %(roles)s may not use,"
+            " so PostgreSQL hides them."
+        ),
+        meaning=_("Nothing is wrong with Multica itself; a right is missing."),
+        todo=_("Let an administrator run: GRANT USAGE ON SCHEMA %(schema)s TO %(roles)s;"),
+    ),
+    "search_path": Trouble(
+        title=_("Multica's tables are not on the search_path"),
+        what=_(
+            "Multica's tables are in the schema %(schema)s, which is not on the search_path of the"
+            " role %(roles)s."
+        ),
+        meaning=_("Nothing is wrong with Multica itself; the tables are only not found."),
+        todo=_("Add ?search_path=%(schema)s to %(url)s."),
+    ),
     "row_security": Trouble(
         title=_("The role is not shown every row"),
         what=_("It cannot be told what is there: %(said)s."),

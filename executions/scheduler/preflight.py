@@ -8,12 +8,13 @@ import psycopg
 from psycopg import errors
 
 from executions.connections import Connection
-from executions.problems import diagnose, first_line
+from executions.problems import OutOfReach, diagnose, first_line
 from executions.scheduler.cutting import Connect
 from executions.scheduler.spec import JobSpec
 from executions.sql import load
 
 SQL = load("preflight")
+CHECKS = load("checks")
 
 OLDEST = 15
 _RIGHTS = {"may_select": "SELECT", "may_insert": "INSERT", "may_update": "UPDATE"}
@@ -70,6 +71,9 @@ def check_connection(connection: Connection, specs: Iterable[JobSpec]) -> None:
 def _check_table(connection: Connection) -> None:
     found = connection.execute(SQL.rights).fetchone() or {}
     if not found["installed"]:
+        presence = connection.execute(CHECKS.presence).fetchall()
+        if unreached := OutOfReach.among(presence):
+            raise CannotRun(diagnose(unreached, "RUNNER_DATABASE_URL").sentence())
         raise CannotRun(
             "The database has no table sys_cron_executions: its Multica is older than v0.3.17, or"
             " it is not Multica's database. Upgrade Multica, or point RUNNER_DATABASE_URL at it;"

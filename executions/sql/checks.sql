@@ -2,14 +2,32 @@
 -- functions and catalogs that need no right at all.
 
 -- name: presence
--- Which database this is, and whether it has any table that only Multica has, in whichever schema
--- and whoever may read it. The names of its other tables are used by other programs as well.
+-- Which database and role this is, and whether there is any table that only Multica has, in
+-- whichever schema and whoever may read it. The names of its other tables are used by other programs
+-- as well. Where this role reaches one of them by its name alone nowhere, its schema and whether the
+-- role may use that: PostgreSQL says of such a table that it does not exist.
+WITH multicas AS (
+    SELECT relname, relnamespace
+      FROM pg_class
+     WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
+       AND relname IN ('sys_cron_executions', 'task_usage', 'task_usage_hourly',
+                       'task_usage_hourly_dirty', 'task_usage_hourly_rollup_state',
+                       'agent_task_queue', 'agent_runtime')
+)
 SELECT current_database()::text AS database,
-       EXISTS (SELECT FROM pg_class
-                WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
-                  AND relname IN ('sys_cron_executions', 'task_usage', 'task_usage_hourly',
-                                  'task_usage_hourly_dirty', 'task_usage_hourly_rollup_state',
-                                  'agent_task_queue', 'agent_runtime')) AS has_any
+       quote_ident(current_user) AS role,
+       EXISTS (SELECT FROM multicas) AS has_any,
+       quote_ident(unreached.nspname) AS schema,
+       unreached.usable
+  FROM (SELECT) AS once
+  LEFT JOIN LATERAL (
+       SELECT namespace.nspname, has_schema_privilege(namespace.oid, 'USAGE') AS usable
+         FROM multicas
+         JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
+        WHERE to_regclass(quote_ident(relname)) IS NULL
+        ORDER BY namespace.nspname <> 'public', namespace.nspname
+        LIMIT 1
+       ) AS unreached ON true
 
 -- name: gaps
 -- Every wanted column that this role cannot read, and what is in the way; nothing when all is well.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from executions import second_tries
 from tests.printed import RUNNER, VIEWER, printed
 from tests.retiring import pg_cron, role
 
@@ -58,3 +59,26 @@ def test_without_a_right_there_is_a_sentence_and_never_a_traceback(printed, ever
     said = [*printed.complaints_of_pages(every_page), *printed.complaints_of_the_runner()]
     assert len(said) >= 10
     assert not [one for one in said if "Traceback" in one or " 500:" in one]
+
+
+def test_without_usage_of_the_schema_that_right_is_named_and_nothing_is_called_missing(
+    printed, every_page
+):
+    """PostgreSQL says of tables in such a schema that they do not exist."""
+    for name, purpose in ((VIEWER, "viewer"), (RUNNER, "runner")):
+        printed.grant(name, purpose)
+        printed.run("upstream", f"REVOKE USAGE ON SCHEMA public FROM {name}")
+    second_tries.forget()
+    pages = printed.complaints_of_pages(["/", "/executions/"])
+    runner = printed.complaints_of_the_runner()
+    said = [*pages, *runner]
+    assert not [
+        one
+        for one in said
+        if "not Multica's database" in one or "v0.3.17" in one or "does not exist" in one
+    ]
+    both = f"GRANT USAGE ON SCHEMA public TO {VIEWER}, {RUNNER};"
+    assert [one for one in pages if both in one]
+    assert len(runner) == 4
+    assert f"GRANT USAGE ON SCHEMA public TO {RUNNER};" in runner[0]
+    assert all(both in one for one in runner[1:]), runner
