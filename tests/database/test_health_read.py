@@ -527,7 +527,7 @@ def test_however_many_jobs_there_are_their_functions_are_read_once(
     with counting() as sent:
         facts = read_facts()
     assert len(facts.pg_cron.calls) == 20
-    assert sent["multica"] == 8
+    assert sent["multica"] == 9
 
 
 def test_looking_as_whoever_may_retire_can_change_nothing(jobs):

@@ -540,7 +540,12 @@ def test_checkretirement_gives_the_object_of_the_interface(owner, pg_cron, capsy
     assert told == {
         "retirable": True,
         "visibility": "full",
-        "extension": {"installed": True, "version": "1.4-1", "database": "multica"},
+        "extension": {
+            "installed": True,
+            "version": "1.4-1",
+            "database": "multica",
+            "launcher": "running",
+        },
         "other_workloads": 0,
     }
     gates = candidate.pop("gates")
