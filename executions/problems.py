@@ -25,6 +25,7 @@ from executions import beyond, second_tries
 from executions.direct import REFUSED_OPTIONS, NotDirect, OnStandby
 from executions.router import is_multicas
 from executions.troubles import TROUBLES, UNKNOWN, kind_of
+from multica_admin import embedded
 
 BUG = "bug"
 ADMIN_URL = "ADMIN_DATABASE_URL"
@@ -55,6 +56,15 @@ _OF_DRIVER: Sequence[tuple[type[psycopg.Error], str]] = (
 )
 
 
+# What the same is if the server is the one that `bin/run` brings.
+_OF_EMBEDDED: Mapping[str, str] = {
+    "no_server": "embedded_stopped",
+    "not_ready": "embedded_stopped",
+    "refused": "embedded_stopped",
+    "lost": "embedded_lost",
+}
+
+
 def _reference() -> str:
     return secrets.token_hex(4)
 
@@ -82,9 +92,9 @@ class Problem:
     def for_strangers(self) -> Problem:
         """The same without anything of the inside, for people who have not signed in.
 
-        That the embedded PostgreSQL does not run is nothing of the inside: no place is named.
+        What is said of the embedded PostgreSQL is nothing of the inside: no place is named.
         """
-        if self.code == "embedded_stopped":
+        if self.code in _OF_EMBEDDED.values():
             return self
         return replace(
             self,
@@ -173,8 +183,8 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
     if isinstance(error, PoolTimeout):
         error = second_tries.pool_reason() or error
     kind, sqlstate = _kind(error)
-    if kind in {"no_server", "not_ready", "refused"} and _is_embedded(error):
-        kind = "embedded_stopped"
+    if kind in _OF_EMBEDDED and _is_embedded(error):
+        kind = _OF_EMBEDDED[kind]
     said = _REFUSAL.sub("", first_line(error).rstrip("."))
     url = url or _variable(error, said)
     if isinstance(error, OutOfReach):
@@ -240,11 +250,19 @@ def _refused_by_libpq(error: psycopg.Error, said: str) -> str:
 
 
 def _is_embedded(error: BaseException) -> bool:
-    """Whether the server that is asked is the one that `bin/run` brings."""
+    """Whether the server that is asked is the one that `bin/run` brings.
+
+    A connection that broke names no place. If every database is embedded, nothing else can have
+    broken; otherwise it is the embedded server that broke if that server does not run.
+    """
     place = getattr(error, "pgconn", None)
+    if place is None:
+        return settings.EMBEDDED and (
+            not settings.NAMED_DATABASES or not embedded.is_running(settings.VAR_DIR)
+        )
     named = list(settings.NAMED_DATABASES.values())
     ours = [one for one in (settings.MULTICA_CONNINFO, settings.ADMIN_CONNINFO) if one not in named]
-    return place is not None and place.host.decode() in {one["host"] for one in ours}
+    return place.host.decode() in {one["host"] for one in ours}
 
 
 def _variable(error: BaseException, said: str) -> str:

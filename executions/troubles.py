@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _ANSWERED = _("The database answered: %(said)s.")
 _REFUSED = _("The server refused the connection: %(said)s.")
 _CANNOT_LOOK = _("Multica Admin runs, but it cannot look. This says nothing about the rollup.")
+_EMBEDDED_COMES_BACK = _(
+    "Try again in a moment: if it has ended, bin/run starts it again by itself, mostly within"
+    " seconds. If it does not, look in the log for the reason, or stop bin/run and start it again."
+)
 _NOTHING_CHANGED = _("Nothing was changed.")
 
 
@@ -48,10 +52,13 @@ TROUBLES: Mapping[str, Trouble] = {
         title=_("The embedded PostgreSQL does not run"),
         what=_("The embedded PostgreSQL, which bin/run brings, does not answer."),
         meaning=_("Nothing is lost: it goes on with what it had, once it runs again."),
-        todo=_(
-            "bin/run starts it again by itself, mostly within seconds. If it does not, look in the"
-            " log for the reason, or stop bin/run and start it again."
-        ),
+        todo=_EMBEDDED_COMES_BACK,
+    ),
+    "embedded_lost": Trouble(
+        title=_("The connection to the embedded PostgreSQL broke"),
+        what=_("The connection to the embedded PostgreSQL, which bin/run brings, broke."),
+        meaning=_("What was under way is not known to be done. What was done before is kept."),
+        todo=_EMBEDDED_COMES_BACK,
     ),
     "no_host": Trouble(
         title=_("The database's host is unknown"),
@@ -120,7 +127,10 @@ TROUBLES: Mapping[str, Trouble] = {
         title=_("The server is not ready"),
         what=_("The server is starting up, shutting down or recovering: %(said)s."),
         meaning=_CANNOT_LOOK,
-        todo=_("Wait a moment and try again. If it stays so, look in PostgreSQL's own log."),
+        todo=_(
+            "Wait a moment and try again. If it stays so, look in PostgreSQL's own log. A standby"
+            " with hot_standby = off never lets anybody in: then point %(url)s at its primary."
+        ),
     ),
     "server_kind": Trouble(
         title=_("No server is of the kind that is asked for"),

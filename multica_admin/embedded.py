@@ -238,6 +238,14 @@ def take_up(handed_down: str) -> None:
         os.set_inheritable(_users, False)
 
 
+def is_running(var: Path) -> bool:
+    """Whether the server of the embedded cluster lives, be it that it does not answer yet."""
+    try:
+        return cluster(var).is_running()
+    except ClusterError:
+        return False
+
+
 def describe(embedded: Cluster) -> str:
     """One sentence for the operator: which PostgreSQL this is and why."""
     if embedded.binaries.has_pg_cron:

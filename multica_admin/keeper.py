@@ -43,6 +43,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="embedded PostgreSQL", daemon=True)
         self._starts = 0
         self._started_at = 0.0
+        self._lock: int | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -53,17 +54,37 @@ class Keeper:
         self._thread.join(_LEAVE_SECONDS)
 
     def _run(self) -> None:
+        """Look until told to stop. Whatever goes wrong is logged and tried again, later each time.
+
+        Nobody else would start the server again if this thread ended.
+        """
+        failures = 0
         try:
-            lock = open_for_owner(self._cluster.data.with_suffix(".keeper"))
-        except OSError as error:
-            logger.error("the embedded PostgreSQL is not watched: %s", error)
-            return
-        try:
-            while not self._stopped.wait(LOOK_SECONDS):
-                if _is_ours(lock):
-                    self._look()
+            while not self._stopped.wait(LOOK_SECONDS if not failures else pause_before(failures)):
+                try:
+                    if self._is_ours():
+                        self._look()
+                    failures = 0
+                except Exception:
+                    failures += 1
+                    logger.exception("The embedded PostgreSQL could not be looked at")
         finally:
-            os.close(lock)
+            if self._lock is not None:
+                os.close(self._lock)
+
+    def _is_ours(self) -> bool:
+        """Whether this process keeps the cluster; it is asked until the process that does ends.
+
+        Raises:
+            OSError: the lock's file cannot be opened or locked.
+        """
+        if self._lock is None:
+            self._lock = open_for_owner(self._cluster.data.with_suffix(".keeper"))
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _look(self) -> None:
         if self._cluster.is_running():
@@ -96,19 +117,17 @@ class Keeper:
             logger.warning("The embedded PostgreSQL runs again.")
 
 
-def _is_ours(lock: int) -> bool:
-    """Whether this process keeps the cluster; it is asked until another one ends."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def start() -> Keeper | None:
-    """Keep the cluster in this process until it ends; None where nothing is embedded."""
+    """Keep the cluster in this process until it ends; None where nothing is embedded.
+
+    A cluster whose binaries were taken away since the start is not kept, but pages are served.
+    """
     if not settings.EMBEDDED:
         return None
-    keeper = Keeper(embedded.cluster(settings.VAR_DIR))
+    try:
+        keeper = Keeper(embedded.cluster(settings.VAR_DIR))
+    except ClusterError as error:
+        logger.error("The embedded PostgreSQL will not be started again if it ends: %s", error)
+        return None
     keeper.start()
     return keeper

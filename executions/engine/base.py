@@ -14,11 +14,16 @@ import psycopg
 from django.db.backends.postgresql import base
 from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
+from psycopg_pool import PoolTimeout
 
 from executions.connections import CONNECT_SECONDS, cut_after
 from executions.direct import NotDirect, is_held, limit_transaction
 from executions.times import TolerantLoader
 from multica_admin.databases import settings_in
+
+# How long a request waits for the pool's next connection after another request waited in vain. The
+# pool goes on connecting by itself, so the first request after an outage finds a connection.
+AWAY_SECONDS = 0.5
 
 _Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
 
@@ -43,14 +48,30 @@ class DatabaseWrapper(base.DatabaseWrapper):
         Raises:
             NotDirect: a pooler answers, and this alias needs PostgreSQL itself.
         """
+        if self.pool:
+            return self._from_pool(conn_params)
         connection = super().get_new_connection(conn_params)
-        if not self.pool:
-            connection.autocommit = True  # Django sets it as it wants it later
-            try:
-                self._prove(connection)
-            except BaseException:
-                connection.close()
-                raise
+        connection.autocommit = True  # Django sets it as it wants it later
+        try:
+            self._prove(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _from_pool(self, conn_params: dict[str, Any]) -> Any:
+        """A connection of the pool; the full wait for one is paid once in an outage.
+
+        A process has four threads. If each request waited, a silent database would keep them all,
+        and nobody could sign in, nor could the machine's own questions be answered.
+        """
+        pool = self.pool
+        try:
+            connection = super().get_new_connection(conn_params)
+        except PoolTimeout:
+            pool.timeout = AWAY_SECONDS
+            raise
+        pool.timeout = self.settings_dict["OPTIONS"]["pool"]["timeout"]
         return connection
 
     def _configure_connection(self, connection: Any) -> bool:

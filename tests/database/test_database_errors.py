@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -15,9 +16,13 @@ from django.conf import settings
 from psycopg import sql
 
 from executions.connections import connect as open_connection
+from executions.connections import cut
 from executions.problems import diagnose
+from multica_admin import embedded
+from multica_admin.cluster import ClusterError
 from tests import environment
 from tests.faults.conftest import cluster_of_its_own
+from tests.standby import standby_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -223,6 +228,46 @@ def test_a_connection_that_breaks_is_told_as_broken(connect, owner):
     with pytest.raises(psycopg.Error) as caught:
         connection.execute("SELECT 1")
     assert diagnose(caught.value).code == "lost"
+
+
+@pytest.mark.parametrize(
+    "named", [{}, {"DATABASE_URL": {"host": "elsewhere"}}], ids=["all", "ours"]
+)
+def test_a_connection_to_the_embedded_server_that_breaks_is_told_as_that(
+    monkeypatch, tmp_path, named
+):
+    """A broken connection names no place: it is the embedded one's if only that can have broken."""
+    monkeypatch.setattr(settings, "EMBEDDED", True)
+    monkeypatch.setattr(settings, "NAMED_DATABASES", named)
+    with cluster_of_its_own() as private:
+        data = [private.data]
+        monkeypatch.setattr(embedded, "data_directory", lambda _var: data[0])
+        with open_connection(private.conninfo("postgres"), application_name="t") as connection:
+            cut(connection)
+            with pytest.raises(psycopg.Error) as caught:
+                connection.execute("SELECT 1")
+        # With another database beside it, nobody can tell while the embedded server runs.
+        running = diagnose(caught.value)
+        assert running.code == ("lost" if named else "embedded_lost")
+        data[0] = tmp_path / "postgres"
+        stopped = diagnose(caught.value)
+    assert stopped.code == "embedded_lost"
+    assert "bin/run starts it again by itself" in stopped.todo
+    assert stopped.for_strangers() is stopped
+    monkeypatch.setattr(settings, "EMBEDDED", False)
+    assert diagnose(caught.value).code == "lost"
+
+
+def test_a_standby_that_lets_nobody_in_is_not_only_to_be_waited_for():
+    with cluster_of_its_own() as primary, standby_of(primary) as follower:
+        follower.stop()
+        closed = replace(follower, settings={**follower.settings, "hot_standby": "off"})
+        with pytest.raises(ClusterError):  # nobody is let in, so preparing it fails
+            closed.start(lambda one: psycopg.connect(**one.conninfo("postgres")).close())
+        problem = diagnose(met(**follower.conninfo("postgres")))
+    assert problem.code == "not_ready"
+    assert "hot_standby = off" in problem.todo
+    assert "primary" in problem.todo
 
 
 def test_a_lock_that_was_waited_for_names_the_table_and_who_holds_it(connect, owner):

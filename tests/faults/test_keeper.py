@@ -12,8 +12,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from multica_admin import embedded
-from multica_admin.keeper import pause_before
+from multica_admin import embedded, keeper
+from multica_admin.cluster import Cluster
+from multica_admin.keeper import Keeper, pause_before
 from multica_admin.locks import locked
 from tests.faults.test_quickstart import QUICKSTART, start, var
 from tests.processes import free_port
@@ -139,6 +140,27 @@ def test_a_folder_that_is_gone_is_never_replaced_by_an_empty_cluster(dashboard, 
     finally:
         away.rename(data)
     process.wait_for(AGAIN)
+
+
+def test_what_goes_wrong_while_it_looks_does_not_end_its_watch(tmp_path, caplog):
+    folder = tmp_path / "not there yet"
+    watch = Keeper(Cluster(folder / "postgres", next(embedded.find_binaries())))
+    watch.start()
+    try:
+        until(lambda: "could not be looked at" in caplog.text)
+        folder.mkdir()
+        until(lambda: "is gone" in caplog.text)
+    finally:
+        watch.stop()
+    assert not (folder / "postgres").exists()
+
+
+def test_a_web_process_serves_although_the_servers_binaries_are_gone(settings, tmp_path, caplog):
+    settings.EMBEDDED, settings.VAR_DIR = True, tmp_path
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("7")
+    assert keeper.start() is None
+    assert "made by PostgreSQL 7" in caplog.text
 
 
 def test_the_pause_grows_to_a_limit():
