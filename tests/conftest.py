@@ -16,6 +16,8 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from executions import second_tries
 from executions.connections import Connection
@@ -29,6 +31,12 @@ from tests import environment
 from tests.emptying import Ours, empty_multica
 from tests.rights import let_read
 from tests.waiting import slowness
+
+# How long an example takes tells about the machine, not about us.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 
 def postgresql_with_pg_cron() -> Binaries:
