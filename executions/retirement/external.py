@@ -164,15 +164,24 @@ def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
     """The operator says that it was run. Whether it is gone shows in the plans that follow.
 
     Raises:
-        Refused: the plans cannot be read now, so nothing could be verified; or no permission.
+        Refused: the plans cannot be read now, or are those of a standby, so nothing could be
+            verified; or no permission.
     """
     command = outside_of(retirement).remove
     with on_record(who, REMOVED, retirement, command):
         permitted(who)
-        found = how_long(rules)
-        if found is None:
+        case = read_plans(rules).case
+        if case is None:
             raise Refused(_("The plans cannot be read now, so nothing could be verified."))
-        quiet, now = found
+        if case.ground.is_standby:
+            raise Refused(
+                _(
+                    "DATABASE_URL is a standby. It shows the past, so plans from before the removal"
+                    " would be taken for later ones. Point DATABASE_URL at the primary, then say"
+                    " it again. Nothing was changed."
+                )
+            )
+        quiet, now = quiet_period(case), case.now
         with transaction.atomic():
             require(Retirement.objects.select_for_update().get(pk=retirement.pk), {State.BY_HAND})
             move(

@@ -20,7 +20,7 @@ from executions.health import snapshot
 from executions.health.facts import NotAvailable
 from executions.health.read import read_facts
 from executions.retirement import protocol
-from executions.retirement_models import Retirement
+from executions.retirement_models import Retirement, State
 from executions.scheduler.jobs import ROLLUP
 from tests import scenarios
 from tests.faults.conftest import cluster_of_its_own
@@ -98,6 +98,18 @@ def test_the_gate_says_that_it_is_a_standby(on_standby, operator):
     assert "another Multica" not in page
     assert "of the Multica that it belongs to" not in page
     assert "cron.unschedule" not in page
+
+
+def test_a_caller_outside_is_not_retired_on_what_a_standby_shows(on_standby, operator):
+    """Its clock runs behind, so plans from before the removal would count as later ones."""
+    page = operator.get(reverse("retire"))
+    assert reverse("retire_outside", args=["cron"]) not in page.content.decode()
+    assert "it cannot prove that such a caller is gone" in text(page)
+    # A page from before a failover still has the form.
+    operator.post(reverse("retire_outside", args=["cron"]), {"name": "root"})
+    answer = operator.post(reverse("retire_ran_it", args=[_newest_retirement()]), follow=True)
+    assert "DATABASE_URL is a standby. It shows the past" in text(answer)
+    assert Retirement.objects.latest("pk").state == State.BY_HAND
 
 
 def _newest_retirement():
