@@ -164,7 +164,13 @@ def _without_a_role(request: HttpRequest) -> Problem:
 
 def _ask_for(role: str) -> str:
     """Whom to ask for a role."""
-    names = {"names": ", ".join(administrators()), "role": role}
+    people = administrators()
+    if not people:
+        return _(
+            "There is no administrator who could give the role %(role)s: let whoever runs Multica"
+            " Admin make one with “manage.py createsuperuser”"
+        ) % {"role": role}
+    names = {"names": ", ".join(people), "role": role}
     return _("Ask an administrator (%(names)s) for the role %(role)s") % names
 
 

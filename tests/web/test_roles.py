@@ -129,6 +129,13 @@ def test_no_more_than_a_few_administrators_are_named(root):
     assert "(admin0, admin1, admin2)" in told
 
 
+def test_where_nobody_can_give_a_role_the_way_to_an_administrator_is_told(nora):
+    User.objects.create_superuser("gone", is_active=False)
+    told = text(signed_in(nora).get("/"))
+    assert "()" not in told
+    assert "make one with “manage.py createsuperuser”" in told
+
+
 # --- A role that is taken away while a page is open -----------------------------------------------
 
 
