@@ -341,7 +341,8 @@ class PgCron:
 
     ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5); ``calls``
     are those of them that lead to the rollup and that a launcher starts. ``runs`` are the latest
-    runs of these and of jobs that are gone, newest first, where the run details may be read.
+    runs of these and of jobs that are gone, newest first, as far as this role is shown them, and
+    ``runs_unseen`` says why it is not shown them all; None where nothing is in the way.
     ``nodes`` has, by jobid, where jobs connect to that are not known to run on Multica's server.
     """
 
@@ -353,6 +354,7 @@ class PgCron:
     calls: tuple[RollupCall, ...] = ()
     launcher: Launcher = Launcher.UNKNOWN
     runs: tuple[JobRun, ...] = ()
+    runs_unseen: NotAvailable | None = None
     nodes: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -440,6 +442,7 @@ class Facts:
             "dirty_queue": self.queue,
             "lock": self.lock,
             "pg_cron": self.pg_cron,
+            "pg_cron_runs": getattr(self.pg_cron, "runs_unseen", None),
             "drift": self.drift,
             "own_runners": self.own_runners,
             "first_trace": self.first_trace,

@@ -37,7 +37,7 @@ from executions.health.ledger import usual_window
 from executions.models import Runner
 from executions.pgcron.inventory import read_calls, unknown_nodes, visible_jobs
 from executions.pgcron.job import Job
-from executions.pgcron.runs import read_runs
+from executions.pgcron.runs import read_runs, refuse_hidden_runs
 from executions.problems import PgCronObjects, RowsHidden, diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
@@ -235,7 +235,8 @@ class _Reader:
         That role may be the one that sees more, or be in the database that has the extension.
         """
         seen = _jobs_and_runs(self._fetch, self._fetch, database)
-        if seen.visibility in _ALL_KNOWN or settings.RETIRE_CONNINFO == settings.MULTICA_CONNINFO:
+        seen_all = seen.visibility in _ALL_KNOWN and seen.runs_unseen is None
+        if seen_all or settings.RETIRE_CONNINFO == settings.MULTICA_CONNINFO:
             return seen
         try:
             with closing(retire_reader("look")) as connection:
@@ -244,7 +245,7 @@ class _Reader:
             raise
         except psycopg.Error:
             return seen
-        return max(seen, further, key=lambda one: _SIGHT.index(one.visibility))
+        return max(seen, further, key=_sight)
 
     def _drift(
         self, ground: Ground, state: State | NotAvailable | None, earlier: Facts | None
@@ -269,6 +270,11 @@ class _Reader:
         return min((row["trace"] for row in traces if row["trace"] is not None), default=None)
 
 
+def _sight(seen: PgCron) -> tuple[int, bool]:
+    """How much of the jobs, and then of their runs, a role is shown."""
+    return _SIGHT.index(seen.visibility), seen.runs_unseen is None
+
+
 def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str) -> PgCron:
     """What this role is shown of pg_cron: its jobs, where they connect to, and when they ran."""
     seen = visible_jobs(fetch)
@@ -277,9 +283,16 @@ def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str) -> PgCron:
     jobs = [
         job for job in seen.jobs if isinstance(job, Job) and job.active and job.database == database
     ]
-    runs = read_runs(fetch, [job.jobid for job in jobs], database)
     nodes = unknown_nodes(jobs, fetch, fetch_multica) if jobs else {}
-    return replace(seen, runs=runs, nodes=nodes)
+    seen = replace(seen, nodes=nodes)
+    try:
+        seen = replace(seen, runs=read_runs(fetch, [job.jobid for job in jobs], database))
+        # Of a role that is not shown every job it is told, and so it need not be told of its runs.
+        if seen.visibility is Visibility.FULL:
+            refuse_hidden_runs(fetch)
+    except (DatabaseError, psycopg.Error) as error:
+        return replace(seen, runs_unseen=why_not(error))
+    return seen
 
 
 def behind(ground: Ground, spec: JobSpec) -> NotAvailable | None:

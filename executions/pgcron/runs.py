@@ -1,7 +1,7 @@
 """The latest runs of pg_cron's jobs, from its run details: which job ran at which moment.
 
-The details outlive their job, so they tell of jobs that are gone. Where they may not be read, or
-``cron.log_run`` is off, there are none, which proves nothing.
+The details outlive their job, so they tell of jobs that are gone. Where ``cron.log_run`` is off
+there are none, which proves nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from executions.health.facts import JobRun
-from executions.pgcron.inventory import RUNS_WITHIN
+from executions.pgcron.inventory import RUNS_WITHIN, of_cron
 from executions.pgcron.match import judge
-from executions.problems import is_database_error
+from executions.problems import RowsHidden
 from executions.reading import Fetch
 from executions.sql import load
 
@@ -24,21 +24,31 @@ def read_runs(fetch: Fetch, jobids: Iterable[int], database: str) -> tuple[JobRu
     """The latest runs, newest first, of these jobs and of those that call the rollup by themselves.
 
     ``database`` is the one in which they ran.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does; the role may lack the right to look.
     """
     values = {
         "within": RUNS_WITHIN, "jobids": list(jobids), "database": database, "most": MOST,
     }  # fmt: skip
-    try:
-        rows = fetch(SQL.latest_runs, values)
-    except Exception as error:
-        if not is_database_error(error):
-            raise
-        return ()
+    rows = of_cron(fetch)(SQL.latest_runs, values)
     calls = {command: _calls(command) for command in {row["command"] for row in rows}}
     return tuple(
         JobRun(row["jobid"], row["started_at"], row["ended_at"], calls[row["command"]])
         for row in rows
     )
+
+
+def refuse_hidden_runs(fetch: Fetch) -> None:
+    """Let nobody take for all runs what row security leaves of them.
+
+    Raises:
+        RowsHidden: it hides runs of other owners' jobs from this role.
+        django.db.Error, psycopg.Error: as ``fetch`` does.
+    """
+    (sight,) = fetch(SQL.sight_of_runs, {})
+    if sight["filtered"]:
+        raise RowsHidden(["cron.job_run_details"], sight["role"])
 
 
 def _calls(command: str) -> bool:

@@ -147,6 +147,18 @@ SELECT jobid, start_time AS started_at, end_time AS ended_at, command
  ORDER BY runid DESC
  LIMIT %(most)s
 
+-- name: sight_of_runs
+-- Whether row security hides runs from this role, which is by a policy apart from that of the jobs.
+SELECT current_user::text AS role,
+       row_security_active(details.oid)
+       AND (EXISTS (SELECT FROM pg_policy
+                     WHERE polrelid = details.oid AND NOT polpermissive)
+            OR NOT EXISTS (SELECT FROM pg_policy, unnest(polroles) AS member
+                            WHERE polrelid = details.oid AND polcmd IN ('r', '*')
+                              AND pg_get_expr(polqual, polrelid) = 'true'
+                              AND (member = 0 OR pg_has_role(member, 'USAGE')))) AS filtered
+  FROM (SELECT to_regclass('cron.job_run_details')::oid AS oid) AS details
+
 -- name: backends
 -- Processes that run a job now, whichever way pg_cron starts them, with the job whose run details
 -- name the process. A background worker's run is noted some milliseconds before the process begins;

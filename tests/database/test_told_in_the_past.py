@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from executions.health.assessment import assess
+from executions.health.facts import Visibility
 from executions.health.findings import Code
 from executions.health.read import read_facts
+from executions.reading import fetch_on
 from executions.retirement import acts, external
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
@@ -24,6 +26,7 @@ from tests.retiring import (
     role,
     schedule,
 )
+from tests.rights import let_read
 
 __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -151,3 +154,43 @@ def test_a_change_of_long_ago_is_no_longer_asked_for(busy):
         watched_since="2020-01-01T00:00:00Z", changed_at="2020-01-01T00:00:00Z"
     )
     assert read_facts().changes == ()
+
+
+SEES_JOBS = (
+    "GRANT USAGE ON SCHEMA cron TO {role}",
+    "GRANT SELECT ON cron.job TO {role}",
+    "CREATE POLICY {role} ON cron.job FOR SELECT TO {role} USING (true)",
+)
+SEES_RUNS = "CREATE POLICY {role} ON cron.job_run_details FOR SELECT TO {role} USING (true)"
+
+
+@pytest.mark.parametrize(
+    ("of_runs", "reason"),
+    [
+        ("REVOKE SELECT ON cron.job_run_details FROM PUBLIC", "permission denied"),
+        ("GRANT SELECT ON cron.job_run_details TO {role}", "row security hides rows"),
+        (SEES_RUNS, None),
+    ],
+)
+def test_runs_that_are_not_shown_are_not_available_and_never_none(
+    busy, owner, pg_cron, role, connect, settings, of_runs, reason
+):
+    role("sees_jobs", *SEES_JOBS, of_runs)
+    try:
+        let_read(owner, "sees_jobs")
+        settings.MULTICA_CONNINFO = {**settings.MULTICA_CONNINFO, "user": "sees_jobs"}
+        settings.RETIRE_CONNINFO = settings.MULTICA_CONNINFO
+        facts = read_facts(fetch=fetch_on(connect("sees_jobs")))
+        assert facts.pg_cron.visibility is Visibility.FULL
+        unread = [one for one in assess(facts).verdict.findings if one.code is Code.NOT_AVAILABLE]
+        if reason is None:
+            assert facts.pg_cron.runs
+            assert unread == []
+        else:
+            assert facts.pg_cron.runs == ()
+            (finding,) = unread
+            assert "when pg_cron's jobs ran" in str(finding.summary)
+            assert reason in str(finding.summary)
+            assert "permissions --role" in str(finding.advice)
+    finally:
+        pg_cron.execute("GRANT SELECT ON cron.job_run_details TO PUBLIC")

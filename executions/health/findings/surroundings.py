@@ -22,6 +22,7 @@ NAMES = {
     "dirty_queue": _("which buckets wait to be summed again"),
     "lock": _("who holds the rollup's lock"),
     "pg_cron": _("pg_cron's jobs"),
+    "pg_cron_runs": _("when pg_cron's jobs ran"),
     "drift": _("whether the usage pages add up to the raw usage"),
     "own_runners": _("which runners are our own"),
     "first_trace": _("the age of the database"),
