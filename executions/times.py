@@ -1,5 +1,7 @@
 """Reads ``timestamptz`` values that Python cannot hold as the marks of `executions/beyond.py`.
 
+Where a mark is sent back, as by a list that goes on after such a row, it is an infinite time again.
+
 psycopg refuses such a value, and with it every row of the answer. It decides nothing about them.
 """
 
@@ -9,7 +11,7 @@ from datetime import UTC, datetime
 
 import psycopg
 from psycopg.abc import Buffer
-from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.datetime import DatetimeDumper, TimestamptzLoader
 
 from executions.beyond import FAR_FUTURE, FAR_PAST
 
@@ -25,6 +27,18 @@ class TolerantLoader(TimestamptzLoader):
         except psycopg.DataError:
             text = bytes(data)
             return FAR_PAST if text.startswith(b"-") or text.endswith(b"BC") else FAR_FUTURE
+
+
+class TolerantDumper(DatetimeDumper):
+    """Writes the marks as the infinite times, which have the same place among all others."""
+
+    def dump(self, obj: datetime) -> Buffer | None:
+        if obj in _INFINITE:
+            return _INFINITE[obj]
+        return super().dump(obj)
+
+
+_INFINITE = {FAR_FUTURE: b"infinity", FAR_PAST: b"-infinity"}
 
 
 def cannot_hold(error: BaseException | None) -> bool:

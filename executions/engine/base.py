@@ -8,6 +8,7 @@ transaction of its own with these settings and the URL's; without, the connectio
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -18,7 +19,7 @@ from psycopg_pool import PoolTimeout
 
 from executions.connections import CONNECT_SECONDS, cut_after
 from executions.direct import NotDirect, is_held, limit_transaction
-from executions.times import TolerantLoader
+from executions.times import TolerantDumper, TolerantLoader
 from multica_admin.databases import settings_in
 
 # How long a request waits for the pool's next connection after another request waited in vain. The
@@ -36,10 +37,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.execute_wrappers.append(self._limited)
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Django's, with a loader that reads the times that Python cannot hold."""
+        """Django's, with adapters for the times that Python cannot hold."""
         parameters = super().get_connection_params()
         adapters = AdaptersMap(parameters["context"].adapters)
         adapters.register_loader("timestamptz", TolerantLoader)
+        adapters.register_dumper(datetime, TolerantDumper)
         return parameters | {"context": adapters}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:

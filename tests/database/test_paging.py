@@ -241,3 +241,12 @@ def test_each_status_finds_its_rows_on_every_walk(owner, status, expected, narro
     walk = choose(Filters(status=status, **narrowed), SEVERAL, NOW)
     found = {row.runner_id for page in pages(walk) for row in page.rows}
     assert found == (expected - {"retrying"} if "scope" in narrowed else expected)
+
+
+@pytest.mark.parametrize("value", ["infinity", "-infinity"])
+@pytest.mark.parametrize("filters", [{}, {"job": "a"}], ids=["everything", "one job"])
+def test_pages_of_infinite_times_show_each_row_once(owner, value, filters):
+    made = fill(owner, jobs=("a",))
+    owner.execute("UPDATE sys_cron_executions SET finished_at = %s", [value])
+    found = [row.id for page in pages(walk_of(**filters)) for row in page.rows]
+    assert sorted(found) == sorted(row["id"] for row in made)
