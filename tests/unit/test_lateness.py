@@ -165,6 +165,16 @@ def test_only_where_runs_succeed_now_is_it_said_and_the_lock_named():
         assert "4246" not in str(finding.advice)
 
 
+def test_while_it_catches_up_the_lag_repeats_nothing_and_names_no_lock():
+    reached = NOW - 60 * 24 * HOUR
+    step = {0: {"watermark_before": reached - 24 * HOUR, "watermark_after": reached}}
+    (found,) = at(NOW, state=State(reached), executions=executions(step)).findings
+    assert found.code is Code.WATERMARK_CATCHING_UP
+    (lag,) = found.explains
+    assert "although" not in str(lag.summary)
+    assert "4246" not in str(lag.advice)
+
+
 def test_in_a_silence_nothing_is_said_twice():
     (stale,) = Stopped().after(30 * MINUTE).findings
     said = [str(stale.summary), *(str(one.summary) for one in stale.explains)]

@@ -125,11 +125,16 @@ def watermark_lag(case: Case) -> Finding | None:
 
 
 def _about_lag(case: Case) -> tuple[Promise, Promise]:
-    """In a silence it stands under that finding, which has said how far usage is."""
+    """In a silence, or while it catches up, another finding has said how far usage is."""
     if silence(case):
         return (
             _("The watermark is from %(ago)s and stands still while no run succeeds."),
             _("Make the runs succeed again. They then move the watermark by themselves."),
+        )
+    if catches_up(case):
+        return (
+            _("The watermark is from %(ago)s and moves one day with each run that succeeds."),
+            _("Nothing is to be done about the lag by itself; it ends with the catching up."),
         )
     if case.state is not None and is_beyond(case.state.watermark_at):
         return (
