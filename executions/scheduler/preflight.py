@@ -139,6 +139,8 @@ def _rehearse(connection: Connection, spec: JobSpec) -> None:
         with connection.transaction(force_rollback=True):
             connection.execute(SQL.bound_rehearsal)
             connection.execute(needs.rehearsal)
+    except (errors.LockNotAvailable, errors.QueryCanceled):
+        return  # it met its limits: a run has longer ones, and says what it meets
     except errors.InsufficientPrivilege as error:
         role = connection.execute(SQL.role).fetchone() or {}
         raise CannotRun(

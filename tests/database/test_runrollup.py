@@ -250,6 +250,14 @@ def test_looking_whether_the_rights_are_enough_waits_for_no_rollup(owner, connec
     preflight.check_connection(owner, [ROLLUP])
 
 
+def test_a_table_that_somebody_has_locked_is_no_want_of_rights(owner, connect):
+    """A migration locks tables so, for minutes perhaps; a run of its own waits for them."""
+    holder = connect("multica")
+    with holder.transaction():
+        holder.execute("LOCK TABLE task_usage IN ACCESS EXCLUSIVE MODE")
+        preflight.check_connection(owner, [ROLLUP])
+
+
 def test_what_multicas_own_function_needs_is_enough(role, upstream, connect):
     """Ours also adds to the queue; Multica's reads and empties it."""
     administrator = connect("postgres", database="upstream")
