@@ -35,8 +35,6 @@ FRESH = timedelta(minutes=11)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # A lease is given this long past its end before its row counts as abandoned.
 SWEEP_ALLOWANCE = timedelta(seconds=60)
-# So many missed plans of an hour are a warning: one lost plan leaves usage up to date.
-MISSED_OFTEN = 2
 
 
 def scheduler_not_installed(case: Case) -> Finding | None:
@@ -268,10 +266,10 @@ def plan_gap(case: Case) -> Finding | None:
         return None
     latest = gaps[-1]
     missed = sum(gap.count for gap in gaps)
-    lately = sum(gap.count for gap in gaps if case.within(gap.after.plan_time, HOUR))
+    recent = case.within(latest.after.plan_time, HOUR)
     return Finding(
         Code.PLAN_GAP,
-        Severity.WARNING if lately >= MISSED_OFTEN else Severity.INFO,
+        Severity.WARNING if recent else Severity.INFO,
         summary=together(
             say(
                 ngettext_lazy(
