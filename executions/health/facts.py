@@ -344,6 +344,7 @@ class PgCron:
     runs of these and of jobs that are gone, newest first, as far as this role is shown them, and
     ``runs_unseen`` says why it is not shown them all; None where nothing is in the way.
     ``nodes`` has, by jobid, where jobs connect to that are not known to run on Multica's server.
+    ``port`` is that of the server that was asked, None where its jobs were not looked at.
     """
 
     visibility: Visibility
@@ -356,6 +357,7 @@ class PgCron:
     runs: tuple[JobRun, ...] = ()
     runs_unseen: NotAvailable | None = None
     nodes: Mapping[int, str] = field(default_factory=dict)
+    port: int | None = None
 
     @property
     def is_whole(self) -> bool:

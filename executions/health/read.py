@@ -34,6 +34,7 @@ from executions.health.facts import (
     Visibility,
 )
 from executions.health.ledger import usual_window
+from executions.health.writers import jumps, pairs
 from executions.models import Runner
 from executions.pgcron.inventory import read_calls, unknown_nodes, visible_jobs
 from executions.pgcron.job import Job
@@ -137,7 +138,7 @@ class _Reader:
             state=state,
             queue=self._fact(lambda: self._queue(ground)),
             lock=self._fact(lambda: read_lock(self._fetch, self._spec.cadence)),
-            pg_cron=self._fact(lambda: self._pg_cron(ground)),
+            pg_cron=self._fact(lambda: self._pg_cron(ground, executions)),
             drift=self._drift(ground, state, earlier),
             own_runners=self._fact(lambda: _own_runners(executions)),
             first_trace=self._fact(lambda: self._first_trace(ground)) if none_yet else None,
@@ -219,8 +220,10 @@ class _Reader:
         refuse_hidden(ground, "task_usage_hourly_dirty")
         return read_queue(self._fetch)
 
-    def _pg_cron(self, ground: Ground) -> PgCron:
-        seen = self._visible_jobs(ground.database)
+    def _pg_cron(self, ground: Ground, executions: Executions | NotAvailable) -> PgCron:
+        """The jobs; and when they ran, if something moved the watermark between the plans."""
+        moved = isinstance(executions, Executions) and bool(jumps(pairs(executions.rows)))
+        seen = self._visible_jobs(ground.database, with_runs=moved)
         calls = tuple(
             replace(call, node=seen.nodes.get(call.job.jobid, ""))
             for call in read_calls(seen.jobs, ground.database, self._fetch)
@@ -229,18 +232,20 @@ class _Reader:
         runs = tuple(run for run in seen.runs if run.calls or run.jobid in calling)
         return replace(seen, calls=() if seen.launcher.starts_nothing else calls, runs=runs)
 
-    def _visible_jobs(self, database: str) -> PgCron:
+    def _visible_jobs(self, database: str, *, with_runs: bool) -> PgCron:
         """Asked as whoever may retire too, where the dashboard's own role is not shown it all.
 
         That role may be the one that sees more, or be in the database that has the extension.
         """
-        seen = _jobs_and_runs(self._fetch, self._fetch, database)
+        seen = _jobs_and_runs(self._fetch, self._fetch, database, with_runs=with_runs)
         seen_all = seen.visibility in _ALL_KNOWN and seen.runs_unseen is None
         if seen_all or settings.RETIRE_CONNINFO == settings.MULTICA_CONNINFO:
             return seen
         try:
             with closing(retire_reader("look")) as connection:
-                further = _jobs_and_runs(fetch_on(connection), self._fetch, database)
+                further = _jobs_and_runs(
+                    fetch_on(connection), self._fetch, database, with_runs=with_runs
+                )
         except PgCronObjects:
             raise
         except psycopg.Error:
@@ -275,7 +280,7 @@ def _sight(seen: PgCron) -> tuple[int, bool]:
     return _SIGHT.index(seen.visibility), seen.runs_unseen is None
 
 
-def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str) -> PgCron:
+def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str, *, with_runs: bool) -> PgCron:
     """What this role is shown of pg_cron: its jobs, where they connect to, and when they ran."""
     seen = visible_jobs(fetch)
     if seen.visibility not in {Visibility.FULL, Visibility.FILTERED}:
@@ -283,8 +288,10 @@ def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str) -> PgCron:
     jobs = [
         job for job in seen.jobs if isinstance(job, Job) and job.active and job.database == database
     ]
-    nodes = unknown_nodes(jobs, fetch, fetch_multica) if jobs else {}
+    nodes = unknown_nodes(jobs, seen.port, fetch, fetch_multica) if jobs else {}
     seen = replace(seen, nodes=nodes)
+    if not with_runs:
+        return seen
     try:
         seen = replace(seen, runs=read_runs(fetch, [job.jobid for job in jobs], database))
         # Of a role that is not shown every job it is told, and so it need not be told of its runs.

@@ -21,6 +21,7 @@ from executions.pgcron.job import (
     Rights,
     Run,
     Server,
+    connects_here,
     runs_in_flight,
 )
 from executions.pgcron.match import (
@@ -106,6 +107,7 @@ def _seen(sight: Row, fetch: Fetch) -> PgCron:
         jobs,
         sight["role"],
         launcher=_launcher(sight),
+        port=sight["port"],
     )
 
 
@@ -165,14 +167,21 @@ def read_server(fetch: Fetch) -> Server:
     return Server(**found, **row)
 
 
-def unknown_nodes(jobs: Iterable[Job], fetch: Fetch, fetch_multica: Fetch) -> dict[int, str]:
+def unknown_nodes(
+    jobs: Sequence[Job], port: int | None, fetch: Fetch, fetch_multica: Fetch
+) -> dict[int, str]:
     """Where those jobs connect to that are not known to run on Multica's server, by jobid.
 
-    ``fetch`` is what the jobs were read with. One read, or two where it is not Multica's.
+    ``fetch`` is what the jobs were read with, and ``port`` is its server's. Nothing is read where
+    they all connect to that port by a name that every server has; otherwise one read, or two if
+    ``fetch`` is not Multica's.
 
     Raises:
         django.db.Error, psycopg.Error: as the two do.
     """
+    own = port is not None and all(connects_here(job, port) for job in jobs)
+    if own and fetch is fetch_multica:
+        return {}
     (row,) = fetch(SQL.server, {})
     here = there = Server(identifier="", **row)
     if fetch is not fetch_multica:

@@ -193,8 +193,13 @@ class Server:
         """
         if self.background_workers:
             return True
-        local = job.nodename in {"", *self.names} or job.nodename.startswith(("/", "@"))
-        return True if local and job.nodeport == self.port else None
+        return True if connects_here(job, self.port, self.names) else None
+
+
+def connects_here(job: Job, port: int, names: Iterable[str] = _LOOPBACK) -> bool:
+    """Whether the job's node is this server for certain: by its port and a name that is its own."""
+    is_own_name = job.nodename in {"", *names} or job.nodename.startswith(("/", "@"))
+    return is_own_name and job.nodeport == port
 
 
 @dataclass(frozen=True)

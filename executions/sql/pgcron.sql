@@ -37,6 +37,7 @@ SELECT current_database()::text AS here,
                   WHERE backend_type = 'checkpointer'))
            > clock_timestamp() - interval '20 seconds' AS server_begins,
        pg_is_in_recovery() AS is_standby,
+       current_setting('port')::int AS port,
        reads_settings,
        CASE WHEN reads_settings THEN current_setting('shared_preload_libraries') END AS libraries,
        CASE WHEN reads_settings THEN current_setting('cron.database_name', true) END

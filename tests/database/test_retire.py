@@ -253,7 +253,7 @@ SPOILERS = {
         alter("UPDATE cron.job SET command = 'SELECT 1' WHERE jobid = %s"),
         "command",
     ),
-    "renamed": (alter("UPDATE cron.job SET jobname = 'kept' WHERE jobid = %s"), "jobname"),
+    "renamed": (alter("UPDATE cron.job SET jobname = 'kept' WHERE jobid = %s"), "name: "),
     "deactivated": (alter("UPDATE cron.job SET active = false WHERE jobid = %s"), "active"),
     "another owner": (alter("UPDATE cron.job SET username = 'postgres' WHERE jobid = %s"), "owner"),
     "removed": (alter("SELECT cron.unschedule(%s)"), "gone"),
