@@ -38,6 +38,18 @@ def clean(superuser: Connection) -> None:
     superuser.execute("DELETE FROM cron.job_run_details")
 
 
+def note_a_run(superuser: Connection) -> None:
+    """Let another job's run stand in the run details since long ago, so that they tell of all."""
+    superuser.execute(
+        """
+        INSERT INTO cron.job_run_details
+            (jobid, runid, job_pid, database, username, command, status, start_time, end_time)
+        VALUES (4711, nextval('cron.runid_seq'), 1, 'multica', 'multica', 'VACUUM', 'succeeded',
+                now() - interval '3 days', now() - interval '3 days')
+        """
+    )
+
+
 @pytest.fixture
 def role(superuser: Connection) -> Iterator[Callable[..., str]]:
     """Makes roles that are dropped, with all they were granted, when the test ends."""

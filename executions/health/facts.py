@@ -343,6 +343,7 @@ class PgCron:
     are those of them that lead to the rollup and that a launcher starts. ``runs`` are the latest
     runs of these and of jobs that are gone, newest first, as far as this role is shown them, and
     ``runs_unseen`` says why it is not shown them all; None where nothing is in the way.
+    ``runs_since`` is from when on there are run details of every job, None where there are none.
     ``nodes`` has, by jobid, where jobs connect to that are not known to run on Multica's server.
     ``port`` is that of the server that was asked, None where its jobs were not looked at.
     """
@@ -356,6 +357,7 @@ class PgCron:
     launcher: Launcher = Launcher.UNKNOWN
     runs: tuple[JobRun, ...] = ()
     runs_unseen: NotAvailable | None = None
+    runs_since: datetime | None = None
     nodes: Mapping[int, str] = field(default_factory=dict)
     port: int | None = None
 
@@ -363,6 +365,17 @@ class PgCron:
     def is_whole(self) -> bool:
         """Whether every job of it is known; none where there is no pg_cron."""
         return self.visibility in {Visibility.FULL, Visibility.ABSENT}
+
+    def tells_of(self, moment: datetime) -> bool:
+        """Whether every job that ran at that moment is known, also one that is gone since."""
+        if self.visibility is Visibility.ABSENT:
+            return True
+        return (
+            self.visibility is Visibility.FULL
+            and self.runs_unseen is None
+            and self.runs_since is not None
+            and self.runs_since <= moment
+        )
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from executions.health.writers import jumps, pairs
 from executions.models import Runner
 from executions.pgcron.inventory import read_calls, unknown_nodes, visible_jobs
 from executions.pgcron.job import Job
-from executions.pgcron.runs import read_runs, refuse_hidden_runs
+from executions.pgcron.runs import kept_since, read_runs, refuse_hidden_runs
 from executions.problems import PgCronObjects, RowsHidden, diagnose
 from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
@@ -293,7 +293,8 @@ def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str, *, with_ru
     if not with_runs:
         return seen
     try:
-        seen = replace(seen, runs=read_runs(fetch, [job.jobid for job in jobs], database))
+        runs = read_runs(fetch, [job.jobid for job in jobs], database)
+        seen = replace(seen, runs=runs, runs_since=kept_since(fetch))
         # Of a role that is not shown every job it is told, and so it need not be told of its runs.
         if seen.visibility is Visibility.FULL:
             refuse_hidden_runs(fetch)

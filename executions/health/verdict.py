@@ -18,14 +18,13 @@ from executions.health.facts import (
     Facts,
     Match,
     NotAvailable,
-    PgCron,
     RollupCall,
     State,
 )
 from executions.health.findings.base import Case, Code, Finding, Severity
 from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
-from executions.health.findings.writer import in_short, is_over
+from executions.health.findings.writer import Whence, in_short, is_over, whence
 from executions.health.sentences import Sentence, Text, say, together
 
 FAILURES = (Code.EXHAUSTED_FAILURE, Code.PLAN_ABANDONED)
@@ -210,25 +209,25 @@ def _redundant(case: Case, findings: tuple[Finding, ...]) -> tuple[Sentence, ...
     trace = next((finding for finding in findings if finding.code is Code.OTHER_WRITER), None)
     if trace is None:
         return ()
-    return (in_short(trace) if is_over(trace) else _unnamed(case.facts),)
+    return (in_short(trace) if is_over(trace) else say(_UNNAMED[whence(case.facts, trace)]),)
 
 
-def _unnamed(facts: Facts) -> Sentence:
-    """A caller that no visible job explains: outside only where no job can be hidden."""
-    if isinstance(facts.pg_cron, PgCron) and facts.pg_cron.is_whole:
-        return say(
-            _(
-                "A schedule outside the database repeats the work and can be removed; nothing"
-                " breaks if you leave it."
-            )
-        )
-    return say(
-        _(
-            "A schedule repeats the work and can be removed; nothing breaks if you leave it. It"
-            " may be a pg_cron job that this role may not see, or be outside the database."
-        )
-    )
-
+# A caller that no visible job explains.
+_UNNAMED: Mapping[Whence, Promise] = {
+    Whence.OUTSIDE: _(
+        "A schedule outside the database repeats the work and can be removed; nothing breaks if you"
+        " leave it."
+    ),
+    Whence.HIDDEN: _(
+        "A schedule repeats the work and can be removed; nothing breaks if you leave it. It may be"
+        " a pg_cron job that this role may not see, or be outside the database."
+    ),
+    Whence.GONE: _(
+        "Something besides the scheduler moved the watermark as well, which does no harm; pg_cron"
+        " has no run details of that time, so a pg_cron job that is gone or paused by now may have"
+        " done it, or a schedule outside the database."
+    ),
+}
 
 _CALLS: Mapping[Match, Promise] = {
     Match.EXACT: _(

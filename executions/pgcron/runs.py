@@ -1,12 +1,13 @@
 """The latest runs of pg_cron's jobs, from its run details: which job ran at which moment.
 
-The details outlive their job, so they tell of jobs that are gone. Where ``cron.log_run`` is off
-there are none, which proves nothing.
+The details outlive their job, so they tell of jobs that are gone. Where ``cron.log_run`` is off, or
+somebody has deleted them, there are none, which proves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from executions.health.facts import JobRun
 from executions.pgcron.inventory import RUNS_WITHIN, of_cron
@@ -37,6 +38,16 @@ def read_runs(fetch: Fetch, jobids: Iterable[int], database: str) -> tuple[JobRu
         JobRun(row["jobid"], row["started_at"], row["ended_at"], calls[row["command"]])
         for row in rows
     )
+
+
+def kept_since(fetch: Fetch) -> datetime | None:
+    """From when on the run details tell of every run; None where they tell of none.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does.
+    """
+    rows = of_cron(fetch)(SQL.runs_kept_since, {"within": RUNS_WITHIN})
+    return rows[0]["since"] if rows else None
 
 
 def refuse_hidden_runs(fetch: Fetch) -> None:

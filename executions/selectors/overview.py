@@ -22,7 +22,7 @@ from executions.health.facts import (
     State,
 )
 from executions.health.findings import Code, Finding
-from executions.health.findings.writer import is_over
+from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import Ledger, durations, lay, percentile
 from executions.health.sentences import Sentence
 from executions.health.snapshot import Snapshot
@@ -71,12 +71,12 @@ class Redundant:
     """Schedules that call the rollup: visible pg_cron jobs, or one that only shows in traces.
 
     ``in_doubt`` is set while the verdict is not good: then a schedule may be all that works.
-    ``may_be_hidden`` says that this role may not be shown every pg_cron job.
+    ``whence`` is where it may be that only shows in traces.
     """
 
     calls: tuple[tuple[RollupCall, str], ...]
     in_doubt: bool
-    may_be_hidden: bool
+    whence: Whence
 
     @property
     def jobs(self) -> list[tuple[PgCronJob, str]]:
@@ -91,7 +91,17 @@ class Redundant:
     @property
     def repeats(self) -> bool:
         """Whether there is one that is simply not needed."""
-        return bool(self.jobs) or not self.calls
+        return bool(self.jobs) or (not self.calls and not self.may_be_gone)
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether it may be a job that somebody has stopped already."""
+        return not self.calls and self.whence is Whence.GONE
+
+    @property
+    def may_be_hidden(self) -> bool:
+        """Whether it may be a job that this role is not shown."""
+        return self.whence is Whence.HIDDEN
 
     @property
     def is_for_the_wizard(self) -> bool:
@@ -271,17 +281,20 @@ class Overview:
         calls = tuple(
             (call, describe(call.job.schedule, both_days=call.job.both_days)) for call in found
         )
-        repeats = any(
-            one.code is Code.OTHER_WRITER and not is_over(one) for one in self.verdict.findings
+        trace = next(
+            (
+                one
+                for one in self.verdict.findings
+                if one.code is Code.OTHER_WRITER and not is_over(one)
+            ),
+            None,
         )
-        repeats = repeats and not self.begun
-        if (not calls and not repeats) or not self._rows:
+        if (not calls and (trace is None or self.begun)) or not self._rows:
             return None
-        pg_cron = known(self.snapshot.facts.pg_cron)
         return Redundant(
             calls,
             in_doubt=self.verdict.level in (Level.FAILING, Level.UNKNOWN),
-            may_be_hidden=pg_cron is None or not pg_cron.is_whole,
+            whence=whence(self.snapshot.facts, trace),
         )
 
     # --- The figures ------------------------------------------------------------------------------

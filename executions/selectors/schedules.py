@@ -22,7 +22,7 @@ from django.utils.translation import ngettext_lazy
 from executions.health import snapshot as snapshots
 from executions.health.facts import Executions, NotAvailable, PgCron, Visibility
 from executions.health.findings import Code, Finding
-from executions.health.findings.writer import is_over
+from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import WINDOW
 from executions.health.sentences import At, Text, say
 from executions.health.snapshot import Snapshot
@@ -248,7 +248,13 @@ class Schedules:
         if self.is_explained:
             return _("An active job above may be what does it; retire that first.")
         if self.inventory.complete:
-            return _("No pg_cron job explains it, so it comes from outside the database.")
+            if whence(self.snapshot.facts, self.other_writer) is Whence.OUTSIDE:
+                return _("No pg_cron job explains it, so it comes from outside the database.")
+            return _(
+                "No pg_cron job that is there explains it, and pg_cron has no run details of that"
+                " time: a pg_cron job that is gone or paused by now may have done it, or something"
+                " outside the database."
+            )
         return _(
             "No visible job explains it: it may be a pg_cron job that this role may not see, or"
             " come from outside the database."

@@ -148,6 +148,17 @@ SELECT jobid, start_time AS started_at, end_time AS ended_at, command
  ORDER BY runid DESC
  LIMIT %(most)s
 
+-- name: runs_kept_since
+-- When the oldest of the run details that are looked at begins; no row where there are none, or
+-- where no run is noted any more. A setting that this role may not read counts as on.
+SELECT start_time AS since
+  FROM cron.job_run_details
+ WHERE runid > (SELECT max(runid) FROM cron.job_run_details) - %(within)s
+   AND start_time IS NOT NULL
+   AND NOT EXISTS (SELECT FROM pg_settings WHERE name = 'cron.log_run' AND setting = 'off')
+ ORDER BY runid
+ LIMIT 1
+
 -- name: sight_of_runs
 -- Whether row security hides runs from this role, which is by a policy apart from that of the jobs.
 SELECT current_user::text AS role,

@@ -122,16 +122,42 @@ def test_without_run_details_our_own_record_tells_when_it_stopped(busy, pg_cron)
     assert f"pg_cron job {busy} was stopped then" in said
 
 
+@pytest.mark.parametrize(
+    "stop", ["SELECT cron.unschedule(%s)", "SELECT cron.alter_job(%s, active := false)"]
+)
+def test_without_run_details_a_job_stopped_by_sql_is_not_said_to_be_outside(
+    busy, pg_cron, stop, admin_client
+):
+    pg_cron.execute("DELETE FROM cron.job_run_details")
+    pg_cron.execute(stop, [busy])
+    _said, verdict = trace()
+    assert "outside the database repeats the work" not in verdict
+    assert "a pg_cron job that is gone or paused by now may have done it" in verdict
+    for address in ("/schedules/", "/"):
+        page = " ".join(admin_client.get(address).content.decode().split())
+        assert "pg_cron job that is gone or paused by now may have done it" in page
+        assert "so it comes from outside" not in page
+        assert "Something outside the database moves the watermark" not in page
+
+
+def test_run_details_that_begin_later_do_not_tell_who_wrote_before(busy, pg_cron):
+    """As where somebody has deleted the older ones, and another job runs on."""
+    pg_cron.execute("UPDATE cron.job_run_details SET start_time = now(), end_time = now()")
+    pg_cron.execute("UPDATE cron.job_run_details SET jobid = 4711, command = 'SELECT 1'")
+    pg_cron.execute("SELECT cron.unschedule(%s)", [busy])
+    assert "gone or paused by now may have done it" in trace()[1]
+
+
 def test_a_schedule_outside_that_the_operator_removed_is_told_in_the_past(owner):
     lay_plans(owner, count=20)
     interfere(owner)
     who = operator()
     retirement = external.choose(who, Outside("systemd", "rollup"))
-    assert "repeats the work" in trace()[1]
+    assert "may have done it, or a schedule outside the database" in trace()[1]
     external.ran_it(who, retirement, current())
     said, verdict = trace()
     assert "systemd timer rollup was stopped then" in said
-    assert "repeats the work" not in verdict
+    assert "may have done it" not in verdict
     external.put_back_done(who, retirement)
     assert trace()[0] is None
 

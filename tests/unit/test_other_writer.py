@@ -25,7 +25,7 @@ from tests.pictures import CADENCE, SECOND, executions, facts, plan_time
 MINUTE = timedelta(minutes=1)
 JOB = PgCronJob(17, "rollup", "*/5 * * * *", "SELECT 1", "multica", "postgres", active=True)
 CALL = RollupCall(JOB, Match.EXACT, "rollup_task_usage_hourly")
-ALL_SEEN = PgCron(Visibility.FULL, "1.4", "multica")
+ALL_SEEN = PgCron(Visibility.FULL, "1.4", "multica", runs_since=plan_time(300))
 # Between the run of the plan of age 4 and that of age 3.
 AT = plan_time(3) + CADENCE - MINUTE
 
@@ -174,10 +174,24 @@ def test_where_jobs_may_be_hidden_the_caller_is_not_said_to_be_outside(pg_cron):
     assert "may be a pg_cron job that this role may not see" in verdict
 
 
-@pytest.mark.parametrize("visibility", [Visibility.FULL, Visibility.ABSENT])
-def test_where_every_job_is_seen_the_caller_is_outside(visibility):
-    _finding, verdict = look(*EARLIER, pg_cron=PgCron(visibility))
+@pytest.mark.parametrize("pg_cron", [ALL_SEEN, PgCron(Visibility.ABSENT)])
+def test_where_every_job_is_known_the_caller_is_outside(pg_cron):
+    _finding, verdict = look(*EARLIER, pg_cron=pg_cron)
     assert "outside the database repeats the work" in verdict
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"runs_since": None},
+        {"runs_since": plan_time(4)},
+        {"runs_unseen": NotAvailable("It cannot be read.", "Look.")},
+    ],
+)
+def test_where_no_run_details_tell_of_that_time_the_caller_is_not_said_to_be_outside(changed):
+    _finding, verdict = look(*EARLIER, pg_cron=replace(ALL_SEEN, **changed))
+    assert "a pg_cron job that is gone or paused by now may have done it" in verdict
+    assert "outside the database repeats the work" not in verdict
 
 
 def test_the_visible_job_that_ran_is_named_in_the_present():

@@ -24,9 +24,11 @@ from executions.selectors import week
 from executions.selectors.overview import read_overview
 from executions.selectors.strip import Captions, lay_week
 from tests import scenarios
+from tests.retiring import note_a_run, pg_cron
 from tests.scenarios import CADENCE, DELAY, sound
 from tests.time_limits import cut_off
 
+__all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 # The snapshot asks a dozen questions at most; none of them is the page's own.
@@ -360,7 +362,8 @@ def test_a_schedule_is_not_called_superfluous_while_the_verdict_is_failing(
     assert "See whether it can be retired" not in shown
 
 
-def test_a_schedule_that_only_shows_in_the_watermark_has_the_card_too(viewer, owner):
+def test_a_schedule_that_only_shows_in_the_watermark_has_the_card_too(viewer, owner, pg_cron):
+    note_a_run(pg_cron)
     scenarios.other_writer(owner)
     assert "Something outside the database moves the watermark too" in text(page(viewer))
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Change, JobRun, NotAvailable, PgCron, Visibility
+from executions.health.facts import Change, Facts, JobRun, NotAvailable, PgCron, Visibility
 from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
 from executions.health.sentences import Paragraph, Sentence, say, together
 from executions.health.writers import Pair, jumps, pairs, ran_between, silences
@@ -44,6 +46,25 @@ def other_writer(case: Case) -> Finding | None:
 def is_over(finding: Finding) -> bool:
     """Whether it tells of the past: a schedule has been stopped since."""
     return "until" in finding.evidence
+
+
+class Whence(StrEnum):
+    """Where a writer may be that no visible job explains."""
+
+    HIDDEN = "hidden"  # in a job that this role may not see, or outside
+    GONE = "gone"  # in a job that is gone or paused and left no run details, or outside
+    OUTSIDE = "outside"
+
+
+def whence(facts: Facts, finding: Finding | None) -> Whence:
+    """Outside the database only where every job that ran at the latest jump is known."""
+    seen = facts.pg_cron
+    if not isinstance(seen, PgCron) or not seen.is_whole:
+        return Whence.HIDDEN
+    if finding is None:
+        return Whence.OUTSIDE
+    jumps_told: Any = finding.evidence["jumps"]
+    return Whence.OUTSIDE if seen.tells_of(jumps_told[0]["after_plan"]) else Whence.GONE
 
 
 def in_short(finding: Finding) -> Sentence:
