@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from django.core.management import BaseCommand, CommandError, ManagementUtility
+from django.core.management.base import SystemCheckError
 
 # Django's own commands that talk to our tables; ours start the embedded database themselves.
 NEEDS_DATABASE = frozenset(
@@ -13,10 +16,30 @@ NEEDS_DATABASE = frozenset(
 )
 
 
+class CommandLine(ManagementUtility):
+    """Django's, whose commands begin a refusal with our name and not with that of a class."""
+
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        command = super().fetch_command(subcommand)
+        execute = command.execute
+
+        def execute_or_refuse(*args: Any, **options: Any) -> str | None:
+            try:
+                return execute(*args, **options)
+            except SystemCheckError:
+                raise  # a report of many lines, which Django prints by itself
+            except CommandError as error:
+                if options["traceback"]:
+                    raise
+                _refuse(str(error), error.returncode)
+
+        vars(command)["execute"] = execute_or_refuse
+        return command
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "multica_admin.settings")
     import psycopg
-    from django.core.management import execute_from_command_line
     from django.db import OperationalError, ProgrammingError
 
     from multica_admin.cluster import ClusterError
@@ -28,7 +51,7 @@ def main() -> None:
 
         if len(sys.argv) > 1 and sys.argv[1] in NEEDS_DATABASE:
             ensure_running()
-        execute_from_command_line(sys.argv)
+        CommandLine(sys.argv).execute()
     except (BadSetting, ClusterError) as error:
         _refuse(str(error))
     # Of Django's commands; ours tell their own troubles.
@@ -41,9 +64,9 @@ def main() -> None:
         sys.exit(130)
 
 
-def _refuse(sentence: str) -> NoReturn:
+def _refuse(sentence: str, status: int = 2) -> NoReturn:
     print(f"multica-admin: {sentence}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

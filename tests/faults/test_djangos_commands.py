@@ -79,6 +79,27 @@ def test_two_migrations_at_once_make_the_tables_once(empty, start, connect):
     assert [(process.end(), process.seen) for process in both] == [(0, []), (0, [])]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("provision",), 'database "nowhere" does not exist'),
+        (("shell", "-c", "from django.core.management import *; raise CommandError('No.')"), "No."),
+    ],
+    ids=["provision", "shell"],
+)
+def test_every_command_begins_its_refusal_alike(empty, start, command, said):
+    process = start(
+        "manage.py", *command,
+        DATABASE_URL=environment.url("multica_view"),
+        ADMIN_DATABASE_URL=environment.url("multica_admin", empty),
+        RUNNER_DATABASE_URL=environment.url("multica", "nowhere"),
+    )  # fmt: skip
+    assert process.end() == 1
+    (line,) = process.errors
+    assert line.startswith("multica-admin: ")
+    assert said in line
+
+
 def test_ctrl_c_is_a_sentence(empty, start):
     process = run(start, ("shell", "-c", "raise KeyboardInterrupt"), empty)
     assert process.end() == 130

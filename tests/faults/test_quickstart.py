@@ -229,7 +229,7 @@ STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 def assert_stopped(process, status, var):
     assert process.end() == status
-    assert process.errors[-1] == "CommandError: Stopped before it had started."
+    assert process.errors[-1] == "multica-admin: Stopped before it had started."
     assert not any("Traceback" in line for line in process.seen)
     assert not embedded.cluster(var).answers()
 
@@ -377,7 +377,7 @@ def refusal(process):
     """The one line on standard error with which it refused; nothing else was said but "Using"."""
     assert process.end() == 2
     (line,) = process.errors
-    assert line.startswith(("multica-admin: ", "CommandError: "))
+    assert line.startswith("multica-admin: ")
     assert all(other.startswith("Using ") for other in process.seen if other != line)
     return line
 
