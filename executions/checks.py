@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from django.core import checks
@@ -35,9 +34,14 @@ def find_gaps(fetch: Fetch) -> list[str]:
     wanted = list(_wanted())
     tables, columns = zip(*wanted, strict=True)
     rows = fetch(SQL.gaps, {"tables": list(tables), "columns": list(columns)})
-    alike = itemgetter("table_name", "missing")
-    groups = groupby(sorted(rows, key=alike), key=alike)
-    return [_SENTENCES[missing](list(group)) for (_table, missing), group in groups]
+    groups = groupby(sorted(rows, key=_alike), key=_alike)
+    return [_SENTENCES[missing](list(group)) for (missing, *_place), group in groups]
+
+
+def _alike(row: Row) -> tuple[str, str]:
+    """What one sentence tells: something about a table, or about a schema for all its tables."""
+    missing = row["missing"]
+    return missing, row["schema" if missing in _OF_A_SCHEMA else "table_name"]
 
 
 def _wanted() -> Iterator[tuple[str, str]]:
@@ -79,19 +83,24 @@ def _no_rows(rows: Sequence[Row]) -> str:
 
 
 def _no_usage(rows: Sequence[Row]) -> str:
-    table, role, schema = (rows[0][name] for name in ("table_name", "role", "schema"))
+    role, schema = rows[0]["role"], rows[0]["schema"]
     return (
-        f"The table {table} is in the schema {schema}, which the role {role} may not use: let an"
+        f"{_tables(rows)} in the schema {schema}, which the role {role} may not use: let an"
         f" administrator run GRANT USAGE ON SCHEMA {schema} TO {role}."
     )
 
 
 def _not_on_path(rows: Sequence[Row]) -> str:
-    table, role, schema = (rows[0][name] for name in ("table_name", "role", "schema"))
+    role, schema = rows[0]["role"], rows[0]["schema"]
     return (
-        f"The table {table} is in the schema {schema}, which is not on the search_path of the role"
+        f"{_tables(rows)} in the schema {schema}, which is not on the search_path of the role"
         f" {role}: add ?search_path={schema} to DATABASE_URL."
     )
+
+
+def _tables(rows: Sequence[Row]) -> str:
+    *others, last = dict.fromkeys(row["table_name"] for row in rows)
+    return f"The tables {', '.join(others)} and {last} are" if others else f"The table {last} is"
 
 
 def _columns(rows: Sequence[Row]) -> str:
@@ -99,6 +108,7 @@ def _columns(rows: Sequence[Row]) -> str:
     return f"column {names[0]}" if len(names) == 1 else f"columns {', '.join(names)}"
 
 
+_OF_A_SCHEMA = frozenset(("usage", "search_path"))
 _SENTENCES = {
     "table": _no_table,
     "column": _no_column,

@@ -152,9 +152,25 @@ def test_each_table_has_a_sentence_of_its_own(gaps):
 
 def test_a_schema_that_is_closed_to_the_role_is_told_from_a_missing_table(gaps, connect):
     connect("postgres", database="upstream").execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
-    found = gaps()
-    assert len(found) == len(read_tables())
-    assert "GRANT USAGE ON SCHEMA public TO multica_view" in found[0]
+    (gap,) = gaps()
+    for table in read_tables():
+        assert f" {table}" in gap
+    assert gap.count("GRANT USAGE ON SCHEMA public TO multica_view") == 1
+
+
+def test_a_schema_that_is_not_searched_is_one_sentence_for_all_its_tables(gaps):
+    (gap,) = gaps(
+        "CREATE SCHEMA multica",
+        "GRANT USAGE ON SCHEMA multica TO multica_view",
+        "ALTER TABLE sys_cron_executions SET SCHEMA multica",
+        "ALTER TABLE task_usage SET SCHEMA multica",
+    )
+    assert gap.startswith("The tables sys_cron_executions and task_usage are in the schema multica")
+
+
+def test_a_table_in_a_closed_schema_is_told_by_itself(gaps):
+    (gap,) = gaps("CREATE SCHEMA multica", "ALTER TABLE sys_cron_executions SET SCHEMA multica")
+    assert gap.startswith("The table sys_cron_executions is in the schema multica, which the role")
 
 
 def test_a_schema_that_is_not_searched_is_told_from_a_missing_table(gaps, upstream):
