@@ -90,6 +90,20 @@ def test_the_schedules_offer_nothing_that_writes(on_standby, operator):
         assert "cron.unschedule" not in text(answer)
 
 
+def test_statements_that_would_show_the_jobs_are_for_the_primary(servers, monkeypatch, operator):
+    primary, follower = servers
+    with open_connection(primary.conninfo("postgres"), application_name="t") as owner:
+        owner.execute("CREATE ROLE half_blind LOGIN; GRANT pg_read_all_data TO half_blind")
+        owner.execute("GRANT USAGE ON SCHEMA cron TO half_blind")
+    wait_until_replayed(primary, follower)
+    aim(monkeypatch, multica=follower.conninfo("postgres", "half_blind"))
+    try:
+        page = text(operator.get(reverse("schedules")))
+    finally:
+        leave()
+    assert "With these statements, run on the primary, an administrator lets half_blind" in page
+
+
 def test_the_gate_says_that_it_is_a_standby(on_standby, operator):
     """Nothing can have begun there; whoever asks for the steps by hand is told by the gate."""
     operator.post(reverse("retire_choose", args=[1]))

@@ -251,6 +251,19 @@ def test_from_1970_it_takes_some_72_days_to_catch_up():
     assert "71 d" in str(found.summary)
 
 
+def test_a_watermark_that_was_set_back_is_caught_up_with_from_the_next_run_on():
+    known = facts(state=State(NEVER))
+    found = {finding.code: finding for finding in find(known, Case.of(known))}
+    assert "recent usage appears in about 71 d" in str(found[Code.WATERMARK_CATCHING_UP].summary)
+    assert "4246" not in str(found[Code.WATERMARK_LAG].advice)
+
+
+def test_a_watermark_that_runs_leave_where_it_was_set_back_is_not_caught_up_with():
+    stands = {"watermark_before": NEVER, "watermark_after": NEVER}
+    known = {"state": State(NEVER), "executions": executions({0: stands})}
+    assert judged(Code.WATERMARK_CATCHING_UP, **known) is None
+
+
 def test_less_than_a_day_with_a_run_is_no_catching_up():
     stepped = {0: {"watermark_before": NOW - DAY, "watermark_after": NOW - MINUTE}}
     known = {"state": State(NOW - DAY), "executions": executions(stepped)}
@@ -517,8 +530,8 @@ CASES = {
 def test_on_a_standby_advice_is_for_the_primary():
     known = facts(ground=ground(is_standby=True, executions_estimate=1_000_001))
     found = {finding.code: finding for finding in find(known, Case.of(known))}
-    assert str(found[Code.TABLE_GROWTH].advice).startswith("On the primary, not here: ")
-    assert "On the primary" not in str(found[Code.STANDBY].advice)
+    assert str(found[Code.TABLE_GROWTH].advice).startswith("This is for the primary")
+    assert "for the primary" not in str(found[Code.STANDBY].advice)
 
 
 def test_every_rule_has_a_case_here():

@@ -189,6 +189,17 @@ def test_without_rights_it_is_cannot_tell_and_never_none(viewer, owner, pg_cron,
     assert "the role blind_one may not look at pg_cron" in page
     assert "That is not the same as none." in page
     assert 'GRANT USAGE ON SCHEMA cron TO "blind_one";' in page.replace("&quot;", '"')
+    assert page.count("That is not the same as none.") == 1
+
+
+def test_the_wizard_says_once_what_it_cannot_see(client, owner, pg_cron, role, acting_as):
+    lay_plans(owner)
+    schedule(pg_cron)
+    role("blind_two")
+    acting_as("blind_two")
+    client.force_login(make_user("olga", OPERATOR))
+    page = text(client.get("/retire/"))
+    assert page.count("the role blind_two may not look at pg_cron") == 1
 
 
 def test_where_others_jobs_may_hide_the_list_is_not_called_complete_and_can_be_made_so(

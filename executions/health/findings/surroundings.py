@@ -122,7 +122,12 @@ def on_the_primary(finding: Finding) -> Finding:
         return finding
     advice = finding.advice
     sentences = advice.sentences if isinstance(advice, Paragraph) else (advice,)
-    return replace(finding, advice=together(say(_("On the primary, not here:")), *sentences))
+    return replace(
+        finding,
+        advice=together(
+            say(_("This is for the primary; nothing can be changed here.")), *sentences
+        ),
+    )
 
 
 def not_available(facts: Facts) -> list[Finding]:

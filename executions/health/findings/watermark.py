@@ -89,9 +89,23 @@ def _steps(case: Case) -> list[Execution]:
     return [row for row in case.rows if row.succeeded and row.moved is not None][:3]
 
 
+def _was_set_back(case: Case) -> bool:
+    """Whether somebody set the watermark back, by days, since the latest success moved it."""
+    left_at = next((row.watermark_after for row in _steps(case)), None)
+    return (
+        left_at is not None
+        and case.state is not None
+        and (left_at - case.state.watermark_at > STEP)
+    )
+
+
 def catches_up(case: Case) -> bool:
-    """Whether one of the latest successes moved the watermark by all that one run can."""
-    return any(row.moved is not None and row.moved >= STEP - ROUNDING for row in _steps(case))
+    """Whether the runs have days to make up: one of the latest moved by all that one run can.
+
+    Where somebody set the watermark back, the next run will.
+    """
+    whole = any(row.moved is not None and row.moved >= STEP - ROUNDING for row in _steps(case))
+    return whole or _was_set_back(case)
 
 
 def watermark_lag(case: Case) -> Finding | None:
