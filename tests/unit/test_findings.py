@@ -251,6 +251,17 @@ def test_from_1970_it_takes_some_72_days_to_catch_up():
     assert "71 d" in str(found.summary)
 
 
+def test_lost_runs_whose_watermark_stands_still_had_nobody_in_their_place():
+    stood = LOST | {"watermark_before": plan_time(3), "watermark_after": plan_time(3)}
+    rows = executions({0: stood, 1: stood})
+    found = judged(Code.LOCK_LOST, executions=rows, state=State(plan_time(3) + SECOND / 2))
+    assert found is not None
+    assert "nothing else has done the work" in str(found.summary)
+    moved = judged(Code.LOCK_LOST, executions=rows, state=State(plan_time(1)))
+    assert moved is not None
+    assert "something else did the work in their place" in str(moved.summary)
+
+
 def test_a_watermark_that_was_set_back_is_caught_up_with_from_the_next_run_on():
     known = facts(state=State(NEVER))
     found = {finding.code: finding for finding in find(known, Case.of(known))}

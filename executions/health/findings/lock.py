@@ -12,6 +12,7 @@ from executions.health.facts import Backend, Execution, Lock, Work
 from executions.health.findings.base import HOUR, Case, Code, Finding, Severity, listed
 from executions.health.findings.watermark import is_in_the_future
 from executions.health.sentences import Sentence, say, together
+from executions.health.writers import ROUNDING
 from executions.templatetags.display import NOTHING
 
 LOST_OFTEN = 3
@@ -45,7 +46,9 @@ def lock_lost(case: Case) -> Finding | None:
         Code.LOCK_LOST,
         Severity.WARNING if len(lost) >= LOST_OFTEN else Severity.INFO,
         summary=together(
-            say(
+            say(_STANDS, n=len(lost))
+            if _stands(case, lost)
+            else say(
                 ngettext_lazy(
                     "One run of the last hour found advisory lock 4246 taken and did nothing:"
                     " something else did the work in its place, or blocks it.",
@@ -74,6 +77,20 @@ def lock_lost(case: Case) -> Finding | None:
             ],
         },
     )
+
+
+_STANDS = _(
+    "%(n)s runs of the last hour found advisory lock 4246 taken and did nothing, and nothing else"
+    " has done the work since the first of them."
+)
+
+
+def _stands(case: Case, lost: list[Execution]) -> bool:
+    """Whether the watermark is where several runs found it: then nobody worked in their place."""
+    found_at = lost[-1].watermark_after
+    if len(lost) < LOST_AGAIN or case.state is None or found_at is None:
+        return False
+    return abs(case.state.watermark_at - found_at) <= ROUNDING
 
 
 def _nothing_to_do(case: Case, lost: list[Execution]) -> Finding:
