@@ -35,6 +35,8 @@ ADMIN_URL = "ADMIN_DATABASE_URL"
 _NO_CONNECTION = re.compile(r"^(connection failed|connection is bad): ")
 _AT_CONNECT = re.compile(f"{_NO_CONNECTION.pattern}|^failed to resolve host")
 _REFUSAL = re.compile(r"^connection to server .* failed: [^:\n]+:  ")
+# The same where libpq has no password to send, and says so itself.
+_NO_PASSWORD = re.compile(r"^connection to server .* failed: fe_sendauth: ")
 # What libpq, which always speaks English here, says of a failure that no server's code tells.
 _OF_LIBPQ: Mapping[str, str] = {
     "failed to resolve host": "no_host",
@@ -185,7 +187,7 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
     kind, sqlstate = _kind(error)
     if kind in _OF_EMBEDDED and _is_embedded(error):
         kind = _OF_EMBEDDED[kind]
-    said = _REFUSAL.sub("", first_line(error).rstrip("."))
+    said = _NO_PASSWORD.sub("", _REFUSAL.sub("", first_line(error).rstrip(".")))
     url = url or _variable(error, said)
     if isinstance(error, OutOfReach):
         unreached: OutOfReach | None = error

@@ -176,6 +176,8 @@ def test_a_wrong_password_is_told_as_one(tmp_path):
             problem = diagnose(met(**place, passfile=str(tmp_path / "none"), **password))
             assert problem.code == "not_let_in", problem
             assert "password" in problem.todo
+            assert problem.what.count("connection") == 1, problem
+            assert "fe_sendauth" not in problem.what
         others = diagnose(met(**place | {"user": "bob"}))
         assert others.code == "not_let_in"
         assert "pg_hba.conf" in others.todo
