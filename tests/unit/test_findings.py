@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils.html import strip_tags
 
+from executions.beyond import FAR_PAST
 from executions.health.facts import Backend, Drift, DriftHour, Ground, Lock, NotAvailable, State
 from executions.health.findings import RULES, Case, Code, Finding, Severity, find
 from executions.health.findings.base import BRIEF, MOST_LISTED, brief
@@ -213,6 +214,29 @@ def test_a_failed_newest_plan_says_how_far_usage_stands(watermark, said):
     assert found is not None
     assert "not moving" not in str(found.summary)
     assert said in str(found.summary)
+
+
+MEND = "Mend the cause that the error names."
+
+
+@pytest.mark.parametrize(
+    ("state", "then"),
+    [
+        (State(NOW - DAY), "The next plan then catches up."),
+        (State(NOW - DAY - 6 * MINUTE), "Each run then does one day at most"),
+        (State(NEVER), "Each run then does one day at most"),
+        (State(NOW + DAY), ""),
+        (State(FAR_PAST), ""),
+        (None, ""),
+    ],
+)
+def test_a_failed_newest_plan_promises_no_more_than_the_next_one_does(state, then):
+    exhausted = executions({0: FAILED | {"attempt": 3}})
+    found = judged(Code.EXHAUSTED_FAILURE, executions=exhausted, state=state)
+    assert found is not None
+    assert str(found.advice).startswith(f"{MEND} {then}".strip())
+    assert (str(found.advice) == MEND) is (then == "")
+    assert ("backfill_task_usage_hourly" in str(found.advice)) is then.startswith("Each")
 
 
 @pytest.mark.parametrize(

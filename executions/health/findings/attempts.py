@@ -7,10 +7,13 @@ from datetime import timedelta
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from executions.beyond import is_beyond
 from executions.health.facts import Execution
 from executions.health.findings.base import Case, Code, Finding, Severity, brief, listed
+from executions.health.findings.lateness import MARGIN
 from executions.health.findings.progress import how_far, newest_is
-from executions.health.sentences import say, together
+from executions.health.findings.watermark import STEP, is_in_the_future
+from executions.health.sentences import Sentence, say, together
 
 ABANDONED_OFTEN = 2
 MASKED_OFTEN = 6
@@ -82,7 +85,7 @@ def exhausted_failure(case: Case) -> Finding | None:
                 ),
                 how_far(case),
             ),
-            advice=say(_("Mend the cause that the error names. The next plan then catches up.")),
+            advice=together(say(_("Mend the cause that the error names.")), _after_mending(case)),
             seen_at=newest.plan_time,
             evidence=evidence,
         )
@@ -106,6 +109,20 @@ def exhausted_failure(case: Case) -> Finding | None:
         ),
         seen_at=newest.plan_time,
         evidence=evidence,
+    )
+
+
+def _after_mending(case: Case) -> Sentence | None:
+    """What the next run does about the lag; None where another finding says why it does nothing."""
+    if case.state is None or is_beyond(case.state.watermark_at) or is_in_the_future(case):
+        return None
+    if case.now - MARGIN - case.state.watermark_at <= STEP:
+        return say(_("The next plan then catches up."))
+    return say(
+        _(
+            "Each run then does one day at most; manage.py backfill_task_usage_hourly does it all"
+            " in one go."
+        )
     )
 
 
