@@ -16,6 +16,8 @@ from executions.health.sentences import say
 from executions.health.writers import ROUNDING
 
 FUTURE_ALLOWANCE = timedelta(minutes=1)
+# Of the state row's default watermark.
+DEFAULT_YEAR = 1970
 # No usage is this old: a watermark before it comes from the state row's default of 1970.
 BEFORE_MULTICA = datetime(2020, 1, 1, tzinfo=UTC)
 # The most that one run moves the watermark.
@@ -90,13 +92,15 @@ def _steps(case: Case) -> list[Execution]:
 
 
 def _was_set_back(case: Case) -> bool:
-    """Whether somebody set the watermark back, by days, since the latest success moved it."""
+    """Whether somebody set the watermark back, by days, since the latest success moved it.
+
+    The furthest back that anybody means is 1970, the state row's default. An earlier watermark is
+    a mistake, and from it the runs would not arrive in years.
+    """
     left_at = next((row.watermark_after for row in _steps(case)), None)
-    return (
-        left_at is not None
-        and case.state is not None
-        and (left_at - case.state.watermark_at > STEP)
-    )
+    if left_at is None or case.state is None or case.state.watermark_at.year < DEFAULT_YEAR:
+        return False
+    return left_at - case.state.watermark_at > STEP
 
 
 def catches_up(case: Case) -> bool:
