@@ -83,7 +83,8 @@ class GateFacts:
 class Gate:
     """One condition. ``remedy`` says what would make it pass, ``earliest`` when that can be.
 
-    ``says_when`` is whether the summary itself says the latter.
+    ``says_when`` is whether the summary itself says the latter. ``judged`` is False if the facts
+    that the gate needs cannot be read: it does not pass then, and does not refuse for a cause.
     """
 
     code: Code
@@ -93,6 +94,7 @@ class Gate:
     remedy: Sentence | None = None
     earliest: datetime | None = None
     says_when: bool = False
+    judged: bool = True
 
 
 @dataclass(frozen=True)

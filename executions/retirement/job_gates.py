@@ -159,7 +159,8 @@ def same_database(facts: GateFacts) -> Gate:
     if here is not None:
         evidence |= {"this_server": ", ".join(here.names), "this_port": here.port}
     passed = same is True and not standby
-    return Gate(Code.SAME_DATABASE, passed, summary, evidence, remedy)
+    judged = bool(standby) or same is not None or facts.candidate.multica is not None
+    return Gate(Code.SAME_DATABASE, passed, summary, evidence, remedy, judged=judged)
 
 
 _MATCH_SUMMARIES = {

@@ -38,6 +38,7 @@ def _unreadable(code: Code, facts: GateFacts) -> Gate:
         say(_("This cannot be judged. %(reasons)s"), reasons=reasons),
         {"unreadable": reasons},
         say("%(remedies)s", remedies=remedies) if remedies else None,
+        judged=False,
     )
 
 

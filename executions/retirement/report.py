@@ -40,6 +40,11 @@ class Judged:
         """Whether the job is known to call another function of the rollup's name, or none."""
         return self.candidate.judgement.misses_it
 
+    @property
+    def refused(self) -> bool:
+        """Whether a gate that could be judged refuses, and not only one without its facts."""
+        return any(gate.judged and not gate.passed for gate in self.check.gates)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -57,12 +62,13 @@ class Report:
     def exit_status(self) -> int:
         """0 something can be retired, 1 refused, 2 nothing to retire, 3 unknown.
 
-        What cannot be seen or read is never nothing.
+        What cannot be seen or read is never nothing, and is no reason to refuse.
         """
         if self.retirable:
             return RETIRABLE
-        if any(one.leads_there or one.misses_it for one in self.judged):
-            return REFUSED
+        known = [one for one in self.judged if one.leads_there or one.misses_it]
+        if known:
+            return REFUSED if all(one.refused for one in known) else UNKNOWN
         return NOTHING if self.inventory.complete and not self.judged else UNKNOWN
 
     def as_json(self) -> dict[str, object]:

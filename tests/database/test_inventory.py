@@ -12,12 +12,12 @@ import pytest
 from django.core.management import call_command
 from psycopg import errors
 
-from executions.health.facts import Match, Visibility
+from executions.health.facts import Match, NotAvailable, Visibility
 from executions.health.read import read_facts
 from executions.pgcron.inventory import read_inventory, read_server, visible_jobs
 from executions.pgcron.job import Job, Server
 from executions.reading import fetch_on
-from executions.retirement.facts import read_schedules
+from executions.retirement.facts import Plans, read_schedules
 from executions.retirement.report import NOTHING, REFUSED, RETIRABLE, UNKNOWN
 from executions.retirement_models import Retirement
 from tests.retiring import (
@@ -608,6 +608,31 @@ def test_checkretirement_cannot_tell_when_the_database_is_away(pg_cron, capsys, 
     assert told["other_workloads"] is None
     status, text = run(capsys)
     assert "We cannot tell" in text
+
+
+def test_checkretirement_cannot_tell_where_the_plans_cannot_be_read(pg_cron, capsys, monkeypatch):
+    schedule(pg_cron)
+    schedule(pg_cron, name="two")
+    away = Plans(None, unreadable=(NotAvailable("The plans are locked.", "Look again."),))
+    monkeypatch.setattr("executions.retirement.report.read_plans", lambda *_: away)
+    status, text = run(capsys)
+    assert status == UNKNOWN
+    assert text.count("The plans are locked.") == 1
+    assert text.count("Look again.") == 1
+    status, said = run(capsys, "--json")
+    assert status == UNKNOWN
+    for candidate in json.loads(said)["candidates"]:
+        assert {gate["code"] for gate in candidate["gates"]} == GATES
+        assert not candidate["retirable"]
+
+
+def test_checkretirement_refuses_what_another_gate_refuses_without_the_plans(
+    pg_cron, capsys, monkeypatch
+):
+    schedule(pg_cron, command=f"{ROLLUP}; SELECT 1")
+    away = Plans(None, unreadable=(NotAvailable("The plans are locked.", "Look again."),))
+    monkeypatch.setattr("executions.retirement.report.read_plans", lambda *_: away)
+    assert run(capsys)[0] == REFUSED
 
 
 def test_checkretirement_names_the_database_that_has_the_extension(capsys, settings):

@@ -64,6 +64,7 @@ def _lines(found: Report) -> Iterator[str]:
     for judged in found.judged:
         yield ""
         yield from _about(judged)
+    yield from _why_unjudged(found)
 
 
 def sight(found: Report) -> str:
@@ -139,6 +140,20 @@ def _about(judged: Judged) -> Iterator[str]:
     if check.by_hand_only:
         yield f"  {check.by_hand_only} {commands.unschedule_text(job.jobid)}"
     for gate in check.gates:
+        if not gate.judged:
+            yield f"  ? {gate.code}"
+            continue
         yield f"  {'+' if gate.passed else '-'} {gate.code}: {gate.summary}"
         if gate.remedy is not None and not gate.passed:
             yield f"      {gate.remedy}"
+
+
+def _why_unjudged(found: Report) -> Iterator[str]:
+    """Each reason once, however many gates and jobs lack the same facts."""
+    gates = [gate for one in found.judged for gate in one.check.gates if not gate.judged]
+    told = dict.fromkeys((str(gate.summary), str(gate.remedy or "")) for gate in gates)
+    for summary, remedy in told:
+        yield ""
+        yield f"? {summary}"
+        if remedy:
+            yield f"    {remedy}"
