@@ -123,6 +123,15 @@ class RowsHidden(Told):
         super().__init__(f"row security hides rows of {', '.join(tables)} from the role {role}")
 
 
+class Silent(Told):
+    """A server lets a connection in and then does not answer within ``seconds``."""
+
+    kind = "no_server"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"the server took the connection and said nothing for {seconds} seconds")
+
+
 class NoTables(Told):
     """A database that has none of Multica's tables, whoever may see them; its name."""
 
@@ -185,7 +194,7 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
     if isinstance(error, PoolTimeout):
         error = second_tries.pool_reason() or error
     kind, sqlstate = _kind(error)
-    if kind in _OF_EMBEDDED and _is_embedded(error):
+    if kind in _OF_EMBEDDED and url not in settings.NAMED_DATABASES and _is_embedded(error):
         kind = _OF_EMBEDDED[kind]
     said = _NO_PASSWORD.sub("", _REFUSAL.sub("", first_line(error).rstrip(".")))
     url = url or _variable(error, said)

@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from time import monotonic
 from types import FrameType
 from typing import NoReturn
 
@@ -20,14 +21,15 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import DatabaseError, connections
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from executions.checks import find_gaps
-from executions.connections import CONNECT_SECONDS, Connection, runner_connection
-from executions.demo.fill import fill
+from executions.connections import CONNECT_SECONDS, Connection, cut_after, runner_connection
+from executions.demo.fill import fill, is_demo
 from executions.direct import NotDirect, is_held
 from executions.engine.base import DatabaseWrapper
 from executions.permissions import reading_rights
-from executions.problems import diagnose, first_line
+from executions.problems import Silent, diagnose, first_line
 from executions.reading import fetch_for_dashboard
 from executions.rollup.provision import Refused, provision
 from executions.router import MULTICA_ALIAS
@@ -41,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_USER = "admin"
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+# Problems that no parameter of a URL causes, though the next connection may be without them.
+_OF_NO_PARAMETER = frozenset({"pooler", "not_direct", "no_server", "lost", "ended"})
 _BACKLOG = 2048  # gunicorn's own default, which it does not set on a socket that listens
 
 Say = Callable[[str], None]
@@ -163,7 +167,7 @@ def refuse_unusable_servers() -> None:
             _refuse_an_old_server(name, conninfo)
         except psycopg.Error as error:
             problem = diagnose(error, name)
-            if problem.code not in {"pooler", "not_direct"} and _answers_without_settings(conninfo):
+            if problem.code not in _OF_NO_PARAMETER and _answers_without_settings(conninfo):
                 raise CannotStart(
                     f"{name} has a parameter that the server refuses: {first_line(error)}."
                     " Correct it, or leave it out."
@@ -181,15 +185,32 @@ def _refuse_an_old_server(name: str, conninfo: Conninfo) -> None:
     aimed = to_read(conninfo) if reads else to_write(conninfo)
     # In the greeting, where a pooler refuses them: every session of ours asks for these.
     greeting = {"options": with_settings(aimed.get("options", ""), SESSION)}
-    with psycopg.connect(**{"connect_timeout": CONNECT_SECONDS, **aimed, **greeting}) as connection:
+    parameters: Conninfo = {"connect_timeout": CONNECT_SECONDS, **aimed, **greeting}
+    with psycopg.connect(**parameters, autocommit=True, row_factory=dict_row) as connection:
         version = connection.info.server_version // 10_000
         if version < embedded.OLDEST_MAJOR:
             raise CannotStart(
                 f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
                 " needed: upgrade that server, or name another one."
             )
-        if not reads and not is_held(connection, {}):
+        if not reads and not _is_direct(connection):
             raise NotDirect(name)
+
+
+def _is_direct(connection: Connection) -> bool:
+    """Whether PostgreSQL itself answers.
+
+    Raises:
+        Silent: nothing answers in time.
+    """
+    began = monotonic()
+    try:
+        with cut_after(CONNECT_SECONDS, connection):
+            return is_held(connection, {})
+    except psycopg.OperationalError as error:
+        if monotonic() - began < CONNECT_SECONDS:
+            raise
+        raise Silent(CONNECT_SECONDS) from error
 
 
 def _answers_without_settings(conninfo: Conninfo) -> bool:
@@ -245,8 +266,10 @@ def prepare_own_tables() -> None:
         connections.close_all()
 
 
-def prepare_embedded_multica(say: Say, *, with_demo: bool) -> None:
+def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
     """Provision the embedded database, let the dashboard read it, and fill it with the demo.
+
+    Returns whether the database holds the demo now, be it from an earlier start.
 
     Raises:
         CannotStart: somebody else's tables are in the embedded database.
@@ -256,10 +279,9 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> None:
             with connection.transaction():  # so that two starts at once wait for each other
                 provision(connection)
                 _let_the_dashboard_read(connection)
-            if not with_demo:
-                return
-            if fill(connection):
+            if with_demo and fill(connection):
                 say("The embedded database now holds a made-up week of demo data.")
+            return is_demo(connection)
     except Refused as refusal:
         raise CannotStart(str(refusal)) from None
     except psycopg.Error as error:
