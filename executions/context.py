@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from executions.demo.fill import is_demo, trickle_connection
 from executions.selectors.site_verdict import kept_verdict
 from multica_admin import __version__
 
@@ -27,22 +24,6 @@ SCHEDULES = frozenset(
         "retire_stuck",
     }
 )
-
-
-@cache
-def holds_demo() -> bool:
-    """Whether this process shows demo data: asked once, for it is written before we serve."""
-    if not settings.MULTICA_IS_EMBEDDED:
-        return False
-    with trickle_connection() as connection:
-        return is_demo(connection)
-
-
-def _demo() -> bool:
-    try:
-        return holds_demo()
-    except psycopg.Error:
-        return True  # a page without the mark would be worse than a mark too many
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
@@ -61,7 +42,7 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     return {
         "doors": doors,
         "environment_name": settings.ENVIRONMENT_NAME,
-        "demo": _demo(),
+        "demo": settings.HOLDS_DEMO,
         "version": __version__,
         "site_verdict": kept_verdict() if getattr(request, "may_look", False) else None,
         "verdict_asks": here != "overview",

@@ -103,6 +103,9 @@ ROLLUP_SCHEDULER = env.boolean("ROLLUP_SCHEDULER", MULTICA_IS_EMBEDDED)
 RETIREMENT_STREAK = env.integer("RETIREMENT_STREAK", 12, minimum=1, maximum=288)
 ENVIRONMENT_NAME = env.text("ENVIRONMENT_NAME")
 
+# `manage.py quickstart` tells its web processes, whose pages say so even without a database.
+HOLDS_DEMO = MULTICA_IS_EMBEDDED and env.boolean("MULTICA_ADMIN_HOLDS_DEMO", False)
+
 FIRST_PASSWORD = env.secret("MULTICA_ADMIN_PASSWORD")
 
 # --- The web ------------------------------------------------------------------------------------

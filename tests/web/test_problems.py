@@ -222,3 +222,16 @@ def test_an_unknown_host_names_the_variable_and_its_value(client, headers, advic
     assert answer.status_code == 400
     assert advice in page
     assert "ALLOWED_HOSTS" not in page
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_page_says_demo_data_only_where_the_embedded_database_holds_it(
+    our_tables_away, client, settings, held
+):
+    settings.MULTICA_IS_EMBEDDED = True
+    settings.HOLDS_DEMO = held
+    settings.RUNNER_CONNINFO = {"host": "/nonexistent", "dbname": "x", "user": "x"}
+    client.raise_request_exception = False
+    answer = client.post("/login/", {"username": "ada", "password": "x"})
+    assert answer.status_code == 503
+    assert ("Demo data" in answer.content.decode()) is held

@@ -38,8 +38,8 @@ class Command(BaseCommand):
             if options["check"]:
                 return
             with quickstart.one_at_a_time():
-                listener = self._prepare(host, port, with_demo=not options["no_demo"])
-            self._become_gunicorn(host, listener)
+                listener, holds_demo = self._prepare(host, port, with_demo=not options["no_demo"])
+            self._become_gunicorn(host, listener, holds_demo=holds_demo)
         except (BadSetting, ClusterError, quickstart.CannotStart) as error:
             raise CommandError(str(error), returncode=2) from None
         except quickstart.Stopped as stopped:
@@ -58,8 +58,9 @@ class Command(BaseCommand):
             environment.integer("PORT", 8000, minimum=1, maximum=65535),
         )
 
-    def _prepare(self, host: str, port: int, *, with_demo: bool) -> socket:
-        """Make what is missing; the socket that gunicorn shall serve."""
+    def _prepare(self, host: str, port: int, *, with_demo: bool) -> tuple[socket, bool]:
+        """Make what is missing; the socket for gunicorn, and whether pages show the demo."""
+        holds_demo = False
         quickstart.make_secret_key()
         if settings.EMBEDDED:
             self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
@@ -68,22 +69,23 @@ class Command(BaseCommand):
         quickstart.collect_static_files()
         quickstart.prepare_own_tables()
         if settings.MULTICA_IS_EMBEDDED:
-            quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)
+            holds_demo = quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)
         else:
             quickstart.tell_what_is_missing()
         listener = quickstart.take_the_port(host, port)
         self._say(f"Multica Admin: {_address_to_open(_shown(host), port)}")
         quickstart.make_first_user(self._say, settings.FIRST_PASSWORD)
-        return listener
+        return listener, holds_demo
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _become_gunicorn(self, host: str, listener: socket) -> NoReturn:
+    def _become_gunicorn(self, host: str, listener: socket, *, holds_demo: bool) -> NoReturn:
         listener.set_inheritable(True)
         environment = os.environ | {
             "MULTICA_ADMIN_EMBEDDED_USER": embedded.hand_down(),
+            "MULTICA_ADMIN_HOLDS_DEMO": "on" if holds_demo else "off",
             "HOST": host,  # which is answered under that name, wherever it came from
         }
         arguments = [
