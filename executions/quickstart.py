@@ -34,7 +34,7 @@ from executions.reading import fetch_for_dashboard
 from executions.rollup.provision import Refused, provision
 from executions.router import MULTICA_ALIAS
 from executions.schema import a_turn_of_our_own
-from multica_admin import embedded
+from multica_admin import embedded, static_files
 from multica_admin.databases import SESSION, Conninfo, to_read, to_write, with_settings
 from multica_admin.env import BadSetting
 from multica_admin.locks import locked
@@ -328,7 +328,7 @@ def collect_static_files() -> None:
         CannotStart: ``var/`` cannot be written.
     """
     try:
-        call_command("collectstatic", interactive=False, verbosity=0)
+        static_files.collect()
     except OSError as error:
         raise CannotStart(
             f"{settings.STATIC_ROOT} cannot be written: {error.strerror}."
