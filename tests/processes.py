@@ -61,7 +61,7 @@ class Process:
     def _read(self, output: IO[str], kept: list[str]) -> None:
         with output:
             for line in output:
-                print(line, end="")  # pytest shows it where the test fails
+                sys.stdout.write(line)  # pytest shows it where the test fails
                 kept.append(line.rstrip("\n"))
                 self.lines.put(kept[-1])
 
