@@ -3,6 +3,11 @@
 Its synchronous interface runs an event loop, and in a thread with a running loop Django refuses
 every query. Objects of Playwright's are wrapped: each access and each call goes over to that
 thread, and what comes back is wrapped again.
+
+A click returns as soon as the next document begins to arrive. Before a test uses a page or a
+locator in any way, the wrapper therefore waits until the document has loaded: no test reads half a
+page. ``page.keyboard`` does not even wait for the next document to begin: a key that leads to
+another page needs ``locator.press``, or an ``expect`` of what only the next page has.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from playwright.sync_api import Playwright, expect, sync_playwright
+from playwright.sync_api import Locator, Page, Playwright, expect, sync_playwright
 
 from tests.waiting import HANG
 
@@ -36,7 +41,7 @@ class PlaywrightThread:
 
     def expect(self, remote: Remote) -> Any:
         """Playwright's waiting assertions: ``expect(page.locator("h1")).to_be_visible()``."""
-        return self.wrap(self.call(expect, unwrap(remote)))
+        return self.wrap(self.call(lambda: expect(loaded(unwrap(remote)))))
 
     def stop(self) -> None:
         self.playwright.stop()
@@ -50,7 +55,7 @@ class Remote:
         self._thread, self._target = thread, target
 
     def __getattr__(self, name: str) -> Any:
-        value = self._thread.call(getattr, self._target, name)
+        value = self._thread.call(lambda: getattr(loaded(self._target), name))
         if not callable(value):
             return self._thread.wrap(value)
 
@@ -59,6 +64,14 @@ class Remote:
             return self._thread.wrap(self._thread.call(value, *map(unwrap, args), **plain))
 
         return call
+
+
+def loaded(target: Any) -> Any:
+    """The same object; if it is a page or a part of one, once the page's document has loaded."""
+    page = target.page if isinstance(target, Locator) else target
+    if isinstance(page, Page):
+        page.wait_for_load_state()
+    return target
 
 
 def unwrap(value: Any) -> Any:

@@ -7,7 +7,7 @@ and through the whole middleware, so that the browser gets the very headers that
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
@@ -21,7 +21,10 @@ class _Quiet(WSGIRequestHandler):
 
 
 class Server:
-    """Serves the application until ``stop``, and knows whether a request is being answered."""
+    """Serves the application until ``stop``, and knows whether a request is being answered.
+
+    It sends the second half of each page ``pause`` seconds after the first.
+    """
 
     def __init__(self) -> None:
         from multica_admin.wsgi import application  # noqa: PLC0415  static files are there only now
@@ -29,6 +32,7 @@ class Server:
         self._application = application
         self._changed = threading.Condition()
         self._busy = 0
+        self.pause = 0.0
         self._server = ThreadedWSGIServer(("127.0.0.1", 0), _Quiet)
         self._server.set_app(self._answer)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -44,13 +48,21 @@ class Server:
         try:
             response = self._application(environ, start_response)
             try:
-                return list(response)
+                body = list(response)
             finally:
                 response.close()
+            is_page = environ.get("HTTP_SEC_FETCH_DEST") == "document"
+            return self._in_halves(b"".join(body)) if self.pause and is_page else body
         finally:
             with self._changed:
                 self._busy -= 1
                 self._changed.notify_all()
+
+    def _in_halves(self, body: bytes) -> Iterator[bytes]:
+        half = len(body) // 2
+        yield body[:half]
+        threading.Event().wait(self.pause)
+        yield body[half:]
 
     def wait_until_idle(self) -> None:
         """Return once nothing is being answered: a test may then take its tables away."""

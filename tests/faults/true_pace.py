@@ -97,6 +97,7 @@ def sign_in(page: Page, name: str | None = None) -> None:
 
 def act(page: Page, way: str) -> None:
     """Sign in again where ten minutes have passed, type the name and press the button."""
+    page.wait_for_load_state()  # the click before returns when the page begins to arrive
     again = page.get_by_role("link", name="Sign in again now")
     if again.count():
         again.click()
