@@ -56,7 +56,7 @@ def main() -> None:
         _refuse(str(error))
     # Of Django's commands; ours tell their own troubles.
     except (OperationalError, ProgrammingError, psycopg.Error) as error:
-        from executions.problems import own_tables_sentence
+        from executions.database.problems import own_tables_sentence
 
         _refuse(own_tables_sentence(error))
     except KeyboardInterrupt:

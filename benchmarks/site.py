@@ -20,16 +20,16 @@ from django.template.response import TemplateResponse
 from django.test import Client, RequestFactory
 from psycopg.conninfo import conninfo_to_dict
 
+from executions.database.problems import Problem
 from executions.health import snapshot
 from executions.models import Execution
-from executions.problems import Problem
+from executions.pages.history.cursors import Cursor
+from executions.pages.history.filters import Filters, write_scope, write_time
+from executions.pages.history.plans import read_plans
+from executions.pages.live import forget_shared
+from executions.pages.overview import week
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.spec import Scope
-from executions.selectors import week
-from executions.selectors.cursors import Cursor
-from executions.selectors.filters import Filters, write_scope, write_time
-from executions.selectors.plans import read_plans
-from executions.views.live import forget_shared
 from multica_admin import collecting
 from multica_admin.databases import admin_alias, reader_alias
 from multica_admin.stack import with_room

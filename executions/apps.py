@@ -12,8 +12,9 @@ class ExecutionsConfig(AppConfig):
 
     def ready(self) -> None:
         # The checks register themselves.
-        from executions import accounts, checks, schema, watchers  # noqa: F401
+        from executions.accounts import roles, watchers
+        from executions.database import checks, schema  # noqa: F401
 
         pre_migrate.connect(schema.ensure_schema, sender=self)
-        post_migrate.connect(accounts.ensure_roles, sender=self)
+        post_migrate.connect(roles.ensure_roles, sender=self)
         watchers.connect_signals()

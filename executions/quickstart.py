@@ -23,17 +23,22 @@ from django.db import DatabaseError, connections
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from executions.checks import find_gaps
-from executions.connections import CONNECT_SECONDS, Connection, cut_after, runner_connection
+from executions.database.checks import find_gaps
+from executions.database.connections import (
+    CONNECT_SECONDS,
+    Connection,
+    cut_after,
+    runner_connection,
+)
+from executions.database.direct import NotDirect, is_held
+from executions.database.engine.base import DatabaseWrapper
+from executions.database.permissions import reading_rights
+from executions.database.problems import Silent, diagnose, first_line
+from executions.database.reading import fetch_for_dashboard
+from executions.database.router import MULTICA_ALIAS
+from executions.database.schema import a_turn_of_our_own
 from executions.demo.fill import fill, is_demo
-from executions.direct import NotDirect, is_held
-from executions.engine.base import DatabaseWrapper
-from executions.permissions import reading_rights
-from executions.problems import Silent, diagnose, first_line
-from executions.reading import fetch_for_dashboard
 from executions.rollup.provision import Refused, provision
-from executions.router import MULTICA_ALIAS
-from executions.schema import a_turn_of_our_own
 from multica_admin import embedded, static_files
 from multica_admin.databases import SESSION, Conninfo, to_read, to_write, with_settings
 from multica_admin.env import BadSetting

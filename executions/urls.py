@@ -1,49 +1,85 @@
-"""The addresses of the history, the schedules, the audit and the wizard."""
+"""The addresses of every page, in the order of the header's doors.
+
+A page of the common shape is one line with `page`. How to add one: docs/how-to/add-a-page.md.
+"""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from executions.views import (
-    audit,
-    errors,
-    execution,
-    export,
-    jobs,
-    plans,
-    retire,
-    runners,
-    schedules,
-)
+from executions.pages.audit import reader as audit
+from executions.pages.common import page
+from executions.pages.history import errors, export, jobs, plans, runners
+from executions.pages.history.filters import UNPAGED
+from executions.pages.history.view import execution
+from executions.pages.overview.view import overview, verdict
+from executions.pages.schedules.reader import read_schedules
+from executions.pages.wizard import views as wizard
 
-urlpatterns = [
-    path("executions/", plans.plans, name="plans"),
+_RUNNERS_WINDOWS = {"window": runners.WINDOW_NAMES}
+_ERRORS_WINDOWS = {"window": errors.WINDOW_NAMES}
+
+_OVERVIEW = [
+    path("", overview, name="overview"),
+    path("verdict/", verdict, name="verdict"),
+]
+_HISTORY = [
+    path("executions/", page("history/plans", plans.read_plans, around=plans.form), name="plans"),
     path("executions/export.csv", export.as_csv, name="export_csv"),
     path("executions/export.jsonl", export.as_json_lines, name="export_jsonl"),
-    path("executions/<uuid:execution_id>/", execution.execution, name="execution"),
-    path("runners/", runners.runners, name="runners"),
-    path("errors/", errors.errors, name="errors"),
-    path("jobs/", jobs.jobs, name="jobs"),
-    path("schedules/", schedules.schedules, name="schedules"),
-    path("audit/", audit.audit, name="audit"),
-    path("retire/", retire.retire, name="retire"),
-    path("retire/job/<int:jobid>/", retire.choose, name="retire_choose"),
-    path("retire/outside/<slug:way>/", retire.choose_outside, name="retire_outside"),
-    path("retire/<int:number>/", retire.retire_at, name="retire_at"),
-    path("retire/<int:number>/check/", retire.retire_check, name="retire_check"),
-    path("retire/<int:number>/confirm/", retire.retire_confirm, name="retire_confirm"),
-    path("retire/<int:number>/watch/", retire.retire_watch, name="retire_watch"),
-    path("retire/<int:number>/affirm/", retire.affirm, name="retire_affirm"),
-    path("retire/<int:number>/checked/", retire.checked, name="retire_checked"),
-    path("retire/<int:number>/close/", retire.close, name="retire_close"),
-    path("retire/<int:number>/stuck/", retire.retire_stuck, name="retire_stuck"),
-    path("retire/<int:number>/moved/", retire.close_as_moved, name="retire_moved"),
-    path("retire/<int:number>/pause/", retire.pause, name="retire_pause"),
-    path("retire/<int:number>/remove/", retire.remove, name="retire_remove"),
-    path("retire/<int:number>/activate/", retire.activate, name="retire_activate"),
-    path("retire/<int:number>/put-back/", retire.put_back, name="retire_put_back"),
-    path("retire/<int:number>/by-hand/", retire.by_myself, name="retire_by_hand"),
-    path("retire/<int:number>/ran-it/", retire.ran_it, name="retire_ran_it"),
-    path("retire/<int:number>/gone/", retire.gone, name="retire_gone"),
-    path("retire/<int:number>/brought-back/", retire.brought_back, name="retire_brought_back"),
+    path("executions/<uuid:execution_id>/", execution, name="execution"),
+    path(
+        "runners/",
+        page("history/runners", runners.read_runners, choices=_RUNNERS_WINDOWS, names=UNPAGED),
+        name="runners",
+    ),
+    path(
+        "errors/",
+        page("history/errors", errors.read_errors, choices=_ERRORS_WINDOWS, names=UNPAGED),
+        name="errors",
+    ),
+    path("jobs/", page("history/jobs", jobs.read_all_jobs, names=("job",)), name="jobs"),
 ]
+_SCHEDULES = [
+    path(
+        "schedules/",
+        page("schedules/schedules", lambda _filters: read_schedules(), names=()),
+        name="schedules",
+    ),
+]
+_AUDIT = [
+    path(
+        "audit/",
+        page(
+            "audit/audit",
+            audit.read_audit,
+            choices=audit.CHOICES,
+            names=audit.NAMES,
+            around=audit.form,
+        ),
+        name="audit",
+    ),
+]
+_WIZARD = [
+    path("retire/", wizard.retire, name="retire"),
+    path("retire/job/<int:jobid>/", wizard.choose, name="retire_choose"),
+    path("retire/outside/<slug:way>/", wizard.choose_outside, name="retire_outside"),
+    path("retire/<int:number>/", wizard.retire_at, name="retire_at"),
+    path("retire/<int:number>/check/", wizard.retire_check, name="retire_check"),
+    path("retire/<int:number>/confirm/", wizard.retire_confirm, name="retire_confirm"),
+    path("retire/<int:number>/watch/", wizard.retire_watch, name="retire_watch"),
+    path("retire/<int:number>/affirm/", wizard.affirm, name="retire_affirm"),
+    path("retire/<int:number>/checked/", wizard.checked, name="retire_checked"),
+    path("retire/<int:number>/close/", wizard.close, name="retire_close"),
+    path("retire/<int:number>/stuck/", wizard.retire_stuck, name="retire_stuck"),
+    path("retire/<int:number>/moved/", wizard.close_as_moved, name="retire_moved"),
+    path("retire/<int:number>/pause/", wizard.pause, name="retire_pause"),
+    path("retire/<int:number>/remove/", wizard.remove, name="retire_remove"),
+    path("retire/<int:number>/activate/", wizard.activate, name="retire_activate"),
+    path("retire/<int:number>/put-back/", wizard.put_back, name="retire_put_back"),
+    path("retire/<int:number>/by-hand/", wizard.by_myself, name="retire_by_hand"),
+    path("retire/<int:number>/ran-it/", wizard.ran_it, name="retire_ran_it"),
+    path("retire/<int:number>/gone/", wizard.gone, name="retire_gone"),
+    path("retire/<int:number>/brought-back/", wizard.brought_back, name="retire_brought_back"),
+]
+urlpatterns = [*_OVERVIEW, *_HISTORY, *_SCHEDULES, *_AUDIT, *_WIZARD]

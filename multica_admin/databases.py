@@ -235,7 +235,7 @@ def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
     """Django's settings for our own tables: a time limit, and only our own schema on the path.
 
     With ``public`` on the path a missing schema would fall through to it without a word. What may
-    take longer, as `migrate` does, has another `executions.schema.time_limit`.
+    take longer, as `migrate` does, has another `executions.database.schema.time_limit`.
     """
     limits = {"search_path": ADMIN_SCHEMA, "statement_timeout": str(OWN_TIMEOUT_MS)}
     alias = _alias(to_write(conninfo), {**SESSION, **limits})
@@ -257,10 +257,10 @@ def reader_alias(conninfo: Conninfo) -> dict[str, Any]:
 
 
 def _alias(conninfo: Conninfo, session: Mapping[str, str]) -> dict[str, Any]:
-    """``session`` are the settings that each session must have: executions/engine/base.py."""
+    """``session`` are the settings that each session must have (executions/database/engine)."""
     rest = dict(conninfo)
     alias: dict[str, Any] = {
-        "ENGINE": "executions.engine",
+        "ENGINE": "executions.database.engine",
         "NAME": rest.pop("dbname", ""),
         "USER": rest.pop("user", ""),
         "PASSWORD": rest.pop("password", ""),

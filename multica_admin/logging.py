@@ -86,7 +86,7 @@ def configuration(style: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"one_line": {"()": "executions.problems.OneLinePerProblem"}},
+        "filters": {"one_line": {"()": "executions.database.problems.OneLinePerProblem"}},
         "formatters": {"line": {"()": formatter}},
         "handlers": {
             "stderr": {

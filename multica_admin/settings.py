@@ -94,7 +94,7 @@ RETIRE_CONNINFO = _conninfo(
     MULTICA_CONNINFO if DATABASE_URL_SET else embedded.conninfo(VAR_DIR, embedded.RETIRER),
 )
 DATABASES = {"default": admin_alias(ADMIN_CONNINFO), "multica": reader_alias(MULTICA_CONNINFO)}
-DATABASE_ROUTERS = ["executions.router.MulticaRouter"]
+DATABASE_ROUTERS = ["executions.database.router.MulticaRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- What the product does ----------------------------------------------------------------------
@@ -157,23 +157,23 @@ INSTALLED_APPS = [
     "django_htmx",
 ]
 MIDDLEWARE = [
-    "executions.middleware.ProbeMiddleware",
+    "executions.accounts.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # static files, compressed when collected
-    "executions.middleware.NoStoreMiddleware",
+    "executions.accounts.middleware.NoStoreMiddleware",
     # It pads each answer by another length, so that lengths tell nothing of a token in it (BREACH).
     "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "executions.middleware.TimeZoneMiddleware",
+    "executions.accounts.middleware.TimeZoneMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "executions.middleware.WatcherMiddleware",
-    "executions.middleware.SignInMiddleware",
-    "executions.middleware.RoleMiddleware",
+    "executions.accounts.middleware.WatcherMiddleware",
+    "executions.accounts.middleware.SignInMiddleware",
+    "executions.accounts.middleware.RoleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -187,12 +187,19 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "executions.context.chrome",
-            ]
+                "executions.pages.frame.chrome",
+            ],
+            # Each beside the page that it belongs to.
+            "libraries": {
+                "display": "executions.text.formatters",
+                "history": "executions.pages.history.tags",
+                "overview": "executions.pages.overview.tags",
+                "wizard": "executions.pages.wizard.tags",
+            },
         },
     }
 ]
-CSRF_FAILURE_VIEW = "executions.views.problems.csrf_failure"
+CSRF_FAILURE_VIEW = "executions.pages.problems.csrf_failure"
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "overview"

@@ -8,7 +8,7 @@
  *   <button data-zone="utc|local">                                     the switch
  *
  * The zone is remembered in the cookies time_zone ("utc" or "local") and time_zone_name (IANA).
- * The texts are those of executions/templatetags/display.py; change both together. Offers
+ * The texts are those of executions/text/formatters.py; change both together. Offers
  * window.times to the scripts after it.
  */
 "use strict";

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from executions.connections import connect
+from executions.database.connections import connect
 from multica_admin.cluster import Cluster
 from tests import environment
 from tests.emptying import empty_multica

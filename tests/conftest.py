@@ -19,12 +19,12 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from executions import second_tries
-from executions.connections import Connection
-from executions.connections import connect as open_connection
+from executions.database import second_tries
+from executions.database.connections import Connection
+from executions.database.connections import connect as open_connection
 from executions.health import snapshot
+from executions.pages.live import forget_shared
 from executions.rollup.provision import provision
-from executions.views.live import forget_shared
 from multica_admin import embedded
 from multica_admin.cluster import Binaries, Cluster
 from tests import environment

@@ -16,7 +16,7 @@ import factory
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 
 DELAY = timedelta(minutes=5)
 LEASE = timedelta(minutes=30)

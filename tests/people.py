@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import Group, User
 
-from executions.accounts import VIEWER
+from executions.accounts.roles import VIEWER
 
 
 def make_user(name: str, role: str = VIEWER, password: str | None = None) -> User:

@@ -21,13 +21,13 @@ from django.db import connections
 from django.test import Client
 from psycopg import sql
 
-from executions.accounts import OPERATOR
-from executions.connections import Connection
+from executions.accounts.roles import OPERATOR
+from executions.database.connections import Connection
 from executions.health import snapshot
 from executions.health.facts import Visibility
 from executions.health.read import read_facts
+from executions.pages.live import forget_shared
 from executions.retirement.facts import read_schedules
-from executions.views.live import forget_shared
 from multica_admin.databases import reader_alias
 from tests import environment
 from tests.people import make_user

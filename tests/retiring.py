@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from executions import audit
-from executions.accounts import OPERATOR
-from executions.connections import Connection
-from executions.retirement import acts, wizard
+from executions.accounts.roles import OPERATOR
+from executions.database.connections import Connection
+from executions.models.retirement import AuditEvent, Retirement
+from executions.retirement import acts, audit, wizard
 from executions.retirement.acts import Order
 from executions.retirement.rules import Rules, current
-from executions.retirement_models import AuditEvent, Retirement
 from executions.scheduler.plans import newest_due
 from tests.people import make_user
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from executions.connections import Connection
-from executions.permissions import reading_rights
+from executions.database.connections import Connection
+from executions.database.permissions import reading_rights
 from multica_admin.embedded import VIEWER
 
 

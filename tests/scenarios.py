@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from executions.connections import Connection
-from executions.reading import Fetch, fetch_for_dashboard
+from executions.database.connections import Connection
+from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import floor, newest_due
 from tests.factories import ExecutionFactory, insert_many, put_state, rollup_result, usage

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from executions.connections import Connection, connect, cut
+from executions.database.connections import Connection, connect, cut
 from multica_admin.cluster import Cluster
 from tests import environment
 from tests.waiting import until

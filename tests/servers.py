@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from executions.connections import Connection
-from executions.connections import connect as open_connection
+from executions.database.connections import Connection
+from executions.database.connections import connect as open_connection
 from multica_admin.cluster import Cluster
 from tests.conftest import postgresql_with_pg_cron
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from executions.connections import Connection, connect
+from executions.database.connections import Connection, connect
 from executions.retirement import rules
 from executions.retirement.rules import Rules
 from executions.retirement.tick import retirement_tick

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
-from executions.connections import connect
+from executions.database.connections import connect
 from multica_admin.cluster import Cluster
 from multica_admin.databases import Conninfo, reader_alias
 from tests.waiting import until

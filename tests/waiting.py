@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from executions.connections import connect
+from executions.database.connections import connect
 from multica_admin.cluster import Cluster
 from tests import environment
 

@@ -10,7 +10,8 @@ from psycopg import Cursor, errors
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from executions.connections import Connection, connect
+from executions.database.connections import Connection, connect
+from executions.database.sql import load
 from executions.demo.history import (
     MAX_ATTEMPTS,
     WEEK,
@@ -23,7 +24,6 @@ from executions.demo.history import (
     world,
 )
 from executions.scheduler.jobs import ROLLUP
-from executions.sql import load
 
 SQL = load("demo")
 _SEED_LOCK = 4246_0002

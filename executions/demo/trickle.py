@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 from django.conf import settings
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from executions.demo.fill import SQL, is_demo, trickle_connection
 from executions.demo.history import some_usage, world
 

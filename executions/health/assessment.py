@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
-from executions.beyond import in_json
 from executions.health.facts import Facts
 from executions.health.figures import Figures, measure
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import Ledger
 from executions.health.verdict import Verdict, decide
+from executions.text.beyond import in_json
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from executions.health.facts import Change
-from executions.retirement_models import Act, Retirement, State
+from executions.models.retirement import Act, Retirement, State
 
 # The most retirements that are looked at: the latest ones.
 MOST = 50

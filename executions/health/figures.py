@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from executions.beyond import is_beyond
 from executions.health.findings.base import Case
 from executions.health.ledger import durations, percentile
+from executions.text.beyond import is_beyond
 
 
 @dataclass(frozen=True)

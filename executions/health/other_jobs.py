@@ -13,6 +13,8 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext_lazy as _
 
+from executions.database.reading import Fetch, fetch_for_dashboard
+from executions.database.sql import load
 from executions.health.assessment import JobAssessment
 from executions.health.facts import Execution, Ground, NotAvailable
 from executions.health.figures import Figures, age
@@ -20,11 +22,9 @@ from executions.health.findings.base import Code, Finding, Severity
 from executions.health.findings.progress import SWEEP_ALLOWANCE
 from executions.health.ledger import durations, percentile
 from executions.health.read import execution_of, refuse_hidden, why_not
-from executions.health.sentences import say, together
 from executions.health.tally import Seen, Tally, judge
 from executions.health.verdict import Level, Verdict
-from executions.reading import Fetch, fetch_for_dashboard
-from executions.sql import load
+from executions.text.sentences import say, together
 
 SQL = load("health")
 

@@ -19,7 +19,16 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from django.utils.translation import gettext as _
 
-from executions.connections import retire_reader
+from executions.database.connections import retire_reader
+from executions.database.problems import PgCronObjects, RowsHidden, diagnose
+from executions.database.reading import (
+    Fetch,
+    Row,
+    fetch_for_dashboard,
+    fetch_on,
+)
+from executions.database.router import MULTICA_ALIAS
+from executions.database.sql import load
 from executions.health.changes import changes_on_record
 from executions.health.facts import (
     Drift,
@@ -39,16 +48,12 @@ from executions.models import Runner
 from executions.pgcron.inventory import read_calls, unknown_nodes, visible_jobs
 from executions.pgcron.job import Job
 from executions.pgcron.runs import kept_since, read_runs, refuse_hidden_runs
-from executions.problems import PgCronObjects, RowsHidden, diagnose
-from executions.reading import Fetch, Row, fetch_for_dashboard, fetch_on
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
 from executions.rollup.lock import read_lock
 from executions.rollup.queue import read_queue
-from executions.router import MULTICA_ALIAS
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
 from executions.scheduler.spec import JobSpec
-from executions.sql import load
 
 SQL = load("health")
 

@@ -15,7 +15,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from executions.health.assessment import Assessment, assess
-from executions.health.facts import Executions, Facts, Ground, Lock
+from executions.health.facts import (
+    Executions,
+    Facts,
+    Ground,
+    Lock,
+)
 from executions.health.figures import Figures
 from executions.health.findings import Finding
 from executions.health.ledger import Ledger

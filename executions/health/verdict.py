@@ -21,11 +21,26 @@ from executions.health.facts import (
     RollupCall,
     State,
 )
-from executions.health.findings.base import Case, Code, Finding, Severity
+from executions.health.findings.base import (
+    Case,
+    Code,
+    Finding,
+    Severity,
+)
 from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
-from executions.health.findings.writer import Whence, in_short, is_over, whence
-from executions.health.sentences import Sentence, Text, say, together
+from executions.health.findings.writer import (
+    Whence,
+    in_short,
+    is_over,
+    whence,
+)
+from executions.text.sentences import (
+    Sentence,
+    Text,
+    say,
+    together,
+)
 
 FAILURES = (Code.EXHAUSTED_FAILURE, Code.PLAN_ABANDONED)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from executions.connections import Connection
+from executions.database.connections import Connection
+from executions.database.sql import load
 from executions.pgcron.job import Job
-from executions.sql import load
 
 SQL = load("pgcron")
 

@@ -12,7 +12,21 @@ from dataclasses import dataclass, field, replace
 
 from psycopg import errors
 
-from executions.health.facts import Launcher, PgCron, PgCronJob, RollupCall, Visibility
+from executions.database.problems import (
+    PgCronObjects,
+    database_error,
+    first_line,
+    is_database_error,
+)
+from executions.database.reading import Fetch, Row
+from executions.database.sql import load
+from executions.health.facts import (
+    Launcher,
+    PgCron,
+    PgCronJob,
+    RollupCall,
+    Visibility,
+)
 from executions.pgcron.job import (
     Backend,
     Candidate,
@@ -33,9 +47,6 @@ from executions.pgcron.match import (
     judge,
     resolve_nothing,
 )
-from executions.problems import PgCronObjects, database_error, first_line, is_database_error
-from executions.reading import Fetch, Row
-from executions.sql import load
 
 SQL = load("pgcron")
 

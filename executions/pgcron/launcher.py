@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from executions.health.facts import Launcher
 from executions.pgcron import commands
 from executions.pgcron.job import Inventory
-from executions.visible import visible
+from executions.text.visible import visible
 
 
 def why_nothing_starts(inventory: Inventory) -> list[str]:

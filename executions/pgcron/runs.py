@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from executions.database.problems import RowsHidden
+from executions.database.reading import Fetch
+from executions.database.sql import load
 from executions.health.facts import JobRun
 from executions.pgcron.inventory import RUNS_WITHIN, of_cron
 from executions.pgcron.match import judge
-from executions.problems import RowsHidden
-from executions.reading import Fetch
-from executions.sql import load
 
 SQL = load("pgcron")
 

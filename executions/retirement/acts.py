@@ -14,19 +14,34 @@ from dataclasses import dataclass, replace
 from django.utils.translation import gettext as _
 from psycopg import errors
 
-from executions import audit
-from executions.connections import Connection
+from executions.database.connections import Connection
+from executions.database.reading import Fetch, fetch_on
 from executions.health.facts import Match
+from executions.models.retirement import Act, Retirement, State
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import highest_jobid, read_backends, read_job
-from executions.pgcron.job import DEFINITION, Job, Server, runs_in_flight
-from executions.reading import Fetch, fetch_on
-from executions.retirement import protocol
-from executions.retirement.facts import check_on, find_job, retire_fetch, servers
-from executions.retirement.gate import Aim
-from executions.retirement.job_gates import runs_gate
-from executions.retirement.protocol import Reached, Wish, Work, nothing
+from executions.pgcron.job import (
+    DEFINITION,
+    Job,
+    Server,
+    runs_in_flight,
+)
+from executions.retirement import audit, protocol
+from executions.retirement.facts import (
+    check_on,
+    find_job,
+    retire_fetch,
+    servers,
+)
+from executions.retirement.gates.gate import Aim
+from executions.retirement.gates.job import runs_gate
+from executions.retirement.protocol import (
+    Reached,
+    Wish,
+    Work,
+    nothing,
+)
 from executions.retirement.refusals import (
     Refused,
     WrongName,
@@ -40,8 +55,12 @@ from executions.retirement.rehearsal import (
     rehearsal_of,
 )
 from executions.retirement.rules import Rules
-from executions.retirement.wizard import job_of, on_record, permitted, require_here
-from executions.retirement_models import Act, Retirement, State
+from executions.retirement.wizard import (
+    job_of,
+    on_record,
+    permitted,
+    require_here,
+)
 
 # What a job is without what the server sets: where it connects to, and what two kinds of day mean.
 _RESTORED = tuple(name for name in DEFINITION if name not in {"nodename", "nodeport", "both_days"})

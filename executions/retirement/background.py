@@ -12,7 +12,7 @@ import threading
 from django.db import Error as DjangoDatabaseError
 from django.db import connections
 
-from executions.problems import diagnose
+from executions.database.problems import diagnose
 from executions.retirement.tick import retirement_tick
 
 TICK_SECONDS = 5.0

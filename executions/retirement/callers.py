@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from executions.database.problems import is_database_error
+from executions.database.reading import Fetch
+from executions.database.sql import load
 from executions.pgcron.match import judge
-from executions.problems import is_database_error
-from executions.reading import Fetch
-from executions.sql import load
 
 SQL = load("retirement")
 

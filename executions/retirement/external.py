@@ -15,9 +15,15 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from executions import audit
 from executions.health.findings.writer import LEAST
+from executions.models.retirement import (
+    AuditEvent,
+    Kind,
+    Retirement,
+    State,
+)
 from executions.pgcron.match import ROLLUP
+from executions.retirement import audit
 from executions.retirement.facts import read_plans
 from executions.retirement.outcomes import REMOVED_BY, move
 from executions.retirement.quiet import Quiet, quiet_period
@@ -25,7 +31,6 @@ from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
 from executions.retirement.watch import Word
 from executions.retirement.wizard import on_record, permitted, require
-from executions.retirement_models import AuditEvent, Kind, Retirement, State
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 # What the names of each kind of schedule look like. That of a crontab may be empty.

@@ -10,20 +10,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from executions.connections import retire_reader
+from executions.database.connections import retire_reader
+from executions.database.problems import is_database_error
+from executions.database.reading import Fetch, fetch_for_dashboard, fetch_on
+from executions.database.sql import load
 from executions.health.facts import Facts, NotAvailable
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts
-from executions.pgcron.inventory import Look, read_inventory, read_job, read_server, read_sight
-from executions.pgcron.job import Candidate, Inventory, Job, Server
-from executions.problems import is_database_error
-from executions.reading import Fetch, fetch_for_dashboard, fetch_on
+from executions.models.retirement import Retirement, State
+from executions.pgcron.inventory import (
+    Look,
+    read_inventory,
+    read_job,
+    read_server,
+    read_sight,
+)
+from executions.pgcron.job import (
+    Candidate,
+    Inventory,
+    Job,
+    Server,
+)
 from executions.retirement import gates
-from executions.retirement.gate import Check, GateFacts
+from executions.retirement.gates.gate import Check, GateFacts
 from executions.retirement.rules import Rules
-from executions.retirement_models import Retirement, State
-from executions.sql import load
 
 SQL = load("pgcron")
 

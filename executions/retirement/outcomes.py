@@ -14,10 +14,15 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from executions import audit
 from executions.health.facts import Match
+from executions.models.retirement import (
+    Act,
+    AuditEvent,
+    Retirement,
+    State,
+)
+from executions.retirement import audit
 from executions.retirement.rules import Rules
-from executions.retirement_models import Act, AuditEvent, Retirement, State
 
 # In the evidence of a retirement: who said that they removed it by hand. An act names its own user.
 REMOVED_BY = "removed_by"

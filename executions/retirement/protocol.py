@@ -25,13 +25,20 @@ from django.db import Error as DjangoDatabaseError
 from django.db import connections, transaction
 from django.utils.translation import gettext as _
 
-from executions import audit
-from executions.connections import Connection, retire_connection
+from executions.database.connections import Connection, retire_connection
+from executions.database.problems import first_line
+from executions.database.reading import Fetch, fetch_on
+from executions.database.sql import load
 from executions.health.assessment import plain
+from executions.models.retirement import (
+    Act,
+    AuditEvent,
+    Retirement,
+    State,
+)
 from executions.pgcron.inventory import read_server
 from executions.pgcron.job import Job, Server
-from executions.problems import first_line
-from executions.reading import Fetch, fetch_on
+from executions.retirement import audit
 from executions.retirement.facts import find_job
 from executions.retirement.outcomes import conclude
 from executions.retirement.refusals import (
@@ -43,8 +50,6 @@ from executions.retirement.refusals import (
     nothing_done,
 )
 from executions.retirement.rules import Rules
-from executions.retirement_models import Act, AuditEvent, Retirement, State
-from executions.sql import load
 
 SQL = load("retirement")
 

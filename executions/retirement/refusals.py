@@ -11,9 +11,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from executions.health.assessment import plain
+from executions.models.retirement import Act
 from executions.pgcron.job import Job, part_in_words
-from executions.retirement.gate import Check, Gate
-from executions.retirement_models import Act
+from executions.retirement.gates.gate import Check, Gate
 
 
 class Refused(Exception):

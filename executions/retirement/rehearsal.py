@@ -13,16 +13,16 @@ from enum import StrEnum
 import psycopg
 from django.utils.translation import gettext as _
 
-from executions.connections import Connection
+from executions.database.connections import Connection
+from executions.database.problems import first_line
+from executions.database.reading import Fetch, fetch_on
+from executions.database.sql import load
+from executions.models.retirement import Retirement
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import read_job, read_sight, rights_over
 from executions.pgcron.job import Job, part_in_words
-from executions.problems import first_line
-from executions.reading import Fetch, fetch_on
 from executions.retirement.refusals import Refused, changed
-from executions.retirement_models import Retirement
-from executions.sql import load
 
 SQL = load("retirement")
 # Under this name the rehearsal is in the evidence of a retirement and of its removal.

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import psycopg
 
+from executions.database.problems import diagnose
 from executions.health.assessment import plain
 from executions.health.facts import Facts, Visibility
+from executions.models.retirement import Kind, Retirement
 from executions.pgcron.job import Candidate, Inventory
-from executions.problems import diagnose
 from executions.retirement.facts import judge, read_plans, read_schedules
-from executions.retirement.gate import Check
+from executions.retirement.gates.gate import Check
 from executions.retirement.refusals import gate_as_json
 from executions.retirement.rules import Rules
-from executions.retirement_models import Kind, Retirement
 
 RETIRABLE, REFUSED, NOTHING, UNKNOWN = range(4)
 

@@ -14,23 +14,39 @@ from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from executions import audit
+from executions.database.problems import first_line, is_database_error
+from executions.database.reading import Fetch
 from executions.health.assessment import plain
 from executions.health.findings import Case
+from executions.models.retirement import (
+    Act,
+    AuditEvent,
+    Kind,
+    Retirement,
+    State,
+)
 from executions.pgcron.inventory import read_backends, read_server
 from executions.pgcron.job import Job, runs_in_flight
-from executions.problems import first_line, is_database_error
-from executions.reading import Fetch
-from executions.retirement import acts, protocol, trial, watch
+from executions.retirement import (
+    acts,
+    audit,
+    protocol,
+    trial,
+    watch,
+)
 from executions.retirement.external import quiet_of
-from executions.retirement.facts import Found, find_job, read_plans, retire_fetch
+from executions.retirement.facts import (
+    Found,
+    find_job,
+    read_plans,
+    retire_fetch,
+)
 from executions.retirement.outcomes import move
 from executions.retirement.refusals import Refused, Unknown
 from executions.retirement.rules import Rules, current
 from executions.retirement.trial import TrialFacts, Turn
 from executions.retirement.watch import Step, Watched, Word
 from executions.retirement.wizard import job_of, require_here
-from executions.retirement_models import Act, AuditEvent, Kind, Retirement, State
 
 log = logging.getLogger(__name__)
 

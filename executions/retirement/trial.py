@@ -11,9 +11,9 @@ from enum import Enum
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.sentences import Sentence, say
 from executions.pgcron.job import Job
 from executions.retirement.watch import Step, Word
+from executions.text.sentences import Sentence, say
 
 
 class Turn(Enum):

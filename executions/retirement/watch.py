@@ -17,10 +17,15 @@ from django.utils.translation import ngettext_lazy
 from executions.health.facts import PgCron
 from executions.health.findings import Case
 from executions.health.ledger import Cell, Kind
-from executions.health.sentences import Sentence, say
-from executions.health.writers import Pair, jumps, pairs, ran_between
+from executions.health.writers import (
+    Pair,
+    jumps,
+    pairs,
+    ran_between,
+)
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
+from executions.text.sentences import Sentence, say
 
 PLANS = 3
 # After so many plans with another writer among them, there is another caller.

@@ -19,11 +19,16 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from executions import audit
-from executions.accounts import OPERATE
+from executions.accounts.roles import OPERATE
+from executions.database.problems import first_line
+from executions.models.retirement import (
+    AuditEvent,
+    Kind,
+    Retirement,
+    State,
+)
 from executions.pgcron.job import Candidate, Job, Server
-from executions.problems import first_line
-from executions.retirement import protocol
+from executions.retirement import audit, protocol
 from executions.retirement.facts import (
     find_candidate,
     judge,
@@ -31,7 +36,7 @@ from executions.retirement.facts import (
     retire_fetch,
     servers,
 )
-from executions.retirement.gate import Check
+from executions.retirement.gates.gate import Check
 from executions.retirement.outcomes import move
 from executions.retirement.refusals import (
     NotPermitted,
@@ -42,9 +47,13 @@ from executions.retirement.refusals import (
     nothing_done,
     refused_by,
 )
-from executions.retirement.rehearsal import EVIDENCE, Rehearsal, rehearse, without_trying
+from executions.retirement.rehearsal import (
+    EVIDENCE,
+    Rehearsal,
+    rehearse,
+    without_trying,
+)
 from executions.retirement.rules import Rules
-from executions.retirement_models import AuditEvent, Kind, Retirement, State
 
 log = logging.getLogger(__name__)
 

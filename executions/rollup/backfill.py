@@ -16,12 +16,12 @@ from time import monotonic
 
 from psycopg import errors
 
-from executions.beyond import is_beyond
-from executions.connections import Connection
+from executions.database.connections import Connection
+from executions.database.reading import fetch_on
+from executions.database.sql import load
 from executions.health.facts import Backend
-from executions.reading import fetch_on
 from executions.rollup.lock import read_lock
-from executions.sql import load
+from executions.text.beyond import is_beyond
 
 SQL = load("backfill")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from executions.database.reading import Fetch
+from executions.database.sql import load
 from executions.health.facts import Drift, DriftHour
-from executions.reading import Fetch
 from executions.scheduler.plans import floor
-from executions.sql import load
 
 SQL = load("health")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from executions.reading import Fetch
-from executions.sql import load
+from executions.database.reading import Fetch
+from executions.database.sql import load
 
 SQL = load("health")
 

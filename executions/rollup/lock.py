@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from executions.database.reading import Fetch
+from executions.database.sql import load
 from executions.health.facts import Backend, Lock, Work
-from executions.reading import Fetch
-from executions.sql import load
 
 SQL = load("health")
 

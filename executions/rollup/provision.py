@@ -22,8 +22,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
-from executions.problems import first_line
-from executions.sql import load
+from executions.database.problems import first_line
+from executions.database.sql import load
 
 SQL = load("provision")
 
@@ -261,7 +261,7 @@ def _sign(connection: psycopg.Connection[Any], mark: str) -> None:
 
 def _files() -> Iterator[str]:
     """The text of the numbered files, in their order."""
-    folder = files("executions.sql") / "standalone"
+    folder = files("executions.database.sql") / "standalone"
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         yield file.read_text("utf-8")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from executions.database.reading import Fetch
+from executions.database.sql import load
 from executions.health.facts import Queue
-from executions.reading import Fetch
-from executions.sql import load
 
 SQL = load("health")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from executions.connections import Connection
-from executions.sql import load
+from executions.database.connections import Connection
+from executions.database.sql import load
 
 SQL = load("watermark")
 

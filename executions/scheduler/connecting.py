@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from executions.connections import Connection, runner_connection
+from executions.database.connections import Connection, runner_connection
 
 # A network that swallows packets is noticed after this many milliseconds, not after minutes.
 UNANSWERED_MS = 20_000
@@ -12,6 +12,6 @@ def connect_runner(application_name: str) -> Connection:
     """A plain connection of a runner's, its heartbeat's or its handler's.
 
     Raises:
-        NotDirect, psycopg.OperationalError: as `executions.connections.connect`.
+        NotDirect, psycopg.OperationalError: as `executions.database.connections.connect`.
     """
     return runner_connection(application_name[:63], tcp_user_timeout=str(UNANSWERED_MS))

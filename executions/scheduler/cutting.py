@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from executions.connections import Connection, cut
+from executions.database.connections import Connection, cut
 
 CANCEL_SECONDS = 2.0
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from executions.connections import Connection, cut_after
+from executions.database.connections import Connection, cut_after
 from executions.scheduler import leases
 from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect

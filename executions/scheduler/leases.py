@@ -16,11 +16,17 @@ from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
 
-from executions.connections import Connection
+from executions.database.connections import Connection
+from executions.database.sql import load
 from executions.scheduler import bounds
 from executions.scheduler.clock import elapsed
-from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing, Taken
-from executions.sql import load
+from executions.scheduler.spec import (
+    ErrorCode,
+    JobSpec,
+    Scope,
+    Standing,
+    Taken,
+)
 
 SQL = load("leases")
 

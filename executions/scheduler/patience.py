@@ -9,7 +9,7 @@ import logging
 
 import psycopg
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from executions.scheduler.preflight import CannotRun, check_connection
 from executions.scheduler.runner import Report, Runner
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import psycopg
 from psycopg import errors
 
-from executions.connections import Connection
-from executions.problems import OutOfReach, diagnose, first_line
+from executions.database.connections import Connection
+from executions.database.problems import OutOfReach, diagnose, first_line
+from executions.database.sql import load
 from executions.scheduler.cutting import Connect
 from executions.scheduler.spec import JobSpec
-from executions.sql import load
 
 SQL = load("preflight")
 CHECKS = load("checks")

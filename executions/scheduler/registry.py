@@ -18,9 +18,9 @@ from typing import Any
 from django.db import connections
 from django.db.models.functions import Now
 
-from executions.connections import cut, cut_after
+from executions.database.connections import cut, cut_after
+from executions.database.problems import first_line
 from executions.models import Runner
-from executions.problems import first_line
 from multica_admin import __version__
 
 logger = logging.getLogger(__name__)

@@ -15,12 +15,17 @@ from time import monotonic
 
 import psycopg
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from executions.scheduler import bounds
 from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect, cancel_and_cut
 from executions.scheduler.heartbeat import Heartbeat
-from executions.scheduler.leases import SQL, Failure, Lease, Success
+from executions.scheduler.leases import (
+    SQL,
+    Failure,
+    Lease,
+    Success,
+)
 from executions.scheduler.spec import Context, ErrorCode, HandlerError
 
 logger = logging.getLogger(__name__)

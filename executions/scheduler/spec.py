@@ -14,7 +14,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from executions.connections import Connection
+    from executions.database.connections import Connection
 
 # A century before or after now is still in Python's calendar and in PostgreSQL's.
 LONGEST = timedelta(days=36_525)

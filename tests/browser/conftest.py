@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from executions.accounts import OPERATOR
+from executions.accounts.roles import OPERATOR
 from executions.health import snapshot
 from tests import scenarios
 from tests.browser.remote import PlaywrightThread, Remote

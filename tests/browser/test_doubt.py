@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from executions.connections import connect
+from executions.database.connections import connect
 from tests import scenarios
 from tests.faults.conftest import cluster_of_its_own
 from tests.processes import Process, free_port

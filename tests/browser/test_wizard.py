@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from executions.retirement_models import AuditEvent, Retirement, State
-from executions.selectors import retire as selectors
+from executions.models.retirement import AuditEvent, Retirement, State
+from executions.pages.wizard import reader
 from tests import waiting
 from tests.browser.remote import Remote
 from tests.retiring import acting_as, audited, jobs, pg_cron, role, schedule
@@ -30,9 +30,9 @@ def visitor(request: pytest.FixtureRequest, open_page: Callable[..., Remote]) ->
 
 @pytest.fixture(autouse=True)
 def live_parts_ask_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selectors, "CHECK_SECONDS", 1)
-    monkeypatch.setattr(selectors, "WATCH_SECONDS", 1)
-    monkeypatch.setattr(selectors, "REST_SECONDS", 1)
+    monkeypatch.setattr(reader, "CHECK_SECONDS", 1)
+    monkeypatch.setattr(reader, "WATCH_SECONDS", 1)
+    monkeypatch.setattr(reader, "REST_SECONDS", 1)
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from executions.models.retirement import Retirement, State
 from executions.retirement import acts, external, wizard
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
 from executions.retirement.rules import current
-from executions.retirement_models import Retirement, State
 from tests.browser.conftest import AXE, THEMES
 from tests.browser.test_pages import AXE_RUN, TOO_WIDE, WIDTHS
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule

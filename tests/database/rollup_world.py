@@ -18,7 +18,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from tests.waiting import HANG, until
 
 # Whatever the time of the test, usage lies well in its past, and no queue entry in its future.

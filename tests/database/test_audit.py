@@ -7,9 +7,9 @@ from importlib import import_module
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from executions import audit
-from executions.audit import Who
-from executions.retirement_models import AuditEvent, Retirement
+from executions.models.retirement import AuditEvent, Retirement
+from executions.retirement import audit
+from executions.retirement.audit import Who
 
 pytestmark = pytest.mark.django_db
 

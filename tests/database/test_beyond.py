@@ -8,15 +8,15 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
-from executions.beyond import FAR_FUTURE, FAR_PAST
+from executions.database.problems import diagnose
+from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.health.assessment import as_json, assess
 from executions.health.findings import Code, Severity
 from executions.health.read import read_facts
 from executions.health.verdict import Level
 from executions.pgcron.inventory import read_inventory
-from executions.problems import diagnose
-from executions.reading import fetch_for_dashboard, fetch_on
 from executions.rollup.watermark import read_watermark
+from executions.text.beyond import FAR_FUTURE, FAR_PAST
 from tests import scenarios
 from tests.factories import usage
 from tests.retiring import pg_cron, schedule

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from executions.reading import fetch_for_dashboard, fetch_on
+from executions.database.reading import fetch_for_dashboard, fetch_on
+from executions.database.sql import load
 from executions.retirement.callers import read_callers
 from executions.rollup.watermark import roll_up
-from executions.sql import load
 from tests.retiring import ROLLUP
 
 BACKFILL, HEALTH = load("backfill"), load("health")

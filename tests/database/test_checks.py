@@ -11,11 +11,11 @@ from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
 
-from executions.checks import find_gaps
+from executions.database.checks import find_gaps
+from executions.database.permissions import READ
+from executions.database.reading import fetch_on
+from executions.database.sql import load
 from executions.models import Execution
-from executions.permissions import READ
-from executions.reading import fetch_on
-from executions.sql import load
 from tests.rights import let_read
 
 

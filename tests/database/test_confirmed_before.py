@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.test import Client
 
-from executions.accounts import OPERATOR
-from executions.connections import Connection
+from executions.accounts.roles import OPERATOR
+from executions.database.connections import Connection
+from executions.models.retirement import Retirement, State
 from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
-from executions.retirement_models import Retirement, State
 from tests.people import make_user
 from tests.retiring import (
     acting_as,

@@ -15,9 +15,9 @@ import pytest
 from django.conf import settings
 from psycopg import sql
 
-from executions.connections import connect as open_connection
-from executions.connections import cut
-from executions.problems import diagnose
+from executions.database.connections import connect as open_connection
+from executions.database.connections import cut
+from executions.database.problems import diagnose
 from multica_admin import embedded
 from multica_admin.cluster import ClusterError
 from tests import environment

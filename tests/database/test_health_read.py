@@ -12,7 +12,7 @@ import pytest
 from django.db import connection as own_connection
 from django.db import connections
 
-from executions.beyond import FAR_FUTURE
+from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.health import read
 from executions.health.assessment import as_json, assess
 from executions.health.facts import Match, NotAvailable, Visibility
@@ -22,11 +22,11 @@ from executions.health.read import read_facts
 from executions.health.verdict import Level
 from executions.models import Runner
 from executions.pgcron.inventory import visible_jobs
-from executions.reading import fetch_for_dashboard, fetch_on
 from executions.retirement.facts import retire_fetch
 from executions.rollup.guard import read_guard
 from executions.rollup.lock import read_lock
 from executions.rollup.queue import MOST_COUNTED, read_queue
+from executions.text.beyond import FAR_FUTURE
 from tests import scenarios
 from tests.factories import ExecutionFactory, put_state, usage
 from tests.scenarios import database_now, sound

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from executions.health.assessment import Assessment, assess
 from executions.health.findings import Code, Finding, Severity
 from executions.health.read import read_facts

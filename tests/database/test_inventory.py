@@ -12,14 +12,19 @@ import pytest
 from django.core.management import call_command
 from psycopg import errors
 
+from executions.database.reading import fetch_on
 from executions.health.facts import Match, NotAvailable, Visibility
 from executions.health.read import read_facts
+from executions.models.retirement import Retirement
 from executions.pgcron.inventory import read_inventory, read_server, visible_jobs
 from executions.pgcron.job import Job, Server
-from executions.reading import fetch_on
 from executions.retirement.facts import Plans, read_schedules
-from executions.retirement.report import NOTHING, REFUSED, RETIRABLE, UNKNOWN
-from executions.retirement_models import Retirement
+from executions.retirement.report import (
+    NOTHING,
+    REFUSED,
+    RETIRABLE,
+    UNKNOWN,
+)
 from tests.retiring import (
     ROLLUP,
     acting_as,

@@ -14,17 +14,17 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from executions.accounts import VIEWER
-from executions.connections import Connection
+from executions.accounts.roles import VIEWER
+from executions.database.connections import Connection
+from executions.database.reading import fetch_on
 from executions.health.facts import Facts, Launcher
 from executions.health.read import read_facts
+from executions.models.retirement import State
 from executions.pgcron.inventory import read_inventory
 from executions.pgcron.schedule import describe
-from executions.reading import fetch_on
 from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
-from executions.retirement_models import State
 from multica_admin.cluster import Cluster
 from tests.people import make_user
 from tests.retiring import ROLLUP, confirmed, lay_plans, operator, pg_cron, press, schedule

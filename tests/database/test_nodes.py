@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from psycopg import sql
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from executions.health.assessment import assess
 from executions.health.read import read_facts
 from tests.retiring import acting_as, lay_plans, pg_cron, role, schedule

@@ -10,11 +10,11 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from executions.accounts import OPERATOR
+from executions.accounts.roles import OPERATOR
+from executions.database.reading import fetch_on
 from executions.health.facts import NotAvailable
 from executions.health.read import read_facts
 from executions.pgcron.inventory import visible_jobs
-from executions.reading import fetch_on
 from tests.people import make_user
 from tests.retiring import lay_plans
 from tests.servers import connected, private_server

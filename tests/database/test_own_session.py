@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connections
 
-from executions.connections import retire_reader, runner_connection
+from executions.database.connections import retire_reader, runner_connection
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 

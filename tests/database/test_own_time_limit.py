@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.db.models.signals import pre_migrate
 
-from executions.schema import time_limit
+from executions.database.schema import time_limit
 from multica_admin.databases import OWN_TIMEOUT_MS
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)

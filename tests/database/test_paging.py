@@ -11,11 +11,16 @@ from uuid import UUID
 import pytest
 
 from executions.models import Execution
+from executions.pages.history.cursors import Cursor
+from executions.pages.history.filters import (
+    GLOBAL,
+    BadFilter,
+    Filters,
+    State,
+)
+from executions.pages.history.paging import Page, Reader
+from executions.pages.history.walks import Walk, choose
 from executions.scheduler.spec import Scope
-from executions.selectors.cursors import Cursor
-from executions.selectors.filters import GLOBAL, BadFilter, Filters, State
-from executions.selectors.paging import Page, Reader
-from executions.selectors.walks import Walk, choose
 from tests.factories import ExecutionFactory, insert_many
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)

@@ -6,11 +6,11 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
-from executions.checks import find_gaps
+from executions.database.checks import find_gaps
+from executions.database.permissions import PURPOSES, statements
+from executions.database.reading import fetch_on
 from executions.health.facts import Visibility
-from executions.permissions import PURPOSES, statements
 from executions.pgcron.inventory import visible_jobs
-from executions.reading import fetch_on
 from executions.retirement.facts import read_schedules
 from executions.rollup.watermark import roll_up
 from tests.retiring import acting_as, jobs, lay_plans, operator, pg_cron, retire, role, schedule

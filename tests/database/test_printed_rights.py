@@ -8,7 +8,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from executions import second_tries
+from executions.database import second_tries
 from tests.printed import RUNNER, VIEWER, printed
 from tests.retiring import pg_cron, role
 

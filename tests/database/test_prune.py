@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from executions import retention
+from executions.scheduler import retention
 from tests.factories import ExecutionFactory
 from tests.scenarios import database_now
 

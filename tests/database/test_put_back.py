@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from executions.models.retirement import Retirement, State
 from executions.retirement import acts, by_hand, wizard
 from executions.retirement.acts import Order
 from executions.retirement.protocol import recover
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
-from executions.retirement_models import Retirement, State
 from tests.retiring import (
     ROLLUP,
     acting_as,

@@ -13,12 +13,13 @@ from uuid import UUID
 
 import pytest
 
+from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot
 from executions.health.other_jobs import assess_job
 from executions.health.read import SQL, execution_of, read_facts
-from executions.reading import fetch_for_dashboard
+from executions.pages.overview import reader as overview
+from executions.pages.overview import week
 from executions.scheduler import leases
-from executions.selectors import overview, week
 from tests.big_table import big_table, explaining
 
 __all__ = ["big_table"]

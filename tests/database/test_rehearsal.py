@@ -8,15 +8,25 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from executions.database.reading import fetch_on
+from executions.models.retirement import (
+    Act,
+    AuditEvent,
+    Retirement,
+    State,
+)
 from executions.pgcron import commands
 from executions.pgcron.inventory import read_job
-from executions.reading import fetch_on
-from executions.retirement import acts, by_hand, protocol, wizard
+from executions.retirement import (
+    acts,
+    by_hand,
+    protocol,
+    wizard,
+)
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
 from executions.retirement.rehearsal import Result, rehearse
 from executions.retirement.rules import current
-from executions.retirement_models import Act, AuditEvent, Retirement, State
 from tests.retiring import (
     acting_as,
     confirmed,

@@ -12,19 +12,30 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 
-from executions.audit import Who
-from executions.connections import connect as open_connection
+from executions.database.connections import connect as open_connection
 from executions.models import Runner
-from executions.retirement import acts, by_hand, facts, protocol, wizard
+from executions.models.retirement import (
+    Act,
+    AuditEvent,
+    Retirement,
+    State,
+)
+from executions.retirement import (
+    acts,
+    by_hand,
+    facts,
+    protocol,
+    wizard,
+)
 from executions.retirement.acts import Order
+from executions.retirement.audit import Who
 from executions.retirement.facts import retire_fetch
-from executions.retirement.gate import Aim
+from executions.retirement.gates.gate import Aim
 from executions.retirement.protocol import LOCK, turn
 from executions.retirement.refusals import Refused, SomebodyElse
 from executions.retirement.report import RETIRABLE, report
 from executions.retirement.rules import current
 from executions.retirement.tick import retirement_tick
-from executions.retirement_models import Act, AuditEvent, Retirement, State
 from tests.retiring import (
     ROLLUP,
     acting_as,

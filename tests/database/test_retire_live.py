@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, connections
 
+from executions.models.retirement import Retirement, State
 from executions.retirement import acts, background, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
 from executions.retirement.report import report
 from executions.retirement.rules import Rules
-from executions.retirement_models import Retirement, State
 from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.runner import Runner

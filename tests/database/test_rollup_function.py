@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from tests.database.rollup_world import (
     HOUR,
     NOON,

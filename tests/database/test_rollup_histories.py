@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.errors import ForeignKeyViolation
 from psycopg.pq import TransactionStatus
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from tests.database.rollup_world import (
     END,
     HOUR,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from tests.database.rollup_world import (
     END,
     HOUR,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from tests.database.rollup_world import (
     END,
     HOUR,

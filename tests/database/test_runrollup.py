@@ -21,16 +21,21 @@ from django.test import override_settings
 
 from executions.management.commands import runrollup
 from executions.models import Runner as Row
+from executions.models.retirement import Retirement, State
+from executions.pages.history.filters import Filters
+from executions.pages.history.runners import Standing, read_runners
 from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
-from executions.retirement_models import Retirement, State
-from executions.scheduler import inprocess, leases, patience, preflight
+from executions.scheduler import (
+    inprocess,
+    leases,
+    patience,
+    preflight,
+)
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.preflight import CannotRun
 from executions.scheduler.spec import HandlerError, Needs, registry
-from executions.selectors.filters import Filters
-from executions.selectors.runners import Standing, read_runners
 from tests import environment
 from tests.factories import usage
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule

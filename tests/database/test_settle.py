@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from executions.audit import Who
+from executions.models.retirement import Act, Retirement, State
 from executions.pgcron.job import Job
 from executions.retirement import protocol, wizard
-from executions.retirement.protocol import Wish, intend, recover, turn
+from executions.retirement.audit import Who
+from executions.retirement.protocol import (
+    Wish,
+    intend,
+    recover,
+    turn,
+)
 from executions.retirement.refusals import SomebodyElse
 from executions.retirement.rules import current
-from executions.retirement_models import Act, Retirement, State
 from tests.retiring import acting_as, audited, jobs, operator, pg_cron, schedule
 
 __all__ = ["acting_as", "pg_cron"]

@@ -14,8 +14,8 @@ from time import monotonic
 import pytest
 from django.db import OperationalError, connections
 
-from executions.problems import diagnose
-from executions.reading import fetch_for_dashboard
+from executions.database.problems import diagnose
+from executions.database.reading import fetch_for_dashboard
 from multica_admin.databases import reader_alias
 from tests import environment
 from tests.waiting import until

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from psycopg import sql
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from executions.rollup.provision import (
     TABLES,
     ForeignTables,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connections
 
-from executions.connections import retire_connection, retire_reader, runner_connection
+from executions.database.connections import retire_connection, retire_reader, runner_connection
 from multica_admin.databases import admin_alias, reader_alias
 from tests import environment
 

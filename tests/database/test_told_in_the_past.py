@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from executions.database.reading import fetch_on
 from executions.health.assessment import assess
 from executions.health.facts import Visibility
 from executions.health.findings import Code
 from executions.health.read import read_facts
-from executions.reading import fetch_on
+from executions.models.retirement import Act, Retirement
+from executions.pages.wizard.reader import read_watched
 from executions.retirement import acts, external
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
 from executions.retirement.rules import current
-from executions.retirement_models import Act, Retirement
-from executions.selectors.retire import read_watched
 from tests.retiring import (
     acting_as,
     confirmed,

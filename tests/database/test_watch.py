@@ -10,16 +10,21 @@ import pytest
 from django.db import connections
 from django.db.models import F
 
-from executions import audit
-from executions.retirement import acts, by_hand, external, wizard
+from executions.models.retirement import AuditEvent, Retirement, State
+from executions.pages.wizard.reader import read_checked, read_watched
+from executions.retirement import (
+    acts,
+    audit,
+    by_hand,
+    external,
+    wizard,
+)
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
 from executions.retirement.facts import retire_fetch
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
 from executions.retirement.tick import alive, look_at, retirement_tick
-from executions.retirement_models import AuditEvent, Retirement, State
-from executions.selectors.retire import read_checked, read_watched
 from tests.retiring import (
     MINUTES,
     ROLLUP,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from executions.connections import connect
+from executions.database.connections import connect
 from executions.rollup.provision import provision
 from multica_admin.cluster import Cluster
 from tests import environment

@@ -17,8 +17,8 @@ from django.conf import settings
 from django.db import connections
 from django.test import Client
 
+from executions.accounts.watchers import LOOK_SECONDS
 from executions.health import snapshot
-from executions.watchers import LOOK_SECONDS
 from tests import scenarios
 from tests.faults.test_web_processes import serves, web
 from tests.people import make_user

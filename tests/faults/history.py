@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 
 _SETUP = Path(__file__).with_suffix(".sql").read_text("utf-8")
 

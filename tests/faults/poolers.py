@@ -15,8 +15,8 @@ from django.core.management.base import CommandError
 from django.db import connections, transaction
 from django.urls import reverse
 
-from executions.connections import runner_connection
-from executions.direct import NotDirect
+from executions.database.connections import runner_connection
+from executions.database.direct import NotDirect
 from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.rules import current

@@ -18,7 +18,7 @@ import psycopg
 from django.core.management import call_command
 from psycopg.rows import DictRow
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from executions.scheduler import connecting
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.leases import SQL

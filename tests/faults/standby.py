@@ -6,13 +6,12 @@ from itertools import product
 
 import pytest
 
-from executions import audit
-from executions.connections import connect
-from executions.direct import OnStandby
+from executions.database.connections import connect
+from executions.database.direct import OnStandby
 from executions.health.facts import Ground
 from executions.health.read import read_facts
-from executions.retirement import protocol
-from executions.retirement.gate import Code
+from executions.retirement import audit, protocol
+from executions.retirement.gates.gate import Code
 from executions.retirement.report import report
 from executions.retirement.rules import current
 from tests import scenarios

@@ -14,8 +14,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from executions import connections
-from executions.connections import connect as connect_to
+from executions.database import connections
+from executions.database.connections import connect as connect_to
 from executions.scheduler import leases
 from executions.scheduler import runner as runner_module
 from executions.scheduler.jobs import roll_up_task_usage

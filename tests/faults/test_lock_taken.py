@@ -11,13 +11,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from executions.connections import Connection
+from executions.database.connections import Connection
+from executions.models.retirement import Retirement, State
 from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
-from executions.retirement.gate import Aim
+from executions.retirement.gates.gate import Aim
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
-from executions.retirement_models import Retirement, State
 from tests.retiring import audited, jobs, operator, pg_cron, press, schedule
 from tests.short_plans import LOOK, Backend, ticking
 from tests.waiting import HANG, until

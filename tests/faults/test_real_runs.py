@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from executions.connections import Connection, connect
+from executions.database.connections import Connection, connect
+from executions.database.reading import fetch_on
 from executions.pgcron.inventory import read_inventory
 from executions.pgcron.job import Candidate
-from executions.reading import fetch_on
 from executions.retirement.facts import Plans, judge
-from executions.retirement.gate import Code
+from executions.retirement.gates.gate import Code
 from executions.retirement.rules import current
 from multica_admin.cluster import Cluster
 from tests import environment

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from executions.connections import Connection
-from executions.connections import connect as open_connection
+from executions.database.connections import Connection
+from executions.database.connections import connect as open_connection
 from executions.rollup.provision import provision
 from multica_admin import embedded
 from multica_admin.cluster import Cluster

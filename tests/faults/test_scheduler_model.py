@@ -30,7 +30,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from executions.connections import Connection
+from executions.database.connections import Connection
 from executions.rollup.watermark import read_watermark
 from executions.scheduler import leases
 from executions.scheduler import run as run_module
@@ -39,7 +39,12 @@ from executions.scheduler.jobs import roll_up_task_usage
 from executions.scheduler.leases import Lease, Plan
 from executions.scheduler.plans import floor
 from executions.scheduler.runner import Report, Runner
-from executions.scheduler.spec import Context, HandlerError, JobSpec, Returned
+from executions.scheduler.spec import (
+    Context,
+    HandlerError,
+    JobSpec,
+    Returned,
+)
 from tests.emptying import empty_multica
 from tests.faults.history import broken_rules, kept
 from tests.scheduling import Reach, age, executions, usage

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 from django.db import connections
 
-from executions import second_tries
-from executions.second_tries import LOCKS, Holders
+from executions.database import second_tries
+from executions.database.second_tries import LOCKS, Holders
 from tests import environment
 from tests.faults.proxy import Proxy
 from tests.poolers import dashboard_through, pooler

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from executions.connections import connect
+from executions.database.connections import connect
 from executions.rollup.watermark import read_watermark, roll_up
 from tests.scheduling import executions, lock_holders, usage
 from tests.waiting import HANG, until

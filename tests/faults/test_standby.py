@@ -11,16 +11,15 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from executions import audit
-from executions.accounts import OPERATOR
-from executions.connections import connect as open_connection
-from executions.connections import retire_connection, retire_reader, runner_connection
-from executions.direct import OnStandby
+from executions.accounts.roles import OPERATOR
+from executions.database.connections import connect as open_connection
+from executions.database.connections import retire_connection, retire_reader, runner_connection
+from executions.database.direct import OnStandby
 from executions.health import snapshot
 from executions.health.facts import NotAvailable
 from executions.health.read import read_facts
-from executions.retirement import protocol
-from executions.retirement_models import Retirement, State
+from executions.models.retirement import Retirement, State
+from executions.retirement import audit, protocol
 from executions.scheduler.jobs import ROLLUP
 from tests import scenarios
 from tests.faults.conftest import cluster_of_its_own

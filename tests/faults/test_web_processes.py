@@ -20,10 +20,10 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from executions.connections import connect as connect_to
+from executions.database.connections import connect as connect_to
 from executions.models import Runner as Row
+from executions.pages.history.filters import LONGEST, MOST_BYTES
 from executions.scheduler import inprocess
-from executions.selectors.filters import LONGEST, MOST_BYTES
 from tests import environment
 from tests.faults.proxy import Proxy
 from tests.people import make_user

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from executions.durations import parse_duration
 from executions.rollup.backfill import Extent, Partial, slices
+from executions.text.durations import parse_duration
 
 NOW = datetime(2026, 3, 29, 1, 2, tzinfo=UTC)
 DECEMBER = datetime(2025, 12, 31, 23, 30, tzinfo=UTC)

@@ -13,7 +13,7 @@ from django.utils.timezone import override as in_zone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.templatetags import display
+from executions.text import formatters as display
 from multica_admin import settings as project
 
 NOON = datetime(2025, 11, 24, 12, 0, 9, tzinfo=UTC)

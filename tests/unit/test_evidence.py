@@ -6,8 +6,8 @@ from datetime import timedelta
 from uuid import uuid4
 
 from executions.health.findings import Code, Finding, Severity
-from executions.health.sentences import say
-from executions.selectors.evidence import Value, label, lines
+from executions.pages.overview.evidence import Value, label, lines
+from executions.text.sentences import say
 from tests.pictures import NOW
 
 

@@ -8,11 +8,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils.html import strip_tags
 
-from executions.beyond import FAR_PAST
-from executions.health.facts import Backend, Drift, DriftHour, Ground, Lock, NotAvailable, State
-from executions.health.findings import RULES, Case, Code, Finding, Severity, find
+from executions.health.facts import (
+    Backend,
+    Drift,
+    DriftHour,
+    Ground,
+    Lock,
+    NotAvailable,
+    State,
+)
+from executions.health.findings import (
+    RULES,
+    Case,
+    Code,
+    Finding,
+    Severity,
+    find,
+)
 from executions.health.findings.base import BRIEF, MOST_LISTED, brief
 from executions.health.findings.progress import NEVER
+from executions.text.beyond import FAR_PAST
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)

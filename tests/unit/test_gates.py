@@ -13,11 +13,23 @@ from hypothesis import strategies as st
 
 from executions.health.facts import Match, NotAvailable, State
 from executions.health.findings import Case, find
-from executions.pgcron.job import Backend, Candidate, Job, Rights, Server
+from executions.pgcron.job import (
+    Backend,
+    Candidate,
+    Job,
+    Rights,
+    Server,
+)
 from executions.pgcron.match import Judgement
-from executions.retirement.gate import APPLIES
-from executions.retirement.gates import Aim, Check, Code, GateFacts, check
-from executions.retirement.plan_gates import watermark_advancing
+from executions.retirement.gates import (
+    Aim,
+    Check,
+    Code,
+    GateFacts,
+    check,
+)
+from executions.retirement.gates.gate import APPLIES
+from executions.retirement.gates.plans import watermark_advancing
 from executions.scheduler.plans import newest_due
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 

@@ -10,10 +10,15 @@ import pytest
 
 from executions.health.assessment import assess
 from executions.health.facts import Ground, State
-from executions.health.findings import Case, Code, Finding, Severity
+from executions.health.findings import (
+    Case,
+    Code,
+    Finding,
+    Severity,
+)
 from executions.health.verdict import Level, Verdict
-from executions.retirement import plan_gates
-from executions.retirement.gate import GateFacts
+from executions.retirement.gates import plans as plan_gates
+from executions.retirement.gates.gate import GateFacts
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)

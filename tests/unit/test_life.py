@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.selectors.life import LONGEST_PRETTY, pretty
+from executions.pages.history.life import LONGEST_PRETTY, pretty
 
 WHATEVER = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -7,8 +7,7 @@ import re
 from datetime import timedelta
 
 from executions.health.ledger import lay
-from executions.scheduler.jobs import ROLLUP
-from executions.selectors.series import (
+from executions.pages.overview.series import (
     HEIGHT,
     HourOfValues,
     between_successes,
@@ -18,7 +17,8 @@ from executions.selectors.series import (
     over_plans,
     sparkline,
 )
-from executions.templatetags.overview import hour_rows
+from executions.pages.overview.tags import hour_rows
+from executions.scheduler.jobs import ROLLUP
 from tests.pictures import CADENCE, NOW, SECOND, execution, executions, plan_time
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from executions.selectors.shared import MOST_KEPT, Shared
+from executions.database.kept import MOST_KEPT, Shared
 from tests.waiting import HANG
 
 

@@ -13,8 +13,20 @@ from datetime import timedelta
 import pytest
 
 from executions.health.assessment import assess
-from executions.health.facts import Backend, Ground, Lock, NotAvailable, Queue
-from executions.health.snapshot import BUSY_SECONDS, QUIET_SECONDS, Keeper, Snapshot, version_of
+from executions.health.facts import (
+    Backend,
+    Ground,
+    Lock,
+    NotAvailable,
+    Queue,
+)
+from executions.health.snapshot import (
+    BUSY_SECONDS,
+    QUIET_SECONDS,
+    Keeper,
+    Snapshot,
+    version_of,
+)
 from executions.health.snapshot import _is_busy as is_busy
 from tests.pictures import CADENCE, NOW, SECOND, executions, facts
 from tests.waiting import HANG

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from executions import sql
+from executions.database import sql
 
 FOLDER = Path(sql.__file__).parent
 SOURCES = sorted(path.stem for path in FOLDER.glob("*.sql"))
-ROOT = FOLDER.parent.parent
+ROOT = FOLDER.parent.parent.parent
 PYTHON = [*(ROOT / "executions").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
 
 

@@ -10,12 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.health.ledger import Kind, lay
+from executions.pages.history.tags import address
+from executions.pages.overview.strip import (
+    HOUR,
+    Captions,
+    Square,
+    Strip,
+    lay_day,
+    lay_week,
+)
+from executions.pages.overview.tags import Addresses, leads_to
+from executions.pages.overview.week import WINDOW as WEEK
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import floor
-from executions.selectors.strip import HOUR, Captions, Square, Strip, lay_day, lay_week
-from executions.selectors.week import WINDOW as WEEK
-from executions.templatetags.history import address
-from executions.templatetags.overview import Addresses, leads_to
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, plan_time
 
 MINUTE = timedelta(minutes=1)

@@ -18,10 +18,25 @@ from executions.health.facts import (
     State,
     Visibility,
 )
-from executions.health.findings import Case, Code, Finding, Severity
+from executions.health.findings import (
+    Case,
+    Code,
+    Finding,
+    Severity,
+)
 from executions.health.findings.progress import NEVER
-from executions.health.sentences import Ago, At, say, together
-from executions.health.verdict import EXPLAINED_BY, FAILURES, Level, fold
+from executions.health.verdict import (
+    EXPLAINED_BY,
+    FAILURES,
+    Level,
+    fold,
+)
+from executions.text.sentences import (
+    Ago,
+    At,
+    say,
+    together,
+)
 from tests.pictures import CADENCE, NEWEST, NOW, execution, executions, facts, plan_time
 
 FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.visible import visible
+from executions.text.visible import visible
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 
-from executions.views.live import forget_shared
+from executions.pages.live import forget_shared
 from tests.people import make_user
 
 

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from executions.audit import Who, record
-from executions.retirement_models import AuditEvent
-from executions.selectors import audit as selector
-from executions.selectors.cursors import Cursor
+from executions.models.retirement import AuditEvent
+from executions.pages.audit import reader as selector
+from executions.pages.history.cursors import Cursor
+from executions.retirement.audit import Who, record
 
 Outcome = AuditEvent.Outcome
 pytestmark = pytest.mark.django_db(databases=["default", "multica"])

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
+from executions.models.retirement import Act, Retirement, State
 from executions.retirement import acts, external, wizard
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
 from executions.retirement.rules import current
 from executions.retirement.tick import retirement_tick
-from executions.retirement_models import Act, Retirement, State
 from tests.retiring import (
     MINUTES,
     acting_as,

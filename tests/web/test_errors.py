@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from executions.selectors import errors, table
-from executions.selectors.errors import read_errors
-from executions.selectors.filters import Filters, State
-from executions.selectors.messages import pattern_of
-from executions.views.live import forget_shared
+from executions.pages.history import errors, table
+from executions.pages.history.errors import read_errors
+from executions.pages.history.filters import Filters, State
+from executions.pages.history.messages import pattern_of
+from executions.pages.live import forget_shared
 from tests.factories import ExecutionFactory
 from tests.time_limits import cut_off
 

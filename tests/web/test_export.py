@@ -12,10 +12,11 @@ import pytest
 from django.db import OperationalError
 from psycopg import OperationalError as DriverError
 
-from executions.selectors import export, walks
-from executions.selectors.export import COLUMNS, start_export
-from executions.selectors.filters import Filters
-from executions.views.export import csv_lines
+from executions.pages.history import rows_of_export as export
+from executions.pages.history import walks
+from executions.pages.history.export import csv_lines
+from executions.pages.history.filters import Filters
+from executions.pages.history.rows_of_export import COLUMNS, start_export
 from tests.factories import ExecutionFactory, insert_many
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)

@@ -11,9 +11,8 @@ from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.scheduler.spec import Scope
-from executions.selectors.cursors import Cursor
-from executions.selectors.filters import (
+from executions.pages.history.cursors import Cursor
+from executions.pages.history.filters import (
     LONGEST,
     MOST_BYTES,
     NAMES,
@@ -24,6 +23,7 @@ from executions.selectors.filters import (
     parse,
     write_scope,
 )
+from executions.scheduler.spec import Scope
 
 stored_text = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40

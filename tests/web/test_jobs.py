@@ -13,11 +13,16 @@ from executions.health import snapshot as snapshots
 from executions.health.assessment import assess
 from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts
-from executions.health.sentences import Ago, At, say, together
-from executions.selectors import jobs, table
-from executions.selectors.filters import Filters
-from executions.selectors.jobs import read_all_jobs
-from executions.selectors.overview import read_overview
+from executions.pages.history import jobs, table
+from executions.pages.history.filters import Filters
+from executions.pages.history.jobs import read_all_jobs
+from executions.pages.overview.reader import read_overview
+from executions.text.sentences import (
+    Ago,
+    At,
+    say,
+    together,
+)
 from tests import scenarios
 from tests.factories import ExecutionFactory
 from tests.retiring import pg_cron, schedule

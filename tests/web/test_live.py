@@ -18,8 +18,8 @@ from django.test import Client
 from django.urls import reverse
 
 from executions.health import snapshot
-from executions.selectors import overview
-from executions.views import live
+from executions.pages import live
+from executions.pages.overview import reader as overview
 from tests import scenarios
 from tests.people import make_user
 

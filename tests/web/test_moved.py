@@ -9,13 +9,17 @@ import pytest
 from django.db.models import F
 from django.urls import reverse
 
-from executions import audit
-from executions.retirement import acts, moved, wizard
+from executions.models.retirement import (
+    Act,
+    AuditEvent,
+    Retirement,
+    State,
+)
+from executions.retirement import acts, audit, moved, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import NotPermitted, Refused
 from executions.retirement.rules import current
 from executions.retirement.tick import retirement_tick
-from executions.retirement_models import Act, AuditEvent, Retirement, State
 from tests.retiring import (
     acting_as,
     audited,

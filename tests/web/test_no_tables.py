@@ -11,9 +11,9 @@ from django.core.management import call_command
 from django.db import connections
 from django.urls import reverse
 
-from executions.checks import find_gaps
-from executions.problems import NoTables, diagnose
-from executions.reading import fetch_on
+from executions.database.checks import find_gaps
+from executions.database.problems import NoTables, diagnose
+from executions.database.reading import fetch_on
 from multica_admin.databases import reader_alias
 from tests import environment
 from tests.faults.test_quickstart import QUICKSTART, start, var

@@ -15,14 +15,14 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from executions import middleware
+from executions.accounts import middleware
 from executions.health import read, snapshot
 from executions.health.facts import PgCron, PgCronJob, Visibility
 from executions.health.ledger import Kind, lay
 from executions.models import Runner
-from executions.selectors import week
-from executions.selectors.overview import read_overview
-from executions.selectors.strip import Captions, lay_week
+from executions.pages.overview import week
+from executions.pages.overview.reader import read_overview
+from executions.pages.overview.strip import Captions, lay_week
 from tests import scenarios
 from tests.retiring import note_a_run, pg_cron
 from tests.scenarios import CADENCE, DELAY, sound
@@ -515,7 +515,7 @@ def test_an_error_does_not_leave_its_viewers_zone_to_the_next(viewer, owner, mon
     def fail(*_arguments, **_how):
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr("executions.views.overview.read_overview", fail)
+    monkeypatch.setattr("executions.pages.overview.view.read_overview", fail)
     viewer.cookies["time_zone"] = "local"
     viewer.cookies["time_zone_name"] = "Asia/Kolkata"
     with pytest.raises(RuntimeError):

@@ -10,7 +10,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from executions.models import Runner
-from executions.selectors import walks
+from executions.pages.history import walks
 from tests.factories import BACKEND, ExecutionFactory
 from tests.time_limits import cut_off
 

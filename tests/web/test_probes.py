@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, connections
 from django.urls import reverse
 
-from executions import second_tries
+from executions.database import second_tries
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 

@@ -136,7 +136,7 @@ def test_what_django_refuses_is_one_line_that_names_no_setting_of_its(root, stde
 
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "part"])
 def test_a_mistake_of_ours_is_one_line_with_its_traceback(root, stderr, monkeypatch, headers):
-    monkeypatch.setattr("executions.views.jobs.shared", raising(ZeroDivisionError("by us")))
+    monkeypatch.setattr("executions.pages.common.shared", raising(ZeroDivisionError("by us")))
     answer = root.get("/jobs/", headers=headers)
     assert answer.status_code == 500
     line = told(answer, stderr)
@@ -145,7 +145,7 @@ def test_a_mistake_of_ours_is_one_line_with_its_traceback(root, stderr, monkeypa
 
 
 def test_a_database_that_fails_is_one_line_without_traceback(root, stderr, monkeypatch):
-    monkeypatch.setattr("executions.views.jobs.shared", raising(OperationalError("gone")))
+    monkeypatch.setattr("executions.pages.common.shared", raising(OperationalError("gone")))
     answer = root.get("/jobs/")
     assert answer.status_code == 503
     line = told(answer, stderr)
@@ -157,7 +157,7 @@ def test_an_error_that_nobody_knows_keeps_its_sqlstate_and_its_traceback(root, s
     class Strange(errors.DatabaseError):
         sqlstate = "ZX123"
 
-    monkeypatch.setattr("executions.views.jobs.shared", raising(Strange("odd")))
+    monkeypatch.setattr("executions.pages.common.shared", raising(Strange("odd")))
     answer = root.get("/jobs/")
     page = answer.content.decode()
     assert answer.status_code == 503

@@ -12,16 +12,22 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from executions.accounts import OPERATOR, VIEWER
-from executions.connections import connect as open_connection
+from executions.accounts.roles import OPERATOR, VIEWER
+from executions.database.connections import connect as open_connection
 from executions.health import findings, ledger
 from executions.health.facts import Visibility
 from executions.models import Runner
-from executions.retirement import acts, gate, wizard
+from executions.models.retirement import (
+    Act,
+    AuditEvent,
+    Retirement,
+    State,
+)
+from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
+from executions.retirement.gates import gate
 from executions.retirement.rules import current
 from executions.retirement.tick import retirement_tick
-from executions.retirement_models import Act, AuditEvent, Retirement, State
 from tests.people import make_user
 from tests.retiring import (
     ROLLUP,
@@ -259,7 +265,7 @@ def test_an_act_that_waited_too_long_is_not_carried_on(not_lately, jobid, pg_cro
     retirement = confirmed_by_somebody(jobid)
     form = asked_again(not_lately, "remove", retirement)
     later = time.time() + 601
-    monkeypatch.setattr("executions.confirmation.time.time", lambda: later)
+    monkeypatch.setattr("executions.accounts.confirmation.time.time", lambda: later)
     assert "Nothing was changed" in after(not_lately, not_lately.post("/confirm/", form))
     assert audited(retirement) == []
 

@@ -10,15 +10,15 @@ import pytest
 from executions.health.assessment import assess
 from executions.health.findings import Code
 from executions.health.read import read_facts
+from executions.pages.history.errors import Outcome, read_errors
+from executions.pages.history.execution import read_execution
+from executions.pages.history.filters import Filters, State
+from executions.pages.history.jobs import read_all_jobs
+from executions.pages.history.plans import read_plans
+from executions.pages.history.rows_of_export import start_export
+from executions.pages.overview.reader import read_overview
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
-from executions.selectors.errors import Outcome, read_errors
-from executions.selectors.execution import read_execution
-from executions.selectors.export import start_export
-from executions.selectors.filters import Filters, State
-from executions.selectors.jobs import read_all_jobs
-from executions.selectors.overview import read_overview
-from executions.selectors.plans import read_plans
 from tests.factories import ExecutionFactory
 from tests.scenarios import database_now
 

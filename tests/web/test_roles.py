@@ -12,8 +12,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from executions import watchers
-from executions.accounts import OPERATOR, VIEWER, ensure_roles
+from executions.accounts import watchers
+from executions.accounts.roles import OPERATOR, VIEWER, ensure_roles
 from tests import scenarios
 from tests.people import make_user
 

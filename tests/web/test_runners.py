@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from executions.models import Runner
-from executions.selectors import walks
-from executions.selectors.filters import Filters
-from executions.selectors.runners import read_runners
+from executions.pages.history import walks
+from executions.pages.history.filters import Filters
+from executions.pages.history.runners import read_runners
 from tests.factories import ExecutionFactory
 from tests.time_limits import cut_off
 

@@ -9,11 +9,11 @@ import pytest
 from executions.health.assessment import assess
 from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts
+from executions.pages.history.filters import Filters
+from executions.pages.history.jobs import read_all_jobs
+from executions.pages.history.runners import read_runners
+from executions.pages.overview.reader import read_overview
 from executions.scheduler.jobs import ROLLUP
-from executions.selectors.filters import Filters
-from executions.selectors.jobs import read_all_jobs
-from executions.selectors.overview import read_overview
-from executions.selectors.runners import read_runners
 from tests import scenarios
 from tests.factories import ExecutionFactory
 from tests.scenarios import database_now

@@ -9,10 +9,10 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from executions.accounts import OPERATOR
+from executions.accounts.roles import OPERATOR
 from executions.health import snapshot
 from executions.models import Runner
-from executions.retirement_models import Retirement
+from executions.models.retirement import Retirement
 from tests.people import make_user
 from tests.retiring import (
     MINUTES,

@@ -9,8 +9,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.http import HttpResponse
 from django.test import Client
 
-from executions import confirmation
-from executions.accounts import OPERATOR, VIEWER
+from executions.accounts import confirmation
+from executions.accounts.roles import OPERATOR, VIEWER
 from tests.people import make_user
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from executions.health import snapshot
-from executions.views.live import forget_shared
+from executions.pages.live import forget_shared
 from tests.scenarios import healthy
 from tests.time_limits import cut_off, cut_off_number
 

@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from executions import watchers
-from executions.schema import time_limit
+from executions.accounts import watchers
+from executions.database.schema import time_limit
 from tests import scenarios
 from tests.people import make_user
 from tests.waiting import HANG, until

@@ -7,13 +7,20 @@ from datetime import timedelta
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.beyond import is_beyond
 from executions.health.facts import Execution
-from executions.health.findings.base import Case, Code, Finding, Severity, brief, listed
+from executions.health.findings.base import (
+    Case,
+    Code,
+    Finding,
+    Severity,
+    brief,
+    listed,
+)
 from executions.health.findings.lateness import MARGIN
 from executions.health.findings.progress import how_far, newest_is
 from executions.health.findings.watermark import STEP, is_in_the_future
-from executions.health.sentences import Sentence, say, together
+from executions.text.beyond import is_beyond
+from executions.text.sentences import Sentence, say, together
 
 ABANDONED_OFTEN = 2
 MASKED_OFTEN = 6

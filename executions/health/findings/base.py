@@ -8,12 +8,19 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
-from executions.health.facts import Execution, Executions, Facts, Ground, NotAvailable, State
+from executions.health.facts import (
+    Execution,
+    Executions,
+    Facts,
+    Ground,
+    NotAvailable,
+    State,
+)
 from executions.health.ledger import Ledger, lay
-from executions.health.sentences import Ago, At, Text
 from executions.scheduler.plans import newest_due
 from executions.scheduler.spec import JobSpec
-from executions.templatetags.display import NOTHING
+from executions.text.formatters import NOTHING
+from executions.text.sentences import Ago, At, Text
 
 # How many of the newest plans count as "lately": docs/contract.md section 6.
 LATELY = 12

@@ -5,10 +5,21 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.beyond import OF_EXECUTIONS, OF_STATE, is_beyond, select
 from executions.health.facts import Execution, Queue
-from executions.health.findings.base import Case, Code, Finding, Severity, listed
-from executions.health.sentences import Sentence, say, together
+from executions.health.findings.base import (
+    Case,
+    Code,
+    Finding,
+    Severity,
+    listed,
+)
+from executions.text.beyond import (
+    OF_EXECUTIONS,
+    OF_STATE,
+    is_beyond,
+    select,
+)
+from executions.text.sentences import Sentence, say, together
 
 
 def clock_or_foreign_writer(case: Case) -> Finding | None:

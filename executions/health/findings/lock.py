@@ -8,12 +8,24 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Backend, Execution, Lock, Work
-from executions.health.findings.base import HOUR, Case, Code, Finding, Severity, listed
+from executions.health.facts import (
+    Backend,
+    Execution,
+    Lock,
+    Work,
+)
+from executions.health.findings.base import (
+    HOUR,
+    Case,
+    Code,
+    Finding,
+    Severity,
+    listed,
+)
 from executions.health.findings.watermark import is_in_the_future
-from executions.health.sentences import Sentence, say, together
 from executions.health.writers import ROUNDING
-from executions.templatetags.display import NOTHING
+from executions.text.formatters import NOTHING
+from executions.text.sentences import Sentence, say, together
 
 LOST_OFTEN = 3
 LOST_AGAIN = 2

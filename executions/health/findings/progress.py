@@ -27,8 +27,8 @@ from executions.health.findings.lateness import (
 )
 from executions.health.findings.watermark import catches_up
 from executions.health.ledger import Gap
-from executions.health.sentences import Sentence, say, together
 from executions.scheduler.plans import is_open, oldest_open
+from executions.text.sentences import Sentence, say, together
 
 FRESH = timedelta(minutes=11)
 # The watermark of a state row that no run and no backfill has moved: docs/contract.md section 4.

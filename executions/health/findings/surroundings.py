@@ -7,10 +7,22 @@ from dataclasses import replace
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Drift, Facts, NotAvailable, PgCron, Visibility
-from executions.health.findings.base import MOST_LISTED, Case, Code, Finding, Severity
-from executions.health.sentences import Paragraph, say, together
-from executions.templatetags.display import NOTHING
+from executions.health.facts import (
+    Drift,
+    Facts,
+    NotAvailable,
+    PgCron,
+    Visibility,
+)
+from executions.health.findings.base import (
+    MOST_LISTED,
+    Case,
+    Code,
+    Finding,
+    Severity,
+)
+from executions.text.formatters import NOTHING
+from executions.text.sentences import Paragraph, say, together
 
 MANY_ROWS = 1_000_000
 

@@ -8,12 +8,22 @@ from math import ceil
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.beyond import is_beyond
 from executions.health.facts import Execution
-from executions.health.findings.base import Case, Code, Finding, Severity
-from executions.health.findings.lateness import LAG, MARGIN, lag, silence
-from executions.health.sentences import say
+from executions.health.findings.base import (
+    Case,
+    Code,
+    Finding,
+    Severity,
+)
+from executions.health.findings.lateness import (
+    LAG,
+    MARGIN,
+    lag,
+    silence,
+)
 from executions.health.writers import ROUNDING
+from executions.text.beyond import is_beyond
+from executions.text.sentences import say
 
 FUTURE_ALLOWANCE = timedelta(minutes=1)
 # Of the state row's default watermark.

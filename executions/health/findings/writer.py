@@ -15,10 +15,34 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Change, Facts, JobRun, NotAvailable, PgCron, Visibility
-from executions.health.findings.base import LATELY, Case, Code, Finding, Severity
-from executions.health.sentences import Paragraph, Sentence, say, together
-from executions.health.writers import Pair, jumps, pairs, ran_between, silences
+from executions.health.facts import (
+    Change,
+    Facts,
+    JobRun,
+    NotAvailable,
+    PgCron,
+    Visibility,
+)
+from executions.health.findings.base import (
+    LATELY,
+    Case,
+    Code,
+    Finding,
+    Severity,
+)
+from executions.health.writers import (
+    Pair,
+    jumps,
+    pairs,
+    ran_between,
+    silences,
+)
+from executions.text.sentences import (
+    Paragraph,
+    Sentence,
+    say,
+    together,
+)
 
 # So many of the last 12 pairs make a schedule of it; fewer are a backfill or a call by hand.
 OTHER_WRITER_OFTEN = 3

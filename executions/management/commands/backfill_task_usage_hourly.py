@@ -17,16 +17,22 @@ from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from executions.beyond import in_words, select
-from executions.connections import Connection, runner_connection
-from executions.direct import OnStandby
-from executions.durations import parse_duration
+from executions.database.connections import Connection, runner_connection
+from executions.database.direct import OnStandby
+from executions.database.problems import diagnose
 from executions.health.facts import Backend
-from executions.problems import diagnose
 from executions.rollup import backfill
-from executions.rollup.backfill import Extent, Locked, Partial, Slice, Sliced
+from executions.rollup.backfill import (
+    Extent,
+    Locked,
+    Partial,
+    Slice,
+    Sliced,
+)
 from executions.rollup.lock import BACKFILL_NAME
 from executions.scheduler.leases import rfc3339
+from executions.text.beyond import in_words, select
+from executions.text.durations import parse_duration
 from multica_admin.embedded import ensure_running
 
 REFUSED, ON_STANDBY, INTERRUPTED = 1, 2, 130

@@ -13,13 +13,13 @@ from django.db import Error as DjangoDatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from executions.database.problems import diagnose
 from executions.health.facts import Visibility
 from executions.pgcron import commands
 from executions.pgcron.job import Inventory, Job
 from executions.pgcron.launcher import why_nothing_starts
 from executions.pgcron.schedule import describe
-from executions.problems import diagnose
-from executions.retirement.gate import Check
+from executions.retirement.gates.gate import Check
 from executions.retirement.report import Judged, Report, report
 from executions.retirement.rules import current
 from multica_admin.cluster import ClusterError

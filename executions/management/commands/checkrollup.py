@@ -12,14 +12,19 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
-from executions.health.assessment import Assessment, JobAssessment, as_json, assess
+from executions.health.assessment import (
+    Assessment,
+    JobAssessment,
+    as_json,
+    assess,
+)
 from executions.health.facts import NotAvailable
 from executions.health.findings import Finding
 from executions.health.other_jobs import assess_job, unreadable
 from executions.health.read import nothing_known, read_facts
 from executions.health.verdict import Level
 from executions.scheduler.jobs import ROLLUP
-from executions.templatetags.display import written
+from executions.text.formatters import written
 from multica_admin.cluster import ClusterError
 from multica_admin.embedded import ensure_running
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.commands import migrate
 
-from executions.schema import a_turn_of_our_own, time_limit
+from executions.database.schema import a_turn_of_our_own, time_limit
 
 
 class Command(migrate.Command):

@@ -11,10 +11,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError
 
-from executions.connections import retire_reader
-from executions.permissions import PURPOSES, Installed, read_installed, statements
+from executions.database.connections import retire_reader
+from executions.database.permissions import (
+    PURPOSES,
+    Installed,
+    read_installed,
+    statements,
+)
+from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.pgcron.inventory import visible_jobs
-from executions.reading import fetch_for_dashboard, fetch_on
 
 
 class Command(BaseCommand):

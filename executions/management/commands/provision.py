@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from psycopg import sql
 
-from executions.connections import runner_connection
-from executions.direct import OnStandby
-from executions.problems import diagnose
+from executions.database.connections import runner_connection
+from executions.database.direct import OnStandby
+from executions.database.problems import diagnose
 from executions.rollup.provision import Refused, provision
 from executions.scheduler.preflight import CannotRun, check_version
 from multica_admin.embedded import ensure_running

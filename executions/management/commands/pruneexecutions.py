@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 from django.core.management.base import BaseCommand
 
-from executions import retention
-from executions.connections import runner_connection
-from executions.direct import OnStandby
-from executions.problems import diagnose
+from executions.database.connections import runner_connection
+from executions.database.direct import OnStandby
+from executions.database.problems import diagnose
+from executions.scheduler import retention
 from multica_admin.embedded import ensure_running
 
 REFUSED, ON_STANDBY, INTERRUPTED = 1, 2, 130

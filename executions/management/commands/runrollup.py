@@ -22,8 +22,8 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from executions.database.problems import diagnose
 from executions.models import Runner as RunnerRow
-from executions.problems import diagnose
 from executions.retirement.background import Ticking
 from executions.scheduler.bounds import said
 from executions.scheduler.connecting import connect_runner

@@ -1,0 +1,167 @@
+"""Who may look, and in which time zone: what holds for every page before its view.
+
+Nobody looks without signing in: a browser is sent to sign in, a machine is told 401. An account
+without a role is signed in and looks at nothing: it is told whom to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import resolve_url
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from executions.accounts import watchers
+from executions.accounts.roles import VIEWER, RoleNeeded, may_look
+
+PROBES = frozenset({"/livez", "/readyz", "/healthz", "/livez/", "/readyz/", "/healthz/"})
+
+
+class ProbeMiddleware:
+    """Lets machines ask under any name: a kubelet's probe has the pod's own address for a host.
+
+    Nothing that a probe answers depends on the host or on a cookie. So the host counts as this
+    machine's own name, and cookies are taken away before anything can read a session by them.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info in PROBES:
+            request.META["HTTP_HOST"] = "localhost"
+            request.META.pop("HTTP_COOKIE", None)
+        return self._get_response(request)
+
+
+class NoStoreMiddleware:
+    """Lets no cache keep a page, not even the browser's after signing out."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        if "no-store" not in response.get("Cache-Control", ""):
+            response["Cache-Control"] = "no-store"
+        return response
+
+
+class WatcherMiddleware:
+    """Knows who is signed in when a page refreshes itself, mostly without asking the database."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        key = request.session.session_key
+        refreshes = request.method == "GET" and request.htmx  # type: ignore[attr-defined]
+        if key is None or not refreshes:
+            return self._get_response(request)
+        known = watchers.current().find(key)
+        if known is not None:
+            request.user = known
+            request.may_look = True  # type: ignore[attr-defined]
+        elif request.user.is_authenticated and may_look(request.user):
+            watchers.current().remember(key, request.user)
+        response = self._get_response(request)
+        patch_vary_headers(response, ["Cookie"])
+        return response
+
+
+class SignInMiddleware(LoginRequiredMiddleware):
+    """Django's own, but an htmx or JSON request gets 401 instead of a login page to swap in."""
+
+    redirect_field_name = REDIRECT_FIELD_NAME
+
+    def get_login_url(self, view_func: Any) -> str:
+        """Always ours: the accounts site would name a login page of its own."""
+        return resolve_url(settings.LOGIN_URL)
+
+    def handle_no_permission(  # type: ignore[override]  # the base promises a redirect only
+        self, request: HttpRequest, view_func: Any
+    ) -> HttpResponseBase:
+        if request.htmx or not request.accepts("text/html"):  # type: ignore[attr-defined]
+            return HttpResponse("Sign in first.\n", status=401, content_type="text/plain")
+        if request.method not in {"GET", "HEAD"}:
+            # A form is not sent again by signing in, so they come back to the page that it is on.
+            login = self.get_login_url(view_func)
+            return redirect_to_login(_page_of_the_form(request), login, self.redirect_field_name)
+        return super().handle_no_permission(request, view_func)
+
+
+class RoleMiddleware:
+    """Refuses an account without a role everything but signing out and its own password."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
+    ) -> None:
+        """Let the view answer, or refuse. ``request.may_look`` tells the page's frame which.
+
+        Raises:
+            RoleNeeded: the account has no role.
+        """
+        if not getattr(view_func, "login_required", True):
+            return
+        looks = getattr(request, "may_look", False) or may_look(request.user)
+        request.may_look = looks  # type: ignore[attr-defined]
+        if getattr(view_func, "role_required", True) and not looks:
+            raise RoleNeeded(VIEWER)
+
+
+def _page_of_the_form(request: HttpRequest) -> str:
+    """Where the form was sent from, as the browser says it; the overview where it says nothing."""
+    page = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(page, {request.get_host()}):
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
+    return urlsplit(page)._replace(scheme="", netloc="").geturl()
+
+
+class TimeZoneMiddleware:
+    """Writes times in the viewer's own zone where they chose it; ``static/times.js`` keeps both.
+
+    A cookie may hold anything: a zone that this system does not know leaves UTC.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        zone = chosen_zone(request)
+        if zone is None:
+            return self._get_response(request)
+        timezone.activate(zone)
+        try:
+            return self._get_response(request)
+        finally:
+            timezone.deactivate()
+
+
+def chosen_zone(request: HttpRequest) -> ZoneInfo | None:
+    """The zone that the viewer chose by the switch; None for UTC and for what is no zone."""
+    if request.COOKIES.get("time_zone") != "local":
+        return None
+    name = unquote(request.COOKIES.get("time_zone_name", ""))
+    return ZoneInfo(name) if name in _known_zones() else None
+
+
+@cache
+def _known_zones() -> frozenset[str]:
+    return frozenset(available_timezones())

@@ -1,0 +1,192 @@
+"""Who keeps a page open: their sessions are looked at together, and not at each refresh.
+
+A live part asks again every few seconds, and Django reads the session and the user each time. Here
+those that a process has seen are all looked at in two statements, at most every ``LOOK_SECONDS``,
+so two hundred viewers cost our own tables what one does.
+
+Somebody who signs out, is deactivated, is deleted, gets another password or loses their role is out
+at once in the process that did it, and in every other at its next look. Only a refresh is answered
+that way: a page that is opened, and every form, asks Django itself, and so does whatever needs the
+permission to act.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.contrib.sessions.models import Session
+from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.utils import timezone
+
+from executions.accounts.roles import LOOK
+
+LOOK_SECONDS = 5.0
+# While our own tables take their time, what was known goes on counting for so long in all.
+TRUSTED_SECONDS = 2 * LOOK_SECONDS
+# Who has not refreshed for so long has closed the page, or has it in a hidden tab.
+GONE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class _Watcher:
+    """Whom Django found behind a session, since when that is known, and their last refresh."""
+
+    user: User
+    known_at: float
+    asked_at: float
+
+
+class Watchers:
+    """The sessions that this process has seen refresh lately, of accounts that may look.
+
+    The lock guards what is in memory and is never held while the database is asked.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, _Watcher] = {}
+        self._looked_at: float | None = None
+        self._looking = False
+
+    def find(self, session_key: str) -> User | None:
+        """Who is signed in by this session and may look; None where that is not known here.
+
+        One thread looks for all; the others go on with what is known.
+
+        Raises:
+            django.db.Error: our own tables cannot be read.
+        """
+        with self._lock:
+            now = self._clock()
+            if session_key not in self._known:
+                return None
+            self._known[session_key] = replace(self._known[session_key], asked_at=now)
+            due = self._looked_at is None or now - self._looked_at >= LOOK_SECONDS
+            looks = due and not self._looking
+            if looks:
+                self._looking, self._looked_at = True, now
+                self._known = {
+                    key: watcher
+                    for key, watcher in self._known.items()
+                    if now - watcher.asked_at < GONE_SECONDS
+                }
+                watching = dict(self._known)
+        if looks:
+            self._look(watching, now)
+        with self._lock:
+            watcher = self._known.get(session_key)
+            if watcher is None or now - watcher.known_at >= TRUSTED_SECONDS:
+                return None
+            # A copy, because a user keeps the permissions that it was once asked for.
+            return copy.copy(watcher.user)
+
+    def remember(self, session_key: str, user: User) -> None:
+        """Somebody whom Django itself has just found signed in by this session, and who may look.
+
+        They may have signed out since, so all are looked at again at the next refresh.
+        """
+        with self._lock:
+            now = self._clock()
+            self._known[session_key] = _Watcher(copy.copy(user), now, now)
+            self._looked_at = None
+
+    def look_again(self) -> None:
+        """Trust nobody before the next look: roles have changed.
+
+        A look that goes on meanwhile may have read the old ones, so it finds other users here.
+        """
+        with self._lock:
+            self._known = {
+                key: replace(watcher, user=copy.copy(watcher.user), known_at=-math.inf)
+                for key, watcher in self._known.items()
+            }
+            self._looked_at = None
+
+    def forget_session(self, session_key: str) -> None:
+        with self._lock:
+            self._known.pop(session_key, None)
+
+    def forget_user(self, user_id: int) -> None:
+        with self._lock:
+            self._known = {
+                key: watcher for key, watcher in self._known.items() if watcher.user.pk != user_id
+            }
+
+    def _look(self, watching: Mapping[str, _Watcher], now: float) -> None:
+        """Keep those whose session lives, of an active user with a role and that password.
+
+        After an error none of them is known any more.
+        """
+        found: dict[str, User] = {}
+        try:
+            found = _signed_in(watching)
+        finally:
+            with self._lock:
+                self._looking = False
+                for key, watcher in watching.items():
+                    standing = self._known.get(key)
+                    # Whoever was forgotten or remembered anew meanwhile stays so.
+                    if standing is None or standing.user is not watcher.user:
+                        continue
+                    if key in found:
+                        self._known[key] = replace(standing, user=found[key], known_at=now)
+                    else:
+                        del self._known[key]
+
+
+def _signed_in(watching: Mapping[str, _Watcher]) -> dict[str, User]:
+    """Whom our own tables show behind those sessions, by two statements."""
+    living = Session.objects.filter(session_key__in=watching, expire_date__gt=timezone.now())
+    keys = set(living.values_list("session_key", flat=True))
+    users = User.objects.with_perm(LOOK).in_bulk({watcher.user.pk for watcher in watching.values()})
+    return {
+        key: users[watcher.user.pk]
+        for key, watcher in watching.items()
+        if key in keys and _is_still(watcher.user, users.get(watcher.user.pk))
+    }
+
+
+def _is_still(known: User, found: User | None) -> bool:
+    """A session ends with the password that it was begun with."""
+    return found is not None and found.password == known.password
+
+
+_watchers = Watchers()
+
+
+def current() -> Watchers:
+    """Those of this process."""
+    return _watchers
+
+
+def _forget_session(instance: Session, **_signal: Any) -> None:
+    current().forget_session(instance.session_key)
+
+
+def _forget_user(
+    instance: User, update_fields: frozenset[str] | None = None, **_signal: Any
+) -> None:
+    if update_fields != frozenset({"last_login"}):  # signing in ends no other session
+        current().forget_user(instance.pk)
+
+
+def _look_again(**_signal: Any) -> None:
+    current().look_again()
+
+
+def connect_signals() -> None:
+    """Have this process forget whom it sends away itself."""
+    post_delete.connect(_forget_session, sender=Session)
+    post_delete.connect(_forget_user, sender=User)
+    post_save.connect(_forget_user, sender=User)
+    post_delete.connect(_look_again, sender=Group)
+    for rights in (User.groups, User.user_permissions, Group.permissions):
+        m2m_changed.connect(_look_again, sender=rights.through)

@@ -1,0 +1,133 @@
+"""Is that database Multica's, and may our role read it? Asked at the start, told as sentences.
+
+It asks catalogs only, reads no row and changes nothing. What it finds stops nothing either: every
+page says for itself what it could not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from django.core import checks
+from django.db import DatabaseError
+
+from executions.database.permissions import READ
+from executions.database.problems import NoTables, diagnose
+from executions.database.reading import Fetch, Row, fetch_for_dashboard
+from executions.database.router import MULTICA_ALIAS
+from executions.database.sql import load
+
+SQL = load("checks")
+
+
+def find_gaps(fetch: Fetch) -> list[str]:
+    """One sentence for each thing that the role of ``fetch`` cannot read; empty when all is well.
+
+    Raises:
+        django.db.Error, psycopg.Error: the catalogs could not be asked.
+    """
+    (presence,) = fetch(SQL.presence, {})
+    if not presence["has_any"]:
+        return [diagnose(NoTables(presence["database"])).sentence()]
+    wanted = list(_wanted())
+    tables, columns = zip(*wanted, strict=True)
+    rows = fetch(SQL.gaps, {"tables": list(tables), "columns": list(columns)})
+    groups = groupby(sorted(rows, key=_alike), key=_alike)
+    return [_SENTENCES[missing](list(group)) for (missing, *_place), group in groups]
+
+
+def _alike(row: Row) -> tuple[str, str]:
+    """What one sentence tells: something about a table, or about a schema for all its tables."""
+    missing = row["missing"]
+    return missing, row["schema" if missing in _OF_A_SCHEMA else "table_name"]
+
+
+def _wanted() -> Iterator[tuple[str, str]]:
+    """Every table and column of Multica's that the dashboard reads."""
+    for table, columns in READ.items():
+        for column in columns:
+            yield table, column
+
+
+def _no_table(rows: Sequence[Row]) -> str:
+    return (
+        f"There is no table {rows[0]['table_name']}: check that DATABASE_URL names Multica's"
+        " database and that its migrations ran."
+    )
+
+
+def _no_column(rows: Sequence[Row]) -> str:
+    return (
+        f"The table {rows[0]['table_name']} has no {_columns(rows)}: its Multica is older or newer"
+        " than this release knows, or half upgraded."
+    )
+
+
+def _no_select(rows: Sequence[Row]) -> str:
+    table, role = rows[0]["table_name"], rows[0]["role"]
+    return (
+        f"The role {role} may not read {_columns(rows)} of {table}: let an administrator run the"
+        f" statements that “manage.py permissions --role {role} --as viewer” prints."
+    )
+
+
+def _no_rows(rows: Sequence[Row]) -> str:
+    table, role = rows[0]["table_name"], rows[0]["role"]
+    return (
+        f"Row security hides rows of {table} from the role {role}, so none there is not the same as"
+        f" none: let an administrator give the role BYPASSRLS, or a policy to see every row, as"
+        f" “manage.py permissions --role {role} --as viewer” says."
+    )
+
+
+def _no_usage(rows: Sequence[Row]) -> str:
+    role, schema = rows[0]["role"], rows[0]["schema"]
+    return (
+        f"{_tables(rows)} in the schema {schema}, which the role {role} may not use: let an"
+        f" administrator run GRANT USAGE ON SCHEMA {schema} TO {role}."
+    )
+
+
+def _not_on_path(rows: Sequence[Row]) -> str:
+    role, schema = rows[0]["role"], rows[0]["schema"]
+    return (
+        f"{_tables(rows)} in the schema {schema}, which is not on the search_path of the role"
+        f" {role}: add ?search_path={schema} to DATABASE_URL."
+    )
+
+
+def _tables(rows: Sequence[Row]) -> str:
+    *others, last = dict.fromkeys(row["table_name"] for row in rows)
+    return f"The tables {', '.join(others)} and {last} are" if others else f"The table {last} is"
+
+
+def _columns(rows: Sequence[Row]) -> str:
+    names = [row["column_name"] for row in rows]
+    return f"column {names[0]}" if len(names) == 1 else f"columns {', '.join(names)}"
+
+
+_OF_A_SCHEMA = frozenset(("usage", "search_path"))
+_SENTENCES = {
+    "table": _no_table,
+    "column": _no_column,
+    "select": _no_select,
+    "rows": _no_rows,
+    "usage": _no_usage,
+    "search_path": _not_on_path,
+}
+
+
+@checks.register(checks.Tags.database)
+def multicas_tables(
+    *, databases: Sequence[str] | None = None, **_options: Any
+) -> list[checks.CheckMessage]:
+    """The same for ``manage.py check --database multica``."""
+    if MULTICA_ALIAS not in (databases or ()):
+        return []
+    try:
+        gaps = find_gaps(fetch_for_dashboard)
+    except DatabaseError as error:
+        return [checks.Warning(diagnose(error).sentence(), id="executions.W001")]
+    return [checks.Warning(gap, id="executions.W002") for gap in gaps]

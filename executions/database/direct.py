@@ -1,0 +1,92 @@
+"""Tells a connection to PostgreSQL itself from a pooled one. Opens none.
+
+A pooler such as PgBouncer lends each transaction whatever server session is free. A session's lock
+or setting then stays on a session that the next client gets, and settings that we ask for when we
+connect may never arrive. One thing tells such a connection: PostgreSQL gives libpq the number of
+its process at connect, and a pooler makes up another. A pooler in session mode does so as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from executions.database.sql import load
+
+SQL = load("direct")
+
+# What PgBouncer says to settings in the greeting, unless ignore_startup_parameters has "options".
+REFUSED_OPTIONS = "unsupported startup parameter"
+# What libpq says of a standby where target_session_attrs asks for the primary.
+OF_A_STANDBY = "server is in hot standby mode"
+
+
+class NotDirect(psycopg.OperationalError):
+    """A pooler answers where PostgreSQL itself is needed. ``named`` is the variable to set."""
+
+    kind = "not_direct"  # of executions/database/troubles.py
+
+    def __init__(self, named: str) -> None:
+        super().__init__(f"a connection pooler answers for {named}")
+        self.named = named
+
+
+class OnStandby(psycopg.OperationalError):
+    """Something was to be written, and a standby answers. ``named`` is the variable to set."""
+
+    kind = "standby"  # of executions/database/troubles.py
+
+    def __init__(self, named: str) -> None:
+        super().__init__(f"a standby answers for {named}")
+        self.named = named
+
+
+def refuse_standby(connection: psycopg.Connection[Any], named: str) -> None:
+    """For a connection that is to write and is known to be direct. The server tells unasked.
+
+    Raises:
+        OnStandby: the server follows another one and takes no writes.
+    """
+    if connection.info.parameter_status("in_hot_standby") == "on":
+        raise OnStandby(named)
+
+
+def is_held(connection: psycopg.Connection[Any], wanted: Mapping[str, str]) -> bool:
+    """Whether the session is this connection's alone and has the settings that are wanted.
+
+    Ask once for each new connection in autocommit, before any other statement. A setting that
+    something else overrode, such as PGTZ in our environment or a login trigger of the database, is
+    set again, once the session is known to be ours. On any other session it leaves no setting.
+
+    Raises:
+        psycopg.Error: the server does not answer, or knows no such setting.
+    """
+    proof = _ask(connection, SQL.proof, wanted)
+    if proof["pid"] != connection.info.backend_pid:
+        return False
+    if not proof["held"]:
+        _ask(connection, SQL.settle, wanted)
+        proof = _ask(connection, SQL.proof, wanted)
+    return bool(proof["held"])
+
+
+def limit_transaction(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> bool:
+    """Give settings to a transaction; whether it is held read-only and to a time limit.
+
+    Raises:
+        psycopg.Error: the server does not answer, or refuses a setting.
+    """
+    return bool(_ask(connection, SQL.limit_transaction, settings)["held"])
+
+
+def _ask(
+    connection: psycopg.Connection[Any], statement: str, settings: Mapping[str, str]
+) -> dict[str, Any]:
+    values = {"names": list(settings), "values": list(settings.values())}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(statement, values).fetchone()
+    assert row is not None  # noqa: S101  both statements give one row
+    return row

@@ -1,0 +1,119 @@
+"""Django's PostgreSQL engine, which uses no session before it is proved to hold our settings.
+
+`executions/database/direct.py` has the proof. An alias of ours says which settings it needs
+(``SESSION``) and what happens on a pooled connection: with ``THROUGH_POOLER`` each read is a
+read-only transaction of its own with these settings and the URL's; without, the
+connection is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg.adapt import AdaptersMap
+from psycopg.pq import TransactionStatus
+from psycopg_pool import PoolTimeout
+
+from executions.database.connections import CONNECT_SECONDS, cut_after
+from executions.database.direct import NotDirect, is_held, limit_transaction
+from executions.database.times import TolerantDumper, TolerantLoader
+from multica_admin.databases import settings_in
+
+# How long a request waits for the pool's next connection after another request waited in vain. The
+# pool goes on connecting by itself, so the first request after an outage finds a connection.
+AWAY_SECONDS = 0.5
+
+_Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """One alias. On a connection that is read in transactions, psycopg's ``read_only`` is set."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.execute_wrappers.append(self._limited)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Django's, with adapters for the times that Python cannot hold."""
+        parameters = super().get_connection_params()
+        adapters = AdaptersMap(parameters["context"].adapters)
+        adapters.register_loader("timestamptz", TolerantLoader)
+        adapters.register_dumper(datetime, TolerantDumper)
+        return parameters | {"context": adapters}
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """A connection that was proved. The pool proves its own when it opens them.
+
+        Raises:
+            NotDirect: a pooler answers, and this alias needs PostgreSQL itself.
+        """
+        if self.pool:
+            return self._from_pool(conn_params)
+        connection = super().get_new_connection(conn_params)
+        connection.autocommit = True  # Django sets it as it wants it later
+        try:
+            self._prove(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _from_pool(self, conn_params: dict[str, Any]) -> Any:
+        """A connection of the pool; the full wait for one is paid once in an outage.
+
+        A process has four threads. If each request waited, a silent database would keep them all,
+        and nobody could sign in, nor could the machine's own questions be answered.
+        """
+        pool = self.pool
+        try:
+            connection = super().get_new_connection(conn_params)
+        except PoolTimeout:
+            pool.timeout = AWAY_SECONDS
+            raise
+        pool.timeout = self.settings_dict["OPTIONS"]["pool"]["timeout"]
+        return connection
+
+    def _configure_connection(self, connection: Any) -> bool:
+        """Django's hook for a new connection: whether it has set anything that needs a commit.
+
+        Django would set the time zone here, for the session. Ours is among the settings proved.
+        """
+        if self.pool:
+            self._prove(connection)
+        return False
+
+    def _prove(self, connection: Any) -> None:
+        with cut_after(CONNECT_SECONDS, connection):
+            if is_held(connection, self.settings_dict["SESSION"]):
+                return
+        if not self.settings_dict["THROUGH_POOLER"]:
+            raise NotDirect(self.settings_dict["NAMED"])
+        connection.read_only = True
+
+    def _limited(
+        self, execute: _Execute, sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        """Run one statement; on a pooled session in a read-only transaction with our limits."""
+        connection = self.connection
+        if not connection.read_only or _is_within_transaction(connection):
+            return execute(sql, params, many, context)
+        with self.wrap_database_errors:
+            if not connection.autocommit:  # in atomic(): what limits it begins the transaction
+                self._limit(connection)
+                return execute(sql, params, many, context)
+            with connection.transaction():
+                self._limit(connection)
+                return execute(sql, params, many, context)
+
+    def _limit(self, connection: Any) -> None:
+        settings = settings_in(self.settings_dict["OPTIONS"]["options"])
+        if not limit_transaction(connection, settings):
+            raise NotDirect(self.settings_dict["NAMED"])
+
+
+def _is_within_transaction(connection: psycopg.Connection[Any]) -> bool:
+    return connection.info.transaction_status != TransactionStatus.IDLE

@@ -1,0 +1,25 @@
+"""Every table: Multica's, which this project only reads here, and our own."""
+
+from executions.models.multica import (
+    Execution,
+    MulticaModel,
+    ReadOnly,
+    ReadOnlyQuerySet,
+    RollupState,
+    Status,
+)
+from executions.models.ours import Runner
+from executions.models.retirement import Act, AuditEvent, Retirement
+
+__all__ = [
+    "Act",
+    "AuditEvent",
+    "Execution",
+    "MulticaModel",
+    "ReadOnly",
+    "ReadOnlyQuerySet",
+    "Retirement",
+    "RollupState",
+    "Runner",
+    "Status",
+]

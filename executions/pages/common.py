@@ -1,0 +1,43 @@
+"""Pages of the common shape: parse the address, read what it asks for, answer whole or in part.
+
+Each such page is one line in `executions/urls.py`. How an answer is given is in `live.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from django.http import HttpResponse
+from django.views.decorators.http import require_safe
+
+from executions.pages.history.filters import NAMES, Filters, parse
+from executions.pages.live import Live, LiveRequest, answer, shared
+
+Choices = Mapping[str, Collection[str]]
+# What a whole page says around its live part, such as the choices of a form.
+Around = Callable[[LiveRequest, Filters, Any], Mapping[str, object]]
+
+
+def page(
+    template: str,
+    read: Callable[[Filters], Live],
+    *,
+    choices: Choices | None = None,
+    names: tuple[str, ...] = NAMES,
+    around: Around = lambda _request, _filters, _shown: {},
+) -> Callable[[LiveRequest], HttpResponse]:
+    """The view of a page whose live part ``read`` reads for the filters in its address.
+
+    ``choices`` and ``names`` say which filters the address may have: see `parse`. A value that is
+    none of them raises `BadFilter` when the page is asked for, which becomes a 400 that names it.
+    """
+
+    @require_safe
+    def view(request: LiveRequest) -> HttpResponse:
+        filters = parse(request.META.get("QUERY_STRING", ""), choices, names)
+        shown = shared(request, filters.query_string(), lambda: read(filters))
+        context = {"filters": filters, **around(request, filters, shown)}
+        return answer(request, template, shown, context)
+
+    return view

@@ -1,0 +1,50 @@
+"""What every page's frame needs: doors, environment, version, the viewer's choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from executions.pages.site_verdict import kept_verdict
+from multica_admin import __version__
+
+HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
+SCHEDULES = frozenset(
+    {
+        "schedules",
+        "retire",
+        "retire_outside",
+        "retire_check",
+        "retire_confirm",
+        "retire_watch",
+        "retire_stuck",
+    }
+)
+
+
+def chrome(request: HttpRequest) -> dict[str, Any]:
+    """Context for ``base.html``. Asks the database for nothing more than once.
+
+    ``verdict_asks`` is whether the header refreshes its verdict itself: the overview has its own.
+    """
+    match = request.resolver_match
+    here = match.url_name if match else None
+    doors = [
+        {"label": _("Overview"), "url": reverse("overview"), "active": here == "overview"},
+        {"label": _("History"), "url": reverse("plans"), "active": here in HISTORY},
+        {"label": _("Schedules"), "url": reverse("schedules"), "active": here in SCHEDULES},
+        {"label": _("Audit"), "url": reverse("audit"), "active": here == "audit"},
+    ]
+    return {
+        "doors": doors,
+        "environment_name": settings.ENVIRONMENT_NAME,
+        "demo": settings.HOLDS_DEMO,
+        "version": __version__,
+        "site_verdict": kept_verdict() if getattr(request, "may_look", False) else None,
+        "verdict_asks": here != "overview",
+        "time_zone_choice": "local" if request.COOKIES.get("time_zone") == "local" else "utc",
+    }

@@ -1,0 +1,172 @@
+"""One execution in full: the row, the plans before and after it, what it did to the watermark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
+
+from executions.database.problems import Problem
+from executions.database.reading import fetch_for_dashboard
+from executions.health.findings.lateness import MARGIN
+from executions.health.findings.watermark import FUTURE_ALLOWANCE
+from executions.health.read import MOST_ROWS, SQL, execution_of
+from executions.health.writers import pairs
+from executions.models import Execution, Status
+from executions.pages.history.filters import State
+from executions.pages.history.life import (
+    Moment,
+    WatermarkStep,
+    life,
+    parsed,
+    pretty,
+    skipped_reason,
+    watermark_step,
+)
+from executions.pages.history.rows import (
+    Row,
+    ours_among,
+    state_of,
+    version_of,
+)
+from executions.pages.history.table import attempt, read_clock
+from executions.pages.history.walks import newest_plan_time
+from executions.scheduler.jobs import JOBS
+from executions.scheduler.spec import JobSpec
+
+BUSY_SECONDS = 5
+CALM_SECONDS = 15
+_STILL = timedelta()
+
+
+@dataclass(frozen=True)
+class Detail:
+    """``older`` and ``newer`` are the neighbouring plans of the same job and scope.
+
+    ``skipped_reason`` is why an occurrence of Multica's autopilot dispatched nothing although it
+    succeeded. ``foreign_advance`` is how far something else moved the watermark between the plan
+    before and this one (`executions/health/writers.py`). It is not known if there is a ``problem``,
+    nor are the neighbours: they took too long to read.
+    """
+
+    row: Row
+    now: datetime
+    spec: JobSpec | None
+    moments: list[Moment]
+    result: str
+    watermark: WatermarkStep | None
+    skipped_reason: str | None
+    foreign_advance: timedelta | None
+    older: Row | None
+    newer: Row | None
+    problem: Problem | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.row.state not in (State.RUNNING, State.STALE)
+
+    @property
+    def moved_on(self) -> bool:
+        return bool(self.watermark and self.watermark.moved and self.watermark.moved > _STILL)
+
+    @property
+    def moved_back(self) -> bool:
+        return bool(self.watermark and self.watermark.moved and self.watermark.moved < _STILL)
+
+    @property
+    def had_nothing_to_do(self) -> bool:
+        """Whether the watermark was ahead of all that the run might process."""
+        before = self.watermark.before if self.watermark else None
+        started_at = self.row.execution.started_at
+        if before is None or started_at is None:
+            return False
+        return before - started_at > FUTURE_ALLOWANCE - MARGIN
+
+    @property
+    def live_seconds(self) -> int:
+        return BUSY_SECONDS if self.row.state == State.RUNNING else CALM_SECONDS
+
+    @property
+    def version(self) -> str:
+        neighbours = [(row.execution.id, row.state) for row in (self.older, self.newer) if row]
+        problem = self.problem and self.problem.code
+        return version_of(self.row.execution.updated_at, self.row.state, neighbours, problem)
+
+
+def read_execution(execution_id: UUID) -> Detail | None:
+    """The execution, or None where there is none of that id (any more).
+
+    Raises:
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
+    """
+    now = read_clock().now
+    execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
+    if execution is None:
+        return None
+    result = parsed(execution.result_text)
+    step = watermark_step(result)
+    found = attempt(lambda: (*_neighbours(execution), _foreign_advance(execution, step)))
+    older, newer, advance = (None, None, None) if isinstance(found, Problem) else found
+    ours = ours_among(one.runner_id for one in (older, execution, newer) if one)
+
+    def as_row(one: Execution) -> Row:
+        return Row(one, state_of(one, now, execution.newest_plan), one.runner_id in ours)
+
+    row = as_row(execution)
+    spec = JOBS.get(execution.job_name)
+    return Detail(
+        row=row,
+        now=now,
+        spec=spec,
+        moments=life(execution, row.state, spec, now),
+        result=pretty(execution.result_text),
+        watermark=step,
+        skipped_reason=skipped_reason(result) if execution.status == Status.SUCCESS else None,
+        foreign_advance=advance,
+        older=as_row(older) if older else None,
+        newer=as_row(newer) if newer else None,
+        problem=found if isinstance(found, Problem) else None,
+    )
+
+
+def _in_full() -> QuerySet[Any]:
+    """The result as text: a hostile one may be nested deeper than Python's parser goes."""
+    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer("result")
+
+
+def _neighbours(execution: Execution) -> tuple[Any, Any]:
+    """The plans before and after this one, of the same job and scope."""
+    plans = _in_full().filter(
+        job_name=execution.job_name,
+        scope_kind=execution.scope_kind,
+        scope_id=execution.scope_id,
+    )
+    return (
+        plans.filter(plan_time__lt=execution.plan_time).order_by("-plan_time").first(),
+        plans.filter(plan_time__gt=execution.plan_time).order_by("plan_time").first(),
+    )
+
+
+def _foreign_advance(execution: Execution, step: WatermarkStep | None) -> timedelta | None:
+    """How far something else moved the watermark just before this run, by the one rule for it."""
+    if step is None:
+        return None
+    rows = fetch_for_dashboard(
+        SQL.marks_up_to,
+        {
+            "job": execution.job_name,
+            "scope_kind": execution.scope_kind,
+            "scope_id": execution.scope_id,
+            "plan_time": execution.plan_time,
+            "most": MOST_ROWS,
+        },
+    )
+    pair = next(iter(pairs([execution_of(row) for row in rows])), None)
+    if pair is None or pair.later.id != execution.id:
+        return None
+    return pair.advance or None

@@ -1,0 +1,286 @@
+"""What a query string asks of the history: parsed whole, or refused with the name of what is wrong.
+
+PURE: it knows neither a database nor a clock. A filter that is empty is none; every other value
+is either understood or a :class:`BadFilter`, never dropped in silence (docs/interfaces.md, HTTP).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from urllib.parse import parse_qsl, urlencode
+
+from django.core.exceptions import BadRequest
+from django.utils.translation import gettext as _
+
+from executions.pages.history.cursors import Cursor
+from executions.scheduler.spec import Scope
+from executions.text.visible import visible
+
+NAMES = ("job", "scope", "status", "runner", "error", "since", "until", "q", "cursor")
+UNPAGED = NAMES[:-1]
+# PostgreSQL takes longer texts, but no id that a scheduler writes comes near.
+LONGEST = 1_000
+# Percent-encoded, a byte takes three characters; gunicorn reads 8,190 of a request line.
+MOST_BYTES = 2_000
+LONGEST_SEARCH = 200
+MOST_PARAMETERS = 40
+# Room on both sides for windows and for the viewer's time zone.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class BadFilter(BadRequest):
+    """A value in the query string that cannot be meant; its text names it and the way out."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        super().__init__(problem)
+
+
+class State(StrEnum):
+    """What an execution is at a moment: the stored statuses and the two that are derived."""
+
+    RUNNING = "RUNNING"
+    STALE = "STALE"
+    SUCCESS = "SUCCESS"
+    RETRYING = "RETRYING"
+    FAILED = "FAILED"
+
+
+GLOBAL = Scope()
+
+
+def write_scope(scope: Scope) -> str:
+    """``kind/id``, with what would make the first slash ambiguous escaped in the kind."""
+    kind = scope.kind.replace("%", "%25").replace("/", "%2F")
+    return f"{kind}/{scope.id}"
+
+
+@dataclass(frozen=True)
+class Filters:
+    """One view of the history. ``since`` is inclusive, ``until`` is not; both are UTC.
+
+    They bound plan_time inside one job and scope, and otherwise the time at which a row ended
+    (where it still runs: began).
+    """
+
+    job: str = ""
+    scope: Scope | None = None
+    status: State | None = None
+    runner: str = ""
+    error: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    q: str = ""
+    cursor: Cursor | None = None
+    extra: tuple[tuple[str, str], ...] = field(default=())
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Name and text of each filter that is set, always in the same order."""
+        texts = {
+            "job": self.job,
+            "scope": write_scope(self.scope) if self.scope else "",
+            "status": self.status.value if self.status else "",
+            "runner": self.runner,
+            "error": self.error,
+            "since": write_time(self.since),
+            "until": write_time(self.until),
+            "q": self.q,
+            "cursor": str(self.cursor or ""),
+        }
+        return [(name, text) for name, text in texts.items() if text] + list(self.extra)
+
+    def query_string(self) -> str:
+        """The one way to write these filters: without ``?``, empty when none is set."""
+        return urlencode(self.parameters())
+
+    def at(self, cursor: Cursor | None = None) -> Filters:
+        """The same filters at another position; at the start without one."""
+        return replace(self, cursor=cursor)
+
+    def without(self, name: str) -> Filters:
+        """The same filters without one of them, from the start."""
+        blank = Filters()
+        if name in NAMES:
+            return replace(self, cursor=None, **{name: getattr(blank, name)})
+        return replace(
+            self, cursor=None, extra=tuple(pair for pair in self.extra if pair[0] != name)
+        )
+
+    def choosing(self, **chosen: str) -> Filters:
+        """The same filters with the page's own choices set to these, from the start."""
+        kept = [pair for pair in self.extra if pair[0] not in chosen]
+        added = [(name, text) for name, text in chosen.items() if text]
+        return replace(self, cursor=None, extra=(*kept, *added))
+
+    def choice(self, name: str, default: str) -> str:
+        return dict(self.extra).get(name, default)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything but the position is filtered."""
+        return self.at() != Filters(extra=self.extra)
+
+
+def parse(
+    query: str,
+    choices: Mapping[str, Iterable[str]] | None = None,
+    names: Iterable[str] = NAMES,
+) -> Filters:
+    """The filters of a raw query string, as WSGI hands it over.
+
+    ``choices`` are the page's own parameters and the words that each of them takes; ``names`` are
+    the filters that the page has.
+
+    Raises:
+        BadFilter: a name is unknown or comes twice, or a value is malformed, unknown or too long.
+    """
+    choices = choices or {}
+    known = (*names, *choices)
+    texts: dict[str, str] = {}
+    for name, text in _pairs(query):
+        if name not in known:
+            raise _unknown(name, known)
+        if name in texts:
+            raise BadFilter(name, _("The filter “%(name)s” is given twice.") % {"name": name})
+        texts[name] = _text(name, text)
+    filters = Filters(
+        job=texts.get("job", ""),
+        scope=_scope(texts.get("scope", "")),
+        status=_status(texts.get("status", "")),
+        runner=texts.get("runner", ""),
+        error=texts.get("error", ""),
+        since=_time("since", texts.get("since", "")),
+        until=_time("until", texts.get("until", "")),
+        q=_search(texts.get("q", "")),
+        cursor=_cursor(texts.get("cursor", "")),
+        extra=tuple(_choice(name, texts.get(name, ""), words) for name, words in choices.items()),
+    )
+    if filters.since and filters.until and filters.since >= filters.until:
+        raise BadFilter("until", _("“until” is not later than “since”, so nothing can match."))
+    return replace(filters, extra=tuple(pair for pair in filters.extra if pair[1]))
+
+
+def shortened(text: str, length: int = 80) -> str:
+    """A value as an error sentence shows it."""
+    cut = text if len(text) <= length else f"{text[:length]}…"
+    return visible(cut.encode("utf-8", "replace").decode())
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    try:
+        # WSGI hands bytes over as Latin-1; what is no UTF-8 stays recognizable as surrogates.
+        decoded = query.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+        return parse_qsl(
+            decoded,
+            keep_blank_values=True,
+            errors="surrogateescape",
+            max_num_fields=MOST_PARAMETERS,
+        )
+    except ValueError:
+        raise BadFilter(
+            "?",
+            _("The address has more than %(most)d parameters.") % {"most": MOST_PARAMETERS},
+        ) from None
+
+
+def _text(name: str, text: str) -> str:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise _malformed(name, text, _("it holds a character that no stored text can have"))
+    if len(text) > LONGEST:
+        problem = _("it is longer than %(longest)d characters") % {"longest": LONGEST}
+        raise _malformed(name, text, problem)
+    if len(text.encode()) > MOST_BYTES:
+        problem = _("it is longer than %(most)d bytes") % {"most": MOST_BYTES}
+        raise _malformed(name, text, problem)
+    return text
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> BadFilter:
+    if not known:
+        sentence = _("The address has “%(name)s”, but this page takes no filters.")
+        return BadFilter(name, sentence % {"name": shortened(name)})
+    sentence = _("The address has “%(name)s”, which is none of this page's filters: %(known)s.")
+    return BadFilter(name, sentence % {"name": shortened(name), "known": ", ".join(known)})
+
+
+def _malformed(name: str, text: str, problem: str) -> BadFilter:
+    return BadFilter(
+        name,
+        _("The filter “%(name)s” is “%(text)s”: %(problem)s.")
+        % {"name": shortened(name), "text": shortened(text), "problem": problem},
+    )
+
+
+def _choice(name: str, text: str, words: Iterable[str]) -> tuple[str, str]:
+    allowed = tuple(words)
+    if text and text not in allowed:
+        problem = _("it must be one of %(words)s") % {"words": ", ".join(allowed)}
+        raise _malformed(name, text, problem)
+    return name, text
+
+
+def _status(text: str) -> State | None:
+    chosen = _choice("status", text, State)[1]
+    return State(chosen) if chosen else None
+
+
+def _scope(text: str) -> Scope | None:
+    if not text:
+        return None
+    kind, slash, scope_id = text.partition("/")
+    if not slash:
+        raise _malformed("scope", text, _("it must look like kind/id, for example global/global"))
+    return Scope(kind.replace("%2F", "/").replace("%25", "%"), scope_id)
+
+
+def _cursor(text: str) -> Cursor | None:
+    if not text:
+        return None
+    try:
+        return Cursor.read(text)
+    except ValueError:
+        problem = _("it is no position of ours; remove it to begin with the newest")
+        raise _malformed("cursor", text, problem) from None
+
+
+def _search(text: str) -> str:
+    text = text.strip()
+    if len(text) > LONGEST_SEARCH:
+        problem = _("it is longer than %(longest)d characters") % {"longest": LONGEST_SEARCH}
+        raise _malformed("q", text, problem)
+    return text
+
+
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d\d:\d\d)?)?", re.ASCII
+)
+
+
+def _time(name: str, text: str) -> datetime | None:
+    """A time as a form or a person writes it; UTC where no offset is given."""
+    if not text:
+        return None
+    problem = _("it must be a UTC time like 2026-11-24T09:30Z or a day like 2026-11-24")
+    if not _TIME.fullmatch(text):
+        raise _malformed(name, text, problem)
+    try:
+        parsed = datetime.fromisoformat(text.upper())
+        time = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _malformed(name, text, problem) from None
+    if not _EARLIEST <= time < _LATEST:
+        raise _malformed(name, text, _("it must lie in the years from 1970 to 9998"))
+    return time
+
+
+def write_time(time: datetime | None) -> str:
+    """The canonical text of a UTC time, as short as it can be without losing anything."""
+    if time is None:
+        return ""
+    unit = "microseconds" if time.microsecond else "seconds" if time.second else "minutes"
+    return time.isoformat(timespec=unit).replace("+00:00", "Z")

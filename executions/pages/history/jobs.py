@@ -1,0 +1,201 @@
+"""Every job in the table with its scopes and a small verdict of its own.
+
+The rollup's verdict is that of the overview, from the same snapshot. Of any other job only its rows
+are known, so it is judged by what came of them and never by gaps, as `checkrollup --job` does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+
+from executions.database.problems import Problem
+from executions.database.reading import fetch_for_dashboard
+from executions.health import snapshot as snapshots
+from executions.health.other_jobs import Tallies, read_tallies
+from executions.health.tally import Tally, judge
+from executions.health.verdict import Level, Verdict
+from executions.models import Status
+from executions.pages.history.filters import GLOBAL, Filters, State
+from executions.pages.history.rows import version_of
+from executions.pages.history.table import (
+    SQL,
+    attempt,
+    attempt_jobs,
+    read_bare_clock,
+)
+from executions.scheduler.jobs import JOBS, ROLLUP
+from executions.scheduler.plans import is_retried, oldest_open
+from executions.scheduler.spec import JobSpec, Scope
+from executions.text.sentences import say
+
+# With a hundred jobs and a few, a skip and a look at the newest plan for each stay within 5,000.
+SHOWN_SCOPES = 20
+SHOWN_PLANS = 12
+SECONDS = 15
+
+
+_UNREAD = Verdict(Level.UNKNOWN, say(_("What came of it could not be looked at.")), ())
+
+
+@dataclass(frozen=True)
+class Newest:
+    """A scope's plan, as small as it can be shown."""
+
+    id: UUID
+    plan_time: datetime
+    status: str
+    attempt: int
+    max_attempts: int
+    stale_after: datetime | None
+    finished_at: datetime | None
+
+    def state(self, now: datetime, newest: datetime, oldest: datetime | None) -> State:
+        """``newest`` and ``oldest`` are those of ``scheduler.plans.is_retried``."""
+        if self.status == Status.RUNNING:
+            stale = self.stale_after is not None and self.stale_after < now
+            return State.STALE if stale else State.RUNNING
+        if self.status == Status.SUCCESS:
+            return State.SUCCESS
+        return State.RETRYING if is_retried(self, newest, oldest) else State.FAILED
+
+
+@dataclass(frozen=True)
+class ScopeLine:
+    scope: Scope
+    newest: Newest
+    state: State
+
+
+@dataclass(frozen=True)
+class PlanCell:
+    plan: Newest
+    state: State
+
+
+@dataclass(frozen=True)
+class Job:
+    """``plans`` are the newest of a job with one scope, oldest first; else there are none.
+
+    Where the statement timeout cut in, ``lately`` is None, and there are no scopes.
+    """
+
+    name: str
+    spec: JobSpec | None
+    scopes: list[ScopeLine]
+    more_scopes: bool
+    plans: list[PlanCell]
+    lately: Tally | None
+    verdict: Verdict
+
+    @property
+    def is_global(self) -> bool:
+        return [line.scope for line in self.scopes] == [GLOBAL]
+
+    @property
+    def is_regular(self) -> bool:
+        return self.spec is not None and self.spec.planner is None
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """``reached`` is set where the newest rows that ended did not reach 24 hours back."""
+
+    filters: Filters
+    now: datetime
+    jobs: list[Job]
+    more_jobs: bool
+    reached: datetime | None
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def live_seconds(self) -> int:
+        return SECONDS
+
+    @property
+    def version(self) -> str:
+        return version_of(
+            self.reached,
+            [problem.code for problem in self.problems],
+            [(job.name, job.scopes, job.plans, job.lately, job.verdict.level) for job in self.jobs],
+            [job.verdict.summary.still() for job in self.jobs],
+        )
+
+
+def read_all_jobs(filters: Filters) -> Jobs:
+    """Every job, or the one that the filters name.
+
+    Raises:
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
+    """
+    found = attempt_jobs(filters.job)
+    now = found.now or read_bare_clock()
+    names = [name for name in found.names if filters.job in ("", name)]
+    problems = [found.problem] if found.problem else []
+    parameters = {"jobs": names, "most": SHOWN_SCOPES + 1, "plans": SHOWN_PLANS}
+    rows = attempt(lambda: fetch_for_dashboard(SQL.scopes_of_jobs, parameters))
+    if isinstance(rows, Problem):
+        problems.append(rows)
+        rows = []
+    tallies: Tallies | None = None
+    read = attempt(lambda: read_tallies(fetch_for_dashboard))
+    if isinstance(read, Problem):
+        problems.append(read)
+        verdicts = dict.fromkeys(names, _UNREAD)
+    else:
+        tallies = read
+        verdicts = {name: judge(name, now, tallies.of(name)) for name in names}
+    if ROLLUP.name in verdicts:
+        verdicts[ROLLUP.name] = snapshots.current().verdict
+    plans = _plans_by_scope(rows)
+    return Jobs(
+        filters=filters,
+        now=now,
+        jobs=[
+            _job(name, plans[name], now, tallies.of(name) if tallies else None, verdicts[name])
+            for name in names
+        ],
+        more_jobs=found.more and not filters.job,
+        reached=tallies.reached if tallies else None,
+        problems=problems,
+    )
+
+
+def _plans_by_scope(rows: list[dict[str, Any]]) -> dict[str, dict[Scope, list[Newest]]]:
+    """The plans by job and scope, in the order of the rows: the newest first."""
+    found: dict[str, dict[Scope, list[Newest]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        plan = Newest(**{name: row[name] for name in Newest.__dataclass_fields__})
+        found[row["job_name"]][Scope(row["kind"], row["scope"])].append(plan)
+    return found
+
+
+def _job(
+    name: str,
+    plans: dict[Scope, list[Newest]],
+    now: datetime,
+    lately: Tally | None,
+    verdict: Verdict,
+) -> Job:
+    oldest = oldest_open(JOBS.get(name), now)
+    scopes = [
+        ScopeLine(scope, newest, newest.state(now, newest.plan_time, oldest))
+        for scope, (newest, *_older) in plans.items()
+    ]
+    only = next(iter(plans.values())) if len(plans) == 1 else []
+    cells = [PlanCell(plan, plan.state(now, only[0].plan_time, oldest)) for plan in only]
+    return Job(
+        name=name,
+        spec=JOBS.get(name),
+        scopes=scopes[:SHOWN_SCOPES],
+        more_scopes=len(scopes) > SHOWN_SCOPES,
+        plans=cells[::-1],
+        lately=lately,
+        verdict=verdict,
+    )

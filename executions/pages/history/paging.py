@@ -1,0 +1,236 @@
+"""Pages of executions along a walk, exact whatever shares a time or disappears meanwhile.
+
+A page is made of *looks*: the rows of an index between a position and an edge, at most as many as
+its segment allows, sifted. An edge never cuts through rows of the same time, so every look is whole
+and the next one begins where it ended. Where a single time is shared by more rows than a look may
+have, that time alone is the look.
+
+A position is "just after this row": older rows follow it, the row itself and newer ones precede it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import BooleanField, Case, Count, Max, Min, Q, QuerySet, Value, When
+from django.utils.translation import gettext as _
+
+from executions.models import Execution
+from executions.pages.history.cursors import Cursor
+from executions.pages.history.filters import BadFilter
+from executions.pages.history.walks import Segment, Walk
+
+PAGE = 50
+# Just after every row of a time stands what would have the smallest id; see Cursor for just before.
+_AFTER_ALL = UUID(int=0)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows newest first, and where to go on: ``older`` and ``newer`` are None at the ends.
+
+    ``reached`` is the time at which the look ended, where that and not the rows made it short.
+    """
+
+    rows: list[Execution]
+    older: Cursor | None
+    newer: Cursor | None
+    reached: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Total:
+    """How many rows match: exactly, or at least so many where a look did not see them all."""
+
+    count: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Rows in the order of the walk, and where the look stopped short of the segment's end."""
+
+    rows: list[Execution]
+    stopped: Cursor | None = None
+
+
+class Reader:
+    """Reads along one walk; what it learnt of the newest rows it does not ask again."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._newest: dict[str, dict[str, Any]] = {}
+
+    def page(
+        self, rows: QuerySet[Execution], cursor: Cursor | None = None, size: int = PAGE
+    ) -> Page:
+        """One page of ``rows``, whose columns are chosen, neither filtered nor ordered.
+
+        Raises:
+            BadFilter: the cursor is none of this walk's.
+            django.db.DatabaseError: the table cannot be read, or not in time.
+        """
+        if cursor is None or not self._walk.segments:
+            return self._older(rows, None, size)
+        if cursor.segment not in {segment.name for segment in self._walk.segments}:
+            raise BadFilter(
+                "cursor",
+                _("The filter “cursor” belongs to a list in another order; remove it."),
+            )
+        return self._older(rows, cursor, size) if cursor.older else self._newer(rows, cursor, size)
+
+    def total(self) -> Total:
+        """How many rows match, from one look at each segment.
+
+        Raises:
+            django.db.DatabaseError: the table cannot be read, or not in time.
+        """
+        segments = self._walk.segments
+        surveys = [self._survey(segment, None, older=True) for segment in segments]
+        return Total(
+            count=sum(survey["matches"] for survey in surveys),
+            exact=all(
+                survey["seen"] < segment.looks
+                for segment, survey in zip(segments, surveys, strict=True)
+            ),
+        )
+
+    def samples(self) -> tuple[list[Q], datetime | None]:
+        """The condition of the first look at each segment, and how far back they reach.
+
+        The time is None where they reach to the end. Whoever reads with one of the conditions
+        reads no more rows than a look may have.
+
+        Raises:
+            django.db.DatabaseError: the table cannot be read, or not in time.
+        """
+        looks: list[Q] = []
+        reached = None
+        for segment in self._walk.segments:
+            stopped, inside = _edge(segment, self._survey(segment, None, older=True), older=True)
+            looks.append(segment.rows & inside & segment.sift)
+            reached = stopped.time if stopped else reached
+        return looks, reached
+
+    def _older(self, rows: QuerySet[Execution], cursor: Cursor | None, size: int) -> Page:
+        found: list[Execution] = []
+        newer = replace(cursor, older=False) if cursor else None
+        for segment, start in _from_here(self._walk.segments, cursor):
+            look = self._look(rows, segment, start, size + 1 - len(found), older=True)
+            before, found = found, found + look.rows
+            if len(found) > size:
+                # The last one kept may be of this segment or the last of the one before.
+                holder = segment if size > len(before) else self._before(segment)
+                return Page(found[:size], _after(found[size - 1], holder), newer)
+            if look.stopped:
+                return Page(found, look.stopped, newer, reached=look.stopped.time)
+        return Page(found, None, newer)
+
+    def _newer(self, rows: QuerySet[Execution], cursor: Cursor, size: int) -> Page:
+        """The page that ends at the cursor; the first page where too few rows are newer."""
+        found: list[Execution] = []
+        older = replace(cursor, older=True)
+        for segment, start in _from_here(self._walk.segments[::-1], cursor):
+            look = self._look(rows, segment, start, size + 1 - len(found), older=False)
+            found += look.rows
+            if len(found) > size:
+                return Page(found[:size][::-1], older, _after(found[size], segment, older=False))
+            if look.stopped:
+                return Page(found[::-1], older, look.stopped, reached=look.stopped.time)
+        return self._older(rows, None, size)
+
+    def _before(self, segment: Segment) -> Segment:
+        return self._walk.segments[self._walk.segments.index(segment) - 1]
+
+    def _look(
+        self,
+        rows: QuerySet[Execution],
+        segment: Segment,
+        start: Cursor | None,
+        wanted: int,
+        *,
+        older: bool,
+    ) -> _Look:
+        """At most ``wanted`` matching rows from the start on, before the edge of one look."""
+        stopped, inside = None, Q()
+        if not segment.unique or segment.sift:
+            survey = self._survey(segment, start, older=older)
+            stopped, inside = _edge(segment, survey, older=older)
+            if not survey["matches"] and survey["newest"] != survey["oldest"]:
+                return _Look([], stopped)
+        past = _past(segment, start, older=older)
+        matching = rows.filter(segment.rows, past, inside, segment.sift)
+        # Where no time is shared, an order by more than the index has could only cost a sort.
+        columns = (segment.column,) if segment.unique else (segment.column, "id")
+        order = [f"-{column}" if older else column for column in columns]
+        found = list(matching.order_by(*order)[:wanted])
+        return _Look(found, stopped if len(found) < wanted else None)
+
+    def _survey(self, segment: Segment, start: Cursor | None, *, older: bool) -> dict[str, Any]:
+        if start is not None or not older:
+            return _survey(segment, start, older=older)
+        if segment.name not in self._newest:
+            self._newest[segment.name] = _survey(segment, None, older=True)
+        return self._newest[segment.name]
+
+
+def _from_here(
+    segments: tuple[Segment, ...], cursor: Cursor | None
+) -> list[tuple[Segment, Cursor | None]]:
+    """The segments from the cursor's own on; only that one begins at the cursor."""
+    if cursor is None:
+        return [(segment, None) for segment in segments]
+    here = [segment.name for segment in segments].index(cursor.segment)
+    return [(segments[here], cursor), *((segment, None) for segment in segments[here + 1 :])]
+
+
+def _after(row: Execution, segment: Segment, *, older: bool = True) -> Cursor:
+    return Cursor(segment.name, getattr(row, segment.column), row.id, older)
+
+
+def _survey(segment: Segment, start: Cursor | None, *, older: bool) -> dict[str, Any]:
+    """How many rows a look from here sees, how many match, and its first and last time."""
+    column = segment.column
+    seen = Execution.objects.filter(segment.rows, _past(segment, start, older=older, whole=True))
+    if segment.sift:
+        hit = Case(When(segment.sift, then=Value(True)), output_field=BooleanField())
+        seen = seen.annotate(hit=hit)
+    seen = seen.order_by(f"-{column}" if older else column)[: segment.looks]
+    matches = Count("id", filter=Q(hit=True)) if segment.sift else Count(column)
+    return seen.aggregate(
+        seen=Count(column), matches=matches, newest=Max(column), oldest=Min(column)
+    )
+
+
+def _edge(segment: Segment, survey: dict[str, Any], *, older: bool) -> tuple[Cursor | None, Q]:
+    """Where the look ends, and the condition that keeps a read before it."""
+    if survey["seen"] < segment.looks:
+        return None, Q()
+    edge = survey["oldest"] if older else survey["newest"]
+    column = segment.column
+    if survey["newest"] == survey["oldest"]:
+        # This time alone fills a look: it is read whole, and the next look begins past it.
+        past = _AFTER_ALL if older else None
+        return Cursor(segment.name, edge, past, older), Q(**{column: edge})
+    here = None if older else _AFTER_ALL
+    inside = Q(**{f"{column}__gt" if older else f"{column}__lt": edge})
+    return Cursor(segment.name, edge, here, older), inside
+
+
+def _past(segment: Segment, start: Cursor | None, *, older: bool, whole: bool = False) -> Q:
+    """The rows past a position; with ``whole`` also those that share its time, as an index can."""
+    if start is None:
+        return Q()
+    column, time = segment.column, start.time
+    if start.id is None:
+        return Q(**{f"{column}__lte" if older else f"{column}__gt": time})
+    if start.id == _AFTER_ALL and older:
+        return Q(**{f"{column}__lt": time})
+    reach = Q(**{f"{column}__lte" if older else f"{column}__gte": time})
+    if whole or start.id == _AFTER_ALL:
+        return reach
+    past = Q(**{column: time, "id__lt" if older else "id__gte": start.id})
+    return reach & (Q(**{f"{column}__lt" if older else f"{column}__gt": time}) | past)

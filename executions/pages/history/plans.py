@@ -1,0 +1,181 @@
+"""The plan history: one page of executions for the filters, and what is said around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from executions.database.problems import Problem
+from executions.pages.history.filters import Filters, State
+from executions.pages.history.paging import Page, Reader, Total
+from executions.pages.history.rows import (
+    Row,
+    as_rows,
+    rows_for_lists,
+    version_of,
+)
+from executions.pages.history.table import (
+    Clock,
+    attempt,
+    attempt_jobs,
+    read_clock,
+    read_scopes,
+)
+from executions.pages.history.walks import Walk, choose
+from executions.pages.live import LiveRequest
+from executions.scheduler.spec import ErrorCode, Scope
+
+BUSY_SECONDS = 5
+CALM_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Plans:
+    """``page`` and ``total`` are a Problem where the statement timeout cut the read off.
+
+    ``estimate`` is the table's size by the database's own statistics, set where nothing is filtered
+    and the rows were not all counted. ``table_is_empty`` is None where that took too long to tell;
+    with a ``states_problem`` it did so which of the failed ones are being retried.
+    """
+
+    filters: Filters
+    now: datetime
+    walk: Walk
+    rows: list[Row]
+    page: Page | Problem
+    total: Total | Problem
+    estimate: int | None
+    table_is_empty: bool | None
+    scopes: list[Scope]
+    states_problem: Problem | None
+
+    @property
+    def problem(self) -> Problem | None:
+        return self.page if isinstance(self.page, Problem) else None
+
+    @property
+    def window(self) -> int:
+        return self.walk.looks
+
+    @property
+    def total_kind(self) -> Literal["exact", "estimate", "at_least", "unknown"]:
+        if isinstance(self.total, Problem):
+            return "unknown"
+        if self.total.exact:
+            return "exact"
+        return "at_least" if self.estimate is None else "estimate"
+
+    @property
+    def is_one_scope(self) -> bool:
+        """Whether every row is of the same job and scope, so that neither need be told."""
+        return self.walk.is_one_scope or len(self.scopes) == 1
+
+    @property
+    def is_live(self) -> bool:
+        """Only the newest page changes by itself."""
+        return self.filters.cursor is None and self.filters.until is None
+
+    @property
+    def live_seconds(self) -> int:
+        busy = any(row.state == State.RUNNING for row in self.rows)
+        return BUSY_SECONDS if busy else CALM_SECONDS
+
+    @property
+    def version(self) -> str:
+        return version_of(
+            [(row.execution.id, row.execution.updated_at, row.state) for row in self.rows],
+            self.page.code if isinstance(self.page, Problem) else self.page.reached,
+            self.states_problem and self.states_problem.code,
+            self.total_kind,
+            self.estimate,
+            self.total.code if isinstance(self.total, Problem) else self.total.count,
+        )
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the filter form offers for choosing; with a ``problem`` the jobs took too long."""
+
+    jobs: list[str]
+    scopes: list[Scope]
+    problem: Problem | None
+
+
+def choose_walk(filters: Filters, clock: Clock) -> tuple[Walk, list[Scope]]:
+    """The walk for the filters, and the first scopes of the job they name.
+
+    Raises:
+        django.db.DatabaseError: the scopes cannot be read, or not in time.
+    """
+    scopes = read_scopes(filters.job) if filters.job else []
+    return choose(filters, scopes, clock.now), scopes
+
+
+def read_plans(filters: Filters) -> Plans:
+    """One page of the history.
+
+    Raises:
+        BadFilter: the cursor is of another list.
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
+    """
+    clock = read_clock()
+    chosen = attempt(lambda: choose_walk(filters, clock))
+    if isinstance(chosen, Problem):
+        # In which order to list them hangs on the scopes, and every cursor on the order.
+        return _without_a_walk(filters, clock, chosen)
+    walk, scopes = chosen
+    reader = Reader(walk)
+    page = attempt(lambda: reader.page(rows_for_lists(), filters.cursor))
+    total = attempt(reader.total)
+    rows, unsure = as_rows([] if isinstance(page, Problem) else page.rows, clock.now)
+    return Plans(
+        filters=filters,
+        now=clock.now,
+        walk=walk,
+        rows=rows,
+        page=page,
+        total=total,
+        estimate=None if filters.is_narrow else clock.estimate,
+        table_is_empty=False if rows or isinstance(page, Problem) else _is_empty(),
+        scopes=scopes,
+        states_problem=unsure,
+    )
+
+
+def _without_a_walk(filters: Filters, clock: Clock, problem: Problem) -> Plans:
+    return Plans(
+        filters=filters,
+        now=clock.now,
+        walk=Walk(()),
+        rows=[],
+        page=problem,
+        total=problem,
+        estimate=None,
+        table_is_empty=False,
+        scopes=[],
+        states_problem=None,
+    )
+
+
+def _is_empty() -> bool | None:
+    jobs = attempt_jobs()
+    return None if jobs.problem else not jobs.names
+
+
+def read_choices(plans: Plans) -> Choices:
+    """For the form alone: a refresh of the list does not ask for it."""
+    jobs = attempt_jobs(plans.filters.job)
+    return Choices(jobs.names, plans.scopes, jobs.problem)
+
+
+def form(request: LiveRequest, _filters: Filters, shown: Plans) -> dict[str, object]:
+    """What the filter form offers; a refresh asks for the list alone."""
+    if request.htmx:
+        return {}
+    return {
+        "choices": read_choices(shown),
+        "states": list(State),
+        "error_codes": list(ErrorCode),
+    }

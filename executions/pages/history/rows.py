@@ -1,0 +1,125 @@
+"""One execution as a list shows it: with its state at this moment and whose runner it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+
+from executions.database.problems import Problem
+from executions.database.reading import fetch_for_dashboard
+from executions.models import Execution, Runner, Status
+from executions.pages.history.filters import GLOBAL, State
+from executions.pages.history.table import SQL, attempt
+from executions.scheduler.jobs import JOBS
+from executions.scheduler.plans import is_retried, oldest_open
+from executions.scheduler.spec import Scope
+
+ERROR_LINE = 200
+
+
+@dataclass(frozen=True)
+class Row:
+    """``is_ours`` tells this installation's runners from Multica's own."""
+
+    execution: Execution
+    state: State
+    is_ours: bool
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.execution.scope_kind, self.execution.scope_id)
+
+    @property
+    def is_global(self) -> bool:
+        return self.scope == GLOBAL
+
+    @property
+    def error_line(self) -> str:
+        return getattr(self.execution, "error_line", None) or ""
+
+
+def rows_for_lists() -> QuerySet[Execution]:
+    """Executions without their long columns, with the beginning of their error."""
+    return Execution.objects.annotate(error_line=Left("error_msg", ERROR_LINE)).defer(
+        "result", "error_msg", "lease_token"
+    )
+
+
+def newest_plans(executions: Iterable[Execution]) -> dict[UUID, datetime]:
+    """The newest plan_time of the scopes of those that might be retried, by the execution's id.
+
+    Apart from their page, and in one question: each costs a look at one more row.
+    """
+    asked = [one for one in executions if one.status == Status.FAILED and _attempts_left(one)]
+    if not asked:
+        return {}
+    parameters = {
+        "jobs": [one.job_name for one in asked],
+        "kinds": [one.scope_kind for one in asked],
+        "ids": [one.scope_id for one in asked],
+        "most": 1,
+    }
+    newest = {
+        (row["job_name"], row["scope_kind"], row["scope_id"]): row["plan_time"]
+        for row in fetch_for_dashboard(SQL.newest_plans, parameters)
+    }
+    found = {one.id: newest.get((one.job_name, one.scope_kind, one.scope_id)) for one in asked}
+    return {key: plan_time for key, plan_time in found.items() if plan_time is not None}
+
+
+def state_of(execution: Execution, now: datetime, newest_plan: datetime | None) -> State:
+    """What an execution is at ``now``; ``newest_plan`` is its scope's newest plan_time.
+
+    Whether a FAILED one is being retried, ``scheduler.plans.is_retried`` says.
+    """
+    if execution.status == Status.RUNNING:
+        stale = execution.stale_after is not None and execution.stale_after < now
+        return State.STALE if stale else State.RUNNING
+    if execution.status == Status.SUCCESS:
+        return State.SUCCESS
+    oldest = oldest_open(JOBS.get(execution.job_name), now)
+    retried = newest_plan is not None and is_retried(execution, newest_plan, oldest)
+    return State.RETRYING if retried else State.FAILED
+
+
+def _attempts_left(execution: Execution) -> bool:
+    return execution.attempt < execution.max_attempts
+
+
+def ours_among(runner_ids: Iterable[str | None]) -> frozenset[str]:
+    """Which of these runners are this installation's own."""
+    asked = {runner_id for runner_id in runner_ids if runner_id}
+    if not asked:
+        return frozenset()
+    return frozenset(Runner.objects.filter(runner_id__in=asked).values_list("runner_id", flat=True))
+
+
+def as_rows(executions: list[Execution], now: datetime) -> tuple[list[Row], Problem | None]:
+    """The rows of a list that was read with :func:`rows_for_lists`.
+
+    With a problem it could not be told in time which of the FAILED ones are being retried: they
+    are then shown as FAILED, which is what is stored.
+    """
+    ours = ours_among(one.runner_id for one in executions)
+    found = attempt(lambda: newest_plans(executions))
+    newest, problem = ({}, found) if isinstance(found, Problem) else (found, None)
+    rows = [
+        Row(
+            execution,
+            state_of(execution, now, newest.get(execution.id)),
+            execution.runner_id in ours,
+        )
+        for execution in executions
+    ]
+    return rows, problem
+
+
+def version_of(*facts: object) -> str:
+    """A short mark that changes with any of these facts: the version of a live part's data."""
+    return blake2b(repr(facts).encode(), digest_size=8).hexdigest()

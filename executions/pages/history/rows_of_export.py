@@ -1,0 +1,124 @@
+"""Every row of the current filters, newest first, for as long as somebody reads on.
+
+It holds one page in memory and no transaction open: what changes meanwhile changes, but no row
+comes twice. It ends early at ``MOST_ROWS``, after ``MOST_PAGES`` looks that found too little, or
+when the database gives up, and then says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
+
+from executions.database.problems import diagnose
+from executions.models import Execution, Status
+from executions.pages.history.filters import Filters
+from executions.pages.history.paging import Page, Reader
+from executions.pages.history.plans import choose_walk
+from executions.pages.history.rows import newest_plans, state_of
+from executions.pages.history.table import read_clock
+
+MOST_ROWS = 100_000
+MOST_PAGES = 1_000
+PAGE_ROWS = 500
+
+COLUMNS = (
+    "id",
+    "job_name",
+    "scope_kind",
+    "scope_id",
+    "plan_time",
+    "status",
+    "state",
+    "attempt",
+    "max_attempts",
+    "runner_id",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    "rows_affected",
+    "error_code",
+    "error_msg",
+    "next_retry_at",
+    "heartbeat_at",
+    "stale_after",
+    "result",
+)
+Record = dict[str, Any]
+
+
+@dataclass
+class Export:
+    """The records page by page; ``cut`` says why there are no more, None where that was all."""
+
+    reader: Reader
+    now: datetime
+    first: Page
+    cut: str | None = None
+    _running: set[UUID] = field(default_factory=set)
+
+    def pages(self) -> Iterator[list[Record]]:
+        try:
+            yield from self._pages()
+        except DatabaseError as error:
+            self.cut = _("Cut here: %(problem)s") % {"problem": diagnose(error).sentence()}
+
+    def _pages(self) -> Iterator[list[Record]]:
+        page, written = self.first, 0
+        for _number in range(MOST_PAGES):
+            rows = self._not_twice(page.rows)[: MOST_ROWS - written]
+            yield self._records(rows)
+            written += len(rows)
+            if page.older is None:
+                return
+            if written == MOST_ROWS:
+                self.cut = _("Cut after %(n)d rows; narrow the filters for the rest.") % {
+                    "n": MOST_ROWS
+                }
+                return
+            page = self.reader.page(_rows(), page.older, PAGE_ROWS)
+        self.cut = _("Cut here: few rows match, and looking further takes too long.")
+
+    def _not_twice(self, rows: list[Execution]) -> list[Execution]:
+        """A row that ran when it was written and has ended since stands in the list once more."""
+        new = [row for row in rows if row.id not in self._running]
+        self._running |= {row.id for row in new if row.status == Status.RUNNING}
+        return new
+
+    def _records(self, rows: list[Any]) -> list[Record]:
+        newest = newest_plans(rows)
+        return [self._record(row, newest.get(row.id)) for row in rows]
+
+    def _record(self, row: Any, newest_plan: datetime | None) -> Record:
+        state = state_of(row, self.now, newest_plan).value
+        derived = {"state": state, "result": row.result_text}
+        return {name: derived[name] if name in derived else getattr(row, name) for name in COLUMNS}
+
+
+def start_export(filters: Filters) -> Export:
+    """The export of these filters from the newest row on, wherever the page stands.
+
+    The first page is read here, so that what is wrong is still an answer of its own.
+
+    Raises:
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
+    """
+    clock = read_clock()
+    walk, _scopes = choose_walk(filters, clock)
+    reader = Reader(walk)
+    return Export(reader, clock.now, reader.page(_rows(), None, PAGE_ROWS))
+
+
+def _rows() -> QuerySet[Execution]:
+    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer(
+        "result", "lease_token"
+    )

@@ -1,0 +1,324 @@
+"""Who ran the plans of a job lately: each runner with what it won and what came of it.
+
+A runner that wins nothing writes nothing into Multica's table, so silence there proves nothing.
+Only this installation's own runners are known beyond it, from our own table.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.db.models import (
+    Aggregate,
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    FloatField,
+    Max,
+    Min,
+    Q,
+)
+from django.db.models.functions import Coalesce, Left, Now
+
+from executions.database.problems import Problem
+from executions.health.ledger import TICK
+from executions.models import Execution, Runner, Status
+from executions.pages.history.filters import Filters
+from executions.pages.history.paging import Reader
+from executions.pages.history.plans import choose_walk
+from executions.pages.history.rows import ERROR_LINE, version_of
+from executions.pages.history.samples import Window, bounded, windows
+from executions.pages.history.table import attempt, attempt_jobs, read_clock
+from executions.pages.history.walks import Walk
+from executions.scheduler.jobs import JOBS, ROLLUP
+from executions.scheduler.plans import newest_due
+
+DEFAULT_WINDOW = "24h"
+WINDOW_NAMES = ("24h", "7d")
+MOST_RUNNERS = 100
+SECONDS = 15
+# Beyond its interval: what a tick may take on a busy machine before the next one begins.
+SLOW_TICK = timedelta(seconds=30)
+
+
+class Standing(StrEnum):
+    """What our own table tells of a runner of ours, whatever it won.
+
+    Only of one that ticks to this day can it be said that others were first: one ``beaten`` saw
+    somebody begin a plan since it started, one that ``ticks`` saw nobody do so.
+    """
+
+    STOPPED = "stopped"
+    SILENT = "silent"
+    BEATEN = "beaten"
+    TICKS = "ticks"
+
+
+class Percentile(Aggregate):
+    """PostgreSQL's ``percentile_cont`` of one column."""
+
+    template = "percentile_cont(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution as far as a runner's line needs it; ``is_stale`` is past its lease."""
+
+    id: UUID
+    plan_time: datetime
+    is_stale: bool | None
+    finished_at: datetime | None
+    error_code: str | None
+    error_line: str | None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One runner. ``ours`` is what our own table remembers of it, None for Multica's.
+
+    ``last_begun`` is when it began a plan for the last time.
+    """
+
+    runner_id: str
+    plans: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    running: int = 0
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    last_begun: datetime | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    share: float = 0.0
+    ours: Runner | None = None
+    standing: Standing | None = None
+    run: Run | None = None
+    last_error: Run | None = None
+
+    @property
+    def share_percent(self) -> int:
+        return round(100 * self.share)
+
+    @property
+    def log_command(self) -> str:
+        """Finds the runner in the log of whoever runs it."""
+        wanted = shlex.quote(_searchable(self.runner_id))
+        if self.ours:
+            return f"journalctl --since -1d | grep -F -e {wanted}"
+        return f"docker compose logs --no-color backend | grep -F -e {wanted}"
+
+
+@dataclass(frozen=True)
+class Runners:
+    """``reached`` is set where the newest 5,000 rows did not reach the window's start.
+
+    With a ``jobs_problem`` the jobs took too long to list. ``last_begun`` is when anybody began a
+    plan for the last time.
+    """
+
+    filters: Filters
+    job: str
+    jobs: list[str]
+    jobs_problem: Problem | None
+    now: datetime
+    since: datetime
+    reached: datetime | None
+    windows: list[Window]
+    tallies: list[Tally]
+    hidden: int
+    plans: int
+    unnamed: int
+    last_begun: datetime | None
+    problem: Problem | None
+
+    @property
+    def live_seconds(self) -> int:
+        return SECONDS
+
+    @property
+    def version(self) -> str:
+        return version_of(
+            self.reached,
+            self.problem and self.problem.code,
+            self.jobs_problem and self.jobs_problem.code,
+            self.tallies,
+        )
+
+
+def read_runners(filters: Filters) -> Runners:
+    """The runners of one job: the rollup, unless the filters name another.
+
+    Raises:
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: it can be read, but not whole.
+    """
+    clock = read_clock()
+    job = filters.job or ROLLUP.name
+    wanted = bounded(replace(filters, job=job), DEFAULT_WINDOW, _end_of_plans(job, clock.now))
+    assert wanted.since is not None  # noqa: S101  bounded() sees to it
+    sample = attempt(lambda: _sample(choose_walk(wanted, clock)[0]))
+    found, reached = ([], None) if isinstance(sample, Problem) else sample
+    ours = _ours([one.runner_id for one in found], wanted.since, filters)
+    jobs = attempt_jobs(wanted.job)
+    last_begun = max(filter(None, (one.last_begun for one in found)), default=None)
+    tallies = _in_order([one for one in found if one.runner_id], ours, last_begun)
+    return Runners(
+        filters=filters,
+        job=wanted.job,
+        jobs=jobs.names,
+        jobs_problem=jobs.problem,
+        now=clock.now,
+        since=wanted.since,
+        reached=reached,
+        windows=windows(filters, DEFAULT_WINDOW, WINDOW_NAMES),
+        tallies=tallies[:MOST_RUNNERS],
+        hidden=max(0, len(tallies) - MOST_RUNNERS),
+        plans=sum(one.plans for one in found),
+        unnamed=sum(one.plans for one in found if not one.runner_id),
+        last_begun=last_begun,
+        problem=sample if isinstance(sample, Problem) else None,
+    )
+
+
+def _end_of_plans(job: str, now: datetime) -> datetime:
+    """Where the newest due bucket ends: a day back from there has the plans of the ledger's day.
+
+    Now, for a job whose plans nobody can foresee.
+    """
+    spec = JOBS.get(job)
+    if spec is None or spec.planner is not None:
+        return now
+    return newest_due(spec, now) + spec.cadence
+
+
+def _sample(walk: Walk) -> tuple[list[Tally], datetime | None]:
+    """Every runner in what one look at each segment sees, those without an id as one."""
+    looks, reached = Reader(walk).samples()
+    tallies: dict[str, Tally] = {}
+    for look in looks:
+        for one in _tallies(look):
+            known = tallies.get(one.runner_id)
+            tallies[one.runner_id] = _merged(known, one) if known else one
+    newest = sorted(tallies.values(), key=_age_key, reverse=True)
+    marks = [mark for look in looks for mark in _marks(look, newest[:MOST_RUNNERS])]
+    for runner_id, status, run in marks:
+        one = tallies[runner_id]
+        runs = status == Status.RUNNING
+        tallies[runner_id] = replace(one, run=run) if runs else replace(one, last_error=run)
+    return list(tallies.values()), reached
+
+
+def _tallies(look: Q) -> list[Tally]:
+    success = Q(status=Status.SUCCESS)
+    rows = (
+        Execution.objects.filter(look)
+        .values("runner_id")
+        .annotate(
+            plans=Count("id"),
+            succeeded=Count("id", filter=success),
+            failed=Count("id", filter=Q(status=Status.FAILED)),
+            retried=Count("id", filter=success & Q(attempt__gt=1)),
+            running=Count("id", filter=Q(status=Status.RUNNING)),
+            first_seen=Min(Coalesce("started_at", "plan_time")),
+            last_seen=Max(Coalesce("finished_at", "heartbeat_at", "started_at", "plan_time")),
+            last_begun=Max("started_at"),
+            p50_ms=Percentile("duration_ms", share=0.5, filter=success),
+            p95_ms=Percentile("duration_ms", share=0.95, filter=success),
+        )
+    )
+    found: Iterable[Any] = rows
+    return [Tally(**{**row, "runner_id": row["runner_id"] or ""}) for row in found]
+
+
+def _merged(one: Tally, other: Tally) -> Tally:
+    """Of two segments' tallies, which share no row; only one of them has durations."""
+    counts = ("plans", "succeeded", "failed", "retried", "running")
+    return replace(
+        one,
+        **{name: getattr(one, name) + getattr(other, name) for name in counts},
+        first_seen=min(filter(None, (one.first_seen, other.first_seen)), default=None),
+        last_seen=max(filter(None, (one.last_seen, other.last_seen)), default=None),
+        last_begun=max(filter(None, (one.last_begun, other.last_begun)), default=None),
+        p50_ms=one.p50_ms if other.p50_ms is None else other.p50_ms,
+        p95_ms=one.p95_ms if other.p95_ms is None else other.p95_ms,
+    )
+
+
+def _marks(look: Q, tallies: Iterable[Tally]) -> Iterator[tuple[str, str, Run]]:
+    """Of each runner that has any, the newest running execution and the newest failed one."""
+    named = [one.runner_id for one in tallies if one.failed or one.running]
+    columns = ("id", "plan_time", "is_stale", "finished_at", "error_code", "error_line")
+    rows = (
+        Execution.objects.filter(look, runner_id__in=named)
+        .exclude(status=Status.SUCCESS)
+        .annotate(
+            error_line=Left("error_msg", ERROR_LINE),
+            is_stale=ExpressionWrapper(Q(stale_after__lt=Now()), BooleanField(null=True)),
+        )
+        .order_by("runner_id", "status", "-finished_at", "-plan_time")
+        .distinct("runner_id", "status")
+        .values("runner_id", "status", *columns)
+    )
+    for row in rows if named else ():
+        yield row["runner_id"], row["status"], Run(**{name: row[name] for name in columns})
+
+
+def _ours(runner_ids: Iterable[str], since: datetime, filters: Filters) -> list[Any]:
+    """Our own among the winners, and those that have ticked since and won nothing.
+
+    With the clock of our own table, which need not be that of Multica's database.
+    """
+    known = Runner.objects.annotate(read_at=Now())
+    seen = {runner_id for runner_id in runner_ids if runner_id}
+    winners = list(known.filter(runner_id__in=seen))
+    if filters.runner or filters.job not in ("", ROLLUP.name):
+        return winners
+    idle = known.filter(last_tick_at__gte=since).exclude(runner_id__in=seen)
+    idle = idle.exclude(stopped_at__lt=since)
+    return winners + list(idle.order_by("-last_tick_at")[:MOST_RUNNERS])
+
+
+def _in_order(
+    tallies: list[Tally], ours: Iterable[Any], last_begun: datetime | None
+) -> list[Tally]:
+    """With their shares and what we know of our own, the one seen last first."""
+    total = sum(one.plans for one in tallies)
+    known = {one.runner_id: replace(one, share=one.plans / total) for one in tallies}
+    for runner in ours:
+        one = known.get(runner.runner_id) or Tally(runner.runner_id, first_seen=runner.started_at)
+        seen = max(filter(None, (one.last_seen, runner.last_tick_at)), default=None)
+        standing = _standing(runner, one, last_begun)
+        known[runner.runner_id] = replace(one, ours=runner, standing=standing, last_seen=seen)
+    return sorted(known.values(), key=_age_key, reverse=True)
+
+
+def _standing(runner: Any, one: Tally, last_begun: datetime | None) -> Standing:
+    """What its last tick and its own interval tell. While it runs a plan it does not tick."""
+    if runner.stopped_at is not None:
+        return Standing.STOPPED
+    interval = TICK if runner.tick_seconds is None else timedelta(seconds=runner.tick_seconds)
+    age = runner.read_at - (runner.last_tick_at or runner.started_at)
+    is_busy = one.run is not None and not one.run.is_stale
+    if age > interval + SLOW_TICK and not is_busy:
+        return Standing.SILENT
+    beaten = last_begun is not None and last_begun >= runner.started_at
+    return Standing.BEATEN if beaten else Standing.TICKS
+
+
+def _age_key(one: Tally) -> tuple[object, ...]:
+    return (one.last_seen is not None, one.last_seen, one.plans, one.runner_id)
+
+
+def _searchable(runner_id: str) -> str:
+    """The longest part of an id that a terminal shows and a log line holds as it is."""
+    parts = re.split(r"[^\x20-\x7e]+", runner_id)
+    return max(parts, key=len) or runner_id

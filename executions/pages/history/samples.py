@@ -1,0 +1,56 @@
+"""The bounded stretch of history from which runners and errors are summed up.
+
+``since`` and ``until`` of the filters choose it, else one of a few words in the address; inside it
+at most so many rows of one index are read, the newest, and what is shown says how far they reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from executions.pages.history.filters import Filters
+
+WINDOW = "window"
+WINDOWS: dict[str, tuple[timedelta, str | Promise]] = {
+    "24h": (timedelta(hours=24), _("24 hours")),
+    "7d": (timedelta(days=7), _("7 days")),
+    "30d": (timedelta(days=30), _("30 days")),
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """One choice of how far back to look; ``name`` is its word in the address."""
+
+    name: str
+    label: str | Promise
+    filters: Filters
+    chosen: bool
+
+
+def windows(filters: Filters, default: str, names: tuple[str, ...]) -> list[Window]:
+    """The choices as links; none of them is chosen where the filters say since when."""
+    chosen = "" if filters.since else filters.choice(WINDOW, default)
+    return [
+        Window(
+            name,
+            WINDOWS[name][1],
+            replace(filters.choosing(window="" if name == default else name), since=None),
+            chosen == name,
+        )
+        for name in names
+    ]
+
+
+def bounded(filters: Filters, default: str, now: datetime) -> Filters:
+    """The filters with a beginning: their own, or the chosen window before now."""
+    if filters.since:
+        return filters
+    since = now - WINDOWS[filters.choice(WINDOW, default)][0]
+    if filters.until and filters.until <= since:
+        since = filters.until - WINDOWS[filters.choice(WINDOW, default)][0]
+    return replace(filters, since=since)

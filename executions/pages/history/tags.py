@@ -1,0 +1,87 @@
+"""Tags of the history pages: addresses with filters in them, and texts that came from elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.urls import reverse
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from executions.pages.history.cursors import Cursor
+from executions.pages.history.filters import Filters, State, write_scope
+from executions.text.visible import visible
+
+register = template.Library()
+register.filter("visible", visible)
+register.filter("scope", write_scope)
+
+
+@register.simple_tag
+def address(view: str, filters: Filters | None = None, **chosen: Any) -> str:
+    """``{% address "plans" filters status="FAILED" %}``: a view with filters, from the start.
+
+    Raises:
+        ValueError: a status is none of State.
+    """
+    if "status" in chosen:
+        chosen["status"] = State(chosen["status"])
+    wanted = replace(filters or Filters(), cursor=None, **chosen)
+    return _with_query(reverse(view), wanted)
+
+
+@register.simple_tag
+def position(view: str, filters: Filters, cursor: Cursor | None) -> str:
+    """The same filters at another position of their list, or at its start."""
+    return _with_query(reverse(view), filters.at(cursor))
+
+
+@register.simple_tag
+def lifted(view: str, filters: Filters, name: str) -> str:
+    """The same filters without one of them."""
+    return _with_query(reverse(view), filters.without(name))
+
+
+def _with_query(path: str, filters: Filters) -> str:
+    query = filters.query_string()
+    return f"{path}?{query}" if query else path
+
+
+@register.simple_tag
+def foreign(text: str | None, css: str = "") -> SafeString | str:
+    """A text that came from elsewhere: escaped, unseen characters shown, its direction its own."""
+    if not text:
+        return "—"
+    return format_html('<bdi class="{}">{}</bdi>', css, visible(text))
+
+
+@register.filter
+def about(value: int) -> str:
+    """A large count as it is honest to say it: "about 9.9 million", "about 12,000"."""
+    if value >= 1_000_000:
+        return _("about %(n)s million") % {"n": number_format(round(value / 1_000_000, 1), 1)}
+    digits = max(0, len(str(value)) - 2)
+    rounded = round(value / 10**digits) * 10**digits
+    return _("about %(n)s") % {"n": number_format(rounded, force_grouping=True)}
+
+
+@register.filter
+def input_time(value: datetime | None) -> str:
+    """A time as ``<input type="datetime-local">`` takes it, in UTC."""
+    if value is None:
+        return ""
+    unit = "seconds" if value.second or value.microsecond else "minutes"
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=unit)
+
+
+@register.filter
+def percent(share: float) -> str:
+    """A share of one: "42%", "<1%"."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return f"{number_format(round(share * 100))}%"

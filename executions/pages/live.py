@@ -1,0 +1,88 @@
+"""The answer of a page with a live part: whole, or the part alone, or "still the same".
+
+The other half of the agreement is at the top of ``static/live.js``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from django.http import HttpRequest, HttpResponse
+from django.template import Engine, RequestContext
+from django.utils.cache import patch_vary_headers
+from django_htmx.middleware import HtmxDetails
+
+from executions.database.kept import Shared
+
+
+class LiveRequest(HttpRequest):
+    """A request as the middleware hands it on: it knows whether a part asks, or a person."""
+
+    htmx: HtmxDetails
+
+
+class Live(Protocol):
+    """What a live part shows.
+
+    ``version`` is that of its data, so it must not change with the mere passing of time;
+    ``live_seconds`` is the pace at which the part is to ask again.
+    """
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def live_seconds(self) -> int: ...
+
+
+Shown = TypeVar("Shown", bound=Live)
+_shared: Shared[Any] = Shared()
+forget_shared = _shared.forget
+
+
+def shared(request: LiveRequest, query: str, read: Callable[[], Shown]) -> Shown:
+    """What this address shows: read anew for a page, shared among those who only refresh.
+
+    ``query`` is the canonical query string, so that all spellings of the same filters share.
+    """
+    address = f"{request.path}?{query}"
+    shown: Shown = _shared.get(address, read, anew=not request.htmx)
+    return shown
+
+
+def answer(
+    request: LiveRequest, template: str, shown: Live, context: dict[str, Any]
+) -> HttpResponse:
+    """``executions/<template>.html``, or for a live part ``executions/_<template>.html`` or a 204.
+
+    A template may be in a folder: ``retire/check``, and for the part ``retire/_check``. What is
+    shown is in the context under the template's own name.
+    """
+    folder, slash, name = template.rpartition("/")
+    version, seconds = shown.version, shown.live_seconds
+    context = {name: shown, "version_of_data": version, "live_seconds": seconds, **context}
+    if not request.htmx:
+        response = _render(request, f"executions/{template}.html", context)
+    elif request.headers.get("X-Data-Version") == version:
+        response = HttpResponse(status=204)
+    else:
+        response = _render(request, f"executions/{folder}{slash}_{name}.html", context)
+    if request.htmx:
+        response["X-Data-Version"] = version
+        response["X-Live-Seconds"] = str(seconds)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _render(request: HttpRequest, template: str, data: dict[str, Any]) -> HttpResponse:
+    """As Django's ``render``, but nothing that the page showed outlives it.
+
+    A context of Django's refers to itself. What it shows, here thousands of executions, would wait
+    for Python's collector of such circles, whose work was a sixth of what the page cost.
+    """
+    context = RequestContext(request)
+    context.push(data)  # upon what context processors will say, which must not hide it
+    try:
+        return HttpResponse(Engine.get_default().get_template(template).render(context))
+    finally:
+        context.dicts.clear()

@@ -1,0 +1,41 @@
+"""A name that was mistyped in the wizard: kept in the session for the page that shows its field.
+
+It judges no name.
+"""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest
+
+from executions.models.retirement import Act, Retirement, State
+from executions.pages.wizard.reader import Checked
+
+_KEY = "mistyped"
+
+
+def keep(request: HttpRequest, retirement: Retirement, *, way: str, typed: str, said: str) -> None:
+    """Keep what was typed for which way, and what is wrong with it."""
+    request.session[_KEY] = {"number": retirement.pk, "way": way, "typed": typed, "said": said}
+
+
+def take(request: HttpRequest, checked: Checked) -> dict[str, object]:
+    """What was kept for this retirement, once; empty where nothing was.
+
+    Where the page has no such field any more, what was wrong becomes a message above it.
+    """
+    kept: dict[str, object] = request.session.get(_KEY) or {}
+    if kept.get("number") != checked.retirement.pk:
+        return {}
+    del request.session[_KEY]
+    if not _has_field(checked, kept["way"]):
+        messages.error(request, str(kept["said"]))
+    return kept
+
+
+def _has_field(checked: Checked, way: object) -> bool:
+    """Whether ``confirm.html`` has a form of that way."""
+    state, judged = checked.retirement.state, checked.check
+    if way == Act.Kind.PAUSE:
+        return judged.trial and state == State.CONFIRMED
+    return judged.retirable and state != State.BY_HAND

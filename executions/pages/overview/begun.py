@@ -1,0 +1,177 @@
+"""Retirements that are open, for the overview: what was done, how it goes, and when it ends.
+
+Asks our own tables only. The whole story of one is on its own page: `retire.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import Error as DatabaseError
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.ledger import Kind as Plan
+from executions.models.retirement import Act, Retirement, State
+from executions.retirement import rules
+from executions.retirement.external import is_proved_by_plans
+from executions.retirement.outcomes import REMOVED_BY
+from executions.retirement.watch import (
+    PLANS,
+    Word,
+    due_after,
+    longest_wait,
+)
+from executions.text.sentences import (
+    At,
+    Sentence,
+    Text,
+    say,
+    together,
+)
+
+MOST = 10
+
+_DONE: Mapping[str, Promise] = {
+    State.CHOSEN: _("%(who)s has begun to retire %(job)s. Nothing has been changed yet."),
+    State.CONFIRMED: _("%(who)s has begun to retire %(job)s. Nothing has been changed yet."),
+    State.BY_HAND: _(
+        "%(who)s is going to remove %(job)s by hand, and has not said yet that it is."
+    ),
+    State.TRIAL: _("%(who)s paused %(job)s on trial at %(at)s."),
+    State.TRIAL_PASSED: _(
+        "%(who)s paused %(job)s on trial at %(at)s. The trial went well: remove the job now, or"
+        " activate it again."
+    ),
+    State.WATCHING: _("%(who)s removed %(job)s at %(at)s. The plans since are being watched."),
+}
+_BEGUN: Mapping[str, Promise] = {
+    Act.Kind.REMOVE: _(
+        "%(who)s began to remove %(job)s at %(at)s. Nobody knows yet whether it is removed: the"
+        " database is being asked."
+    ),
+    Act.Kind.PAUSE: _(
+        "%(who)s began to pause %(job)s at %(at)s. Nobody knows yet whether it is paused: the"
+        " database is being asked."
+    ),
+    Act.Kind.ACTIVATE: _(
+        "%(who)s began to activate %(job)s again at %(at)s. Nobody knows yet whether it is active:"
+        " the database is being asked."
+    ),
+    Act.Kind.PUT_BACK: _(
+        "%(who)s began to put %(job)s back at %(at)s. Nobody knows yet whether it is back: the"
+        " database is being asked."
+    ),
+}
+_GOOD = {kind.value for kind in Plan if kind.is_success}
+
+
+@dataclass(frozen=True)
+class Begun:
+    """One open retirement. ``good`` of ``needed`` plans went well since something was done."""
+
+    pk: int
+    label: str
+    jobid: int | None
+    state: str
+    summary: Text
+    good: int
+    needed: int
+
+    @property
+    def version(self) -> tuple[object, ...]:
+        return (self.pk, self.state, self.summary.still(), self.good)
+
+
+def read_begun(now: datetime | None) -> tuple[Begun, ...]:
+    """Those that somebody has begun and nobody has ended, newest first.
+
+    None of them if our own tables cannot be asked: the page then says so in other places.
+    """
+    found = Retirement.objects.exclude(state__in=Retirement.ENDED).prefetch_related("acts")
+    try:
+        return tuple(_begun(one, now or one.changed_at) for one in found.order_by("-pk")[:MOST])
+    except DatabaseError:
+        return ()
+
+
+def _begun(one: Retirement, now: datetime) -> Begun:
+    plans = one.watch.get("plans", ())
+    good = sum(1 for plan in plans if plan["kind"] in _GOOD)
+    needed = int(one.watch.get("needed") or PLANS)
+    is_live = one.state in Retirement.LIVE
+    open_act = next((act for act in one.acts.all() if act.outcome is None), None)
+    # Until the outcome of an act is known, nobody can say that nothing was changed.
+    summary = together(
+        _what_was_begun(one, open_act, now) if open_act else _what_was_done(one, now),
+        _how_it_goes(one, good, needed) if is_live and not open_act else None,
+        _when_it_ends(one, good, needed, now),
+    )
+    return Begun(one.pk, one.label, one.jobid, one.state, summary, good, needed)
+
+
+def _what_was_begun(one: Retirement, act: Act, now: datetime) -> Sentence:
+    return say(_BEGUN[act.kind], who=act.user_name, job=one.label, at=At(act.intended_at, now))
+
+
+def _what_was_done(one: Retirement, now: datetime) -> Sentence:
+    acts = [act for act in one.acts.all() if act.outcome == Act.Outcome.DONE]
+    newest = max(acts, key=lambda act: act.pk, default=None)
+    who = newest.user_name if newest else one.started_by
+    return say(
+        _DONE[one.state],
+        who=one.evidence.get(REMOVED_BY, who) if one.is_removed else who,
+        job=one.label,
+        at=At(one.watched_since or one.changed_at, now),
+    )
+
+
+def _how_it_goes(one: Retirement, good: int, needed: int) -> Sentence:
+    """How many plans went well; once they are enough, why the watch goes on all the same."""
+    if good >= needed and one.state != State.TRIAL_PASSED and one.watch.get("summary"):
+        return say("%(said)s", said=one.watch["summary"])
+    good = min(good, needed)
+    return say(
+        ngettext_lazy(
+            "%(good)s of %(n)s plan has succeeded since.",
+            "%(good)s of %(n)s plans have succeeded since.",
+            "n",
+        ),
+        good=good,
+        n=needed,
+    )
+
+
+def _when_it_ends(one: Retirement, good: int, needed: int, now: datetime) -> Sentence | None:
+    if one.state in {State.TRIAL, State.TRIAL_PASSED} and one.deadline is not None:
+        return say(
+            _("If nobody decides, it ends by itself at %(at)s: the job is then active again."),
+            at=At(one.deadline, now),
+        )
+    if one.state != State.WATCHING or one.watched_since is None:
+        return None
+    if one.watch.get("word") == Word.UNPROVEN:
+        return say(_("It ends when an operator confirms that the caller is gone."))
+    if not is_proved_by_plans(one):
+        return say(_("Then an operator has to confirm that the caller is gone."))
+    return _when_the_watch_ends(one, one.watched_since, good, needed, now)
+
+
+def _when_the_watch_ends(
+    one: Retirement, since: datetime, good: int, needed: int, now: datetime
+) -> Sentence:
+    spec = rules.current().spec
+    if good < needed:
+        return say(
+            _("It ends by itself at %(at)s at the earliest, if the plans go well."),
+            at=At(due_after(since, needed, spec), now),
+        )
+    if one.watch.get("alive"):
+        return say(_("It ends by itself once that run is over."))
+    return say(
+        _("It ends by itself at about %(at)s at the latest, if the plans go well."),
+        at=At(due_after(since, longest_wait(needed), spec), now),
+    )

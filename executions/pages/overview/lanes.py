@@ -1,0 +1,140 @@
+"""PURE: the runner lanes. Each runner's runs of the last 24 hours as rectangles on one line.
+
+Deploys, failovers and silence show as steps, overlaps and holes. A runner that won nothing has no
+lane: it wrote nothing (docs/contract.md section 6).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from executions.health.facts import Execution
+from executions.text.formatters import written
+
+# The lane is as many units wide as a day has plans; app.css and the template know it too.
+WIDTH = 288
+# A run of a few milliseconds must be seen all the same.
+NARROWEST = 0.8
+MOST_LANES = 12
+
+# Class, top and height within the 12 units of the lane: the shape tells what the colour does.
+SHORT = ("run", "3.5", "5")
+SHAPES = {
+    "retried": ("run run-retried", "2", "8"),
+    "failed": ("run run-failed", "0.5", "11"),
+    "running": ("run run-running", "2", "8"),
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One run; numbers as SVG wants them, whatever the language."""
+
+    x: str
+    width: str
+    y: str
+    height: str
+    css: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One runner's line. ``runner_id`` is None for runs that name none."""
+
+    runner_id: str | None
+    is_ours: bool
+    bars: tuple[Bar, ...]
+    plans: int
+    failed: int
+    first_seen: datetime
+    last_seen: datetime
+
+    @property
+    def summary(self) -> str:
+        """The picture in words."""
+        if self.plans == 1:
+            sentence = (
+                _("1 run at %(first)s, which failed") if self.failed else _("1 run at %(first)s")
+            )
+        else:
+            sentence = _("%(plans)s runs from %(first)s to %(last)s, %(failed)s of them failed")
+        return sentence % {
+            "plans": self.plans,
+            "first": written(self.first_seen, "clock"),
+            "last": written(self.last_seen, "clock"),
+            "failed": self.failed,
+        }
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The lanes, the runner seen last on top, and how many more runners there were."""
+
+    lanes: tuple[Lane, ...]
+    hidden: int
+    since: datetime
+    until: datetime
+
+    @property
+    def marks(self) -> list[datetime]:
+        """The times below the lanes."""
+        return [self.since + (self.until - self.since) * part / 4 for part in range(5)]
+
+
+def draw_lanes(
+    rows: Iterable[Execution], ours: frozenset[str], now: datetime, window: timedelta
+) -> Lanes:
+    """Lay the runs that began within the ``window`` before now on the lanes of their runners."""
+    since = now - window
+    by_runner: dict[str | None, list[Execution]] = defaultdict(list)
+    for row in rows:
+        if row.started_at is not None and since <= row.started_at <= now:
+            by_runner[row.runner_id].append(row)
+    lanes = [
+        _lane(runner_id, runs, runner_id in ours, since, now)
+        for runner_id, runs in by_runner.items()
+    ]
+    lanes.sort(key=lambda lane: (lane.last_seen, lane.first_seen), reverse=True)
+    return Lanes(tuple(lanes[:MOST_LANES]), max(0, len(lanes) - MOST_LANES), since, now)
+
+
+def _lane(
+    runner_id: str | None, runs: Sequence[Execution], is_ours: bool, since: datetime, now: datetime
+) -> Lane:
+    starts = [run.started_at for run in runs if run.started_at is not None]
+    return Lane(
+        runner_id=runner_id,
+        is_ours=is_ours,
+        bars=tuple(_bar(run, since, now) for run in runs),
+        plans=len(runs),
+        failed=sum(run.failed for run in runs),
+        first_seen=min(starts),
+        last_seen=max(starts),
+    )
+
+
+def _bar(run: Execution, since: datetime, now: datetime) -> Bar:
+    begun = run.started_at or since
+    ended = max(begun, min(run.finished_at or now, now))
+    day = now - since
+    x = (begun - since) / day * WIDTH
+    width = max((ended - begun) / day * WIDTH, NARROWEST)
+    css, y, height = _shape(run)
+    return Bar(_number(min(x, WIDTH - width)), _number(width), y, height, css)
+
+
+def _shape(run: Execution) -> tuple[str, str, str]:
+    if run.failed:
+        return SHAPES["failed"]
+    if run.running:
+        return SHAPES["running"]
+    return SHAPES["retried"] if run.attempt > 1 else SHORT
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

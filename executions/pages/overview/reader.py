@@ -1,0 +1,381 @@
+"""What the overview shows, made from the snapshot that all viewers share: it asks no database.
+
+Only the week of the long plan strip is read beside it, once for each snapshot (`week.py`). A fact
+that could not be read is a ``NotAvailable`` here as well, and is said in its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
+
+from executions.health import ledger as ledgers
+from executions.health import snapshot as snapshots
+from executions.health.facts import (
+    Execution,
+    Executions,
+    NotAvailable,
+    PgCronJob,
+    RollupCall,
+    State,
+)
+from executions.health.findings import Code, Finding
+from executions.health.findings.writer import Whence, is_over, whence
+from executions.health.ledger import (
+    Ledger,
+    durations,
+    lay,
+    percentile,
+)
+from executions.health.snapshot import Snapshot
+from executions.health.verdict import Level, Verdict, about_call
+from executions.pages.history.filters import State as Shown
+from executions.pages.history.rows import version_of
+from executions.pages.overview.begun import Begun, read_begun
+from executions.pages.overview.lanes import Lanes, draw_lanes
+from executions.pages.overview.series import (
+    Series,
+    Sparkline,
+    between_successes,
+    duration_of,
+    kept_by_hour,
+    lag_of,
+    over_plans,
+    sparkline,
+)
+from executions.pages.overview.strip import Strip, lay_day, lay_week
+from executions.pages.overview.week import Week, week_of
+from executions.pgcron.schedule import describe
+from executions.scheduler.plans import is_retried, oldest_open
+from executions.text.sentences import Sentence
+
+DAY, WEEK = "24h", "7d"
+RECENT = 12
+
+Known = TypeVar("Known")
+
+
+def known(fact: Known | NotAvailable | None) -> Known | None:
+    """The fact, or None where it could not be read."""
+    return None if isinstance(fact, NotAvailable) else fact
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """An execution as a table shows it."""
+
+    execution: Execution
+    state: Shown
+    is_ours: bool
+
+
+@dataclass(frozen=True)
+class Redundant:
+    """Schedules that call the rollup: visible pg_cron jobs, or one that only shows in traces.
+
+    ``in_doubt`` is set while the verdict is not good: then a schedule may be all that works.
+    ``whence`` is where it may be that only shows in traces.
+    """
+
+    calls: tuple[tuple[RollupCall, str], ...]
+    in_doubt: bool
+    whence: Whence
+
+    @property
+    def jobs(self) -> list[tuple[PgCronJob, str]]:
+        """Those that do nothing but repeat it."""
+        return [(call.job, when) for call, when in self.calls if call.repeats]
+
+    @property
+    def others(self) -> list[tuple[PgCronJob, str, Sentence]]:
+        """Those that do other things as well, or only fail, with what is to be known of each."""
+        return [(call.job, when, about_call(call)) for call, when in self.calls if not call.repeats]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether there is one that is simply not needed."""
+        return bool(self.jobs) or (not self.calls and not self.may_be_gone)
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether it may be a job that somebody has stopped already."""
+        return not self.calls and self.whence is Whence.GONE
+
+    @property
+    def may_be_hidden(self) -> bool:
+        """Whether it may be a job that this role is not shown."""
+        return self.whence is Whence.HIDDEN
+
+    @property
+    def is_for_the_wizard(self) -> bool:
+        return not self.calls or any(call.match.retired_by_the_wizard for call, _ in self.calls)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The snapshot in the shapes of the page. ``week`` is read only where it is asked for.
+
+    ``begun`` are the retirements that are open.
+    """
+
+    snapshot: Snapshot
+    week: Week | None = None
+    begun: tuple[Begun, ...] = ()
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with what this page shows: not with the queue's depth or who holds the lock."""
+        facts, executions = self.snapshot.facts, self.executions
+        return version_of(
+            self.week.mark if isinstance(self.week, Ledger) else self.week,
+            executions.mark if isinstance(executions, Executions) else executions,
+            facts.state,
+            sorted(known(facts.own_runners) or ()),
+            self.verdict.level,
+            [_shape(finding) for finding in self.verdict.findings],
+            self.redundant,
+            [one.version for one in self.begun],
+            self.ledger.mark if self.ledger else None,
+        )
+
+    @property
+    def live_seconds(self) -> int:
+        return int(self.snapshot.interval_seconds)
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.snapshot.verdict
+
+    @property
+    def now(self) -> datetime | None:
+        return self.snapshot.checked_at
+
+    @property
+    def now_there(self) -> datetime | None:
+        """The database's clock as it must be by now: the snapshot may be some seconds old."""
+        return self.now + self.snapshot.age if self.now else None
+
+    @property
+    def lead(self) -> Finding | None:
+        """The finding that the verdict's sentence is from: it is shown with the verdict.
+
+        An unknown verdict tells why a basic could not be read, and that finding what to do.
+        """
+        summary = self.verdict.summary
+        reasons = {basic.reason for basic in self.snapshot.facts.basics}
+        return next(
+            (
+                finding
+                for finding in self.verdict.findings
+                if finding.summary is summary or finding.evidence.get("reason") in reasons
+            ),
+            None,
+        )
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The others, worst first."""
+        return [finding for finding in self.verdict.findings if finding is not self.lead]
+
+    # --- What the parts are made of ---------------------------------------------------------------
+
+    @property
+    def executions(self) -> Executions | NotAvailable:
+        return self.snapshot.facts.executions
+
+    @property
+    def state(self) -> State | NotAvailable | None:
+        return self.snapshot.facts.state
+
+    @property
+    def watermark(self) -> datetime | None:
+        state = known(self.state)
+        return state.watermark_at if state else None
+
+    @property
+    def says_how_far(self) -> bool:
+        """Whether the verdict's own sentence tells the watermark: once on the first screen."""
+        summary = self.verdict.summary
+        sentences = (summary,) if isinstance(summary, Sentence) else summary.sentences
+        return any("watermark" in sentence.values for sentence in sentences)
+
+    @cached_property
+    def ledger(self) -> Ledger | None:
+        """The verdict's own; where that has none, for want of another fact, one from the rows."""
+        executions = known(self.executions)
+        if self.snapshot.ledger or executions is None or self.now is None:
+            return self.snapshot.ledger
+        return lay(executions, self.now, self.snapshot.facts.spec)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing has ever run, as far as can be seen."""
+        return isinstance(self.executions, Executions) and self.executions.newest is None
+
+    @property
+    def is_on_standby(self) -> bool:
+        """Whether what is shown is a standby's: then nothing is offered that would write."""
+        return self.snapshot.is_on_standby
+
+    @property
+    def is_dark(self) -> bool:
+        """Neither executions nor state can be read, for one reason, which the verdict says."""
+        return isinstance(self.executions, NotAvailable) and self.executions == self.state
+
+    @cached_property
+    def _rows(self) -> tuple[Execution, ...]:
+        """The executions of the ledger's window, newest first."""
+        executions = known(self.executions)
+        if executions is None or not self.ledger or not self.ledger.cells:
+            return ()
+        first = self.ledger.cells[0].plan_time
+        return tuple(row for row in executions.rows if row.plan_time >= first)
+
+    # --- The parts --------------------------------------------------------------------------------
+
+    @cached_property
+    def strip(self) -> Strip | NotAvailable | None:
+        if isinstance(self.executions, NotAvailable):
+            return self.executions
+        if isinstance(self.week, NotAvailable):
+            return self.week
+        if self.ledger is None or self.now is None:
+            return None
+        spec = self.snapshot.facts.spec
+        if self.week:
+            return lay_week(self.week, self.now, spec)
+        return lay_day(self.ledger, self.now, spec)
+
+    @cached_property
+    def lanes(self) -> Lanes | None:
+        if not self._rows or self.now is None:
+            return None
+        ours = known(self.snapshot.facts.own_runners) or frozenset()
+        return draw_lanes(self._rows, ours, self.now, ledgers.WINDOW)
+
+    @cached_property
+    def durations(self) -> Series:
+        return over_plans(self.ledger, duration_of) if self.ledger else Series((), ())
+
+    @cached_property
+    def lags(self) -> Series:
+        return over_plans(self.ledger, lag_of) if self.ledger else Series((), ())
+
+    @property
+    def recent(self) -> list[PlanRow]:
+        executions, now = known(self.executions), self.now
+        if executions is None or now is None:
+            return []
+        ours = known(self.snapshot.facts.own_runners) or frozenset()
+        oldest = oldest_open(self.snapshot.facts.spec, now)
+        return [
+            PlanRow(row, _state_of(row, executions, now, oldest), row.runner_id in ours)
+            for row in executions.rows[:RECENT]
+        ]
+
+    @property
+    def redundant(self) -> Redundant | None:
+        """What there is to retire; nothing while no runner is there that would carry on.
+
+        What is being retired already has a card of its own instead.
+        """
+        begun = {one.jobid for one in self.begun}
+        found = [call for call in self.snapshot.facts.rollup_calls if call.job.jobid not in begun]
+        calls = tuple(
+            (call, describe(call.job.schedule, both_days=call.job.both_days)) for call in found
+        )
+        trace = next(
+            (
+                one
+                for one in self.verdict.findings
+                if one.code is Code.OTHER_WRITER and not is_over(one)
+            ),
+            None,
+        )
+        if (not calls and (trace is None or self.begun)) or not self._rows:
+            return None
+        return Redundant(
+            calls,
+            in_doubt=self.verdict.level in (Level.FAILING, Level.UNKNOWN),
+            whence=whence(self.snapshot.facts, trace),
+        )
+
+    # --- The figures ------------------------------------------------------------------------------
+
+    @cached_property
+    def latest_success(self) -> Execution | None:
+        executions = known(self.executions)
+        return executions.latest_success(self.now) if executions and self.now else None
+
+    @property
+    def latest_success_at(self) -> datetime | None:
+        success = self.latest_success
+        return success.proven_at(self.now) if success and self.now else None
+
+    @property
+    def p50_ms(self) -> float | None:
+        return percentile(durations(self._rows), 0.5)
+
+    @property
+    def p95_ms(self) -> float | None:
+        return percentile(durations(self._rows), 0.95)
+
+    @property
+    def success_course(self) -> Sparkline:
+        return sparkline(between_successes(self._rows))
+
+    @property
+    def lag_course(self) -> Sparkline:
+        return sparkline(self.lags.values)
+
+    @property
+    def kept_course(self) -> Sparkline:
+        return sparkline(kept_by_hour(self.ledger) if self.ledger else [])
+
+    @property
+    def duration_course(self) -> Sparkline:
+        return sparkline(self.durations.by_hour(lambda values: percentile(values, 0.95)))
+
+
+# What is made from a snapshot is made once for all viewers: the newest overview of each window.
+_kept: dict[str, Overview] = {}
+
+
+def read_overview(window: str = DAY, *, anew: bool = False) -> Overview:
+    """The overview of this moment, from the snapshot; never raises for Multica's database.
+
+    Which retirements are open is read once for each snapshot, and ``anew`` for a page that is
+    opened: whoever comes from the wizard sees what they have just done.
+    """
+    snapshot = snapshots.current()
+    kept = _kept.get(window)
+    if kept is not None and kept.snapshot is snapshot:
+        begun = read_begun(snapshot.checked_at) if anew else kept.begun
+        if begun == kept.begun:
+            return kept
+        week = kept.week
+    else:
+        begun = read_begun(snapshot.checked_at)
+        week = week_of(snapshot) if window == WEEK else None
+    overview = _kept[window] = Overview(snapshot, week, begun)
+    return overview
+
+
+def _shape(finding: Finding) -> tuple[object, ...]:
+    """A finding without its sentences, whose ages change with the mere passing of time."""
+    explained = [_shape(one) for one in finding.explains]
+    return (finding.code, finding.severity, finding.evidence, explained)
+
+
+def _state_of(
+    row: Execution, executions: Executions, now: datetime, oldest: datetime | None
+) -> Shown:
+    if row.running:
+        return Shown.STALE if row.is_stale(now) else Shown.RUNNING
+    if row.succeeded:
+        return Shown.SUCCESS
+    newest = executions.newest
+    retried = newest is not None and is_retried(row, newest.plan_time, oldest)
+    return Shown.RETRYING if retried else Shown.FAILED

@@ -1,0 +1,155 @@
+"""PURE: numbers over time, as a sparkline, as a chart's points, and as the table beside it.
+
+Sparklines are SVG made here; the charts are drawn by ``static/charts.js`` from the points, which
+have a hole where a plan has no number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import groupby, pairwise
+
+from executions.health.facts import Execution
+from executions.health.ledger import Ledger, percentile
+from executions.scheduler.plans import floor
+from executions.text.beyond import is_beyond
+
+HOUR = timedelta(hours=1)
+# The sparkline's own units; the template stretches them to its card.
+WIDTH, HEIGHT = 100, 24
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """``line`` and ``area`` are SVG path data; both are empty without two numbers."""
+
+    line: str
+    area: str
+
+    def __bool__(self) -> bool:
+        return bool(self.line)
+
+
+def sparkline(values: Sequence[float | None], least: float | None = 0) -> Sparkline:
+    """A line through the values, evenly spaced; None leaves a hole.
+
+    ``least`` is the value at the bottom: the smallest of them where it is None.
+    """
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return Sparkline("", "")
+    bottom = min(known) if least is None else min(least, *known)
+    height = max(known) - bottom or 1
+    step = WIDTH / (len(values) - 1)
+    line, area = [], []
+    for is_known, stretch in groupby(enumerate(values), lambda pair: pair[1] is not None):
+        if not is_known:
+            continue
+        points = [
+            (index * step, HEIGHT - ((value or 0) - bottom) / height * HEIGHT)
+            for index, value in stretch
+        ]
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        line.append(f"M{path}")
+        area.append(f"M{points[0][0]:.1f} {HEIGHT}L{path}L{points[-1][0]:.1f} {HEIGHT}Z")
+    return Sparkline("".join(line), "".join(area))
+
+
+@dataclass(frozen=True)
+class HourOfValues:
+    """One row of a chart's table."""
+
+    hour: datetime
+    count: int
+    median: float
+    p95: float
+    greatest: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """One number for each plan, oldest first; None where a plan has none."""
+
+    times: tuple[datetime, ...]
+    values: tuple[float | None, ...]
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in self.values)
+
+    @property
+    def points(self) -> str:
+        """JSON for the chart: seconds since the epoch, and the values."""
+        seconds = [int(time.timestamp()) for time in self.times]
+        return json.dumps([seconds, self.values], separators=(",", ":"))
+
+    @cached_property
+    def hours(self) -> list[HourOfValues]:
+        """The chart as a table: what each hour came to, newest first."""
+        by_hour: dict[datetime, list[float]] = defaultdict(list)
+        for time, value in zip(self.times, self.values, strict=True):
+            if value is not None:
+                by_hour[floor(time, HOUR)].append(value)
+        return [
+            HourOfValues(
+                hour,
+                len(values),
+                percentile(values, 0.5) or 0,
+                percentile(values, 0.95) or 0,
+                max(values),
+            )
+            for hour, values in sorted(by_hour.items(), reverse=True)
+        ]
+
+    def by_hour(self, measure: Callable[[Sequence[float]], float | None]) -> list[float | None]:
+        """One number for each hour, oldest first."""
+        pairs = zip(self.times, self.values, strict=True)
+        return [
+            measure([value for _time, value in hour if value is not None])
+            for _hour, hour in groupby(pairs, lambda pair: floor(pair[0], HOUR))
+        ]
+
+
+def over_plans(ledger: Ledger, measure: Callable[[Execution], float | None]) -> Series:
+    """The number of each plan of the ledger that somebody began."""
+    return Series(
+        tuple(cell.plan_time for cell in ledger.cells),
+        tuple(measure(cell.execution) if cell.execution else None for cell in ledger.cells),
+    )
+
+
+def duration_of(row: Execution) -> float | None:
+    """Milliseconds that the handler took; of successes, as the figures have it."""
+    return row.duration_ms if row.succeeded else None
+
+
+def lag_of(row: Execution) -> float | None:
+    """Seconds that the watermark was behind when the run had ended."""
+    if row.finished_at is None or row.watermark_after is None:
+        return None
+    if is_beyond(row.finished_at) or is_beyond(row.watermark_after):
+        return None
+    return (row.finished_at - row.watermark_after).total_seconds()
+
+
+def kept_by_hour(ledger: Ledger) -> list[float | None]:
+    """The share of each hour's expected plans that was kept, oldest hour first."""
+    shares: list[float | None] = []
+    for _hour, hour in groupby(ledger.cells, lambda cell: floor(cell.plan_time, HOUR)):
+        expected = [cell.kind.is_success for cell in hour if cell.kind.is_expected]
+        shares.append(sum(expected) / len(expected) if expected else None)
+    return shares
+
+
+def between_successes(rows: Iterable[Execution]) -> list[float]:
+    """Seconds from the end of each success to the end of the next one, oldest first."""
+    ends = sorted(
+        row.finished_at
+        for row in rows
+        if row.succeeded and row.finished_at and not is_beyond(row.finished_at)
+    )
+    return [(later - earlier).total_seconds() for earlier, later in pairwise(ends)]

@@ -1,0 +1,121 @@
+"""Tags of the overview and of whatever else shows a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from html import escape
+from urllib.parse import quote
+from uuid import UUID
+
+from django import template
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from executions.health.findings import Finding
+from executions.pages.history.filters import write_time
+from executions.pages.history.tags import address
+from executions.pages.overview import evidence
+from executions.pages.overview.lanes import Bar
+from executions.pages.overview.series import HourOfValues
+from executions.pages.overview.strip import Captions, Square, StripRow
+from executions.text.formatters import (
+    count,
+    duration,
+    moment,
+    seconds,
+)
+
+register = template.Library()
+
+# What the addresses of a kind are made with once, to be put in its place.
+_ANY = UUID(int=0)
+_SINCE, _UNTIL = datetime(1, 1, 1, tzinfo=UTC), datetime(2, 1, 1, tzinfo=UTC)
+_QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTIL))
+
+
+@register.filter
+def evidence_lines(finding: Finding) -> list[evidence.Line]:
+    """``{% for line in finding|evidence_lines %}``: its evidence, put into words."""
+    return evidence.lines(finding)
+
+
+# A day has 288 squares, as many bars, and two tables of its hours. Put together here, with nothing
+# escaped but what may need it, they cost a quarter of what the nodes of a template's loop do.
+
+
+@register.simple_tag
+def drawn(rows: Iterable[StripRow], job: str) -> list[tuple[StripRow, SafeString]]:
+    """``{% drawn strip.rows job as rows %}``: each row with its squares as they are written.
+
+    A square is a link to what it stands for, where there is something.
+    """
+    addresses, captions = Addresses(job), Captions()
+    return [
+        (row, SafeString("".join(_square(one, addresses, captions) for one in row.squares)))
+        for row in rows
+    ]
+
+
+def _square(square: Square, addresses: Addresses, captions: Captions) -> str:
+    to, title = escape(leads_to(square, addresses)), escape(captions.of(square))
+    mark = f'class="plan plan-{square.look}" data-key="{square.key}"'
+    if to:
+        return f'<a {mark} href="{to}" title="{title}"><span>{title}</span></a>'
+    return f"<span {mark}><span>{title}</span></span>"
+
+
+@register.simple_tag
+def bars(lane: Iterable[Bar]) -> SafeString:
+    """``{% bars lane.bars %}``: a runner's runs as rectangles."""
+    return SafeString(
+        "".join(
+            f'<rect class="{bar.css}" x="{bar.x}" y="{bar.y}"'
+            f' width="{bar.width}" height="{bar.height}"/>'
+            for bar in lane
+        )
+    )
+
+
+@register.simple_tag
+def hour_rows(hours: Iterable[HourOfValues], unit: str) -> SafeString:
+    """``{% hour_rows series.hours "ms" %}``: a table's rows; the values are milliseconds or "s"."""
+    write = duration if unit == "ms" else seconds
+    return SafeString("".join(_hour_row(hour, write) for hour in hours))
+
+
+def _hour_row(hour: HourOfValues, write: Callable[[float], str]) -> str:
+    numbers = [count(hour.count), *map(write, (hour.median, hour.p95, hour.greatest))]
+    cells = "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
+    key = int(hour.hour.timestamp())
+    return f'<tr data-key="hour-{key}"><th scope="row">{moment(hour.hour)}</th>{cells}</tr>'
+
+
+class Addresses:
+    """Django's ``reverse`` for many squares of one job, asked once."""
+
+    def __init__(self, job: str) -> None:
+        self._before_id, self._after_id = reverse("execution", args=[_ANY]).split(str(_ANY))
+        self._stretch = address("plans", job=job, since=_SINCE, until=_UNTIL)
+
+    def of_execution(self, execution_id: UUID) -> str:
+        return f"{self._before_id}{execution_id}{self._after_id}"
+
+    def of_stretch(self, since: datetime, until: datetime) -> str:
+        between = self._stretch.replace(_QUOTED_SINCE, quote(write_time(since)))
+        return between.replace(_QUOTED_UNTIL, quote(write_time(until)))
+
+
+def leads_to(square: Square, addresses: Addresses) -> str:
+    """The address of a square: its execution, its gap's explanation, or its stretch of history.
+
+    Empty for a plan that is not due yet or was never expected.
+    """
+    execution = square.execution
+    if execution is not None:
+        return addresses.of_execution(execution.id)
+    if square.gap is not None:
+        return f"#{square.gap.anchor}"
+    if square.has_rows:
+        return addresses.of_stretch(square.start, square.end)
+    return ""

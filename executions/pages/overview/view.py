@@ -1,0 +1,39 @@
+"""The overview: whether the rollup works, why not if it does not, and what to do."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_safe
+
+from executions.pages.history.filters import parse
+from executions.pages.live import LiveRequest, answer
+from executions.pages.overview.reader import DAY, WEEK, read_overview
+from executions.pages.site_verdict import SiteVerdict, read_verdict
+
+WINDOW = "window"
+
+
+@require_safe
+def overview(request: LiveRequest) -> HttpResponse:
+    """The page, or its live part from the same address: ``?window=7d`` has the long plan strip.
+
+    Raises:
+        BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
+    """
+    chosen = parse(request.META["QUERY_STRING"], {WINDOW: (DAY, WEEK)}, names=())
+    shown = read_overview(chosen.choice(WINDOW, DAY), anew=not request.htmx)
+    context = {"filters": chosen, "site_verdict": SiteVerdict(shown.verdict.level)}
+    response = answer(request, "overview/overview", shown, context)
+    if request.htmx and shown.now is not None:
+        # A 204 renews the age that the page shows, and the snapshot may be some seconds old.
+        response["X-Checked-At"] = shown.now.isoformat()
+    return response
+
+
+@require_safe
+def verdict(request: LiveRequest) -> HttpResponse:
+    """The live part in every other page's header. A person who opens it gets the overview."""
+    if not request.htmx:
+        return redirect("overview")
+    return answer(request, "shared/verdict", read_verdict(), {})

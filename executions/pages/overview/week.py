@@ -1,0 +1,102 @@
+"""The plan ledger of seven days, for the long plan strip: one read of one index beyond the day.
+
+It is read once for each version of the snapshot in a web process, however many people look.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import psycopg
+from django.db import Error as DatabaseError
+
+from executions.database.reading import fetch_for_dashboard
+from executions.database.sql import load
+from executions.health.facts import Executions, Ground, NotAvailable
+from executions.health.ledger import Ledger, lay
+from executions.health.read import execution_of, why_not
+from executions.health.snapshot import Snapshot
+from executions.scheduler.plans import newest_due
+
+SQL = load("health")
+
+WINDOW = timedelta(days=7)
+# Twice the plans of a week: room for a foreign writer's rows.
+MOST_ROWS = 4_032
+
+Week = Ledger | NotAvailable
+
+
+def read_week(snapshot: Snapshot) -> Week:
+    """The ledger of the week before the snapshot; why not, where it cannot be read."""
+    facts = snapshot.facts
+    if isinstance(facts.ground, NotAvailable):
+        return facts.ground
+    if isinstance(facts.executions, NotAvailable):
+        return facts.executions
+    try:
+        return lay(
+            _executions(snapshot, facts.ground, facts.executions),
+            facts.ground.now,
+            facts.spec,
+            WINDOW,
+        )
+    except (DatabaseError, psycopg.Error) as error:
+        return why_not(error)
+
+
+def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executions:
+    """Those of the snapshot, and the older ones of the week before them.
+
+    Of the older ones only what a ledger is laid from was read: no runner, no error, and watermarks
+    only where a gap ended.
+    """
+    spec = snapshot.facts.spec
+    since = newest_due(spec, ground.now) - WINDOW
+    if day.first_plan is None:
+        return day
+    scope = spec.scopes[0]
+    parameters = {
+        "job": spec.name,
+        "scope_kind": scope.kind,
+        "scope_id": scope.id,
+        "since": since,
+        "until": day.since,
+        "cadence": spec.cadence,
+        "most": MOST_ROWS - len(day.rows),
+    }
+    older = map(execution_of, fetch_for_dashboard(SQL.executions_between, parameters))
+    rows = (*day.rows, *older)
+    cut_short = len(rows) == MOST_ROWS
+    if cut_short:
+        since = rows[-1].plan_time
+    return Executions(rows=rows, since=since, first_plan=day.first_plan, cut_short=cut_short)
+
+
+class _Keeper:
+    """The week of the newest snapshot that somebody wanted it for; what failed is tried again."""
+
+    def __init__(self, read: Callable[[Snapshot], Week] = read_week) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._kept: tuple[str, Week] | None = None
+
+    def get(self, snapshot: Snapshot) -> Week:
+        with self._lock:
+            if self._kept and self._kept[0] == snapshot.version:
+                return self._kept[1]
+            week = self._read(snapshot)
+            self._kept = (snapshot.version, week) if isinstance(week, Ledger) else None
+            return week
+
+    def forget(self) -> None:
+        """Have the next one read anew."""
+        with self._lock:
+            self._kept = None
+
+
+_keeper = _Keeper()
+week_of = _keeper.get
+forget = _keeper.forget

@@ -1,0 +1,219 @@
+"""Error pages: each says what happened, what it means and what to do, with a logged reference."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import psycopg
+from django.conf import settings
+from django.core.exceptions import (
+    DisallowedHost,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from executions.accounts.roles import (
+    ADMINISTRATOR,
+    VIEWER,
+    RoleNeeded,
+    administrators,
+)
+from executions.database.problems import (
+    BUG,
+    Problem,
+    diagnose,
+    is_database_error,
+)
+from executions.pages.history.filters import BadFilter
+from multica_admin.env import BadSetting
+from multica_admin.public_url import parse_public_url
+
+logger = logging.getLogger(__name__)
+
+# `problem.html` offers to sign out instead of a way to the overview, which would show it again.
+NO_ROLE = "no_role"
+
+
+def show(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """The problem as a page, or as a line of text where no page was asked for or can be made.
+
+    The log line that Django writes about the answer carries the same reference. ``X-Problem``
+    tells a live part that the answer is ours, and not that of a proxy.
+    """
+    request.problem = problem  # type: ignore[attr-defined]
+    if problem.of_database and not _is_signed_in(request):
+        problem = problem.for_strangers()
+    response = _page_or_text(request, problem)
+    response["X-Problem"] = problem.code
+    return response
+
+
+def _page_or_text(request: HttpRequest, problem: Problem) -> HttpResponse:
+    if not getattr(request, "htmx", False) and request.accepts("text/html"):
+        try:
+            return render(request, "problem.html", {"problem": problem}, status=problem.status)
+        except Exception:
+            # The frame itself may be what is broken; the sentence must come through all the same.
+            logger.exception("the error page failed", extra={"reference": problem.reference})
+    text = f"{problem.sentence()}\n{_('Reference in the log:')} {problem.reference}\n"
+    return HttpResponse(text, status=problem.status, content_type="text/plain")
+
+
+def _is_signed_in(request: HttpRequest) -> bool:
+    """False as well where nobody can tell, because our own tables are away."""
+    try:
+        return bool(request.user.is_authenticated)
+    except (AttributeError, DatabaseError, psycopg.Error):
+        return False
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Whatever was not handled; a database's error is told as what it is."""
+    exception = sys.exc_info()[1]
+    if is_database_error(exception):
+        assert exception is not None  # noqa: S101  told by is_database_error
+        return show(request, diagnose(exception))
+    problem = Problem(
+        code=BUG,
+        title=_("Something went wrong here"),
+        what=_("Multica Admin made a mistake while it built this page."),
+        meaning=_("Nothing was changed. The mistake is ours, not Multica's."),
+        todo=_("Try again; if it happens again, look in the log for the reference and report it."),
+        status=500,
+    )
+    return show(request, problem)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, DisallowedHost):
+        return show(request, _unknown_host(request))
+    return show(
+        request,
+        Problem(
+            code="bad_request",
+            title=_("That request cannot be answered"),
+            what=_bad_request_in_words(exception),
+            meaning=_("Nothing was changed."),
+            todo=_("Correct the value, or start again from the overview."),
+            status=400,
+        ),
+    )
+
+
+def _bad_request_in_words(exception: Exception) -> str:
+    """Only our own errors are sentences for people: Django's name its settings and classes."""
+    if isinstance(exception, BadFilter):
+        return str(exception)
+    if isinstance(exception, RequestDataTooBig):
+        return _("The form is larger than Multica Admin takes.")
+    if isinstance(exception, TooManyFieldsSent | TooManyFilesSent):
+        return _("The form has more fields or files than Multica Admin takes.")
+    return _("The address or the form has a value that cannot be read.")
+
+
+def _unknown_host(request: HttpRequest) -> Problem:
+    """Asked under a name that is not ours. Django would advise a setting that is none of ours."""
+    scheme = request.headers.get("X-Forwarded-Proto") or request.scheme
+    try:
+        asked = parse_public_url(f"{scheme}://{request.META.get('HTTP_HOST', '')}")
+        todo = _("Set PUBLIC_URL to %(origin)s and restart.") % {"origin": asked.origin}
+    except BadSetting:
+        todo = _("Set PUBLIC_URL to the address that people use, and restart.")
+    return Problem(
+        code="unknown_host",
+        title=_("This address is not one of ours"),
+        what=_("The request was for a host that Multica Admin does not serve. %(told)s")
+        % {"told": _public_url_now()},
+        meaning=_("Nothing was changed. Forms from unknown addresses could be forged."),
+        todo=todo,
+        status=400,
+    )
+
+
+def _public_url_now() -> str:
+    if not settings.PUBLIC_HOST:
+        return _("PUBLIC_URL is not set.")
+    return _("PUBLIC_URL is for %(host)s.") % {"host": settings.PUBLIC_HOST}
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Which role is needed, and who can give it."""
+    role = exception.role if isinstance(exception, RoleNeeded) else ADMINISTRATOR
+    if role == VIEWER:
+        return show(request, _without_a_role(request))
+    return show(
+        request,
+        Problem(
+            code="forbidden",
+            title=_("Your role does not allow this"),
+            what=str(exception) or _("This is for the role %(role)s.") % {"role": role},
+            meaning=_("Nothing was changed."),
+            todo=_("%(ask)s, or go back to the overview.") % {"ask": _ask_for(role)},
+            status=403,
+        ),
+    )
+
+
+def _without_a_role(request: HttpRequest) -> Problem:
+    return Problem(
+        code=NO_ROLE,
+        title=_("Your account has no role yet"),
+        what=_("You are signed in as %(user)s, and this account has no role yet.")
+        % {"user": request.user.get_username()},
+        meaning=_("Multica Admin shows nothing to an account without a role."),
+        todo=_("%(ask)s, and then load this page again.") % {"ask": _ask_for(VIEWER)},
+        status=403,
+    )
+
+
+def _ask_for(role: str) -> str:
+    """Whom to ask for a role."""
+    people = administrators()
+    if not people:
+        return _(
+            "There is no administrator who could give the role %(role)s: let whoever runs Multica"
+            " Admin make one with “manage.py createsuperuser”"
+        ) % {"role": role}
+    names = {"names": ", ".join(people), "role": role}
+    return _("Ask an administrator (%(names)s) for the role %(role)s") % names
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return show(
+        request,
+        Problem(
+            code="not_found",
+            title=_("There is nothing at this address"),
+            what=_("No page or record has this address."),
+            meaning=_("It may have been pruned, or the link may be wrong."),
+            todo=_("Start again from the overview."),
+            status=404,
+        ),
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A refused form. Behind a proxy it is nearly always ``PUBLIC_URL``, so that is named."""
+    origin = request.headers.get("Origin", "")
+    return show(
+        request,
+        Problem(
+            code="csrf",
+            title=_("The form was refused"),
+            what=_("The form did not come from this site as we know it. %(told)s")
+            % {"told": _public_url_now()},
+            meaning=_("Nothing was changed."),
+            todo=(
+                _("Behind a proxy, set PUBLIC_URL to %(origin)s and restart.") % {"origin": origin}
+                if origin and origin != "null"
+                else _("Load the page again, allow its cookies, and send the form once more.")
+            ),
+            status=403,
+        ),
+    )

@@ -1,0 +1,149 @@
+"""Tags of the wizard, the schedules and the audit: their badges, and what a run says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from executions.models.retirement import AuditEvent, Retirement, State
+from executions.pages.audit.reader import in_words
+from executions.pages.overview.evidence import CODES, label
+from executions.pages.wizard.reader import Step
+from executions.pgcron.job import Run
+from executions.retirement.gates.gate import Gate
+from executions.text.formatters import Look, icon
+
+register = template.Library()
+
+STATES: dict[str, Look] = {
+    State.CHOSEN: Look(State.CHOSEN.label, "mute", "list-details"),
+    State.CONFIRMED: Look(State.CONFIRMED.label, "busy", "shield-check"),
+    State.BY_HAND: Look(State.BY_HAND.label, "warn", "user"),
+    State.TRIAL: Look(State.TRIAL.label, "busy", "clock"),
+    State.TRIAL_PASSED: Look(State.TRIAL_PASSED.label, "good", "check"),
+    State.WATCHING: Look(State.WATCHING.label, "busy", "activity"),
+    State.VERIFIED: Look(State.VERIFIED.label, "good", "circle-check"),
+    State.CONFIRMED_GONE: Look(State.CONFIRMED_GONE.label, "good", "user"),
+    State.WORSE: Look(State.WORSE.label, "bad", "circle-x"),
+    State.OTHER_CALLER: Look(State.OTHER_CALLER.label, "warn", "alert-triangle"),
+    State.TRIAL_ENDED: Look(State.TRIAL_ENDED.label, "mute", "rotate-clockwise"),
+    State.PUT_BACK: Look(State.PUT_BACK.label, "mute", "arrow-back-up"),
+    State.CLOSED: Look(State.CLOSED.label, "mute", "x"),
+    State.MOVED: Look(State.MOVED.label, "mute", "x"),
+}
+OUTCOMES: dict[str, Look] = {
+    AuditEvent.Outcome.INTENDED: Look(pgettext_lazy("outcome", "Intended"), "busy", "player-play"),
+    AuditEvent.Outcome.DONE: Look(pgettext_lazy("outcome", "Done"), "good", "check"),
+    AuditEvent.Outcome.REFUSED: Look(pgettext_lazy("outcome", "Refused"), "warn", "ban"),
+    AuditEvent.Outcome.FAILED: Look(pgettext_lazy("outcome", "Failed"), "bad", "x"),
+}
+# What pg_cron calls its runs, and what the watch calls a plan.
+RUNS: dict[str, Look] = {
+    "succeeded": Look(_("succeeded"), "good", "check"),
+    "failed": Look(_("failed"), "bad", "x"),
+    "kept": Look(_("kept"), "good", "check"),
+    "kept_late": Look(_("kept late"), "good", "check"),
+    "retried": Look(_("kept after a retry"), "good", "refresh"),
+    "running": Look(_("running"), "busy", "player-play"),
+    "waiting": Look(_("not due yet"), "mute", "clock"),
+    "missing": Look(_("missed"), "bad", "question-mark"),
+    "stale": Look(_("abandoned"), "bad", "hourglass-empty"),
+}
+STEPS = (
+    (Step.CHOOSE, pgettext_lazy("step of the wizard", "Choose")),
+    (Step.CHECK, pgettext_lazy("step of the wizard", "Check")),
+    (Step.CONFIRM, pgettext_lazy("step of the wizard", "Confirm")),
+    (Step.WATCH, pgettext_lazy("step of the wizard", "Watch")),
+)
+
+
+def _badge(look: Look) -> SafeString:
+    return format_html(
+        '<span class="status tone-{}">{}{}</span>', look.tone, icon(look.icon), look.label
+    )
+
+
+def _unplanned(word: str) -> Look:
+    return Look(word, "mute", "help-circle")
+
+
+@register.simple_tag
+def state_badge(retirement: Retirement) -> SafeString:
+    """Where a retirement stands."""
+    return _badge(STATES[retirement.state])
+
+
+@register.filter
+def action_in_words(action: str) -> str:
+    """What was done, as a person says it."""
+    return in_words(action)
+
+
+@register.simple_tag
+def outcome_badge(outcome: str) -> SafeString:
+    """What came of something on record."""
+    return _badge(OUTCOMES.get(outcome, _unplanned(outcome)))
+
+
+@register.simple_tag
+def run_badge(word: str) -> SafeString:
+    """How a run of pg_cron's ended, or what became of a plan that is watched."""
+    return _badge(RUNS.get(word, _unplanned(word)))
+
+
+@register.filter
+def state_tone(retirement: Retirement) -> str:
+    return STATES[retirement.state].tone
+
+
+@register.filter
+def state_icon(retirement: Retirement) -> SafeString:
+    return icon(STATES[retirement.state].icon)
+
+
+@register.filter
+def took_ms(run: Run) -> float | None:
+    """How long a run of pg_cron's took, in milliseconds; None while that is not known."""
+    if run.started_at is None or run.ended_at is None:
+        return None
+    return (run.ended_at - run.started_at) / timedelta(milliseconds=1)
+
+
+@register.filter
+def gate_evidence(gate: Gate) -> list[tuple[str, object, bool]]:
+    """What a gate rests on: label, value, and whether that is a moment. Empty ones are left out."""
+    return [
+        (label(name), value if isinstance(value, datetime) else _told(value, coded=name in CODES),
+         isinstance(value, datetime))
+        for name, value in gate.evidence.items()
+        if value not in (None, "", [], {})
+    ]  # fmt: skip
+
+
+def _told(value: object, *, coded: bool = False) -> str:
+    if coded and isinstance(value, str):
+        return value.replace("_", " ")
+    if isinstance(value, bool):
+        return str(_("yes") if value else _("no"))
+    if isinstance(value, list):
+        return ", ".join(_told(one, coded=coded) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_told(one)}" for name, one in value.items() if one is not None)
+    return str(value)
+
+
+@register.inclusion_tag("executions/wizard/_steps.html")
+def wizard_steps(step: Step) -> dict[str, object]:
+    """The four steps, with the one that the page is."""
+    here = [name for name, _label in STEPS].index(step)
+    return {
+        "steps": [
+            {"label": label, "is_done": index < here, "is_here": index == here}
+            for index, (_name, label) in enumerate(STEPS)
+        ]
+    }

@@ -1,0 +1,410 @@
+"""The retirement wizard: choose, check, confirm, watch. Plain pages and plain forms.
+
+A GET changes nothing; a POST takes one step of `executions/retirement/` and leads to a page that
+shows what is so. What was refused is said there, whatever the form or the page had claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from urllib.parse import urlencode
+
+import psycopg
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from executions.accounts.confirmation import WaitingAct, ask_first, is_confirmed
+from executions.accounts.roles import OPERATOR, RoleNeeded, operators_only
+from executions.database.problems import diagnose
+from executions.models.retirement import (
+    Act,
+    Kind,
+    Retirement,
+    State,
+)
+from executions.pages import mistyped
+from executions.pages.history.filters import parse
+from executions.pages.live import LiveRequest, answer, shared
+from executions.pages.schedules.reader import read_schedules
+from executions.pages.wizard.reader import (
+    Step,
+    open_retirements,
+    read_checked,
+    read_watched,
+    step_of,
+)
+from executions.retirement import (
+    acts,
+    audit,
+    by_hand,
+    external,
+    moved,
+    rules,
+    wizard,
+)
+from executions.retirement.acts import Order
+from executions.retirement.forms import ConfirmedName, OutsideSchedule
+from executions.retirement.refusals import (
+    NotPermitted,
+    Refused,
+    Unknown,
+    WrongName,
+)
+
+# --- The pages ------------------------------------------------------------------------------------
+
+
+@operators_only
+@require_safe
+def retire(request: LiveRequest) -> HttpResponse:
+    """The first step: what there is to retire."""
+    parse(request.META["QUERY_STRING"], names=())
+    return _choose_page(request, OutsideSchedule())
+
+
+def _choose_page(request: HttpRequest, form: OutsideSchedule, status: int = 200) -> HttpResponse:
+    context = {
+        "step": Step.CHOOSE,
+        "schedules": read_schedules(),
+        "begun": open_retirements(),
+        "form": form,
+        # Each kind has a form of its own on the page; what was sent stands in that of its kind.
+        "outside": {form.data.get("kind", ""): form},
+    }
+    return render(request, "executions/wizard/choose.html", context, status=status)
+
+
+@operators_only
+@require_safe
+def retire_at(request: HttpRequest, number: int) -> HttpResponse:
+    """Wherever this retirement stands now."""
+    return _where_it_is(get_object_or_404(Retirement, pk=number))
+
+
+@operators_only
+@require_safe
+def retire_check(request: LiveRequest, number: int) -> HttpResponse:
+    """The second step: every gate, live.
+
+    Raises:
+        psycopg.Error: pg_cron's database cannot be reached or asked; the page says so.
+    """
+    retirement = get_object_or_404(Retirement, pk=number)
+    if retirement.kind != Kind.PG_CRON or (not request.htmx and step_of(retirement) == Step.WATCH):
+        return _where_it_is(retirement)
+    shown = shared(request, "", lambda: read_checked(retirement))
+    return answer(request, "wizard/check", shown, {"step": Step.CHECK})
+
+
+@operators_only
+@require_safe
+def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
+    """The third step: the exact statement, what changes, how to undo it, and three ways to go.
+
+    Raises:
+        psycopg.Error: pg_cron's database cannot be reached or asked; the page says so.
+    """
+    retirement = get_object_or_404(Retirement, pk=number)
+    context: dict[str, object] = {"step": Step.CONFIRM, "retirement": retirement}
+    if retirement.kind != Kind.PG_CRON and retirement.state == State.BY_HAND:
+        context["outside"] = external.outside_of(retirement)
+        found = external.how_long(rules.current())
+        context["quiet"] = found[0].summary(found[1]) if found else None
+        return render(request, "executions/wizard/outside.html", context)
+    if retirement.state not in {State.CONFIRMED, State.BY_HAND, State.TRIAL_PASSED}:
+        return _where_it_is(retirement)
+    check = read_checked(retirement)
+    context |= {"check": check, "is_confirmed": is_confirmed(request)}
+    context["mistyped"] = mistyped.take(request, check)
+    page = "by_hand" if retirement.state == State.BY_HAND else "confirm"
+    return render(request, f"executions/wizard/{page}.html", context)
+
+
+@operators_only
+@require_safe
+def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
+    """The fourth step: what came of it, and how to undo it."""
+    retirement = get_object_or_404(Retirement, pk=number)
+    if not request.htmx and step_of(retirement) != Step.WATCH:
+        return _where_it_is(retirement)
+    shown = shared(request, "", lambda: read_watched(retirement))
+    return answer(request, "wizard/watch", shown, {"step": Step.WATCH})
+
+
+@operators_only
+@require_safe
+def retire_stuck(request: HttpRequest, number: int) -> HttpResponse:
+    """Whether it can never go on, and then the way to close it."""
+    retirement = get_object_or_404(Retirement, pk=number)
+    context: dict[str, object] = {"step": Step.WATCH, "retirement": retirement}
+    try:
+        context["why"] = moved.why_stuck(retirement)
+    except psycopg.Error as error:
+        context["problem"] = diagnose(error)
+    context["left_behind"] = moved.left_behind(retirement)
+    return render(request, "executions/wizard/moved.html", context)
+
+
+def _where_it_is(retirement: Retirement) -> HttpResponse:
+    return redirect(f"retire_{step_of(retirement)}", retirement.pk)
+
+
+# --- The steps that only go into our own record ---------------------------------------------------
+
+
+def _require_permission(request: HttpRequest, action: str, about: Retirement | str) -> None:
+    """Refuse a form that outlived the permission of the account that sends it, and log that.
+
+    Raises:
+        RoleNeeded: no operator, or not any more.
+    """
+    try:
+        with wizard.on_record(_who(request), action, about):
+            wizard.permitted(_who(request))
+    except NotPermitted as refusal:
+        raise RoleNeeded(OPERATOR, str(refusal)) from refusal
+
+
+@require_POST
+def choose(request: HttpRequest, jobid: int) -> HttpResponse:
+    """Begin with a pg_cron job, or go on where somebody else has begun."""
+    _require_permission(request, "choose", f"pg_cron job {jobid}")
+    try:
+        retirement = wizard.choose(_who(request), jobid)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("retire")
+    return _where_it_is(retirement)
+
+
+@require_POST
+def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
+    """Begin with a schedule outside the database."""
+    _require_permission(request, "choose", way)
+    form = OutsideSchedule({**request.POST.dict(), "kind": way})
+    if not form.is_valid():
+        return _choose_page(request, form, status=400)
+    try:
+        retirement = external.choose(_who(request), form.outside)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("retire")
+    return _where_it_is(retirement)
+
+
+Take = Callable[[HttpRequest, Retirement], str | None]
+View = Callable[..., HttpResponseBase]
+
+
+def _step(action: str) -> Callable[[Take], View]:
+    """A POST that takes a step and leads to the page where the retirement then is.
+
+    What it returns is said there; so is why it was refused. ``action`` is the audit's word for it.
+    """
+
+    def decorate(take: Take) -> View:
+        @require_POST
+        @wraps(take)
+        def taken(request: HttpRequest, number: int) -> HttpResponse:
+            retirement = get_object_or_404(Retirement, pk=number)
+            _require_permission(request, action, retirement)
+            try:
+                said = take(request, retirement)
+            except Unknown as reason:
+                messages.warning(request, str(reason))
+            except WrongName as refusal:
+                typed = _confirmed_name(request)["typed"]
+                mistyped.keep(request, retirement, way=action, typed=typed, said=str(refusal))
+            except Refused as refusal:
+                messages.error(request, str(refusal))
+            else:
+                if said:
+                    messages.success(request, said)
+            retirement.refresh_from_db()
+            return _where_it_is(retirement)
+
+        return taken
+
+    return decorate
+
+
+def _act(action: Act.Kind) -> Callable[[Take], View]:
+    """A step that changes something in pg_cron: only by who has signed in again just now."""
+
+    def decorate(take: Take) -> View:
+        step = _step(action)(take)
+
+        @require_POST
+        @wraps(take)
+        def taken(request: HttpRequest, number: int) -> HttpResponseBase:
+            if is_confirmed(request):
+                return step(request, number)
+            retirement = get_object_or_404(Retirement, pk=number)
+            _require_permission(request, action, retirement)
+            what = str(_SENTENCES[action]) % {"job": _job_in_words(retirement)}
+            act = WaitingAct(action, number, what, ConfirmedName.as_sent(request.POST))
+            return ask_first(request, act, reverse("retire_at", args=[number]))
+
+        return taken
+
+    return decorate
+
+
+_SENTENCES: dict[str, Promise] = {
+    Act.Kind.PAUSE: gettext_lazy("Pause %(job)s"),
+    Act.Kind.REMOVE: gettext_lazy("Remove %(job)s"),
+    Act.Kind.ACTIVATE: gettext_lazy("Activate %(job)s again"),
+    Act.Kind.PUT_BACK: gettext_lazy("Put %(job)s back"),
+}
+
+
+def _job_in_words(retirement: Retirement) -> str:
+    """Its number, and its name where it has one."""
+    name = retirement.job.get("jobname") if retirement.job else None
+    return f"{retirement.label} ({name})" if name else retirement.label
+
+
+def carry_on(request: HttpRequest, act: WaitingAct) -> HttpResponseBase:
+    """Take the act that waited for the password, as if its form were sent now."""
+    request.POST = QueryDict(urlencode(act.form))
+    return _ACTS[act.action](request, act.number)
+
+
+@_step("affirm")
+def affirm(request: HttpRequest, retirement: Retirement) -> str:
+    """Put on record that this installation's own runner stays."""
+    if request.POST.get("stays") != "yes":
+        raise Refused(_("Tick the box to put it on record. Nothing was changed."))
+    wizard.affirm(_who(request), retirement)
+    return _("It is on record that this installation's own runner stays.")
+
+
+@_step("confirm")
+def checked(request: HttpRequest, retirement: Retirement) -> None:
+    """From checking to confirming: the job as it is now is what will be acted on."""
+    wizard.confirm(_who(request), retirement, rules.current())
+
+
+@_step("close")
+def close(request: HttpRequest, retirement: Retirement) -> str:
+    """Drop a retirement that has changed nothing."""
+    wizard.close(_who(request), retirement)
+    return _("Dropped. Nothing was changed.")
+
+
+@_step(moved.MOVED)
+def close_as_moved(request: HttpRequest, retirement: Retirement) -> str:
+    """End the record of a retirement whose database moved or is gone."""
+    moved.close_as_moved(_who(request), retirement)
+    return _("Closed as moved. Nothing was changed in pg_cron.")
+
+
+# --- The three ways, and the way back -------------------------------------------------------------
+
+
+@_act(Act.Kind.PAUSE)
+def pause(request: HttpRequest, retirement: Retirement) -> str:
+    """Deactivate the job on trial."""
+    acts.pause(_order(request, retirement), **_confirmed_name(request))
+    return _("%(job)s is paused.") % {"job": retirement.label}
+
+
+@_act(Act.Kind.REMOVE)
+def remove(request: HttpRequest, retirement: Retirement) -> str:
+    """Unschedule the job."""
+    accepted = _accepted(request)
+    acts.remove(_order(request, retirement), **_confirmed_name(request), accepted=accepted)
+    return _("%(job)s is removed.") % {"job": retirement.label}
+
+
+@_act(Act.Kind.ACTIVATE)
+def activate(request: HttpRequest, retirement: Retirement) -> str:
+    """End a trial by activating the job again."""
+    reason = _("%(who)s ended the trial.") % {"who": request.user.get_username()}
+    acts.activate(_order(request, retirement), reason=reason)
+    return _("%(job)s is active again.") % {"job": retirement.label}
+
+
+@_act(Act.Kind.PUT_BACK)
+def put_back(request: HttpRequest, retirement: Retirement) -> str:
+    """Schedule a removed job again exactly as it was."""
+    acts.put_back(_order(request, retirement))
+    return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
+
+
+_ACTS: dict[str, View] = {
+    Act.Kind.PAUSE: pause,
+    Act.Kind.REMOVE: remove,
+    Act.Kind.ACTIVATE: activate,
+    Act.Kind.PUT_BACK: put_back,
+}
+
+
+@_step(by_hand.REMOVED_BY_HAND)
+def by_myself(request: HttpRequest, retirement: Retirement) -> None:
+    """The operator is going to run the statement."""
+    fingerprint = _confirmed_name(request)["fingerprint"]
+    by_hand.begin(
+        _who(request),
+        retirement,
+        fingerprint=fingerprint,
+        rules=rules.current(),
+        accepted=_accepted(request),
+    )
+
+
+@_step(by_hand.REMOVED_BY_HAND)
+def ran_it(request: HttpRequest, retirement: Retirement) -> str:
+    """The operator has run it, in the database or outside of it."""
+    if retirement.kind == Kind.PG_CRON:
+        by_hand.ran_it(_who(request), retirement)
+        return _("%(job)s is gone.") % {"job": retirement.label}
+    external.ran_it(_who(request), retirement, rules.current())
+    return _("It is on record. Whether it is gone shows in the plans that follow.")
+
+
+@_step(external.CONFIRMED_GONE)
+def gone(request: HttpRequest, retirement: Retirement) -> str:
+    """The operator says that a caller outside the database is gone, where nothing proves it."""
+    external.confirm_gone(_who(request), retirement)
+    return _("It is on record that you confirm that it is gone.")
+
+
+@_step(by_hand.PUT_BACK_BY_HAND)
+def brought_back(request: HttpRequest, retirement: Retirement) -> str:
+    """The operator has put it back by themselves."""
+    if retirement.kind == Kind.PG_CRON:
+        by_hand.put_back_done(_who(request), retirement)
+        return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
+    external.put_back_done(_who(request), retirement)
+    return _("It is on record that the schedule is back.")
+
+
+def _who(request: HttpRequest) -> audit.Who:
+    return audit.Who.user(request.user)
+
+
+def _order(request: HttpRequest, retirement: Retirement) -> Order:
+    return Order(_who(request), retirement, rules.current())
+
+
+def _confirmed_name(request: HttpRequest) -> dict[str, str]:
+    """What the form of the confirmation page sends; an empty one is compared and refused."""
+    form = ConfirmedName(request.POST)
+    form.is_valid()
+    values = form.cleaned_data
+    return {name: str(values.get(name, "")) for name in ("typed", "fingerprint")}
+
+
+def _accepted(request: HttpRequest) -> bool:
+    """Whether the operator ticked that the job cannot be put back as it is."""
+    form = ConfirmedName(request.POST)
+    form.is_valid()
+    return bool(form.cleaned_data.get("accepted"))

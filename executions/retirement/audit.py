@@ -1,0 +1,89 @@
+"""The audit: one line for everything that an operator wanted to change, refusals included.
+
+Lines are only added; triggers refuse everything else (docs/interfaces.md, ``/audit/``). So an
+account that may not act adds none, and every text of a line is bounded. Its time is the clock of
+our own database. What the acting database said is in the line's evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.utils.translation import gettext as _
+
+from executions.health.assessment import plain
+from executions.models.retirement import (
+    ITSELF,
+    Act,
+    AuditEvent,
+    Retirement,
+)
+
+# The most characters that a line keeps of any one text, before it says how many it left out.
+MOST_CHARACTERS = 10_000
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who acts: a user, or this product by itself. Names outlive their accounts."""
+
+    name: str
+    id: int | None = None
+
+    @classmethod
+    def user(cls, user: AbstractBaseUser | AnonymousUser) -> Who:
+        return cls(user.get_username(), user.pk)
+
+
+MYSELF = Who(ITSELF)
+
+
+def record(
+    who: Who,
+    action: str,
+    outcome: AuditEvent.Outcome,
+    about: Retirement | Act | str,
+    *,
+    summary: str = "",
+    statement: str = "",
+    evidence: Mapping[str, object] | None = None,
+) -> AuditEvent:
+    """Add one line. Inside a transaction it stands or falls with what it tells of.
+
+    ``about`` is what it concerns: an act brings its statement, its role and its retirement along.
+    Of a text longer than ``MOST_CHARACTERS`` the line keeps the beginning.
+    """
+    act = about if isinstance(about, Act) else None
+    retirement = act.retirement if act else about if isinstance(about, Retirement) else None
+    return AuditEvent.objects.create(
+        user_id=who.id,
+        user_name=_bounded(who.name),
+        action=_bounded(action),
+        outcome=outcome,
+        subject=_bounded(retirement.label if retirement else str(about)),
+        summary=_bounded(summary),
+        statement=_bounded(statement or (act.statement if act else "")),
+        role=_bounded(act.role if act else ""),
+        evidence=_each_bounded(plain(evidence or {})),
+        retirement_id=retirement.pk if retirement else None,
+        act_id=act.pk if act else None,
+    )
+
+
+def _bounded(text: str) -> str:
+    left_out = len(text) - MOST_CHARACTERS
+    if left_out <= 0:
+        return text
+    more = _("(%(count)s more characters)") % {"count": left_out}
+    return f"{text[:MOST_CHARACTERS]} … {more}"
+
+
+def _each_bounded(value: object) -> object:
+    """Evidence, already in JSON's own types, with each text in it bounded."""
+    if isinstance(value, dict):
+        return {_bounded(key): _each_bounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_each_bounded(one) for one in value]
+    return _bounded(value) if isinstance(value, str) else value

@@ -1,0 +1,55 @@
+"""What the wizard's forms send, read strictly: a form that was made up is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from executions.models.retirement import Kind
+from executions.retirement.external import NotAName, Outside
+
+
+class ConfirmedName(forms.Form):
+    """The job's name as the operator typed it, and the fingerprint of what they saw.
+
+    ``accepted`` is ticked where the job cannot be put back as it is.
+    """
+
+    LONGEST = 2_000
+
+    accepted = forms.BooleanField(required=False)
+    typed = forms.CharField(required=False, strip=False, max_length=LONGEST)
+    fingerprint = forms.RegexField("[0-9a-f]{32}", max_length=32)
+
+    @classmethod
+    def as_sent(cls, values: Mapping[str, str]) -> dict[str, str]:
+        """Its fields as they were sent, to be sent again; what is too long cannot be right."""
+        sent = {name: values.get(name, "") for name in cls.base_fields}
+        return {name: value for name, value in sent.items() if len(value) <= cls.LONGEST}
+
+
+class OutsideSchedule(forms.Form):
+    """A schedule outside the database, as the operator names it. ``outside`` is it, once valid."""
+
+    KINDS = (Kind.CRON, Kind.SYSTEMD, Kind.CRONJOB)
+
+    kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in KINDS])
+    name = forms.CharField(required=False, max_length=255)
+    namespace = forms.CharField(required=False, max_length=255)
+
+    outside: Outside
+
+    def clean(self) -> dict[str, object]:
+        """Raises nothing; what cannot be a name is the form's own error."""
+        values = super().clean() or {}
+        if self.errors:
+            return values
+        namespace = values["namespace"] or "default"
+        try:
+            self.outside = Outside(values["kind"], values["name"], namespace)
+        except NotAName as error:
+            missing = _("Give the name of it, as “%(kind)s” knows it.") % {"kind": values["kind"]}
+            self.add_error(error.field, str(error) if values[error.field] else missing)
+        return values

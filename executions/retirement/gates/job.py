@@ -1,0 +1,270 @@
+"""PURE: the gates about the job itself: can it be seen, may it be removed, is it what it seems.
+
+One function for each gate of docs/interfaces.md, ``checkretirement``, named as the gate is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from executions.health.facts import Match
+from executions.pgcron.job import Backend
+from executions.pgcron.match import Judgement
+from executions.retirement.gates.gate import Code, Gate, GateFacts
+from executions.text.sentences import Sentence, Value, say
+
+
+def _unseen(code: Code, facts: GateFacts) -> Gate:
+    """A gate about a job that cannot be read."""
+    summary = say(
+        _("This cannot be judged, because job %(jobid)s cannot be read."), jobid=facts.jobid
+    )
+    return Gate(code, False, summary, {"jobid": facts.jobid})
+
+
+def visible(facts: GateFacts) -> Gate:
+    evidence: dict[str, object] = {"jobid": facts.jobid, "role": facts.role}
+    if facts.candidate is None:
+        return Gate(
+            Code.VISIBLE,
+            False,
+            say(
+                _("The role %(role)s sees no job %(jobid)s that leads to the rollup: it is gone or"
+                  " changed, or row security hides it."),
+                role=facts.role, jobid=facts.jobid,
+            ),
+            evidence,
+            say(_("Look at the schedules again, as a role that may see every job.")),
+        )  # fmt: skip
+    evidence |= {"owner": facts.candidate.job.owner, "command": facts.candidate.job.command}
+    return Gate(
+        Code.VISIBLE, True, say(_("Job %(jobid)s can be read."), jobid=facts.jobid), evidence
+    )
+
+
+def privileged(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.PRIVILEGED, facts)
+    job, rights = facts.candidate.job, facts.candidate.rights
+    names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
+    if rights.retire:
+        summary = say(_("The role %(role)s may unschedule job %(jobid)s."), **names)
+    else:
+        summary = say(_("The role %(role)s may not unschedule this job of %(owner)s."), **names)
+    return Gate(
+        Code.PRIVILEGED,
+        rights.retire,
+        summary,
+        {"role": facts.role, "owner": job.owner},
+        None if rights.retire else say(
+            _("Its owner, a superuser or a role with DELETE on cron.job may: set"
+              " RETIRE_DATABASE_URL to one, or let one of them run the statement."),
+        ),
+    )  # fmt: skip
+
+
+def may_deactivate(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.MAY_DEACTIVATE, facts)
+    job, rights = facts.candidate.job, facts.candidate.rights
+    names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
+    if rights.deactivate:
+        summary = say(_("The role %(role)s may pause job %(jobid)s and resume it."), **names)
+    else:
+        summary = say(_("The role %(role)s may not pause this job of %(owner)s."), **names)
+    return Gate(
+        Code.MAY_DEACTIVATE,
+        rights.deactivate,
+        summary,
+        {"role": facts.role, "owner": job.owner},
+        None if rights.deactivate else say(
+            _("Pausing takes the owner or a superuser, and EXECUTE on cron.alter_job."),
+        ),
+    )  # fmt: skip
+
+
+def loaded(facts: GateFacts) -> Gate:
+    """Without the library nobody can call pg_cron's functions, not even through a trigger."""
+    if facts.candidate is None:
+        return _unseen(Code.LOADED, facts)
+    known = facts.candidate.loaded
+    evidence = {"loaded": known}
+    if known is False:
+        return Gate(
+            Code.LOADED,
+            False,
+            say(
+                _("The server does not load pg_cron's library: it starts no job, and nobody can"
+                  " remove one.")
+            ),
+            evidence,
+            say(
+                _("Let an administrator add pg_cron to shared_preload_libraries and restart"
+                  " PostgreSQL.")
+            ),
+        )  # fmt: skip
+    if known is None:
+        summary = say(_("Nothing shows that the server does not load pg_cron's library."))
+    else:
+        summary = say(_("The server loads pg_cron's library."))
+    return Gate(Code.LOADED, True, summary, evidence)
+
+
+def same_database(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.SAME_DATABASE, facts)
+    job, same, here = facts.candidate.job, facts.candidate.same_database, facts.candidate.server
+    names: dict[str, Value] = {
+        "database": job.database,
+        "node": job.node,
+        "here": ", ".join(here.names) if here else "",
+        "port": here.port if here else "",
+        "jobid": job.jobid,
+    }
+    remedy: Sentence | None = None
+    standby = facts.candidate.standby
+    if standby:
+        summary = say(_("%(url)s is a standby, where nothing can be changed."), url=standby)
+        remedy = say(_("To retire a schedule, point %(url)s at the primary."), url=standby)
+    elif same:
+        summary = say(_("It runs in Multica's database, %(database)s."), **names)
+    elif same is None and facts.candidate.multica is None:
+        summary = say(
+            _("Multica's database does not answer, so nobody can tell whether %(database)s, where"
+              " the job runs, is that one."), **names
+        )  # fmt: skip
+        remedy = say(_("Look again when Multica's database answers."))
+    elif same is None:
+        summary = say(
+            _("It connects to %(node)s, and nobody can tell whether that is this server, which is"
+              " known as %(here)s on port %(port)s."), **names
+        )  # fmt: skip
+        remedy = say(
+            _("If it is another name of this server, let the job's owner or a superuser run:"
+              " SELECT cron.unschedule(%(jobid)s);"), **names
+        )  # fmt: skip
+    else:
+        summary = say(
+            _("It runs in the database %(database)s on %(node)s, and not in Multica's."), **names
+        )
+        remedy = say(_("Retire it from the dashboard of the Multica that it belongs to."))
+    evidence: dict[str, object] = {
+        "database": job.database,
+        "nodename": job.nodename,
+        "nodeport": job.nodeport,
+    }
+    if here is not None:
+        evidence |= {"this_server": ", ".join(here.names), "this_port": here.port}
+    passed = same is True and not standby
+    judged = bool(standby) or same is not None or facts.candidate.multica is not None
+    return Gate(Code.SAME_DATABASE, passed, summary, evidence, remedy, judged=judged)
+
+
+_MATCH_SUMMARIES = {
+    Match.EXACT: _("The command calls the rollup and does nothing else."),
+    Match.LEGACY: _("The command only calls %(function)s, which Multica has removed."),
+    Match.WRAPPED: _("The command reaches the rollup through %(via)s, which may do more."),
+    Match.WINDOW: _("The command calls the window function, which rolls up a span of its own."),
+    Match.MULTIPLE: _("The command does other things beside the rollup."),
+}
+
+
+_NOBODY_CAN_READ = _(
+    "The command runs text that nobody can read (%(via)s): it may call the rollup, or not."
+)
+_CALLS_A_NAMESAKE = _(
+    "To %(owner)s, who runs it, the name without a schema means %(namesake)s, and not Multica's"
+    " rollup."
+)
+_CALLS_NOTHING = _(
+    "To %(owner)s, who runs it, the name without a schema means no function, and not Multica's"
+    " rollup."
+)
+
+
+def _about_match(judgement: Judgement) -> Promise:
+    if judgement.leads_there:
+        return _MATCH_SUMMARIES[judgement.match]
+    if judgement.misses_it:
+        return _CALLS_A_NAMESAKE if judgement.namesake else _CALLS_NOTHING
+    return _NOBODY_CAN_READ
+
+
+def command_matches(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.COMMAND_MATCHES, facts)
+    judgement, job = facts.candidate.judgement, facts.candidate.job
+    passed = judgement.match.retired_by_the_wizard
+    return Gate(
+        Code.COMMAND_MATCHES,
+        passed,
+        say(
+            _about_match(judgement),
+            function=", ".join(judgement.functions),
+            via=", ".join(judgement.via),
+            owner=job.owner,
+            namesake=judgement.namesake or "",
+        ),
+        {
+            "match": judgement.match.value,
+            "command": job.command,
+            "functions": list(judgement.functions),
+            "via": list(judgement.via),
+            "readable": judgement.readable,
+            "namesake": judgement.namesake,
+        },
+        None if passed else say(
+            _("Only you know whether the rest is needed. If it is not, run:"
+              " SELECT cron.unschedule(%(jobid)s);"),
+            jobid=job.jobid,
+        ),
+    )  # fmt: skip
+
+
+def function_absent(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.FUNCTION_ABSENT, facts)
+    exists = facts.candidate.legacy_function_exists
+    name = facts.candidate.judgement.functions[0]
+    if exists is False:
+        summary = say(
+            _("The function %(name)s no longer exists: the job fails each time."), name=name
+        )
+    elif exists is None:
+        summary = say(_("Nobody can tell whether %(name)s still exists."), name=name)
+    else:
+        summary = say(_("The function %(name)s still exists, so something may need it."), name=name)
+    remedy = say(_("Upgrade Multica first: its migration 103 removes the function."))
+    return Gate(
+        Code.FUNCTION_ABSENT,
+        exists is False,
+        summary,
+        {"function": name, "exists": exists},
+        None if exists is False else remedy,
+    )
+
+
+def no_run_in_flight(facts: GateFacts) -> Gate:
+    if facts.candidate is None:
+        return _unseen(Code.NO_RUN_IN_FLIGHT, facts)
+    return runs_gate(facts.candidate.in_flight)
+
+
+def runs_gate(running: Sequence[Backend]) -> Gate:
+    """The same of processes that are known already."""
+    evidence = {"backends": [backend.as_json() for backend in running]}
+    if not running:
+        return Gate(Code.NO_RUN_IN_FLIGHT, True, say(_("No run of it is in flight.")), evidence)
+    return Gate(
+        Code.NO_RUN_IN_FLIGHT,
+        False,
+        say(
+            _("A run of it is in flight (process %(pids)s)."),
+            pids=", ".join(str(backend.pid) for backend in running),
+        ),
+        evidence,
+        say(_("Wait until it has finished. It is never cut off.")),
+    )

@@ -1,0 +1,309 @@
+"""How values look on a page: times, durations, sizes, statuses, icons, form fields.
+
+Not a place for rules: whether a plan is stale or a verdict is failing is decided elsewhere, and
+arrives here as a word. The texts of times are written again by ``static/times.js`` when they age or
+when the viewer changes the zone, so both must agree on every form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+
+from django import template
+from django.forms import BoundField, CheckboxInput, Select
+from django.templatetags.static import static
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from executions.text.beyond import age_in_words, in_words
+
+register = template.Library()
+
+NOTHING = "—"
+SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
+TIME_FORMS = {
+    "datetime": "%Y-%m-%d %H:%M",
+    "seconds": "%Y-%m-%d %H:%M:%S",
+    "clock": "%H:%M",
+    "time": "%H:%M",
+    "date": "%Y-%m-%d",
+}
+FORMS_WITH_ZONE = frozenset({"datetime", "seconds", "clock"})
+
+
+# --- Numbers ------------------------------------------------------------------------------------
+
+
+@register.filter
+def count(value: int | None) -> str:
+    """A whole number with its thousands apart; a dash for none."""
+    if value is None:
+        return NOTHING
+    # Django's looks up the separator each time, also where there is nothing to separate.
+    return str(value) if 0 <= value < 1000 else number_format(value, force_grouping=True)
+
+
+@register.filter
+def duration(milliseconds: float | None) -> str:
+    """Milliseconds as a person says them, in at most two units: "850 ms", "1.2 s", "4 h 20 min"."""
+    if milliseconds is None:
+        return NOTHING
+    if milliseconds < 1000:
+        return _("%(n)s ms") % {"n": int(milliseconds)}
+    if milliseconds < 9950:
+        return _("%(n)s s") % {"n": number_format(round(milliseconds / 1000, 1), 1)}
+    return _span(round(milliseconds / 1000), smallest=2)
+
+
+@register.filter
+def seconds(value: float | timedelta | None) -> str:
+    """Seconds, or a timedelta, as :func:`duration` writes them."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return NOTHING if value is None else duration(value * 1000)
+
+
+@register.filter
+def bytesize(value: int | None) -> str:
+    """Bytes in the binary units: "512 B", "1.5 KiB", "16 KiB"."""
+    if value is None:
+        return NOTHING
+    size, unit = float(value), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1023.95:
+            break
+        size, unit = size / 1024, larger
+    digits = 1 if unit != "B" and size < 9.95 else 0
+    return f"{number_format(round(size, digits), digits, force_grouping=True)} {unit}"
+
+
+def _span(whole_seconds: int, smallest: int) -> str:
+    """Two neighbouring units, the second only where it says something.
+
+    ``smallest`` is how many units a span of minutes gets: 2 for a duration, 1 for an age, which
+    need not be so exact.
+    """
+    days, rest = divmod(whole_seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    if days:
+        parts = [_("%(n)s d") % {"n": number_format(days, force_grouping=True)}]
+        parts += [_("%(n)s h") % {"n": hours}] if hours else []
+    elif hours:
+        parts = [_("%(n)s h") % {"n": hours}]
+        parts += [_("%(n)s min") % {"n": minutes}] if minutes else []
+    elif minutes:
+        parts = [_("%(n)s min") % {"n": minutes}]
+        parts += [_("%(n)s s") % {"n": left}] if left and smallest > 1 else []
+    else:
+        parts = [_("%(n)s s") % {"n": left}]
+    return " ".join(parts)
+
+
+# --- Times --------------------------------------------------------------------------------------
+
+
+def zone_name(value: datetime) -> str:
+    """The offset of an aware time, as every browser can name it: "UTC", "UTC+1", "UTC-3:30"."""
+    offset = value.utcoffset() or timedelta()
+    minutes = round(abs(offset.total_seconds()) / 60)
+    if not minutes:
+        return "UTC"
+    sign = "-" if offset < timedelta() else "+"
+    return f"UTC{sign}{minutes // 60}" + (f":{minutes % 60:02}" if minutes % 60 else "")
+
+
+def _local(value: datetime, zone: tzinfo | None = None) -> datetime:
+    """In the viewer's zone; in UTC where that zone's time would lie outside the years 1 to 9999."""
+    try:
+        return localtime(value, zone)
+    except OverflowError:
+        return value.astimezone(UTC)
+
+
+@register.filter
+def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None) -> str:
+    """An aware time in the viewer's zone, which who writes many looks up for all of them.
+
+    Raises:
+        KeyError: ``form`` is none of ``TIME_FORMS``.
+    """
+    if words := in_words(value):
+        return words
+    return _as_text(_local(value, zone), form)
+
+
+def _as_text(local: datetime, form: str) -> str:
+    text = local.strftime(TIME_FORMS[form])
+    return f"{text} {zone_name(local)}" if form in FORMS_WITH_ZONE else text
+
+
+def relative(value: datetime, now: datetime) -> str:
+    """How far ``value`` is from ``now``: "12 s ago", "4 h 20 min ago", "in 3 min"."""
+    if words := age_in_words(value):
+        return words
+    ahead = int((value - now).total_seconds())
+    if ahead > 0:
+        return _("in %(duration)s") % {"duration": _span(ahead, smallest=1)}
+    return _("%(duration)s ago") % {"duration": _span(-ahead, smallest=1)}
+
+
+@register.simple_tag
+def moment(value: datetime | None, form: str = "datetime") -> SafeString | str:
+    """``{% moment plan.plan_time "time" %}``: a ``<time>`` whose title is the whole moment."""
+    if value is None:
+        return NOTHING
+    if words := in_words(value):
+        return words
+    local = _local(value)
+    return format_html(
+        '<time datetime="{}" data-form="{}" title="{}">{}</time>',
+        value.isoformat(),
+        form,
+        _as_text(local, "seconds"),
+        _as_text(local, form),
+    )
+
+
+@register.simple_tag
+def ago(value: datetime | None, now: datetime) -> SafeString | str:
+    """``{% ago plan.finished_at checked_at %}``: a ``<time>`` that goes on ageing in the browser.
+
+    ``now`` is the database's clock, never this process's.
+    """
+    if value is None:
+        return NOTHING
+    if words := age_in_words(value):
+        return words
+    return format_html(
+        '<time datetime="{}" data-relative title="{}">{}</time>',
+        value.isoformat(),
+        written(value, "seconds"),
+        relative(value, now),
+    )
+
+
+@register.simple_tag
+def age(value: datetime | None, now: datetime) -> SafeString | str:
+    """``{% age watermark checked_at %}``: as :func:`ago`, without the word: "4 min"."""
+    if value is None:
+        return NOTHING
+    if words := age_in_words(value):
+        return words
+    return format_html(
+        '<time datetime="{}" data-relative="span" title="{}">{}</time>',
+        value.isoformat(),
+        written(value, "seconds"),
+        relative(value, now) if value > now else _span(int((now - value).total_seconds()), 1),
+    )
+
+
+# --- Statuses -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Look:
+    """A word's label, its tone (a ``tone-…`` class of app.css) and the shape that says the same."""
+
+    label: str | Promise
+    tone: str
+    icon: str
+
+
+LOOKS: dict[str, Look] = {
+    "SUCCESS": Look(gettext_lazy("Success"), "good", "check"),
+    "FAILED": Look(gettext_lazy("Failed"), "bad", "x"),
+    "RUNNING": Look(gettext_lazy("Running"), "busy", "player-play"),
+    "STALE": Look(gettext_lazy("Stale"), "warn", "hourglass-empty"),
+    "RETRYING": Look(gettext_lazy("Retrying"), "warn", "refresh"),
+    "healthy": Look(pgettext_lazy("verdict", "Healthy"), "good", "circle-check"),
+    "degraded": Look(pgettext_lazy("verdict", "Degraded"), "warn", "alert-triangle"),
+    "failing": Look(pgettext_lazy("verdict", "Failing"), "bad", "circle-x"),
+    "unknown": Look(pgettext_lazy("verdict", "Unknown"), "mute", "help-circle"),
+    "critical": Look(pgettext_lazy("severity", "Critical"), "bad", "circle-x"),
+    "warning": Look(pgettext_lazy("severity", "Warning"), "warn", "alert-triangle"),
+    "info": Look(pgettext_lazy("severity", "For information"), "mute", "info-circle"),
+}
+
+
+def look(word: str) -> Look:
+    """The look of a word; one that nobody planned for is shown as it is, in a neutral tone."""
+    return LOOKS.get(word, Look(word, "mute", "help-circle"))
+
+
+@register.simple_tag
+def badge(word: str) -> SafeString:
+    """``{% badge "healthy" %}``: text and shape, never colour alone."""
+    shown = look(word)
+    return format_html(
+        '<span class="status tone-{}">{}{}</span>', shown.tone, icon(shown.icon), shown.label
+    )
+
+
+@register.simple_tag
+def status_badge(status: str, is_stale: bool = False) -> SafeString:
+    """An execution's badge; RUNNING past its lease is stale (docs/contract.md section 2)."""
+    return badge("STALE" if status == "RUNNING" and is_stale else status)
+
+
+@register.filter
+def tone(word: str) -> str:
+    """The tone of a word, for a ``tone-…`` class."""
+    return look(word).tone
+
+
+@register.filter
+def label(word: str) -> str:
+    """The label of a word, for a place where shape and text stand apart."""
+    return str(look(word).label)
+
+
+@register.filter
+def tone_icon(word: str) -> SafeString:
+    """The shape of a word, for a place where the text stands elsewhere."""
+    return icon(look(word).icon)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """An icon of the vendored sprite. It is decoration: the text beside it says the same."""
+    return format_html(
+        '<svg class="icon" viewBox="0 0 24 24" fill="none" stroke="currentColor"'
+        ' stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">'
+        '<use href="{}#{}"/></svg>',
+        _sprite(),
+        name,
+    )
+
+
+@cache
+def _sprite() -> str:
+    """Its address, which the storage makes anew each time and a page has fifty icons of."""
+    return static(SPRITE)
+
+
+# --- Forms --------------------------------------------------------------------------------------
+
+
+@register.inclusion_tag("_field.html")
+def field(bound: BoundField) -> dict[str, object]:
+    """``{% field form.password %}``: label, control, help and errors, tied together by ids."""
+    widget = bound.field.widget
+    if isinstance(widget, CheckboxInput):
+        css = "form-check-input"
+    else:
+        css = "form-select" if isinstance(widget, Select) else "form-control"
+    if bound.errors:
+        css += " is-invalid"
+    return {
+        "field": bound,
+        "control": bound.as_widget(attrs={"class": css}),
+        "is_check": isinstance(widget, CheckboxInput),
+    }

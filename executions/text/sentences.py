@@ -1,0 +1,138 @@
+"""Sentences that are made once and read by many: translated, zoned and escaped when shown.
+
+A verdict is shared by every viewer of a web process, so its texts must not be fixed in the
+language of whoever happened to ask first, and its times must go on ageing on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.utils.functional import Promise
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString
+
+from executions.text.formatters import (
+    ago,
+    moment,
+    relative,
+    seconds,
+    written,
+)
+from executions.text.visible import visible
+
+# Beyond this a clock time alone would leave the day open.
+_CLOCK_SUFFICES = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class At:
+    """A moment, as seen from ``now``: the clock time if it is near, else with its date."""
+
+    value: datetime
+    now: datetime
+
+    @property
+    def form(self) -> str:
+        return "clock" if abs(self.now - self.value) < _CLOCK_SUFFICES else "datetime"
+
+    def __str__(self) -> str:
+        return written(self.value, self.form)
+
+    def html(self) -> SafeString | str:
+        return moment(self.value, self.form)
+
+
+@dataclass(frozen=True)
+class Ago:
+    """How long ago a moment was: "4 h 20 min ago"; on a page it goes on ageing."""
+
+    value: datetime
+    now: datetime
+
+    def __str__(self) -> str:
+        return relative(self.value, self.now)
+
+    def html(self) -> SafeString | str:
+        return ago(self.value, self.now)
+
+
+Value = str | int | timedelta | At | Ago | Promise
+
+
+def _text(value: Value) -> str | int:
+    if isinstance(value, timedelta):
+        return seconds(value)
+    # An error's text may hold anything; what does not show must not hide or turn what does.
+    return value if isinstance(value, int) else visible(str(value))
+
+
+def _html(value: Value) -> str | int:
+    if isinstance(value, At | Ago):
+        return value.html()
+    text = _text(value)
+    return text if isinstance(text, int) else conditional_escape(text)
+
+
+def _still(value: Value) -> str | int:
+    """What of a value stays the same while nothing happens: no age, no span, no viewer's zone."""
+    if isinstance(value, At):
+        return value.value.isoformat()
+    return "" if isinstance(value, Ago | timedelta) else _text(value)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A translatable text with its values, put together each time it is shown.
+
+    ``str()`` gives plain text; a template writes ``{{ finding.summary.html }}``.
+    """
+
+    template: Promise | str
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self._with({name: _text(value) for name, value in self.values.items()})
+
+    def html(self) -> SafeString:
+        shown = {name: _html(value) for name, value in self.values.items()}
+        return SafeString(self._with(shown))
+
+    def still(self) -> str:
+        """What it says apart from ages, to tell whether it says something else by now."""
+        return self._with({name: _still(value) for name, value in self.values.items()})
+
+    def _with(self, shown: Mapping[str, str | int]) -> str:
+        """A text that was cut short, at the sentence's end, has its stop already."""
+        return str(self.template % shown).replace("….", "…")
+
+
+def say(template: Promise | str, **values: Value) -> Sentence:
+    """``say(_("Usage numbers stop at %(watermark)s."), watermark=case.at(moment))``."""
+    return Sentence(template, values)
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Several sentences, one after the other; shown as :class:`Sentence` is."""
+
+    sentences: tuple[Sentence, ...]
+
+    def __str__(self) -> str:
+        return " ".join(str(sentence) for sentence in self.sentences)
+
+    def html(self) -> SafeString:
+        return SafeString(" ".join(sentence.html() for sentence in self.sentences))
+
+    def still(self) -> str:
+        return " ".join(sentence.still() for sentence in self.sentences)
+
+
+Text = Sentence | Paragraph
+
+
+def together(*sentences: Sentence | None) -> Paragraph:
+    """The sentences as one text; None is left out."""
+    return Paragraph(tuple(sentence for sentence in sentences if sentence is not None))
