@@ -35,7 +35,7 @@ from executions.scheduler.leases import (
     Success,
     uuid7,
 )
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import (
     CatchUp,
     Context,
@@ -118,7 +118,7 @@ def cycle_with_runner(lend: Opener, plans: Iterator[datetime]) -> float:
     spec = JobSpec(
         name=ROLLUP.name, handler=roll_up_task_usage, planner=lambda _spec, _standing: times
     )
-    with Runner([spec], lend, runner_id="bench") as runner:
+    with JobRunner([spec], lend, runner_id="bench") as runner:
         began = time.perf_counter()
         reports = runner.tick()
         elapsed = time.perf_counter() - began
@@ -186,9 +186,9 @@ def idle_tick(reach: Opener, scopes: int) -> Row:
         cadence=timedelta(days=36_525),
         scopes=tuple(Scope("bench", str(number)) for number in range(scopes)),
     )
-    with Runner([spec], reach, runner_id="first") as first:
+    with JobRunner([spec], reach, runner_id="first") as first:
         first.tick()
-    with Runner([spec], counted, runner_id="second") as second:
+    with JobRunner([spec], counted, runner_id="second") as second:
         second.tick()
         before = CountingCursor.sent
         second.tick()
@@ -221,7 +221,7 @@ def contest(reach: Opener) -> list[Row]:
     ticks, errors = [], []
 
     def contend(number: int) -> None:
-        with Runner([spec], reach, runner_id=f"runner {number}") as runner:
+        with JobRunner([spec], reach, runner_id=f"runner {number}") as runner:
             together.wait()
             until = time.monotonic() + CONTEST_SECONDS
             while time.monotonic() < until:

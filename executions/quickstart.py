@@ -38,7 +38,7 @@ from executions.database.reading import fetch_for_dashboard
 from executions.database.router import MULTICA_ALIAS
 from executions.database.schema import a_turn_of_our_own
 from executions.demo.fill import fill, is_demo
-from executions.rollup.provision import Refused, provision
+from executions.rollup.provision import ProvisionRefused, provision
 from multica_admin import embedded, static_files
 from multica_admin.databases import SESSION, Conninfo, to_read, to_write, with_settings
 from multica_admin.env import BadSetting
@@ -287,7 +287,7 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
             if with_demo and fill(connection):
                 say("The embedded database now holds a made-up week of demo data.")
             return is_demo(connection)
-    except Refused as refusal:
+    except ProvisionRefused as refusal:
         raise CannotStart(str(refusal)) from None
     except psycopg.Error as error:
         raise CannotStart(f"The embedded database could not be filled. {_reason(error)}") from None

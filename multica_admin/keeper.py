@@ -34,7 +34,7 @@ def pause_before(start: int) -> float:
     return min(_FIRST_PAUSE * 2.0 ** min(start, 10), _LONGEST_PAUSE)
 
 
-class Keeper:
+class ClusterKeeper:
     """Looks at the cluster every second, and starts it where its server has ended."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -117,7 +117,7 @@ class Keeper:
             logger.warning("The embedded PostgreSQL runs again.")
 
 
-def start() -> Keeper | None:
+def start() -> ClusterKeeper | None:
     """Keep the cluster in this process until it ends; None where nothing is embedded.
 
     A cluster whose binaries were taken away since the start is not kept, but pages are served.
@@ -125,7 +125,7 @@ def start() -> Keeper | None:
     if not settings.EMBEDDED:
         return None
     try:
-        keeper = Keeper(embedded.cluster(settings.VAR_DIR))
+        keeper = ClusterKeeper(embedded.cluster(settings.VAR_DIR))
     except ClusterError as error:
         logger.error("The embedded PostgreSQL will not be started again if it ends: %s", error)
         return None

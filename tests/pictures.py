@@ -12,14 +12,14 @@ from typing import Any
 from uuid import UUID
 
 from executions.health.facts import (
-    Execution,
+    ExecutionFact,
     Executions,
     Facts,
     Ground,
     Lock,
     PgCron,
     Queue,
-    State,
+    StateRow,
     Visibility,
 )
 from executions.scheduler.jobs import ROLLUP
@@ -34,7 +34,7 @@ def plan_time(age: int) -> datetime:
     return NEWEST - age * CADENCE
 
 
-def execution(age: int, **columns: Any) -> Execution:
+def execution(age: int, **columns: Any) -> ExecutionFact:
     """A SUCCESS that was claimed on time and moved the watermark by one cadence."""
     started = plan_time(age) + CADENCE + SECOND
     status = columns.get("status", "SUCCESS")
@@ -45,7 +45,7 @@ def execution(age: int, **columns: Any) -> Execution:
         "watermark_before": started - 2 * CADENCE,
         "watermark_after": started - CADENCE,
     }
-    made = Execution(
+    made = ExecutionFact(
         id=UUID(int=age % 2**64),
         plan_time=plan_time(age),
         status=status,
@@ -86,7 +86,7 @@ def facts(**known: Any) -> Facts:
                 executions_estimate=8640,
             ),
             "executions": executions(),
-            "state": State(watermark_at=NEWEST + SECOND, last_run_finished_at=NEWEST + CADENCE),
+            "state": StateRow(watermark_at=NEWEST + SECOND, last_run_finished_at=NEWEST + CADENCE),
             "queue": Queue(0, False, None),
             "lock": Lock(),
             "pg_cron": PgCron(Visibility.ABSENT),

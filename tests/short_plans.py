@@ -22,7 +22,7 @@ from executions.retirement.rules import Rules
 from executions.retirement.tick import retirement_tick
 from executions.scheduler.jobs import ROLLUP, roll_up_task_usage
 from executions.scheduler.plans import newest_due
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import CatchUp, Context, Returned
 from multica_admin.cluster import Cluster
 from tests import environment
@@ -54,7 +54,7 @@ class Backend:
             max_attempts=1,
             retry_backoff=(),
         )
-        self._runner = Runner([self.spec], self._connect, runner_id="go-backend-1")
+        self._runner = JobRunner([self.spec], self._connect, runner_id="go-backend-1")
         self._thread = threading.Thread(target=self._runner.run, args=[0.1], daemon=True)
 
     def _connect(self, application_name: str) -> Connection:

@@ -15,7 +15,7 @@ from executions.database.sql import load
 from executions.demo.history import (
     MAX_ATTEMPTS,
     WEEK,
-    Plan,
+    DemoExecution,
     Usage,
     World,
     plans,
@@ -123,7 +123,7 @@ def _copy_usage(cursor: Cursor[DictRow], inhabitants: World, rows: list[Usage]) 
             )
 
 
-def _copy_plans(cursor: Cursor[DictRow], made: list[Plan]) -> None:
+def _copy_plans(cursor: Cursor[DictRow], made: list[DemoExecution]) -> None:
     with cursor.copy(
         "COPY sys_cron_executions (id, job_name, plan_time, status, attempt, max_attempts,"
         " runner_id, lease_token, heartbeat_at, stale_after, started_at, finished_at, duration_ms,"
@@ -139,7 +139,9 @@ def _copy_plans(cursor: Cursor[DictRow], made: list[Plan]) -> None:
             )  # fmt: skip
 
 
-def _settle(connection: Connection, now: datetime, watermark: datetime, last: Plan) -> None:
+def _settle(
+    connection: Connection, now: datetime, watermark: datetime, last: DemoExecution
+) -> None:
     connection.execute(
         SQL.set_watermark,
         {

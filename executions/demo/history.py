@@ -29,7 +29,7 @@ DEPLOY = 700  # from here on other runners win: every process has a new id
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoExecution:
     """One finished execution as it stands in ``sys_cron_executions``."""
 
     id: UUID
@@ -130,14 +130,14 @@ def newest_plan_time(now: datetime) -> datetime:
     return due.replace(minute=due.minute - due.minute % 5, second=0, microsecond=0) - CADENCE
 
 
-def plans(now: datetime) -> list[Plan]:
+def plans(now: datetime) -> list[DemoExecution]:
     """A week of plans, oldest first, with watermarks that fit together from one to the next."""
     chance = random.Random(SEED + 2)
     before_deploy = [str(_uuid(chance)) for _ in range(2)]
     after_deploy = [str(_uuid(chance)) for _ in range(2)]
     newest = newest_plan_time(now)
     watermark = newest - WEEK - DELAY
-    made: list[Plan] = []
+    made: list[DemoExecution] = []
     for age in range(int(WEEK / CADENCE), -1, -1):
         if age in GAP:
             continue
@@ -149,7 +149,7 @@ def plans(now: datetime) -> list[Plan]:
     return made
 
 
-def watermark_after(made: list[Plan]) -> datetime:
+def watermark_after(made: list[DemoExecution]) -> datetime:
     """Where the last success left the watermark: 5 minutes before it started."""
     last = next(plan for plan in reversed(made) if plan.status == "SUCCESS")
     return last.started_at.replace(microsecond=0) - DELAY
@@ -157,7 +157,7 @@ def watermark_after(made: list[Plan]) -> datetime:
 
 def _plan(
     chance: random.Random, plan_time: datetime, age: int, runner: str, watermark: datetime
-) -> Plan:
+) -> DemoExecution:
     retried = age in RETRIED
     tick = timedelta(seconds=chance.uniform(1, 28) + (60 if retried else 0))
     started_at = plan_time + DELAY + tick
@@ -172,7 +172,7 @@ def _plan(
         "duration_ms": duration_ms,
     }
     if age == EXHAUSTED:
-        return Plan(
+        return DemoExecution(
             **common,
             status="FAILED",
             attempt=MAX_ATTEMPTS,
@@ -182,7 +182,7 @@ def _plan(
             error_msg="could not read from the connection: server closed the connection"
             " unexpectedly (the database was restarted for maintenance)",
         )
-    return Plan(
+    return DemoExecution(
         **common,
         status="SUCCESS",
         attempt=2 if retried else 1,

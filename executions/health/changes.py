@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from executions.health.facts import Change
-from executions.models.retirement import Act, Retirement, State
+from executions.models.retirement import Act, Retirement, RetirementState
 
 # The most retirements that are looked at: the latest ones.
 MOST = 50
@@ -36,5 +36,5 @@ def _changes(one: Retirement) -> Iterator[Change]:
             yield Change(act.acted_at, one.jobid, one.label, stops=act.kind in _STOPS)
     if one.is_removed and Act.Kind.REMOVE not in done and one.watched_since is not None:
         yield Change(one.watched_since, one.jobid, one.label, stops=True)
-    if one.state == State.PUT_BACK and Act.Kind.PUT_BACK not in done:
+    if one.state == RetirementState.PUT_BACK and Act.Kind.PUT_BACK not in done:
         yield Change(one.changed_at, one.jobid, one.label, stops=False)

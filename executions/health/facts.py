@@ -51,7 +51,7 @@ class Ground:
 
 
 @dataclass(frozen=True)
-class Execution:
+class ExecutionFact:
     """One row of ``sys_cron_executions`` (docs/contract.md section 2).
 
     The watermarks are those of its ``result``; ``error_msg`` is cut to 500 characters.
@@ -138,16 +138,16 @@ class Executions:
     were more rows than are read, so that ``since`` is later than was asked for.
     """
 
-    rows: tuple[Execution, ...]
+    rows: tuple[ExecutionFact, ...]
     since: datetime
     first_plan: datetime | None = None
-    earlier: Execution | None = None
-    earlier_success: Execution | None = None
-    stale: tuple[Execution, ...] = ()
+    earlier: ExecutionFact | None = None
+    earlier_success: ExecutionFact | None = None
+    stale: tuple[ExecutionFact, ...] = ()
     cut_short: bool = False
 
     @property
-    def newest(self) -> Execution | None:
+    def newest(self) -> ExecutionFact | None:
         return self.rows[0] if self.rows else self.earlier
 
     @cached_property
@@ -155,7 +155,7 @@ class Executions:
         """Changes with any of it, and is the same in all processes."""
         return blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
-    def latest_success(self, now: datetime) -> Execution | None:
+    def latest_success(self, now: datetime) -> ExecutionFact | None:
         """The SUCCESS that finished last, as far as its times can be believed."""
         proven = [
             (at, row)
@@ -168,7 +168,7 @@ class Executions:
 
 
 @dataclass(frozen=True)
-class State:
+class StateRow:
     """The one row of ``task_usage_hourly_rollup_state`` (docs/contract.md section 4)."""
 
     watermark_at: datetime
@@ -186,7 +186,7 @@ class Queue:
     oldest: datetime | None
 
 
-class Work(StrEnum):
+class SessionWork(StrEnum):
     """What a session probably does, by its name and its current or last statement."""
 
     OUR_BACKFILL = "our_backfill"
@@ -201,7 +201,7 @@ class Work(StrEnum):
 
 
 @dataclass(frozen=True)
-class Backend:
+class DatabaseSession:
     """A session of this database. What the role may not see of it is None.
 
     ``idle`` needs no rights: a session outside any transaction holds no virtual transaction id.
@@ -214,7 +214,7 @@ class Backend:
     state: str | None
     since: datetime | None
     idle: bool
-    work: Work = Work.HIDDEN
+    work: SessionWork = SessionWork.HIDDEN
 
 
 @dataclass(frozen=True)
@@ -226,11 +226,11 @@ class Lock:
     function a moment ago, are writers too.
     """
 
-    holders: tuple[Backend, ...] = ()
-    writers: tuple[Backend, ...] = ()
+    holders: tuple[DatabaseSession, ...] = ()
+    writers: tuple[DatabaseSession, ...] = ()
 
     @property
-    def idle_holder(self) -> Backend | None:
+    def idle_holder(self) -> DatabaseSession | None:
         return next((holder for holder in self.holders if holder.idle), None)
 
 
@@ -422,7 +422,7 @@ class Facts:
     spec: JobSpec
     ground: Ground | NotAvailable
     executions: Executions | NotAvailable
-    state: State | NotAvailable | None
+    state: StateRow | NotAvailable | None
     queue: Queue | NotAvailable
     lock: Lock | NotAvailable
     pg_cron: PgCron | NotAvailable

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from executions.health.facts import Execution, Executions
+from executions.health.facts import ExecutionFact, Executions
 from executions.scheduler.plans import floor, newest_due
 from executions.scheduler.spec import JobSpec
 
@@ -25,7 +25,7 @@ ROWS = 24
 TICK = timedelta(seconds=30)
 
 
-class Kind(StrEnum):
+class PlanOutcome(StrEnum):
     """What became of one expected plan."""
 
     KEPT = "kept"
@@ -40,20 +40,20 @@ class Kind(StrEnum):
 
     @property
     def is_success(self) -> bool:
-        return self in {Kind.KEPT, Kind.KEPT_LATE, Kind.RETRIED}
+        return self in {PlanOutcome.KEPT, PlanOutcome.KEPT_LATE, PlanOutcome.RETRIED}
 
     @property
     def is_expected(self) -> bool:
-        return self not in {Kind.WAITING, Kind.NONE}
+        return self not in {PlanOutcome.WAITING, PlanOutcome.NONE}
 
 
 class Cell(NamedTuple):
     """One expected plan_time, what became of it, and rows off the grid that lie in its bucket."""
 
     plan_time: datetime
-    kind: Kind
-    execution: Execution | None = None
-    extras: tuple[Execution, ...] = ()
+    kind: PlanOutcome
+    execution: ExecutionFact | None = None
+    extras: tuple[ExecutionFact, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Gap:
     first: datetime
     last: datetime
     count: int
-    before: Execution | None
-    after: Execution
+    before: ExecutionFact | None
+    after: ExecutionFact
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class Ledger:
 
     cells: tuple[Cell, ...]
     grace: timedelta
-    off_grid: tuple[Execution, ...] = ()
-    ahead: tuple[Execution, ...] = ()
+    off_grid: tuple[ExecutionFact, ...] = ()
+    ahead: tuple[ExecutionFact, ...] = ()
     looked_from: datetime | None = None
 
     @cached_property
@@ -110,7 +110,7 @@ class Ledger:
         )
 
     @cached_property
-    def counts(self) -> Counter[Kind]:
+    def counts(self) -> Counter[PlanOutcome]:
         return Counter(cell.kind for cell in self.cells)
 
     @property
@@ -119,7 +119,7 @@ class Ledger:
 
     @property
     def missing(self) -> int:
-        return self.counts[Kind.MISSING]
+        return self.counts[PlanOutcome.MISSING]
 
     @property
     def kept(self) -> int:
@@ -137,12 +137,12 @@ class Ledger:
         A plan that is not due yet is passed over, and so is a newest one that is RUNNING under a
         live lease (docs/interfaces.md, gate ``success_streak``).
         """
-        due = [cell for cell in reversed(self.cells) if cell.kind is not Kind.WAITING]
-        if due and due[0].kind is Kind.RUNNING:
+        due = [cell for cell in reversed(self.cells) if cell.kind is not PlanOutcome.WAITING]
+        if due and due[0].kind is PlanOutcome.RUNNING:
             del due[0]
         for index, cell in enumerate(due):
             if not cell.kind.is_success:
-                return Streak(tuple(due[:index]), None if cell.kind is Kind.NONE else cell)
+                return Streak(tuple(due[:index]), None if cell.kind is PlanOutcome.NONE else cell)
         return Streak(tuple(due), None)
 
     @cached_property
@@ -155,9 +155,9 @@ class Ledger:
 
     def _find_gaps(self) -> Iterator[Gap]:
         missing: list[Cell] = []
-        before: Execution | None = None
+        before: ExecutionFact | None = None
         for cell in self.cells:
-            if cell.kind is Kind.MISSING:
+            if cell.kind is PlanOutcome.MISSING:
                 missing.append(cell)
             if cell.execution is None:
                 continue
@@ -178,7 +178,7 @@ def percentile(values: Sequence[float], fraction: float) -> float | None:
     return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
 
 
-def durations(rows: Sequence[Execution]) -> list[int]:
+def durations(rows: Sequence[ExecutionFact]) -> list[int]:
     """The milliseconds of those that succeeded."""
     return [row.duration_ms for row in rows if row.succeeded and row.duration_ms is not None]
 
@@ -211,12 +211,12 @@ def lay(
         if row is not None:
             kind = _kind(row, now, in_time)
         elif expected_from is None or plan_time < expected_from:
-            kind = Kind.NONE
+            kind = PlanOutcome.NONE
         elif newest_row is not None and newest_row > plan_time:
-            kind = Kind.MISSING
+            kind = PlanOutcome.MISSING
         else:
             due = plan_time + spec.schedule_delay + grace
-            kind = Kind.MISSING if now > due else Kind.WAITING
+            kind = PlanOutcome.MISSING if now > due else PlanOutcome.WAITING
         cells.append(Cell(plan_time, kind, row, tuple(off_grid.get(plan_time, ()))))
     return Ledger(
         cells=tuple(cells),
@@ -228,12 +228,12 @@ def lay(
 
 
 def _sort(
-    rows: Sequence[Execution], plan_times: Sequence[datetime], cadence: timedelta
-) -> tuple[dict[datetime, Execution], dict[datetime, list[Execution]]]:
+    rows: Sequence[ExecutionFact], plan_times: Sequence[datetime], cadence: timedelta
+) -> tuple[dict[datetime, ExecutionFact], dict[datetime, list[ExecutionFact]]]:
     """Rows by plan_time, and those off the grid by the bucket that they lie in."""
     expected = set(plan_times)
-    on_grid: dict[datetime, Execution] = {}
-    off_grid: dict[datetime, list[Execution]] = defaultdict(list)
+    on_grid: dict[datetime, ExecutionFact] = {}
+    off_grid: dict[datetime, list[ExecutionFact]] = defaultdict(list)
     for row in rows:
         plan_time = row.plan_time
         if plan_time in expected or (bucket := floor(plan_time, cadence)) == plan_time:
@@ -250,13 +250,13 @@ def _expected_from(executions: Executions, cadence: timedelta) -> datetime | Non
     return max(floor(executions.first_plan, cadence), executions.since)
 
 
-def _kind(row: Execution, now: datetime, in_time: timedelta) -> Kind:
+def _kind(row: ExecutionFact, now: datetime, in_time: timedelta) -> PlanOutcome:
     """What became of a plan by its row; within ``in_time`` of it the next one is not due."""
     if row.running:
-        return Kind.STALE if row.is_stale(now) else Kind.RUNNING
+        return PlanOutcome.STALE if row.is_stale(now) else PlanOutcome.RUNNING
     if row.failed:
-        return Kind.FAILED
+        return PlanOutcome.FAILED
     if row.attempt > 1:
-        return Kind.RETRIED
+        return PlanOutcome.RETRIED
     late = row.finished_at is not None and row.finished_at > row.plan_time + in_time
-    return Kind.KEPT_LATE if late else Kind.KEPT
+    return PlanOutcome.KEPT_LATE if late else PlanOutcome.KEPT

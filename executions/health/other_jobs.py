@@ -16,13 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.assessment import JobAssessment
-from executions.health.facts import Execution, Ground, NotAvailable
+from executions.health.facts import ExecutionFact, Ground, NotAvailable
 from executions.health.figures import Figures, age
-from executions.health.findings.base import Code, Finding, Severity
+from executions.health.findings.base import Finding, FindingCode, Severity
 from executions.health.findings.progress import SWEEP_ALLOWANCE
 from executions.health.ledger import durations, percentile
 from executions.health.read import execution_of, refuse_hidden, why_not
-from executions.health.tally import Seen, Tally, judge
+from executions.health.tally import Examples, JobTally, judge_tally
 from executions.health.verdict import Level, Verdict
 from executions.text.sentences import say, together
 
@@ -40,10 +40,10 @@ class JobFacts:
     job: str
     now: datetime
     known: bool
-    tally: Tally = field(default_factory=Tally)
-    finished: tuple[Execution, ...] = ()
-    exhausted: tuple[Execution, ...] = ()
-    stale: tuple[Execution, ...] = ()
+    tally: JobTally = field(default_factory=JobTally)
+    finished: tuple[ExecutionFact, ...] = ()
+    exhausted: tuple[ExecutionFact, ...] = ()
+    stale: tuple[ExecutionFact, ...] = ()
 
 
 def assess_job(job: str, fetch: Fetch = fetch_for_dashboard) -> JobAssessment:
@@ -58,11 +58,11 @@ def assess_job(job: str, fetch: Fetch = fetch_for_dashboard) -> JobAssessment:
 class Tallies:
     """The tallies of jobs; ``reached`` is set where they reach back less than 24 hours."""
 
-    by_job: Mapping[str, Tally]
+    by_job: Mapping[str, JobTally]
     reached: datetime | None = None
 
-    def of(self, job: str) -> Tally:
-        return self.by_job.get(job, Tally())
+    def of(self, job: str) -> JobTally:
+        return self.by_job.get(job, JobTally())
 
 
 def read_tallies(fetch: Fetch) -> Tallies:
@@ -79,9 +79,9 @@ def read_tallies(fetch: Fetch) -> Tallies:
             "allowance": SWEEP_ALLOWANCE,
         },
     )
-    names = [one.name for one in fields(Tally)]
+    names = [one.name for one in fields(JobTally)]
     return Tallies(
-        {row["job_name"]: Tally(**{name: row[name] for name in names}) for row in rows},
+        {row["job_name"]: JobTally(**{name: row[name] for name in names}) for row in rows},
         next((row["reached"] for row in rows if row["cut_short"]), None),
     )
 
@@ -119,15 +119,15 @@ def assess_facts(facts: JobFacts) -> JobAssessment:
         for row in facts.stale
         if row.stale_after is not None and facts.now - row.stale_after > SWEEP_ALLOWANCE
     )
-    seen = Seen(abandoned, facts.exhausted, retried)
-    verdict = judge(facts.job, facts.now, facts.tally, seen)
+    seen = Examples(abandoned, facts.exhausted, retried)
+    verdict = judge_tally(facts.job, facts.now, facts.tally, seen)
     return JobAssessment(facts.job, facts.now, _figures(facts), verdict)
 
 
 def _never_ran(facts: JobFacts) -> Verdict:
     summary = say(_("No execution of the job %(job)s is recorded."), job=facts.job)
     finding = Finding(
-        Code.NO_EXECUTIONS,
+        FindingCode.NO_EXECUTIONS,
         Severity.INFO,
         summary,
         say(_("Check the name; the jobs that have executions are listed under History.")),
@@ -144,7 +144,7 @@ def unreadable(job: str, why: NotAvailable) -> JobAssessment:
         say("%(reason)s", reason=why.reason),
     )
     finding = Finding(
-        Code.NOT_AVAILABLE,
+        FindingCode.NOT_AVAILABLE,
         Severity.INFO,
         summary,
         say("%(remedy)s", remedy=why.remedy),

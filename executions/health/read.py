@@ -32,14 +32,14 @@ from executions.database.sql import load
 from executions.health.changes import changes_on_record
 from executions.health.facts import (
     Drift,
-    Execution,
+    ExecutionFact,
     Executions,
     Facts,
     Ground,
     NotAvailable,
     PgCron,
     Queue,
-    State,
+    StateRow,
     Visibility,
 )
 from executions.health.ledger import usual_window
@@ -190,7 +190,7 @@ class _Reader:
         cut_short = len(rows) == MOST_ROWS
         if cut_short:
             since = rows[-1].plan_time
-        older: list[Execution] = []
+        older: list[ExecutionFact] = []
         if not any(row.succeeded for row in rows):
             before = self._fetch(
                 SQL.newest_before, {**self._scope, "since": since, "most": MOST_OLDER}
@@ -208,7 +208,7 @@ class _Reader:
             cut_short=cut_short,
         )
 
-    def _state(self, ground: Ground) -> State | NotAvailable | None:
+    def _state(self, ground: Ground) -> StateRow | NotAvailable | None:
         """Its watermark may be null only where Multica's own NOT NULL has gone."""
         refuse_hidden(ground, "task_usage_hourly_rollup_state")
         if not ground.has_state and not ground.has_executions and ground.has_usage:
@@ -219,7 +219,7 @@ class _Reader:
                 _("The rollup's state row has no watermark, so nobody knows how far usage is."),
                 _("Run “manage.py backfill_task_usage_hourly”, which sets the watermark."),
             )
-        return State(**rows[0]) if rows else None
+        return StateRow(**rows[0]) if rows else None
 
     def _queue(self, ground: Ground) -> Queue:
         refuse_hidden(ground, "task_usage_hourly_dirty")
@@ -258,7 +258,7 @@ class _Reader:
         return max(seen, further, key=_sight)
 
     def _drift(
-        self, ground: Ground, state: State | NotAvailable | None, earlier: Facts | None
+        self, ground: Ground, state: StateRow | NotAvailable | None, earlier: Facts | None
     ) -> Drift | NotAvailable | None:
         if state is None or isinstance(state, NotAvailable):
             return None
@@ -361,19 +361,19 @@ def _own_runners(executions: Executions | NotAvailable) -> frozenset[str]:
 
 def _recent_and_abandoned(
     found: list[Row],
-) -> tuple[tuple[Execution, ...], tuple[Execution, ...]]:
-    parts: dict[bool, list[Execution]] = {False: [], True: []}
+) -> tuple[tuple[ExecutionFact, ...], tuple[ExecutionFact, ...]]:
+    parts: dict[bool, list[ExecutionFact]] = {False: [], True: []}
     for row in found:
         del row["first_plan"]
         parts[row.pop("is_abandoned")].append(execution_of(row))
     return tuple(parts[False]), tuple(parts[True])
 
 
-def execution_of(row: Row) -> Execution:
+def execution_of(row: Row) -> ExecutionFact:
     """An execution from a row of one of the queries of `health.sql`; the row becomes its own."""
     row["watermark_before"] = _moment(row["watermark_before"])
     row["watermark_after"] = _moment(row["watermark_after"])
-    execution = Execution.__new__(Execution)
+    execution = ExecutionFact.__new__(ExecutionFact)
     # As __init__ would, which for a frozen class takes several times as long; a week has 2,000.
     object.__setattr__(execution, "__dict__", row)
     return execution

@@ -143,7 +143,7 @@ def _shape(finding: Finding) -> tuple[object, ...]:
     return (finding.code, finding.severity, explained)
 
 
-class Keeper:
+class SnapshotKeeper:
     """Keeps the newest snapshot for all threads of a process."""
 
     def __init__(
@@ -206,7 +206,7 @@ class Keeper:
         return self._clock() - self._taken_at >= snapshot.interval_seconds
 
 
-_keeper = Keeper()
+_keeper = SnapshotKeeper()
 current = _keeper.current
 fresh = _keeper.fresh
 kept = _keeper.kept

@@ -12,12 +12,12 @@ from datetime import datetime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Execution
+from executions.health.facts import ExecutionFact
 from executions.health.findings.attempts import MASKED_OFTEN
 from executions.health.findings.base import (
     HOUR,
-    Code,
     Finding,
+    FindingCode,
     Severity,
     brief,
     listed,
@@ -37,7 +37,7 @@ OFTEN = 0.1
 
 
 @dataclass(frozen=True)
-class Tally:
+class JobTally:
     """What ended of a job in 24 hours, as far back as was looked, and what is running now.
 
     ``halted`` of the ``scopes`` that ended anything failed for good in their newest plan.
@@ -63,25 +63,25 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Examples:
     """Executions that show what the tally counts, newest first, where they were read."""
 
-    abandoned: tuple[Execution, ...] = ()
-    exhausted: tuple[Execution, ...] = ()
-    retried: tuple[Execution, ...] = ()
+    abandoned: tuple[ExecutionFact, ...] = ()
+    exhausted: tuple[ExecutionFact, ...] = ()
+    retried: tuple[ExecutionFact, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Case:
     job: str
     now: datetime
-    tally: Tally
-    seen: Seen = field(default_factory=Seen)
+    tally: JobTally
+    seen: Examples = field(default_factory=Examples)
 
 
-def judge(job: str, now: datetime, tally: Tally, seen: Seen | None = None) -> Verdict:
+def judge_tally(job: str, now: datetime, tally: JobTally, seen: Examples | None = None) -> Verdict:
     """The verdict of a job that has executions. What was ``seen`` adds evidence and no severity."""
-    case = _Case(job, now, tally, seen or Seen())
+    case = _Case(job, now, tally, seen or Examples())
     rules = (_running_stale, _failures, _masked_retries)
     findings = worst_first(found for rule in rules if (found := rule(case)) is not None)
     worst = findings[0].severity if findings else Severity.INFO
@@ -102,7 +102,7 @@ def _healthy(case: _Case) -> Text:
     )
 
 
-def _of_those_that_ended(tally: Tally) -> Sentence:
+def _of_those_that_ended(tally: JobTally) -> Sentence:
     return say(
         _("%(failed)s of the %(ended)s that ended in 24 hours failed."),
         failed=tally.failed,
@@ -115,7 +115,7 @@ def _running_stale(case: _Case) -> Finding | None:
     if tally.abandoned_at is None:
         return None
     return Finding(
-        Code.RUNNING_STALE,
+        FindingCode.RUNNING_STALE,
         Severity.CRITICAL if case.now - tally.abandoned_at <= HOUR else Severity.INFO,
         summary=say(
             ngettext_lazy(
@@ -134,7 +134,7 @@ def _running_stale(case: _Case) -> Finding | None:
     )
 
 
-def _severity_of_failures(tally: Tally) -> Severity | None:
+def _severity_of_failures(tally: JobTally) -> Severity | None:
     """One scope does not make a job fail, but a job of which nothing succeeds does."""
     if tally.halted and tally.failed == tally.ended:
         return Severity.CRITICAL
@@ -153,7 +153,7 @@ def _failures(case: _Case) -> Finding | None:
         return None
     halted = tally.halted or len(exhausted)
     return Finding(
-        Code.EXHAUSTED_FAILURE if halted else Code.PLAN_ABANDONED,
+        FindingCode.EXHAUSTED_FAILURE if halted else FindingCode.PLAN_ABANDONED,
         severity or Severity.INFO,
         summary=together(
             _halted(case, halted) if halted else None,
@@ -183,7 +183,7 @@ def _halted(case: _Case, halted: int) -> Sentence:
     )
 
 
-def _latest_error(case: _Case, row: Execution) -> Sentence:
+def _latest_error(case: _Case, row: ExecutionFact) -> Sentence:
     return say(
         _("The latest was %(code)s: %(message)s (plan of %(plan)s)."),
         code=brief(row.error_code),
@@ -197,7 +197,7 @@ def _masked_retries(case: _Case) -> Finding | None:
     if not tally.retried:
         return None
     return Finding(
-        Code.MASKED_RETRIES,
+        FindingCode.MASKED_RETRIES,
         Severity.WARNING if tally.retried_lately >= MASKED_OFTEN else Severity.INFO,
         summary=say(
             ngettext_lazy(

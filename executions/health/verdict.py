@@ -19,12 +19,12 @@ from executions.health.facts import (
     Match,
     NotAvailable,
     RollupCall,
-    State,
+    StateRow,
 )
 from executions.health.findings.base import (
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
 )
 from executions.health.findings.lateness import LAG
@@ -42,19 +42,23 @@ from executions.text.sentences import (
     together,
 )
 
-FAILURES = (Code.EXHAUSTED_FAILURE, Code.PLAN_ABANDONED)
+FAILURES = (FindingCode.EXHAUSTED_FAILURE, FindingCode.PLAN_ABANDONED)
 
 # Which findings, where they are present, explain a finding; the first that is there does.
-EXPLAINED_BY: Mapping[Code, tuple[Code, ...]] = {
-    Code.LOCK_LOST: (
-        Code.STATE_ROW_MISSING,
-        Code.WATERMARK_FUTURE,
-        Code.LOCK_LEAKED,
-        Code.OTHER_WRITER,
+EXPLAINED_BY: Mapping[FindingCode, tuple[FindingCode, ...]] = {
+    FindingCode.LOCK_LOST: (
+        FindingCode.STATE_ROW_MISSING,
+        FindingCode.WATERMARK_FUTURE,
+        FindingCode.LOCK_LEAKED,
+        FindingCode.OTHER_WRITER,
     ),
-    Code.WATERMARK_LAG: (Code.WATERMARK_CATCHING_UP, Code.LATEST_STALE, *FAILURES),
-    Code.LATEST_STALE: (Code.NO_EXECUTIONS,),
-    Code.PLAN_ABANDONED: (Code.EXHAUSTED_FAILURE,),
+    FindingCode.WATERMARK_LAG: (
+        FindingCode.WATERMARK_CATCHING_UP,
+        FindingCode.LATEST_STALE,
+        *FAILURES,
+    ),
+    FindingCode.LATEST_STALE: (FindingCode.NO_EXECUTIONS,),
+    FindingCode.PLAN_ABANDONED: (FindingCode.EXHAUSTED_FAILURE,),
 }
 
 
@@ -76,8 +80,8 @@ def _failure_explains(case: Case, failure: Finding, lag: Finding) -> bool:
 
 
 # What must hold besides for the second to explain the first.
-CONDITIONS: Mapping[tuple[Code, Code], Callable[[Case, Finding, Finding], bool]] = {
-    (Code.WATERMARK_LAG, failure): _failure_explains for failure in FAILURES
+CONDITIONS: Mapping[tuple[FindingCode, FindingCode], Callable[[Case, Finding, Finding], bool]] = {
+    (FindingCode.WATERMARK_LAG, failure): _failure_explains for failure in FAILURES
 }
 
 
@@ -106,7 +110,7 @@ def fold(findings: Iterable[Finding], case: Case) -> tuple[Finding, ...]:
     """
     found = list(findings)
     present = {finding.code: finding for finding in found}
-    under: dict[Code, list[Finding]] = {}
+    under: dict[FindingCode, list[Finding]] = {}
     top: list[Finding] = []
     for finding in found:
         reason = _reason_for(finding, present, case)
@@ -122,7 +126,9 @@ def fold(findings: Iterable[Finding], case: Case) -> tuple[Finding, ...]:
     return worst_first(map(with_its_own, top))
 
 
-def _reason_for(finding: Finding, present: Mapping[Code, Finding], case: Case) -> Code | None:
+def _reason_for(
+    finding: Finding, present: Mapping[FindingCode, Finding], case: Case
+) -> FindingCode | None:
     """The first of those that are there and can explain it."""
     for code in EXPLAINED_BY.get(finding.code, ()):
         holds = CONDITIONS.get((finding.code, code))
@@ -160,7 +166,7 @@ def _unknown(basics: tuple[NotAvailable, ...]) -> Text:
 
 
 def _healthy(case: Case, findings: tuple[Finding, ...]) -> Text:
-    newborn = next((one for one in findings if one.code is Code.NO_EXECUTIONS), None)
+    newborn = next((one for one in findings if one.code is FindingCode.NO_EXECUTIONS), None)
     if newborn is not None:
         return newborn.summary
     if (
@@ -172,7 +178,7 @@ def _healthy(case: Case, findings: tuple[Finding, ...]) -> Text:
     return together(_up_to_date(case.state, case), _by_whom(case), *_redundant(case, findings))
 
 
-def _not_yet(state: State, case: Case) -> Text:
+def _not_yet(state: StateRow, case: Case) -> Text:
     """A lag that is no finding, because no run could have ended it so far."""
     begun = say(_("Nothing is wrong so far: no run has succeeded yet, and none is late."))
     if state.watermark_at <= NEVER:
@@ -183,7 +189,7 @@ def _not_yet(state: State, case: Case) -> Text:
     )
 
 
-def _up_to_date(state: State | None, case: Case) -> Sentence:
+def _up_to_date(state: StateRow | None, case: Case) -> Sentence:
     if state is None:
         return say(_("Nothing is wrong."))
     return say(_("Usage is up to date to %(watermark)s."), watermark=case.at(state.watermark_at))
@@ -221,7 +227,9 @@ def _redundant(case: Case, findings: tuple[Finding, ...]) -> tuple[Sentence, ...
     calls = case.facts.rollup_calls
     if calls:
         return about_calls(calls)
-    trace = next((finding for finding in findings if finding.code is Code.OTHER_WRITER), None)
+    trace = next(
+        (finding for finding in findings if finding.code is FindingCode.OTHER_WRITER), None
+    )
     if trace is None:
         return ()
     return (in_short(trace) if is_over(trace) else say(_UNNAMED[whence(case.facts, trace)]),)

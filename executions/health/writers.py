@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from executions.health.facts import Execution, JobRun
+from executions.health.facts import ExecutionFact, JobRun
 
 # Results have whole seconds, which two runners may round differently.
 ROUNDING = timedelta(seconds=1)
@@ -25,8 +25,8 @@ class Pair:
     successor reaches further than the successor says, so the neighbour alone would not do.
     """
 
-    earlier: Execution
-    later: Execution
+    earlier: ExecutionFact
+    later: ExecutionFact
     reached: datetime
     found: datetime
 
@@ -41,7 +41,7 @@ class Pair:
         return self.advance > timedelta()
 
 
-def pairs(rows: Sequence[Execution]) -> list[Pair]:
+def pairs(rows: Sequence[ExecutionFact]) -> list[Pair]:
     """The comparable pairs among ``rows``, newest first, as ``rows`` are.
 
     Both plans succeeded, they are neighbours in the table, and the later one succeeded at its first
@@ -49,7 +49,7 @@ def pairs(rows: Sequence[Execution]) -> list[Pair]:
     """
     found: list[Pair] = []
     reached: datetime | None = None
-    earlier: Execution | None = None
+    earlier: ExecutionFact | None = None
     for later in reversed(rows):
         if earlier is not None and reached is not None and _comparable(earlier, later):
             assert later.watermark_before is not None  # noqa: S101  _comparable says so
@@ -61,7 +61,7 @@ def pairs(rows: Sequence[Execution]) -> list[Pair]:
     return found
 
 
-def _comparable(earlier: Execution, later: Execution) -> bool:
+def _comparable(earlier: ExecutionFact, later: ExecutionFact) -> bool:
     return (
         later.succeeded
         and earlier.succeeded

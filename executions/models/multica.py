@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-Row = TypeVar("Row", bound=models.Model, covariant=True)
+ModelT = TypeVar("ModelT", bound=models.Model, covariant=True)
 
 
 class ReadOnly(Exception):
@@ -22,7 +22,7 @@ def _refuse(*_arguments: Any, **_options: Any) -> NoReturn:
     raise ReadOnly("Multica's tables are read here and never written.")
 
 
-class ReadOnlyQuerySet(models.QuerySet[Row]):
+class ReadOnlyQuerySet(models.QuerySet[ModelT]):
     create = bulk_create = bulk_update = get_or_create = update_or_create = _refuse
     update = delete = _refuse
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 
-class Kind(models.TextChoices):
+class CallerKind(models.TextChoices):
     """What calls the rollup from outside the backend."""
 
     PG_CRON = "pg_cron", _("pg_cron job")
@@ -22,7 +22,7 @@ class Kind(models.TextChoices):
     CRONJOB = "cronjob", _("Kubernetes CronJob")
 
 
-class State(models.TextChoices):
+class RetirementState(models.TextChoices):
     """Where a retirement stands. `retirement/states.py` says which step leads where."""
 
     CHOSEN = "chosen", _("chosen")
@@ -49,8 +49,8 @@ class Retirement(models.Model):
     moment of the act, by the acting database's clock; ``watch`` is what the watch has seen.
     """
 
-    kind = models.TextField(choices=Kind.choices, default=Kind.PG_CRON)
-    state = models.TextField(choices=State.choices, default=State.CHOSEN)
+    kind = models.TextField(choices=CallerKind.choices, default=CallerKind.PG_CRON)
+    state = models.TextField(choices=RetirementState.choices, default=RetirementState.CHOSEN)
     created_at = models.DateTimeField(db_default=Now())
     changed_at = models.DateTimeField(db_default=Now())
     started_by = models.TextField()
@@ -75,32 +75,32 @@ class Retirement(models.Model):
     put_back_jobid = models.BigIntegerField(null=True)
 
     ENDED = (
-        State.VERIFIED,
-        State.CONFIRMED_GONE,
-        State.WORSE,
-        State.OTHER_CALLER,
-        State.TRIAL_ENDED,
-        State.PUT_BACK,
-        State.CLOSED,
-        State.MOVED,
+        RetirementState.VERIFIED,
+        RetirementState.CONFIRMED_GONE,
+        RetirementState.WORSE,
+        RetirementState.OTHER_CALLER,
+        RetirementState.TRIAL_ENDED,
+        RetirementState.PUT_BACK,
+        RetirementState.CLOSED,
+        RetirementState.MOVED,
     )
     # What the record calls gone; from here the schedule can be put back.
     REMOVED = (
-        State.WATCHING,
-        State.VERIFIED,
-        State.CONFIRMED_GONE,
-        State.WORSE,
-        State.OTHER_CALLER,
+        RetirementState.WATCHING,
+        RetirementState.VERIFIED,
+        RetirementState.CONFIRMED_GONE,
+        RetirementState.WORSE,
+        RetirementState.OTHER_CALLER,
     )
-    UNCHANGED = (State.CHOSEN, State.CONFIRMED, State.BY_HAND)
-    LIVE = (State.TRIAL, State.TRIAL_PASSED, State.WATCHING)
+    UNCHANGED = (RetirementState.CHOSEN, RetirementState.CONFIRMED, RetirementState.BY_HAND)
+    LIVE = (RetirementState.TRIAL, RetirementState.TRIAL_PASSED, RetirementState.WATCHING)
 
     class Meta:
         indexes = [models.Index(fields=["-created_at"], name="retirement_created_at")]
         constraints = [
             models.UniqueConstraint(
                 fields=["server", "database", "jobid"],
-                condition=Q(kind=Kind.PG_CRON)
+                condition=Q(kind=CallerKind.PG_CRON)
                 & ~Q(
                     state__in=[
                         "verified",
@@ -123,9 +123,9 @@ class Retirement(models.Model):
     @property
     def label(self) -> str:
         """How a person names what is retired."""
-        if self.kind == Kind.PG_CRON:
+        if self.kind == CallerKind.PG_CRON:
             return f"pg_cron job {self.jobid}"
-        return f"{Kind(self.kind).label} {(self.external or {}).get('name', '')}".strip()
+        return f"{CallerKind(self.kind).label} {(self.external or {}).get('name', '')}".strip()
 
     @property
     def is_open(self) -> bool:

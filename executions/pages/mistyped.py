@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest
 
-from executions.models.retirement import Act, Retirement, State
+from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pages.wizard.reader import Checked
 
 _KEY = "mistyped"
@@ -37,5 +37,5 @@ def _has_field(checked: Checked, way: object) -> bool:
     """Whether ``confirm.html`` has a form of that way."""
     state, judged = checked.retirement.state, checked.check
     if way == Act.Kind.PAUSE:
-        return judged.trial and state == State.CONFIRMED
-    return judged.retirable and state != State.BY_HAND
+        return judged.trial and state == RetirementState.CONFIRMED
+    return judged.retirable and state != RetirementState.BY_HAND

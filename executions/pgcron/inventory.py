@@ -28,12 +28,12 @@ from executions.health.facts import (
     Visibility,
 )
 from executions.pgcron.job import (
-    Backend,
     Candidate,
     Inventory,
     Job,
+    JobProcess,
     Rights,
-    Run,
+    RunDetails,
     Server,
     connects_here,
     runs_in_flight,
@@ -44,7 +44,7 @@ from executions.pgcron.match import (
     FunctionSource,
     Judgement,
     Resolver,
-    judge,
+    judge_command,
     resolve_nothing,
 )
 
@@ -226,7 +226,7 @@ def read_inventory(fetch: Fetch, fetch_multica: Fetch) -> Inventory:
     if seen.visibility not in {Visibility.FULL, Visibility.FILTERED}:
         return inventory
     jobs = [job for job in seen.jobs if isinstance(job, Job)]
-    look = Look(fetch, fetch_multica, server, _server_or_none(fetch_multica))
+    look = JobReader(fetch, fetch_multica, server, _server_or_none(fetch_multica))
     candidates = look.candidates(jobs)
     orphans: tuple[Job, ...] = ()
     if inventory.launcher is Launcher.MISSING:
@@ -293,7 +293,7 @@ def read_calls(
         ]
 
     judged = [
-        (job, judge(job.command, resolve, ground.homes, ground.meanings.get(job.owner)))
+        (job, judge_command(job.command, resolve, ground.homes, ground.meanings.get(job.owner)))
         for job in here
     ]
     return tuple(
@@ -335,12 +335,12 @@ def _ground_of(rows: Sequence[Row]) -> _Ground:
     )
 
 
-def read_backends(fetch: Fetch) -> tuple[Backend, ...]:
+def read_backends(fetch: Fetch) -> tuple[JobProcess, ...]:
     """The processes that pg_cron runs jobs on now."""
-    return tuple(Backend(**row) for row in of_cron(fetch)(SQL.backends, {"within": RUNS_WITHIN}))
+    return tuple(JobProcess(**row) for row in of_cron(fetch)(SQL.backends, {"within": RUNS_WITHIN}))
 
 
-class Look:
+class JobReader:
     """One look at jobs: judges commands, and reads rights, runs and processes once for all.
 
     It is safe inside a transaction once the two servers are known.
@@ -384,7 +384,7 @@ class Look:
     def _judge(self, job: Job, ground: _Ground) -> Judgement | None:
         """In another database than Multica's nobody looks what a bare name means to its owner."""
         meaning = ground.meanings.get(job.owner) if self._same_database(job) else None
-        return judge(job.command, self._resolver(job), ground.homes, meaning)
+        return judge_command(job.command, self._resolver(job), ground.homes, meaning)
 
     def _resolver(self, job: Job) -> Resolver:
         """Looks functions up in the database that the job runs in, where that can be reached."""
@@ -416,14 +416,14 @@ class Look:
         rows = self._quietly(self._fetch_multica, SQL.function_exists, {"name": function})
         return None if rows is None else bool(rows[0]["found"])
 
-    def _runs(self, jobids: list[int]) -> dict[int, list[Run]]:
+    def _runs(self, jobids: list[int]) -> dict[int, list[RunDetails]]:
         rows = self._fetch(
             SQL.runs,
             {"within": RUNS_WITHIN, "jobids": jobids, "most": RUNS_SHOWN * len(jobids) * 4},
         )
-        runs: dict[int, list[Run]] = {}
+        runs: dict[int, list[RunDetails]] = {}
         for row in rows:
-            runs.setdefault(row.pop("jobid"), []).append(Run(**row))
+            runs.setdefault(row.pop("jobid"), []).append(RunDetails(**row))
         return runs
 
     @staticmethod

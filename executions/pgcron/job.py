@@ -99,7 +99,7 @@ class Job(PgCronJob):
 
 
 @dataclass(frozen=True)
-class Run:
+class RunDetails:
     """One row of ``cron.job_run_details``."""
 
     runid: int
@@ -111,7 +111,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Backend:
+class JobProcess:
     """A server process that pg_cron runs a job on.
 
     ``query`` is None where this role may not see it. ``jobid`` is the job whose newest run details
@@ -220,8 +220,8 @@ class Candidate:
     judgement: Judgement
     rights: Rights
     same_database: bool | None
-    in_flight: tuple[Backend, ...]
-    runs: tuple[Run, ...] = ()
+    in_flight: tuple[JobProcess, ...]
+    runs: tuple[RunDetails, ...] = ()
     legacy_function_exists: bool | None = None
     server: Server | None = None
     multica: Server | None = None
@@ -284,6 +284,6 @@ def part_in_words(name: str) -> str:
     return str(_PARTS.get(name, name))
 
 
-def runs_in_flight(job: Job, backends: Iterable[Backend]) -> tuple[Backend, ...]:
+def runs_in_flight(job: Job, backends: Iterable[JobProcess]) -> tuple[JobProcess, ...]:
     """The backends that run the job now, judged by process and not by status."""
     return tuple(backend for backend in backends if backend.may_run(job))

@@ -130,7 +130,7 @@ class _Reached:
     namesake: str | None = None
 
 
-def judge(
+def judge_command(
     command: str,
     resolve: Resolver = resolve_nothing,
     homes: Collection[str] = (),

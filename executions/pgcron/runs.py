@@ -14,7 +14,7 @@ from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.health.facts import JobRun
 from executions.pgcron.inventory import RUNS_WITHIN, of_cron
-from executions.pgcron.match import judge
+from executions.pgcron.match import judge_command
 
 SQL = load("pgcron")
 
@@ -63,5 +63,5 @@ def refuse_hidden_runs(fetch: Fetch) -> None:
 
 
 def _calls(command: str) -> bool:
-    judgement = judge(command)
+    judgement = judge_command(command)
     return judgement is not None and judgement.calls

@@ -17,7 +17,7 @@ from psycopg import errors
 from executions.database.connections import Connection
 from executions.database.reading import Fetch, fetch_on
 from executions.health.facts import Match
-from executions.models.retirement import Act, Retirement, State
+from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import highest_jobid, read_backends, read_job
@@ -37,9 +37,9 @@ from executions.retirement.facts import (
 from executions.retirement.gates.gate import Aim
 from executions.retirement.gates.job import runs_gate
 from executions.retirement.protocol import (
+    ActSteps,
     Reached,
     Wish,
-    Work,
     nothing,
 )
 from executions.retirement.refusals import (
@@ -111,7 +111,11 @@ def remove(order: Order, *, typed: str, fingerprint: str, accepted: bool = False
         psycopg.Error: pg_cron's database cannot be reached; nothing was begun.
     """
     job = job_of(order.retirement)
-    expected = replace(job, active=False) if order.retirement.state == State.TRIAL_PASSED else job
+    expected = (
+        replace(job, active=False)
+        if order.retirement.state == RetirementState.TRIAL_PASSED
+        else job
+    )
     aim = Aim.LEGACY if order.retirement.match == Match.LEGACY else Aim.EXACT
 
     def change(acting: Connection) -> None:
@@ -132,9 +136,9 @@ def remove(order: Order, *, typed: str, fingerprint: str, accepted: bool = False
         order,
         Act.Kind.REMOVE,
         commands.unschedule_text(job.jobid),
-        states=(State.CONFIRMED, State.TRIAL_PASSED),
+        states=(RetirementState.CONFIRMED, RetirementState.TRIAL_PASSED),
         before=before,
-        work=lambda look: Work(
+        work=lambda look: ActSteps(
             _with_highest_jobid(look(expected, aim)), change, prove, _as_it_was(expected)
         ),
         undo=rehearsed.statement,
@@ -164,9 +168,9 @@ def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
         order,
         Act.Kind.PAUSE,
         commands.set_active_text(job.jobid, active=False),
-        states=(State.CONFIRMED,),
+        states=(RetirementState.CONFIRMED,),
         before=before,
-        work=lambda look: Work(look(job, Aim.TRIAL), change, prove, _as_it_was(job)),
+        work=lambda look: ActSteps(look(job, Aim.TRIAL), change, prove, _as_it_was(job)),
         undo=commands.set_active_text(job.jobid, active=True),
     )
 
@@ -201,8 +205,8 @@ def activate(order: Order, *, reason: str) -> Act:
         order,
         Act.Kind.ACTIVATE,
         commands.set_active_text(job.jobid, active=True),
-        states=(State.TRIAL, State.TRIAL_PASSED),
-        work=lambda _look: Work(verify, change, prove),
+        states=(RetirementState.TRIAL, RetirementState.TRIAL_PASSED),
+        work=lambda _look: ActSteps(verify, change, prove),
         evidence={"reason": reason},
     )
 
@@ -246,7 +250,7 @@ def put_back(order: Order) -> Act:
         Act.Kind.PUT_BACK,
         how.text,
         states=Retirement.REMOVED,
-        work=lambda _look: Work(verify, change, prove, witness),
+        work=lambda _look: ActSteps(verify, change, prove, witness),
     )
 
 
@@ -322,8 +326,8 @@ def _begin(
     order: Order,
     kind: Act.Kind,
     statement: str,
-    states: Iterable[State],
-    work: Callable[[_Look], Work],
+    states: Iterable[RetirementState],
+    work: Callable[[_Look], ActSteps],
     *,
     before: Callable[[], Mapping[str, object]] = _nothing_more,
     undo: str = "",

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from executions.database.reading import Fetch
-from executions.models.retirement import AuditEvent, Retirement, State
+from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import highest_jobid, read_server, read_sight
@@ -79,10 +79,10 @@ def begin(
         if not judged.by_hand:
             raise refused_by(judged.refusals(judged.aim))
         with transaction.atomic():
-            lock(retirement, {State.CONFIRMED})
+            lock(retirement, {RetirementState.CONFIRMED})
             move(
                 retirement,
-                state=State.BY_HAND,
+                state=RetirementState.BY_HAND,
                 evidence={**check_as_json(judged), EVIDENCE: rehearsed.as_json()},
             )
             audit.record(
@@ -116,7 +116,7 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
             _must_be_gone(fetch, retirement, server)
             highest = max(job.jobid, highest_jobid(fetch))
         with transaction.atomic():
-            lock(retirement, {State.BY_HAND})
+            lock(retirement, {RetirementState.BY_HAND})
             values = removed(retirement, server.now, highest)
             values["evidence"][REMOVED_BY] = who.name
             move(retirement, **values)
@@ -167,7 +167,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
                 retirement,
                 Retirement.REMOVED,
             )
-            move(retirement, state=State.PUT_BACK, put_back_jobid=again[-1].jobid)
+            move(retirement, state=RetirementState.PUT_BACK, put_back_jobid=again[-1].jobid)
             audit.record(
                 who,
                 PUT_BACK_BY_HAND,

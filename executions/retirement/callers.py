@@ -15,7 +15,7 @@ from datetime import datetime
 from executions.database.problems import is_database_error
 from executions.database.reading import Fetch
 from executions.database.sql import load
-from executions.pgcron.match import judge
+from executions.pgcron.match import judge_command
 
 SQL = load("retirement")
 
@@ -90,7 +90,7 @@ def _calls(query: str) -> bool:
 
     A statement that the server cut short cannot be judged, so it counts for nothing.
     """
-    judgement = judge(query)
+    judgement = judge_command(query)
     return judgement is not None and judgement.calls and _plain(query) not in _OURS
 
 

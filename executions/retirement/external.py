@@ -18,9 +18,9 @@ from django.utils.translation import gettext as _
 from executions.health.findings.writer import LEAST
 from executions.models.retirement import (
     AuditEvent,
-    Kind,
+    CallerKind,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.pgcron.match import ROLLUP
 from executions.retirement import audit
@@ -35,9 +35,9 @@ from executions.retirement.wizard import on_record, permitted, require
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 # What the names of each kind of schedule look like. That of a crontab may be empty.
 _NAMES: dict[str, dict[str, re.Pattern[str]]] = {
-    Kind.CRON: {"name": re.compile(r"([a-z_][a-z0-9_.-]{0,31}\$?)?", re.IGNORECASE)},
-    Kind.SYSTEMD: {"name": re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")},
-    Kind.CRONJOB: {"name": _LABEL, "namespace": _LABEL},
+    CallerKind.CRON: {"name": re.compile(r"([a-z_][a-z0-9_.-]{0,31}\$?)?", re.IGNORECASE)},
+    CallerKind.SYSTEMD: {"name": re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")},
+    CallerKind.CRONJOB: {"name": _LABEL, "namespace": _LABEL},
 }
 REMOVED = "remove outside"
 PUT_BACK = "put back outside"
@@ -83,19 +83,19 @@ class Outside:
     @property
     def find(self) -> str:
         """The command that shows it."""
-        if self.kind == Kind.CRON:
+        if self.kind == CallerKind.CRON:
             return f"crontab {self._user}-l | grep -n {ROLLUP}"
-        if self.kind == Kind.SYSTEMD:
+        if self.kind == CallerKind.SYSTEMD:
             return f"systemctl list-timers --all {shlex.quote(self.unit)}"
         return f"kubectl --namespace {self.namespace} get cronjob {self.name} -o yaml"
 
     @property
     def remove(self) -> str:
         """The command that removes it. A crontab's line becomes a comment, so it can come back."""
-        if self.kind == Kind.CRON:
+        if self.kind == CallerKind.CRON:
             edit = f"sed '/^[^#].*{ROLLUP}/s/^/#retired /'"
             return f"crontab {self._user}-l | {edit} | crontab {self._user}-"
-        if self.kind == Kind.SYSTEMD:
+        if self.kind == CallerKind.SYSTEMD:
             return f"systemctl disable --now {shlex.quote(self.unit)}"
         return (
             f"kubectl --namespace {self.namespace} get cronjob {self.name} -o yaml"
@@ -106,10 +106,10 @@ class Outside:
     @property
     def undo(self) -> str:
         """The command that brings it back."""
-        if self.kind == Kind.CRON:
+        if self.kind == CallerKind.CRON:
             edit = f"sed '/{ROLLUP}/s/^#retired //'"
             return f"crontab {self._user}-l | {edit} | crontab {self._user}-"
-        if self.kind == Kind.SYSTEMD:
+        if self.kind == CallerKind.SYSTEMD:
             return f"systemctl enable --now {shlex.quote(self.unit)}"
         return f"kubectl --namespace {self.namespace} apply -f {self.name}.yaml"
 
@@ -148,7 +148,10 @@ def choose(who: audit.Who, outside: Outside) -> Retirement:
         permitted(who)
     with transaction.atomic():
         retirement = Retirement.objects.create(
-            kind=outside.kind, state=State.BY_HAND, started_by=who.name, external=asdict(outside)
+            kind=outside.kind,
+            state=RetirementState.BY_HAND,
+            started_by=who.name,
+            external=asdict(outside),
         )
         audit.record(
             who, REMOVED, AuditEvent.Outcome.INTENDED, retirement, statement=outside.remove
@@ -188,10 +191,13 @@ def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
             )
         quiet, now = quiet_period(case), case.now
         with transaction.atomic():
-            require(Retirement.objects.select_for_update().get(pk=retirement.pk), {State.BY_HAND})
+            require(
+                Retirement.objects.select_for_update().get(pk=retirement.pk),
+                {RetirementState.BY_HAND},
+            )
             move(
                 retirement,
-                state=State.WATCHING,
+                state=RetirementState.WATCHING,
                 watched_since=now,
                 watch={"needed": quiet.plans or LEAST},
                 evidence={"quiet": quiet.as_json(), REMOVED_BY: who.name},
@@ -215,7 +221,7 @@ def quiet_of(retirement: Retirement) -> Quiet | None:
 
 def is_proved_by_plans(retirement: Retirement) -> bool:
     """Whether the plans prove a removal, so that no operator has to confirm it."""
-    if retirement.kind == Kind.PG_CRON:
+    if retirement.kind == CallerKind.PG_CRON:
         return True
     quiet = quiet_of(retirement)
     return quiet is not None and quiet.plans is not None
@@ -231,7 +237,7 @@ def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
         permitted(who)
         with transaction.atomic():
             now = Retirement.objects.select_for_update().get(pk=retirement.pk)
-            require(now, {State.WATCHING})
+            require(now, {RetirementState.WATCHING})
             if now.watch.get("word") != Word.UNPROVEN:
                 raise Refused(
                     _("The plans still decide it: %(said)s Nothing was changed.")
@@ -240,7 +246,9 @@ def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
             said = _("%(who)s confirms that it is gone. Behaviour could not prove it.") % {
                 "who": who.name
             }
-            move(retirement, state=State.CONFIRMED_GONE, affirmed_by=who.name, reason=said)
+            move(
+                retirement, state=RetirementState.CONFIRMED_GONE, affirmed_by=who.name, reason=said
+            )
             audit.record(
                 who,
                 CONFIRMED_GONE,
@@ -264,5 +272,5 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
         with transaction.atomic():
             now = Retirement.objects.select_for_update().get(pk=retirement.pk)
             require(now, Retirement.REMOVED)
-            move(retirement, state=State.PUT_BACK)
+            move(retirement, state=RetirementState.PUT_BACK)
             audit.record(who, PUT_BACK, AuditEvent.Outcome.DONE, retirement, statement=command)

@@ -18,9 +18,9 @@ from executions.health.facts import Facts, NotAvailable
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts
-from executions.models.retirement import Retirement, State
+from executions.models.retirement import Retirement, RetirementState
 from executions.pgcron.inventory import (
-    Look,
+    JobReader,
     read_inventory,
     read_job,
     read_server,
@@ -73,7 +73,7 @@ def servers(fetch: Fetch) -> tuple[Server, Server | None]:
 
 
 @dataclass(frozen=True)
-class Plans:
+class PlanFacts:
     """What the rollup's plans say. ``case`` is None, with reasons, where a basic is unreadable."""
 
     case: Case | None
@@ -81,7 +81,7 @@ class Plans:
     unreadable: tuple[NotAvailable, ...] = ()
 
 
-def read_plans(rules: Rules, known: Facts | None = None) -> Plans:
+def read_plans(rules: Rules, known: Facts | None = None) -> PlanFacts:
     """The plans at this moment; never raises for the database.
 
     ``known`` are facts that the caller has just read for the dashboard; they do where they are of
@@ -94,22 +94,22 @@ def read_plans(rules: Rules, known: Facts | None = None) -> Plans:
         facts = read_facts(rules.spec, window=window)
     case = Case.of(facts)
     if case is None:
-        return Plans(None, unreadable=facts.basics)
+        return PlanFacts(None, unreadable=facts.basics)
     if window > WINDOW:
         case = replace(case, ledger=lay(case.executions, case.now, case.spec, window))
-    return Plans(case, tuple(find(facts, case)))
+    return PlanFacts(case, tuple(find(facts, case)))
 
 
 def judge(
     jobid: int,
     candidate: Candidate | None,
     role: str,
-    plans: Plans,
+    plans: PlanFacts,
     rules: Rules,
     retirement: Retirement | None = None,
 ) -> Check:
     """Every gate of one job. A retirement brings what its operator affirmed, and its trial."""
-    trial = retirement is not None and retirement.state == State.TRIAL_PASSED
+    trial = retirement is not None and retirement.state == RetirementState.TRIAL_PASSED
     return gates.check(
         GateFacts(
             jobid=jobid,
@@ -156,7 +156,7 @@ def find_candidate(
     if job is None:
         return None
     here, multica = reached
-    found = Look(fetch, fetch_for_dashboard, here, multica).candidates([job])
+    found = JobReader(fetch, fetch_for_dashboard, here, multica).candidates([job])
     return found[0] if found else None
 
 

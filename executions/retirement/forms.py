@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from executions.models.retirement import Kind
+from executions.models.retirement import CallerKind
 from executions.retirement.external import NotAName, Outside
 
 
@@ -33,7 +33,7 @@ class ConfirmedName(forms.Form):
 class OutsideSchedule(forms.Form):
     """A schedule outside the database, as the operator names it. ``outside`` is it, once valid."""
 
-    KINDS = (Kind.CRON, Kind.SYSTEMD, Kind.CRONJOB)
+    KINDS = (CallerKind.CRON, CallerKind.SYSTEMD, CallerKind.CRONJOB)
 
     kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in KINDS])
     name = forms.CharField(required=False, max_length=255)

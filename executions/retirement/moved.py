@@ -17,9 +17,9 @@ from executions.database.problems import diagnose
 from executions.models.retirement import (
     Act,
     AuditEvent,
-    Kind,
+    CallerKind,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL, read_server
@@ -41,7 +41,7 @@ MOVED = "close as moved"
 _GONE = "no_database"
 # An act that was begun longer ago than any acting transaction lasts is not being done any more.
 _ACT_IS_OVER = timedelta(minutes=5)
-_OPEN = frozenset(State) - frozenset(Retirement.ENDED)
+_OPEN = frozenset(RetirementState) - frozenset(Retirement.ENDED)
 
 
 def why_stuck(retirement: Retirement) -> str:
@@ -50,7 +50,7 @@ def why_stuck(retirement: Retirement) -> str:
     Raises:
         psycopg.Error: nobody can tell now, because pg_cron's database is away or refuses.
     """
-    if retirement.kind != Kind.PG_CRON:
+    if retirement.kind != CallerKind.PG_CRON:
         return ""
     try:
         with retire_fetch("look") as fetch:
@@ -72,7 +72,7 @@ def why_stuck(retirement: Retirement) -> str:
 
 def left_behind(retirement: Retirement) -> str:
     """The statement that activates a job where it was left paused; empty if it was not paused."""
-    if retirement.state not in {State.TRIAL, State.TRIAL_PASSED}:
+    if retirement.state not in {RetirementState.TRIAL, RetirementState.TRIAL_PASSED}:
         return ""
     return commands.set_active_text(job_of(retirement).jobid, active=True)
 
@@ -98,7 +98,7 @@ def close_as_moved(who: audit.Who, retirement: Retirement) -> None:
             require(now, _OPEN)
             _give_up(now)
             statement = left_behind(now)
-            move(retirement, state=State.MOVED, reason=why)
+            move(retirement, state=RetirementState.MOVED, reason=why)
             audit.record(
                 who,
                 MOVED,

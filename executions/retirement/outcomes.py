@@ -19,7 +19,7 @@ from executions.models.retirement import (
     Act,
     AuditEvent,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.retirement import audit
 from executions.retirement.rules import Rules
@@ -56,7 +56,7 @@ def conclude(
     return True
 
 
-def move(retirement: Retirement, *, state: State, **values: Any) -> None:
+def move(retirement: Retirement, *, state: RetirementState, **values: Any) -> None:
     """Put the retirement into another state. Only inside the transaction that says why.
 
     A ``reason`` is that of one state: what is not given anew is not kept for the next.
@@ -98,7 +98,7 @@ def _drop(newer: Retirement, done: Retirement) -> bool:
     if newer.state not in Retirement.UNCHANGED or newer.open_act is not None:
         return False
     said = _("Retirement %(number)s had acted on this job already.") % {"number": done.pk}
-    move(newer, state=State.CLOSED, reason=said)
+    move(newer, state=RetirementState.CLOSED, reason=said)
     audit.record(audit.MYSELF, "close", AuditEvent.Outcome.DONE, newer, summary=said)
     return True
 
@@ -111,15 +111,15 @@ def _consequences(act: Act, rules: Rules) -> dict[str, Any]:
     if act.kind == Act.Kind.PAUSE:
         deadline = act.acted_at + rules.trial_limit if act.acted_at else None
         return {
-            "state": State.TRIAL,
+            "state": RetirementState.TRIAL,
             "paused_at": act.acted_at,
             "watched_since": act.acted_at,
             "deadline": deadline,
             "watch": {},
         }
     if act.kind == Act.Kind.ACTIVATE:
-        return {"state": State.TRIAL_ENDED, "reason": act.evidence.get("reason", "")}
-    return {"state": State.PUT_BACK, "put_back_jobid": act.new_jobid}
+        return {"state": RetirementState.TRIAL_ENDED, "reason": act.evidence.get("reason", "")}
+    return {"state": RetirementState.PUT_BACK, "put_back_jobid": act.new_jobid}
 
 
 def removed(retirement: Retirement, at: datetime | None, highest: int | None) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def removed(retirement: Retirement, at: datetime | None, highest: int | None) ->
     """
     legacy = retirement.match == Match.LEGACY
     return {
-        "state": State.VERIFIED if legacy else State.WATCHING,
+        "state": RetirementState.VERIFIED if legacy else RetirementState.WATCHING,
         "watched_since": at,
         "watch": {},
         "evidence": {**retirement.evidence, "highest_jobid": highest},

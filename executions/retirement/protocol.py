@@ -34,7 +34,7 @@ from executions.models.retirement import (
     Act,
     AuditEvent,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.pgcron.inventory import read_server
 from executions.pgcron.job import Job, Server
@@ -72,7 +72,7 @@ def _no_witness(_fetch: Fetch, _new_jobid: int | None) -> None:
 
 
 @dataclass(frozen=True)
-class Work:
+class ActSteps:
     """What is done inside the acting transaction. Each part raises `Refused` to stop it.
 
     ``verify`` looks again and returns the facts that it found, ``change`` changes and returns a new
@@ -95,7 +95,7 @@ class Wish:
     kind: Act.Kind
     statement: str
     job: Job
-    states: Iterable[State]
+    states: Iterable[RetirementState]
     evidence: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -174,7 +174,7 @@ def _whose_turn(acting: Connection) -> str:
 
 
 def perform(
-    act: Act, work: Work, acting: Connection, rules: Rules, reached: Reached = nothing
+    act: Act, work: ActSteps, acting: Connection, rules: Rules, reached: Reached = nothing
 ) -> Act:
     """Do what was intended, prove it, and write the outcome. ``acting`` is from `turn`.
 
@@ -207,7 +207,9 @@ def perform(
     return act
 
 
-def _act(act: Act, work: Work, acting: Connection, witness: Connection, reached: Reached) -> None:
+def _act(
+    act: Act, work: ActSteps, acting: Connection, witness: Connection, reached: Reached
+) -> None:
     here = read_server(fetch_on(acting))
     with acting.transaction():
         acting.execute(SQL.bound_transaction)

@@ -12,7 +12,7 @@ import psycopg
 from executions.database.problems import diagnose
 from executions.health.assessment import plain
 from executions.health.facts import Facts, Visibility
-from executions.models.retirement import Kind, Retirement
+from executions.models.retirement import CallerKind, Retirement
 from executions.pgcron.job import Candidate, Inventory
 from executions.retirement.facts import judge, read_plans, read_schedules
 from executions.retirement.gates.gate import Check
@@ -47,7 +47,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Report:
+class RetirementReport:
     """The inventory with every candidate judged. ``only`` is the one jobid that was asked about."""
 
     inventory: Inventory
@@ -107,7 +107,7 @@ def _candidate_as_json(judged: Judged) -> dict[str, object]:
     }
 
 
-def report(rules: Rules, only: int | None = None, known: Facts | None = None) -> Report:
+def report(rules: Rules, only: int | None = None, known: Facts | None = None) -> RetirementReport:
     """Look at everything once; what cannot be reached is visibility unknown, with the reason.
 
     ``known`` are facts of this moment that need not be read again.
@@ -120,17 +120,17 @@ def report(rules: Rules, only: int | None = None, known: Facts | None = None) ->
     except psycopg.Error as error:
         problem = diagnose(error)
         reason = f"{problem.what} {problem.todo}"
-        return Report(Inventory(Visibility.UNKNOWN, reason=reason), (), only)
+        return RetirementReport(Inventory(Visibility.UNKNOWN, reason=reason), (), only)
     wanted = [one for one in inventory.candidates if only in {None, one.job.jobid}]
     if not wanted:
-        return Report(inventory, (), only)
+        return RetirementReport(inventory, (), only)
     plans, role = read_plans(rules, known), inventory.role or ""
     judged = []
     for candidate in wanted:
         retirement = _open_retirement(inventory, candidate.job.jobid)
         check = judge(candidate.job.jobid, candidate, role, plans, rules, retirement)
         judged.append(Judged(candidate, check, retirement))
-    return Report(inventory, tuple(judged), only)
+    return RetirementReport(inventory, tuple(judged), only)
 
 
 def _open_retirement(inventory: Inventory, jobid: int) -> Retirement | None:
@@ -138,7 +138,7 @@ def _open_retirement(inventory: Inventory, jobid: int) -> Retirement | None:
         return None
     return (
         Retirement.objects.filter(
-            kind=Kind.PG_CRON,
+            kind=CallerKind.PG_CRON,
             server=inventory.server.identifier,
             database=inventory.server.database,
             jobid=jobid,

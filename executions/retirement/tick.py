@@ -21,9 +21,9 @@ from executions.health.findings import Case
 from executions.models.retirement import (
     Act,
     AuditEvent,
-    Kind,
+    CallerKind,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.pgcron.inventory import read_backends, read_server
 from executions.pgcron.job import Job, runs_in_flight
@@ -45,15 +45,15 @@ from executions.retirement.outcomes import move
 from executions.retirement.refusals import Refused, Unknown
 from executions.retirement.rules import Rules, current
 from executions.retirement.trial import TrialFacts, Turn
-from executions.retirement.watch import Step, Watched, Word
+from executions.retirement.watch import Watched, WatchVerdict, Word
 from executions.retirement.wizard import job_of, require_here
 
 log = logging.getLogger(__name__)
 
 _ENDS = {
-    Word.VERIFIED: State.VERIFIED,
-    Word.WORSE: State.WORSE,
-    Word.OTHER_CALLER: State.OTHER_CALLER,
+    Word.VERIFIED: RetirementState.VERIFIED,
+    Word.WORSE: RetirementState.WORSE,
+    Word.OTHER_CALLER: RetirementState.OTHER_CALLER,
 }
 
 
@@ -93,7 +93,7 @@ def look_at(retirement: Retirement, rules: Rules) -> None:
     """One look at what is watched. Whatever goes wrong is left to the next one."""
     try:
         case = read_plans(rules).case
-        if retirement.state == State.WATCHING:
+        if retirement.state == RetirementState.WATCHING:
             _watch(retirement, case)
         else:
             _try(retirement, case, rules)
@@ -113,13 +113,13 @@ def _watch(retirement: Retirement, case: Case | None) -> None:
     end = _ENDS.get(step.word)
     _note(retirement, step)
     if end is not None:
-        _end(retirement, (State.WATCHING,), end, step)
+        _end(retirement, (RetirementState.WATCHING,), end, step)
 
 
 def _watched(retirement: Retirement) -> Watched:
     since = retirement.watched_since
     assert since is not None  # noqa: S101  set by what began the watch
-    if retirement.kind != Kind.PG_CRON:
+    if retirement.kind != CallerKind.PG_CRON:
         quiet = quiet_of(retirement)
         return Watched(since, quiet.plans if quiet else None, by_behaviour=True)
     with retire_fetch("watch") as fetch:
@@ -149,10 +149,10 @@ def _try(retirement: Retirement, case: Case | None, rules: Rules) -> None:
     if turn is Turn.ACTIVATE and _may_try_again(retirement, rules):
         acts.activate(acts.Order(audit.MYSELF, retirement, rules), reason=reason)
     elif turn is Turn.PASS:
-        _end(retirement, (State.TRIAL,), State.TRIAL_PASSED, step)
+        _end(retirement, (RetirementState.TRIAL,), RetirementState.TRIAL_PASSED, step)
     elif turn is Turn.OVER:
-        ended = State.TRIAL_ENDED if job else State.CLOSED
-        _end(retirement, (State.TRIAL, State.TRIAL_PASSED), ended, step, reason)
+        ended = RetirementState.TRIAL_ENDED if job else RetirementState.CLOSED
+        _end(retirement, (RetirementState.TRIAL, RetirementState.TRIAL_PASSED), ended, step, reason)
 
 
 def _may_try_again(retirement: Retirement, rules: Rules) -> bool:
@@ -170,7 +170,7 @@ def _may_try_again(retirement: Retirement, rules: Rules) -> bool:
 
 def _trial_turn(
     retirement: Retirement, case: Case | None
-) -> tuple[Job | None, Step | None, Turn, str]:
+) -> tuple[Job | None, WatchVerdict | None, Turn, str]:
     with retire_fetch("watch") as fetch:
         require_here(retirement, read_server(fetch))
         found = find_job(fetch, job_of(retirement).jobid)
@@ -185,7 +185,7 @@ def _trial_turn(
             step=step,
             job=found.job,
             sees=found.sees,
-            passed=retirement.state == State.TRIAL_PASSED,
+            passed=retirement.state == RetirementState.TRIAL_PASSED,
         )
     )
     return found.job, step, turn, str(reason)
@@ -198,16 +198,16 @@ def _tried(retirement: Retirement, found: Found, fetch: Fetch) -> Watched:
     return Watched(since, alive=() if found.is_hidden else alive(retirement, fetch))
 
 
-def _note(retirement: Retirement, step: Step) -> None:
+def _note(retirement: Retirement, step: WatchVerdict) -> None:
     """Keep what the watch has seen, for the page."""
     Retirement.objects.filter(pk=retirement.pk).update(watch=plain(step.as_json()))
 
 
 def _end(
     retirement: Retirement,
-    begun: tuple[State, ...],
-    end: State,
-    step: Step | None,
+    begun: tuple[RetirementState, ...],
+    end: RetirementState,
+    step: WatchVerdict | None,
     reason: str = "",
 ) -> None:
     """Write how a watch or a trial ended, once."""
@@ -219,7 +219,7 @@ def _end(
         move(now, state=end, reason=said)
         audit.record(
             audit.MYSELF,
-            "trial" if retirement.state != State.WATCHING else "watch",
+            "trial" if retirement.state != RetirementState.WATCHING else "watch",
             AuditEvent.Outcome.DONE,
             now,
             summary=said,

@@ -12,7 +12,7 @@ from enum import Enum
 from django.utils.translation import gettext_lazy as _
 
 from executions.pgcron.job import Job
-from executions.retirement.watch import Step, Word
+from executions.retirement.watch import WatchVerdict, Word
 from executions.text.sentences import Sentence, say
 
 
@@ -34,7 +34,7 @@ class TrialFacts:
 
     now: datetime
     deadline: datetime
-    step: Step | None
+    step: WatchVerdict | None
     job: Job | None
     sees: bool
     passed: bool

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import PgCron
 from executions.health.findings import Case
-from executions.health.ledger import Cell, Kind
+from executions.health.ledger import Cell, PlanOutcome
 from executions.health.writers import (
     Pair,
     jumps,
@@ -62,7 +62,7 @@ class Watched:
 
 
 @dataclass(frozen=True)
-class Step:
+class WatchVerdict:
     """The word, why, and what became of each plan since the act, oldest first."""
 
     word: Word
@@ -92,13 +92,13 @@ class Step:
         }
 
 
-def step(case: Case, watched: Watched) -> Step:
+def step(case: Case, watched: Watched) -> WatchVerdict:
     """Judge the plans that were due after the act."""
     cells = _cells_since(case, watched.since)
     good = _leading(cells)
     bad = next((cell for cell in cells if _is_bad(cell, case)), None)
     word, summary = _bad(bad, case) if bad else _good(case, good, watched)
-    return Step(
+    return WatchVerdict(
         word,
         summary,
         tuple(cells),
@@ -241,7 +241,7 @@ def _is_bad(cell: Cell, case: Case) -> bool:
 
     The newest bucket can still be taken up or retried until the next one is due.
     """
-    if cell.kind.is_success or cell.kind in {Kind.WAITING, Kind.RUNNING}:
+    if cell.kind.is_success or cell.kind in {PlanOutcome.WAITING, PlanOutcome.RUNNING}:
         return False
     row = cell.execution
     exhausted = row is not None and row.attempt >= row.max_attempts
@@ -249,8 +249,8 @@ def _is_bad(cell: Cell, case: Case) -> bool:
 
 
 _REASONS = {
-    Kind.FAILED: _("The plan of %(plan)s failed."),
-    Kind.STALE: _("The plan of %(plan)s was abandoned while it ran."),
+    PlanOutcome.FAILED: _("The plan of %(plan)s failed."),
+    PlanOutcome.STALE: _("The plan of %(plan)s was abandoned while it ran."),
 }
 
 

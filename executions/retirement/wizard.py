@@ -23,9 +23,9 @@ from executions.accounts.roles import OPERATE
 from executions.database.problems import first_line
 from executions.models.retirement import (
     AuditEvent,
-    Kind,
+    CallerKind,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.pgcron.job import Candidate, Job, Server
 from executions.retirement import audit, protocol
@@ -104,7 +104,7 @@ def on_record(
         raise
 
 
-def require(retirement: Retirement, states: Iterable[State]) -> None:
+def require(retirement: Retirement, states: Iterable[RetirementState]) -> None:
     """The step can be taken from where the retirement is now.
 
     Raises:
@@ -152,7 +152,7 @@ def require_here(retirement: Retirement, here: Server) -> None:
         raise Refused(f"{said} {_('Nothing was changed.')}")
 
 
-def lock(retirement: Retirement, states: Iterable[State]) -> None:
+def lock(retirement: Retirement, states: Iterable[RetirementState]) -> None:
     """Lock the record, and see that it is where the step begins and that nobody acts on it.
 
     Raises:
@@ -200,14 +200,14 @@ def choose(who: audit.Who, jobid: int) -> Retirement:
 
 def _open(place: dict[str, object]) -> Retirement | None:
     return (
-        Retirement.objects.filter(kind=Kind.PG_CRON, **place)
+        Retirement.objects.filter(kind=CallerKind.PG_CRON, **place)
         .exclude(state__in=Retirement.ENDED)
         .first()
     )
 
 
 @dataclass(frozen=True)
-class Look:
+class JobCheck:
     """A job at this moment: what it is (None where it is gone or hidden), and every gate."""
 
     candidate: Candidate | None
@@ -215,7 +215,7 @@ class Look:
     role: str
 
 
-def look(retirement: Retirement, rules: Rules) -> Look:
+def look(retirement: Retirement, rules: Rules) -> JobCheck:
     """The job and its gates on facts of this moment; changes nothing.
 
     Raises:
@@ -230,7 +230,7 @@ def look(retirement: Retirement, rules: Rules) -> Look:
         candidate = find_candidate(fetch, reached, jobid)
     role = reached[0].role
     plans = read_plans(rules)
-    return Look(candidate, judge(jobid, candidate, role, plans, rules, retirement), role)
+    return JobCheck(candidate, judge(jobid, candidate, role, plans, rules, retirement), role)
 
 
 def affirm(who: audit.Who, retirement: Retirement) -> None:
@@ -242,7 +242,7 @@ def affirm(who: audit.Who, retirement: Retirement) -> None:
     with on_record(who, "affirm", retirement):
         permitted(who)
         with transaction.atomic():
-            lock(retirement, {*Retirement.UNCHANGED, State.TRIAL_PASSED})
+            lock(retirement, {*Retirement.UNCHANGED, RetirementState.TRIAL_PASSED})
             Retirement.objects.filter(pk=retirement.pk).update(affirmed_by=who.name)
             audit.record(
                 who,
@@ -277,7 +277,7 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
             lock(retirement, Retirement.UNCHANGED)
             move(
                 retirement,
-                state=State.CONFIRMED,
+                state=RetirementState.CONFIRMED,
                 job=found.job.as_json(),
                 match=found.match,
                 confirmed_at=Now(),
@@ -306,7 +306,7 @@ def close(who: audit.Who, retirement: Retirement) -> None:
         permitted(who)
         with transaction.atomic():
             lock(retirement, Retirement.UNCHANGED)
-            move(retirement, state=State.CLOSED)
+            move(retirement, state=RetirementState.CLOSED)
             audit.record(who, "close", AuditEvent.Outcome.DONE, retirement)
 
 

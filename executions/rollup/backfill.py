@@ -19,7 +19,7 @@ from psycopg import errors
 from executions.database.connections import Connection
 from executions.database.reading import fetch_on
 from executions.database.sql import load
-from executions.health.facts import Backend
+from executions.health.facts import DatabaseSession
 from executions.rollup.lock import read_lock
 from executions.text.beyond import is_beyond
 
@@ -33,7 +33,7 @@ _TICK = timedelta(microseconds=1)
 class Locked(Exception):
     """Somebody else held lock 4246 for longer than one would wait. ``holders`` are who."""
 
-    def __init__(self, holders: tuple[Backend, ...]) -> None:
+    def __init__(self, holders: tuple[DatabaseSession, ...]) -> None:
         super().__init__("lock 4246 is held by somebody else")
         self.holders = holders
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from executions.database.reading import Fetch
 from executions.database.sql import load
-from executions.health.facts import Backend, Lock, Work
+from executions.health.facts import DatabaseSession, Lock, SessionWork
 
 SQL = load("health")
 
@@ -25,14 +25,14 @@ def read_lock(fetch: Fetch, lately: timedelta = _NOW) -> Lock:
     """
     sessions = [
         (
-            Backend(
+            DatabaseSession(
                 pid=row["pid"],
                 application_name=row["application_name"],
                 user=row["user"],
                 state=row["state"],
                 since=row["since"],
                 idle=row["idle"],
-                work=Work(row["work"]),
+                work=SessionWork(row["work"]),
             ),
             row["holds"],
             row["writes"],

@@ -54,11 +54,11 @@ _TRIGGER = re.compile(r"^CREATE OR REPLACE TRIGGER (\w+)\s.*?\bON (\w+)$", re.MU
 _FUNCTION = re.compile(r"^CREATE OR REPLACE FUNCTION (\w+)", re.MULTILINE)
 
 
-class Refused(Exception):
+class ProvisionRefused(Exception):
     """What is there is left alone, and nothing was changed; the message is for people."""
 
 
-class ForeignTables(Refused):
+class ForeignTables(ProvisionRefused):
     """Tables, types or functions of Multica's names are there that `provision` did not make.
 
     `names` are theirs, in alphabetical order. Nothing was changed.
@@ -72,7 +72,7 @@ class ForeignTables(Refused):
         )
 
 
-class NotAsMade(Refused):
+class NotAsMade(ProvisionRefused):
     """Something of our own was changed since in a way that cannot be mended without a loss."""
 
     def __init__(self, what: str) -> None:

@@ -22,12 +22,12 @@ from types import FrameType
 
 from django.conf import settings
 
-from executions.models import Runner as RunnerRow
+from executions.models import Runner
 from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.patience import PatientRunner
 from executions.scheduler.registry import RememberedRunner, new_runner_id
-from executions.scheduler.runner import TICK_SECONDS, Runner
+from executions.scheduler.runner import TICK_SECONDS, JobRunner
 from executions.scheduler.spec import JobSpec
 
 # What stopping a run and writing its end may take before gunicorn kills the process: of a short
@@ -38,9 +38,12 @@ _DRAIN, _CANCEL = b"d", b"c"
 
 
 class InProcessRunner:
-    """A `Runner` in a thread of a web process. ``grace_seconds`` is gunicorn's graceful timeout."""
+    """A `JobRunner` in a thread of a web process.
 
-    def __init__(self, runner: Runner, grace_seconds: float, tick_seconds: float) -> None:
+    ``grace_seconds`` is gunicorn's graceful timeout.
+    """
+
+    def __init__(self, runner: JobRunner, grace_seconds: float, tick_seconds: float) -> None:
         self._runner = runner
         self._grace = grace_seconds
         self._patience = grace_seconds - min(CANCEL_SECONDS, grace_seconds / 3)
@@ -114,7 +117,7 @@ def start(
         specs,
         connect_runner,
         runner_id=runner_id,
-        presence=RememberedRunner(runner_id, RunnerRow.Kind.WEB, tick_seconds),
+        presence=RememberedRunner(runner_id, Runner.Kind.WEB, tick_seconds),
     )
     _current = InProcessRunner(runner, grace_seconds, tick_seconds)
     _drain_on_sigterm(_current)

@@ -11,18 +11,18 @@ import psycopg
 
 from executions.database.connections import Connection
 from executions.scheduler.preflight import CannotRun, check_connection
-from executions.scheduler.runner import Report, Runner
+from executions.scheduler.runner import JobRunner, TickReport
 
 logger = logging.getLogger(__name__)
 
 
-class PatientRunner(Runner):
-    """A `Runner` that claims nothing on a connection where something that it needs is missing."""
+class PatientRunner(JobRunner):
+    """A `JobRunner` that claims nothing where something that it needs is missing."""
 
     _found_fit: Connection | None = None
     _said = ""
 
-    def tick(self) -> list[Report]:
+    def tick(self) -> list[TickReport]:
         """One planning pass, or a line in the log about what is in its way, once.
 
         Raises:

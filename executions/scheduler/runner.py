@@ -1,7 +1,8 @@
 """A runner: it ticks, claims what is due, runs it, and writes how it ended.
 
-The step is `Runner.tick`, the loop around it `Runner.run`; tests drive the step. It knows neither
-which jobs there are nor who starts it: `runrollup` and the web processes do, in `inprocess.py`.
+`JobRunner.tick` is the step, `JobRunner.run` the loop around it; tests drive the step. The module
+knows neither which jobs there are nor what starts it: `runrollup` does, and `inprocess.py` in the
+web processes.
 Source: docs/contract.md section 3.
 """
 
@@ -72,7 +73,7 @@ class Presence(Protocol):
 
 
 @dataclass(frozen=True)
-class Report:
+class TickReport:
     """What became of one scope in one tick.
 
     Without an ``outcome`` nothing was due or, with an ``error_msg``, nobody can tell. ``status`` is
@@ -102,7 +103,7 @@ class _Unanswered:
     expires: float
 
 
-class Runner:
+class JobRunner:
     """One replica process's scheduler. ``tick`` and ``run`` belong to one thread.
 
     ``drain`` and ``cancel`` may be called from any thread.
@@ -115,13 +116,13 @@ class Runner:
         *,
         runner_id: str,
         presence: Presence | None = None,
-        report: Callable[[Report], None] = lambda _report: None,
+        report: Callable[[TickReport], None] = lambda _report: None,
     ) -> None:
         self.specs = tuple(specs)
         self.runner_id = runner_id
         self._connect = connect
         self._presence = presence
-        self._report: Callable[[Report], None] | None = report
+        self._report: Callable[[TickReport], None] | None = report
         self._connection: Connection | None = None
         self._run: Run | None = None
         self._unanswered: list[_Unanswered] = []
@@ -197,7 +198,7 @@ class Runner:
             logger.info("The database answers again", extra={"runner": self.runner_id})
         return True
 
-    def __enter__(self) -> Runner:
+    def __enter__(self) -> JobRunner:
         logger.info("The runner starts", extra={"runner": self.runner_id})
         if self._presence:
             self._presence.started()
@@ -225,7 +226,7 @@ class Runner:
 
     # --- the step -------------------------------------------------------------------------------
 
-    def tick(self) -> list[Report]:
+    def tick(self) -> list[TickReport]:
         """One planning pass: sweep, plan and claim for each job, and run what was won.
 
         Raises:
@@ -233,7 +234,7 @@ class Runner:
             BaseException: something else that a job met. Where the database is not lost, all jobs
                 have had their turn before what the first of them met is raised.
         """
-        reports: list[Report] = []
+        reports: list[TickReport] = []
         met: list[BaseException] = []
         if self._presence:  # first: a handler may take long
             self._presence.ticked()
@@ -270,7 +271,7 @@ class Runner:
             )
         self._met[spec.name] = said
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, report: TickReport) -> None:
         """Report what became of a scope. Whoever cannot be told any more is not told again."""
         if self._report is None:
             return
@@ -282,7 +283,7 @@ class Runner:
             )
             self._report = None
 
-    def _tick_job(self, spec: JobSpec) -> Iterator[Report]:
+    def _tick_job(self, spec: JobSpec) -> Iterator[TickReport]:
         if self.draining:
             return
         taken_up = []
@@ -316,7 +317,7 @@ class Runner:
         standing: Standing,
         read_at: float,
         taken_up: Collection[Plan],
-    ) -> Generator[Report, None, bool]:
+    ) -> Generator[TickReport, None, bool]:
         """Try what is due for one scope; returns whether a handler ran.
 
         A planner of the job's own that crashes harms that job alone.
@@ -328,12 +329,12 @@ class Runner:
                 "The job's planner failed", extra={"runner": self.runner_id, "job": spec.name}
             )
             said = f"The planner failed: {type(error).__name__}: {bounds.said(error)}"
-            yield Report(spec.name, scope, error_msg=said)
+            yield TickReport(spec.name, scope, error_msg=said)
             return False
         if self.draining:
             return False
         if not planned and scope not in [plan.scope for plan in taken_up]:
-            yield Report(spec.name, scope)
+            yield TickReport(spec.name, scope)
         ran = False
         for plan_time in planned:
             if self.draining:
@@ -376,11 +377,11 @@ class Runner:
         self._unanswered.remove(asked)
         return claim
 
-    def _attempt(self, claim: leases.Claim) -> Report:
+    def _attempt(self, claim: leases.Claim) -> TickReport:
         """If the plan was won, run it and write how it ended."""
         plan, lease = claim.plan, claim.lease
         if lease is None:
-            return Report(
+            return TickReport(
                 plan.spec.name,
                 plan.scope,
                 plan.plan_time,
@@ -433,10 +434,10 @@ class Runner:
 
     def _settled(
         self, outcome: ClaimOutcome, lease: leases.Lease, ended: Ended, written: Finish
-    ) -> Report:
+    ) -> TickReport:
         result = ended.outcome
         stands = written is Finish.WRITTEN
-        report = Report(
+        report = TickReport(
             lease.plan.spec.name,
             lease.plan.scope,
             lease.plan.plan_time,

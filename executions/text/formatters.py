@@ -209,7 +209,7 @@ def age(value: datetime | None, now: datetime) -> SafeString | str:
 
 
 @dataclass(frozen=True)
-class Look:
+class Badge:
     """A word's label, its tone (a ``tone-…`` class of app.css) and the shape that says the same."""
 
     label: str | Promise
@@ -217,25 +217,25 @@ class Look:
     icon: str
 
 
-LOOKS: dict[str, Look] = {
-    "SUCCESS": Look(gettext_lazy("Success"), "good", "check"),
-    "FAILED": Look(gettext_lazy("Failed"), "bad", "x"),
-    "RUNNING": Look(gettext_lazy("Running"), "busy", "player-play"),
-    "STALE": Look(gettext_lazy("Stale"), "warn", "hourglass-empty"),
-    "RETRYING": Look(gettext_lazy("Retrying"), "warn", "refresh"),
-    "healthy": Look(pgettext_lazy("verdict", "Healthy"), "good", "circle-check"),
-    "degraded": Look(pgettext_lazy("verdict", "Degraded"), "warn", "alert-triangle"),
-    "failing": Look(pgettext_lazy("verdict", "Failing"), "bad", "circle-x"),
-    "unknown": Look(pgettext_lazy("verdict", "Unknown"), "mute", "help-circle"),
-    "critical": Look(pgettext_lazy("severity", "Critical"), "bad", "circle-x"),
-    "warning": Look(pgettext_lazy("severity", "Warning"), "warn", "alert-triangle"),
-    "info": Look(pgettext_lazy("severity", "For information"), "mute", "info-circle"),
+BADGES: dict[str, Badge] = {
+    "SUCCESS": Badge(gettext_lazy("Success"), "good", "check"),
+    "FAILED": Badge(gettext_lazy("Failed"), "bad", "x"),
+    "RUNNING": Badge(gettext_lazy("Running"), "busy", "player-play"),
+    "STALE": Badge(gettext_lazy("Stale"), "warn", "hourglass-empty"),
+    "RETRYING": Badge(gettext_lazy("Retrying"), "warn", "refresh"),
+    "healthy": Badge(pgettext_lazy("verdict", "Healthy"), "good", "circle-check"),
+    "degraded": Badge(pgettext_lazy("verdict", "Degraded"), "warn", "alert-triangle"),
+    "failing": Badge(pgettext_lazy("verdict", "Failing"), "bad", "circle-x"),
+    "unknown": Badge(pgettext_lazy("verdict", "Unknown"), "mute", "help-circle"),
+    "critical": Badge(pgettext_lazy("severity", "Critical"), "bad", "circle-x"),
+    "warning": Badge(pgettext_lazy("severity", "Warning"), "warn", "alert-triangle"),
+    "info": Badge(pgettext_lazy("severity", "For information"), "mute", "info-circle"),
 }
 
 
-def look(word: str) -> Look:
+def look(word: str) -> Badge:
     """The look of a word; one that nobody planned for is shown as it is, in a neutral tone."""
-    return LOOKS.get(word, Look(word, "mute", "help-circle"))
+    return BADGES.get(word, Badge(word, "mute", "help-circle"))
 
 
 @register.simple_tag

@@ -79,7 +79,7 @@ def test_a_selection_in_the_part_is_left_alone_until_it_is_given_up(page, world)
 
 
 def test_typing_a_filter_is_not_disturbed_by_the_list_below_it(page, world, monkeypatch):
-    monkeypatch.setattr("executions.pages.history.plans.Plans.live_seconds", 1)
+    monkeypatch.setattr("executions.pages.history.plans.PlansPage.live_seconds", 1)
     page.goto("/executions/?job=rollup_task_usage_hourly")
     asked = watch_requests(page)
     search = page.get_by_label("Search")

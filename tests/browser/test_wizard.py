@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from executions.models.retirement import AuditEvent, Retirement, State
+from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pages.wizard import reader
 from tests import waiting
 from tests.browser.remote import Remote
@@ -64,7 +64,7 @@ def press(page: Remote, way: str) -> None:
     page.locator(f"#form-{way} button").click()
 
 
-def until(page: Remote, expect: Any, state: State) -> None:
+def until(page: Remote, expect: Any, state: RetirementState) -> None:
     """Wait for a state as somebody does who looks: the page shows it, or is loaded again."""
     if page.evaluate("document.documentElement.classList.contains('js')"):
         expect(page.locator("#outcome")).to_have_attribute("data-state", state)
@@ -72,7 +72,7 @@ def until(page: Remote, expect: Any, state: State) -> None:
         waiting.until(lambda: shows_after_a_reload(page, state))
 
 
-def shows_after_a_reload(page: Remote, state: State) -> bool:
+def shows_after_a_reload(page: Remote, state: RetirementState) -> bool:
     page.wait_for_timeout(250)
     page.reload()
     return bool(page.locator("#outcome").get_attribute("data-state") == state)
@@ -111,12 +111,14 @@ def test_choose_check_confirm_watch_to_verified_and_put_back(
         assert seen(visitor) == "the job is gone"
         assert audited(retirement)[:2] == [("remove", "intended"), ("remove", "done")]
 
-        until(visitor, expect, State.VERIFIED)
+        until(visitor, expect, RetirementState.VERIFIED)
         assert row(pg_cron, jobid) is None
         assert audited(retirement)[2:] == [("watch", "done")]
 
         visitor.get_by_role("button", name="Put it back", exact=True).click()
-        expect(visitor.locator("#outcome")).to_have_attribute("data-state", State.PUT_BACK)
+        expect(visitor.locator("#outcome")).to_have_attribute(
+            "data-state", RetirementState.PUT_BACK
+        )
     retirement.refresh_from_db()
     again = row(pg_cron, retirement.put_back_jobid)
     assert again == {**before, "jobid": retirement.put_back_jobid}
@@ -172,7 +174,7 @@ def test_pausing_first_and_then_removing(visitor, expect, jobid, pg_cron, backen
         assert row(pg_cron, jobid) == {**before, "active": False}
         assert seen(visitor) == f"job {jobid} is there and paused"
 
-        until(visitor, expect, State.TRIAL_PASSED)
+        until(visitor, expect, RetirementState.TRIAL_PASSED)
         assert row(pg_cron, jobid) == {**before, "active": False}
         visitor.get_by_role("link", name="Remove it").click()
         assert visitor.locator("#form-pause").count() == 0
@@ -197,7 +199,7 @@ def test_a_trial_that_goes_worse_puts_the_job_back_by_itself(
         sign_in_again(visitor)
         backend.need(jobid)
         press(visitor, "pause")
-        until(visitor, expect, State.TRIAL_ENDED)
+        until(visitor, expect, RetirementState.TRIAL_ENDED)
     assert row(pg_cron, jobid) == before
     expect(visitor.locator("#outcome")).to_contain_text("It went worse")
     assert audited(retirement)[2:] == [("activate", "intended"), ("activate", "done")]
@@ -212,7 +214,7 @@ def test_a_trial_that_is_forgotten_puts_the_job_back_by_itself(
         retirement = to_confirmation(visitor, jobid)
         sign_in_again(visitor)
         press(visitor, "pause")
-        until(visitor, expect, State.TRIAL_ENDED)
+        until(visitor, expect, RetirementState.TRIAL_ENDED)
     assert row(pg_cron, jobid) == before
     expect(visitor.locator("#outcome")).to_contain_text("Nobody decided in time")
     assert audited(retirement)[2:] == [("activate", "intended"), ("activate", "done")]
@@ -240,12 +242,14 @@ def test_running_the_statement_oneself_where_the_role_may_not(
         pg_cron.execute(statement)
         visitor.get_by_role("button", name="I have run it").click()
         assert seen(visitor) == "the job is gone"
-        until(visitor, expect, State.VERIFIED)
+        until(visitor, expect, RetirementState.VERIFIED)
 
         back = visitor.locator("#undo-statement").inner_text()
         pg_cron.execute(back)
         visitor.get_by_role("button", name="I have put it back").click()
-        expect(visitor.locator("#outcome")).to_have_attribute("data-state", State.PUT_BACK)
+        expect(visitor.locator("#outcome")).to_have_attribute(
+            "data-state", RetirementState.PUT_BACK
+        )
     retirement.refresh_from_db()
     again = row(pg_cron, retirement.put_back_jobid)
     assert again == {**before, "jobid": retirement.put_back_jobid}
@@ -267,9 +271,9 @@ def test_a_removal_after_which_it_gets_worse_has_the_way_back_on_top(
         sign_in_again(page)
         backend.need(jobid)
         press(page, "remove")
-        until(page, expect, State.WORSE)
+        until(page, expect, RetirementState.WORSE)
         page.locator("#outcome").get_by_role("button", name="Put it back", exact=True).click()
-        expect(page.locator("#outcome")).to_have_attribute("data-state", State.PUT_BACK)
+        expect(page.locator("#outcome")).to_have_attribute("data-state", RetirementState.PUT_BACK)
     retirement.refresh_from_db()
     assert row(pg_cron, retirement.put_back_jobid) == {
         **before,

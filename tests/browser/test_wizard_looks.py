@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from executions.models.retirement import Retirement, State
+from executions.models.retirement import Retirement, RetirementState
 from executions.retirement import acts, external, wizard
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
@@ -42,7 +42,7 @@ def pages(paul, retirement, outside):
     yield reverse("retire_confirm", args=[retirement.pk])
     record.update(evidence=proved)
     yield reverse("retire_confirm", args=[outside.pk])
-    Retirement.objects.filter(pk=retirement.pk).update(state=State.BY_HAND)
+    Retirement.objects.filter(pk=retirement.pk).update(state=RetirementState.BY_HAND)
     yield reverse("retire_confirm", args=[retirement.pk])
     retirement.refresh_from_db()
     wizard.confirm(paul, retirement, current())
@@ -58,7 +58,7 @@ def pages(paul, retirement, outside):
     acts.activate(Order(paul, retirement, current()), reason="It went worse.")
     again = confirmed(paul, retirement.jobid)
     acts.remove(Order(paul, again, current()), **press(again))
-    for state in (State.WATCHING, State.WORSE, State.VERIFIED):
+    for state in (RetirementState.WATCHING, RetirementState.WORSE, RetirementState.VERIFIED):
         Retirement.objects.filter(pk=again.pk).update(state=state, reason="Why it is so. " * 9)
         yield reverse("retire_watch", args=[again.pk])
     yield "/schedules/"

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from executions.database.problems import diagnose
 from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.health.assessment import as_json, assess
-from executions.health.findings import Code, Severity
+from executions.health.findings import FindingCode, Severity
 from executions.health.read import read_facts
 from executions.health.verdict import Level
 from executions.pgcron.inventory import read_inventory
@@ -52,7 +52,9 @@ def severities(assessment):
 
 def named(assessment) -> str:
     (found,) = [
-        one for one in assessment.verdict.findings if one.code is Code.CLOCK_OR_FOREIGN_WRITER
+        one
+        for one in assessment.verdict.findings
+        if one.code is FindingCode.CLOCK_OR_FOREIGN_WRITER
     ]
     assert found.severity is Severity.WARNING
     return f"{found.summary} {found.advice}"
@@ -76,7 +78,10 @@ def test_a_row_with_such_a_time_is_named_and_costs_no_other_finding(owner, world
     )
     assessment = look(world)
     assert assessment.facts.unreadable == {}
-    assert severities(assessment).keys() <= {Code.CLOCK_OR_FOREIGN_WRITER, Code.PLAN_GAP}
+    assert severities(assessment).keys() <= {
+        FindingCode.CLOCK_OR_FOREIGN_WRITER,
+        FindingCode.PLAN_GAP,
+    }
     assert assessment.verdict.level is Level.DEGRADED
     said = named(assessment)
     assert f"sys_cron_executions.{column}" in said
@@ -88,10 +93,10 @@ def test_a_row_with_such_a_time_is_named_and_costs_no_other_finding(owner, world
 @pytest.mark.parametrize(
     ("column", "value", "code"),
     [
-        ("watermark_at", "infinity", Code.WATERMARK_FUTURE),
-        ("watermark_at", "12026-01-01 00:00:00+00", Code.WATERMARK_FUTURE),
-        ("watermark_at", "-infinity", Code.WATERMARK_LAG),
-        ("watermark_at", "0044-03-15 12:00:00+00 BC", Code.WATERMARK_LAG),
+        ("watermark_at", "infinity", FindingCode.WATERMARK_FUTURE),
+        ("watermark_at", "12026-01-01 00:00:00+00", FindingCode.WATERMARK_FUTURE),
+        ("watermark_at", "-infinity", FindingCode.WATERMARK_LAG),
+        ("watermark_at", "0044-03-15 12:00:00+00 BC", FindingCode.WATERMARK_LAG),
         ("last_run_started_at", "infinity", None),
         ("last_run_finished_at", "-infinity", None),
     ],
@@ -100,7 +105,7 @@ def test_the_state_row_with_such_a_time_is_named(owner, world, column, value, co
     owner.execute(f"UPDATE task_usage_hourly_rollup_state SET {column} = %s", [value])
     assessment = look(world)
     assert assessment.facts.unreadable == {}
-    expected = {Code.CLOCK_OR_FOREIGN_WRITER: Severity.WARNING}
+    expected = {FindingCode.CLOCK_OR_FOREIGN_WRITER: Severity.WARNING}
     if code:
         expected[code] = Severity.CRITICAL
     assert severities(assessment) == expected
@@ -112,7 +117,9 @@ def test_the_state_row_with_such_a_time_is_named(owner, world, column, value, co
 
 def test_a_watermark_without_end_is_told_in_words(owner, world):
     owner.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = 'infinity'")
-    (future,) = [one for one in look(world).verdict.findings if one.code is Code.WATERMARK_FUTURE]
+    (future,) = [
+        one for one in look(world).verdict.findings if one.code is FindingCode.WATERMARK_FUTURE
+    ]
     assert "a time after the year 9999" in str(future.summary)
     assert "a time after the year 9999" in future.summary.html()
 

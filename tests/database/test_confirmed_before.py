@@ -11,7 +11,7 @@ from django.test import Client
 
 from executions.accounts.roles import OPERATOR
 from executions.database.connections import Connection
-from executions.models.retirement import Retirement, State
+from executions.models.retirement import Retirement, RetirementState
 from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
@@ -55,19 +55,19 @@ def text(client: Client, path: str) -> str:
     return re.sub(r"\s+", " ", shown)
 
 
-@pytest.mark.parametrize("state", [State.CONFIRMED, State.TRIAL_PASSED])
+@pytest.mark.parametrize("state", [RetirementState.CONFIRMED, RetirementState.TRIAL_PASSED])
 def test_a_job_that_was_confirmed_by_an_older_version_is_still_the_same(
     owner: Connection,
     pg_cron: Connection,
     newer: None,
     acting_as: Callable[[str], None],
-    state: State,
+    state: RetirementState,
 ) -> None:
     lay_plans(owner)
     acting_as("multica")
     who = operator()
     retirement = without(confirmed(who, schedule(pg_cron)), "both_days")
-    if state == State.TRIAL_PASSED:
+    if state == RetirementState.TRIAL_PASSED:
         pg_cron.execute("UPDATE cron.job SET active = false")
         Retirement.objects.update(state=state, paused_at="2020-01-01T00:00:00Z")
         retirement.refresh_from_db()
@@ -76,7 +76,7 @@ def test_a_job_that_was_confirmed_by_an_older_version_is_still_the_same(
     page = text(client, f"/retire/{retirement.pk}/confirm/")
     assert "not what it was" not in page
     acts.remove(Order(who, retirement, current()), **press(retirement))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
 
 
 def test_a_right_that_was_granted_since_is_no_change_of_the_job(
@@ -93,7 +93,7 @@ def test_a_right_that_was_granted_since_is_no_change_of_the_job(
         acts.remove(Order(who, retirement, current()), **press(retirement))
     finally:
         pg_cron.execute("REVOKE pg_read_all_settings FROM multica")
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
 
 
 def test_what_changed_in_a_job_is_told_in_words(owner: Connection, pg_cron: Connection) -> None:

@@ -16,7 +16,7 @@ from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.health import read
 from executions.health.assessment import as_json, assess
 from executions.health.facts import Match, NotAvailable, Visibility
-from executions.health.findings import Code, Severity
+from executions.health.findings import FindingCode, Severity
 from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts
 from executions.health.verdict import Level
@@ -237,7 +237,7 @@ def test_a_foreign_row_in_each_minute_leaves_the_day_whole(owner):
     assessment = assess(read_facts())
     assert (assessment.figures.plans_expected_24h, assessment.figures.plans_missing_24h) == (288, 0)
     (found,) = assessment.verdict.findings[:1]
-    assert found.code is Code.CLOCK_OR_FOREIGN_WRITER
+    assert found.code is FindingCode.CLOCK_OR_FOREIGN_WRITER
     assert found.evidence["count"] >= 24 * 60
     assert "looked at" not in str(found.summary)
 
@@ -247,7 +247,7 @@ def test_of_more_rows_than_are_read_it_is_said_how_far_back_was_looked(owner, mo
     with_a_foreign_row_each_minute(owner)
     assessment = assess(read_facts())
     found = assessment.verdict.findings[0]
-    assert found.code is Code.CLOCK_OR_FOREIGN_WRITER
+    assert found.code is FindingCode.CLOCK_OR_FOREIGN_WRITER
     assert "only those since" in str(found.summary)
     assert found.evidence["looked_from"] == assessment.facts.executions.since
 
@@ -582,7 +582,7 @@ def test_a_scope_that_ended_for_good_is_a_warning_until_it_runs_again(owner):
     autopilot(owner, 20, exhausted=True)
     assessment = assess_job(AUTOPILOT)
     assert assessment.verdict.level is Level.DEGRADED
-    assert [one.code for one in assessment.verdict.findings] == [Code.EXHAUSTED_FAILURE]
+    assert [one.code for one in assessment.verdict.findings] == [FindingCode.EXHAUSTED_FAILURE]
     autopilot(owner, 10)
     assert assess_job(AUTOPILOT).verdict.level is Level.HEALTHY
 
@@ -601,7 +601,7 @@ def test_a_scope_that_ended_for_good_days_ago_is_still_told(owner):
     verdict = assess_job(AUTOPILOT).verdict
     assert verdict.level is Level.HEALTHY
     assert [(one.code, one.severity) for one in verdict.findings] == [
-        (Code.EXHAUSTED_FAILURE, Severity.INFO)
+        (FindingCode.EXHAUSTED_FAILURE, Severity.INFO)
     ]
 
 
@@ -613,7 +613,7 @@ def test_a_scope_with_attempts_left_is_no_failure_yet(owner):
 def test_an_abandoned_run_of_any_scope_is_critical(owner):
     autopilot(owner, 40, "two", running=True)
     assessment = assess_job(AUTOPILOT)
-    assert [one.code for one in assessment.verdict.findings] == [Code.RUNNING_STALE]
+    assert [one.code for one in assessment.verdict.findings] == [FindingCode.RUNNING_STALE]
     assert assessment.verdict.level is Level.FAILING
 
 
@@ -621,7 +621,7 @@ def test_retries_of_a_job_are_counted(owner):
     for minutes in range(1, 7):
         autopilot(owner, minutes, retried=True)
     assessment = assess_job(AUTOPILOT)
-    assert [one.code for one in assessment.verdict.findings] == [Code.MASKED_RETRIES]
+    assert [one.code for one in assessment.verdict.findings] == [FindingCode.MASKED_RETRIES]
     assert assessment.verdict.level is Level.DEGRADED
 
 
@@ -637,7 +637,7 @@ def test_a_job_that_cannot_be_looked_at_is_unknown():
 
     assessment = assess_job(AUTOPILOT, fetch)
     assert assessment.verdict.level is Level.UNKNOWN
-    assert [one.code for one in assessment.verdict.findings] == [Code.NOT_AVAILABLE]
+    assert [one.code for one in assessment.verdict.findings] == [FindingCode.NOT_AVAILABLE]
 
 
 def test_nothing_that_is_looked_at_is_compiled_first(owner):

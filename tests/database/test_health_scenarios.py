@@ -14,7 +14,7 @@ import pytest
 
 from executions.database.connections import Connection
 from executions.health.assessment import Assessment, assess
-from executions.health.findings import Code, Finding, Severity
+from executions.health.findings import Finding, FindingCode, Severity
 from executions.health.read import read_facts
 from executions.health.verdict import Level
 from executions.rollup.lock import read_lock
@@ -39,19 +39,19 @@ def look(world: World) -> Assessment:
     return assess(read_facts(fetch=world.fetch))
 
 
-def shown(assessment: Assessment) -> dict[Code, Finding]:
+def shown(assessment: Assessment) -> dict[FindingCode, Finding]:
     """The findings that stand by themselves."""
     found = {}
     for finding in assessment.verdict.findings:
-        assert finding.code not in found or finding.code is Code.NOT_AVAILABLE
+        assert finding.code not in found or finding.code is FindingCode.NOT_AVAILABLE
         found[finding.code] = finding
     return found
 
 
-def everything(assessment: Assessment) -> set[Code]:
+def everything(assessment: Assessment) -> set[FindingCode]:
     """The findings, also those that another explains."""
 
-    def unfold(findings: Iterable[Finding]) -> Iterator[Code]:
+    def unfold(findings: Iterable[Finding]) -> Iterator[FindingCode]:
         for finding in findings:
             yield finding.code
             yield from unfold(finding.explains)
@@ -59,13 +59,13 @@ def everything(assessment: Assessment) -> set[Code]:
     return set(unfold(assessment.verdict.findings))
 
 
-def only(assessment: Assessment, code: Code) -> Finding:
+def only(assessment: Assessment, code: FindingCode) -> Finding:
     found = shown(assessment)
     assert list(found) == [code], [str(finding.summary) for finding in found.values()]
     return found[code]
 
 
-def explained(finding: Finding) -> list[Code]:
+def explained(finding: Finding) -> list[FindingCode]:
     return [one.code for one in finding.explains]
 
 
@@ -176,7 +176,7 @@ def test_without_the_executions_table_multica_is_too_old(owner, now):
     world = scenarios.healthy(owner, now)
     with renamed(owner, "sys_cron_executions"):
         assessment = look(world)
-    finding = only(assessment, Code.SCHEDULER_NOT_INSTALLED)
+    finding = only(assessment, FindingCode.SCHEDULER_NOT_INSTALLED)
     assert finding.severity is Severity.CRITICAL
     assert finding.evidence["missing_table"] == "sys_cron_executions"
     assert assessment.verdict.level is Level.FAILING
@@ -190,12 +190,12 @@ def test_before_the_hourly_rollup_multica_is_too_old_as_well(owner, now):
             assessment = look(world)
         finally:
             owner.execute("ALTER TABLE state_aside RENAME TO task_usage_hourly_rollup_state")
-    assert next(iter(shown(assessment))) is Code.SCHEDULER_NOT_INSTALLED
+    assert next(iter(shown(assessment))) is FindingCode.SCHEDULER_NOT_INSTALLED
     assert assessment.verdict.level is Level.FAILING
 
 
 def test_an_empty_executions_table_is_not_a_missing_one(owner, now):
-    assert Code.SCHEDULER_NOT_INSTALLED not in shown(look(scenarios.never_ran(owner, now)))
+    assert FindingCode.SCHEDULER_NOT_INSTALLED not in shown(look(scenarios.never_ran(owner, now)))
 
 
 def test_a_database_of_something_else_is_not_called_an_old_multica(owner, now):
@@ -207,22 +207,22 @@ def test_a_database_of_something_else_is_not_called_an_old_multica(owner, now):
         finally:
             owner.execute("ALTER TABLE usage_aside RENAME TO task_usage")
     assert assessment.verdict.level is Level.UNKNOWN
-    assert Code.SCHEDULER_NOT_INSTALLED not in shown(assessment)
+    assert FindingCode.SCHEDULER_NOT_INSTALLED not in shown(assessment)
 
 
 def test_no_executions_at_all_is_critical_and_explains_the_silence(owner, now):
     assessment = look(scenarios.never_ran(owner, now))
-    finding = only(assessment, Code.NO_EXECUTIONS)
+    finding = only(assessment, FindingCode.NO_EXECUTIONS)
     assert finding.severity is Severity.CRITICAL
     assert finding.evidence["executions"] == 0
     assert finding.evidence["database_known_since"] == now - DAY
-    assert explained(finding) == [Code.LATEST_STALE]
+    assert explained(finding) == [FindingCode.LATEST_STALE]
     assert assessment.verdict.level is Level.FAILING
 
 
 def test_a_fresh_install_is_given_its_first_minutes(owner, now):
     assessment = look(scenarios.fresh(owner, now))
-    assert only(assessment, Code.NO_EXECUTIONS).severity is Severity.INFO
+    assert only(assessment, FindingCode.NO_EXECUTIONS).severity is Severity.INFO
     assert assessment.verdict.level is Level.HEALTHY
 
 
@@ -233,7 +233,7 @@ def test_an_old_install_without_usage_is_known_by_its_migrations(owner, now):
         owner.execute("GRANT SELECT (applied_at) ON schema_migrations TO multica_view")
         owner.execute("INSERT INTO schema_migrations VALUES ('001', %s)", [now - 12 * MINUTE])
         owner.execute("UPDATE task_usage_hourly_rollup_state SET last_run_finished_at = NULL")
-        finding = shown(look(world))[Code.NO_EXECUTIONS]
+        finding = shown(look(world))[FindingCode.NO_EXECUTIONS]
     finally:
         owner.execute("DROP TABLE schema_migrations")
     assert finding.severity is Severity.CRITICAL
@@ -244,7 +244,7 @@ def test_a_server_that_was_started_just_now_makes_no_database_new(owner, now):
     """The tests' own server is young; nothing else here tells an age."""
     world = sound(owner, now, plans=0)
     world.state = {"watermark_at": now - 5 * MINUTE, "last_run_finished_at": None}
-    finding = only(look(world.write()), Code.NO_EXECUTIONS)
+    finding = only(look(world.write()), FindingCode.NO_EXECUTIONS)
     assert finding.severity is Severity.CRITICAL
     assert finding.evidence["database_known_since"] == now
     assert "cannot tell how old" in str(finding.summary)
@@ -254,22 +254,22 @@ def test_a_failed_row_dated_in_the_future_makes_nothing_fail(owner, now):
     world = scenarios.healthy(owner, now)
     world.add(plan_time=world.plan_time(0) + DAY, exhausted=True, finished_at=now)
     assessment = look(world.write())
-    only(assessment, Code.CLOCK_OR_FOREIGN_WRITER)
+    only(assessment, FindingCode.CLOCK_OR_FOREIGN_WRITER)
     assert assessment.verdict.level is Level.DEGRADED
 
 
 def test_27_minutes_without_a_success_is_a_warning_that_explains_the_lag(owner, now):
     assessment = look(scenarios.stale(owner, now))
-    finding = only(assessment, Code.LATEST_STALE)
+    finding = only(assessment, FindingCode.LATEST_STALE)
     assert finding.severity is Severity.WARNING
     assert finding.evidence["latest_success_plan_time"] == now - 32 * MINUTE
-    assert explained(finding) == [Code.WATERMARK_LAG]
+    assert explained(finding) == [FindingCode.WATERMARK_LAG]
     assert assessment.verdict.level is Level.DEGRADED
 
 
 def test_more_than_an_hour_without_a_success_is_critical(owner, now):
     assessment = look(scenarios.stopped(owner, now))
-    assert only(assessment, Code.LATEST_STALE).severity is Severity.CRITICAL
+    assert only(assessment, FindingCode.LATEST_STALE).severity is Severity.CRITICAL
     assert assessment.verdict.level is Level.FAILING
 
 
@@ -277,7 +277,7 @@ def test_the_latest_success_is_found_however_old_it_is(owner, now):
     world = sound(owner, now, plans=0)
     world.plans = {1000: {}, 1001: {}}
     world.state = {"watermark_at": world.started_at(1000)}
-    finding = only(look(world.write()), Code.LATEST_STALE)
+    finding = only(look(world.write()), FindingCode.LATEST_STALE)
     assert finding.evidence["latest_success_plan_time"] == world.plan_time(1000)
 
 
@@ -286,7 +286,7 @@ def test_a_plan_that_is_a_few_minutes_late_is_not_stale(owner, now):
 
 
 def test_a_run_past_its_lease_that_nobody_closed_is_critical(owner, now):
-    finding = only(look(scenarios.abandoned_run(owner, now)), Code.RUNNING_STALE)
+    finding = only(look(scenarios.abandoned_run(owner, now)), FindingCode.RUNNING_STALE)
     assert finding.severity is Severity.CRITICAL
     assert finding.evidence["count"] == 1
     assert finding.evidence["executions"][0]["stale_after"] == now - 20 * MINUTE
@@ -295,7 +295,7 @@ def test_a_run_past_its_lease_that_nobody_closed_is_critical(owner, now):
 def test_a_run_that_was_abandoned_long_ago_is_for_information(owner, now):
     world = sound(owner, now)
     world.plans[2000] = {"stale": True}
-    assert only(look(world.write()), Code.RUNNING_STALE).severity is Severity.INFO
+    assert only(look(world.write()), FindingCode.RUNNING_STALE).severity is Severity.INFO
 
 
 def test_a_run_under_a_live_lease_and_one_just_past_it_are_not_abandoned(owner, now):
@@ -312,7 +312,7 @@ def test_an_abandoned_run_of_another_job_is_not_the_rollups(owner, now):
 
 
 def test_plans_that_nobody_began_are_a_gap(owner, now):
-    finding = only(look(scenarios.gap(owner, now)), Code.PLAN_GAP)
+    finding = only(look(scenarios.gap(owner, now)), FindingCode.PLAN_GAP)
     assert finding.severity is Severity.WARNING
     assert finding.evidence["missing_plans"] == 3
     assert finding.evidence["gaps"] == [
@@ -322,7 +322,7 @@ def test_plans_that_nobody_began_are_a_gap(owner, now):
 
 
 def test_a_gap_of_some_hours_ago_is_for_information(owner, now):
-    finding = only(look(scenarios.gap(owner, now, ages=(50, 51))), Code.PLAN_GAP)
+    finding = only(look(scenarios.gap(owner, now, ages=(50, 51))), FindingCode.PLAN_GAP)
     assert finding.severity is Severity.INFO
 
 
@@ -334,7 +334,7 @@ def test_a_long_run_is_no_gap(owner, now):
 
 
 def test_two_abandoned_plans_among_the_last_twelve_are_a_warning(owner, now):
-    finding = only(look(scenarios.abandoned_plans(owner, now)), Code.PLAN_ABANDONED)
+    finding = only(look(scenarios.abandoned_plans(owner, now)), FindingCode.PLAN_ABANDONED)
     assert finding.severity is Severity.WARNING
     assert [row["plan_time"] for row in finding.evidence["executions"]] == [
         now - 27 * MINUTE,
@@ -346,7 +346,7 @@ def test_two_abandoned_plans_among_the_last_twelve_are_a_warning(owner, now):
 def test_one_abandoned_plan_is_for_information(owner, now):
     world = sound(owner, now)
     world.change((4, 20), failed=True)
-    assert only(look(world.write()), Code.PLAN_ABANDONED).severity is Severity.INFO
+    assert only(look(world.write()), FindingCode.PLAN_ABANDONED).severity is Severity.INFO
 
 
 def test_a_failed_newest_plan_that_is_still_retried_is_not_abandoned(owner, now):
@@ -354,18 +354,18 @@ def test_a_failed_newest_plan_that_is_still_retried_is_not_abandoned(owner, now)
 
 
 def test_a_newest_plan_without_attempts_is_critical_and_explains_the_rest(owner, now):
-    finding = only(look(scenarios.exhausted(owner, now)), Code.EXHAUSTED_FAILURE)
+    finding = only(look(scenarios.exhausted(owner, now)), FindingCode.EXHAUSTED_FAILURE)
     assert finding.severity is Severity.CRITICAL
     assert finding.evidence["executions"][0]["plan_time"] == now - 7 * MINUTE
-    assert explained(finding) == [Code.PLAN_ABANDONED]
+    assert explained(finding) == [FindingCode.PLAN_ABANDONED]
 
 
 def test_an_older_failure_without_attempts_is_as_an_abandoned_plan(owner, now):
     world = sound(owner, now)
     world.change(8, exhausted=True)
-    assert only(look(world.write()), Code.EXHAUSTED_FAILURE).severity is Severity.INFO
+    assert only(look(world.write()), FindingCode.EXHAUSTED_FAILURE).severity is Severity.INFO
     world.change(4, exhausted=True)
-    assert only(look(world.write()), Code.EXHAUSTED_FAILURE).severity is Severity.WARNING
+    assert only(look(world.write()), FindingCode.EXHAUSTED_FAILURE).severity is Severity.WARNING
 
 
 def test_a_second_attempt_that_failed_with_one_left_is_not_exhausted(owner, now):
@@ -373,7 +373,7 @@ def test_a_second_attempt_that_failed_with_one_left_is_not_exhausted(owner, now)
 
 
 def test_six_retried_plans_of_twelve_are_a_warning(owner, now):
-    finding = only(look(scenarios.retried_often(owner, now)), Code.MASKED_RETRIES)
+    finding = only(look(scenarios.retried_often(owner, now)), FindingCode.MASKED_RETRIES)
     assert finding.severity is Severity.WARNING
     assert finding.evidence["of_the_last_12"] == 6
 
@@ -381,32 +381,32 @@ def test_six_retried_plans_of_twelve_are_a_warning(owner, now):
 def test_first_attempts_that_succeed_or_fail_hide_no_error(owner, now):
     world = sound(owner, now)
     world.change((4, 9), failed=True)
-    assert Code.MASKED_RETRIES not in shown(look(world.write()))
+    assert FindingCode.MASKED_RETRIES not in shown(look(world.write()))
 
 
 def test_a_single_retried_plan_is_for_information(owner, now):
     world = sound(owner, now)
     world.change(7, retried=True)
-    finding = only(look(world.write()), Code.MASKED_RETRIES)
+    finding = only(look(world.write()), FindingCode.MASKED_RETRIES)
     assert (finding.severity, finding.evidence["count"]) == (Severity.INFO, 1)
 
 
 def test_five_retried_plans_of_twelve_are_for_information(owner, now):
     world = sound(owner, now)
     world.change(range(1, 11, 2), retried=True)
-    finding = only(look(world.write()), Code.MASKED_RETRIES)
+    finding = only(look(world.write()), FindingCode.MASKED_RETRIES)
     assert (finding.severity, finding.evidence["count"]) == (Severity.INFO, 5)
 
 
 def test_a_run_held_six_minutes_longer_than_it_took_is_a_warning(owner, now):
-    finding = only(look(scenarios.blocked(owner, now)), Code.BLOCKED_TICK)
+    finding = only(look(scenarios.blocked(owner, now)), FindingCode.BLOCKED_TICK)
     assert finding.severity is Severity.WARNING
     assert finding.evidence["executions"][0]["waited_seconds"] == 359.9
 
 
 def test_a_run_held_for_two_minutes_is_for_information(owner, now):
     world = scenarios.blocked(owner, now, held=2 * MINUTE)
-    assert only(look(world), Code.BLOCKED_TICK).severity is Severity.INFO
+    assert only(look(world), FindingCode.BLOCKED_TICK).severity is Severity.INFO
 
 
 def test_a_run_that_took_its_time_was_not_blocked(owner, now):
@@ -415,7 +415,7 @@ def test_a_run_that_took_its_time_was_not_blocked(owner, now):
 
 def test_impossible_times_are_a_warning_with_each_kind_named(owner, now):
     world = scenarios.wrong_clock(owner, now)
-    finding = only(look(world), Code.CLOCK_OR_FOREIGN_WRITER)
+    finding = only(look(world), FindingCode.CLOCK_OR_FOREIGN_WRITER)
     assert finding.severity is Severity.WARNING
     times = {
         kind: [row["plan_time"] for row in finding.evidence[kind]]
@@ -437,7 +437,7 @@ def test_a_run_that_ends_as_it_begins_and_other_jobs_grids_are_possible(owner, n
 
 def test_a_missing_state_row_is_critical(owner, now):
     assessment = look(scenarios.stateless(owner, now))
-    finding = only(assessment, Code.STATE_ROW_MISSING)
+    finding = only(assessment, FindingCode.STATE_ROW_MISSING)
     assert finding.severity is Severity.CRITICAL
     assert finding.evidence == {"state_rows": 0, "successes_without_watermark": 3}
 
@@ -447,17 +447,17 @@ def test_results_without_watermarks_beside_a_state_row_are_nothing(owner, now):
 
 
 def test_a_watermark_in_the_future_is_critical_and_explains_idle_runs(owner, now):
-    finding = only(look(scenarios.ahead_of_time(owner, now)), Code.WATERMARK_FUTURE)
+    finding = only(look(scenarios.ahead_of_time(owner, now)), FindingCode.WATERMARK_FUTURE)
     assert finding.severity is Severity.CRITICAL
     assert finding.evidence["watermark_at"] == now + 2 * HOUR
-    assert explained(finding) == [Code.LOCK_LOST]
+    assert explained(finding) == [FindingCode.LOCK_LOST]
 
 
 @pytest.mark.parametrize(
     ("mark", "code"),
     [
-        ("0001-01-01T00:00:00Z", Code.WATERMARK_LAG),
-        ("9999-12-31T23:59:59Z", Code.WATERMARK_FUTURE),
+        ("0001-01-01T00:00:00Z", FindingCode.WATERMARK_LAG),
+        ("9999-12-31T23:59:59Z", FindingCode.WATERMARK_FUTURE),
     ],
 )
 def test_a_watermark_at_an_end_of_the_calendar_is_critical(owner, now, mark, code):
@@ -473,14 +473,14 @@ def test_a_watermark_within_a_minute_of_the_newest_possible_is_not_in_the_future
 
 
 def test_a_watermark_32_minutes_old_while_runs_succeed_is_a_warning(owner, now):
-    finding = only(look(scenarios.lagging(owner, now)), Code.WATERMARK_LAG)
+    finding = only(look(scenarios.lagging(owner, now)), FindingCode.WATERMARK_LAG)
     assert finding.severity is Severity.WARNING
     assert len(finding.evidence["latest_runs"]) == 3
 
 
 def test_a_watermark_more_than_an_hour_old_is_critical(owner, now):
     world = scenarios.lagging(owner, now, behind=2 * HOUR)
-    assert only(look(world), Code.WATERMARK_LAG).severity is Severity.CRITICAL
+    assert only(look(world), FindingCode.WATERMARK_LAG).severity is Severity.CRITICAL
 
 
 def test_a_watermark_of_eleven_minutes_is_no_lag(owner, now):
@@ -491,12 +491,12 @@ def test_a_lag_that_failures_bring_is_under_the_silence_that_they_are(owner, now
     world = sound(owner, now)
     world.change((0, 1), exhausted=True)
     world.state = {"watermark_at": world.started_at(2) - CADENCE}
-    assert explained(only(look(world.write()), Code.EXHAUSTED_FAILURE)) == []
+    assert explained(only(look(world.write()), FindingCode.EXHAUSTED_FAILURE)) == []
     world.change(2, exhausted=True)
     world.state = {"watermark_at": world.started_at(3) - CADENCE}
     found = shown(look(world.write()))
-    assert list(found) == [Code.EXHAUSTED_FAILURE, Code.LATEST_STALE]
-    assert explained(found[Code.LATEST_STALE]) == [Code.WATERMARK_LAG]
+    assert list(found) == [FindingCode.EXHAUSTED_FAILURE, FindingCode.LATEST_STALE]
+    assert explained(found[FindingCode.LATEST_STALE]) == [FindingCode.WATERMARK_LAG]
 
 
 @pytest.mark.parametrize(
@@ -505,8 +505,8 @@ def test_a_lag_that_failures_bring_is_under_the_silence_that_they_are(owner, now
 def test_an_old_failure_hides_no_watermark_that_stands_still(owner, now, world):
     assessment = look(world(owner, now))
     found = shown(assessment)
-    assert found[Code.WATERMARK_LAG].severity is Severity.CRITICAL
-    assert found[Code.PLAN_ABANDONED].severity is Severity.INFO
+    assert found[FindingCode.WATERMARK_LAG].severity is Severity.CRITICAL
+    assert found[FindingCode.PLAN_ABANDONED].severity is Severity.INFO
     assert assessment.verdict.level is Level.FAILING
     assert str(assessment.verdict.summary).startswith("Usage numbers stop at ")
 
@@ -516,26 +516,26 @@ def test_a_silence_is_as_grave_as_the_lag_from_before_it(owner, now):
     world.drop(range(3))
     world.state = {"watermark_at": now - 3 * HOUR}
     assessment = look(world.write())
-    finding = only(assessment, Code.LATEST_STALE)
+    finding = only(assessment, FindingCode.LATEST_STALE)
     assert finding.severity is Severity.CRITICAL
-    assert explained(finding) == [Code.WATERMARK_LAG]
+    assert explained(finding) == [FindingCode.WATERMARK_LAG]
     assert assessment.verdict.level is Level.FAILING
 
 
 def test_days_behind_and_a_day_nearer_with_each_plan_is_catching_up(owner, now):
-    finding = only(look(scenarios.catching_up(owner, now)), Code.WATERMARK_CATCHING_UP)
+    finding = only(look(scenarios.catching_up(owner, now)), FindingCode.WATERMARK_CATCHING_UP)
     assert finding.severity is Severity.WARNING
     assert finding.evidence["plans_left"] == 40
-    assert explained(finding) == [Code.WATERMARK_LAG]
+    assert explained(finding) == [FindingCode.WATERMARK_LAG]
 
 
 def test_days_behind_without_getting_nearer_is_a_lag(owner, now):
     world = behind_and_staying_there(owner, now)
-    assert only(look(world), Code.WATERMARK_LAG).severity is Severity.CRITICAL
+    assert only(look(world), FindingCode.WATERMARK_LAG).severity is Severity.CRITICAL
 
 
 def test_three_runs_in_an_hour_that_lost_the_lock_are_a_warning(owner, now):
-    finding = only(look(scenarios.losing_the_lock(owner, now)), Code.LOCK_LOST)
+    finding = only(look(scenarios.losing_the_lock(owner, now)), FindingCode.LOCK_LOST)
     assert finding.severity is Severity.WARNING
     assert finding.evidence["in_the_last_hour"] == 3
 
@@ -543,7 +543,7 @@ def test_three_runs_in_an_hour_that_lost_the_lock_are_a_warning(owner, now):
 def test_two_lost_locks_are_for_information(owner, now):
     world = sound(owner, now)
     world.lose_the_lock(5, 3)
-    assert only(look(world.write()), Code.LOCK_LOST).severity is Severity.INFO
+    assert only(look(world.write()), FindingCode.LOCK_LOST).severity is Severity.INFO
 
 
 def test_idle_runs_lost_no_lock(owner, now):
@@ -552,7 +552,7 @@ def test_idle_runs_lost_no_lock(owner, now):
 
 def test_watermarks_that_jump_between_plans_betray_another_writer(owner, now):
     assessment = look(scenarios.other_writer(owner, now))
-    finding = only(assessment, Code.OTHER_WRITER)
+    finding = only(assessment, FindingCode.OTHER_WRITER)
     assert finding.severity is Severity.INFO
     assert finding.evidence["jumps_in_the_last_12_pairs"] == 4
     assert assessment.verdict.level is Level.HEALTHY
@@ -574,7 +574,7 @@ def test_a_run_that_outlived_its_successor_is_no_other_writer(owner, now):
         )
         before = world.reached_before(age + 1)
         world.marks[age] = (before, before)
-    assert list(shown(look(world.write()))) == [Code.LOCK_LOST]
+    assert list(shown(look(world.write()))) == [FindingCode.LOCK_LOST]
 
 
 def test_a_failed_attempt_that_moved_the_watermark_is_no_other_writer(owner, now):
@@ -582,13 +582,13 @@ def test_a_failed_attempt_that_moved_the_watermark_is_no_other_writer(owner, now
     for age in (2, 5, 8):
         world.change(age, retried=True)
         world.marks[age] = (world.started_at(age) - CADENCE, world.started_at(age) - CADENCE)
-    assert list(shown(look(world.write()))) == [Code.MASKED_RETRIES]
+    assert list(shown(look(world.write()))) == [FindingCode.MASKED_RETRIES]
 
 
 def test_runs_that_lose_to_another_writer_are_explained_by_it(owner, now):
     assessment = look(scenarios.rival_wins(owner, now))
-    finding = only(assessment, Code.OTHER_WRITER)
-    assert explained(finding) == [Code.LOCK_LOST]
+    finding = only(assessment, FindingCode.OTHER_WRITER)
+    assert explained(finding) == [FindingCode.LOCK_LOST]
     assert assessment.verdict.level is Level.HEALTHY
 
 
@@ -620,11 +620,11 @@ def test_an_idle_session_that_keeps_the_lock_is_a_leak(owner, connect, now):
     world = scenarios.locked_out(owner, now + 20 * MINUTE)  # two plans after it was taken
     holder = connect("multica")
     hold_lock(holder)
-    finding = only(look(world), Code.LOCK_LEAKED)
+    finding = only(look(world), FindingCode.LOCK_LEAKED)
     assert finding.severity is Severity.CRITICAL
     assert finding.evidence["pid"] == holder.info.backend_pid
     assert finding.evidence["application_name"] == "test multica"
-    assert explained(finding) == [Code.LOCK_LOST]
+    assert explained(finding) == [FindingCode.LOCK_LOST]
 
 
 def test_a_backfill_that_holds_the_lock_on_an_idle_session_is_no_leak(owner, connect, now):
@@ -634,7 +634,7 @@ def test_a_backfill_that_holds_the_lock_on_an_idle_session_is_no_leak(owner, con
         slice_of_backfill.connection.execute(
             "SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now())"
         )
-        assert list(shown(look(world))) == [Code.LOCK_LOST]
+        assert list(shown(look(world))) == [FindingCode.LOCK_LOST]
 
 
 @pytest.mark.usefixtures("sees_sessions")
@@ -643,7 +643,7 @@ def test_a_backfill_between_two_slices_is_no_leak(owner, connect, now):
     backfill = connect("multica")
     hold_lock(backfill)
     backfill.execute("SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now())")
-    finding = only(look(world), Code.LOCK_LOST)
+    finding = only(look(world), FindingCode.LOCK_LOST)
     assert [one["pid"] for one in finding.evidence["holders"]] == [backfill.info.backend_pid]
 
 
@@ -653,7 +653,7 @@ def test_a_backfill_on_two_connections_between_two_slices_is_no_leak(owner, conn
     holder, slicing = connect("multica"), connect("multica")
     hold_lock(holder)
     slicing.execute("SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now())")
-    only(look(world), Code.LOCK_LOST)
+    only(look(world), FindingCode.LOCK_LOST)
     assert read_lock(world.fetch, lately=timedelta()).writers == ()
 
 
@@ -663,10 +663,10 @@ def test_our_own_backfill_between_two_slices_is_no_leak_though_its_state_is_hidd
     """On one session or two: its name suffices, which every role is shown."""
     world = scenarios.locked_out(owner, now + 20 * MINUTE)
     hold_lock(connect("multica_view"))  # the dashboard's own role: since when is shown
-    only(look(world), Code.LOCK_LEAKED)
+    only(look(world), FindingCode.LOCK_LEAKED)
     backfill = connect("multica")
     backfill.execute("SET application_name = 'multica-admin backfill'")
-    finding = only(look(world), Code.LOCK_LOST)
+    finding = only(look(world), FindingCode.LOCK_LOST)
     assert len(finding.evidence["holders"]) == 1
 
 
@@ -707,7 +707,7 @@ def test_a_lost_lock_names_who_holds_it_and_what_that_probably_is(
         hold_lock(holder)
         if statement:
             holder.execute(statement)
-        finding = only(look(world), Code.LOCK_LOST)
+        finding = only(look(world), FindingCode.LOCK_LOST)
     assert f"pid {holder.info.backend_pid}, {name}" in str(finding.summary)
     assert said in str(finding.summary)
     for legitimate in ("a workspace", "codex-usage backfill"):
@@ -717,7 +717,7 @@ def test_a_lost_lock_names_who_holds_it_and_what_that_probably_is(
 def test_an_idle_session_whose_state_is_hidden_is_not_called_a_leak(owner, connect, now):
     world = scenarios.locked_out(owner, now + 20 * MINUTE)
     hold_lock(connect("multica"))
-    assert "this role may not see" in str(only(look(world), Code.LOCK_LOST).summary)
+    assert "this role may not see" in str(only(look(world), FindingCode.LOCK_LOST).summary)
 
 
 def test_a_lock_that_is_held_at_work_or_made_nobody_wait_is_no_leak(owner, connect, now):
@@ -725,7 +725,7 @@ def test_a_lock_that_is_held_at_work_or_made_nobody_wait_is_no_leak(owner, conne
     busy = connect("multica")
     with busy.transaction():
         hold_lock(busy)
-        assert list(shown(look(world))) == [Code.LOCK_LOST]
+        assert list(shown(look(world))) == [FindingCode.LOCK_LOST]
     world = scenarios.healthy(owner, now)
     assert shown(look(world)) == {}
 
@@ -733,7 +733,7 @@ def test_a_lock_that_is_held_at_work_or_made_nobody_wait_is_no_leak(owner, conne
 def test_a_lock_of_another_database_is_not_ours(owner, connect, now):
     world = scenarios.locked_out(owner, now)
     hold_lock(connect("postgres", database="postgres"))
-    assert list(shown(look(world))) == [Code.LOCK_LOST]
+    assert list(shown(look(world))) == [FindingCode.LOCK_LOST]
 
 
 # --- Drift, growth, what cannot be read -----------------------------------------------------------
@@ -758,7 +758,7 @@ def test_a_bucket_that_does_not_add_up_is_drift(owner, now, rolled_up):
     world, _row = rolled_up
     assert shown(look(world)) == {}
     owner.execute("UPDATE task_usage_hourly SET input_tokens = input_tokens + 1")
-    finding = only(look(world), Code.ROLLUP_DRIFT)
+    finding = only(look(world), FindingCode.ROLLUP_DRIFT)
     assert finding.severity is Severity.WARNING
     hour = (now - 3 * HOUR).replace(minute=0)
     assert finding.evidence["hours"] == [
@@ -776,7 +776,7 @@ def test_a_bucket_that_does_not_add_up_is_drift(owner, now, rolled_up):
 def test_a_missing_bucket_and_a_bucket_of_nothing_are_drift(owner, now, rolled_up):
     world, _row = rolled_up
     owner.execute("UPDATE task_usage_hourly SET model = 'another'")
-    finding = only(look(world), Code.ROLLUP_DRIFT)
+    finding = only(look(world), FindingCode.ROLLUP_DRIFT)
     assert finding.evidence["hours"][0]["keys"] == 2
 
 
@@ -791,7 +791,7 @@ def test_two_errors_that_cancel_out_in_an_hour_are_still_drift(owner, now, rolle
         " + CASE WHEN agent_id = %s THEN 5 ELSE -5 END",
         [row["agent_id"]],
     )
-    assert only(look(world), Code.ROLLUP_DRIFT).evidence["hours"][0]["keys"] == 2
+    assert only(look(world), FindingCode.ROLLUP_DRIFT).evidence["hours"][0]["keys"] == 2
 
 
 def test_usage_that_the_rollup_has_yet_to_see_is_no_drift(owner, now, rolled_up):
@@ -826,9 +826,9 @@ def test_a_table_past_a_million_rows_is_for_information(owner, superuser, now, r
         "UPDATE pg_class SET reltuples = %s WHERE oid = 'sys_cron_executions'::regclass", [rows]
     )
     findings = shown(look(world))
-    assert list(findings) == ([Code.TABLE_GROWTH] if found else [])
+    assert list(findings) == ([FindingCode.TABLE_GROWTH] if found else [])
     if found:
-        assert findings[Code.TABLE_GROWTH].evidence["rows_estimated"] == rows
+        assert findings[FindingCode.TABLE_GROWTH].evidence["rows_estimated"] == rows
 
 
 @contextmanager
@@ -845,8 +845,8 @@ def test_a_table_that_may_not_be_read_is_said_and_the_rest_stands(owner, now):
     with hidden(owner, "task_usage_hourly_dirty"):
         assessment = look(world)
     found = shown(assessment)
-    assert list(found) == [Code.PLAN_GAP, Code.NOT_AVAILABLE]
-    evidence = found[Code.NOT_AVAILABLE].evidence
+    assert list(found) == [FindingCode.PLAN_GAP, FindingCode.NOT_AVAILABLE]
+    evidence = found[FindingCode.NOT_AVAILABLE].evidence
     assert evidence["what"] == ["dirty_queue"] or evidence["what"] == ["dirty_queue", "drift"]
     assert "permission denied" in evidence["reason"]
     assert assessment.verdict.level is Level.DEGRADED
@@ -859,13 +859,13 @@ def test_without_a_basic_the_verdict_is_unknown_and_says_why(owner, now, table):
         assessment = look(world)
     assert assessment.verdict.level is Level.UNKNOWN
     assert "permission denied" in str(assessment.verdict.summary)
-    assert list(shown(assessment)) == [Code.NOT_AVAILABLE]
+    assert list(shown(assessment)) == [FindingCode.NOT_AVAILABLE]
 
 
 def test_a_role_that_may_not_look_at_pg_cron_says_so(owner, now, settings):
     settings.RETIRE_CONNINFO = settings.MULTICA_CONNINFO
     (finding,) = look(scenarios.healthy(owner, now)).verdict.findings
-    assert finding.code is Code.NOT_AVAILABLE
+    assert finding.code is FindingCode.NOT_AVAILABLE
     assert finding.evidence["visibility"] == "no_access"
     assert "not the same as none" in str(finding.summary)
 
@@ -957,33 +957,42 @@ def of_so_many_rows(rows: int) -> Setting:
 
 # Of each finding a setting in which it appears, and one that looks alike and in which it does not.
 # `tests/faults/test_standby.py` has a real standby; every world here is a near miss of it.
-SETTINGS: dict[Code, tuple[Setting, Setting]] = {
-    Code.SCHEDULER_NOT_INSTALLED: (without("sys_cron_executions"), in_world(scenarios.never_ran)),
-    Code.NO_EXECUTIONS: (in_world(scenarios.never_ran), in_world(a_single_run)),
-    Code.LATEST_STALE: (in_world(scenarios.stale), in_world(a_little_late)),
-    Code.STATE_ROW_MISSING: (in_world(scenarios.stateless), in_world(results_without_watermarks)),
-    Code.WATERMARK_FUTURE: (in_world(scenarios.ahead_of_time), in_world(almost_in_the_future)),
-    Code.WATERMARK_LAG: (in_world(scenarios.lagging), in_world(lagging_by_a_little)),
-    Code.WATERMARK_CATCHING_UP: (
+SETTINGS: dict[FindingCode, tuple[Setting, Setting]] = {
+    FindingCode.SCHEDULER_NOT_INSTALLED: (
+        without("sys_cron_executions"),
+        in_world(scenarios.never_ran),
+    ),
+    FindingCode.NO_EXECUTIONS: (in_world(scenarios.never_ran), in_world(a_single_run)),
+    FindingCode.LATEST_STALE: (in_world(scenarios.stale), in_world(a_little_late)),
+    FindingCode.STATE_ROW_MISSING: (
+        in_world(scenarios.stateless),
+        in_world(results_without_watermarks),
+    ),
+    FindingCode.WATERMARK_FUTURE: (
+        in_world(scenarios.ahead_of_time),
+        in_world(almost_in_the_future),
+    ),
+    FindingCode.WATERMARK_LAG: (in_world(scenarios.lagging), in_world(lagging_by_a_little)),
+    FindingCode.WATERMARK_CATCHING_UP: (
         in_world(scenarios.catching_up),
         in_world(behind_and_staying_there),
     ),
-    Code.LOCK_LOST: (in_world(scenarios.losing_the_lock), in_world(idle_runs)),
-    Code.LOCK_LEAKED: (lock_kept_by_somebody_idle, lock_held_at_work),
-    Code.RUNNING_STALE: (in_world(scenarios.abandoned_run), in_world(just_past_its_lease)),
-    Code.PLAN_GAP: (in_world(scenarios.gap), in_world(one_long_run)),
-    Code.PLAN_ABANDONED: (in_world(scenarios.abandoned_plans), in_world(scenarios.retrying)),
-    Code.EXHAUSTED_FAILURE: (in_world(scenarios.exhausted), in_world(one_attempt_left)),
-    Code.MASKED_RETRIES: (in_world(scenarios.retried_often), in_world(one_attempt_left)),
-    Code.OTHER_WRITER: (in_world(scenarios.other_writer), in_world(two_jumps)),
-    Code.BLOCKED_TICK: (in_world(scenarios.blocked), in_world(a_long_run_that_was_not_held)),
-    Code.CLOCK_OR_FOREIGN_WRITER: (
+    FindingCode.LOCK_LOST: (in_world(scenarios.losing_the_lock), in_world(idle_runs)),
+    FindingCode.LOCK_LEAKED: (lock_kept_by_somebody_idle, lock_held_at_work),
+    FindingCode.RUNNING_STALE: (in_world(scenarios.abandoned_run), in_world(just_past_its_lease)),
+    FindingCode.PLAN_GAP: (in_world(scenarios.gap), in_world(one_long_run)),
+    FindingCode.PLAN_ABANDONED: (in_world(scenarios.abandoned_plans), in_world(scenarios.retrying)),
+    FindingCode.EXHAUSTED_FAILURE: (in_world(scenarios.exhausted), in_world(one_attempt_left)),
+    FindingCode.MASKED_RETRIES: (in_world(scenarios.retried_often), in_world(one_attempt_left)),
+    FindingCode.OTHER_WRITER: (in_world(scenarios.other_writer), in_world(two_jumps)),
+    FindingCode.BLOCKED_TICK: (in_world(scenarios.blocked), in_world(a_long_run_that_was_not_held)),
+    FindingCode.CLOCK_OR_FOREIGN_WRITER: (
         in_world(scenarios.wrong_clock),
         in_world(odd_times_that_can_be),
     ),
-    Code.ROLLUP_DRIFT: (buckets_that_do_not_add_up, buckets_that_add_up),
-    Code.TABLE_GROWTH: (of_so_many_rows(1_500_000), of_so_many_rows(999_999)),
-    Code.NOT_AVAILABLE: (not_shown("task_usage_hourly_dirty"), in_world(scenarios.healthy)),
+    FindingCode.ROLLUP_DRIFT: (buckets_that_do_not_add_up, buckets_that_add_up),
+    FindingCode.TABLE_GROWTH: (of_so_many_rows(1_500_000), of_so_many_rows(999_999)),
+    FindingCode.NOT_AVAILABLE: (not_shown("task_usage_hourly_dirty"), in_world(scenarios.healthy)),
 }
 
 
@@ -993,7 +1002,7 @@ def stage(owner, superuser, connect, now):
 
 
 def test_no_finding_but_the_standbys_is_without_a_setting():
-    assert set(Code) - SETTINGS.keys() == {Code.STANDBY}
+    assert set(FindingCode) - SETTINGS.keys() == {FindingCode.STANDBY}
 
 
 @pytest.mark.parametrize("code", list(SETTINGS))
@@ -1007,4 +1016,4 @@ def test_every_finding_has_a_setting_in_which_it_appears(stage, code):
 def test_every_finding_has_a_near_miss_in_which_it_does_not_appear(stage, code):
     _appears, near_miss = SETTINGS[code]
     with near_miss(stage) as world:
-        assert {code, Code.STANDBY}.isdisjoint(everything(look(world)))
+        assert {code, FindingCode.STANDBY}.isdisjoint(everything(look(world)))

@@ -18,7 +18,7 @@ from executions.health.read import read_facts
 from executions.models.retirement import Retirement
 from executions.pgcron.inventory import read_inventory, read_server, visible_jobs
 from executions.pgcron.job import Job, Server
-from executions.retirement.facts import Plans, read_schedules
+from executions.retirement.facts import PlanFacts, read_schedules
 from executions.retirement.report import (
     NOTHING,
     REFUSED,
@@ -618,7 +618,7 @@ def test_checkretirement_cannot_tell_when_the_database_is_away(pg_cron, capsys, 
 def test_checkretirement_cannot_tell_where_the_plans_cannot_be_read(pg_cron, capsys, monkeypatch):
     schedule(pg_cron)
     schedule(pg_cron, name="two")
-    away = Plans(None, unreadable=(NotAvailable("The plans are locked.", "Look again."),))
+    away = PlanFacts(None, unreadable=(NotAvailable("The plans are locked.", "Look again."),))
     monkeypatch.setattr("executions.retirement.report.read_plans", lambda *_: away)
     status, text = run(capsys)
     assert status == UNKNOWN
@@ -635,7 +635,7 @@ def test_checkretirement_refuses_what_another_gate_refuses_without_the_plans(
     pg_cron, capsys, monkeypatch
 ):
     schedule(pg_cron, command=f"{ROLLUP}; SELECT 1")
-    away = Plans(None, unreadable=(NotAvailable("The plans are locked.", "Look again."),))
+    away = PlanFacts(None, unreadable=(NotAvailable("The plans are locked.", "Look again."),))
     monkeypatch.setattr("executions.retirement.report.read_plans", lambda *_: away)
     assert run(capsys)[0] == REFUSED
 

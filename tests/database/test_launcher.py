@@ -19,7 +19,7 @@ from executions.database.connections import Connection
 from executions.database.reading import fetch_on
 from executions.health.facts import Facts, Launcher
 from executions.health.read import read_facts
-from executions.models.retirement import State
+from executions.models.retirement import RetirementState
 from executions.pgcron.inventory import read_inventory
 from executions.pgcron.schedule import describe
 from executions.retirement import acts
@@ -92,7 +92,7 @@ def test_a_job_is_retired_while_the_launcher_is_dead(owner, pg_cron, orphan):
     who = operator()
     retirement = confirmed(who, schedule(pg_cron))
     acts.remove(Order(who, retirement, current()), **press(retirement))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
 
 
 def test_a_launcher_that_lives_starts_the_jobs(owner, pg_cron):

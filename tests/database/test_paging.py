@@ -15,8 +15,8 @@ from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import (
     GLOBAL,
     BadFilter,
+    ExecutionState,
     Filters,
-    State,
 )
 from executions.pages.history.paging import Page, Reader
 from executions.pages.history.walks import Walk, choose
@@ -174,7 +174,7 @@ def test_the_failures_of_a_job_are_found_behind_any_number_of_successes(owner):
     for number in range(20):
         ExecutionFactory(connection=owner, plan_time=NOW - number * 5 * MINUTE)
     old = ExecutionFactory(connection=owner, exhausted=True, plan_time=NOW - 200 * MINUTE)
-    walk = walk_of(3, job="rollup_task_usage_hourly", status=State.FAILED)
+    walk = walk_of(3, job="rollup_task_usage_hourly", status=ExecutionState.FAILED)
     assert ids(walk) == [old["id"]]
 
 
@@ -212,11 +212,11 @@ def test_a_sample_is_the_first_look_whole(owner):
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (State.RUNNING, {"running"}),
-        (State.STALE, {"stale"}),
-        (State.SUCCESS, {"success"}),
-        (State.FAILED, {"abandoned", "exhausted", "retrying"}),
-        (State.RETRYING, {"retrying"}),
+        (ExecutionState.RUNNING, {"running"}),
+        (ExecutionState.STALE, {"stale"}),
+        (ExecutionState.SUCCESS, {"success"}),
+        (ExecutionState.FAILED, {"abandoned", "exhausted", "retrying"}),
+        (ExecutionState.RETRYING, {"retrying"}),
     ],
 )
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from executions.models.retirement import Retirement, State
+from executions.models.retirement import Retirement, RetirementState
 from executions.retirement import acts, by_hand, wizard
 from executions.retirement.acts import Order
 from executions.retirement.protocol import recover
@@ -49,7 +49,7 @@ def put_back_is_the_same(owner, pg_cron):
         assert apart_from_its_number(after) == apart_from_its_number(before)
         assert after["jobid"] != jobid
         assert retirement.put_back_jobid == after["jobid"]
-        assert retirement.state == State.PUT_BACK
+        assert retirement.state == RetirementState.PUT_BACK
         assert audited(retirement)[-2:] == [("put_back", "intended"), ("put_back", "done")]
 
     return run
@@ -109,12 +109,15 @@ def test_where_the_role_may_not_the_statement_is_given_and_the_new_job_found(
         acts.put_back(Order(who, retirement, current()))
     with pytest.raises(Refused, match="No job is there"):
         by_hand.put_back_done(who, retirement)
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     pg_cron.execute(by_hand.put_back_statement(retirement).encode())
     by_hand.put_back_done(who, retirement)
     [after] = jobs(pg_cron).values()
     assert apart_from_its_number(after) == apart_from_its_number(before)
-    assert (retirement.state, retirement.put_back_jobid) == (State.PUT_BACK, after["jobid"])
+    assert (retirement.state, retirement.put_back_jobid) == (
+        RetirementState.PUT_BACK,
+        after["jobid"],
+    )
 
 
 def test_a_twin_that_was_there_all_along_is_not_the_job_put_back(owner, pg_cron):
@@ -150,11 +153,11 @@ def test_a_later_twin_that_was_there_at_the_removal_is_not_the_job_put_back(owne
     retirement = remove(who, jobid, pg_cron)
     with pytest.raises(Refused, match="No job is there"):
         by_hand.put_back_done(who, retirement)
-    assert (retirement.state, retirement.put_back_jobid) == (State.WATCHING, None)
+    assert (retirement.state, retirement.put_back_jobid) == (RetirementState.WATCHING, None)
     pg_cron.execute(by_hand.put_back_statement(retirement).encode())
     by_hand.put_back_done(who, retirement)
     (back,) = set(jobs(pg_cron)) - {twin}
-    assert (retirement.state, retirement.put_back_jobid) == (State.PUT_BACK, back)
+    assert (retirement.state, retirement.put_back_jobid) == (RetirementState.PUT_BACK, back)
 
 
 def test_a_removal_that_a_crash_interrupted_remembers_the_twins_too(owner, pg_cron, acting_as):
@@ -172,7 +175,7 @@ def test_a_removal_that_a_crash_interrupted_remembers_the_twins_too(owner, pg_cr
         acts.remove(Order(who, retirement, current(), reached), **press(retirement))
     recover(current())
     retirement.refresh_from_db()
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     with pytest.raises(Refused, match="No job is there"):
         by_hand.put_back_done(who, retirement)
 
@@ -218,7 +221,7 @@ def test_a_job_of_that_name_that_comes_at_the_last_moment_is_not_overwritten_eit
     with pytest.raises(Refused, match="There is a job of that name again"):
         acts.put_back(Order(who, retirement, current(), reached))
     assert jobs(pg_cron) == theirs
-    assert (retirement.state, retirement.put_back_jobid) == (State.WATCHING, None)
+    assert (retirement.state, retirement.put_back_jobid) == (RetirementState.WATCHING, None)
     assert audited(retirement)[-1] == ("put_back", "refused")
 
 
@@ -258,7 +261,7 @@ def test_a_job_is_put_back_only_where_it_was(owner, pg_cron):
     schedule(pg_cron)
     with pytest.raises(Refused, match="pg_cron is reached in"):
         by_hand.put_back_done(who, retirement)
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     assert audited(retirement)[-2:] == [("put_back", "refused"), ("put back by hand", "refused")]
 
 

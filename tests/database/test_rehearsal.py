@@ -13,7 +13,7 @@ from executions.models.retirement import (
     Act,
     AuditEvent,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.pgcron import commands
 from executions.pgcron.inventory import read_job
@@ -61,9 +61,9 @@ def refused_without_a_word(who, retirement, said):
     jobid = retirement.jobid
     with pytest.raises(Refused, match=said):
         acts.remove(Order(who, retirement, current()), **press(retirement))
-    assert retirement.state == State.CONFIRMED
+    assert retirement.state == RetirementState.CONFIRMED
     act = acts.remove(Order(who, retirement, current()), **press(retirement), accepted=True)
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     done = AuditEvent.objects.get(act_id=act.pk, outcome=Act.Outcome.DONE)
     assert done.user_name == who.name
     assert done.evidence["accepted"].startswith("I know that")
@@ -79,7 +79,7 @@ def test_a_way_back_that_was_tried_asks_for_no_word(owner, pg_cron):
     assert jobs(pg_cron) == before
     assert retirement.evidence["put_back"]["result"] == "same"
     acts.remove(Order(who, retirement, current()), **press(retirement))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
 
 
 def test_a_schedule_that_pg_cron_rejects_has_no_way_back(owner, pg_cron, changed_below):
@@ -151,7 +151,7 @@ def test_who_removes_it_by_hand_accepts_only_what_is_known_to_fail(owner, pg_cro
     who = operator()
     plain = confirmed(who, schedule(pg_cron))
     by_hand.begin(who, plain, fingerprint=press(plain)["fingerprint"], rules=current())
-    assert plain.state == State.BY_HAND
+    assert plain.state == RetirementState.BY_HAND
 
     jobid = schedule(pg_cron, owner="locked_out", name="other")
     pg_cron.execute("ALTER ROLE locked_out NOLOGIN")
@@ -160,7 +160,7 @@ def test_who_removes_it_by_hand_accepts_only_what_is_known_to_fail(owner, pg_cro
     with pytest.raises(Refused, match="may not log in"):
         by_hand.begin(who, fails, fingerprint=fingerprint, rules=current())
     by_hand.begin(who, fails, fingerprint=fingerprint, rules=current(), accepted=True)
-    assert fails.state == State.BY_HAND
+    assert fails.state == RetirementState.BY_HAND
 
 
 def test_a_confirmation_from_before_rehearsals_asks_for_a_word(owner, pg_cron):
@@ -186,7 +186,7 @@ def test_a_rehearsal_leaves_nothing_behind_when_it_is_cut_off(owner, pg_cron, co
         with pytest.raises(Exception, match="lock timeout"):
             wizard.confirm(who, retirement, current())
     retirement.refresh_from_db()
-    assert retirement.state == State.CHOSEN
+    assert retirement.state == RetirementState.CHOSEN
     assert jobs(pg_cron) == before
 
 
@@ -210,7 +210,7 @@ def test_a_rehearsal_whose_connection_breaks_leaves_nothing_behind(owner, pg_cro
             wizard.confirm(who, retirement, current())
         ending.join()
     retirement.refresh_from_db()
-    assert retirement.state == State.CHOSEN
+    assert retirement.state == RetirementState.CHOSEN
     assert jobs(pg_cron) == before
     wizard.confirm(who, retirement, current())
     assert retirement.evidence["put_back"]["result"] == "same"
@@ -231,7 +231,7 @@ def test_a_removal_that_pg_cron_refuses_is_not_told_as_a_way_back_that_is_missin
     monkeypatch.setattr(commands, "unschedule", gone)
     with pytest.raises(Refused, match=r"refuses to remove this job: could not find valid entry"):
         wizard.confirm(who, retirement, current())
-    assert retirement.state == State.CHOSEN
+    assert retirement.state == RetirementState.CHOSEN
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from executions.models.retirement import (
     Act,
     AuditEvent,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.retirement import (
     acts,
@@ -72,7 +72,7 @@ def test_a_redundant_job_is_removed_and_everything_says_so(owner, pg_cron):
     kept = schedule(pg_cron, name="other work", command="VACUUM task_usage", owner="postgres")
     retirement = retire(operator(), jobid)
     assert set(jobs(pg_cron)) == {kept}
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     act = retirement.acts.get()
     assert (act.outcome, act.role, act.user_name) == (Act.Outcome.DONE, "postgres", "olga")
     assert act.statement == f"SELECT cron.unschedule({jobid});"
@@ -137,7 +137,7 @@ def test_a_legacy_job_is_retired_once_its_function_is_gone(owner, pg_cron):
     jobid = schedule(pg_cron, command="SELECT rollup_task_usage_daily()")
     retirement = retire(operator(), jobid)
     assert jobs(pg_cron) == {}
-    assert retirement.state == State.VERIFIED
+    assert retirement.state == RetirementState.VERIFIED
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_what_changed_between_confirming_and_acting_is_refused_and_recorded(worl
     with pytest.raises(Refused, match=told) as refusal:
         acts.remove(order, **press(world.retirement))
     assert jobs(world.pg_cron) == changed
-    assert world.retirement.state == State.CONFIRMED
+    assert world.retirement.state == RetirementState.CONFIRMED
     lines = AuditEvent.objects.filter(retirement_id=world.retirement.pk)
     if point == "before" and told == "may not retire":
         assert not lines.filter(action="remove").exists()
@@ -423,7 +423,7 @@ def test_an_unexpected_error_is_the_outcome_on_record_and_is_raised_again(world,
     remove_until(world, lambda at: at == point and stop())
     act = stopped(world)
     assert (act.outcome, act.detail) == (Act.Outcome.FAILED, BY_AN_ERROR)
-    assert world.retirement.state == State.CONFIRMED
+    assert world.retirement.state == RetirementState.CONFIRMED
     assert set(jobs(world.pg_cron)) == {world.jobid}
     acts.remove(Order(world.who, world.retirement, current()), **press(world.retirement))
     assert jobs(world.pg_cron) == {}
@@ -447,7 +447,7 @@ def test_an_unexpected_error_after_the_commit_does_not_deny_what_was_done(world,
     remove_until(world)
     assert jobs(world.pg_cron) == {}
     assert stopped(world).outcome == Act.Outcome.DONE
-    assert world.retirement.state == State.WATCHING
+    assert world.retirement.state == RetirementState.WATCHING
 
 
 def test_an_unexpected_error_whose_outcome_nobody_can_tell_yet_stays_for_the_recovery(
@@ -643,7 +643,7 @@ def test_choosing_a_job_that_is_being_retired_goes_on_with_the_same_record(world
 
 def test_a_retirement_that_changed_nothing_can_be_dropped_and_begun_again(world):
     wizard.close(world.who, world.retirement)
-    assert world.retirement.state == State.CLOSED
+    assert world.retirement.state == RetirementState.CLOSED
     assert wizard.choose(world.who, world.jobid) != world.retirement
     assert set(jobs(world.pg_cron)) == {world.jobid}
 
@@ -660,7 +660,7 @@ def test_while_somebody_acts_nobody_drops_the_retirement_or_decides_about_it(wor
 
     acts.remove(Order(world.who, world.retirement, current(), reached), **press(world.retirement))
     assert told == ["olga"]
-    assert world.retirement.state == State.WATCHING
+    assert world.retirement.state == RetirementState.WATCHING
     assert world.retirement.affirmed_by == ""
     assert audited(world.retirement) == [
         ("remove", "intended"),
@@ -730,7 +730,7 @@ def test_after_a_trial_the_shortest_streaks_lead_to_a_removal_too(owner, pg_cron
     Retirement.objects.update(paused_at=long_ago, watched_since=long_ago)
     retirement_tick()
     retirement.refresh_from_db()
-    assert retirement.state == State.TRIAL_PASSED
+    assert retirement.state == RetirementState.TRIAL_PASSED
     assert report(current()).exit_status == RETIRABLE
     acts.remove(Order(who, retirement, current()), **press(retirement))
     assert jobs(pg_cron) == {}

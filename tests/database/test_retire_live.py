@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, connections
 
-from executions.models.retirement import Retirement, State
+from executions.models.retirement import Retirement, RetirementState
 from executions.retirement import acts, background, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
@@ -17,7 +17,7 @@ from executions.retirement.report import report
 from executions.retirement.rules import Rules
 from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import ROLLUP
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from tests.retiring import audited, jobs, operator, pg_cron, press, schedule
 from tests.waiting import HANG, until
 
@@ -40,7 +40,7 @@ def backend(owner, rules):
     owner.execute(
         "UPDATE task_usage_hourly_rollup_state SET watermark_at = now() - interval '6 min'"
     )
-    runner = Runner([rules.spec], connect_runner, runner_id="go-backend")
+    runner = JobRunner([rules.spec], connect_runner, runner_id="go-backend")
     thread = threading.Thread(target=runner.run, args=[0.2])
     thread.start()
     yield runner
@@ -84,9 +84,9 @@ def test_from_choosing_to_verified_and_back_again(pg_cron, backend, ticking, rul
     retirement = wizard.choose(who, jobid)
     when_it_passes(who, retirement, acts.remove, rules)
     assert jobs(pg_cron) == {}
-    until(lambda: state_of(retirement) != State.WATCHING)
+    until(lambda: state_of(retirement) != RetirementState.WATCHING)
     retirement.refresh_from_db()
-    assert retirement.state == State.VERIFIED, retirement.reason
+    assert retirement.state == RetirementState.VERIFIED, retirement.reason
     acts.put_back(Order(who, retirement, rules))
     [after] = jobs(pg_cron).values()
     assert {**after, "jobid": jobid} == before
@@ -106,12 +106,12 @@ def test_a_trial_passes_by_itself_and_ends_by_itself_when_the_backend_stops(
     who = operator()
     retirement = wizard.choose(who, jobid)
     when_it_passes(who, retirement, acts.pause, rules)
-    until(lambda: state_of(retirement) != State.TRIAL)
-    assert state_of(retirement) == State.TRIAL_PASSED
+    until(lambda: state_of(retirement) != RetirementState.TRIAL)
+    assert state_of(retirement) == RetirementState.TRIAL_PASSED
     backend.cancel()
     # A plan counts as missed once a tick has passed: no need to wait for the real 30 s.
     monkeypatch.setattr("executions.health.ledger.TICK", SECONDS)
-    until(lambda: state_of(retirement) == State.TRIAL_ENDED)
+    until(lambda: state_of(retirement) == RetirementState.TRIAL_ENDED)
     assert jobs(pg_cron)[jobid]["active"]
 
 

@@ -33,7 +33,7 @@ from executions.scheduler.leases import (
     Success,
 )
 from executions.scheduler.plans import floor
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import ErrorCode, HandlerError, Scope
 from tests.scheduling import age, execution, executions
 from tests.short_jobs import Held, every_plan, job, seconds
@@ -55,7 +55,7 @@ def ticking(runner):
 
 
 def ours(reach, *specs, **options):
-    return Runner(specs, reach, runner_id="ours", **options)
+    return JobRunner(specs, reach, runner_id="ours", **options)
 
 
 def one_tick(reach, *specs):
@@ -316,7 +316,7 @@ def test_a_planner_without_an_end_is_cut_at_the_most_plans_of_a_tick(owner, reac
     assert [report.plan_time for report in reports] == [first, first - DAY, first - 2 * DAY]
 
 
-@pytest.mark.parametrize("stop", [Runner.drain, Runner.cancel])
+@pytest.mark.parametrize("stop", [JobRunner.drain, JobRunner.cancel])
 def test_a_planner_without_an_end_does_not_keep_a_runner_that_is_to_stop(
     owner, reach, monkeypatch, stop
 ):

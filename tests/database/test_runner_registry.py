@@ -15,7 +15,7 @@ from django.db import connection
 from executions.models import Runner as Row
 from executions.scheduler import registry
 from executions.scheduler.registry import RememberedRunner, new_runner_id
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from multica_admin import __version__
 from tests.scheduling import executions
 from tests.short_jobs import job
@@ -61,7 +61,9 @@ def test_an_id_that_is_used_again_begins_anew():
 
 def test_a_runner_keeps_its_row_up_to_date_once_a_tick(owner, reach, django_assert_num_queries):
     presence = remembered()
-    with Runner([job(name="a"), job(name="b")], reach, runner_id="ours", presence=presence) as ours:
+    with JobRunner(
+        [job(name="a"), job(name="b")], reach, runner_id="ours", presence=presence
+    ) as ours:
         assert Row.objects.get().last_tick_at is None
         with django_assert_num_queries(1):
             ours.tick()
@@ -72,7 +74,7 @@ def test_a_runner_keeps_its_row_up_to_date_once_a_tick(owner, reach, django_asse
 def test_a_runner_in_a_long_run_is_seen_to_tick(owner, reach):
     seen = []
     look = job(handler=lambda _context: (seen.append(last_ticks()), {}))
-    with Runner([look], reach, runner_id="ours", presence=remembered()) as ours:
+    with JobRunner([look], reach, runner_id="ours", presence=remembered()) as ours:
         ours.tick()
     assert None not in seen[0]
 
@@ -86,7 +88,7 @@ def last_ticks():
 
 
 def test_a_row_that_was_deleted_comes_back_with_the_next_tick(owner, reach):
-    with Runner([job()], reach, runner_id="ours", presence=remembered()) as ours:
+    with JobRunner([job()], reach, runner_id="ours", presence=remembered()) as ours:
         Row.objects.all().delete()
         ours.tick()
         assert Row.objects.get().last_tick_at is not None
@@ -97,7 +99,7 @@ def test_a_runner_goes_on_without_our_own_tables_says_so_once_and_catches_up(own
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE executions_runner RENAME TO executions_runner_away")
     try:
-        with Runner([job()], reach, runner_id="ours", presence=remembered()) as ours:
+        with JobRunner([job()], reach, runner_id="ours", presence=remembered()) as ours:
             ours.tick()
             ours.tick()
             said = [record for record in caplog.records if "own tables" in record.message]
@@ -132,7 +134,7 @@ def a_write_waits(superuser):
 
 def test_a_lock_on_our_own_table_stops_no_runner(owner, reach, connect, caplog):
     with ThreadPoolExecutor(1) as pool, locked(connect):
-        ours = Runner([job()], reach, runner_id="ours", presence=remembered())
+        ours = JobRunner([job()], reach, runner_id="ours", presence=remembered())
         pool.submit(one_tick, ours).result(HANG)
         assert executions(owner)[0]["status"] == "SUCCESS"
     assert len([record for record in caplog.records if "own tables" in record.message]) == 1
@@ -149,7 +151,7 @@ def test_an_own_database_that_does_not_even_keep_its_limits_stops_no_runner(
     monkeypatch.setattr(registry, "LIMITS", "SELECT")
     monkeypatch.setattr(registry, "CUT_SECONDS", 0.2)
     with ThreadPoolExecutor(1) as pool, locked(connect):
-        ours = Runner([job()], reach, runner_id="ours", presence=remembered())
+        ours = JobRunner([job()], reach, runner_id="ours", presence=remembered())
         pool.submit(one_tick, ours).result(HANG)
         assert executions(owner)[0]["status"] == "SUCCESS"
 
@@ -159,7 +161,7 @@ def test_a_cancelled_runner_does_not_wait_for_our_own_table(
 ):
     monkeypatch.setattr(registry, "LIMITS", "SELECT")
     monkeypatch.setattr(registry, "CUT_SECONDS", 2 * HANG)
-    ours = Runner([job()], reach, runner_id="ours", presence=remembered())
+    ours = JobRunner([job()], reach, runner_id="ours", presence=remembered())
     with ThreadPoolExecutor(1) as pool, ours, locked(connect):
         done = pool.submit(ours.run)
         until(lambda: a_write_waits(superuser))
@@ -169,6 +171,6 @@ def test_a_cancelled_runner_does_not_wait_for_our_own_table(
 
 
 def test_a_cancelled_runner_is_remembered_as_stopped(owner, reach):
-    with Runner([job()], reach, runner_id="ours", presence=remembered()) as ours:
+    with JobRunner([job()], reach, runner_id="ours", presence=remembered()) as ours:
         ours.cancel()
     assert Row.objects.get().stopped_at is not None

@@ -21,9 +21,9 @@ from django.test import override_settings
 
 from executions.management.commands import runrollup
 from executions.models import Runner as Row
-from executions.models.retirement import Retirement, State
+from executions.models.retirement import Retirement, RetirementState
 from executions.pages.history.filters import Filters
-from executions.pages.history.runners import Standing, read_runners
+from executions.pages.history.runners import RunnerStanding, read_runners
 from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
@@ -434,12 +434,12 @@ def test_a_runner_that_was_killed_does_not_tick_a_minute_later(owner, interval):
     with process("--tick-interval", interval) as running:
         assert " SUCCESS " in running.stdout.readline()
         assert Row.objects.get().tick_seconds == float(interval)
-        assert read_runners(Filters()).tallies[0].standing is not Standing.SILENT
+        assert read_runners(Filters()).tallies[0].standing is not RunnerStanding.SILENT
         running.kill()
         running.wait(HANG)
     assert Row.objects.get().stopped_at is None
     a_minute_later()
-    assert read_runners(Filters()).tallies[0].standing is Standing.SILENT
+    assert read_runners(Filters()).tallies[0].standing is RunnerStanding.SILENT
 
 
 def test_a_runner_that_ticks_once_an_hour_is_not_silent_between_its_ticks(owner):
@@ -447,10 +447,10 @@ def test_a_runner_that_ticks_once_an_hour_is_not_silent_between_its_ticks(owner)
         assert " SUCCESS " in running.stdout.readline()
         for _minute in range(30):
             a_minute_later()
-        assert read_runners(Filters()).tallies[0].standing is not Standing.SILENT
+        assert read_runners(Filters()).tallies[0].standing is not RunnerStanding.SILENT
         for _minute in range(31):
             a_minute_later()
-        assert read_runners(Filters()).tallies[0].standing is Standing.SILENT
+        assert read_runners(Filters()).tallies[0].standing is RunnerStanding.SILENT
 
 
 def test_the_first_signal_lets_the_run_in_hand_end_and_the_second_cancels_it(owner, connect):
@@ -600,7 +600,7 @@ def test_a_trial_past_its_deadline_is_ended_where_nothing_runs_but_the_command(o
     assert not is_active(pg_cron, overdue)
     with process("--tick-interval", "30") as running:
         until(partial(is_active, pg_cron, overdue))
-        until(lambda: Retirement.objects.get().state == State.TRIAL_ENDED)
+        until(lambda: Retirement.objects.get().state == RetirementState.TRIAL_ENDED)
         running.send_signal(signal.SIGTERM)
         _out, said = running.communicate(timeout=HANG)
     assert running.returncode == 0

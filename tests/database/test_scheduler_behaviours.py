@@ -20,7 +20,7 @@ from executions.scheduler.leases import (
     Success,
 )
 from executions.scheduler.plans import floor, newest_due
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import CatchUp, InvalidJob, Scope
 from tests.scheduling import age, execution, executions, lock_holders, usage
 from tests.short_jobs import Held, every_plan, job, seconds
@@ -31,7 +31,7 @@ DONE = Success(0, "{}")
 
 
 def runner(reach, *specs, runner_id="ours"):
-    return Runner(specs, reach, runner_id=runner_id)
+    return JobRunner(specs, reach, runner_id=runner_id)
 
 
 def claim(connection, plan, runner_id):

@@ -22,7 +22,7 @@ from executions.scheduler.leases import (
 )
 from executions.scheduler.plans import floor
 from executions.scheduler.run import Run
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import ErrorCode, HandlerError, Scope
 from tests.scheduling import age, execution, executions
 from tests.short_jobs import Held, job, seconds
@@ -34,7 +34,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def ours(reach, *specs):
-    return Runner(specs, reach, runner_id="ours")
+    return JobRunner(specs, reach, runner_id="ours")
 
 
 def claim(connection, plan, runner_id="first"):

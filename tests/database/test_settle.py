@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from executions.models.retirement import Act, Retirement, State
+from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pgcron.job import Job
 from executions.retirement import protocol, wizard
 from executions.retirement.audit import Who
@@ -29,7 +29,7 @@ WHO = Who("olga", 1)
 def interrupted(pg_cron):
     """An act that somebody began and whose process is gone; ``columns`` say how far it came."""
 
-    def make(kind=Act.Kind.REMOVE, state=State.CONFIRMED, *, active=True, **columns):
+    def make(kind=Act.Kind.REMOVE, state=RetirementState.CONFIRMED, *, active=True, **columns):
         jobid = schedule(pg_cron, active=active)
         row = jobs(pg_cron)[jobid]
         row["owner"] = row.pop("username")
@@ -60,12 +60,12 @@ def outcome(act):
 def test_a_job_that_is_there_was_not_removed_and_one_that_is_gone_was(interrupted, pg_cron, xid):
     there = interrupted(xid=xid)
     assert outcome(there) == Act.Outcome.FAILED
-    assert there.retirement.state == State.CONFIRMED
+    assert there.retirement.state == RetirementState.CONFIRMED
     pg_cron.execute("DELETE FROM cron.job")
     gone = interrupted(xid=xid)
     pg_cron.execute("DELETE FROM cron.job")
     assert outcome(gone) == Act.Outcome.DONE
-    assert gone.retirement.state == State.WATCHING
+    assert gone.retirement.state == RetirementState.WATCHING
     assert audited(gone.retirement) == [("remove", "intended"), ("remove", "done")]
 
 
@@ -83,12 +83,12 @@ def test_whether_the_job_is_active_says_what_became_of_a_pause(interrupted, kind
 
 
 def test_a_new_job_on_record_says_that_it_was_put_back(interrupted, pg_cron):
-    again = interrupted(Act.Kind.PUT_BACK, State.VERIFIED)
+    again = interrupted(Act.Kind.PUT_BACK, RetirementState.VERIFIED)
     Act.objects.filter(pk=again.pk).update(new_jobid=again.job["jobid"])
     assert outcome(again) == Act.Outcome.DONE
     assert again.retirement.put_back_jobid == again.job["jobid"]
     pg_cron.execute("DELETE FROM cron.job")
-    assert outcome(interrupted(Act.Kind.PUT_BACK, State.VERIFIED)) == Act.Outcome.FAILED
+    assert outcome(interrupted(Act.Kind.PUT_BACK, RetirementState.VERIFIED)) == Act.Outcome.FAILED
 
 
 def test_an_intent_without_a_transaction_has_changed_nothing(interrupted, pg_cron):
@@ -97,10 +97,10 @@ def test_an_intent_without_a_transaction_has_changed_nothing(interrupted, pg_cro
     assert outcome(act) == Act.Outcome.FAILED
 
 
-def chosen_anew(act, state=State.CHOSEN):
+def chosen_anew(act, state=RetirementState.CHOSEN):
     """The retirement was closed while its act was open, and somebody began with the job again."""
     old = act.retirement
-    Retirement.objects.filter(pk=old.pk).update(state=State.CLOSED)
+    Retirement.objects.filter(pk=old.pk).update(state=RetirementState.CLOSED)
     return Retirement.objects.create(
         jobid=old.jobid, job=old.job, state=state, started_by="paul",
         server=old.server, database=old.database,
@@ -113,9 +113,9 @@ def test_what_was_done_is_written_although_the_job_was_chosen_anew(interrupted, 
     newer = chosen_anew(act)
     pg_cron.execute("DELETE FROM cron.job")
     assert outcome(act) == Act.Outcome.DONE
-    assert act.retirement.state == State.WATCHING
+    assert act.retirement.state == RetirementState.WATCHING
     newer.refresh_from_db()
-    assert newer.state == State.CLOSED
+    assert newer.state == RetirementState.CLOSED
     assert str(act.retirement.pk) in newer.reason
     assert audited(act.retirement) == [("remove", "intended"), ("remove", "done")]
     assert audited(newer) == [("close", "done")]
@@ -123,13 +123,13 @@ def test_what_was_done_is_written_although_the_job_was_chosen_anew(interrupted, 
 
 def test_a_newer_record_that_knows_of_the_removal_goes_on_with_it(interrupted, pg_cron):
     act = interrupted()
-    newer = chosen_anew(act, State.WATCHING)
+    newer = chosen_anew(act, RetirementState.WATCHING)
     pg_cron.execute("DELETE FROM cron.job")
     assert outcome(act) == Act.Outcome.DONE
-    assert act.retirement.state == State.CLOSED
+    assert act.retirement.state == RetirementState.CLOSED
     assert str(newer.pk) in act.retirement.reason
     newer.refresh_from_db()
-    assert newer.state == State.WATCHING
+    assert newer.state == RetirementState.WATCHING
     assert audited(act.retirement) == [("remove", "intended"), ("remove", "done")]
 
 
@@ -149,7 +149,7 @@ def test_an_interrupted_act_is_not_dropped_before_it_is_settled(interrupted, pg_
     with pytest.raises(SomebodyElse, match="olga"):
         wizard.close(operator("paul"), act.retirement)
     assert outcome(act) == Act.Outcome.DONE
-    assert act.retirement.state == State.WATCHING
+    assert act.retirement.state == RetirementState.WATCHING
 
 
 def test_another_server_is_not_asked_about_a_transaction_of_this_one(interrupted):
@@ -170,7 +170,8 @@ def test_a_role_that_would_not_see_the_job_does_not_decide_that_it_is_gone(
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"), [(Act.Kind.REMOVE, State.CONFIRMED), (Act.Kind.PUT_BACK, State.VERIFIED)]
+    ("kind", "state"),
+    [(Act.Kind.REMOVE, RetirementState.CONFIRMED), (Act.Kind.PUT_BACK, RetirementState.VERIFIED)],
 )
 def test_a_job_that_got_another_owner_meanwhile_is_not_gone(
     interrupted, pg_cron, acting_as, kind, state
@@ -198,7 +199,7 @@ def test_its_owner_tells_of_a_job_that_it_is_shown(interrupted, acting_as, kind,
 
 def test_what_was_never_proved_was_never_committed_whoever_looks(interrupted, pg_cron, acting_as):
     """A put back keeps its new number before it commits."""
-    act = interrupted(Act.Kind.PUT_BACK, State.VERIFIED)
+    act = interrupted(Act.Kind.PUT_BACK, RetirementState.VERIFIED)
     acting_as("multica")
     pg_cron.execute("DELETE FROM cron.job")
     assert outcome(act) == Act.Outcome.FAILED
@@ -224,7 +225,11 @@ def test_while_somebody_acts_nothing_is_decided(interrupted):
 def test_an_open_act_keeps_everybody_else_away_until_it_is_settled(interrupted):
     act = interrupted()
     wish = Wish(
-        Who("paul"), Act.Kind.REMOVE, "SELECT 1;", Job.from_json(act.job), {State.CONFIRMED}
+        Who("paul"),
+        Act.Kind.REMOVE,
+        "SELECT 1;",
+        Job.from_json(act.job),
+        {RetirementState.CONFIRMED},
     )
     with pytest.raises(SomebodyElse) as told:
         intend(act.retirement, wish)

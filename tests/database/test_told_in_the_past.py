@@ -7,7 +7,7 @@ import pytest
 from executions.database.reading import fetch_on
 from executions.health.assessment import assess
 from executions.health.facts import Visibility
-from executions.health.findings import Code
+from executions.health.findings import FindingCode
 from executions.health.read import read_facts
 from executions.models.retirement import Act, Retirement
 from executions.pages.wizard.reader import read_watched
@@ -57,7 +57,7 @@ def interfere(owner, superuser=None, jobid=None):
 def trace():
     """What is concluded now: the finding, if any, and the verdict's sentence."""
     verdict = assess(read_facts()).verdict
-    found = [one for one in verdict.findings if one.code is Code.OTHER_WRITER]
+    found = [one for one in verdict.findings if one.code is FindingCode.OTHER_WRITER]
     return (str(found[0].summary) if found else None), str(verdict.summary)
 
 
@@ -208,7 +208,9 @@ def test_runs_that_are_not_shown_are_not_available_and_never_none(
         settings.RETIRE_CONNINFO = settings.MULTICA_CONNINFO
         facts = read_facts(fetch=fetch_on(connect("sees_jobs")))
         assert facts.pg_cron.visibility is Visibility.FULL
-        unread = [one for one in assess(facts).verdict.findings if one.code is Code.NOT_AVAILABLE]
+        unread = [
+            one for one in assess(facts).verdict.findings if one.code is FindingCode.NOT_AVAILABLE
+        ]
         if reason is None:
             assert facts.pg_cron.runs
             assert unread == []

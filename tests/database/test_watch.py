@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 from django.db.models import F
 
-from executions.models.retirement import AuditEvent, Retirement, State
+from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pages.wizard.reader import read_checked, read_watched
 from executions.retirement import (
     acts,
@@ -99,14 +99,14 @@ def pause(jobid, who=None):
 def test_fewer_than_three_plans_prove_nothing_yet(removed, plans):
     retirement, newest = removed
     tick(begun_before(retirement, plans, newest))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     assert [plan["kind"] for plan in retirement.watch["plans"]][:plans] == ["kept"] * plans
 
 
 def test_three_plans_that_succeed_and_move_the_watermark_verify_it(removed):
     retirement, newest = removed
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.VERIFIED
+    assert retirement.state == RetirementState.VERIFIED
     assert "nobody else wrote" in retirement.reason
     event = AuditEvent.objects.latest("pk")
     assert (event.user_name, event.action, event.outcome) == ("Multica Admin", "watch", "done")
@@ -123,7 +123,7 @@ def test_a_plan_that_was_missed_or_failed_for_good_is_worse_and_the_job_can_be_p
     owner.execute("TRUNCATE sys_cron_executions")
     lay_plans(owner, status=lambda back: status.get(back, "SUCCESS"))
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.WORSE
+    assert retirement.state == RetirementState.WORSE
     assert told in retirement.reason
     assert jobs(pg_cron) == {}
     acts.put_back(Order(who, retirement, current()))
@@ -136,7 +136,7 @@ def test_a_watermark_that_stands_still_is_worse(owner, pg_cron):
     owner.execute("TRUNCATE sys_cron_executions")
     lay_plans(owner, moved=lambda back: back > 2)
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.WORSE
+    assert retirement.state == RetirementState.WORSE
     assert "stands still" in retirement.reason
 
 
@@ -157,10 +157,10 @@ def test_while_somebody_else_still_writes_it_is_watched_longer_and_then_said(own
     retirement = retire(operator(), schedule(pg_cron))
     interfere(owner, 13)
     tick(begun_before(retirement, 5, newest))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     assert retirement.watch["other_writers"] == 4
     tick(begun_before(retirement, 12, newest))
-    assert retirement.state == State.OTHER_CALLER
+    assert retirement.state == RetirementState.OTHER_CALLER
     assert "something else still calls" in retirement.reason
 
 
@@ -180,7 +180,7 @@ def test_the_visible_job_that_still_writes_after_a_removal_is_named(owner, pg_cr
     )
     interfere(owner, 13)
     tick(begun_before(retirement, 12, newest))
-    assert retirement.state == State.OTHER_CALLER
+    assert retirement.state == RetirementState.OTHER_CALLER
     assert f"but pg_cron job {twin} still calls the rollup too" in retirement.reason
 
 
@@ -198,7 +198,7 @@ def test_a_writer_that_has_fallen_silent_is_no_writer(owner, pg_cron):
         """
     )
     tick(begun_before(retirement, 6, newest))
-    assert retirement.state == State.VERIFIED
+    assert retirement.state == RetirementState.VERIFIED
 
 
 def test_a_run_from_before_the_removal_is_alive_until_its_process_is_gone(owner, pg_cron, connect):
@@ -240,7 +240,7 @@ def test_a_look_that_began_before_somebody_put_the_job_back_ends_nothing(owner, 
     acts.put_back(Order(who, retirement, current()))
     look_at(seen_before, current())
     retirement.refresh_from_db()
-    assert retirement.state == State.PUT_BACK
+    assert retirement.state == RetirementState.PUT_BACK
     assert ("watch", "done") not in audited(retirement)
 
 
@@ -250,7 +250,7 @@ def test_one_retirement_that_cannot_be_looked_at_keeps_no_other_one_waiting(owne
     other = begun_before(retire(operator("paul"), schedule(pg_cron)), 3, newest)
     Retirement.objects.filter(pk=broken.pk).update(job={})
     tick(other)
-    assert other.state == State.VERIFIED
+    assert other.state == RetirementState.VERIFIED
     assert f"The look at retirement {broken.pk} of pg_cron job" in caplog.text
 
 
@@ -264,7 +264,7 @@ def test_a_trial_deactivates_the_job_and_nothing_else(owner, pg_cron):
     retirement, _ = pause(jobid)
     [after] = jobs(pg_cron).values()
     assert after == {**before, "active": False}
-    assert retirement.state == State.TRIAL
+    assert retirement.state == RetirementState.TRIAL
     assert retirement.deadline - retirement.paused_at == timedelta(hours=1)
 
 
@@ -273,7 +273,7 @@ def test_a_trial_that_goes_well_waits_for_a_decision_and_then_the_job_can_be_rem
 ):
     retirement, jobid, newest = paused
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.TRIAL_PASSED
+    assert retirement.state == RetirementState.TRIAL_PASSED
     assert not jobs(pg_cron)[jobid]["active"]
     who = operator("paul")
     acts.remove(Order(who, retirement, current()), **press(retirement))
@@ -301,7 +301,7 @@ def test_a_job_that_takes_the_lock_at_every_plan_is_retired_by_way_of_a_trial(ow
     owner.execute("TRUNCATE sys_cron_executions")
     lay_plans(owner, moved=lambda back: back < 3)
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.TRIAL_PASSED
+    assert retirement.state == RetirementState.TRIAL_PASSED
     acts.remove(Order(who, retirement, current()), **press(retirement))
     assert jobs(pg_cron) == {}
 
@@ -312,7 +312,7 @@ def test_a_trial_that_goes_worse_activates_the_job_and_says_why(owner, pg_cron, 
     lay_plans(owner, status=lambda back: None if back == 1 else "SUCCESS")
     tick(begun_before(retirement, 3, newest))
     assert jobs(pg_cron)[jobid]["active"]
-    assert retirement.state == State.TRIAL_ENDED
+    assert retirement.state == RetirementState.TRIAL_ENDED
     assert "It went worse" in retirement.reason
     last = AuditEvent.objects.latest("pk")
     assert (last.user_name, last.action, last.outcome) == ("Multica Admin", "activate", "done")
@@ -325,12 +325,12 @@ def test_a_trial_that_is_forgotten_activates_the_job(pg_cron, paused, passed):
     retirement, jobid, newest = paused
     if passed:
         tick(begun_before(retirement, 3, newest))
-        assert retirement.state == State.TRIAL_PASSED
+        assert retirement.state == RetirementState.TRIAL_PASSED
     Retirement.objects.update(deadline=F("deadline") - timedelta(minutes=59))
     assert tick(retirement).is_open
     Retirement.objects.update(deadline=F("deadline") - timedelta(minutes=2))
     tick(retirement)
-    assert retirement.state == State.TRIAL_ENDED
+    assert retirement.state == RetirementState.TRIAL_ENDED
     assert retirement.reason == "Nobody decided in time."
     assert jobs(pg_cron)[jobid]["active"]
 
@@ -338,7 +338,7 @@ def test_a_trial_that_is_forgotten_activates_the_job(pg_cron, paused, passed):
 def test_a_trial_that_goes_worse_after_it_had_passed_still_ends(owner, pg_cron, paused):
     retirement, jobid, newest = paused
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.TRIAL_PASSED
+    assert retirement.state == RetirementState.TRIAL_PASSED
     owner.execute("TRUNCATE sys_cron_executions")
     lay_plans(owner, status=lambda back: None if back == 1 else "SUCCESS")
     tick(retirement)
@@ -348,8 +348,12 @@ def test_a_trial_that_goes_worse_after_it_had_passed_still_ends(owner, pg_cron, 
 @pytest.mark.parametrize(
     ("statement", "state", "told"),
     [
-        ("SELECT cron.unschedule(%s)", State.CLOSED, "removed it"),
-        ("SELECT cron.alter_job(%s, active := true)", State.TRIAL_ENDED, "activated the job"),
+        ("SELECT cron.unschedule(%s)", RetirementState.CLOSED, "removed it"),
+        (
+            "SELECT cron.alter_job(%s, active := true)",
+            RetirementState.TRIAL_ENDED,
+            "activated the job",
+        ),
     ],
 )
 def test_what_somebody_else_does_during_a_trial_ends_it(pg_cron, paused, statement, state, told):
@@ -365,7 +369,7 @@ def test_an_operator_ends_a_trial(pg_cron, paused):
     retirement, jobid, _newest = paused
     acts.activate(Order(operator("paul"), retirement, current()), reason="Asked for.")
     assert jobs(pg_cron)[jobid]["active"]
-    assert (retirement.state, retirement.reason) == (State.TRIAL_ENDED, "Asked for.")
+    assert (retirement.state, retirement.reason) == (RetirementState.TRIAL_ENDED, "Asked for.")
     assert audited(retirement)[-1] == ("activate", "done")
 
 
@@ -380,7 +384,7 @@ def test_a_trial_that_cannot_be_ended_is_tried_again_later_and_not_at_every_tick
     try:
         Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
         tick(retirement)
-        assert retirement.state == State.TRIAL
+        assert retirement.state == RetirementState.TRIAL
         assert not jobs(pg_cron)[jobid]["active"]
         assert audited(retirement)[-1] == ("activate", "failed")
         tries = retirement.acts.count()
@@ -412,10 +416,10 @@ def test_what_cannot_be_ended_is_tried_more_and_more_rarely_and_looked_at_all_th
         assert tries.count() == already + 1
     acting_as("postgres")
     tick(retirement)
-    assert retirement.state == State.TRIAL
+    assert retirement.state == RetirementState.TRIAL
     pg_cron.execute("SELECT cron.alter_job(%s, active := true)", [jobid])
     tick(retirement)
-    assert retirement.state == State.TRIAL_ENDED
+    assert retirement.state == RetirementState.TRIAL_ENDED
 
 
 def age_the_tries(superuser, retirement, age):
@@ -455,11 +459,11 @@ def test_a_trial_on_another_server_is_left_alone_until_that_is_reached_again(
     pg_cron.execute("SELECT cron.unschedule(%s)", [jobid])
     before = audited(retirement)
     tick(retirement)
-    assert (retirement.state, audited(retirement)) == (State.TRIAL, before)
+    assert (retirement.state, audited(retirement)) == (RetirementState.TRIAL, before)
     assert "pg_cron is reached in database multica of server" in caplog.text
     Retirement.objects.update(server=known)
     tick(retirement)
-    assert retirement.state == State.CLOSED
+    assert retirement.state == RetirementState.CLOSED
 
 
 def test_a_removal_on_another_server_is_not_verified_here(removed):
@@ -467,7 +471,7 @@ def test_a_removal_on_another_server_is_not_verified_here(removed):
     begun_before(retirement, 3, newest)
     Retirement.objects.update(database="another")
     tick(retirement)
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
 
 
 def test_what_was_removed_by_hand_is_not_looked_for_elsewhere(pg_cron, by_hand_world):
@@ -478,7 +482,7 @@ def test_what_was_removed_by_hand_is_not_looked_for_elsewhere(pg_cron, by_hand_w
     pg_cron.execute("SELECT cron.unschedule(%s)", [jobid])
     with pytest.raises(Refused, match="pg_cron is reached in"):
         by_hand.ran_it(who, retirement)
-    assert retirement.state == State.BY_HAND
+    assert retirement.state == RetirementState.BY_HAND
 
 
 def out_of_sight(pg_cron, jobid, role):
@@ -519,11 +523,11 @@ def test_a_paused_job_that_gets_out_of_sight_is_not_gone_and_is_activated_in_the
         retirement, _ = pause(jobid)
         pg_cron.execute(hide.encode())
         tick(retirement)
-        assert retirement.state == State.TRIAL
+        assert retirement.state == RetirementState.TRIAL
         assert not read_watched(retirement).seen.known
         Retirement.objects.update(deadline=F("deadline") - timedelta(hours=2))
         tick(retirement)
-        assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (State.TRIAL, False)
+        assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (RetirementState.TRIAL, False)
         assert audited(retirement)[-1] == ("activate", "failed")
     finally:
         pg_cron.execute(show.encode())
@@ -532,7 +536,7 @@ def test_a_paused_job_that_gets_out_of_sight_is_not_gone_and_is_activated_in_the
     finally:
         pg_cron.execute(ALTER_JOB.format("REVOKE", "FROM"))
     retirement.refresh_from_db()
-    assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (State.TRIAL_ENDED, True)
+    assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (RetirementState.TRIAL_ENDED, True)
     assert retirement.reason == "Nobody decided in time."
 
 
@@ -548,7 +552,7 @@ def test_a_job_that_may_be_activated_but_not_be_looked_at_is_activated(owner, pg
     finally:
         pg_cron.execute("GRANT SELECT ON cron.job TO PUBLIC")
         pg_cron.execute(ALTER_JOB.format("REVOKE", "FROM"))
-    assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (State.TRIAL_ENDED, True)
+    assert (retirement.state, jobs(pg_cron)[jobid]["active"]) == (RetirementState.TRIAL_ENDED, True)
     done = AuditEvent.objects.filter(retirement_id=retirement.pk).latest("pk")
     assert done.outcome == "done"
     assert "may not look" in done.evidence["seen_afterwards"]
@@ -587,11 +591,11 @@ def test_a_database_that_is_away_ends_nothing(pg_cron, paused, settings, caplog)
     known = settings.RETIRE_CONNINFO
     settings.RETIRE_CONNINFO = {**known, "host": "/nowhere"}
     tick(retirement)
-    assert retirement.state == State.TRIAL
+    assert retirement.state == RetirementState.TRIAL
     assert "Cannot look at" in caplog.text
     settings.RETIRE_CONNINFO = known
     tick(retirement)
-    assert retirement.state == State.TRIAL_ENDED
+    assert retirement.state == RetirementState.TRIAL_ENDED
     assert jobs(pg_cron)[jobid]["active"]
 
 
@@ -625,16 +629,16 @@ def begin_by_hand(who, retirement):
 def test_what_an_operator_runs_by_hand_is_proved_and_watched_the_same(pg_cron, by_hand_world):
     who, retirement, jobid, newest = by_hand_world
     begin_by_hand(who, retirement)
-    assert retirement.state == State.BY_HAND
+    assert retirement.state == RetirementState.BY_HAND
     assert by_hand.statement(retirement) == f"SELECT cron.unschedule({jobid});"
     with pytest.raises(Refused, match="still there"):
         by_hand.ran_it(who, retirement)
     assert set(jobs(pg_cron)) == {jobid}
     pg_cron.execute(by_hand.statement(retirement).encode())
     by_hand.ran_it(who, retirement)
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.VERIFIED
+    assert retirement.state == RetirementState.VERIFIED
     assert audited(retirement) == [
         ("remove by hand", "intended"),
         ("remove by hand", "refused"),
@@ -651,7 +655,7 @@ def test_by_hand_too_a_job_that_was_altered_is_refused_and_says_what_changed(
     with pytest.raises(Refused, match="schedule") as refusal:
         begin_by_hand(who, retirement)
     assert set(refusal.value.differences) == {"schedule"}
-    assert retirement.state == State.CONFIRMED
+    assert retirement.state == RetirementState.CONFIRMED
     assert audited(retirement)[-1] == ("remove by hand", "refused")
 
 
@@ -665,7 +669,7 @@ def test_what_can_no_longer_be_seen_is_not_taken_for_gone(pg_cron, by_hand_world
     pg_cron.execute("DROP POLICY sees_all ON cron.job")
     with pytest.raises(Refused, match="nobody can tell"):
         by_hand.ran_it(who, retirement)
-    assert retirement.state == State.BY_HAND
+    assert retirement.state == RetirementState.BY_HAND
 
 
 @pytest.mark.parametrize(
@@ -683,7 +687,7 @@ def test_its_old_owner_is_not_asked_whether_a_job_is_gone(owner, pg_cron, acting
     pg_cron.execute(statement, [jobid])
     with pytest.raises(Refused, match="not shown every job, so nobody can tell"):
         by_hand.ran_it(who, retirement)
-    assert retirement.state == State.BY_HAND
+    assert retirement.state == RetirementState.BY_HAND
     assert audited(retirement)[-1] == ("remove by hand", "refused")
     checked = read_checked(retirement)
     assert (checked.is_gone, checked.is_hidden) == (False, True)
@@ -696,7 +700,7 @@ def test_its_old_owner_is_not_asked_whether_a_job_is_gone(owner, pg_cron, acting
     else:
         with pytest.raises(Refused, match="still there"):
             by_hand.ran_it(who, retirement)
-    assert retirement.state == (State.WATCHING if gone else State.BY_HAND)
+    assert retirement.state == (RetirementState.WATCHING if gone else RetirementState.BY_HAND)
 
 
 def test_what_its_owner_removed_here_is_gone_by_that_very_act(owner, pg_cron, acting_as):
@@ -708,7 +712,7 @@ def test_what_its_owner_removed_here_is_gone_by_that_very_act(owner, pg_cron, ac
     seen = read_watched(retirement).seen
     assert (seen.known, seen.job) == (True, None)
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.VERIFIED
+    assert retirement.state == RetirementState.VERIFIED
     acts.put_back(Order(who, retirement, current()))
     assert read_watched(retirement).seen.job.active
     pg_cron.execute(
@@ -722,7 +726,7 @@ def test_by_hand_too_every_other_gate_must_pass(owner, by_hand_world):
     owner.execute("DELETE FROM sys_cron_executions")
     with pytest.raises(Refused, match="Not yet"):
         begin_by_hand(who, retirement)
-    assert retirement.state == State.CONFIRMED
+    assert retirement.state == RetirementState.CONFIRMED
 
 
 @pytest.mark.parametrize(
@@ -802,20 +806,20 @@ def run_outside(owner, *ages, plans=288):
     who = operator()
     retirement = external.choose(who, Outside("systemd", "rollup"))
     external.ran_it(who, retirement, current())
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     return who, retirement, newest
 
 
 def test_an_outside_schedule_is_verified_by_the_silence_that_follows(owner):
     who, retirement, newest = run_outside(owner, *range(0, 288, 3))
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     owner.execute("TRUNCATE sys_cron_executions")
     lay_plans(owner, count=288)
     tick(begun_before(retirement, 4, newest))
-    assert retirement.state == State.VERIFIED
+    assert retirement.state == RetirementState.VERIFIED
     external.put_back_done(who, retirement)
-    assert retirement.state == State.PUT_BACK
+    assert retirement.state == RetirementState.PUT_BACK
     assert audited(retirement)[-1] == ("put back outside", "done")
 
 
@@ -823,13 +827,13 @@ def test_an_hourly_caller_is_not_declared_gone_before_its_hour_is_over(owner):
     _who, retirement, newest = run_outside(owner, *range(6, 288, 12))
     assert retirement.watch["needed"] == 13
     tick(begun_before(retirement, 6, newest))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     owner.execute("TRUNCATE sys_cron_executions")
     lay_plans(owner, count=288)
     tick(begun_before(retirement, 12, newest))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     tick(begun_before(retirement, 13, newest))
-    assert retirement.state == State.VERIFIED
+    assert retirement.state == RetirementState.VERIFIED
 
 
 def test_where_behaviour_proves_nothing_the_operator_confirms_with_their_name(owner):
@@ -837,19 +841,19 @@ def test_where_behaviour_proves_nothing_the_operator_confirms_with_their_name(ow
     with pytest.raises(Refused, match="The plans still decide it"):
         external.confirm_gone(who, retirement)
     tick(begun_before(retirement, 50, newest))
-    assert (retirement.state, retirement.watch["word"]) == (State.WATCHING, "unproven")
+    assert (retirement.state, retirement.watch["word"]) == (RetirementState.WATCHING, "unproven")
     paul = operator("paul")
     with pytest.raises(Refused, match="may not"):
         external.confirm_gone(audit.Who("nobody", None), retirement)
     external.confirm_gone(paul, retirement)
-    assert retirement.state == State.CONFIRMED_GONE
+    assert retirement.state == RetirementState.CONFIRMED_GONE
     assert retirement.affirmed_by == "paul"
     event = AuditEvent.objects.latest("pk")
     assert (event.user_name, event.outcome) == ("paul", "done")
     assert "Behaviour could not prove it" in event.summary
     assert event.evidence["quiet"]["writes"] == 2
     external.put_back_done(who, retirement)
-    assert retirement.state == State.PUT_BACK
+    assert retirement.state == RetirementState.PUT_BACK
 
 
 def test_an_outside_schedule_that_goes_on_calling_is_not_verified(owner):
@@ -859,7 +863,7 @@ def test_an_outside_schedule_that_goes_on_calling_is_not_verified(owner):
     retirement = external.choose(who, Outside("cron"))
     external.ran_it(who, retirement, current())
     tick(begun_before(retirement, 14, newest))
-    assert retirement.state == State.OTHER_CALLER
+    assert retirement.state == RetirementState.OTHER_CALLER
 
 
 def test_nobody_without_the_permission_begins_or_ends_anything_outside(owner):
@@ -876,4 +880,4 @@ def test_a_plan_that_is_still_being_retried_is_waited_for(owner, pg_cron):
     owner.execute("DELETE FROM sys_cron_executions WHERE plan_time = %s", [newest])
     add_plan(owner, newest, "FAILED")
     tick(begun_before(retirement, 3, newest))
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING

@@ -11,7 +11,7 @@ from executions.database.direct import OnStandby
 from executions.health.facts import Ground
 from executions.health.read import read_facts
 from executions.retirement import audit, protocol
-from executions.retirement.gates.gate import Code
+from executions.retirement.gates.gate import GateCode
 from executions.retirement.report import report
 from executions.retirement.rules import current
 from tests import scenarios
@@ -58,7 +58,7 @@ def aimed(servers, monkeypatch):
 
 def gate_of_the_job():
     (judged,) = report(current()).judged
-    return judged.check.gate(Code.SAME_DATABASE)
+    return judged.check.gate(GateCode.SAME_DATABASE)
 
 
 @pytest.mark.parametrize(("multica", "retire"), list(product(NAMES, NAMES)))

@@ -21,7 +21,7 @@ from executions.scheduler import runner as runner_module
 from executions.scheduler.jobs import roll_up_task_usage
 from executions.scheduler.leases import ClaimOutcome
 from executions.scheduler.plans import floor
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import CatchUp, HandlerError
 from tests.scheduling import Reach, age, execution, executions, lock_holders, usage
 from tests.short_jobs import Held, job
@@ -64,7 +64,7 @@ def next_tick_works(owner, reach, spec):
     """Whatever happened: a runner that comes along afterwards brings the plan to its end."""
     assert lock_holders(owner, at_most=0) == 0
     age(owner, HOUR)
-    with Runner([spec], reach, runner_id="next") as following:
+    with JobRunner([spec], reach, runner_id="next") as following:
         (report,) = following.tick()
     assert "RUNNING" not in {row["status"] for row in executions(owner)}
     assert report.status == "SUCCESS"
@@ -74,7 +74,7 @@ def test_a_terminated_backend_of_the_handler_fails_the_attempt_and_frees_the_loc
     owner, connect, superuser, reach
 ):
     spec = rollup()
-    with rollup_in_hand(owner, connect, Runner([spec], reach, runner_id="ours")) as done:
+    with rollup_in_hand(owner, connect, JobRunner([spec], reach, runner_id="ours")) as done:
         superuser.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
             [HANDLER],
@@ -89,7 +89,7 @@ def test_a_cancelled_statement_of_the_handler_fails_the_attempt_and_frees_the_lo
     owner, connect, superuser, reach
 ):
     spec = rollup()
-    with rollup_in_hand(owner, connect, Runner([spec], reach, runner_id="ours")) as done:
+    with rollup_in_hand(owner, connect, JobRunner([spec], reach, runner_id="ours")) as done:
         superuser.execute(
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
             [HANDLER],
@@ -103,7 +103,7 @@ def test_every_connection_cut_in_the_middle_of_a_run_fails_the_attempt_and_frees
     owner, connect, proxy, proxied
 ):
     spec = rollup()
-    with rollup_in_hand(owner, connect, Runner([spec], proxied, runner_id="ours")) as done:
+    with rollup_in_hand(owner, connect, JobRunner([spec], proxied, runner_id="ours")) as done:
         proxy.cut()
         (report,) = done.result(HANG)
         # The statement that was under way ends with its client, not with the rival.
@@ -116,7 +116,7 @@ def test_a_finish_whose_answer_was_lost_is_known_as_written(owner, proxy, proxie
     usage(owner, hours=2)
     proxy.lose_the_answer_to("SET status = 'SUCCESS'")
     spec = rollup()
-    with Runner([spec], proxied, runner_id="ours") as ours:
+    with JobRunner([spec], proxied, runner_id="ours") as ours:
         (report,) = ours.tick()
     assert proxy.lost_an_answer.is_set()
     assert report.status == "SUCCESS"
@@ -129,7 +129,7 @@ def test_a_failed_finish_whose_answer_was_lost_is_known_as_written(owner, proxy,
         raise HandlerError("no luck")
 
     proxy.lose_the_answer_to("SET status = 'FAILED', finished_at")
-    with Runner([rollup(handler=fail)], proxied, runner_id="ours") as ours:
+    with JobRunner([rollup(handler=fail)], proxied, runner_id="ours") as ours:
         (report,) = ours.tick()
     assert proxy.lost_an_answer.is_set()
     assert report.status == "FAILED"
@@ -138,7 +138,7 @@ def test_a_failed_finish_whose_answer_was_lost_is_known_as_written(owner, proxy,
 
 def test_a_claim_whose_answer_was_lost_is_taken_up_by_the_next_tick(owner, proxy, proxied):
     proxy.lose_the_answer_to("INSERT INTO sys_cron_executions")
-    with Runner([rollup()], proxied, runner_id="ours") as ours:
+    with JobRunner([rollup()], proxied, runner_id="ours") as ours:
         with pytest.raises(psycopg.OperationalError):
             ours.tick()
         assert proxy.lost_an_answer.is_set()
@@ -175,7 +175,7 @@ def test_a_claim_whose_answer_was_lost_is_taken_up_though_nobody_plans_it_again(
 ):
     spec = rollup(allow_stale_reentry=False, **settings)
     proxy.lose_the_answer_to("INSERT INTO sys_cron_executions")
-    with Runner([spec], proxied, runner_id="ours") as ours:
+    with JobRunner([spec], proxied, runner_id="ours") as ours:
         with pytest.raises(psycopg.OperationalError):
             ours.tick()
         lost = execution(owner)["id"]
@@ -191,7 +191,7 @@ def test_a_lost_answer_is_not_forgotten_over_the_claims_of_other_jobs(owner, pro
         job(name=name, cadence=DAY, catch_up=CatchUp.EVERY_PLAN, max_plans_per_tick=1)
         for name in ("a", "b")
     )
-    with Runner([second], proxied, runner_id="ours") as ours:
+    with JobRunner([second], proxied, runner_id="ours") as ours:
         proxy.lose_the_answer_to("INSERT INTO sys_cron_executions")
         with pytest.raises(psycopg.OperationalError):
             ours.tick()
@@ -209,7 +209,7 @@ def test_a_claim_that_never_arrived_is_not_made_up_for_once_its_plan_is_over(
     def lose(*_arguments, **_options):
         raise psycopg.OperationalError("the statement never arrived")
 
-    with Runner([rollup(planner=plans_once())], reach, runner_id="ours") as ours:
+    with JobRunner([rollup(planner=plans_once())], reach, runner_id="ours") as ours:
         with monkeypatch.context() as patch:
             patch.setattr(leases, "claim", lose)
             with pytest.raises(psycopg.OperationalError):
@@ -228,7 +228,7 @@ def test_a_retry_whose_answer_was_lost_is_swept_and_tried_again(owner, proxy, pr
         return 0, {}
 
     spec = rollup(handler=fail_once)
-    with Runner([spec], proxied, runner_id="ours") as ours:
+    with JobRunner([spec], proxied, runner_id="ours") as ours:
         ours.tick()
         proxy.lose_the_answer_to("WITH standing AS")
         with pytest.raises(psycopg.OperationalError):
@@ -249,7 +249,7 @@ def test_a_rollup_whose_answer_was_lost_after_its_commit_changes_nothing_when_re
     )
     proxy.lose_the_answer_to("SELECT rollup_task_usage_hourly()")
     spec = rollup()
-    with Runner([spec], proxied, runner_id="ours") as ours:
+    with JobRunner([spec], proxied, runner_id="ours") as ours:
         (report,) = ours.tick()
         assert proxy.lost_an_answer.is_set()
         assert report.error_code == "handler_error"
@@ -270,7 +270,7 @@ def test_a_network_that_swallows_everything_cancels_the_handler_before_its_lease
         stale_timeout=timedelta(seconds=2 * slow),
         heartbeat_interval=timedelta(seconds=0.2 * slow),
     )
-    with ticking(Runner([spec], proxied, runner_id="ours")) as done:
+    with ticking(JobRunner([spec], proxied, runner_id="ours")) as done:
         assert held.began.wait(HANG)
         proxy.passing.clear()
         assert held.contexts[0].cancelled.wait(HANG)
@@ -315,7 +315,7 @@ def test_a_runner_outlives_a_restart_of_the_database_with_a_run_in_hand(restarta
             ours.drain()
 
     spec = rollup(handler=hang_first, heartbeat_interval=timedelta(seconds=0.2))
-    ours = Runner([spec], reach, runner_id="ours", report=drain_after_success)
+    ours = JobRunner([spec], reach, runner_id="ours", report=drain_after_success)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(ours.run, 0.1)
         assert busy.wait(HANG)

@@ -14,7 +14,7 @@ import pytest
 
 from multica_admin import embedded, keeper
 from multica_admin.cluster import Cluster
-from multica_admin.keeper import Keeper, pause_before
+from multica_admin.keeper import ClusterKeeper, pause_before
 from multica_admin.locks import locked
 from tests.faults.test_quickstart import QUICKSTART, start, var
 from tests.processes import free_port
@@ -144,7 +144,7 @@ def test_a_folder_that_is_gone_is_never_replaced_by_an_empty_cluster(dashboard, 
 
 def test_what_goes_wrong_while_it_looks_does_not_end_its_watch(tmp_path, caplog):
     folder = tmp_path / "not there yet"
-    watch = Keeper(Cluster(folder / "postgres", next(embedded.find_binaries())))
+    watch = ClusterKeeper(Cluster(folder / "postgres", next(embedded.find_binaries())))
     watch.start()
     try:
         until(lambda: "could not be looked at" in caplog.text)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from executions.database.connections import Connection
-from executions.models.retirement import Retirement, State
+from executions.models.retirement import Retirement, RetirementState
 from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
 from executions.retirement.gates.gate import Aim
@@ -110,12 +110,12 @@ def test_a_job_that_takes_the_lock_at_every_plan_is_retired_by_way_of_a_trial(
 
         acts.pause(Order(who, retirement, rules), **press(retirement))
         assert not jobs(pg_cron)[jobid]["active"]
-        until(lambda: Retirement.objects.get(pk=retirement.pk).state != State.TRIAL)
+        until(lambda: Retirement.objects.get(pk=retirement.pk).state != RetirementState.TRIAL)
         retirement.refresh_from_db()
-        assert retirement.state == State.TRIAL_PASSED, retirement.reason
+        assert retirement.state == RetirementState.TRIAL_PASSED, retirement.reason
         acts.remove(Order(who, retirement, rules), **press(retirement))
         assert jobs(pg_cron) == {}
-        until(lambda: Retirement.objects.get(pk=retirement.pk).state == State.VERIFIED)
+        until(lambda: Retirement.objects.get(pk=retirement.pk).state == RetirementState.VERIFIED)
     assert [line for line in audited(retirement) if line[0] in {"pause", "remove"}] == [
         ("remove", "intended"),
         ("remove", "refused"),

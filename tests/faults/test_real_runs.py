@@ -16,8 +16,8 @@ from executions.database.connections import Connection, connect
 from executions.database.reading import fetch_on
 from executions.pgcron.inventory import read_inventory
 from executions.pgcron.job import Candidate
-from executions.retirement.facts import Plans, judge
-from executions.retirement.gates.gate import Code
+from executions.retirement.facts import PlanFacts, judge
+from executions.retirement.gates.gate import GateCode
 from executions.retirement.rules import current
 from multica_admin.cluster import Cluster
 from tests import environment
@@ -48,8 +48,8 @@ class World:
 
     def is_free(self, jobid: int) -> bool:
         """Whether the gate lets the job be retired."""
-        check = judge(jobid, self.candidate(jobid), "postgres", Plans(None), current())
-        return check.gate(Code.NO_RUN_IN_FLIGHT).passed
+        check = judge(jobid, self.candidate(jobid), "postgres", PlanFacts(None), current())
+        return check.gate(GateCode.NO_RUN_IN_FLIGHT).passed
 
     def held(self) -> list[int]:
         """The process that has lock 4246, once the run details name it as a run that goes on."""

@@ -22,7 +22,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from executions.scheduler.runner import Runner
+from executions.scheduler.runner import JobRunner
 from tests.faults.history import broken_rules, kept
 from tests.faults.replicas import JOB, LEASE, LEDGER, STEPS, harm
 from tests.scheduling import executions
@@ -247,7 +247,7 @@ def refused_finishes(replicas):
 def settle(connection, reach, slowness):
     """One last runner brings what is left to its end, within the limits of the job."""
     deadline = monotonic() + HANG
-    with Runner([harm(slowness)], reach, runner_id="last") as last:
+    with JobRunner([harm(slowness)], reach, runner_id="last") as last:
         while True:
             last.tick()
             left = connection.execute(

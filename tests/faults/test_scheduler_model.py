@@ -38,7 +38,7 @@ from executions.scheduler import runner as runner_module
 from executions.scheduler.jobs import roll_up_task_usage
 from executions.scheduler.leases import Lease, Plan
 from executions.scheduler.plans import floor
-from executions.scheduler.runner import Report, Runner
+from executions.scheduler.runner import JobRunner, TickReport
 from executions.scheduler.spec import (
     Context,
     HandlerError,
@@ -77,12 +77,12 @@ class Replica:
     def __init__(self, name: str, spec: JobSpec, conninfo: dict[str, str]) -> None:
         self.reach = NamedReach(conninfo, name)
         self.spec = replace(spec, handler=self._handle)
-        self.runner = Runner([self.spec], self.reach, runner_id=name)
+        self.runner = JobRunner([self.spec], self.reach, runner_id=name)
         self.begun: Queue[Context | None] = Queue()
         self.endings: Queue[str] = Queue()
         self.context: Context | None = None
         self.lease: Lease | None = None
-        self.ticking: Future[list[Report]] | None = None
+        self.ticking: Future[list[TickReport]] | None = None
         # The handler has ended, and its finish waits for the database to come back.
         self.waiting = False
 
@@ -325,7 +325,7 @@ class Histories(RuleBasedStateMachine):
         self.pool.shutdown(wait=True)
         last = Reach(self.conninfo)
         finishing = replace(self.spec, handler=roll_up_task_usage)
-        with Runner([finishing], last, runner_id="last") as runner:
+        with JobRunner([finishing], last, runner_id="last") as runner:
             for _ in range(self.spec.max_attempts + 1):
                 self._move_time(seconds(121))
                 runner.tick()

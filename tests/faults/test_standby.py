@@ -18,7 +18,7 @@ from executions.database.direct import OnStandby
 from executions.health import snapshot
 from executions.health.facts import NotAvailable
 from executions.health.read import read_facts
-from executions.models.retirement import Retirement, State
+from executions.models.retirement import Retirement, RetirementState
 from executions.retirement import audit, protocol
 from executions.scheduler.jobs import ROLLUP
 from tests import scenarios
@@ -122,7 +122,7 @@ def test_a_caller_outside_is_not_retired_on_what_a_standby_shows(on_standby, ope
     operator.post(reverse("retire_outside", args=["cron"]), {"name": "root"})
     answer = operator.post(reverse("retire_ran_it", args=[_newest_retirement()]), follow=True)
     assert "DATABASE_URL is a standby. It shows the past" in text(answer)
-    assert Retirement.objects.latest("pk").state == State.BY_HAND
+    assert Retirement.objects.latest("pk").state == RetirementState.BY_HAND
 
 
 def _newest_retirement():

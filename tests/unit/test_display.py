@@ -167,14 +167,14 @@ def test_an_age_is_a_time_element_that_the_browser_goes_on_counting() -> None:
     assert rendered("{% ago value now %}", value=None, now=NOON) == "—"
 
 
-@pytest.mark.parametrize("word", sorted(display.LOOKS))
+@pytest.mark.parametrize("word", sorted(display.BADGES))
 def test_every_badge_says_its_tone_in_text_and_in_a_shape_of_its_own(word: str) -> None:
     html = display.badge(word)
     assert f"tone-{display.tone(word)}" in html
     assert display.label(word) in html
     assert display.tone_icon(word) in html
     same_icon = {
-        other for other, look in display.LOOKS.items() if look.icon == display.look(word).icon
+        other for other, look in display.BADGES.items() if look.icon == display.look(word).icon
     }
     assert {display.tone(other) for other in same_icon} == {display.tone(word)}
 
@@ -199,7 +199,7 @@ def test_every_icon_that_a_template_names_is_in_the_sprite() -> None:
         for path in templates
         for name in re.findall(r'{% icon "([^"]+)"', path.read_text("utf-8"))
     }
-    named |= {look.icon for look in display.LOOKS.values()} | {display.look("other").icon}
+    named |= {look.icon for look in display.BADGES.values()} | {display.look("other").icon}
     assert {name for name in named if f'<symbol id="{name}"' not in sprite} == set()
 
 

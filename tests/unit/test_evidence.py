@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
-from executions.health.findings import Code, Finding, Severity
+from executions.health.findings import Finding, FindingCode, Severity
 from executions.pages.overview.evidence import Value, label, lines
 from executions.text.sentences import say
 from tests.pictures import NOW
 
 
 def finding(**evidence) -> Finding:
-    return Finding(Code.LATEST_STALE, Severity.INFO, say("s"), say("a"), NOW, evidence)
+    return Finding(FindingCode.LATEST_STALE, Severity.INFO, say("s"), say("a"), NOW, evidence)
 
 
 def test_each_kind_of_value_has_its_form():

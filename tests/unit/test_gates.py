@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.health.facts import Match, NotAvailable, State
+from executions.health.facts import Match, NotAvailable, StateRow
 from executions.health.findings import Case, find
 from executions.pgcron.job import (
-    Backend,
     Candidate,
     Job,
+    JobProcess,
     Rights,
     Server,
 )
@@ -24,7 +24,7 @@ from executions.pgcron.match import Judgement
 from executions.retirement.gates import (
     Aim,
     Check,
-    Code,
+    GateCode,
     GateFacts,
     check,
 )
@@ -58,7 +58,7 @@ SERVER = Server(
 )
 EXACT = Judgement(Match.EXACT, ("rollup_task_usage_hourly",))
 LEGACY = Judgement(Match.LEGACY, ("rollup_task_usage_daily",))
-RUNNING = Backend(4711, NOW, "postgres", "multica", JOB.command)
+RUNNING = JobProcess(4711, NOW, "postgres", "multica", JOB.command)
 
 
 def candidate(**known) -> Candidate:
@@ -95,7 +95,7 @@ def refusing(checked: Check, aim: Aim = Aim.EXACT) -> set[str]:
     return {gate.code.value for gate in checked.refusals(aim)}
 
 
-def alone(checked: Check, code: Code, aim: Aim = Aim.EXACT):
+def alone(checked: Check, code: GateCode, aim: Aim = Aim.EXACT):
     """The one gate that refuses."""
     assert refusing(checked, aim) == {code.value}
     return checked.gate(code)
@@ -112,35 +112,35 @@ def test_on_a_healthy_install_every_gate_passes():
 @pytest.mark.parametrize(
     ("aim", "without"),
     [
-        (Aim.EXACT, {Code.MAY_DEACTIVATE, Code.FUNCTION_ABSENT}),
-        (Aim.TRIAL, {Code.PRIVILEGED, Code.FUNCTION_ABSENT, Code.WATERMARK_ADVANCING}),
+        (Aim.EXACT, {GateCode.MAY_DEACTIVATE, GateCode.FUNCTION_ABSENT}),
+        (Aim.TRIAL, {GateCode.PRIVILEGED, GateCode.FUNCTION_ABSENT, GateCode.WATERMARK_ADVANCING}),
         (
             Aim.LEGACY,
             {
-                Code.MAY_DEACTIVATE,
-                Code.SUCCESS_STREAK,
-                Code.BACKEND_RUNNER,
-                Code.WATERMARK_ADVANCING,
-                Code.NO_CRITICAL_FINDINGS,
+                GateCode.MAY_DEACTIVATE,
+                GateCode.SUCCESS_STREAK,
+                GateCode.BACKEND_RUNNER,
+                GateCode.WATERMARK_ADVANCING,
+                GateCode.NO_CRITICAL_FINDINGS,
             },
         ),
     ],
 )
 def test_each_aim_has_the_gates_of_the_table(aim, without):
-    assert set(Code) - without == APPLIES[aim]
+    assert set(GateCode) - without == APPLIES[aim]
 
 
 def test_a_job_that_cannot_be_read_is_refused_as_unseen_and_not_as_nothing():
     checked = judged(hidden=True)
-    assert not checked.gate(Code.VISIBLE).passed
+    assert not checked.gate(GateCode.VISIBLE).passed
     assert not checked.retirable
     assert not checked.trial
-    assert "row security" in str(checked.gate(Code.VISIBLE).summary)
+    assert "row security" in str(checked.gate(GateCode.VISIBLE).summary)
 
 
 def test_without_the_right_to_unschedule_only_privileged_refuses_and_a_trial_may_be_had():
     checked = judged(candidate(rights=replace(RIGHTS, retire=False)))
-    gate = alone(checked, Code.PRIVILEGED)
+    gate = alone(checked, GateCode.PRIVILEGED)
     assert "DELETE on cron.job" in str(gate.remedy)
     assert checked.trial
     assert checked.by_hand
@@ -149,14 +149,14 @@ def test_without_the_right_to_unschedule_only_privileged_refuses_and_a_trial_may
 def test_without_the_right_to_alter_only_the_trial_is_refused():
     checked = judged(candidate(rights=replace(RIGHTS, deactivate=False)))
     assert checked.retirable
-    alone(checked, Code.MAY_DEACTIVATE, Aim.TRIAL)
+    alone(checked, GateCode.MAY_DEACTIVATE, Aim.TRIAL)
     assert not checked.trial
 
 
 @pytest.mark.parametrize("same", [False, None])
 def test_a_job_of_another_database_is_refused(same):
     seen = candidate(same_database=same, job=replace(JOB, database="other"))
-    gate = alone(judged(seen), Code.SAME_DATABASE)
+    gate = alone(judged(seen), GateCode.SAME_DATABASE)
     assert gate.evidence["database"] == "other"
     assert refusing(judged(seen), Aim.TRIAL) == {"same_database"}
 
@@ -164,7 +164,7 @@ def test_a_job_of_another_database_is_refused(same):
 @pytest.mark.parametrize("aim", [Aim.EXACT, Aim.TRIAL])
 def test_a_library_that_is_not_loaded_refuses_removal_trial_and_removal_by_hand(aim):
     checked = judged(candidate(loaded=False))
-    gate = alone(checked, Code.LOADED, aim)
+    gate = alone(checked, GateCode.LOADED, aim)
     assert "shared_preload_libraries" in str(gate.remedy)
     assert not checked.by_hand
     assert judged(candidate(loaded=None)).retirable
@@ -174,7 +174,7 @@ def test_a_host_that_nobody_knows_is_cannot_tell_with_the_evidence():
     here = replace(SERVER, address="10.0.0.5", cron_host="db.internal")
     job = replace(JOB, nodename="elsewhere")
     checked = judged(candidate(same_database=None, job=job, server=here, multica=here))
-    gate = alone(checked, Code.SAME_DATABASE)
+    gate = alone(checked, GateCode.SAME_DATABASE)
     assert "elsewhere:5432, and nobody can tell whether that is this server" in str(gate.summary)
     assert "localhost, 127.0.0.1, ::1, 10.0.0.5, db.internal on port 5432" in str(gate.summary)
     assert gate.evidence["this_server"] == "localhost, 127.0.0.1, ::1, 10.0.0.5, db.internal"
@@ -185,7 +185,7 @@ def test_a_host_that_nobody_knows_is_cannot_tell_with_the_evidence():
 
 def test_a_multica_that_does_not_answer_is_not_another_multica():
     checked = judged(candidate(same_database=None, server=SERVER, multica=None))
-    gate = alone(checked, Code.SAME_DATABASE)
+    gate = alone(checked, GateCode.SAME_DATABASE)
     assert "Multica's database does not answer" in str(gate.summary)
     assert str(gate.remedy) == "Look again when Multica's database answers."
     assert not checked.explained_only
@@ -194,7 +194,7 @@ def test_a_multica_that_does_not_answer_is_not_another_multica():
 @pytest.mark.parametrize("match", [Match.WRAPPED, Match.WINDOW, Match.MULTIPLE])
 def test_a_command_that_is_more_than_the_rollup_is_explained_with_the_statement_to_run(match):
     seen = candidate(judgement=Judgement(match, ("rollup_task_usage_hourly",), ("a DO block",)))
-    gate = alone(judged(seen), Code.COMMAND_MATCHES)
+    gate = alone(judged(seen), GateCode.COMMAND_MATCHES)
     assert gate.evidence["match"] == match.value
     assert "SELECT cron.unschedule(17);" in str(gate.remedy)
     assert not judged(seen).trial
@@ -203,7 +203,7 @@ def test_a_command_that_is_more_than_the_rollup_is_explained_with_the_statement_
 
 def test_a_command_that_nobody_can_read_is_refused_and_not_said_to_lead_anywhere():
     unread = Judgement(Match.WRAPPED, (), ("a DO block",), readable=False)
-    gate = alone(judged(candidate(judgement=unread)), Code.COMMAND_MATCHES)
+    gate = alone(judged(candidate(judgement=unread)), GateCode.COMMAND_MATCHES)
     assert "nobody can read (a DO block): it may call the rollup, or not" in str(gate.summary)
     assert gate.evidence["functions"] == []
 
@@ -215,7 +215,7 @@ def test_a_command_that_nobody_can_read_is_refused_and_not_said_to_lead_anywhere
 )  # fmt: skip
 def test_a_bare_name_that_means_something_else_to_its_owner_is_explained(namesake, told):
     missing = Judgement(Match.MULTIPLE, (), (namesake,), namesake=namesake)
-    gate = alone(judged(candidate(judgement=missing)), Code.COMMAND_MATCHES)
+    gate = alone(judged(candidate(judgement=missing)), GateCode.COMMAND_MATCHES)
     assert str(gate.summary).startswith(f"To {JOB.owner}, who runs it, the name without a schema")
     assert told in str(gate.summary)
     assert gate.evidence["namesake"] == namesake
@@ -234,7 +234,7 @@ def test_a_legacy_job_passes_without_any_plan_once_its_function_is_gone():
 @pytest.mark.parametrize("exists", [True, None])
 def test_a_legacy_job_whose_function_may_exist_is_refused(exists):
     seen = candidate(judgement=LEGACY, legacy_function_exists=exists)
-    alone(judged(seen), Code.FUNCTION_ABSENT, Aim.LEGACY)
+    alone(judged(seen), GateCode.FUNCTION_ABSENT, Aim.LEGACY)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_legacy_job_whose_function_may_exist_is_refused(exists):
 )
 def test_the_streak_says_which_plan_broke_it_and_when_it_can_pass(changed, broken, word, succeeded):
     checked = judged(executions=executions(changed))
-    gate = checked.gate(Code.SUCCESS_STREAK)
+    gate = checked.gate(GateCode.SUCCESS_STREAK)
     assert not gate.passed
     assert gate.evidence["succeeded"] == succeeded
     assert gate.evidence["broken_by"] == plan_time(broken)
@@ -260,11 +260,11 @@ def test_the_streak_says_which_plan_broke_it_and_when_it_can_pass(changed, broke
 
 
 def test_a_gap_in_the_streak_refuses_alone():
-    alone(judged(executions=executions({5: None})), Code.SUCCESS_STREAK)
+    alone(judged(executions=executions({5: None})), GateCode.SUCCESS_STREAK)
 
 
 def test_the_sentence_of_the_streak_is_the_one_of_the_example():
-    gate = judged(executions=executions({7: None})).gate(Code.SUCCESS_STREAK)
+    gate = judged(executions=executions({7: None})).gate(GateCode.SUCCESS_STREAK)
     assert str(gate.summary) == (
         "Not yet: 7 of the 12 most recent plans succeeded without a gap (00:20 UTC was missed)."
         " At the earliest 01:25 UTC."
@@ -281,7 +281,7 @@ def test_a_newest_plan_that_runs_under_a_live_lease_breaks_nothing():
 
 def test_a_newest_plan_that_runs_past_its_lease_breaks_the_streak():
     rows = executions({0: {"status": "RUNNING", "stale_after": NOW - SECOND}})
-    assert not judged(executions=rows).gate(Code.SUCCESS_STREAK).passed
+    assert not judged(executions=rows).gate(GateCode.SUCCESS_STREAK).passed
 
 
 def test_a_newest_plan_that_is_not_due_yet_breaks_nothing():
@@ -294,11 +294,11 @@ def test_a_newest_plan_that_is_not_due_yet_breaks_nothing():
         return judged(
             executions=rows,
             ground=replace(known.ground, now=moment),
-            state=State(watermark_at=moment - DELAY),
+            state=StateRow(watermark_at=moment - DELAY),
         )
 
     assert at(due).retirable
-    assert alone(at(due + SECOND), Code.SUCCESS_STREAK).evidence["broken_by"] == NEWEST
+    assert alone(at(due + SECOND), GateCode.SUCCESS_STREAK).evidence["broken_by"] == NEWEST
 
 
 def test_a_newest_plan_that_failed_refuses_although_it_is_not_due_yet():
@@ -306,7 +306,7 @@ def test_a_newest_plan_that_failed_refuses_although_it_is_not_due_yet():
     rows = executions({0: {"status": "FAILED", "next_retry_at": NEWEST + DELAY + 61 * SECOND}})
     gate = judged(
         executions=rows, ground=replace(known.ground, now=NEWEST + DELAY + 5 * SECOND)
-    ).gate(Code.SUCCESS_STREAK)
+    ).gate(GateCode.SUCCESS_STREAK)
     assert not gate.passed
     assert gate.earliest == NEWEST + DELAY + 61 * SECOND  # its retry may still succeed
 
@@ -314,21 +314,21 @@ def test_a_newest_plan_that_failed_refuses_although_it_is_not_due_yet():
 def test_a_newest_plan_whose_retry_comes_after_the_next_plan_is_due_is_lost():
     next_due = NEWEST + CADENCE + DELAY
     rows = executions({0: {"status": "FAILED", "next_retry_at": next_due}})
-    gate = judged(executions=rows, streak=1).gate(Code.SUCCESS_STREAK)
+    gate = judged(executions=rows, streak=1).gate(GateCode.SUCCESS_STREAK)
     assert gate.earliest == next_due
 
 
 def test_a_newest_success_that_finished_long_ago_is_no_streak():
     late = NOW - 2 * CADENCE - SECOND
     rows = executions({0: {"finished_at": late}})
-    gate = alone(judged(executions=rows), Code.SUCCESS_STREAK)
+    gate = alone(judged(executions=rows), GateCode.SUCCESS_STREAK)
     assert "nobody runs plans now" in str(gate.summary)
     assert judged(executions=executions({0: {"finished_at": late + SECOND}})).retirable
 
 
 def test_a_young_install_is_told_when_it_has_plans_enough():
     rows = executions(count=4, first_plan=plan_time(3), since=plan_time(300))
-    gate = judged(executions=rows).gate(Code.SUCCESS_STREAK)
+    gate = judged(executions=rows).gate(GateCode.SUCCESS_STREAK)
     assert not gate.passed
     assert gate.evidence["succeeded"] == 4
     assert gate.earliest == NEWEST + 8 * CADENCE + DELAY
@@ -342,11 +342,11 @@ def test_the_setting_says_how_long_the_streak_is():
 
 def test_only_our_own_runner_is_not_enough_unless_somebody_affirms_that_it_stays():
     own = {"own_runners": frozenset({"backend"})}
-    gate = alone(judged(**own), Code.BACKEND_RUNNER)
+    gate = alone(judged(**own), GateCode.BACKEND_RUNNER)
     assert gate.earliest is None
     affirmed = judged(**own, affirmed_by="olga")
     assert affirmed.retirable
-    assert "olga" in str(affirmed.gate(Code.BACKEND_RUNNER).summary)
+    assert "olga" in str(affirmed.gate(GateCode.BACKEND_RUNNER).summary)
 
 
 def test_one_plan_won_by_another_runner_is_enough():
@@ -359,7 +359,7 @@ def test_one_plan_won_by_another_runner_is_enough():
 
 def test_an_affirmation_does_not_stand_in_for_plans():
     checked = judged(executions=executions(count=0), affirmed_by="olga")
-    assert not checked.gate(Code.BACKEND_RUNNER).passed
+    assert not checked.gate(GateCode.BACKEND_RUNNER).passed
 
 
 IDLE = {"watermark_before": NOW, "watermark_after": NOW}
@@ -372,14 +372,14 @@ def idle(*ages: int):
 
 def test_nine_of_twelve_plans_must_move_the_watermark():
     assert judged(executions=idle(1, 2, 3)).retirable
-    gate = alone(judged(executions=idle(1, 2, 3, 4)), Code.WATERMARK_ADVANCING)
+    gate = alone(judged(executions=idle(1, 2, 3, 4)), GateCode.WATERMARK_ADVANCING)
     assert (gate.evidence["moved"], gate.evidence["needed"]) == (8, 9)
     # Until an idle plan drops out of the twelve, each new one only replaces one that moved it.
     assert gate.earliest == NEWEST + 8 * CADENCE + DELAY
 
 
 def test_the_earliest_moment_counts_the_plans_that_drop_out_of_the_twelve():
-    gate = judged(executions=idle(8, 9, 10, 11)).gate(Code.WATERMARK_ADVANCING)
+    gate = judged(executions=idle(8, 9, 10, 11)).gate(GateCode.WATERMARK_ADVANCING)
     assert gate.earliest == NEWEST + CADENCE + DELAY
 
 
@@ -401,11 +401,11 @@ def test_after_a_trial_that_went_well_only_the_plans_since_the_pause_count():
 @pytest.mark.parametrize("streak", [1, 2, 3, 288])
 def test_however_short_the_streak_the_plans_of_the_trial_are_looked_at(streak):
     since = plan_time(3) + DELAY + timedelta(minutes=1)
-    all_moved = judged(paused_at=since, streak=streak).gate(Code.WATERMARK_ADVANCING)
+    all_moved = judged(paused_at=since, streak=streak).gate(GateCode.WATERMARK_ADVANCING)
     assert all_moved.passed
     assert (all_moved.evidence["moved"], all_moved.evidence["needed"]) == (3, 3)
     one_did_not = judged(executions=idle(2), paused_at=since, streak=streak)
-    gate = one_did_not.gate(Code.WATERMARK_ADVANCING)
+    gate = one_did_not.gate(GateCode.WATERMARK_ADVANCING)
     assert not gate.passed
     assert (gate.evidence["moved"], gate.evidence["needed"]) == (2, 3)
 
@@ -413,7 +413,7 @@ def test_however_short_the_streak_the_plans_of_the_trial_are_looked_at(streak):
 def test_the_more_plans_since_the_pause_the_more_of_them_must_move():
     """Three that did not, of six: half. Of nine it takes seven, and of twelve nine."""
     since = plan_time(3) + DELAY + timedelta(minutes=1)
-    gate = judged(executions=idle(0, 1, 2), paused_at=since).gate(Code.WATERMARK_ADVANCING)
+    gate = judged(executions=idle(0, 1, 2), paused_at=since).gate(GateCode.WATERMARK_ADVANCING)
     assert gate.earliest == NEWEST + 9 * CADENCE + DELAY
 
 
@@ -450,7 +450,7 @@ class Plans:
         all_facts = facts(
             executions=laid,
             ground=replace(facts().ground, now=moment),
-            state=State(watermark_at=moment - DELAY),
+            state=StateRow(watermark_at=moment - DELAY),
         )
         return watermark_advancing(
             GateFacts(
@@ -505,14 +505,14 @@ def test_the_watermark_can_pass_at_the_moment_that_is_named_and_no_sooner(plans)
 
 def test_a_newest_plan_that_runs_may_move_the_watermark_at_any_moment():
     rows = executions({0: {"status": "RUNNING"}, **dict.fromkeys((9, 10, 11, 12), IDLE)})
-    assert judged(executions=rows).gate(Code.WATERMARK_ADVANCING).earliest == NOW
+    assert judged(executions=rows).gate(GateCode.WATERMARK_ADVANCING).earliest == NOW
 
 
 def test_a_newest_plan_that_waits_for_its_retry_may_move_it_then_if_no_plan_is_due_before():
     def earliest(retry):
         newest = {"status": "FAILED", "next_retry_at": retry}
         rows = executions({0: newest, **dict.fromkeys((9, 10, 11), IDLE)})
-        return judged(executions=rows).gate(Code.WATERMARK_ADVANCING).earliest
+        return judged(executions=rows).gate(GateCode.WATERMARK_ADVANCING).earliest
 
     next_due = NEWEST + CADENCE + DELAY
     assert earliest(NOW + 30 * SECOND) == NOW + 30 * SECOND
@@ -527,11 +527,11 @@ def test_the_moment_is_named_for_the_shortest_and_the_longest_streak(streak):
 
 @pytest.mark.parametrize(("minutes", "passes"), [(19, True), (20, False)])
 def test_the_watermark_must_lag_less_than_20_minutes(minutes, passes):
-    state = State(watermark_at=NOW - timedelta(minutes=minutes))
+    state = StateRow(watermark_at=NOW - timedelta(minutes=minutes))
     checked = judged(state=state)
-    assert checked.gate(Code.WATERMARK_ADVANCING).passed is passes
+    assert checked.gate(GateCode.WATERMARK_ADVANCING).passed is passes
     if not passes:
-        alone(checked, Code.WATERMARK_ADVANCING)
+        alone(checked, GateCode.WATERMARK_ADVANCING)
 
 
 def test_without_a_state_row_nothing_advances():
@@ -540,8 +540,8 @@ def test_without_a_state_row_nothing_advances():
 
 def test_a_critical_finding_within_the_streak_refuses_alone():
     """A watermark in the future: the plans succeed and have moved it, and now do nothing."""
-    checked = judged(state=State(watermark_at=NOW + timedelta(minutes=10)))
-    gate = alone(checked, Code.NO_CRITICAL_FINDINGS)
+    checked = judged(state=StateRow(watermark_at=NOW + timedelta(minutes=10)))
+    gate = alone(checked, GateCode.NO_CRITICAL_FINDINGS)
     assert gate.evidence["findings"] == ["watermark_future"]
     assert gate.earliest is None
 
@@ -552,13 +552,13 @@ def test_a_critical_finding_from_before_the_streak_does_not_count():
     )
     known = replace(executions(), stale=(abandoned,))
     assert judged(executions=known, streak=6).retirable
-    gate = alone(judged(executions=known, streak=12), Code.NO_CRITICAL_FINDINGS)
+    gate = alone(judged(executions=known, streak=12), GateCode.NO_CRITICAL_FINDINGS)
     assert gate.evidence["findings"] == ["running_stale"]
     assert gate.earliest == NOW + timedelta(minutes=23)  # 01:25, when 00:25 opens the streak
 
 
 def test_a_run_in_flight_refuses_alone_and_names_its_process():
-    gate = alone(judged(candidate(in_flight=(RUNNING,))), Code.NO_RUN_IN_FLIGHT)
+    gate = alone(judged(candidate(in_flight=(RUNNING,))), GateCode.NO_RUN_IN_FLIGHT)
     assert "4711" in str(gate.summary)
 
 
@@ -571,7 +571,7 @@ def test_what_cannot_be_read_is_refused_with_the_reason_and_the_way_out():
         "watermark_advancing",
         "no_critical_findings",
     }
-    gate = checked.gate(Code.SUCCESS_STREAK)
+    gate = checked.gate(GateCode.SUCCESS_STREAK)
     assert "The table is gone." in str(gate.summary)
     assert str(gate.remedy) == "Look for it."
     assert checked.earliest is None
@@ -579,7 +579,7 @@ def test_what_cannot_be_read_is_refused_with_the_reason_and_the_way_out():
 
 def test_runners_that_cannot_be_told_apart_refuse_only_the_gate_that_needs_them():
     away = NotAvailable("Our tables are away.", "Start them.")
-    alone(judged(own_runners=away), Code.BACKEND_RUNNER)
+    alone(judged(own_runners=away), GateCode.BACKEND_RUNNER)
 
 
 def test_an_inactive_job_can_be_removed_but_not_paused():
@@ -622,7 +622,7 @@ SAID = {
     "a failure": {"executions": executions({0: {"status": "FAILED", "attempt": 3}})},
     "a young install": {"executions": executions(count=4, first_plan=plan_time(3))},
     "nothing readable": {"executions": AWAY, "state": AWAY},
-    "usage behind": {"state": State(NOW - timedelta(hours=2), None)},
+    "usage behind": {"state": StateRow(NOW - timedelta(hours=2), None)},
     "only ours": {"own_runners": frozenset({"backend"})},
 }
 
@@ -641,7 +641,7 @@ def test_no_gate_says_a_sentence_twice(world):
 def test_a_trial_is_advised_only_where_there_can_be_one():
     idle = {"executions": executions(dict.fromkeys(range(12), IDLE))}
     pause = "Pause the job first"
-    gate = alone(judged(**idle), Code.WATERMARK_ADVANCING)
+    gate = alone(judged(**idle), GateCode.WATERMARK_ADVANCING)
     assert pause in str(gate.remedy)
     may_not = candidate(rights=replace(RIGHTS, deactivate=False))
     paused = candidate(job=replace(JOB, active=False))
@@ -649,13 +649,13 @@ def test_a_trial_is_advised_only_where_there_can_be_one():
     for seen in (may_not, paused, runs):
         checked = judged(seen, **idle)
         assert not checked.trial
-        remedy = str(checked.gate(Code.WATERMARK_ADVANCING).remedy)
+        remedy = str(checked.gate(GateCode.WATERMARK_ADVANCING).remedy)
         assert pause not in remedy
         assert remedy != "None"
 
 
 def test_an_affirmation_is_advised_only_where_it_would_count():
     own = {"own_runners": frozenset({"backend"})}
-    assert "stays" in str(judged(**own).gate(Code.BACKEND_RUNNER).remedy)
+    assert "stays" in str(judged(**own).gate(GateCode.BACKEND_RUNNER).remedy)
     none = judged(executions=executions(count=0), **own)
-    assert "stays" not in str(none.gate(Code.BACKEND_RUNNER).remedy)
+    assert "stays" not in str(none.gate(GateCode.BACKEND_RUNNER).remedy)

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from executions.health.assessment import assess
-from executions.health.facts import Ground, State
+from executions.health.facts import Ground, StateRow
 from executions.health.findings import (
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
 )
 from executions.health.verdict import Level, Verdict
@@ -48,7 +48,7 @@ def everything(findings: tuple[Finding, ...]) -> Iterator[Finding]:
         yield from everything(finding.explains)
 
 
-def severity(verdict: Verdict, code: Code) -> Severity | None:
+def severity(verdict: Verdict, code: FindingCode) -> Severity | None:
     return next((one.severity for one in everything(verdict.findings) if one.code is code), None)
 
 
@@ -74,7 +74,7 @@ class Stopped:
             }
             for n in range(12)
         }
-        state = State(started - MARGIN - self.lag_before, last_run_finished_at=self.ended)
+        state = StateRow(started - MARGIN - self.lag_before, last_run_finished_at=self.ended)
         return at(
             self.ended + age,
             executions=executions(runs, count=12, since=plan_time(11)),
@@ -87,9 +87,9 @@ def test_in_a_silence_both_findings_reach_each_level_in_the_same_second(taking):
     stopped = Stopped(taking)
     for second in SECONDS:
         verdict = stopped.after(second * SECOND)
-        stale = severity(verdict, Code.LATEST_STALE)
-        assert severity(verdict, Code.WATERMARK_LAG) is stale, second
-        assert Code.WATERMARK_LAG not in {one.code for one in verdict.findings}, second
+        stale = severity(verdict, FindingCode.LATEST_STALE)
+        assert severity(verdict, FindingCode.WATERMARK_LAG) is stale, second
+        assert FindingCode.WATERMARK_LAG not in {one.code for one in verdict.findings}, second
         late = Level.DEGRADED if second <= 3600 else Level.FAILING
         assert verdict.level is (late if second > 900 else Level.HEALTHY), second
 
@@ -105,7 +105,7 @@ def test_one_lost_plan_is_healthy_in_every_second(lost):
     if lost and "rows_affected" in lost:
         lost = lost | {"watermark_before": before - CADENCE, "watermark_after": before - CADENCE}
     known = executions({0: lost}, count=6, since=plan_time(5))
-    state = State(before - MARGIN, last_run_finished_at=before + SECOND)
+    state = StateRow(before - MARGIN, last_run_finished_at=before + SECOND)
     last = plan_time(-1) + CADENCE + timedelta(seconds=90)
     moment = NEWEST + CADENCE + 2 * SECOND
     while moment <= last:
@@ -123,20 +123,20 @@ def test_one_lost_plan_is_healthy_in_every_second(lost):
     ],
 )
 def test_while_runs_succeed_the_watermark_may_be_twenty_minutes_old(lag, level):
-    verdict = at(NOW, state=State(NOW - lag))
+    verdict = at(NOW, state=StateRow(NOW - lag))
     assert verdict.level is level
-    assert (severity(verdict, Code.WATERMARK_LAG) is None) is (level is Level.HEALTHY)
+    assert (severity(verdict, FindingCode.WATERMARK_LAG) is None) is (level is Level.HEALTHY)
 
 
 @pytest.mark.parametrize(
     ("lag", "passed"), [(20 * MINUTE - SECOND, True), (20 * MINUTE + SECOND, False), (HOUR, False)]
 )
 def test_the_gate_and_the_finding_agree_about_the_lag(lag, passed):
-    known = facts(state=State(NOW - lag))
+    known = facts(state=StateRow(NOW - lag))
     assessment = assess(known)
     gate = plan_gates.watermark_advancing(GateFacts(17, "retirer", None, Case.of(known), 12))
     assert gate.passed is passed
-    assert (severity(assessment.verdict, Code.WATERMARK_LAG) is None) is passed
+    assert (severity(assessment.verdict, FindingCode.WATERMARK_LAG) is None) is passed
     if not passed:
         assert "20 min" in str(gate.summary)
 
@@ -152,19 +152,19 @@ def test_a_lag_from_before_a_silence_never_gets_milder_in_it():
 def test_in_a_silence_the_silence_leads_and_is_no_milder_than_the_lag_under_it():
     verdict = Stopped(lag_before=3 * HOUR).after(20 * MINUTE)
     (stale,) = verdict.findings
-    assert stale.code is Code.LATEST_STALE
-    assert [one.code for one in stale.explains] == [Code.WATERMARK_LAG]
+    assert stale.code is FindingCode.LATEST_STALE
+    assert [one.code for one in stale.explains] == [FindingCode.WATERMARK_LAG]
     assert stale.severity is stale.explains[0].severity is Severity.CRITICAL
 
 
 def test_only_where_runs_succeed_now_is_it_said_and_the_lock_named():
-    succeeding = at(NOW, state=State(NOW - 3 * HOUR)).findings[0]
-    assert succeeding.code is Code.WATERMARK_LAG
+    succeeding = at(NOW, state=StateRow(NOW - 3 * HOUR)).findings[0]
+    assert succeeding.code is FindingCode.WATERMARK_LAG
     assert "although" in str(succeeding.summary)
     assert "4246" in str(succeeding.advice)
     failed = executions({0: FAILED})
     silent = Stopped(lag_before=3 * HOUR).after(20 * MINUTE).findings
-    failing = at(NOW, executions=failed, state=State(NOW - 3 * HOUR)).findings
+    failing = at(NOW, executions=failed, state=StateRow(NOW - 3 * HOUR)).findings
     for finding in (*everything(silent), *everything(failing)):
         assert "although" not in str(finding.summary)
         assert "4246" not in str(finding.advice)
@@ -173,8 +173,8 @@ def test_only_where_runs_succeed_now_is_it_said_and_the_lock_named():
 def test_while_it_catches_up_the_lag_repeats_nothing_and_names_no_lock():
     reached = NOW - 60 * 24 * HOUR
     step = {0: {"watermark_before": reached - 24 * HOUR, "watermark_after": reached}}
-    (found,) = at(NOW, state=State(reached), executions=executions(step)).findings
-    assert found.code is Code.WATERMARK_CATCHING_UP
+    (found,) = at(NOW, state=StateRow(reached), executions=executions(step)).findings
+    assert found.code is FindingCode.WATERMARK_CATCHING_UP
     (lag,) = found.explains
     assert "although" not in str(lag.summary)
     assert "4246" not in str(lag.advice)
@@ -202,11 +202,11 @@ def test_success_of_a_run_that_takes_long_does_not_flap_while_the_next_one_runs(
         count=6,
         since=plan_time(5),
     )
-    state = State(started - MARGIN)
+    state = StateRow(started - MARGIN)
     for second in range(0, int(taking.total_seconds()), 3):
         moment = started + taking + second * SECOND
         verdict = at(moment, executions=known, state=state)
-        assert severity(verdict, Code.WATERMARK_LAG) is None, second
+        assert severity(verdict, FindingCode.WATERMARK_LAG) is None, second
 
 
 def test_a_silence_is_not_said_beside_a_multica_that_has_no_scheduler():
@@ -219,13 +219,13 @@ def test_a_silence_is_not_said_beside_a_multica_that_has_no_scheduler():
             first_trace=NOW - 30 * HOUR,
         )
     ).verdict
-    assert [one.code for one in verdict.findings] == [Code.SCHEDULER_NOT_INSTALLED]
+    assert [one.code for one in verdict.findings] == [FindingCode.SCHEDULER_NOT_INSTALLED]
 
 
 def test_a_run_that_succeeded_long_ago_is_as_silent_as_the_age_of_its_end():
     old = execution(400)
     known = executions(count=0, earlier=old, earlier_success=old)
-    verdict = at(NOW, executions=known, state=State(old.plan_time))
+    verdict = at(NOW, executions=known, state=StateRow(old.plan_time))
     (stale,) = verdict.findings
-    assert stale.code is Code.LATEST_STALE
-    assert [one.code for one in stale.explains] == [Code.WATERMARK_LAG]
+    assert stale.code is FindingCode.LATEST_STALE
+    assert [one.code for one in stale.explains] == [FindingCode.WATERMARK_LAG]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.health.ledger import (
-    Kind,
     Ledger,
+    PlanOutcome,
     lay,
     percentile,
 )
@@ -26,7 +26,7 @@ def ledger(changed=None, now=NOW, **others) -> Ledger:
     return lay(executions(changed, **others), now, ROLLUP)
 
 
-def kind_of(made: Ledger, age: int) -> Kind:
+def kind_of(made: Ledger, age: int) -> PlanOutcome:
     return next(cell.kind for cell in made.cells if cell.plan_time == plan_time(age))
 
 
@@ -58,14 +58,14 @@ def test_a_cadence_that_does_not_divide_the_day_has_its_plans_on_its_own_grid():
 @pytest.mark.parametrize(
     ("columns", "kind"),
     [
-        ({}, Kind.KEPT),
-        ({"finished_at": plan_time(4) + 2 * CADENCE}, Kind.KEPT),
-        ({"finished_at": plan_time(4) + 2 * CADENCE + SECOND}, Kind.KEPT_LATE),
-        ({"attempt": 2}, Kind.RETRIED),
-        ({"status": "FAILED"}, Kind.FAILED),
-        ({"status": "RUNNING", "stale_after": NOW}, Kind.RUNNING),
-        ({"status": "RUNNING", "stale_after": NOW - SECOND}, Kind.STALE),
-        (None, Kind.MISSING),
+        ({}, PlanOutcome.KEPT),
+        ({"finished_at": plan_time(4) + 2 * CADENCE}, PlanOutcome.KEPT),
+        ({"finished_at": plan_time(4) + 2 * CADENCE + SECOND}, PlanOutcome.KEPT_LATE),
+        ({"attempt": 2}, PlanOutcome.RETRIED),
+        ({"status": "FAILED"}, PlanOutcome.FAILED),
+        ({"status": "RUNNING", "stale_after": NOW}, PlanOutcome.RUNNING),
+        ({"status": "RUNNING", "stale_after": NOW - SECOND}, PlanOutcome.STALE),
+        (None, PlanOutcome.MISSING),
     ],
 )
 def test_each_cell_says_what_became_of_its_plan(columns, kind):
@@ -74,9 +74,9 @@ def test_each_cell_says_what_became_of_its_plan(columns, kind):
 
 def test_a_newest_plan_is_missing_only_once_delay_tick_and_the_usual_duration_have_passed():
     due = NEWEST + ROLLUP.schedule_delay + 30 * SECOND + SECOND  # every run takes one second
-    assert kind_of(ledger({0: None}, now=due), 0) is Kind.WAITING
+    assert kind_of(ledger({0: None}, now=due), 0) is PlanOutcome.WAITING
     made = ledger({0: None}, now=due + SECOND)
-    assert kind_of(made, 0) is Kind.MISSING
+    assert kind_of(made, 0) is PlanOutcome.MISSING
     assert made.missing == 1
 
 
@@ -87,13 +87,13 @@ def test_a_waiting_plan_is_not_expected_yet():
 
 def test_a_plan_that_a_later_one_overtook_is_missing_however_long_runs_take():
     slow = {age: {"duration_ms": 600_000} for age in range(289)} | {1: None}
-    assert kind_of(ledger(slow), 1) is Kind.MISSING
+    assert kind_of(ledger(slow), 1) is PlanOutcome.MISSING
 
 
 def test_nothing_is_expected_before_the_first_execution_ever():
     made = ledger(dict.fromkeys(range(3, 289)), first_plan=plan_time(2))
     assert (made.expected, made.missing) == (3, 0)
-    assert kind_of(made, 3) is Kind.NONE
+    assert kind_of(made, 3) is PlanOutcome.NONE
     assert len(made.streak) == 3
     assert made.streak.broken_by is None
 
@@ -122,7 +122,7 @@ def test_a_row_in_the_future_makes_no_plan_missing():
         NEWEST + ROLLUP.schedule_delay + SECOND,
         ROLLUP,
     )
-    assert kind_of(made, 0) is Kind.WAITING
+    assert kind_of(made, 0) is PlanOutcome.WAITING
     assert made.ahead == (ahead,)
 
 
@@ -131,7 +131,7 @@ def test_rows_off_the_grid_lie_in_the_cell_of_their_bucket():
     known = executions({5: None})
     made = lay(replace(known, rows=(*odd, *known.rows)), NOW, ROLLUP)
     cell = next(cell for cell in made.cells if cell.plan_time == plan_time(5))
-    assert (cell.kind, cell.extras) == (Kind.MISSING, tuple(odd))
+    assert (cell.kind, cell.extras) == (PlanOutcome.MISSING, tuple(odd))
     assert made.off_grid == tuple(odd)
 
 
@@ -157,7 +157,10 @@ def test_the_streak_ends_at_the_newest_plan_that_did_not_succeed():
     streak = ledger({7: None, 9: {"status": "FAILED"}}).streak
     assert len(streak) == 7
     assert streak.broken_by is not None
-    assert (streak.broken_by.plan_time, streak.broken_by.kind) == (plan_time(7), Kind.MISSING)
+    assert (streak.broken_by.plan_time, streak.broken_by.kind) == (
+        plan_time(7),
+        PlanOutcome.MISSING,
+    )
 
 
 def test_a_newest_plan_that_runs_or_waits_breaks_no_streak():
@@ -191,5 +194,5 @@ def test_every_cell_is_expected_waiting_or_before_the_beginning(began, first, la
     assert len(made.cells) == 288
     assert made.expected == made.kept + made.missing
     assert sum(gap.count for gap in made.gaps) <= made.missing
-    assert made.counts[Kind.WAITING] <= 1
+    assert made.counts[PlanOutcome.WAITING] <= 1
     assert made.counts.total() == 288

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from executions.health.facts import Match
-from executions.pgcron.match import FunctionSource, judge, resolve_nothing
+from executions.pgcron.match import FunctionSource, judge_command, resolve_nothing
 
 FUNCTIONS = {
     name: FunctionSource("public", name, language, f"CREATE FUNCTION public.{name}() {rest}")
@@ -61,7 +61,7 @@ def resolve(schema, name):
 
 
 def match(command):
-    found = judge(command, resolve, {"public"})
+    found = judge_command(command, resolve, {"public"})
     return found and found.match
 
 
@@ -165,7 +165,7 @@ def test_a_call_of_the_window_function_is_window(command):
 
 @pytest.mark.parametrize("name", ["rollup_task_usage_daily", "rollup_task_usage_dashboard_daily"])
 def test_a_call_of_a_removed_daily_function_is_legacy_and_says_which(name):
-    found = judge(f"select {name.upper()}()", resolve)
+    found = judge_command(f"select {name.upper()}()", resolve)
     assert found is not None
     assert (found.match, found.legacy_function) == (Match.LEGACY, name)
 
@@ -194,14 +194,14 @@ def test_what_does_not_lead_to_the_rollup_is_none_of_it(command):
 
 
 def test_a_command_that_cannot_be_parsed_but_names_the_rollup_is_not_lost():
-    found = judge("SELEC rollup_task_usage_hourly(", resolve)
+    found = judge_command("SELEC rollup_task_usage_hourly(", resolve)
     assert found is not None
     assert (found.match, found.readable) == (Match.WRAPPED, False)
     assert found.functions == ("rollup_task_usage_hourly",)
 
 
 def test_the_way_through_functions_is_told():
-    found = judge("SELECT outer_one()", resolve)
+    found = judge_command("SELECT outer_one()", resolve)
     assert found is not None
     assert found.via == ("public.outer_one", "public.nightly")
 
@@ -214,14 +214,16 @@ def test_functions_are_followed_to_a_bounded_depth_only():
         return resolve(schema, name)
 
     assert match("SELECT deep4()") is Match.WRAPPED
-    assert judge("SELECT deep29()", counting) is None
+    assert judge_command("SELECT deep29()", counting) is None
     assert len(asked) <= 5
 
 
 def test_a_namesake_in_another_schema_is_followed_and_not_taken_for_the_rollup():
     assert match("SELECT other.rollup_task_usage_hourly()") is None
-    assert judge("SELECT multica.rollup_task_usage_hourly()", resolve, {"multica"}) is not None
-    unknown_home = judge("SELECT anywhere.rollup_task_usage_hourly()", resolve_nothing)
+    assert (
+        judge_command("SELECT multica.rollup_task_usage_hourly()", resolve, {"multica"}) is not None
+    )
+    unknown_home = judge_command("SELECT anywhere.rollup_task_usage_hourly()", resolve_nothing)
     assert unknown_home is not None
     assert unknown_home.match is Match.EXACT
 
@@ -253,7 +255,7 @@ def test_a_block_that_holds_dollar_quotes_of_its_own_is_read():
 )
 @pytest.mark.parametrize("name", ["rollup_task_usage_hourly", "rollup_task_usage_daily"])
 def test_a_bare_name_is_nobody_knows_whose_once_the_search_path_was_moved(path, name):
-    found = judge(f"{path}; SELECT {name}()", resolve, {"public"})
+    found = judge_command(f"{path}; SELECT {name}()", resolve, {"public"})
     assert found is not None
     assert (found.match, found.functions) == (Match.MULTIPLE, (name,))
 
@@ -280,7 +282,7 @@ PUT_TOGETHER = [
 def test_text_that_is_put_together_as_it_runs_may_be_anything_and_nobody_says_that_it_is_not(
     command,
 ):
-    found = judge(command, resolve, {"public"})
+    found = judge_command(command, resolve, {"public"})
     assert found is not None
     assert (found.match, found.readable) == (Match.WRAPPED, False)
     assert (found.functions, found.leads_there) == ((), False)
@@ -288,7 +290,9 @@ def test_text_that_is_put_together_as_it_runs_may_be_anything_and_nobody_says_th
 
 
 def test_what_is_read_beside_such_text_is_told_with_it():
-    found = judge("DO $$ BEGIN PERFORM nightly(); EXECUTE 'SELECT ' || 'x()'; END $$", resolve)
+    found = judge_command(
+        "DO $$ BEGIN PERFORM nightly(); EXECUTE 'SELECT ' || 'x()'; END $$", resolve
+    )
     assert found is not None
     assert (found.match, found.readable) == (Match.WRAPPED, False)
     assert found.functions == ("rollup_task_usage_hourly",)
@@ -313,7 +317,7 @@ def nested(depth, inner):
 
 
 def test_a_deeply_nested_block_is_read_like_any_other():
-    found = judge(nested(240, "PERFORM rollup_task_usage_hourly();"), resolve)
+    found = judge_command(nested(240, "PERFORM rollup_task_usage_hourly();"), resolve)
     assert found is not None
     assert (found.match, found.readable) == (Match.WRAPPED, True)
     assert match(nested(240, "PERFORM harmless();")) is None
@@ -323,7 +327,7 @@ def test_blocks_within_blocks_are_followed_to_a_bounded_depth_and_not_lost_below
     command = "SELECT rollup_task_usage_hourly();"
     for depth in range(40):
         command = f"DO $b{depth}$ BEGIN {command.replace('SELECT', 'PERFORM')} END $b{depth}$;"
-    found = judge(command, resolve)
+    found = judge_command(command, resolve)
     assert found is not None
     assert (found.match, found.functions) == (Match.WRAPPED, ("rollup_task_usage_hourly",))
 
@@ -338,14 +342,14 @@ TOO_MUCH = {
 
 @pytest.mark.parametrize("command", TOO_MUCH.values(), ids=TOO_MUCH)
 def test_what_is_too_much_to_read_raises_nothing_and_may_be_anything(command):
-    found = judge(command, resolve)
+    found = judge_command(command, resolve)
     assert found is not None
     assert (found.match, found.functions, found.readable) == (Match.WRAPPED, (), False)
 
 
 @pytest.mark.parametrize("command", TOO_MUCH.values(), ids=TOO_MUCH)
 def test_a_name_in_what_is_too_much_to_read_is_told(command):
-    found = judge(f"{command}; SELECT rollup_task_usage_hourly()", resolve)
+    found = judge_command(f"{command}; SELECT rollup_task_usage_hourly()", resolve)
     assert found is not None
     assert not found.match.retired_by_the_wizard
     assert (found.functions, found.readable) == (("rollup_task_usage_hourly",), False)
@@ -357,7 +361,7 @@ def test_a_function_that_would_overflow_the_parser_is_not_given_to_it_either():
         definition = f"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $f$ {body} $f$"
         return [FunctionSource("public", name, "plpgsql", definition)]
 
-    found = judge("SELECT f()", overflowing)
+    found = judge_command("SELECT f()", overflowing)
     assert found is not None
     assert (found.match, found.readable) == (Match.WRAPPED, False)
 
@@ -381,7 +385,7 @@ def for_owner(command, meaning, function=NAMESAKE):
     def found(schema, name):
         return [function] if (schema, name) == (function.schema, function.name) else []
 
-    return judge(command, found, {"public"}, meaning)
+    return judge_command(command, found, {"public"}, meaning)
 
 
 @pytest.mark.parametrize(
@@ -449,7 +453,7 @@ def judged_with(command, *functions):
     def found(schema, name):
         return [one for one in functions if one.name == name and schema in {None, one.schema}]
 
-    return judge(command, found, {"public"})
+    return judge_command(command, found, {"public"})
 
 
 OVERLOADS = (
@@ -492,7 +496,7 @@ def test_functions_that_call_each_other_many_times_are_entered_once_for_each_dep
         entered.append(name)
         return [maze[name]] if name in maze else []
 
-    assert judge("SELECT m0()", found, {"public"}) is None
+    assert judge_command("SELECT m0()", found, {"public"}) is None
     assert len(entered) <= 8 * 8 * 4
 
 
@@ -520,13 +524,15 @@ PUTS_TOGETHER = "LANGUAGE plpgsql AS $$BEGIN EXECUTE 'SELECT rollup_' || n; END$
     ],
 )
 def test_a_command_that_defines_what_it_calls_does_more_than_the_rollup(command):
-    found = judge(command, resolve, {"public"})
+    found = judge_command(command, resolve, {"public"})
     assert found is not None
     assert (found.match, found.functions) == (Match.MULTIPLE, ("rollup_task_usage_hourly",))
 
 
 def test_what_a_command_defines_may_be_anything_where_nobody_can_read_it():
-    found = judge(f"CREATE PROCEDURE p(n text) {PUTS_TOGETHER}; CALL p('x')", resolve, {"public"})
+    found = judge_command(
+        f"CREATE PROCEDURE p(n text) {PUTS_TOGETHER}; CALL p('x')", resolve, {"public"}
+    )
     assert found is not None
     assert (found.match, found.functions, found.readable) == (Match.WRAPPED, (), False)
 
@@ -559,7 +565,7 @@ def test_what_only_defines_a_function_calls_nothing(command):
     ],
 )
 def test_a_block_hides_no_call_in_what_it_defines_or_assigns_to(body):
-    found = judge(f"DO $q$ {body} $q$", resolve, {"public"})
+    found = judge_command(f"DO $q$ {body} $q$", resolve, {"public"})
     assert found is not None
     assert (found.match, found.functions) == (Match.WRAPPED, ("rollup_task_usage_hourly",))
     assert found.readable

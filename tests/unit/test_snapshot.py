@@ -14,7 +14,7 @@ import pytest
 
 from executions.health.assessment import assess
 from executions.health.facts import (
-    Backend,
+    DatabaseSession,
     Ground,
     Lock,
     NotAvailable,
@@ -23,8 +23,8 @@ from executions.health.facts import (
 from executions.health.snapshot import (
     BUSY_SECONDS,
     QUIET_SECONDS,
-    Keeper,
     Snapshot,
+    SnapshotKeeper,
     version_of,
 )
 from executions.health.snapshot import _is_busy as is_busy
@@ -72,7 +72,7 @@ class Source:
 @pytest.mark.parametrize(("busy", "seconds"), [(True, BUSY_SECONDS), (False, QUIET_SECONDS)])
 def test_it_is_taken_once_per_interval(busy, seconds):
     source, clock = Source(busy), Clock()
-    keeper = Keeper(source, clock)
+    keeper = SnapshotKeeper(source, clock)
     first = keeper.current()
     clock.now += seconds - 0.001
     assert keeper.current() is first
@@ -85,7 +85,7 @@ def test_it_is_taken_once_per_interval(busy, seconds):
 def test_many_that_ask_at_once_for_the_first_one_wait_for_the_same():
     source = Source()
     source.go_on.clear()
-    keeper = Keeper(source, Clock())
+    keeper = SnapshotKeeper(source, Clock())
     with ThreadPoolExecutor(20) as threads:
         asked = [threads.submit(keeper.current) for _ in range(20)]
         assert source.began.acquire(timeout=HANG)
@@ -96,7 +96,7 @@ def test_many_that_ask_at_once_for_the_first_one_wait_for_the_same():
 
 def test_while_one_reads_the_others_are_served_the_previous_one():
     source, clock = Source(), Clock()
-    keeper = Keeper(source, clock)
+    keeper = SnapshotKeeper(source, clock)
     first = keeper.current()
     assert source.began.acquire(timeout=HANG)
     clock.now += QUIET_SECONDS
@@ -112,7 +112,7 @@ def test_while_one_reads_the_others_are_served_the_previous_one():
 def test_a_fresh_one_is_begun_after_the_call_even_while_another_is_being_taken():
     source = Source()
     source.go_on.clear()
-    keeper = Keeper(source, Clock())
+    keeper = SnapshotKeeper(source, Clock())
     with ThreadPoolExecutor(2) as threads:
         current = threads.submit(keeper.current)
         assert source.began.acquire(timeout=HANG)
@@ -124,7 +124,7 @@ def test_a_fresh_one_is_begun_after_the_call_even_while_another_is_being_taken()
 
 def test_a_forgotten_one_is_taken_anew():
     source = Source()
-    keeper = Keeper(source, Clock())
+    keeper = SnapshotKeeper(source, Clock())
     first = keeper.current()
     keeper.forget()
     assert keeper.current() is not first
@@ -132,7 +132,7 @@ def test_a_forgotten_one_is_taken_anew():
 
 def test_an_error_of_ours_stops_nobody_else():
     source, clock = Source(), Clock()
-    keeper = Keeper(source, clock)
+    keeper = SnapshotKeeper(source, clock)
     source.error = RuntimeError("a mistake of ours")
     with pytest.raises(RuntimeError):
         keeper.current()
@@ -155,7 +155,7 @@ def test_the_version_does_not_change_with_time_alone():
         {"state": None},
         {"queue": Queue(1, False, NOW)},
         {"queue": NotAvailable("why", "what")},
-        {"lock": Lock((Backend(7, "x", "y", None, None, idle=True),))},
+        {"lock": Lock((DatabaseSession(7, "x", "y", None, None, idle=True),))},
         {"own_runners": frozenset({"backend"})},
     ],
 )
@@ -199,7 +199,7 @@ def test_the_version_of_the_same_set_of_runners_is_the_same():
     assert one.version == other.version
 
 
-BUSY = Backend(7, None, None, None, None, idle=False)
+BUSY = DatabaseSession(7, None, None, None, None, idle=False)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.health.ledger import Kind, lay
+from executions.health.ledger import PlanOutcome, lay
 from executions.pages.history.tags import address
 from executions.pages.overview.strip import (
     HOUR,
@@ -241,7 +241,7 @@ def test_what_was_not_looked_at_is_not_called_unexpected(lay_out):
 
 def test_every_missing_square_has_an_explanation():
     strip = day(dict.fromkeys((0, 1, 4, 20, 21, 22, 287)))
-    missing = [square for square in squares(strip) if square.kind is Kind.MISSING]
+    missing = [square for square in squares(strip) if square.kind is PlanOutcome.MISSING]
     assert missing
     assert all(square.gap in strip.gaps for square in missing)
 

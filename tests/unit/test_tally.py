@@ -6,16 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from executions.health.findings import Code, Severity
-from executions.health.tally import Seen, Tally, judge
+from executions.health.findings import FindingCode, Severity
+from executions.health.tally import Examples, JobTally, judge_tally
 from executions.health.verdict import Level
 from tests.pictures import NOW, SECOND, execution
 
 HOUR = timedelta(hours=1)
 
 
-def found(**counts) -> list[tuple[Code, Severity]]:
-    verdict = judge("pilot", NOW, Tally(newest=NOW - HOUR, **counts))
+def found(**counts) -> list[tuple[FindingCode, Severity]]:
+    verdict = judge_tally("pilot", NOW, JobTally(newest=NOW - HOUR, **counts))
     return [(one.code, one.severity) for one in verdict.findings]
 
 
@@ -25,24 +25,27 @@ def found(**counts) -> list[tuple[Code, Severity]]:
         ({"ended": 100, "scopes": 40}, []),
         (
             {"ended": 100, "failed": 3, "scopes": 40, "halted": 3},
-            [(Code.EXHAUSTED_FAILURE, Severity.INFO)],
+            [(FindingCode.EXHAUSTED_FAILURE, Severity.INFO)],
         ),
         (
             {"ended": 100, "failed": 4, "scopes": 40, "halted": 4},
-            [(Code.EXHAUSTED_FAILURE, Severity.WARNING)],
+            [(FindingCode.EXHAUSTED_FAILURE, Severity.WARNING)],
         ),
         (
             {"ended": 100, "failed": 99, "scopes": 40, "halted": 40},
-            [(Code.EXHAUSTED_FAILURE, Severity.WARNING)],
+            [(FindingCode.EXHAUSTED_FAILURE, Severity.WARNING)],
         ),
         (
             {"ended": 1, "failed": 1, "scopes": 1, "halted": 1},
-            [(Code.EXHAUSTED_FAILURE, Severity.CRITICAL)],
+            [(FindingCode.EXHAUSTED_FAILURE, Severity.CRITICAL)],
         ),
         ({"ended": 100, "failed": 9, "scopes": 40}, []),
-        ({"ended": 100, "failed": 10, "scopes": 40}, [(Code.PLAN_ABANDONED, Severity.WARNING)]),
+        (
+            {"ended": 100, "failed": 10, "scopes": 40},
+            [(FindingCode.PLAN_ABANDONED, Severity.WARNING)],
+        ),
         ({"ended": 1, "failed": 1, "scopes": 1}, []),
-        ({"ended": 2, "failed": 2, "scopes": 1}, [(Code.PLAN_ABANDONED, Severity.WARNING)]),
+        ({"ended": 2, "failed": 2, "scopes": 1}, [(FindingCode.PLAN_ABANDONED, Severity.WARNING)]),
     ],
 )
 def test_a_tenth_that_fails_is_a_warning_and_everything_that_fails_for_good_critical(
@@ -55,18 +58,18 @@ def test_a_tenth_that_fails_is_a_warning_and_everything_that_fails_for_good_crit
     ("age", "severity"), [(HOUR, Severity.CRITICAL), (HOUR + SECOND, Severity.INFO)]
 )
 def test_an_abandoned_run_is_critical_for_an_hour(age, severity):
-    assert found(abandoned=1, abandoned_at=NOW - age) == [(Code.RUNNING_STALE, severity)]
+    assert found(abandoned=1, abandoned_at=NOW - age) == [(FindingCode.RUNNING_STALE, severity)]
 
 
 @pytest.mark.parametrize(("lately", "severity"), [(5, Severity.INFO), (6, Severity.WARNING)])
 def test_six_of_the_last_twelve_retried_are_a_warning(lately, severity):
     counts = {"ended": 100, "retried": 9, "retried_lately": lately}
-    assert found(**counts) == [(Code.MASKED_RETRIES, severity)]
+    assert found(**counts) == [(FindingCode.MASKED_RETRIES, severity)]
 
 
 def test_the_worst_is_said_first_and_makes_the_level():
-    tally = Tally(ended=1, failed=1, scopes=1, halted=1, retried=1, newest=NOW)
-    verdict = judge("pilot", NOW, tally)
+    tally = JobTally(ended=1, failed=1, scopes=1, halted=1, retried=1, newest=NOW)
+    verdict = judge_tally("pilot", NOW, tally)
     assert verdict.level is Level.FAILING
     assert verdict.summary is verdict.findings[0].summary
     assert str(verdict.summary) == (
@@ -76,7 +79,7 @@ def test_the_worst_is_said_first_and_makes_the_level():
 
 
 def test_a_job_that_runs_says_when_it_last_did_and_how_much_failed():
-    verdict = judge("pilot", NOW, Tally(ended=40, failed=1, scopes=3, newest=NOW - HOUR))
+    verdict = judge_tally("pilot", NOW, JobTally(ended=40, failed=1, scopes=3, newest=NOW - HOUR))
     assert verdict.level is Level.HEALTHY
     assert str(verdict.summary) == (
         "pilot runs. Its latest execution ended 1 h ago. 1 of the 40 that ended in 24 hours failed."
@@ -85,7 +88,7 @@ def test_a_job_that_runs_says_when_it_last_did_and_how_much_failed():
 
 def test_a_failure_of_before_is_told_with_its_error():
     failed = execution(900, status="FAILED", attempt=3, error_code="handler_error", error_msg="no.")
-    verdict = judge("pilot", NOW, Tally(), Seen(exhausted=(failed,)))
+    verdict = judge_tally("pilot", NOW, JobTally(), Examples(exhausted=(failed,)))
     assert verdict.level is Level.HEALTHY
     assert str(verdict.summary).startswith("Nothing of pilot ended in 24 hours")
     (finding,) = verdict.findings

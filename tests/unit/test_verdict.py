@@ -15,13 +15,13 @@ from executions.health.facts import (
     PgCron,
     PgCronJob,
     RollupCall,
-    State,
+    StateRow,
     Visibility,
 )
 from executions.health.findings import (
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
 )
 from executions.health.findings.progress import NEVER
@@ -51,13 +51,13 @@ def case_of(*, behind=CADENCE, changed=None) -> Case:
     success = known.latest_success(NOW)
     assert success is not None
     assert success.finished_at is not None
-    state = State(watermark_at=success.finished_at - behind)
+    state = StateRow(watermark_at=success.finished_at - behind)
     case = Case.of(facts(executions=known, state=state))
     assert case is not None
     return case
 
 
-def finding(code: Code, severity: Severity = Severity.INFO) -> Finding:
+def finding(code: FindingCode, severity: Severity = Severity.INFO) -> Finding:
     return Finding(code, severity, say("x"), say("y"), NEWEST)
 
 
@@ -98,7 +98,7 @@ def test_a_basic_that_cannot_be_read_makes_the_verdict_unknown_and_says_why(basi
 def test_any_other_fact_that_cannot_be_read_is_said_and_changes_no_verdict(other):
     verdict = assess(facts(**{other: UNREADABLE})).verdict
     assert verdict.level is Level.HEALTHY
-    assert [one.code for one in verdict.findings] == [Code.NOT_AVAILABLE]
+    assert [one.code for one in verdict.findings] == [FindingCode.NOT_AVAILABLE]
 
 
 def test_one_reason_is_said_once_however_much_it_hides():
@@ -141,18 +141,18 @@ def test_a_failure_explains_a_lag_that_began_with_it_and_none_that_is_worse(
     }
     newest_failure = {"succeeded since": 4}.get(case, 0)
     failed = replace(finding(failure, reason), seen_at=plan_time(newest_failure))
-    found = fold([finding(Code.WATERMARK_LAG, lag), failed], cases[case])
+    found = fold([finding(FindingCode.WATERMARK_LAG, lag), failed], cases[case])
     assert (len(found) == 1) is is_explained
 
 
 def test_an_old_failure_hides_no_lag():
     assessment = assess(
-        facts(executions=executions({240: FAILED}), state=State(watermark_at=NOW - 3 * HOUR))
+        facts(executions=executions({240: FAILED}), state=StateRow(watermark_at=NOW - 3 * HOUR))
     )
     assert assessment.verdict.level is Level.FAILING
     assert [one.code for one in assessment.verdict.findings] == [
-        Code.WATERMARK_LAG,
-        Code.PLAN_ABANDONED,
+        FindingCode.WATERMARK_LAG,
+        FindingCode.PLAN_ABANDONED,
     ]
 
 
@@ -165,7 +165,7 @@ def test_an_old_failure_hides_no_lag():
 )
 def test_before_the_first_success_nothing_is_called_up_to_date(watermark, said):
     first = executions({0: FAILED}, count=1, first_plan=plan_time(0))
-    verdict = assess(facts(executions=first, state=State(watermark))).verdict
+    verdict = assess(facts(executions=first, state=StateRow(watermark))).verdict
     assert verdict.level is Level.HEALTHY
     assert str(verdict.summary).startswith(said)
     assert "up to date" not in str(verdict.summary)
@@ -179,22 +179,22 @@ def test_while_due_plans_are_missing_and_usage_stands_nothing_is_healthy(missing
     older = {"earlier": newest, "earlier_success": newest} if missing > 288 else {}
     changed = dict.fromkeys(range(missing)) | {missing: {"finished_at": newest.finished_at}}
     verdict = assess(
-        facts(executions=executions(changed, **older), state=State(plan_time(missing)))
+        facts(executions=executions(changed, **older), state=StateRow(plan_time(missing)))
     ).verdict
     assert verdict.level in {Level.DEGRADED, Level.FAILING}
     assert "none is late" not in str(verdict.summary)
 
 
 def test_explanations_nest():
-    codes = (Code.WATERMARK_LAG, Code.LATEST_STALE, Code.NO_EXECUTIONS)
+    codes = (FindingCode.WATERMARK_LAG, FindingCode.LATEST_STALE, FindingCode.NO_EXECUTIONS)
     (top,) = fold(map(finding, codes), case_of(changed=dict.fromkeys(range(6))))
-    assert top.code is Code.NO_EXECUTIONS
-    assert top.explains[0].explains[0].code is Code.WATERMARK_LAG
+    assert top.code is FindingCode.NO_EXECUTIONS
+    assert top.explains[0].explains[0].code is FindingCode.WATERMARK_LAG
 
 
 def test_findings_stand_worst_first():
     severities = (Severity.INFO, Severity.CRITICAL, Severity.WARNING)
-    codes = (Code.TABLE_GROWTH, Code.RUNNING_STALE, Code.PLAN_GAP)
+    codes = (FindingCode.TABLE_GROWTH, FindingCode.RUNNING_STALE, FindingCode.PLAN_GAP)
     folded = fold(map(finding, codes, severities), case_of())
     assert [one.severity for one in folded] == sorted(severities, reverse=True)
 
@@ -320,7 +320,7 @@ def test_the_json_has_every_figure_and_counts_that_are_unknown_are_zero():
 
 
 def test_evidence_becomes_plain_json():
-    assert plain({"at": NOW, "codes": (Severity.INFO, Code.PLAN_GAP), "n": None}) == {
+    assert plain({"at": NOW, "codes": (Severity.INFO, FindingCode.PLAN_GAP), "n": None}) == {
         "at": "2026-03-29T01:02:00Z",
         "codes": [1, "plan_gap"],
         "n": None,

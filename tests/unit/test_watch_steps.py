@@ -13,8 +13,8 @@ from executions.pgcron.job import Job
 from executions.retirement.rules import Rules
 from executions.retirement.trial import TrialFacts, Turn, turn
 from executions.retirement.watch import (
-    Step,
     Watched,
+    WatchVerdict,
     Word,
     due_after,
     step,
@@ -33,7 +33,7 @@ def since(plans: int):
     return plan_time(plans) + DELAY + MINUTE
 
 
-def look(changed=None, plans=3, **how) -> Step:
+def look(changed=None, plans=3, **how) -> WatchVerdict:
     case = Case.of(facts(executions=executions(changed)))
     assert case is not None
     return step(case, Watched(since(plans), **how))

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from executions.models.retirement import Act, Retirement, State
+from executions.models.retirement import Act, Retirement, RetirementState
 from executions.retirement import acts, external, wizard
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
@@ -87,7 +87,7 @@ def test_a_removal_is_shown_until_it_is_verified(admin_client, jobid):
     assert f"olga removed pg_cron job {jobid} at" in shown
     assert "It ends by itself at" in shown
     let_plans_pass(3)
-    assert Retirement.objects.get().state == State.VERIFIED
+    assert Retirement.objects.get().state == RetirementState.VERIFIED
     assert "A schedule is being retired" not in look(admin_client)
 
 
@@ -146,7 +146,7 @@ def test_a_watch_that_goes_on_says_why_and_no_end_that_is_past(admin_client, own
         """
     )
     let_plans_pass(5)
-    assert Retirement.objects.get().state == State.WATCHING
+    assert Retirement.objects.get().state == RetirementState.WATCHING
     shown = look(admin_client)
     assert "5 of 3" not in shown
     assert "still advanced usage: watching some more plans" in shown

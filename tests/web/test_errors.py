@@ -9,7 +9,7 @@ import pytest
 
 from executions.pages.history import errors, table
 from executions.pages.history.errors import read_errors
-from executions.pages.history.filters import Filters, State
+from executions.pages.history.filters import ExecutionState, Filters
 from executions.pages.history.messages import pattern_of
 from executions.pages.live import forget_shared
 from tests.factories import ExecutionFactory
@@ -107,9 +107,9 @@ def test_the_plans_hit_are_links_and_the_sample_is_whole(viewer, owner, now):
         (Filters(error="canceled"), {"c"}),
         (Filters(q="AAA"), {"a"}),
         (Filters(q="100%"), {"e"}),
-        (Filters(status=State.FAILED), {"a", "b", "c", "d", "e"}),
-        (Filters(status=State.RETRYING), {"d"}),
-        (Filters(status=State.SUCCESS), set()),
+        (Filters(status=ExecutionState.FAILED), {"a", "b", "c", "d", "e"}),
+        (Filters(status=ExecutionState.RETRYING), {"d"}),
+        (Filters(status=ExecutionState.SUCCESS), set()),
     ],
 )
 def test_the_filters_hold_here_too(owner, now, filters, expected):

@@ -18,8 +18,8 @@ from executions.pages.history.filters import (
     NAMES,
     UNPAGED,
     BadFilter,
+    ExecutionState,
     Filters,
-    State,
     parse,
     write_scope,
 )
@@ -35,7 +35,7 @@ filters = st.builds(
     Filters,
     job=stored_text,
     scope=st.none() | st.builds(Scope, kind=stored_text, id=stored_text),
-    status=st.none() | st.sampled_from(State),
+    status=st.none() | st.sampled_from(ExecutionState),
     runner=stored_text,
     error=stored_text,
     since=st.none() | times,
@@ -89,7 +89,7 @@ def test_a_whole_query_string_never_breaks_the_parser(query):
     assert refused is None or str(refused)
 
 
-@given(stored_text.filter(lambda text: text not in {"", *State}))
+@given(stored_text.filter(lambda text: text not in {"", *ExecutionState}))
 def test_an_unknown_status_is_refused_with_those_that_exist(status):
     with pytest.raises(BadFilter, match="RUNNING, STALE, SUCCESS, RETRYING, FAILED") as refused:
         parse(urlencode({"status": status}))

@@ -13,7 +13,7 @@ from executions.models.retirement import (
     Act,
     AuditEvent,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.retirement import acts, audit, moved, wizard
 from executions.retirement.acts import Order
@@ -66,7 +66,7 @@ def test_what_can_go_on_is_not_closed_as_moved(admin_client, paused):
     with pytest.raises(Refused, match="so this can go on"):
         moved.close_as_moved(operator("paul"), paused)
     paused.refresh_from_db()
-    assert paused.state == State.TRIAL
+    assert paused.state == RetirementState.TRIAL
     assert audited(paused)[-1] == (moved.MOVED, "refused")
 
 
@@ -82,7 +82,7 @@ def test_after_a_move_to_another_server_an_operator_closes_it_with_their_name(
     answer = admin_client.post(reverse("retire_moved", args=[paused.pk]), follow=True)
     assert "Closed as moved. Nothing was changed in pg_cron." in answer.content.decode()
     paused.refresh_from_db()
-    assert paused.state == State.MOVED
+    assert paused.state == RetirementState.MOVED
     assert "pg_cron is reached in" in paused.reason
     event = AuditEvent.objects.latest("pk")
     assert (event.user_name, event.action, event.outcome) == ("admin", moved.MOVED, "done")
@@ -99,7 +99,7 @@ def test_a_database_that_is_gone_leaves_nothing_open_for_ever(admin_client, paus
     assert reverse("retire_stuck", args=[paused.pk]) in watch
     assert "form-moved" in page(admin_client, paused)
     moved.close_as_moved(operator("paul"), paused)
-    assert paused.state == State.MOVED
+    assert paused.state == RetirementState.MOVED
 
 
 def test_where_the_database_only_does_not_answer_nobody_can_tell(admin_client, paused, settings):
@@ -110,7 +110,7 @@ def test_where_the_database_only_does_not_answer_nobody_can_tell(admin_client, p
     with pytest.raises(psycopg.OperationalError):
         moved.close_as_moved(operator("paul"), paused)
     paused.refresh_from_db()
-    assert paused.state == State.TRIAL
+    assert paused.state == RetirementState.TRIAL
 
 
 def test_one_that_was_only_begun_is_closed_the_same_and_can_be_begun_anew(pg_cron, owner):
@@ -120,7 +120,7 @@ def test_one_that_was_only_begun_is_closed_the_same_and_can_be_begun_anew(pg_cro
     retirement = wizard.choose(who, jobid)
     begun_on_another_server()
     moved.close_as_moved(who, retirement)
-    assert retirement.state == State.MOVED
+    assert retirement.state == RetirementState.MOVED
     assert wizard.choose(who, jobid).pk != retirement.pk
     with pytest.raises(Refused):
         moved.close_as_moved(who, retirement)
@@ -137,7 +137,7 @@ def test_an_act_that_a_crash_left_open_there_is_given_up_once_it_is_surely_over(
     Act.objects.update(intended_at=F("intended_at") - timedelta(minutes=6))
     moved.close_as_moved(operator("paula"), paused)
     act.refresh_from_db()
-    assert (paused.state, act.outcome) == (State.MOVED, "failed")
+    assert (paused.state, act.outcome) == (RetirementState.MOVED, "failed")
     assert "Nobody can tell any more" in act.detail
 
 
@@ -148,4 +148,4 @@ def test_nobody_without_the_permission_closes_anything(viewer, paused):
     assert viewer.get(reverse("retire_stuck", args=[paused.pk])).status_code == 403
     assert viewer.post(reverse("retire_moved", args=[paused.pk])).status_code == 403
     paused.refresh_from_db()
-    assert paused.state == State.TRIAL
+    assert paused.state == RetirementState.TRIAL

@@ -18,7 +18,7 @@ from django.utils import timezone
 from executions.accounts import middleware
 from executions.health import read, snapshot
 from executions.health.facts import PgCron, PgCronJob, Visibility
-from executions.health.ledger import Kind, lay
+from executions.health.ledger import PlanOutcome, lay
 from executions.models import Runner
 from executions.pages.overview import week
 from executions.pages.overview.reader import read_overview
@@ -153,7 +153,7 @@ def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap
     expected = lay_week(lay(whole, ground.now, spec, week.WINDOW), ground.now, spec)
     laid = lay_week(week.read_week(taken), ground.now, spec)
     assert laid.ledger.grace == expected.ledger.grace
-    assert {Kind.RUNNING, Kind.STALE} <= set(laid.ledger.counts)
+    assert {PlanOutcome.RUNNING, PlanOutcome.STALE} <= set(laid.ledger.counts)
     stories = [(str(gap.title), str(gap.story)) for gap in laid.gaps]
     assert stories == [(str(gap.title), str(gap.story)) for gap in expected.gaps]
     assert len([story for _title, story in stories if "took the watermark on" in story]) == 2

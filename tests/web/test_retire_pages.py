@@ -21,7 +21,7 @@ from executions.models.retirement import (
     Act,
     AuditEvent,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
@@ -89,7 +89,7 @@ def confirm(client, jobid):
     retirement = choose(client, jobid)
     client.post(step("checked", retirement))
     retirement.refresh_from_db()
-    assert retirement.state == State.CONFIRMED
+    assert retirement.state == RetirementState.CONFIRMED
     return retirement
 
 
@@ -382,13 +382,13 @@ def test_a_get_of_a_form_is_no_way_to_send_it(signed_in, jobid, pg_cron):
 def test_no_page_changes_anything_when_it_is_looked_at(signed_in, jobid, pg_cron, every_page):
     """Every page of the dashboard and of a retirement in every state, live parts too."""
     retirement = confirm(signed_in, jobid)
-    for state in State:
+    for state in RetirementState:
         Retirement.objects.filter(pk=retirement.pk).update(
             state=state, deadline="2026-01-01T00:00Z", watched_since="2026-01-01T00:00Z"
         )
         before = everything(pg_cron)
         pages = (*every_page, *(step(at, retirement) for at in ("at", "check", "confirm", "watch")))
-        for path in pages if state == State.CHOSEN else pages[-4:]:
+        for path in pages if state == RetirementState.CHOSEN else pages[-4:]:
             for headers in ({}, {"HX-Request": "true"}):
                 assert signed_in.get(path, headers=headers).status_code in {200, 302}, path
         assert everything(pg_cron) == before
@@ -455,7 +455,7 @@ def test_steps_in_the_wrong_order_are_refused(signed_in, jobid, pg_cron):
         after(signed_in, signed_in.post(step(name, retirement), press(retirement)))
     assert jobs(pg_cron) == before
     retirement.refresh_from_db()
-    assert retirement.state == State.CHOSEN
+    assert retirement.state == RetirementState.CHOSEN
     assert not Act.objects.exists()
     outcomes = set(AuditEvent.objects.values_list("outcome", flat=True))
     assert outcomes == {"refused"}
@@ -490,7 +490,7 @@ def test_a_refusing_condition_says_why_and_from_when_and_offers_nothing(signed_i
     told = after(signed_in, signed_in.post(step("checked", retirement)))
     assert "Nothing was changed" in told
     retirement.refresh_from_db()
-    assert retirement.state == State.CHOSEN
+    assert retirement.state == RetirementState.CHOSEN
 
 
 def test_an_unchanged_check_costs_a_204_and_a_changed_one_is_sent(signed_in, jobid, owner):
@@ -587,7 +587,12 @@ def test_what_a_crash_left_open_is_said_until_it_is_known(signed_in, jobid):
 def test_the_way_back_is_there_after_every_removal(signed_in, jobid, pg_cron):
     retirement = confirm(signed_in, jobid)
     signed_in.post(step("remove", retirement), press(retirement))
-    for state in (State.WATCHING, State.VERIFIED, State.WORSE, State.OTHER_CALLER):
+    for state in (
+        RetirementState.WATCHING,
+        RetirementState.VERIFIED,
+        RetirementState.WORSE,
+        RetirementState.OTHER_CALLER,
+    ):
         Retirement.objects.update(state=state)
         assert 'id="form-put-back"' in signed_in.get(step("watch", retirement)).content.decode()
 
@@ -659,9 +664,9 @@ def test_every_page_says_that_pg_cron_is_reached_elsewhere(signed_in, jobid):
         assert "pg_cron is reached in database multica of server" in shown
         assert "This job is gone" not in shown
         assert "nothing left to act on" not in shown
-    Retirement.objects.update(state=State.BY_HAND)
+    Retirement.objects.update(state=RetirementState.BY_HAND)
     assert "pg_cron is reached in" in text(signed_in.get(step("confirm", retirement)))
-    Retirement.objects.update(state=State.TRIAL, deadline="2030-01-01T00:00Z")
+    Retirement.objects.update(state=RetirementState.TRIAL, deadline="2030-01-01T00:00Z")
     shown = text(signed_in.get(step("watch", retirement)))
     assert "pg_cron is reached in database multica of server" in shown
     assert "no answer" in shown
@@ -674,7 +679,7 @@ def test_dropping_changes_nothing_and_ends_it(signed_in, jobid, pg_cron):
     assert "Nothing was changed" in after(signed_in, signed_in.post(step("close", retirement)))
     assert set(jobs(pg_cron)) == {jobid}
     retirement.refresh_from_db()
-    assert retirement.state == State.CLOSED
+    assert retirement.state == RetirementState.CLOSED
 
 
 def test_what_is_only_not_shown_is_not_called_gone(signed_in, jobid, pg_cron, acting_as):
@@ -709,10 +714,12 @@ def test_a_name_with_a_line_break_is_confirmed_without_it(signed_in, owner, pg_c
     for wrong in ("two lines", "two"):
         signed_in.post(step(way, retirement), form | {"typed": wrong})
         retirement.refresh_from_db()
-        assert retirement.state == State.CONFIRMED
+        assert retirement.state == RetirementState.CONFIRMED
     signed_in.post(step(way, retirement), form | {"typed": "twolines"})
     retirement.refresh_from_db()
-    assert retirement.state == (State.TRIAL if way == "pause" else State.WATCHING)
+    assert retirement.state == (
+        RetirementState.TRIAL if way == "pause" else RetirementState.WATCHING
+    )
 
 
 def test_hostile_names_stay_text_on_every_page(signed_in, owner, pg_cron):
@@ -752,10 +759,10 @@ def test_each_kind_outside_gets_its_exact_command(signed_in, owner, kind, form, 
     told = after(signed_in, signed_in.post(step("ran_it", retirement)))
     assert "Whether it is gone shows in the plans that follow" in told
     retirement.refresh_from_db()
-    assert retirement.state == State.WATCHING
+    assert retirement.state == RetirementState.WATCHING
     signed_in.post(step("brought_back", retirement))
     retirement.refresh_from_db()
-    assert retirement.state == State.PUT_BACK
+    assert retirement.state == RetirementState.PUT_BACK
 
 
 @pytest.mark.parametrize(
@@ -812,13 +819,20 @@ def test_where_behaviour_proves_nothing_the_page_asks_the_operator(signed_in, ow
     told = after(signed_in, signed_in.post(step("gone", retirement)))
     assert "Removed, as" in told
     retirement.refresh_from_db()
-    assert retirement.state == State.CONFIRMED_GONE
+    assert retirement.state == RetirementState.CONFIRMED_GONE
 
 
 # --- Words instead of codes -----------------------------------------------------------------------
 
 
-CODES = (gate.Code, Act.Kind, State, Visibility, ledger.Kind, findings.Code)
+CODES = (
+    gate.GateCode,
+    Act.Kind,
+    RetirementState,
+    Visibility,
+    ledger.PlanOutcome,
+    findings.FindingCode,
+)
 
 
 def test_no_code_stands_where_a_person_reads(signed_in, jobid, pg_cron, owner):

@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from executions.health.assessment import assess
-from executions.health.findings import Code
+from executions.health.findings import FindingCode
 from executions.health.read import read_facts
 from executions.pages.history.errors import Outcome, read_errors
 from executions.pages.history.execution import read_execution
-from executions.pages.history.filters import Filters, State
+from executions.pages.history.filters import ExecutionState, Filters
 from executions.pages.history.jobs import read_all_jobs
 from executions.pages.history.plans import read_plans
 from executions.pages.history.rows_of_export import start_export
@@ -50,16 +50,18 @@ def states(row):
         "plans": read_plans(Filters()).rows[0].state,
         "jobs, a scope": job.scopes[0].state,
         "jobs, a plan": job.plans[-1].state,
-        "errors": State.RETRYING if group.failures[0].outcome is Outcome.RETRYING else State.FAILED,
+        "errors": ExecutionState.RETRYING
+        if group.failures[0].outcome is Outcome.RETRYING
+        else ExecutionState.FAILED,
         "execution": detail.row.state,
-        "its next moment": State.RETRYING
+        "its next moment": ExecutionState.RETRYING
         if detail.moments[-1].title == "Next retry"
-        else State.FAILED,
-        "export": State(exported["state"]),
+        else ExecutionState.FAILED,
+        "export": ExecutionState(exported["state"]),
     }
     for narrowed in ({}, {"job": row["job_name"]}):
-        rows = read_plans(Filters(status=State.RETRYING, **narrowed)).rows
-        found[f"the filter {narrowed}"] = State.RETRYING if rows else State.FAILED
+        rows = read_plans(Filters(status=ExecutionState.RETRYING, **narrowed)).rows
+        found[f"the filter {narrowed}"] = ExecutionState.RETRYING if rows else ExecutionState.FAILED
     return found
 
 
@@ -67,10 +69,10 @@ def states(row):
     ("columns", "buckets", "expected"),
     [
         # One bucket ahead stays the newest due one even if a bucket ends while the test runs.
-        ({}, -1, State.RETRYING),
-        ({}, 1, State.FAILED),
-        ({}, 8, State.FAILED),
-        ({"job_name": JOB_OF_MULTICA}, 8, State.RETRYING),
+        ({}, -1, ExecutionState.RETRYING),
+        ({}, 1, ExecutionState.FAILED),
+        ({}, 8, ExecutionState.FAILED),
+        ({"job_name": JOB_OF_MULTICA}, 8, ExecutionState.RETRYING),
     ],
 )
 def test_every_page_says_the_same_of_one_row(owner, columns, buckets, expected):
@@ -84,8 +86,10 @@ def test_the_overview_and_its_finding_say_so_too(owner, buckets, given_up):
     failed(owner, buckets)
     codes = {one.code for one in assess(read_facts()).verdict.findings}
     overview = read_overview()
-    assert (Code.PLAN_ABANDONED in codes) == given_up
-    assert overview.recent[0].state == (State.FAILED if given_up else State.RETRYING)
+    assert (FindingCode.PLAN_ABANDONED in codes) == given_up
+    assert overview.recent[0].state == (
+        ExecutionState.FAILED if given_up else ExecutionState.RETRYING
+    )
 
 
 def test_what_is_not_tried_again_is_not_called_a_retry_that_is_overdue(viewer, owner):

@@ -17,8 +17,8 @@ from executions.health.findings.attempts import (
 )
 from executions.health.findings.base import (
     Case,
-    Code,
     Finding,
+    FindingCode,
     Rule,
     Severity,
 )
@@ -46,29 +46,29 @@ from executions.health.findings.watermark import (
 )
 from executions.health.findings.writer import other_writer
 
-__all__ = ["RULES", "Case", "Code", "Finding", "Severity", "find"]
+__all__ = ["RULES", "Case", "Finding", "FindingCode", "Severity", "find"]
 
-RULES: dict[Code, Rule] = {
-    Code.SCHEDULER_NOT_INSTALLED: scheduler_not_installed,
-    Code.NO_EXECUTIONS: no_executions,
-    Code.LATEST_STALE: latest_stale,
-    Code.STATE_ROW_MISSING: state_row_missing,
-    Code.WATERMARK_FUTURE: watermark_future,
-    Code.WATERMARK_LAG: watermark_lag,
-    Code.WATERMARK_CATCHING_UP: watermark_catching_up,
-    Code.LOCK_LOST: lock_lost,
-    Code.LOCK_LEAKED: lock_leaked,
-    Code.RUNNING_STALE: running_stale,
-    Code.PLAN_GAP: plan_gap,
-    Code.PLAN_ABANDONED: plan_abandoned,
-    Code.EXHAUSTED_FAILURE: exhausted_failure,
-    Code.MASKED_RETRIES: masked_retries,
-    Code.OTHER_WRITER: other_writer,
-    Code.BLOCKED_TICK: blocked_tick,
-    Code.CLOCK_OR_FOREIGN_WRITER: clock_or_foreign_writer,
-    Code.ROLLUP_DRIFT: rollup_drift,
-    Code.TABLE_GROWTH: table_growth,
-    Code.STANDBY: standby,
+RULES: dict[FindingCode, Rule] = {
+    FindingCode.SCHEDULER_NOT_INSTALLED: scheduler_not_installed,
+    FindingCode.NO_EXECUTIONS: no_executions,
+    FindingCode.LATEST_STALE: latest_stale,
+    FindingCode.STATE_ROW_MISSING: state_row_missing,
+    FindingCode.WATERMARK_FUTURE: watermark_future,
+    FindingCode.WATERMARK_LAG: watermark_lag,
+    FindingCode.WATERMARK_CATCHING_UP: watermark_catching_up,
+    FindingCode.LOCK_LOST: lock_lost,
+    FindingCode.LOCK_LEAKED: lock_leaked,
+    FindingCode.RUNNING_STALE: running_stale,
+    FindingCode.PLAN_GAP: plan_gap,
+    FindingCode.PLAN_ABANDONED: plan_abandoned,
+    FindingCode.EXHAUSTED_FAILURE: exhausted_failure,
+    FindingCode.MASKED_RETRIES: masked_retries,
+    FindingCode.OTHER_WRITER: other_writer,
+    FindingCode.BLOCKED_TICK: blocked_tick,
+    FindingCode.CLOCK_OR_FOREIGN_WRITER: clock_or_foreign_writer,
+    FindingCode.ROLLUP_DRIFT: rollup_drift,
+    FindingCode.TABLE_GROWTH: table_growth,
+    FindingCode.STANDBY: standby,
 }
 
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Execution
+from executions.health.facts import ExecutionFact
 from executions.health.findings.base import (
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
     brief,
     listed,
@@ -28,7 +28,7 @@ BLOCKED = timedelta(seconds=30)
 BLOCKED_WARNING = timedelta(minutes=5)
 
 
-def _given_up(case: Case, row: Execution) -> bool:
+def _given_up(case: Case, row: ExecutionFact) -> bool:
     """FAILED with a newer bucket begun: latest-only never returns to it."""
     return row.failed and not newest_is(case, row)
 
@@ -38,7 +38,7 @@ def _severity_of_abandoning(case: Case) -> Severity:
     return Severity.WARNING if lately >= ABANDONED_OFTEN else Severity.INFO
 
 
-def _error_of(row: Execution) -> str:
+def _error_of(row: ExecutionFact) -> str:
     return f"{brief(row.error_code)}: {brief(row.error_msg)}"
 
 
@@ -48,7 +48,7 @@ def plan_abandoned(case: Case) -> Finding | None:
         return None
     newest = abandoned[0]
     return Finding(
-        Code.PLAN_ABANDONED,
+        FindingCode.PLAN_ABANDONED,
         _severity_of_abandoning(case),
         summary=say(
             ngettext_lazy(
@@ -78,7 +78,7 @@ def exhausted_failure(case: Case) -> Finding | None:
     evidence = {"count": len(exhausted), "executions": listed(exhausted)}
     if newest is case.newest:
         return Finding(
-            Code.EXHAUSTED_FAILURE,
+            FindingCode.EXHAUSTED_FAILURE,
             Severity.CRITICAL,
             summary=together(
                 say(
@@ -97,7 +97,7 @@ def exhausted_failure(case: Case) -> Finding | None:
             evidence=evidence,
         )
     return Finding(
-        Code.EXHAUSTED_FAILURE,
+        FindingCode.EXHAUSTED_FAILURE,
         _severity_of_abandoning(case),
         summary=say(
             ngettext_lazy(
@@ -139,7 +139,7 @@ def masked_retries(case: Case) -> Finding | None:
         return None
     often = sum(1 for row in case.lately if row in retried)
     return Finding(
-        Code.MASKED_RETRIES,
+        FindingCode.MASKED_RETRIES,
         Severity.WARNING if often >= MASKED_OFTEN else Severity.INFO,
         summary=say(
             ngettext_lazy(
@@ -160,7 +160,7 @@ def masked_retries(case: Case) -> Finding | None:
     )
 
 
-def _waited(row: Execution) -> timedelta:
+def _waited(row: ExecutionFact) -> timedelta:
     """How much longer it was held than its handler took."""
     if row.starts_before_its_plan:
         return timedelta()
@@ -175,7 +175,7 @@ def blocked_tick(case: Case) -> Finding | None:
         return None
     longest = max(blocked, key=_waited)
     return Finding(
-        Code.BLOCKED_TICK,
+        FindingCode.BLOCKED_TICK,
         Severity.WARNING if _waited(longest) > BLOCKED_WARNING else Severity.INFO,
         summary=say(
             ngettext_lazy(

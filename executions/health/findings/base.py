@@ -9,12 +9,12 @@ from enum import IntEnum, StrEnum
 from functools import cached_property
 
 from executions.health.facts import (
-    Execution,
+    ExecutionFact,
     Executions,
     Facts,
     Ground,
     NotAvailable,
-    State,
+    StateRow,
 )
 from executions.health.ledger import Ledger, lay
 from executions.scheduler.plans import newest_due
@@ -43,7 +43,7 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
-class Code(StrEnum):
+class FindingCode(StrEnum):
     """The findings of docs/contract.md section 6, in its order."""
 
     SCHEDULER_NOT_INSTALLED = "scheduler_not_installed"
@@ -82,7 +82,7 @@ class Finding:
     ``explains`` are the findings that are shown under this one and not by themselves.
     """
 
-    code: Code
+    code: FindingCode
     severity: Severity
     summary: Text
     advice: Text
@@ -101,7 +101,7 @@ class Case:
     facts: Facts
     ground: Ground
     executions: Executions
-    state: State | None
+    state: StateRow | None
     ledger: Ledger
 
     @classmethod
@@ -125,26 +125,26 @@ class Case:
         return self.facts.spec
 
     @property
-    def rows(self) -> tuple[Execution, ...]:
+    def rows(self) -> tuple[ExecutionFact, ...]:
         """The executions of the window, newest plan first."""
         return self.executions.rows
 
     @cached_property
-    def plans(self) -> tuple[Execution, ...]:
+    def plans(self) -> tuple[ExecutionFact, ...]:
         """Those of the rows that a scheduler can have written: no time of theirs is ahead."""
         return tuple(row for row in self.rows if not row.is_ahead(self.now))
 
     @property
-    def lately(self) -> tuple[Execution, ...]:
+    def lately(self) -> tuple[ExecutionFact, ...]:
         return self.plans[:LATELY]
 
     @property
-    def newest(self) -> Execution | None:
+    def newest(self) -> ExecutionFact | None:
         """The newest plan that has begun."""
         return self.plans[0] if self.plans else self.executions.earlier
 
     @cached_property
-    def latest_success(self) -> Execution | None:
+    def latest_success(self) -> ExecutionFact | None:
         return self.executions.latest_success(self.now)
 
     @property
@@ -178,7 +178,7 @@ def brief(message: str | None) -> str:
     return line if len(line) <= BRIEF else f"{line[: BRIEF - 1]}…"
 
 
-def listed(rows: tuple[Execution, ...] | list[Execution]) -> list[dict[str, object]]:
+def listed(rows: tuple[ExecutionFact, ...] | list[ExecutionFact]) -> list[dict[str, object]]:
     """The newest of these executions as evidence: enough to find and to recognise each."""
     return [
         {

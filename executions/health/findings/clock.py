@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Execution, Queue
+from executions.health.facts import ExecutionFact, Queue
 from executions.health.findings.base import (
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
     listed,
 )
@@ -34,7 +34,7 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
         return None
     newest = max((row.plan_time for row in odd.values()), default=case.now)
     return Finding(
-        Code.CLOCK_OR_FOREIGN_WRITER,
+        FindingCode.CLOCK_OR_FOREIGN_WRITER,
         Severity.WARNING,
         summary=together(
             None
@@ -75,7 +75,7 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
     )
 
 
-def _looked_at(case: Case) -> list[Execution]:
+def _looked_at(case: Case) -> list[ExecutionFact]:
     """The rows of the window, and the older ones that silence is measured by."""
     older = dict.fromkeys((case.executions.earlier, case.executions.earlier_success))
     return [*case.rows, *(row for row in older if row is not None)]
@@ -95,7 +95,7 @@ def _how_far(case: Case) -> Sentence | None:
     )
 
 
-def _ends_before_it_starts(row: Execution) -> bool:
+def _ends_before_it_starts(row: ExecutionFact) -> bool:
     if row.started_at is None or row.finished_at is None:
         return False
     return row.finished_at < row.started_at

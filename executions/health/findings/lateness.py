@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from executions.health.facts import NotAvailable, State
+from executions.health.facts import NotAvailable, StateRow
 from executions.health.findings.base import Case, Severity
 
 # The rollup never processes the last five minutes: docs/contract.md section 4.
@@ -66,7 +66,7 @@ def lag_beside_runs(case: Case) -> Severity | None:
     return LAG.severity(until - case.state.watermark_at)
 
 
-def lag(case: Case, state: State) -> Severity | None:
+def lag(case: Case, state: StateRow) -> Severity | None:
     """How bad the age of the watermark is; in a silence no worse than the silence makes it."""
     beside_runs, quiet = lag_beside_runs(case), silence(case)
     whole = LAG.severity(case.now - state.watermark_at)

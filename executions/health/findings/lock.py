@@ -9,16 +9,16 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import (
-    Backend,
-    Execution,
+    DatabaseSession,
+    ExecutionFact,
     Lock,
-    Work,
+    SessionWork,
 )
 from executions.health.findings.base import (
     HOUR,
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
     listed,
 )
@@ -31,7 +31,7 @@ LOST_OFTEN = 3
 LOST_AGAIN = 2
 
 
-def lost_lately(case: Case) -> list[Execution]:
+def lost_lately(case: Case) -> list[ExecutionFact]:
     """Of the last hour: SUCCESS, 0 rows, watermark unchanged. Newest first.
 
     An idle run also has 0 rows, but it moves the watermark.
@@ -55,7 +55,7 @@ def lock_lost(case: Case) -> Finding | None:
     lock = case.facts.lock
     holders = lock.holders if isinstance(lock, Lock) else ()
     return Finding(
-        Code.LOCK_LOST,
+        FindingCode.LOCK_LOST,
         Severity.WARNING if len(lost) >= LOST_OFTEN else Severity.INFO,
         summary=together(
             say(_STANDS, n=len(lost))
@@ -97,7 +97,7 @@ _STANDS = _(
 )
 
 
-def _stands(case: Case, lost: list[Execution]) -> bool:
+def _stands(case: Case, lost: list[ExecutionFact]) -> bool:
     """Whether the watermark is where several runs found it: then nobody worked in their place."""
     found_at = lost[-1].watermark_after
     if len(lost) < LOST_AGAIN or case.state is None or found_at is None:
@@ -105,10 +105,10 @@ def _stands(case: Case, lost: list[Execution]) -> bool:
     return abs(case.state.watermark_at - found_at) <= ROUNDING
 
 
-def _nothing_to_do(case: Case, lost: list[Execution]) -> Finding:
+def _nothing_to_do(case: Case, lost: list[ExecutionFact]) -> Finding:
     """They look alike, but a watermark that is ahead of all usage leaves a run without work."""
     return Finding(
-        Code.LOCK_LOST,
+        FindingCode.LOCK_LOST,
         Severity.INFO,
         summary=say(
             ngettext_lazy(
@@ -126,20 +126,20 @@ def _nothing_to_do(case: Case, lost: list[Execution]) -> Finding:
     )
 
 
-_PROBABLY: dict[Work, Promise] = {
-    Work.OUR_BACKFILL: _("It is probably a backfill that was started from here."),
-    Work.OUR_RUNNER: _("It is probably this installation's own runner."),
-    Work.PG_CRON: _("It is probably a run of a pg_cron job."),
-    Work.ROLLUP: _("It is probably another run of the rollup, by Multica or by a schedule."),
-    Work.BACKFILL: _("It is probably a backfill of Multica's."),
-    Work.DELETION: _("It is probably Multica, which deletes a workspace."),
-    Work.CODEX_BACKFILL: _("It is probably Multica's codex-usage backfill."),
-    Work.OTHER: _("What it is for is not to be told from what it sends."),
-    Work.HIDDEN: _("What it is for is not to be told: this role may not see what it sends."),
+_PROBABLY: dict[SessionWork, Promise] = {
+    SessionWork.OUR_BACKFILL: _("It is probably a backfill that was started from here."),
+    SessionWork.OUR_RUNNER: _("It is probably this installation's own runner."),
+    SessionWork.PG_CRON: _("It is probably a run of a pg_cron job."),
+    SessionWork.ROLLUP: _("It is probably another run of the rollup, by Multica or by a schedule."),
+    SessionWork.BACKFILL: _("It is probably a backfill of Multica's."),
+    SessionWork.DELETION: _("It is probably Multica, which deletes a workspace."),
+    SessionWork.CODEX_BACKFILL: _("It is probably Multica's codex-usage backfill."),
+    SessionWork.OTHER: _("What it is for is not to be told from what it sends."),
+    SessionWork.HIDDEN: _("What it is for is not to be told: this role may not see what it sends."),
 }
 
 
-def _held_by(holder: Backend) -> tuple[Sentence, Sentence]:
+def _held_by(holder: DatabaseSession) -> tuple[Sentence, Sentence]:
     if holder.idle and holder.since is None:
         template = _(
             "A session (pid %(pid)s, %(name)s) holds it now and is idle at this moment; for how"
@@ -150,14 +150,14 @@ def _held_by(holder: Backend) -> tuple[Sentence, Sentence]:
     return say(template, **_named(holder)), say(_PROBABLY[holder.work])
 
 
-def _named(holder: Backend) -> dict[str, str | Promise]:
+def _named(holder: DatabaseSession) -> dict[str, str | Promise]:
     return {
         "pid": str(holder.pid or NOTHING),
         "name": holder.application_name or _("without a name"),
     }
 
 
-def _lost_to(holder: Backend, lost: list[Execution]) -> list[Execution]:
+def _lost_to(holder: DatabaseSession, lost: list[ExecutionFact]) -> list[ExecutionFact]:
     """Those of the lost runs that began while it was idle already, as far as that can be seen."""
     since = holder.since
     if since is None:
@@ -183,7 +183,7 @@ def lock_leaked(case: Case) -> Finding | None:
     if len(proof) < LOST_AGAIN or newest not in proof:
         return None
     return Finding(
-        Code.LOCK_LEAKED,
+        FindingCode.LOCK_LEAKED,
         Severity.CRITICAL,
         summary=say(
             _(

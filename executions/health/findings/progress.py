@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import Execution
+from executions.health.facts import ExecutionFact
 from executions.health.findings.base import (
     HOUR,
     MOST_LISTED,
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
     brief,
     listed,
@@ -41,7 +41,7 @@ def scheduler_not_installed(case: Case) -> Finding | None:
     if case.ground.has_executions:
         return None
     return Finding(
-        Code.SCHEDULER_NOT_INSTALLED,
+        FindingCode.SCHEDULER_NOT_INSTALLED,
         Severity.CRITICAL,
         summary=say(
             _(
@@ -69,7 +69,7 @@ def no_executions(case: Case) -> Finding | None:
     evidence = {"executions": 0, "database_known_since": born}
     if is_known and not is_old:
         return Finding(
-            Code.NO_EXECUTIONS,
+            FindingCode.NO_EXECUTIONS,
             Severity.INFO,
             summary=say(_("No run yet: this database is new, and the first one is not late.")),
             advice=say(
@@ -79,7 +79,7 @@ def no_executions(case: Case) -> Finding | None:
             evidence=evidence,
         )
     return Finding(
-        Code.NO_EXECUTIONS,
+        FindingCode.NO_EXECUTIONS,
         Severity.CRITICAL,
         summary=together(
             _numbers(case),
@@ -139,7 +139,7 @@ def latest_stale(case: Case) -> Finding | None:
     lagged = None if catches_up(case) else lag_beside_runs(case)
     success = case.latest_success
     return Finding(
-        Code.LATEST_STALE,
+        FindingCode.LATEST_STALE,
         max(quiet, lagged or quiet),
         summary=together(
             _numbers(case),
@@ -158,7 +158,7 @@ def latest_stale(case: Case) -> Finding | None:
     )
 
 
-def _latest(case: Case, success: Execution | None) -> Sentence:
+def _latest(case: Case, success: ExecutionFact | None) -> Sentence:
     at = case.succeeded_at
     if success is None or at is None:
         return say(_("No run has succeeded as far back as was looked."))
@@ -229,7 +229,7 @@ def running_stale(case: Case) -> Finding | None:
     newest = max(row.stale_after for row in abandoned if row.stale_after is not None)
     recent = case.within(newest, HOUR)
     return Finding(
-        Code.RUNNING_STALE,
+        FindingCode.RUNNING_STALE,
         Severity.CRITICAL if recent else Severity.INFO,
         summary=say(
             ngettext_lazy(
@@ -268,7 +268,7 @@ def plan_gap(case: Case) -> Finding | None:
     missed = sum(gap.count for gap in gaps)
     recent = case.within(latest.after.plan_time, HOUR)
     return Finding(
-        Code.PLAN_GAP,
+        FindingCode.PLAN_GAP,
         Severity.WARNING if recent else Severity.INFO,
         summary=together(
             say(
@@ -306,7 +306,7 @@ def _whether_made_good(case: Case, gap: Gap) -> Sentence | None:
     return None
 
 
-def newest_is(case: Case, row: Execution) -> bool:
+def newest_is(case: Case, row: ExecutionFact) -> bool:
     """Whether no newer plan has begun or could have: such a row may still be retried."""
     newest = case.newest
     return newest is not None and is_open(

@@ -17,8 +17,8 @@ from executions.health.facts import (
 from executions.health.findings.base import (
     MOST_LISTED,
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
 )
 from executions.text.formatters import NOTHING
@@ -47,7 +47,7 @@ def rollup_drift(case: Case) -> Finding | None:
         return None
     newest = drift.differing[-1]
     return Finding(
-        Code.ROLLUP_DRIFT,
+        FindingCode.ROLLUP_DRIFT,
         Severity.WARNING,
         summary=say(
             ngettext_lazy(
@@ -90,7 +90,7 @@ def table_growth(case: Case) -> Finding | None:
     if rows is None or rows <= MANY_ROWS:
         return None
     return Finding(
-        Code.TABLE_GROWTH,
+        FindingCode.TABLE_GROWTH,
         Severity.INFO,
         summary=say(
             _(
@@ -111,7 +111,7 @@ def standby(case: Case) -> Finding | None:
     if not case.ground.is_standby:
         return None
     return Finding(
-        Code.STANDBY,
+        FindingCode.STANDBY,
         Severity.INFO,
         summary=say(
             _(
@@ -130,7 +130,7 @@ def standby(case: Case) -> Finding | None:
 
 def on_the_primary(finding: Finding) -> Finding:
     """The same finding on a standby, where its advice cannot be followed."""
-    if finding.code is Code.STANDBY:
+    if finding.code is FindingCode.STANDBY:
         return finding
     advice = finding.advice
     sentences = advice.sentences if isinstance(advice, Paragraph) else (advice,)
@@ -161,7 +161,7 @@ def _unread(facts: Facts, fact: NotAvailable, names: list[str]) -> Finding:
         else _("Not everything could be looked at (%(names)s). %(reason)s")
     )
     return Finding(
-        Code.NOT_AVAILABLE,
+        FindingCode.NOT_AVAILABLE,
         Severity.INFO,
         summary=say(
             template,
@@ -204,7 +204,7 @@ def _unseen_jobs(facts: Facts, pg_cron: PgCron) -> list[Finding]:
     summary = say(reason, role=pg_cron.role or NOTHING, database=pg_cron.database or NOTHING)
     return [
         Finding(
-            Code.NOT_AVAILABLE,
+            FindingCode.NOT_AVAILABLE,
             Severity.INFO,
             summary=summary,
             advice=advice,

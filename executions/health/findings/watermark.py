@@ -8,11 +8,11 @@ from math import ceil
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import Execution
+from executions.health.facts import ExecutionFact
 from executions.health.findings.base import (
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
 )
 from executions.health.findings.lateness import (
@@ -39,7 +39,7 @@ def state_row_missing(case: Case) -> Finding | None:
         return None
     without = [row for row in case.rows if row.succeeded and row.watermark_before is None]
     return Finding(
-        Code.STATE_ROW_MISSING,
+        FindingCode.STATE_ROW_MISSING,
         Severity.CRITICAL,
         summary=say(
             _(
@@ -72,7 +72,7 @@ def watermark_future(case: Case) -> Finding | None:
         return None
     watermark = case.state.watermark_at
     return Finding(
-        Code.WATERMARK_FUTURE,
+        FindingCode.WATERMARK_FUTURE,
         Severity.CRITICAL,
         summary=say(
             _(
@@ -96,7 +96,7 @@ def watermark_future(case: Case) -> Finding | None:
     )
 
 
-def _steps(case: Case) -> list[Execution]:
+def _steps(case: Case) -> list[ExecutionFact]:
     """The latest successes that say how far they moved the watermark, newest first."""
     return [row for row in case.rows if row.succeeded and row.moved is not None][:3]
 
@@ -130,7 +130,7 @@ def watermark_lag(case: Case) -> Finding | None:
     watermark = case.state.watermark_at
     summary, advice = _about_lag(case)
     return Finding(
-        Code.WATERMARK_LAG,
+        FindingCode.WATERMARK_LAG,
         severity,
         summary=say(summary, watermark=case.at(watermark), ago=case.ago(watermark)),
         advice=say(advice),
@@ -212,7 +212,7 @@ def watermark_catching_up(case: Case) -> Finding | None:
         )
     )
     return Finding(
-        Code.WATERMARK_CATCHING_UP,
+        FindingCode.WATERMARK_CATCHING_UP,
         Severity.WARNING,
         summary=say(
             began, watermark=case.at(watermark), duration=_roughly(plans * case.spec.cadence)

@@ -26,8 +26,8 @@ from executions.health.facts import (
 from executions.health.findings.base import (
     LATELY,
     Case,
-    Code,
     Finding,
+    FindingCode,
     Severity,
 )
 from executions.health.writers import (
@@ -172,7 +172,7 @@ def _goes_on(case: Case, found: Sequence[Pair]) -> Finding:
     newest = found[0].later
     jobs = _by_job(case, found)
     return Finding(
-        Code.OTHER_WRITER,
+        FindingCode.OTHER_WRITER,
         Severity.INFO,
         summary=together(
             say(
@@ -212,7 +212,7 @@ def _ran_then(jobid: int, times: int) -> Sentence:
 def _over(case: Case, found: Sequence[Pair], since: int, change: Change, *, told: bool) -> Finding:
     jobs = _by_job(case, found)
     return Finding(
-        Code.OTHER_WRITER,
+        FindingCode.OTHER_WRITER,
         Severity.INFO,
         summary=together(
             _until(case, change, jobs, is_quiet=told and not since),

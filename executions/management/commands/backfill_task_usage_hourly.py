@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from executions.database.connections import Connection, runner_connection
 from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
-from executions.health.facts import Backend
+from executions.health.facts import DatabaseSession
 from executions.rollup import backfill
 from executions.rollup.backfill import (
     Extent,
@@ -260,7 +260,7 @@ def _why_not(refusal: Partial | Locked) -> str:
     )
 
 
-def _who(holders: tuple[Backend, ...]) -> str:
+def _who(holders: tuple[DatabaseSession, ...]) -> str:
     if not holders:
         return "a session that has ended by now"
     return " and ".join(

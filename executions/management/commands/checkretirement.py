@@ -20,7 +20,7 @@ from executions.pgcron.job import Inventory, Job
 from executions.pgcron.launcher import why_nothing_starts
 from executions.pgcron.schedule import describe
 from executions.retirement.gates.gate import Check
-from executions.retirement.report import Judged, Report, report
+from executions.retirement.report import Judged, RetirementReport, report
 from executions.retirement.rules import current
 from multica_admin.cluster import ClusterError
 from multica_admin.embedded import ensure_running
@@ -47,18 +47,20 @@ class Command(BaseCommand):
         sys.exit(found.exit_status)
 
 
-def _look(jobid: int | None) -> Report:
+def _look(jobid: int | None) -> RetirementReport:
     try:
         ensure_running()
     except ClusterError as error:
-        return Report(Inventory(Visibility.UNKNOWN, reason=str(error)), (), jobid)
+        return RetirementReport(Inventory(Visibility.UNKNOWN, reason=str(error)), (), jobid)
     try:
         return report(current(), jobid)
     except DjangoDatabaseError as error:
-        return Report(Inventory(Visibility.UNKNOWN, reason=diagnose(error).sentence()), (), jobid)
+        return RetirementReport(
+            Inventory(Visibility.UNKNOWN, reason=diagnose(error).sentence()), (), jobid
+        )
 
 
-def _lines(found: Report) -> Iterator[str]:
+def _lines(found: RetirementReport) -> Iterator[str]:
     yield sight(found)
     yield from why_nothing_starts(found.inventory)
     for judged in found.judged:
@@ -67,7 +69,7 @@ def _lines(found: Report) -> Iterator[str]:
     yield from _why_unjudged(found)
 
 
-def sight(found: Report) -> str:
+def sight(found: RetirementReport) -> str:
     """One sentence: what was found, and whether that is all there is."""
     inventory = found.inventory
     if inventory.visibility is Visibility.UNKNOWN:
@@ -148,7 +150,7 @@ def _about(judged: Judged) -> Iterator[str]:
             yield f"      {gate.remedy}"
 
 
-def _why_unjudged(found: Report) -> Iterator[str]:
+def _why_unjudged(found: RetirementReport) -> Iterator[str]:
     """Each reason once, however many gates and jobs lack the same facts."""
     gates = [gate for one in found.judged for gate in one.check.gates if not gate.judged]
     told = dict.fromkeys((str(gate.summary), str(gate.remedy or "")) for gate in gates)

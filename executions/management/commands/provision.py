@@ -12,7 +12,7 @@ from psycopg import sql
 from executions.database.connections import runner_connection
 from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
-from executions.rollup.provision import Refused, provision
+from executions.rollup.provision import ProvisionRefused, provision
 from executions.scheduler.preflight import CannotRun, check_version
 from multica_admin.embedded import ensure_running
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
                 " where there are none yet, let an administrator run"
                 f" GRANT CREATE ON SCHEMA public TO {role}."
             ) from None
-        except Refused as refusal:
+        except ProvisionRefused as refusal:
             raise CommandError(str(refusal)) from None
         except OnStandby as error:
             raise CommandError(diagnose(error).sentence(), returncode=2) from None

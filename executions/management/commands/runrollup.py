@@ -23,7 +23,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from executions.database.problems import diagnose
-from executions.models import Runner as RunnerRow
+from executions.models import Runner
 from executions.retirement.background import Ticking
 from executions.scheduler.bounds import said
 from executions.scheduler.connecting import connect_runner
@@ -31,7 +31,7 @@ from executions.scheduler.jobs import JOBS
 from executions.scheduler.leases import ClaimOutcome, rfc3339
 from executions.scheduler.preflight import CannotRun, check_database
 from executions.scheduler.registry import RememberedRunner, new_runner_id
-from executions.scheduler.runner import TICK_SECONDS, Report, Runner
+from executions.scheduler.runner import TICK_SECONDS, JobRunner, TickReport
 from executions.scheduler.spec import JobSpec
 from multica_admin.embedded import ensure_running
 
@@ -72,12 +72,12 @@ class Command(BaseCommand):
             ensure_running()
         except CannotRun as error:
             self._refuse(str(error))
-        runner = Runner(
+        runner = JobRunner(
             specs,
             connect_runner,
             runner_id=runner_id,
             presence=RememberedRunner(
-                runner_id, RunnerRow.Kind.COMMAND, None if options["once"] else tick_seconds
+                runner_id, Runner.Kind.COMMAND, None if options["once"] else tick_seconds
             ),
             report=lambda report: self._print(
                 _as_json(report) if options["json"] else _as_text(report)
@@ -89,7 +89,7 @@ class Command(BaseCommand):
         else:
             _stay(runner, tick_seconds)
 
-    def _once(self, runner: Runner, *, explain: bool) -> None:
+    def _once(self, runner: JobRunner, *, explain: bool) -> None:
         try:
             with runner:
                 reports = runner.tick()
@@ -125,7 +125,7 @@ class Command(BaseCommand):
         sys.exit(COULD_NOT_TRY)
 
 
-def _stay(runner: Runner, tick_seconds: float) -> None:
+def _stay(runner: JobRunner, tick_seconds: float) -> None:
     """Run until drained, with the retirements; a second signal waits for neither."""
     # That our own tables are away is told by the runner, whose row is in them.
     retirements = Ticking(says_when_away=False)
@@ -172,16 +172,16 @@ def _runner_id(given: str | None) -> str:
     return given
 
 
-def _failed(report: Report) -> bool:
+def _failed(report: TickReport) -> bool:
     """Whether this runner ran the plan and it is not a SUCCESS."""
     return report.attempt is not None and report.status != "SUCCESS"
 
 
-def _could_not_try(report: Report) -> bool:
+def _could_not_try(report: TickReport) -> bool:
     return report.outcome is None and report.error_msg is not None
 
 
-def _untried(runner: Runner, reports: list[Report]) -> list[str]:
+def _untried(runner: JobRunner, reports: list[TickReport]) -> list[str]:
     """Why something was not tried in one tick, a sentence for each reason."""
     sentences = [
         f"Nobody can tell what is due for {report.job}. {report.error_msg}."
@@ -199,7 +199,7 @@ def _untried(runner: Runner, reports: list[Report]) -> list[str]:
     return sentences
 
 
-def _as_text(report: Report) -> str:
+def _as_text(report: TickReport) -> str:
     fields = (
         rfc3339(report.plan_time) if report.plan_time else None,
         report.job,
@@ -212,7 +212,7 @@ def _as_text(report: Report) -> str:
     return " ".join("-" if field is None else str(field) for field in fields)
 
 
-def _as_json(report: Report) -> str:
+def _as_json(report: TickReport) -> str:
     """In ASCII, which every stream can encode: a backslash of the stream's own would be no JSON."""
     return json.dumps(
         {
@@ -230,7 +230,7 @@ def _as_json(report: Report) -> str:
     )
 
 
-def _explanation(report: Report) -> str:
+def _explanation(report: TickReport) -> str:
     """What `--once` came to, in a sentence."""
     if report.outcome is None:
         return f"Nothing is due for {report.job}."
@@ -247,7 +247,7 @@ def _explanation(report: Report) -> str:
 
 
 @contextmanager
-def _signals(runner: Runner, cancel: Callable[[], None]) -> Iterator[None]:
+def _signals(runner: JobRunner, cancel: Callable[[], None]) -> Iterator[None]:
     """The first SIGTERM or SIGINT drains the runner, the next one cancels.
 
     A thread of its own waits for them: a handler would run in the middle of whatever the main

@@ -44,7 +44,7 @@ def in_words(action: str) -> str:
 
 
 @dataclass(frozen=True)
-class Line:
+class AuditLine:
     """One line, with its evidence as text."""
 
     event: AuditEvent
@@ -62,7 +62,7 @@ class Line:
 class Audit:
     """A page of lines, newest first, and where to go on: None at the ends."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[AuditLine, ...]
     now: datetime | None
     older: Cursor | None
     newer: Cursor | None
@@ -89,7 +89,7 @@ def read_audit(filters: Filters) -> Audit:
     newest, oldest = (found[0], found[-1]) if found else (None, None)
     goes_up = cursor is not None and not cursor.older
     return Audit(
-        lines=tuple(Line(event) for event in found),
+        lines=tuple(AuditLine(event) for event in found),
         now=_clock(),
         older=_at(oldest, older=True) if oldest and (more or goes_up) else None,
         newer=_at(newest, older=False) if newest and (more if goes_up else cursor) else None,

@@ -17,7 +17,7 @@ from uuid import UUID
 from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
 from executions.models import Execution, Status
-from executions.pages.history.filters import Filters, State
+from executions.pages.history.filters import ExecutionState, Filters
 from executions.pages.history.messages import pattern_of
 from executions.pages.history.rows import version_of
 from executions.pages.history.samples import Window, bounded, windows
@@ -50,7 +50,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedExecution:
     """One FAILED row, the newest plan of its scope, and how the newest that ended did.
 
     ``oldest_open`` is that of ``scheduler.plans`` for its job.
@@ -93,7 +93,7 @@ class Group:
 
     code: str
     pattern: str
-    failures: list[Failure]
+    failures: list[FailedExecution]
     sample: str | None = None
 
     @property
@@ -107,7 +107,7 @@ class Group:
         return [(one.id, one.seen_at, one.outcome, one.ended_as) for one in self.failures]
 
     @property
-    def shown(self) -> list[Failure]:
+    def shown(self) -> list[FailedExecution]:
         return self.failures[:SHOWN_PLANS]
 
     @property
@@ -115,7 +115,7 @@ class Group:
         return max(0, len(self.failures) - SHOWN_PLANS)
 
     @property
-    def newest(self) -> Failure:
+    def newest(self) -> FailedExecution:
         return self.failures[0]
 
     @property
@@ -215,7 +215,7 @@ def read_errors(filters: Filters) -> Errors:
     asked = [filters.job] if filters.job else jobs.names
     most = max(1, MOST_ROWS // max(1, len(asked)))
     if jobs.problem and not filters.job:
-        found: list[Failure] | Problem = jobs.problem
+        found: list[FailedExecution] | Problem = jobs.problem
     else:
         found = attempt(lambda: _failures(wanted, asked, most, clock.now))
     failures = [] if isinstance(found, Problem) else found
@@ -239,7 +239,7 @@ def read_errors(filters: Filters) -> Errors:
     )
 
 
-def _failures(filters: Filters, jobs: list[str], most: int, now: datetime) -> list[Failure]:
+def _failures(filters: Filters, jobs: list[str], most: int, now: datetime) -> list[FailedExecution]:
     scope = filters.scope
     parameters: dict[str, Any] = {
         "jobs": jobs,
@@ -255,21 +255,23 @@ def _failures(filters: Filters, jobs: list[str], most: int, now: datetime) -> li
     }
     oldest = {job: oldest_open(JOBS.get(job), now) for job in jobs}
     return [
-        Failure(**row, oldest_open=oldest[row["job_name"]])
+        FailedExecution(**row, oldest_open=oldest[row["job_name"]])
         for row in fetch_for_dashboard(SQL.failures, parameters)
     ]
 
 
-def _of_state(failures: list[Failure], status: State | None) -> list[Failure]:
+def _of_state(
+    failures: list[FailedExecution], status: ExecutionState | None
+) -> list[FailedExecution]:
     """Only FAILED rows have an error: another status matches none of them."""
-    if status in (None, State.FAILED):
+    if status in (None, ExecutionState.FAILED):
         return failures
-    if status == State.RETRYING:
+    if status == ExecutionState.RETRYING:
         return [failure for failure in failures if failure.outcome == Outcome.RETRYING]
     return []
 
 
-def _reached(failures: list[Failure], most: int) -> datetime | None:
+def _reached(failures: list[FailedExecution], most: int) -> datetime | None:
     """How far back every job was seen, where the newest rows of one filled its share."""
     oldest: dict[str, datetime] = {}
     for failure in failures:
@@ -280,9 +282,9 @@ def _reached(failures: list[Failure], most: int) -> datetime | None:
     return max((oldest[job] for job, rows in counted.items() if rows >= most), default=None)
 
 
-def group_up(failures: list[Failure]) -> list[Group]:
+def group_up(failures: list[FailedExecution]) -> list[Group]:
     """The groups, the one seen last first."""
-    groups: dict[tuple[str, str], list[Failure]] = {}
+    groups: dict[tuple[str, str], list[FailedExecution]] = {}
     pattern = cache(pattern_of)  # most failures say what another one said
     for failure in sorted(failures, key=lambda one: one.seen_at, reverse=True):
         key = failure.error_code or "", pattern(failure.error_line or "")

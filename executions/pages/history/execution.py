@@ -17,7 +17,7 @@ from executions.health.findings.watermark import FUTURE_ALLOWANCE
 from executions.health.read import MOST_ROWS, SQL, execution_of
 from executions.health.writers import pairs
 from executions.models import Execution, Status
-from executions.pages.history.filters import State
+from executions.pages.history.filters import ExecutionState
 from executions.pages.history.life import (
     Moment,
     WatermarkStep,
@@ -28,7 +28,7 @@ from executions.pages.history.life import (
     watermark_step,
 )
 from executions.pages.history.rows import (
-    Row,
+    ExecutionRow,
     ours_among,
     state_of,
     version_of,
@@ -53,7 +53,7 @@ class Detail:
     nor are the neighbours: they took too long to read.
     """
 
-    row: Row
+    row: ExecutionRow
     now: datetime
     spec: JobSpec | None
     moments: list[Moment]
@@ -61,13 +61,13 @@ class Detail:
     watermark: WatermarkStep | None
     skipped_reason: str | None
     foreign_advance: timedelta | None
-    older: Row | None
-    newer: Row | None
+    older: ExecutionRow | None
+    newer: ExecutionRow | None
     problem: Problem | None
 
     @property
     def is_over(self) -> bool:
-        return self.row.state not in (State.RUNNING, State.STALE)
+        return self.row.state not in (ExecutionState.RUNNING, ExecutionState.STALE)
 
     @property
     def moved_on(self) -> bool:
@@ -88,7 +88,7 @@ class Detail:
 
     @property
     def live_seconds(self) -> int:
-        return BUSY_SECONDS if self.row.state == State.RUNNING else CALM_SECONDS
+        return BUSY_SECONDS if self.row.state == ExecutionState.RUNNING else CALM_SECONDS
 
     @property
     def version(self) -> str:
@@ -114,8 +114,8 @@ def read_execution(execution_id: UUID) -> Detail | None:
     older, newer, advance = (None, None, None) if isinstance(found, Problem) else found
     ours = ours_among(one.runner_id for one in (older, execution, newer) if one)
 
-    def as_row(one: Execution) -> Row:
-        return Row(one, state_of(one, now, execution.newest_plan), one.runner_id in ours)
+    def as_row(one: Execution) -> ExecutionRow:
+        return ExecutionRow(one, state_of(one, now, execution.newest_plan), one.runner_id in ours)
 
     row = as_row(execution)
     spec = JOBS.get(execution.job_name)

@@ -41,7 +41,7 @@ class BadFilter(BadRequest):
         super().__init__(problem)
 
 
-class State(StrEnum):
+class ExecutionState(StrEnum):
     """What an execution is at a moment: the stored statuses and the two that are derived."""
 
     RUNNING = "RUNNING"
@@ -70,7 +70,7 @@ class Filters:
 
     job: str = ""
     scope: Scope | None = None
-    status: State | None = None
+    status: ExecutionState | None = None
     runner: str = ""
     error: str = ""
     since: datetime | None = None
@@ -224,9 +224,9 @@ def _choice(name: str, text: str, words: Iterable[str]) -> tuple[str, str]:
     return name, text
 
 
-def _status(text: str) -> State | None:
-    chosen = _choice("status", text, State)[1]
-    return State(chosen) if chosen else None
+def _status(text: str) -> ExecutionState | None:
+    chosen = _choice("status", text, ExecutionState)[1]
+    return ExecutionState(chosen) if chosen else None
 
 
 def _scope(text: str) -> Scope | None:

@@ -18,10 +18,10 @@ from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
 from executions.health.other_jobs import Tallies, read_tallies
-from executions.health.tally import Tally, judge
+from executions.health.tally import JobTally, judge_tally
 from executions.health.verdict import Level, Verdict
 from executions.models import Status
-from executions.pages.history.filters import GLOBAL, Filters, State
+from executions.pages.history.filters import GLOBAL, ExecutionState, Filters
 from executions.pages.history.rows import version_of
 from executions.pages.history.table import (
     SQL,
@@ -55,31 +55,33 @@ class Newest:
     stale_after: datetime | None
     finished_at: datetime | None
 
-    def state(self, now: datetime, newest: datetime, oldest: datetime | None) -> State:
+    def state(self, now: datetime, newest: datetime, oldest: datetime | None) -> ExecutionState:
         """``newest`` and ``oldest`` are those of ``scheduler.plans.is_retried``."""
         if self.status == Status.RUNNING:
             stale = self.stale_after is not None and self.stale_after < now
-            return State.STALE if stale else State.RUNNING
+            return ExecutionState.STALE if stale else ExecutionState.RUNNING
         if self.status == Status.SUCCESS:
-            return State.SUCCESS
-        return State.RETRYING if is_retried(self, newest, oldest) else State.FAILED
+            return ExecutionState.SUCCESS
+        return (
+            ExecutionState.RETRYING if is_retried(self, newest, oldest) else ExecutionState.FAILED
+        )
 
 
 @dataclass(frozen=True)
 class ScopeLine:
     scope: Scope
     newest: Newest
-    state: State
+    state: ExecutionState
 
 
 @dataclass(frozen=True)
 class PlanCell:
     plan: Newest
-    state: State
+    state: ExecutionState
 
 
 @dataclass(frozen=True)
-class Job:
+class HistoryJob:
     """``plans`` are the newest of a job with one scope, oldest first; else there are none.
 
     Where the statement timeout cut in, ``lately`` is None, and there are no scopes.
@@ -90,7 +92,7 @@ class Job:
     scopes: list[ScopeLine]
     more_scopes: bool
     plans: list[PlanCell]
-    lately: Tally | None
+    lately: JobTally | None
     verdict: Verdict
 
     @property
@@ -108,7 +110,7 @@ class Jobs:
 
     filters: Filters
     now: datetime
-    jobs: list[Job]
+    jobs: list[HistoryJob]
     more_jobs: bool
     reached: datetime | None
     problems: list[Problem] = field(default_factory=list)
@@ -150,7 +152,7 @@ def read_all_jobs(filters: Filters) -> Jobs:
         verdicts = dict.fromkeys(names, _UNREAD)
     else:
         tallies = read
-        verdicts = {name: judge(name, now, tallies.of(name)) for name in names}
+        verdicts = {name: judge_tally(name, now, tallies.of(name)) for name in names}
     if ROLLUP.name in verdicts:
         verdicts[ROLLUP.name] = snapshots.current().verdict
     plans = _plans_by_scope(rows)
@@ -180,9 +182,9 @@ def _job(
     name: str,
     plans: dict[Scope, list[Newest]],
     now: datetime,
-    lately: Tally | None,
+    lately: JobTally | None,
     verdict: Verdict,
-) -> Job:
+) -> HistoryJob:
     oldest = oldest_open(JOBS.get(name), now)
     scopes = [
         ScopeLine(scope, newest, newest.state(now, newest.plan_time, oldest))
@@ -190,7 +192,7 @@ def _job(
     ]
     only = next(iter(plans.values())) if len(plans) == 1 else []
     cells = [PlanCell(plan, plan.state(now, only[0].plan_time, oldest)) for plan in only]
-    return Job(
+    return HistoryJob(
         name=name,
         spec=JOBS.get(name),
         scopes=scopes[:SHOWN_SCOPES],

@@ -15,7 +15,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from executions.models import Execution, Status
-from executions.pages.history.filters import State
+from executions.pages.history.filters import ExecutionState
 from executions.scheduler.spec import CatchUp, ErrorCode, JobSpec
 from executions.text.beyond import is_beyond
 
@@ -38,7 +38,9 @@ class Moment:
     ahead: bool = False
 
 
-def life(execution: Execution, state: State, spec: JobSpec | None, now: datetime) -> list[Moment]:
+def life(
+    execution: Execution, state: ExecutionState, spec: JobSpec | None, now: datetime
+) -> list[Moment]:
     """Planned, due, claimed by, heartbeat, finished, next retry: what there was of it."""
     moments = [
         *_planned(execution, spec),
@@ -86,11 +88,11 @@ def _claimed(execution: Execution) -> list[Moment]:
     return moments
 
 
-def _lease(execution: Execution, state: State, now: datetime) -> list[Moment]:
+def _lease(execution: Execution, state: ExecutionState, now: datetime) -> list[Moment]:
     moments = []
     if execution.heartbeat_at and execution.heartbeat_at != execution.started_at:
         moments.append(Moment(_("Last heartbeat"), execution.heartbeat_at, icon="activity"))
-    if state == State.STALE:
+    if state == ExecutionState.STALE:
         moments.append(
             Moment(
                 _("Lease ended"),
@@ -100,7 +102,7 @@ def _lease(execution: Execution, state: State, now: datetime) -> list[Moment]:
                 icon="hourglass-empty",
             )
         )
-    elif state == State.RUNNING:
+    elif state == ExecutionState.RUNNING:
         moments.append(
             Moment(
                 _("Lease lasts until"),
@@ -113,8 +115,8 @@ def _lease(execution: Execution, state: State, now: datetime) -> list[Moment]:
     return moments
 
 
-def _ended(execution: Execution, state: State) -> list[Moment]:
-    if state in (State.RUNNING, State.STALE):
+def _ended(execution: Execution, state: ExecutionState) -> list[Moment]:
+    if state in (ExecutionState.RUNNING, ExecutionState.STALE):
         return []
     if execution.status == Status.SUCCESS:
         note = _("at the second or a later attempt") if execution.attempt > 1 else ""
@@ -125,10 +127,12 @@ def _ended(execution: Execution, state: State) -> list[Moment]:
     return [Moment(_("Failed"), execution.finished_at, "", "bad", "x")]
 
 
-def _next(execution: Execution, state: State, spec: JobSpec | None, now: datetime) -> list[Moment]:
+def _next(
+    execution: Execution, state: ExecutionState, spec: JobSpec | None, now: datetime
+) -> list[Moment]:
     if execution.status != Status.FAILED:
         return []
-    if state == State.RETRYING:
+    if state == ExecutionState.RETRYING:
         at = execution.next_retry_at
         if at is None:
             return [Moment(_("Next retry"), None, _("at the next tick"), "warn", "refresh")]

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Literal
 
 from executions.database.problems import Problem
-from executions.pages.history.filters import Filters, State
+from executions.pages.history.filters import ExecutionState, Filters
 from executions.pages.history.paging import Page, Reader, Total
 from executions.pages.history.rows import (
-    Row,
+    ExecutionRow,
     as_rows,
     rows_for_lists,
     version_of,
@@ -31,7 +31,7 @@ CALM_SECONDS = 15
 
 
 @dataclass(frozen=True)
-class Plans:
+class PlansPage:
     """``page`` and ``total`` are a Problem where the statement timeout cut the read off.
 
     ``estimate`` is the table's size by the database's own statistics, set where nothing is filtered
@@ -42,7 +42,7 @@ class Plans:
     filters: Filters
     now: datetime
     walk: Walk
-    rows: list[Row]
+    rows: list[ExecutionRow]
     page: Page | Problem
     total: Total | Problem
     estimate: int | None
@@ -78,7 +78,7 @@ class Plans:
 
     @property
     def live_seconds(self) -> int:
-        busy = any(row.state == State.RUNNING for row in self.rows)
+        busy = any(row.state == ExecutionState.RUNNING for row in self.rows)
         return BUSY_SECONDS if busy else CALM_SECONDS
 
     @property
@@ -112,7 +112,7 @@ def choose_walk(filters: Filters, clock: Clock) -> tuple[Walk, list[Scope]]:
     return choose(filters, scopes, clock.now), scopes
 
 
-def read_plans(filters: Filters) -> Plans:
+def read_plans(filters: Filters) -> PlansPage:
     """One page of the history.
 
     Raises:
@@ -130,7 +130,7 @@ def read_plans(filters: Filters) -> Plans:
     page = attempt(lambda: reader.page(rows_for_lists(), filters.cursor))
     total = attempt(reader.total)
     rows, unsure = as_rows([] if isinstance(page, Problem) else page.rows, clock.now)
-    return Plans(
+    return PlansPage(
         filters=filters,
         now=clock.now,
         walk=walk,
@@ -144,8 +144,8 @@ def read_plans(filters: Filters) -> Plans:
     )
 
 
-def _without_a_walk(filters: Filters, clock: Clock, problem: Problem) -> Plans:
-    return Plans(
+def _without_a_walk(filters: Filters, clock: Clock, problem: Problem) -> PlansPage:
+    return PlansPage(
         filters=filters,
         now=clock.now,
         walk=Walk(()),
@@ -164,18 +164,18 @@ def _is_empty() -> bool | None:
     return None if jobs.problem else not jobs.names
 
 
-def read_choices(plans: Plans) -> Choices:
+def read_choices(plans: PlansPage) -> Choices:
     """For the form alone: a refresh of the list does not ask for it."""
     jobs = attempt_jobs(plans.filters.job)
     return Choices(jobs.names, plans.scopes, jobs.problem)
 
 
-def form(request: LiveRequest, _filters: Filters, shown: Plans) -> dict[str, object]:
+def form(request: LiveRequest, _filters: Filters, shown: PlansPage) -> dict[str, object]:
     """What the filter form offers; a refresh asks for the list alone."""
     if request.htmx:
         return {}
     return {
         "choices": read_choices(shown),
-        "states": list(State),
+        "states": list(ExecutionState),
         "error_codes": list(ErrorCode),
     }

@@ -14,7 +14,7 @@ from django.db.models.functions import Left
 from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
 from executions.models import Execution, Runner, Status
-from executions.pages.history.filters import GLOBAL, State
+from executions.pages.history.filters import GLOBAL, ExecutionState
 from executions.pages.history.table import SQL, attempt
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.plans import is_retried, oldest_open
@@ -24,11 +24,11 @@ ERROR_LINE = 200
 
 
 @dataclass(frozen=True)
-class Row:
+class ExecutionRow:
     """``is_ours`` tells this installation's runners from Multica's own."""
 
     execution: Execution
-    state: State
+    state: ExecutionState
     is_ours: bool
 
     @property
@@ -73,19 +73,19 @@ def newest_plans(executions: Iterable[Execution]) -> dict[UUID, datetime]:
     return {key: plan_time for key, plan_time in found.items() if plan_time is not None}
 
 
-def state_of(execution: Execution, now: datetime, newest_plan: datetime | None) -> State:
+def state_of(execution: Execution, now: datetime, newest_plan: datetime | None) -> ExecutionState:
     """What an execution is at ``now``; ``newest_plan`` is its scope's newest plan_time.
 
     Whether a FAILED one is being retried, ``scheduler.plans.is_retried`` says.
     """
     if execution.status == Status.RUNNING:
         stale = execution.stale_after is not None and execution.stale_after < now
-        return State.STALE if stale else State.RUNNING
+        return ExecutionState.STALE if stale else ExecutionState.RUNNING
     if execution.status == Status.SUCCESS:
-        return State.SUCCESS
+        return ExecutionState.SUCCESS
     oldest = oldest_open(JOBS.get(execution.job_name), now)
     retried = newest_plan is not None and is_retried(execution, newest_plan, oldest)
-    return State.RETRYING if retried else State.FAILED
+    return ExecutionState.RETRYING if retried else ExecutionState.FAILED
 
 
 def _attempts_left(execution: Execution) -> bool:
@@ -100,7 +100,9 @@ def ours_among(runner_ids: Iterable[str | None]) -> frozenset[str]:
     return frozenset(Runner.objects.filter(runner_id__in=asked).values_list("runner_id", flat=True))
 
 
-def as_rows(executions: list[Execution], now: datetime) -> tuple[list[Row], Problem | None]:
+def as_rows(
+    executions: list[Execution], now: datetime
+) -> tuple[list[ExecutionRow], Problem | None]:
     """The rows of a list that was read with :func:`rows_for_lists`.
 
     With a problem it could not be told in time which of the FAILED ones are being retried: they
@@ -110,7 +112,7 @@ def as_rows(executions: list[Execution], now: datetime) -> tuple[list[Row], Prob
     found = attempt(lambda: newest_plans(executions))
     newest, problem = ({}, found) if isinstance(found, Problem) else (found, None)
     rows = [
-        Row(
+        ExecutionRow(
             execution,
             state_of(execution, now, newest.get(execution.id)),
             execution.runner_id in ours,

@@ -48,7 +48,7 @@ SECONDS = 15
 SLOW_TICK = timedelta(seconds=30)
 
 
-class Standing(StrEnum):
+class RunnerStanding(StrEnum):
     """What our own table tells of a runner of ours, whatever it won.
 
     Only of one that ticks to this day can it be said that others were first: one ``beaten`` saw
@@ -69,7 +69,7 @@ class Percentile(Aggregate):
 
 
 @dataclass(frozen=True)
-class Run:
+class RunnerExecution:
     """One execution as far as a runner's line needs it; ``is_stale`` is past its lease."""
 
     id: UUID
@@ -81,7 +81,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Tally:
+class RunnerTally:
     """One runner. ``ours`` is what our own table remembers of it, None for Multica's.
 
     ``last_begun`` is when it began a plan for the last time.
@@ -100,9 +100,9 @@ class Tally:
     p95_ms: float | None = None
     share: float = 0.0
     ours: Runner | None = None
-    standing: Standing | None = None
-    run: Run | None = None
-    last_error: Run | None = None
+    standing: RunnerStanding | None = None
+    run: RunnerExecution | None = None
+    last_error: RunnerExecution | None = None
 
     @property
     def share_percent(self) -> int:
@@ -133,7 +133,7 @@ class Runners:
     since: datetime
     reached: datetime | None
     windows: list[Window]
-    tallies: list[Tally]
+    tallies: list[RunnerTally]
     hidden: int
     plans: int
     unnamed: int
@@ -200,10 +200,10 @@ def _end_of_plans(job: str, now: datetime) -> datetime:
     return newest_due(spec, now) + spec.cadence
 
 
-def _sample(walk: Walk) -> tuple[list[Tally], datetime | None]:
+def _sample(walk: Walk) -> tuple[list[RunnerTally], datetime | None]:
     """Every runner in what one look at each segment sees, those without an id as one."""
     looks, reached = Reader(walk).samples()
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, RunnerTally] = {}
     for look in looks:
         for one in _tallies(look):
             known = tallies.get(one.runner_id)
@@ -217,7 +217,7 @@ def _sample(walk: Walk) -> tuple[list[Tally], datetime | None]:
     return list(tallies.values()), reached
 
 
-def _tallies(look: Q) -> list[Tally]:
+def _tallies(look: Q) -> list[RunnerTally]:
     success = Q(status=Status.SUCCESS)
     rows = (
         Execution.objects.filter(look)
@@ -236,10 +236,10 @@ def _tallies(look: Q) -> list[Tally]:
         )
     )
     found: Iterable[Any] = rows
-    return [Tally(**{**row, "runner_id": row["runner_id"] or ""}) for row in found]
+    return [RunnerTally(**{**row, "runner_id": row["runner_id"] or ""}) for row in found]
 
 
-def _merged(one: Tally, other: Tally) -> Tally:
+def _merged(one: RunnerTally, other: RunnerTally) -> RunnerTally:
     """Of two segments' tallies, which share no row; only one of them has durations."""
     counts = ("plans", "succeeded", "failed", "retried", "running")
     return replace(
@@ -253,7 +253,7 @@ def _merged(one: Tally, other: Tally) -> Tally:
     )
 
 
-def _marks(look: Q, tallies: Iterable[Tally]) -> Iterator[tuple[str, str, Run]]:
+def _marks(look: Q, tallies: Iterable[RunnerTally]) -> Iterator[tuple[str, str, RunnerExecution]]:
     """Of each runner that has any, the newest running execution and the newest failed one."""
     named = [one.runner_id for one in tallies if one.failed or one.running]
     columns = ("id", "plan_time", "is_stale", "finished_at", "error_code", "error_line")
@@ -269,7 +269,11 @@ def _marks(look: Q, tallies: Iterable[Tally]) -> Iterator[tuple[str, str, Run]]:
         .values("runner_id", "status", *columns)
     )
     for row in rows if named else ():
-        yield row["runner_id"], row["status"], Run(**{name: row[name] for name in columns})
+        yield (
+            row["runner_id"],
+            row["status"],
+            RunnerExecution(**{name: row[name] for name in columns}),
+        )
 
 
 def _ours(runner_ids: Iterable[str], since: datetime, filters: Filters) -> list[Any]:
@@ -288,33 +292,35 @@ def _ours(runner_ids: Iterable[str], since: datetime, filters: Filters) -> list[
 
 
 def _in_order(
-    tallies: list[Tally], ours: Iterable[Any], last_begun: datetime | None
-) -> list[Tally]:
+    tallies: list[RunnerTally], ours: Iterable[Any], last_begun: datetime | None
+) -> list[RunnerTally]:
     """With their shares and what we know of our own, the one seen last first."""
     total = sum(one.plans for one in tallies)
     known = {one.runner_id: replace(one, share=one.plans / total) for one in tallies}
     for runner in ours:
-        one = known.get(runner.runner_id) or Tally(runner.runner_id, first_seen=runner.started_at)
+        one = known.get(runner.runner_id) or RunnerTally(
+            runner.runner_id, first_seen=runner.started_at
+        )
         seen = max(filter(None, (one.last_seen, runner.last_tick_at)), default=None)
         standing = _standing(runner, one, last_begun)
         known[runner.runner_id] = replace(one, ours=runner, standing=standing, last_seen=seen)
     return sorted(known.values(), key=_age_key, reverse=True)
 
 
-def _standing(runner: Any, one: Tally, last_begun: datetime | None) -> Standing:
+def _standing(runner: Any, one: RunnerTally, last_begun: datetime | None) -> RunnerStanding:
     """What its last tick and its own interval tell. While it runs a plan it does not tick."""
     if runner.stopped_at is not None:
-        return Standing.STOPPED
+        return RunnerStanding.STOPPED
     interval = TICK if runner.tick_seconds is None else timedelta(seconds=runner.tick_seconds)
     age = runner.read_at - (runner.last_tick_at or runner.started_at)
     is_busy = one.run is not None and not one.run.is_stale
     if age > interval + SLOW_TICK and not is_busy:
-        return Standing.SILENT
+        return RunnerStanding.SILENT
     beaten = last_begun is not None and last_begun >= runner.started_at
-    return Standing.BEATEN if beaten else Standing.TICKS
+    return RunnerStanding.BEATEN if beaten else RunnerStanding.TICKS
 
 
-def _age_key(one: Tally) -> tuple[object, ...]:
+def _age_key(one: RunnerTally) -> tuple[object, ...]:
     return (one.last_seen is not None, one.last_seen, one.plans, one.runner_id)
 
 

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from executions.pages.history.cursors import Cursor
-from executions.pages.history.filters import Filters, State, write_scope
+from executions.pages.history.filters import ExecutionState, Filters, write_scope
 from executions.text.visible import visible
 
 register = template.Library()
@@ -30,7 +30,7 @@ def address(view: str, filters: Filters | None = None, **chosen: Any) -> str:
         ValueError: a status is none of State.
     """
     if "status" in chosen:
-        chosen["status"] = State(chosen["status"])
+        chosen["status"] = ExecutionState(chosen["status"])
     wanted = replace(filters or Filters(), cursor=None, **chosen)
     return _with_query(reverse(view), wanted)
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from django.db.models import F, OuterRef, Q, Subquery
 
 from executions.models import Execution, Status
-from executions.pages.history.filters import Filters, State
+from executions.pages.history.filters import ExecutionState, Filters
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.plans import oldest_open
 from executions.scheduler.spec import Scope
@@ -85,13 +85,13 @@ def choose(filters: Filters, scopes: Sequence[Scope], now: datetime) -> Walk:
         return Walk(())
     only_scope = scopes[0] if len(scopes) == 1 else None
     scope = filters.scope or only_scope
-    failed = filters.status in (State.FAILED, State.RETRYING)
+    failed = filters.status in (ExecutionState.FAILED, ExecutionState.RETRYING)
     if filters.job and failed and scope == only_scope:
         return Walk((_failed(filters, now),))
     if filters.job and scope is not None:
         return Walk((_one_scope(filters, scope, now),))
     running = _running(filters, now)
-    if filters.status in (State.RUNNING, State.STALE):
+    if filters.status in (ExecutionState.RUNNING, ExecutionState.STALE):
         return Walk((running,))
     if filters.status is not None:
         return Walk((_ended(filters, now),))
@@ -115,7 +115,7 @@ def _failed(filters: Filters, now: datetime) -> Segment:
         name="failed",
         column="plan_time",
         rows=Q(status=Status.FAILED, job_name=filters.job) & _between("plan_time", filters),
-        sift=(_retrying(filters.status, now) if filters.status == State.RETRYING else Q())
+        sift=(_retrying(filters.status, now) if filters.status == ExecutionState.RETRYING else Q())
         & _texts(filters),
         looks=_looks(filters),
     )
@@ -124,9 +124,9 @@ def _failed(filters: Filters, now: datetime) -> Segment:
 def _running(filters: Filters, now: datetime) -> Segment:
     """By the end of the lease, which moves with every heartbeat; the times bound the start."""
     rows = Q(status=Status.RUNNING, stale_after__isnull=False)
-    if filters.status == State.STALE:
+    if filters.status == ExecutionState.STALE:
         rows &= Q(stale_after__lt=now)
-    elif filters.status == State.RUNNING:
+    elif filters.status == ExecutionState.RUNNING:
         rows &= Q(stale_after__gte=now)
     elsewhere = _job(filters.job) & _scope(filters.scope) & _between("started_at", filters)
     return Segment("running", "stale_after", rows, elsewhere & _texts(filters), WINDOW)
@@ -141,7 +141,7 @@ def _ended(filters: Filters, now: datetime) -> Segment:
         & _scope(filters.scope)
         & (
             _retrying(filters.status, now)
-            if filters.status != State.SUCCESS
+            if filters.status != ExecutionState.SUCCESS
             else Q(status="SUCCESS")
         )
         & _texts(filters),
@@ -151,7 +151,7 @@ def _ended(filters: Filters, now: datetime) -> Segment:
 
 def _looks(filters: Filters) -> int:
     """Whether a row is being retried costs a look at a second row."""
-    return WINDOW // 2 if filters.status == State.RETRYING else WINDOW
+    return WINDOW // 2 if filters.status == ExecutionState.RETRYING else WINDOW
 
 
 def _between(column: str, filters: Filters) -> Q:
@@ -171,24 +171,24 @@ def _scope(scope: Scope | None) -> Q:
     return Q(scope_kind=scope.kind, scope_id=scope.id) if scope else Q()
 
 
-def _status(status: State | None, now: datetime) -> Q:
+def _status(status: ExecutionState | None, now: datetime) -> Q:
     if status is None:
         return Q()
-    if status == State.STALE:
+    if status == ExecutionState.STALE:
         return Q(status=Status.RUNNING, stale_after__lt=now)
-    if status == State.RUNNING:
+    if status == ExecutionState.RUNNING:
         return Q(status=Status.RUNNING) & (Q(stale_after__gte=now) | Q(stale_after=None))
-    if status == State.SUCCESS:
+    if status == ExecutionState.SUCCESS:
         return Q(status=Status.SUCCESS)
     return _retrying(status, now)
 
 
-def _retrying(status: State | None, now: datetime) -> Q:
+def _retrying(status: ExecutionState | None, now: datetime) -> Q:
     """FAILED, or FAILED and still to be tried again: ``scheduler.plans.is_retried`` as SQL."""
     if status is None:
         return Q()
     failed = Q(status=Status.FAILED)
-    if status == State.FAILED:
+    if status == ExecutionState.FAILED:
         return failed
     left = Q(attempt__lt=F("max_attempts"), plan_time=newest_plan_time())
     return failed & _open(now) & left

@@ -14,8 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.ledger import Kind as Plan
-from executions.models.retirement import Act, Retirement, State
+from executions.health.ledger import PlanOutcome
+from executions.models.retirement import Act, Retirement, RetirementState
 from executions.retirement import rules
 from executions.retirement.external import is_proved_by_plans
 from executions.retirement.outcomes import REMOVED_BY
@@ -36,17 +36,21 @@ from executions.text.sentences import (
 MOST = 10
 
 _DONE: Mapping[str, Promise] = {
-    State.CHOSEN: _("%(who)s has begun to retire %(job)s. Nothing has been changed yet."),
-    State.CONFIRMED: _("%(who)s has begun to retire %(job)s. Nothing has been changed yet."),
-    State.BY_HAND: _(
+    RetirementState.CHOSEN: _("%(who)s has begun to retire %(job)s. Nothing has been changed yet."),
+    RetirementState.CONFIRMED: _(
+        "%(who)s has begun to retire %(job)s. Nothing has been changed yet."
+    ),
+    RetirementState.BY_HAND: _(
         "%(who)s is going to remove %(job)s by hand, and has not said yet that it is."
     ),
-    State.TRIAL: _("%(who)s paused %(job)s on trial at %(at)s."),
-    State.TRIAL_PASSED: _(
+    RetirementState.TRIAL: _("%(who)s paused %(job)s on trial at %(at)s."),
+    RetirementState.TRIAL_PASSED: _(
         "%(who)s paused %(job)s on trial at %(at)s. The trial went well: remove the job now, or"
         " activate it again."
     ),
-    State.WATCHING: _("%(who)s removed %(job)s at %(at)s. The plans since are being watched."),
+    RetirementState.WATCHING: _(
+        "%(who)s removed %(job)s at %(at)s. The plans since are being watched."
+    ),
 }
 _BEGUN: Mapping[str, Promise] = {
     Act.Kind.REMOVE: _(
@@ -66,7 +70,7 @@ _BEGUN: Mapping[str, Promise] = {
         " database is being asked."
     ),
 }
-_GOOD = {kind.value for kind in Plan if kind.is_success}
+_GOOD = {kind.value for kind in PlanOutcome if kind.is_success}
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _what_was_done(one: Retirement, now: datetime) -> Sentence:
 
 def _how_it_goes(one: Retirement, good: int, needed: int) -> Sentence:
     """How many plans went well; once they are enough, why the watch goes on all the same."""
-    if good >= needed and one.state != State.TRIAL_PASSED and one.watch.get("summary"):
+    if good >= needed and one.state != RetirementState.TRIAL_PASSED and one.watch.get("summary"):
         return say("%(said)s", said=one.watch["summary"])
     good = min(good, needed)
     return say(
@@ -146,12 +150,15 @@ def _how_it_goes(one: Retirement, good: int, needed: int) -> Sentence:
 
 
 def _when_it_ends(one: Retirement, good: int, needed: int, now: datetime) -> Sentence | None:
-    if one.state in {State.TRIAL, State.TRIAL_PASSED} and one.deadline is not None:
+    if (
+        one.state in {RetirementState.TRIAL, RetirementState.TRIAL_PASSED}
+        and one.deadline is not None
+    ):
         return say(
             _("If nobody decides, it ends by itself at %(at)s: the job is then active again."),
             at=At(one.deadline, now),
         )
-    if one.state != State.WATCHING or one.watched_since is None:
+    if one.state != RetirementState.WATCHING or one.watched_since is None:
         return None
     if one.watch.get("word") == Word.UNPROVEN:
         return say(_("It ends when an operator confirms that the caller is gone."))

@@ -102,7 +102,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Line:
+class EvidenceLine:
     """One line of evidence: a value, or rows of them, of which each is a mapping by label.
 
     ``executions`` are rows that lead to their pages.
@@ -119,7 +119,7 @@ def label(name: str) -> str:
     return str(LABELS.get(name, name.replace("_", " ")))
 
 
-def lines(finding: Finding) -> list[Line]:
+def lines(finding: Finding) -> list[EvidenceLine]:
     """The evidence of a finding, without what is empty or said already."""
     return [
         line
@@ -129,7 +129,7 @@ def lines(finding: Finding) -> list[Line]:
     ]
 
 
-def _lines(name: str, value: object) -> Iterator[Line]:
+def _lines(name: str, value: object) -> Iterator[EvidenceLine]:
     if value is None or value in ("", [], (), {}):
         return
     if isinstance(value, Mapping):
@@ -137,17 +137,17 @@ def _lines(name: str, value: object) -> Iterator[Line]:
     elif isinstance(value, list | tuple):
         yield from _listed(label(name), value)
     else:
-        yield Line(label(name), _value(name, value))
+        yield EvidenceLine(label(name), _value(name, value))
 
 
-def _listed(text: str, values: Sequence[object]) -> Iterator[Line]:
+def _listed(text: str, values: Sequence[object]) -> Iterator[EvidenceLine]:
     mappings = [value for value in values if isinstance(value, Mapping)]
     if not mappings:
-        yield Line(text, Value("text", ", ".join(str(value) for value in values)))
+        yield EvidenceLine(text, Value("text", ", ".join(str(value) for value in values)))
     elif all("id" in mapping and "plan_time" in mapping for mapping in mappings):
-        yield Line(text, executions=mappings)
+        yield EvidenceLine(text, executions=mappings)
     else:
-        yield Line(text, rows=[_row(mapping) for mapping in mappings])
+        yield EvidenceLine(text, rows=[_row(mapping) for mapping in mappings])
 
 
 def _row(mapping: Mapping[object, object]) -> list[tuple[str, Value]]:

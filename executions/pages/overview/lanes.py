@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
-from executions.health.facts import Execution
+from executions.health.facts import ExecutionFact
 from executions.text.formatters import written
 
 # The lane is as many units wide as a day has plans; app.css and the template know it too.
@@ -87,11 +87,11 @@ class Lanes:
 
 
 def draw_lanes(
-    rows: Iterable[Execution], ours: frozenset[str], now: datetime, window: timedelta
+    rows: Iterable[ExecutionFact], ours: frozenset[str], now: datetime, window: timedelta
 ) -> Lanes:
     """Lay the runs that began within the ``window`` before now on the lanes of their runners."""
     since = now - window
-    by_runner: dict[str | None, list[Execution]] = defaultdict(list)
+    by_runner: dict[str | None, list[ExecutionFact]] = defaultdict(list)
     for row in rows:
         if row.started_at is not None and since <= row.started_at <= now:
             by_runner[row.runner_id].append(row)
@@ -104,7 +104,11 @@ def draw_lanes(
 
 
 def _lane(
-    runner_id: str | None, runs: Sequence[Execution], is_ours: bool, since: datetime, now: datetime
+    runner_id: str | None,
+    runs: Sequence[ExecutionFact],
+    is_ours: bool,
+    since: datetime,
+    now: datetime,
 ) -> Lane:
     starts = [run.started_at for run in runs if run.started_at is not None]
     return Lane(
@@ -118,7 +122,7 @@ def _lane(
     )
 
 
-def _bar(run: Execution, since: datetime, now: datetime) -> Bar:
+def _bar(run: ExecutionFact, since: datetime, now: datetime) -> Bar:
     begun = run.started_at or since
     ended = max(begun, min(run.finished_at or now, now))
     day = now - since
@@ -128,7 +132,7 @@ def _bar(run: Execution, since: datetime, now: datetime) -> Bar:
     return Bar(_number(min(x, WIDTH - width)), _number(width), y, height, css)
 
 
-def _shape(run: Execution) -> tuple[str, str, str]:
+def _shape(run: ExecutionFact) -> tuple[str, str, str]:
     if run.failed:
         return SHAPES["failed"]
     if run.running:

@@ -14,14 +14,14 @@ from typing import TypeVar
 from executions.health import ledger as ledgers
 from executions.health import snapshot as snapshots
 from executions.health.facts import (
-    Execution,
+    ExecutionFact,
     Executions,
     NotAvailable,
     PgCronJob,
     RollupCall,
-    State,
+    StateRow,
 )
-from executions.health.findings import Code, Finding
+from executions.health.findings import Finding, FindingCode
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import (
     Ledger,
@@ -31,7 +31,7 @@ from executions.health.ledger import (
 )
 from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
-from executions.pages.history.filters import State as Shown
+from executions.pages.history.filters import ExecutionState
 from executions.pages.history.rows import version_of
 from executions.pages.overview.begun import Begun, read_begun
 from executions.pages.overview.lanes import Lanes, draw_lanes
@@ -66,8 +66,8 @@ def known(fact: Known | NotAvailable | None) -> Known | None:
 class PlanRow:
     """An execution as a table shows it."""
 
-    execution: Execution
-    state: Shown
+    execution: ExecutionFact
+    state: ExecutionState
     is_ours: bool
 
 
@@ -186,7 +186,7 @@ class Overview:
         return self.snapshot.facts.executions
 
     @property
-    def state(self) -> State | NotAvailable | None:
+    def state(self) -> StateRow | NotAvailable | None:
         return self.snapshot.facts.state
 
     @property
@@ -225,7 +225,7 @@ class Overview:
         return isinstance(self.executions, NotAvailable) and self.executions == self.state
 
     @cached_property
-    def _rows(self) -> tuple[Execution, ...]:
+    def _rows(self) -> tuple[ExecutionFact, ...]:
         """The executions of the ledger's window, newest first."""
         executions = known(self.executions)
         if executions is None or not self.ledger or not self.ledger.cells:
@@ -290,7 +290,7 @@ class Overview:
             (
                 one
                 for one in self.verdict.findings
-                if one.code is Code.OTHER_WRITER and not is_over(one)
+                if one.code is FindingCode.OTHER_WRITER and not is_over(one)
             ),
             None,
         )
@@ -305,7 +305,7 @@ class Overview:
     # --- The figures ------------------------------------------------------------------------------
 
     @cached_property
-    def latest_success(self) -> Execution | None:
+    def latest_success(self) -> ExecutionFact | None:
         executions = known(self.executions)
         return executions.latest_success(self.now) if executions and self.now else None
 
@@ -370,12 +370,12 @@ def _shape(finding: Finding) -> tuple[object, ...]:
 
 
 def _state_of(
-    row: Execution, executions: Executions, now: datetime, oldest: datetime | None
-) -> Shown:
+    row: ExecutionFact, executions: Executions, now: datetime, oldest: datetime | None
+) -> ExecutionState:
     if row.running:
-        return Shown.STALE if row.is_stale(now) else Shown.RUNNING
+        return ExecutionState.STALE if row.is_stale(now) else ExecutionState.RUNNING
     if row.succeeded:
-        return Shown.SUCCESS
+        return ExecutionState.SUCCESS
     newest = executions.newest
     retried = newest is not None and is_retried(row, newest.plan_time, oldest)
-    return Shown.RETRYING if retried else Shown.FAILED
+    return ExecutionState.RETRYING if retried else ExecutionState.FAILED

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby, pairwise
 
-from executions.health.facts import Execution
+from executions.health.facts import ExecutionFact
 from executions.health.ledger import Ledger, percentile
 from executions.scheduler.plans import floor
 from executions.text.beyond import is_beyond
@@ -114,7 +114,7 @@ class Series:
         ]
 
 
-def over_plans(ledger: Ledger, measure: Callable[[Execution], float | None]) -> Series:
+def over_plans(ledger: Ledger, measure: Callable[[ExecutionFact], float | None]) -> Series:
     """The number of each plan of the ledger that somebody began."""
     return Series(
         tuple(cell.plan_time for cell in ledger.cells),
@@ -122,12 +122,12 @@ def over_plans(ledger: Ledger, measure: Callable[[Execution], float | None]) -> 
     )
 
 
-def duration_of(row: Execution) -> float | None:
+def duration_of(row: ExecutionFact) -> float | None:
     """Milliseconds that the handler took; of successes, as the figures have it."""
     return row.duration_ms if row.succeeded else None
 
 
-def lag_of(row: Execution) -> float | None:
+def lag_of(row: ExecutionFact) -> float | None:
     """Seconds that the watermark was behind when the run had ended."""
     if row.finished_at is None or row.watermark_after is None:
         return None
@@ -145,7 +145,7 @@ def kept_by_hour(ledger: Ledger) -> list[float | None]:
     return shares
 
 
-def between_successes(rows: Iterable[Execution]) -> list[float]:
+def between_successes(rows: Iterable[ExecutionFact]) -> list[float]:
     """Seconds from the end of each success to the end of the next one, oldest first."""
     ends = sorted(
         row.finished_at

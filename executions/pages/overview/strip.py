@@ -20,8 +20,8 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
-from executions.health.facts import Execution
-from executions.health.ledger import Cell, Kind, Ledger
+from executions.health.facts import ExecutionFact
+from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
 from executions.text.formatters import duration, written
@@ -37,28 +37,28 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 # Beside them the classes of app.css; the order is that of the legend.
-LABELS: dict[Kind, tuple[str, str | Promise]] = {
-    Kind.KEPT: ("kept", gettext_lazy("kept")),
-    Kind.KEPT_LATE: ("late", gettext_lazy("kept late")),
-    Kind.RETRIED: ("retried", gettext_lazy("kept after a retry")),
-    Kind.FAILED: ("failed", gettext_lazy("failed")),
-    Kind.RUNNING: ("running", gettext_lazy("running")),
-    Kind.STALE: ("stale", gettext_lazy("stale")),
-    Kind.MISSING: ("missing", gettext_lazy("missing")),
-    Kind.WAITING: ("ahead", gettext_lazy("not due yet")),
-    Kind.NONE: ("none", gettext_lazy("nothing expected")),
+LABELS: dict[PlanOutcome, tuple[str, str | Promise]] = {
+    PlanOutcome.KEPT: ("kept", gettext_lazy("kept")),
+    PlanOutcome.KEPT_LATE: ("late", gettext_lazy("kept late")),
+    PlanOutcome.RETRIED: ("retried", gettext_lazy("kept after a retry")),
+    PlanOutcome.FAILED: ("failed", gettext_lazy("failed")),
+    PlanOutcome.RUNNING: ("running", gettext_lazy("running")),
+    PlanOutcome.STALE: ("stale", gettext_lazy("stale")),
+    PlanOutcome.MISSING: ("missing", gettext_lazy("missing")),
+    PlanOutcome.WAITING: ("ahead", gettext_lazy("not due yet")),
+    PlanOutcome.NONE: ("none", gettext_lazy("nothing expected")),
 }
 # Which of an hour's plans its square shows: the first of these that is among them.
 WORST_FIRST = (
-    Kind.FAILED,
-    Kind.STALE,
-    Kind.MISSING,
-    Kind.RUNNING,
-    Kind.RETRIED,
-    Kind.KEPT_LATE,
-    Kind.KEPT,
-    Kind.WAITING,
-    Kind.NONE,
+    PlanOutcome.FAILED,
+    PlanOutcome.STALE,
+    PlanOutcome.MISSING,
+    PlanOutcome.RUNNING,
+    PlanOutcome.RETRIED,
+    PlanOutcome.KEPT_LATE,
+    PlanOutcome.KEPT,
+    PlanOutcome.WAITING,
+    PlanOutcome.NONE,
 )
 
 
@@ -71,7 +71,7 @@ class Square:
     """
 
     cells: tuple[Cell, ...]
-    kind: Kind
+    kind: PlanOutcome
     start: datetime
     end: datetime
     gap: GapStory | None = None
@@ -88,7 +88,7 @@ class Square:
         return int(self.start.timestamp())
 
     @property
-    def execution(self) -> Execution | None:
+    def execution(self) -> ExecutionFact | None:
         """The one row of its one plan, where that is all there is in it."""
         alone = len(self.cells) == 1 and not self.extras
         return self.cells[0].execution if alone else None
@@ -159,7 +159,7 @@ class Strip:
         shown = [
             (css, str(label), counts[kind])
             for kind, (css, label) in LABELS.items()
-            if counts[kind] and kind is not Kind.NONE
+            if counts[kind] and kind is not PlanOutcome.NONE
         ]
         odd = len(self.ledger.off_grid)
         return shown + ([("odd", str(_("off the grid")), odd)] if odd else [])
@@ -175,8 +175,8 @@ class GapStory:
     first: datetime
     last: datetime
     count: int
-    before: Execution | None
-    after: Execution | None
+    before: ExecutionFact | None
+    after: ExecutionFact | None
     now: datetime
     spec: JobSpec
 
@@ -260,7 +260,7 @@ class GapStory:
             )
         return self._how_far(after, after.watermark_after)
 
-    def _still_at_it(self, after: Execution) -> Sentence:
+    def _still_at_it(self, after: ExecutionFact) -> Sentence:
         if after.is_stale(self.now):
             return say(
                 gettext_lazy(
@@ -277,7 +277,7 @@ class GapStory:
             plan=self._at(after.plan_time),
         )
 
-    def _how_far(self, after: Execution, watermark: datetime) -> Sentence:
+    def _how_far(self, after: ExecutionFact, watermark: datetime) -> Sentence:
         """A run that lost the lock moves nothing, and one that catches up ends before the gap."""
         if after.moved == timedelta():
             template = gettext_lazy(
@@ -317,7 +317,7 @@ def _silence(cells: Sequence[Cell]) -> list[Cell]:
     for cell in reversed(cells):
         if cell.execution is not None:
             break
-        if cell.kind is Kind.MISSING:
+        if cell.kind is PlanOutcome.MISSING:
             missing.append(cell)
     return missing[::-1]
 
@@ -352,10 +352,10 @@ def _square(
     kinds = {cell.kind for cell in cells}
     kind = next(kind for kind in WORST_FIRST if kind in kinds)
     gap = None
-    if kind is Kind.MISSING:
+    if kind is PlanOutcome.MISSING:
         # The gaps come newest first, and one of them has what is missing here.
         gap = next((gap for gap in gaps if gap.first < end), None)
-    unread = kind is Kind.NONE and looked_from is not None and start < looked_from
+    unread = kind is PlanOutcome.NONE and looked_from is not None and start < looked_from
     return Square(cells, kind, start, end, gap, unread)
 
 

@@ -35,7 +35,7 @@ _QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTI
 
 
 @register.filter
-def evidence_lines(finding: Finding) -> list[evidence.Line]:
+def evidence_lines(finding: Finding) -> list[evidence.EvidenceLine]:
     """``{% for line in finding|evidence_lines %}``: its evidence, put into words."""
     return evidence.lines(finding)
 

@@ -28,7 +28,7 @@ from executions.health.facts import (
     PgCron,
     Visibility,
 )
-from executions.health.findings import Code, Finding
+from executions.health.findings import Finding, FindingCode
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import WINDOW
 from executions.health.snapshot import Snapshot
@@ -40,9 +40,8 @@ from executions.pgcron.launcher import why_nothing_starts
 from executions.pgcron.schedule import describe
 from executions.retirement import rules
 from executions.retirement.callers import Callers, read_callers
-from executions.retirement.gates.gate import Code as GateCode
-from executions.retirement.gates.gate import Gate
-from executions.retirement.report import Judged, Report, report
+from executions.retirement.gates.gate import Gate, GateCode
+from executions.retirement.report import Judged, RetirementReport, report
 from executions.text.sentences import At, Text, say
 
 QUIET_SECONDS = 15
@@ -105,7 +104,7 @@ class Schedules:
     ``callers`` is None where Multica's database could not be asked for them.
     """
 
-    report: Report
+    report: RetirementReport
     snapshot: Snapshot
     retirements: tuple[Retirement, ...]
     callers: Callers | None
@@ -199,7 +198,7 @@ class Schedules:
     @property
     def other_writer(self) -> Finding | None:
         """The trace of a caller that is not one of the runners."""
-        return next((one for one in self._findings if one.code is Code.OTHER_WRITER), None)
+        return next((one for one in self._findings if one.code is FindingCode.OTHER_WRITER), None)
 
     @cached_property
     def rare_writer(self) -> Text | None:

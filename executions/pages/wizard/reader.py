@@ -19,9 +19,9 @@ from executions.database.reading import Fetch
 from executions.models.retirement import (
     Act,
     AuditEvent,
-    Kind,
+    CallerKind,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
@@ -57,8 +57,8 @@ from executions.retirement.facts import (
 from executions.retirement.gates.gate import (
     Aim,
     Check,
-    Code,
     Gate,
+    GateCode,
 )
 from executions.retirement.refusals import gate_as_json
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
@@ -71,7 +71,7 @@ WATCH_SECONDS = 5
 REST_SECONDS = 15
 
 
-class Step(StrEnum):
+class WizardStep(StrEnum):
     """The four steps of the wizard, a page each."""
 
     CHOOSE = "choose"
@@ -80,11 +80,11 @@ class Step(StrEnum):
     WATCH = "watch"
 
 
-def step_of(retirement: Retirement) -> Step:
+def step_of(retirement: Retirement) -> WizardStep:
     """Where a retirement goes on: after a reload, in a second tab, for a second operator."""
-    if retirement.state == State.CHOSEN:
-        return Step.CHECK
-    return Step.CONFIRM if retirement.state in Retirement.UNCHANGED else Step.WATCH
+    if retirement.state == RetirementState.CHOSEN:
+        return WizardStep.CHECK
+    return WizardStep.CONFIRM if retirement.state in Retirement.UNCHANGED else WizardStep.WATCH
 
 
 def _digest(*seen: object) -> str:
@@ -149,7 +149,7 @@ class Checked:
         if self.job is None:
             return {}
         found = self.on_record.differences(self.job)
-        if self.retirement.state == State.TRIAL_PASSED and not self.job.active:
+        if self.retirement.state == RetirementState.TRIAL_PASSED and not self.job.active:
             found.pop("active", None)
         return {part_in_words(name): pair for name, pair in found.items()}
 
@@ -198,7 +198,7 @@ class Checked:
     @property
     def may_affirm(self) -> bool:
         """Whether it is only that none but our own runner won plans."""
-        refused = [gate for gate in self.refusals if gate.code is Code.BACKEND_RUNNER]
+        refused = [gate for gate in self.refusals if gate.code is GateCode.BACKEND_RUNNER]
         return bool(refused and refused[0].evidence.get("plans"))
 
     @property
@@ -257,7 +257,7 @@ class PlanSeen:
 
 
 @dataclass(frozen=True)
-class Seen:
+class JobSeen:
     """What pg_cron says of the job now. ``problem`` is why it could not be asked.
 
     ``known`` says whether a job that is not shown is gone: because the role is shown every job, or
@@ -276,11 +276,11 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchPage:
     """The fourth step: what has been done, what has been seen since, and what can be done now."""
 
     retirement: Retirement
-    seen: Seen
+    seen: JobSeen
     events: tuple[AuditEvent, ...] = field(default=())
 
     @property
@@ -307,7 +307,7 @@ class Watched:
 
     @property
     def is_external(self) -> bool:
-        return self.retirement.kind != Kind.PG_CRON
+        return self.retirement.kind != CallerKind.PG_CRON
 
     @property
     def outside(self) -> Outside | None:
@@ -373,7 +373,7 @@ class Watched:
     @property
     def is_back(self) -> bool:
         """Whether the schedule runs again, so that what was watched is the past."""
-        return self.retirement.state in {State.TRIAL_ENDED, State.PUT_BACK}
+        return self.retirement.state in {RetirementState.TRIAL_ENDED, RetirementState.PUT_BACK}
 
     @property
     def summary(self) -> str:
@@ -389,35 +389,35 @@ class Watched:
         return None if self.is_external else rehearsal_of(self.retirement)
 
 
-def read_watched(retirement: Retirement) -> Watched:
+def read_watched(retirement: Retirement) -> WatchPage:
     """What there is to see of it; a database that is away is said, not raised."""
     events = AuditEvent.objects.filter(retirement_id=retirement.pk).order_by("at", "pk")
-    return Watched(retirement, _look(retirement), tuple(events))
+    return WatchPage(retirement, _look(retirement), tuple(events))
 
 
-def _look(retirement: Retirement) -> Seen:
+def _look(retirement: Retirement) -> JobSeen:
     try:
         with retire_fetch("look") as fetch:
             return _ask(retirement, fetch)
     except psycopg.Error as error:
-        return Seen(problem=diagnose(error))
+        return JobSeen(problem=diagnose(error))
 
 
-def _ask(retirement: Retirement, fetch: Fetch) -> Seen:
+def _ask(retirement: Retirement, fetch: Fetch) -> JobSeen:
     (clock,) = fetch(protocol.SQL.clock, {})
-    if retirement.kind != Kind.PG_CRON:
-        return Seen(now=clock["now"])
+    if retirement.kind != CallerKind.PG_CRON:
+        return JobSeen(now=clock["now"])
     away = elsewhere(retirement, read_server(fetch))
     if away:
-        return Seen(now=clock["now"], elsewhere=away)
+        return JobSeen(now=clock["now"], elsewhere=away)
     sight = read_sight(fetch)
     if not sight["may_read"]:
-        return Seen(now=clock["now"], role=sight["role"])
+        return JobSeen(now=clock["now"], role=sight["role"])
     job = job_of(retirement)
     (may,) = fetch(PGCRON.rights, {})
     rights = rights_over(job, may, sight["here"])
     now = read_job(fetch, retirement.put_back_jobid or job.jobid)
-    return Seen(
+    return JobSeen(
         now=clock["now"],
         job=now,
         known=now is not None or not sight["filtered"] or retirement.is_removed,

@@ -10,66 +10,70 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from executions.models.retirement import AuditEvent, Retirement, State
+from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pages.audit.reader import in_words
 from executions.pages.overview.evidence import CODES, label
-from executions.pages.wizard.reader import Step
-from executions.pgcron.job import Run
+from executions.pages.wizard.reader import WizardStep
+from executions.pgcron.job import RunDetails
 from executions.retirement.gates.gate import Gate
-from executions.text.formatters import Look, icon
+from executions.text.formatters import Badge, icon
 
 register = template.Library()
 
-STATES: dict[str, Look] = {
-    State.CHOSEN: Look(State.CHOSEN.label, "mute", "list-details"),
-    State.CONFIRMED: Look(State.CONFIRMED.label, "busy", "shield-check"),
-    State.BY_HAND: Look(State.BY_HAND.label, "warn", "user"),
-    State.TRIAL: Look(State.TRIAL.label, "busy", "clock"),
-    State.TRIAL_PASSED: Look(State.TRIAL_PASSED.label, "good", "check"),
-    State.WATCHING: Look(State.WATCHING.label, "busy", "activity"),
-    State.VERIFIED: Look(State.VERIFIED.label, "good", "circle-check"),
-    State.CONFIRMED_GONE: Look(State.CONFIRMED_GONE.label, "good", "user"),
-    State.WORSE: Look(State.WORSE.label, "bad", "circle-x"),
-    State.OTHER_CALLER: Look(State.OTHER_CALLER.label, "warn", "alert-triangle"),
-    State.TRIAL_ENDED: Look(State.TRIAL_ENDED.label, "mute", "rotate-clockwise"),
-    State.PUT_BACK: Look(State.PUT_BACK.label, "mute", "arrow-back-up"),
-    State.CLOSED: Look(State.CLOSED.label, "mute", "x"),
-    State.MOVED: Look(State.MOVED.label, "mute", "x"),
+STATES: dict[str, Badge] = {
+    RetirementState.CHOSEN: Badge(RetirementState.CHOSEN.label, "mute", "list-details"),
+    RetirementState.CONFIRMED: Badge(RetirementState.CONFIRMED.label, "busy", "shield-check"),
+    RetirementState.BY_HAND: Badge(RetirementState.BY_HAND.label, "warn", "user"),
+    RetirementState.TRIAL: Badge(RetirementState.TRIAL.label, "busy", "clock"),
+    RetirementState.TRIAL_PASSED: Badge(RetirementState.TRIAL_PASSED.label, "good", "check"),
+    RetirementState.WATCHING: Badge(RetirementState.WATCHING.label, "busy", "activity"),
+    RetirementState.VERIFIED: Badge(RetirementState.VERIFIED.label, "good", "circle-check"),
+    RetirementState.CONFIRMED_GONE: Badge(RetirementState.CONFIRMED_GONE.label, "good", "user"),
+    RetirementState.WORSE: Badge(RetirementState.WORSE.label, "bad", "circle-x"),
+    RetirementState.OTHER_CALLER: Badge(
+        RetirementState.OTHER_CALLER.label, "warn", "alert-triangle"
+    ),
+    RetirementState.TRIAL_ENDED: Badge(
+        RetirementState.TRIAL_ENDED.label, "mute", "rotate-clockwise"
+    ),
+    RetirementState.PUT_BACK: Badge(RetirementState.PUT_BACK.label, "mute", "arrow-back-up"),
+    RetirementState.CLOSED: Badge(RetirementState.CLOSED.label, "mute", "x"),
+    RetirementState.MOVED: Badge(RetirementState.MOVED.label, "mute", "x"),
 }
-OUTCOMES: dict[str, Look] = {
-    AuditEvent.Outcome.INTENDED: Look(pgettext_lazy("outcome", "Intended"), "busy", "player-play"),
-    AuditEvent.Outcome.DONE: Look(pgettext_lazy("outcome", "Done"), "good", "check"),
-    AuditEvent.Outcome.REFUSED: Look(pgettext_lazy("outcome", "Refused"), "warn", "ban"),
-    AuditEvent.Outcome.FAILED: Look(pgettext_lazy("outcome", "Failed"), "bad", "x"),
+OUTCOMES: dict[str, Badge] = {
+    AuditEvent.Outcome.INTENDED: Badge(pgettext_lazy("outcome", "Intended"), "busy", "player-play"),
+    AuditEvent.Outcome.DONE: Badge(pgettext_lazy("outcome", "Done"), "good", "check"),
+    AuditEvent.Outcome.REFUSED: Badge(pgettext_lazy("outcome", "Refused"), "warn", "ban"),
+    AuditEvent.Outcome.FAILED: Badge(pgettext_lazy("outcome", "Failed"), "bad", "x"),
 }
 # What pg_cron calls its runs, and what the watch calls a plan.
-RUNS: dict[str, Look] = {
-    "succeeded": Look(_("succeeded"), "good", "check"),
-    "failed": Look(_("failed"), "bad", "x"),
-    "kept": Look(_("kept"), "good", "check"),
-    "kept_late": Look(_("kept late"), "good", "check"),
-    "retried": Look(_("kept after a retry"), "good", "refresh"),
-    "running": Look(_("running"), "busy", "player-play"),
-    "waiting": Look(_("not due yet"), "mute", "clock"),
-    "missing": Look(_("missed"), "bad", "question-mark"),
-    "stale": Look(_("abandoned"), "bad", "hourglass-empty"),
+RUNS: dict[str, Badge] = {
+    "succeeded": Badge(_("succeeded"), "good", "check"),
+    "failed": Badge(_("failed"), "bad", "x"),
+    "kept": Badge(_("kept"), "good", "check"),
+    "kept_late": Badge(_("kept late"), "good", "check"),
+    "retried": Badge(_("kept after a retry"), "good", "refresh"),
+    "running": Badge(_("running"), "busy", "player-play"),
+    "waiting": Badge(_("not due yet"), "mute", "clock"),
+    "missing": Badge(_("missed"), "bad", "question-mark"),
+    "stale": Badge(_("abandoned"), "bad", "hourglass-empty"),
 }
 STEPS = (
-    (Step.CHOOSE, pgettext_lazy("step of the wizard", "Choose")),
-    (Step.CHECK, pgettext_lazy("step of the wizard", "Check")),
-    (Step.CONFIRM, pgettext_lazy("step of the wizard", "Confirm")),
-    (Step.WATCH, pgettext_lazy("step of the wizard", "Watch")),
+    (WizardStep.CHOOSE, pgettext_lazy("step of the wizard", "Choose")),
+    (WizardStep.CHECK, pgettext_lazy("step of the wizard", "Check")),
+    (WizardStep.CONFIRM, pgettext_lazy("step of the wizard", "Confirm")),
+    (WizardStep.WATCH, pgettext_lazy("step of the wizard", "Watch")),
 )
 
 
-def _badge(look: Look) -> SafeString:
+def _badge(look: Badge) -> SafeString:
     return format_html(
         '<span class="status tone-{}">{}{}</span>', look.tone, icon(look.icon), look.label
     )
 
 
-def _unplanned(word: str) -> Look:
-    return Look(word, "mute", "help-circle")
+def _unplanned(word: str) -> Badge:
+    return Badge(word, "mute", "help-circle")
 
 
 @register.simple_tag
@@ -107,7 +111,7 @@ def state_icon(retirement: Retirement) -> SafeString:
 
 
 @register.filter
-def took_ms(run: Run) -> float | None:
+def took_ms(run: RunDetails) -> float | None:
     """How long a run of pg_cron's took, in milliseconds; None while that is not known."""
     if run.started_at is None or run.ended_at is None:
         return None
@@ -138,7 +142,7 @@ def _told(value: object, *, coded: bool = False) -> str:
 
 
 @register.inclusion_tag("executions/wizard/_steps.html")
-def wizard_steps(step: Step) -> dict[str, object]:
+def wizard_steps(step: WizardStep) -> dict[str, object]:
     """The four steps, with the one that the page is."""
     here = [name for name, _label in STEPS].index(step)
     return {

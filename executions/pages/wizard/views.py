@@ -25,16 +25,16 @@ from executions.accounts.roles import OPERATOR, RoleNeeded, operators_only
 from executions.database.problems import diagnose
 from executions.models.retirement import (
     Act,
-    Kind,
+    CallerKind,
     Retirement,
-    State,
+    RetirementState,
 )
 from executions.pages import mistyped
 from executions.pages.history.filters import parse
 from executions.pages.live import LiveRequest, answer, shared
 from executions.pages.schedules.reader import read_schedules
 from executions.pages.wizard.reader import (
-    Step,
+    WizardStep,
     open_retirements,
     read_checked,
     read_watched,
@@ -71,7 +71,7 @@ def retire(request: LiveRequest) -> HttpResponse:
 
 def _choose_page(request: HttpRequest, form: OutsideSchedule, status: int = 200) -> HttpResponse:
     context = {
-        "step": Step.CHOOSE,
+        "step": WizardStep.CHOOSE,
         "schedules": read_schedules(),
         "begun": open_retirements(),
         "form": form,
@@ -97,10 +97,12 @@ def retire_check(request: LiveRequest, number: int) -> HttpResponse:
         psycopg.Error: pg_cron's database cannot be reached or asked; the page says so.
     """
     retirement = get_object_or_404(Retirement, pk=number)
-    if retirement.kind != Kind.PG_CRON or (not request.htmx and step_of(retirement) == Step.WATCH):
+    if retirement.kind != CallerKind.PG_CRON or (
+        not request.htmx and step_of(retirement) == WizardStep.WATCH
+    ):
         return _where_it_is(retirement)
     shown = shared(request, "", lambda: read_checked(retirement))
-    return answer(request, "wizard/check", shown, {"step": Step.CHECK})
+    return answer(request, "wizard/check", shown, {"step": WizardStep.CHECK})
 
 
 @operators_only
@@ -112,18 +114,22 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
         psycopg.Error: pg_cron's database cannot be reached or asked; the page says so.
     """
     retirement = get_object_or_404(Retirement, pk=number)
-    context: dict[str, object] = {"step": Step.CONFIRM, "retirement": retirement}
-    if retirement.kind != Kind.PG_CRON and retirement.state == State.BY_HAND:
+    context: dict[str, object] = {"step": WizardStep.CONFIRM, "retirement": retirement}
+    if retirement.kind != CallerKind.PG_CRON and retirement.state == RetirementState.BY_HAND:
         context["outside"] = external.outside_of(retirement)
         found = external.how_long(rules.current())
         context["quiet"] = found[0].summary(found[1]) if found else None
         return render(request, "executions/wizard/outside.html", context)
-    if retirement.state not in {State.CONFIRMED, State.BY_HAND, State.TRIAL_PASSED}:
+    if retirement.state not in {
+        RetirementState.CONFIRMED,
+        RetirementState.BY_HAND,
+        RetirementState.TRIAL_PASSED,
+    }:
         return _where_it_is(retirement)
     check = read_checked(retirement)
     context |= {"check": check, "is_confirmed": is_confirmed(request)}
     context["mistyped"] = mistyped.take(request, check)
-    page = "by_hand" if retirement.state == State.BY_HAND else "confirm"
+    page = "by_hand" if retirement.state == RetirementState.BY_HAND else "confirm"
     return render(request, f"executions/wizard/{page}.html", context)
 
 
@@ -132,10 +138,10 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
 def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
     """The fourth step: what came of it, and how to undo it."""
     retirement = get_object_or_404(Retirement, pk=number)
-    if not request.htmx and step_of(retirement) != Step.WATCH:
+    if not request.htmx and step_of(retirement) != WizardStep.WATCH:
         return _where_it_is(retirement)
     shown = shared(request, "", lambda: read_watched(retirement))
-    return answer(request, "wizard/watch", shown, {"step": Step.WATCH})
+    return answer(request, "wizard/watch", shown, {"step": WizardStep.WATCH})
 
 
 @operators_only
@@ -143,7 +149,7 @@ def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
 def retire_stuck(request: HttpRequest, number: int) -> HttpResponse:
     """Whether it can never go on, and then the way to close it."""
     retirement = get_object_or_404(Retirement, pk=number)
-    context: dict[str, object] = {"step": Step.WATCH, "retirement": retirement}
+    context: dict[str, object] = {"step": WizardStep.WATCH, "retirement": retirement}
     try:
         context["why"] = moved.why_stuck(retirement)
     except psycopg.Error as error:
@@ -363,7 +369,7 @@ def by_myself(request: HttpRequest, retirement: Retirement) -> None:
 @_step(by_hand.REMOVED_BY_HAND)
 def ran_it(request: HttpRequest, retirement: Retirement) -> str:
     """The operator has run it, in the database or outside of it."""
-    if retirement.kind == Kind.PG_CRON:
+    if retirement.kind == CallerKind.PG_CRON:
         by_hand.ran_it(_who(request), retirement)
         return _("%(job)s is gone.") % {"job": retirement.label}
     external.ran_it(_who(request), retirement, rules.current())
@@ -380,7 +386,7 @@ def gone(request: HttpRequest, retirement: Retirement) -> str:
 @_step(by_hand.PUT_BACK_BY_HAND)
 def brought_back(request: HttpRequest, retirement: Retirement) -> str:
     """The operator has put it back by themselves."""
-    if retirement.kind == Kind.PG_CRON:
+    if retirement.kind == CallerKind.PG_CRON:
         by_hand.put_back_done(_who(request), retirement)
         return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
     external.put_back_done(_who(request), retirement)

@@ -16,26 +16,26 @@ from executions.retirement.gates.gate import (
     APPLIES,
     Aim,
     Check,
-    Code,
     Gate,
+    GateCode,
     GateFacts,
 )
 
-__all__ = ["APPLIES", "Aim", "Check", "Code", "Gate", "GateFacts", "check"]
+__all__ = ["APPLIES", "Aim", "Check", "Gate", "GateCode", "GateFacts", "check"]
 
-_JUDGES: Mapping[Code, Callable[[GateFacts], Gate]] = {
-    Code.VISIBLE: job.visible,
-    Code.PRIVILEGED: job.privileged,
-    Code.MAY_DEACTIVATE: job.may_deactivate,
-    Code.LOADED: job.loaded,
-    Code.SAME_DATABASE: job.same_database,
-    Code.COMMAND_MATCHES: job.command_matches,
-    Code.FUNCTION_ABSENT: job.function_absent,
-    Code.SUCCESS_STREAK: plans.success_streak,
-    Code.BACKEND_RUNNER: plans.backend_runner,
-    Code.WATERMARK_ADVANCING: plans.watermark_advancing,
-    Code.NO_CRITICAL_FINDINGS: plans.no_critical_findings,
-    Code.NO_RUN_IN_FLIGHT: job.no_run_in_flight,
+_JUDGES: Mapping[GateCode, Callable[[GateFacts], Gate]] = {
+    GateCode.VISIBLE: job.visible,
+    GateCode.PRIVILEGED: job.privileged,
+    GateCode.MAY_DEACTIVATE: job.may_deactivate,
+    GateCode.LOADED: job.loaded,
+    GateCode.SAME_DATABASE: job.same_database,
+    GateCode.COMMAND_MATCHES: job.command_matches,
+    GateCode.FUNCTION_ABSENT: job.function_absent,
+    GateCode.SUCCESS_STREAK: plans.success_streak,
+    GateCode.BACKEND_RUNNER: plans.backend_runner,
+    GateCode.WATERMARK_ADVANCING: plans.watermark_advancing,
+    GateCode.NO_CRITICAL_FINDINGS: plans.no_critical_findings,
+    GateCode.NO_RUN_IN_FLIGHT: job.no_run_in_flight,
 }
 
 
@@ -52,11 +52,11 @@ def _judge(facts: GateFacts) -> Check:
     candidate = facts.candidate
     match = candidate.match if candidate else None
     aims = (Aim.LEGACY,) if match is Match.LEGACY else (Aim.EXACT, Aim.TRIAL)
-    concerned = frozenset[Code]().union(*(APPLIES[aim] for aim in aims))
+    concerned = frozenset[GateCode]().union(*(APPLIES[aim] for aim in aims))
     return Check(
         facts.jobid,
         match,
-        tuple(_JUDGES[code](facts) for code in Code if code in concerned),
+        tuple(_JUDGES[code](facts) for code in GateCode if code in concerned),
         active=candidate is not None and candidate.job.active,
         belongs_elsewhere=candidate is not None
         and candidate.same_database is False

@@ -18,7 +18,7 @@ from executions.pgcron.job import Candidate
 from executions.text.sentences import Sentence, say
 
 
-class Code(StrEnum):
+class GateCode(StrEnum):
     """The gates, in the order in which they are shown."""
 
     VISIBLE = "visible"
@@ -44,17 +44,17 @@ class Aim(StrEnum):
 
 
 _ALWAYS = {
-    Code.VISIBLE,
-    Code.LOADED,
-    Code.SAME_DATABASE,
-    Code.COMMAND_MATCHES,
-    Code.NO_RUN_IN_FLIGHT,
+    GateCode.VISIBLE,
+    GateCode.LOADED,
+    GateCode.SAME_DATABASE,
+    GateCode.COMMAND_MATCHES,
+    GateCode.NO_RUN_IN_FLIGHT,
 }
-_EVIDENT = {Code.SUCCESS_STREAK, Code.BACKEND_RUNNER, Code.NO_CRITICAL_FINDINGS}
-APPLIES: Mapping[Aim, frozenset[Code]] = {
-    Aim.EXACT: frozenset({*_ALWAYS, *_EVIDENT, Code.PRIVILEGED, Code.WATERMARK_ADVANCING}),
-    Aim.TRIAL: frozenset({*_ALWAYS, *_EVIDENT, Code.MAY_DEACTIVATE}),
-    Aim.LEGACY: frozenset({*_ALWAYS, Code.PRIVILEGED, Code.FUNCTION_ABSENT}),
+_EVIDENT = {GateCode.SUCCESS_STREAK, GateCode.BACKEND_RUNNER, GateCode.NO_CRITICAL_FINDINGS}
+APPLIES: Mapping[Aim, frozenset[GateCode]] = {
+    Aim.EXACT: frozenset({*_ALWAYS, *_EVIDENT, GateCode.PRIVILEGED, GateCode.WATERMARK_ADVANCING}),
+    Aim.TRIAL: frozenset({*_ALWAYS, *_EVIDENT, GateCode.MAY_DEACTIVATE}),
+    Aim.LEGACY: frozenset({*_ALWAYS, GateCode.PRIVILEGED, GateCode.FUNCTION_ABSENT}),
 }
 
 
@@ -87,7 +87,7 @@ class Gate:
     that the gate needs cannot be read: it does not pass then, and does not refuse for a cause.
     """
 
-    code: Code
+    code: GateCode
     passed: bool
     summary: Sentence
     evidence: Mapping[str, object] = field(default_factory=dict)
@@ -114,14 +114,14 @@ class Check:
     @property
     def explained_only(self) -> bool:
         """Whether the wizard leaves it to the operator: it does more, or is not of this Multica."""
-        does_more = any(gate.code is Code.COMMAND_MATCHES for gate in self.refusals(self.aim))
+        does_more = any(gate.code is GateCode.COMMAND_MATCHES for gate in self.refusals(self.aim))
         return does_more or self.belongs_elsewhere
 
     @property
     def aim(self) -> Aim:
         return Aim.LEGACY if self.match is Match.LEGACY else Aim.EXACT
 
-    def refusals(self, aim: Aim, besides: Iterable[Code] = ()) -> tuple[Gate, ...]:
+    def refusals(self, aim: Aim, besides: Iterable[GateCode] = ()) -> tuple[Gate, ...]:
         """The gates that refuse an aim, but for those in ``besides``."""
         held = APPLIES[aim] - set(besides)
         return tuple(gate for gate in self.gates if gate.code in held and not gate.passed)
@@ -138,7 +138,7 @@ class Check:
     @property
     def by_hand(self) -> bool:
         """Whether everything holds but, perhaps, this role's right to do it."""
-        return not self.refusals(self.aim, besides={Code.PRIVILEGED})
+        return not self.refusals(self.aim, besides={GateCode.PRIVILEGED})
 
     @property
     def by_hand_only(self) -> Sentence | None:
@@ -157,5 +157,5 @@ class Check:
             return None
         return max(moment for moment in moments if moment is not None)
 
-    def gate(self, code: Code) -> Gate:
+    def gate(self, code: GateCode) -> Gate:
         return next(gate for gate in self.gates if gate.code is code)

@@ -11,13 +11,13 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Match
-from executions.pgcron.job import Backend
+from executions.pgcron.job import JobProcess
 from executions.pgcron.match import Judgement
-from executions.retirement.gates.gate import Code, Gate, GateFacts
+from executions.retirement.gates.gate import Gate, GateCode, GateFacts
 from executions.text.sentences import Sentence, Value, say
 
 
-def _unseen(code: Code, facts: GateFacts) -> Gate:
+def _unseen(code: GateCode, facts: GateFacts) -> Gate:
     """A gate about a job that cannot be read."""
     summary = say(
         _("This cannot be judged, because job %(jobid)s cannot be read."), jobid=facts.jobid
@@ -29,7 +29,7 @@ def visible(facts: GateFacts) -> Gate:
     evidence: dict[str, object] = {"jobid": facts.jobid, "role": facts.role}
     if facts.candidate is None:
         return Gate(
-            Code.VISIBLE,
+            GateCode.VISIBLE,
             False,
             say(
                 _("The role %(role)s sees no job %(jobid)s that leads to the rollup: it is gone or"
@@ -41,13 +41,13 @@ def visible(facts: GateFacts) -> Gate:
         )  # fmt: skip
     evidence |= {"owner": facts.candidate.job.owner, "command": facts.candidate.job.command}
     return Gate(
-        Code.VISIBLE, True, say(_("Job %(jobid)s can be read."), jobid=facts.jobid), evidence
+        GateCode.VISIBLE, True, say(_("Job %(jobid)s can be read."), jobid=facts.jobid), evidence
     )
 
 
 def privileged(facts: GateFacts) -> Gate:
     if facts.candidate is None:
-        return _unseen(Code.PRIVILEGED, facts)
+        return _unseen(GateCode.PRIVILEGED, facts)
     job, rights = facts.candidate.job, facts.candidate.rights
     names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
     if rights.retire:
@@ -55,7 +55,7 @@ def privileged(facts: GateFacts) -> Gate:
     else:
         summary = say(_("The role %(role)s may not unschedule this job of %(owner)s."), **names)
     return Gate(
-        Code.PRIVILEGED,
+        GateCode.PRIVILEGED,
         rights.retire,
         summary,
         {"role": facts.role, "owner": job.owner},
@@ -68,7 +68,7 @@ def privileged(facts: GateFacts) -> Gate:
 
 def may_deactivate(facts: GateFacts) -> Gate:
     if facts.candidate is None:
-        return _unseen(Code.MAY_DEACTIVATE, facts)
+        return _unseen(GateCode.MAY_DEACTIVATE, facts)
     job, rights = facts.candidate.job, facts.candidate.rights
     names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
     if rights.deactivate:
@@ -76,7 +76,7 @@ def may_deactivate(facts: GateFacts) -> Gate:
     else:
         summary = say(_("The role %(role)s may not pause this job of %(owner)s."), **names)
     return Gate(
-        Code.MAY_DEACTIVATE,
+        GateCode.MAY_DEACTIVATE,
         rights.deactivate,
         summary,
         {"role": facts.role, "owner": job.owner},
@@ -89,12 +89,12 @@ def may_deactivate(facts: GateFacts) -> Gate:
 def loaded(facts: GateFacts) -> Gate:
     """Without the library nobody can call pg_cron's functions, not even through a trigger."""
     if facts.candidate is None:
-        return _unseen(Code.LOADED, facts)
+        return _unseen(GateCode.LOADED, facts)
     known = facts.candidate.loaded
     evidence = {"loaded": known}
     if known is False:
         return Gate(
-            Code.LOADED,
+            GateCode.LOADED,
             False,
             say(
                 _("The server does not load pg_cron's library: it starts no job, and nobody can"
@@ -110,12 +110,12 @@ def loaded(facts: GateFacts) -> Gate:
         summary = say(_("Nothing shows that the server does not load pg_cron's library."))
     else:
         summary = say(_("The server loads pg_cron's library."))
-    return Gate(Code.LOADED, True, summary, evidence)
+    return Gate(GateCode.LOADED, True, summary, evidence)
 
 
 def same_database(facts: GateFacts) -> Gate:
     if facts.candidate is None:
-        return _unseen(Code.SAME_DATABASE, facts)
+        return _unseen(GateCode.SAME_DATABASE, facts)
     job, same, here = facts.candidate.job, facts.candidate.same_database, facts.candidate.server
     names: dict[str, Value] = {
         "database": job.database,
@@ -160,7 +160,7 @@ def same_database(facts: GateFacts) -> Gate:
         evidence |= {"this_server": ", ".join(here.names), "this_port": here.port}
     passed = same is True and not standby
     judged = bool(standby) or same is not None or facts.candidate.multica is not None
-    return Gate(Code.SAME_DATABASE, passed, summary, evidence, remedy, judged=judged)
+    return Gate(GateCode.SAME_DATABASE, passed, summary, evidence, remedy, judged=judged)
 
 
 _MATCH_SUMMARIES = {
@@ -195,11 +195,11 @@ def _about_match(judgement: Judgement) -> Promise:
 
 def command_matches(facts: GateFacts) -> Gate:
     if facts.candidate is None:
-        return _unseen(Code.COMMAND_MATCHES, facts)
+        return _unseen(GateCode.COMMAND_MATCHES, facts)
     judgement, job = facts.candidate.judgement, facts.candidate.job
     passed = judgement.match.retired_by_the_wizard
     return Gate(
-        Code.COMMAND_MATCHES,
+        GateCode.COMMAND_MATCHES,
         passed,
         say(
             _about_match(judgement),
@@ -226,7 +226,7 @@ def command_matches(facts: GateFacts) -> Gate:
 
 def function_absent(facts: GateFacts) -> Gate:
     if facts.candidate is None:
-        return _unseen(Code.FUNCTION_ABSENT, facts)
+        return _unseen(GateCode.FUNCTION_ABSENT, facts)
     exists = facts.candidate.legacy_function_exists
     name = facts.candidate.judgement.functions[0]
     if exists is False:
@@ -239,7 +239,7 @@ def function_absent(facts: GateFacts) -> Gate:
         summary = say(_("The function %(name)s still exists, so something may need it."), name=name)
     remedy = say(_("Upgrade Multica first: its migration 103 removes the function."))
     return Gate(
-        Code.FUNCTION_ABSENT,
+        GateCode.FUNCTION_ABSENT,
         exists is False,
         summary,
         {"function": name, "exists": exists},
@@ -249,17 +249,17 @@ def function_absent(facts: GateFacts) -> Gate:
 
 def no_run_in_flight(facts: GateFacts) -> Gate:
     if facts.candidate is None:
-        return _unseen(Code.NO_RUN_IN_FLIGHT, facts)
+        return _unseen(GateCode.NO_RUN_IN_FLIGHT, facts)
     return runs_gate(facts.candidate.in_flight)
 
 
-def runs_gate(running: Sequence[Backend]) -> Gate:
+def runs_gate(running: Sequence[JobProcess]) -> Gate:
     """The same of processes that are known already."""
     evidence = {"backends": [backend.as_json() for backend in running]}
     if not running:
-        return Gate(Code.NO_RUN_IN_FLIGHT, True, say(_("No run of it is in flight.")), evidence)
+        return Gate(GateCode.NO_RUN_IN_FLIGHT, True, say(_("No run of it is in flight.")), evidence)
     return Gate(
-        Code.NO_RUN_IN_FLIGHT,
+        GateCode.NO_RUN_IN_FLIGHT,
         False,
         say(
             _("A run of it is in flight (process %(pids)s)."),

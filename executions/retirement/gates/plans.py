@@ -14,11 +14,11 @@ from math import ceil
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import Execution, NotAvailable
+from executions.health.facts import ExecutionFact, NotAvailable
 from executions.health.findings import Case, Finding, Severity
 from executions.health.findings.lateness import LAG
-from executions.health.ledger import Cell, Kind, Ledger
-from executions.retirement.gates.gate import Code, Gate, GateFacts
+from executions.health.ledger import Cell, Ledger, PlanOutcome
+from executions.retirement.gates.gate import Gate, GateCode, GateFacts
 from executions.scheduler.plans import floor
 from executions.text.sentences import Sentence, Value, say
 
@@ -28,7 +28,7 @@ MOVED_SHARE = 0.75
 TRIAL_PLANS = 3
 
 
-def _unreadable(code: Code, facts: GateFacts) -> Gate:
+def _unreadable(code: GateCode, facts: GateFacts) -> Gate:
     # Several facts are often unreadable for one and the same reason.
     reasons = " ".join(dict.fromkeys(fact.reason for fact in facts.unreadable))
     remedies = " ".join(dict.fromkeys(fact.remedy for fact in facts.unreadable if fact.remedy))
@@ -43,17 +43,17 @@ def _unreadable(code: Code, facts: GateFacts) -> Gate:
 
 
 _BROKEN = {
-    Kind.MISSING: _("was missed"),
-    Kind.FAILED: _("failed"),
-    Kind.STALE: _("was abandoned while it ran"),
-    Kind.RUNNING: _("is still running"),
+    PlanOutcome.MISSING: _("was missed"),
+    PlanOutcome.FAILED: _("failed"),
+    PlanOutcome.STALE: _("was abandoned while it ran"),
+    PlanOutcome.RUNNING: _("is still running"),
 }
 
 
 def success_streak(facts: GateFacts) -> Gate:
     case = facts.case
     if case is None:
-        return _unreadable(Code.SUCCESS_STREAK, facts)
+        return _unreadable(GateCode.SUCCESS_STREAK, facts)
     streak, needed = case.ledger.streak, facts.streak
     newest = streak.cells[0].execution if streak.cells else None
     evidence: dict[str, object] = {
@@ -67,7 +67,7 @@ def success_streak(facts: GateFacts) -> Gate:
     finished = newest.finished_at if newest else None
     if finished is None or case.now - finished > 2 * case.spec.cadence:
         return Gate(
-            Code.SUCCESS_STREAK,
+            GateCode.SUCCESS_STREAK,
             False,
             say(_("The newest plan that succeeded finished %(ago)s: nobody runs plans now."),
                 ago=case.ago(finished) if finished else _("never")),
@@ -76,7 +76,7 @@ def success_streak(facts: GateFacts) -> Gate:
             case.newest_plan + case.spec.cadence + case.spec.schedule_delay,
         )  # fmt: skip
     summary = say(_("The last %(needed)s due plans succeeded without a gap."), needed=needed)
-    return Gate(Code.SUCCESS_STREAK, True, summary, evidence)
+    return Gate(GateCode.SUCCESS_STREAK, True, summary, evidence)
 
 
 def _short_streak(case: Case, needed: int, evidence: dict[str, object]) -> Gate:
@@ -102,12 +102,12 @@ def _short_streak(case: Case, needed: int, evidence: dict[str, object]) -> Gate:
         )  # fmt: skip
     evidence["earliest"] = earliest
     remedy = say(_("Nothing to do but wait, as long as Multica's backend is running."))
-    return Gate(Code.SUCCESS_STREAK, False, summary, evidence, remedy, earliest, says_when=True)
+    return Gate(GateCode.SUCCESS_STREAK, False, summary, evidence, remedy, earliest, says_when=True)
 
 
 def _streak_at_the_earliest(case: Case, needed: int) -> datetime:
     """When the last of the plans that are still needed can have succeeded."""
-    due = [cell for cell in case.ledger.cells if cell.kind is not Kind.WAITING]
+    due = [cell for cell in case.ledger.cells if cell.kind is not PlanOutcome.WAITING]
     newest = due[-1].plan_time if due else case.newest_plan - case.spec.cadence
     soonest, good = case.now, 0
     if due and _may_still_succeed(due[-1], case):
@@ -124,7 +124,7 @@ def _may_still_succeed(cell: Cell, case: Case) -> bool:
     if cell.plan_time != case.newest_plan or cell.kind.is_success:
         return False
     row = cell.execution
-    if row is None or cell.kind is Kind.RUNNING:
+    if row is None or cell.kind is PlanOutcome.RUNNING:
         return True
     next_due = case.newest_plan + case.spec.cadence + case.spec.schedule_delay
     return row.attempt < row.max_attempts and _soonest(cell, case) < next_due
@@ -138,13 +138,13 @@ def _soonest(cell: Cell, case: Case) -> datetime:
 
 def _ended(ledger: Ledger) -> list[Cell]:
     """The plans that a streak may be about, newest first: none that waits, no newest that runs."""
-    cells = [cell for cell in reversed(ledger.cells) if cell.kind is not Kind.WAITING]
-    if cells and cells[0].kind is Kind.RUNNING:
+    cells = [cell for cell in reversed(ledger.cells) if cell.kind is not PlanOutcome.WAITING]
+    if cells and cells[0].kind is PlanOutcome.RUNNING:
         del cells[0]
     return cells
 
 
-def _streak_rows(facts: GateFacts, ledger: Ledger) -> list[Execution]:
+def _streak_rows(facts: GateFacts, ledger: Ledger) -> list[ExecutionFact]:
     """The executions of the newest plans that the streak is about, newest first."""
     cells = _ended(ledger)[: facts.streak]
     return [cell.execution for cell in cells if cell.execution is not None]
@@ -153,10 +153,10 @@ def _streak_rows(facts: GateFacts, ledger: Ledger) -> list[Execution]:
 def backend_runner(facts: GateFacts) -> Gate:
     case = facts.case
     if case is None:
-        return _unreadable(Code.BACKEND_RUNNER, facts)
+        return _unreadable(GateCode.BACKEND_RUNNER, facts)
     own = case.facts.own_runners
     if isinstance(own, NotAvailable):
-        return _unreadable(Code.BACKEND_RUNNER, replace(facts, unreadable=(own,)))
+        return _unreadable(GateCode.BACKEND_RUNNER, replace(facts, unreadable=(own,)))
     rows = [row for row in _streak_rows(facts, case.ledger) if row.succeeded and row.runner_id]
     theirs = [row for row in rows if row.runner_id not in own]
     evidence: dict[str, object] = {
@@ -185,16 +185,16 @@ def backend_runner(facts: GateFacts) -> Gate:
         )  # fmt: skip
     else:
         remedy = say(_("See that Multica's backend runs."))
-    return Gate(Code.BACKEND_RUNNER, passed, summary, evidence, None if passed else remedy)
+    return Gate(GateCode.BACKEND_RUNNER, passed, summary, evidence, None if passed else remedy)
 
 
 def watermark_advancing(facts: GateFacts) -> Gate:
     case = facts.case
     if case is None:
-        return _unreadable(Code.WATERMARK_ADVANCING, facts)
+        return _unreadable(GateCode.WATERMARK_ADVANCING, facts)
     if case.state is None:
         return Gate(
-            Code.WATERMARK_ADVANCING,
+            GateCode.WATERMARK_ADVANCING,
             False,
             say(_("The rollup has no state row, so every run does nothing.")),
             {"watermark": None},
@@ -211,7 +211,7 @@ def watermark_advancing(facts: GateFacts) -> Gate:
     }
     if lag >= LAG.warning:
         return Gate(
-            Code.WATERMARK_ADVANCING,
+            GateCode.WATERMARK_ADVANCING,
             False,
             say(
                 _("The watermark is %(lag)s behind; less than %(limit)s is needed."),
@@ -224,9 +224,9 @@ def watermark_advancing(facts: GateFacts) -> Gate:
     values = {"moved": moved, "plans": plans, "needed": needed}
     if moved >= needed:
         summary = say(_("%(moved)s of the last %(plans)s plans moved the watermark."), **values)
-        return Gate(Code.WATERMARK_ADVANCING, True, summary, evidence)
+        return Gate(GateCode.WATERMARK_ADVANCING, True, summary, evidence)
     return Gate(
-        Code.WATERMARK_ADVANCING,
+        GateCode.WATERMARK_ADVANCING,
         False,
         say(
             _("Only %(moved)s of the last %(plans)s plans moved the watermark; %(needed)s are"
@@ -297,7 +297,7 @@ def _at_best(case: Case, facts: GateFacts) -> Iterator[tuple[datetime, list[_Mov
     newest = case.ledger.cells[-1]
     moves = [_move_at_best(cell, facts) for cell in reversed(case.ledger.cells)]
     yield case.now, moves
-    if newest.kind is not Kind.RUNNING and _may_still_succeed(newest, case):
+    if newest.kind is not PlanOutcome.RUNNING and _may_still_succeed(newest, case):
         moves = [True, *moves[1:]]
         yield _soonest(newest, case), moves
     for coming in count(1):
@@ -308,7 +308,7 @@ def _at_best(case: Case, facts: GateFacts) -> Iterator[tuple[datetime, list[_Mov
 def _move_at_best(cell: Cell, facts: GateFacts) -> _Move:
     """As `_move`, for a plan that runs as well: that may succeed at any moment."""
     move = _move(cell, facts)
-    return True if cell.kind is Kind.RUNNING and move is not None else move
+    return True if cell.kind is PlanOutcome.RUNNING and move is not None else move
 
 
 def _enough(moves: Sequence[_Move], facts: GateFacts) -> bool:
@@ -319,7 +319,7 @@ def _enough(moves: Sequence[_Move], facts: GateFacts) -> bool:
 def no_critical_findings(facts: GateFacts) -> Gate:
     case = facts.case
     if case is None:
-        return _unreadable(Code.NO_CRITICAL_FINDINGS, facts)
+        return _unreadable(GateCode.NO_CRITICAL_FINDINGS, facts)
     start = case.newest_plan - (facts.streak - 1) * case.spec.cadence
     found = [
         one for one in _critical(facts.findings) if one.seen_at is None or one.seen_at >= start
@@ -327,9 +327,9 @@ def no_critical_findings(facts: GateFacts) -> Gate:
     evidence = {"since": start, "findings": [finding.code.value for finding in found]}
     if not found:
         summary = say(_("Nothing critical was found during these plans."))
-        return Gate(Code.NO_CRITICAL_FINDINGS, True, summary, evidence)
+        return Gate(GateCode.NO_CRITICAL_FINDINGS, True, summary, evidence)
     return Gate(
-        Code.NO_CRITICAL_FINDINGS,
+        GateCode.NO_CRITICAL_FINDINGS,
         False,
         say(_("Something is wrong with the rollup: %(summary)s"), summary=str(found[0].summary)),
         evidence,
