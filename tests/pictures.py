@@ -11,17 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from executions.health.facts import (
-    ExecutionFact,
-    Executions,
-    Facts,
-    Ground,
-    Lock,
-    PgCron,
-    Queue,
-    StateRow,
-    Visibility,
-)
+from executions.health.facts import Facts, Ground, Queue, StateRow
+from executions.health.facts.executions import ExecutionFact, Executions
+from executions.health.facts.pg_cron import PgCron, Visibility
+from executions.health.facts.sessions import Lock
 from executions.scheduler.jobs import ROLLUP
 
 NOW = datetime(2026, 3, 29, 1, 2, tzinfo=UTC)  # the night in which Europe changes its clocks

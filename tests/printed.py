@@ -24,7 +24,7 @@ from psycopg import sql
 from executions.accounts.roles import OPERATOR
 from executions.database.connections import Connection
 from executions.health import snapshot
-from executions.health.facts import Visibility
+from executions.health.facts.pg_cron import Visibility
 from executions.health.read import read_facts
 from executions.pages.live import forget_shared
 from executions.retirement.facts import read_schedules

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from executions.health.facts import ExecutionFact, Executions
+from executions.health.facts.executions import ExecutionFact, Executions
 from executions.scheduler.plans import floor, newest_due
 from executions.scheduler.spec import JobSpec
 

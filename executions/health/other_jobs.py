@@ -16,7 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.assessment import JobAssessment
-from executions.health.facts import ExecutionFact, Ground, NotAvailable
+from executions.health.facts import Ground
+from executions.health.facts.executions import ExecutionFact
+from executions.health.facts.not_available import NotAvailable
 from executions.health.figures import Figures, age
 from executions.health.findings.base import Finding, FindingCode, Severity
 from executions.health.findings.progress import SWEEP_ALLOWANCE

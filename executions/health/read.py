@@ -30,18 +30,10 @@ from executions.database.reading import (
 from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
 from executions.health.changes import changes_on_record
-from executions.health.facts import (
-    Drift,
-    ExecutionFact,
-    Executions,
-    Facts,
-    Ground,
-    NotAvailable,
-    PgCron,
-    Queue,
-    StateRow,
-    Visibility,
-)
+from executions.health.facts import Drift, Facts, Ground, Queue, StateRow
+from executions.health.facts.executions import ExecutionFact, Executions
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.ledger import usual_window
 from executions.health.writers import jumps, pairs
 from executions.models import Runner

@@ -15,12 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from executions.health.assessment import Assessment, assess
-from executions.health.facts import (
-    Executions,
-    Facts,
-    Ground,
-    Lock,
-)
+from executions.health.facts import Facts, Ground
+from executions.health.facts.executions import Executions
+from executions.health.facts.sessions import Lock
 from executions.health.figures import Figures
 from executions.health.findings import Finding
 from executions.health.ledger import Ledger

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import ExecutionFact
+from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.attempts import MASKED_OFTEN
 from executions.health.findings.base import (
     HOUR,

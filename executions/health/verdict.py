@@ -14,13 +14,9 @@ from enum import StrEnum
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import (
-    Facts,
-    Match,
-    NotAvailable,
-    RollupCall,
-    StateRow,
-)
+from executions.health.facts import Facts, StateRow
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import Match, RollupCall
 from executions.health.findings.base import (
     Case,
     Finding,

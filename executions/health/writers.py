@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from executions.health.facts import ExecutionFact, JobRun
+from executions.health.facts.executions import ExecutionFact
+from executions.health.facts.pg_cron import JobRun
 
 # Results have whole seconds, which two runners may round differently.
 ROUNDING = timedelta(seconds=1)

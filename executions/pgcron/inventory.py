@@ -20,13 +20,7 @@ from executions.database.problems import (
 )
 from executions.database.reading import Fetch, Row
 from executions.database.sql import load
-from executions.health.facts import (
-    Launcher,
-    PgCron,
-    PgCronJob,
-    RollupCall,
-    Visibility,
-)
+from executions.health.facts.pg_cron import Launcher, PgCron, PgCronJob, RollupCall, Visibility
 from executions.pgcron.job import (
     Candidate,
     Inventory,

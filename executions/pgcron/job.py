@@ -15,12 +15,7 @@ from datetime import datetime
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import (
-    Launcher,
-    Match,
-    PgCronJob,
-    Visibility,
-)
+from executions.health.facts.pg_cron import Launcher, Match, PgCronJob, Visibility
 from executions.pgcron.match import Judgement
 
 # What identifies a job as the one that was confirmed, in the order in which changes are told.

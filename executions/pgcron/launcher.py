@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from executions.health.facts import Launcher
+from executions.health.facts.pg_cron import Launcher
 from executions.pgcron import commands
 from executions.pgcron.job import Inventory
 from executions.text.visible import visible

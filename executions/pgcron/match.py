@@ -23,7 +23,7 @@ from pglast.enums import LimitOption, SetOperation, VariableSetKind
 from pglast.parser import ParseError
 from pglast.stream import RawStream
 
-from executions.health.facts import Match
+from executions.health.facts.pg_cron import Match
 
 ROLLUP = "rollup_task_usage_hourly"
 WINDOW = "rollup_task_usage_hourly_window"

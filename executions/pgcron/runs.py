@@ -12,7 +12,7 @@ from datetime import datetime
 from executions.database.problems import RowsHidden
 from executions.database.reading import Fetch
 from executions.database.sql import load
-from executions.health.facts import JobRun
+from executions.health.facts.pg_cron import JobRun
 from executions.pgcron.inventory import RUNS_WITHIN, of_cron
 from executions.pgcron.match import judge_command
 

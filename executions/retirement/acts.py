@@ -16,7 +16,7 @@ from psycopg import errors
 
 from executions.database.connections import Connection
 from executions.database.reading import Fetch, fetch_on
-from executions.health.facts import Match
+from executions.health.facts.pg_cron import Match
 from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON

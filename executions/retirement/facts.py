@@ -14,7 +14,8 @@ from executions.database.connections import retire_reader
 from executions.database.problems import is_database_error
 from executions.database.reading import Fetch, fetch_for_dashboard, fetch_on
 from executions.database.sql import load
-from executions.health.facts import Facts, NotAvailable
+from executions.health.facts import Facts
+from executions.health.facts.not_available import NotAvailable
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts

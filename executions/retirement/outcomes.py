@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from executions.health.facts import Match
+from executions.health.facts.pg_cron import Match
 from executions.models.retirement import (
     Act,
     AuditEvent,

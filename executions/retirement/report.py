@@ -11,7 +11,8 @@ import psycopg
 
 from executions.database.problems import diagnose
 from executions.health.assessment import plain
-from executions.health.facts import Facts, Visibility
+from executions.health.facts import Facts
+from executions.health.facts.pg_cron import Visibility
 from executions.models.retirement import CallerKind, Retirement
 from executions.pgcron.job import Candidate, Inventory
 from executions.retirement.facts import judge, read_plans, read_schedules

@@ -14,7 +14,7 @@ from enum import StrEnum
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import PgCron
+from executions.health.facts.pg_cron import PgCron
 from executions.health.findings import Case
 from executions.health.ledger import Cell, PlanOutcome
 from executions.health.writers import (

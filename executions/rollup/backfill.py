@@ -19,7 +19,7 @@ from psycopg import errors
 from executions.database.connections import Connection
 from executions.database.reading import fetch_on
 from executions.database.sql import load
-from executions.health.facts import DatabaseSession
+from executions.health.facts.sessions import DatabaseSession
 from executions.rollup.lock import read_lock
 from executions.text.beyond import is_beyond
 

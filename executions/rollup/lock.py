@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from executions.database.reading import Fetch
 from executions.database.sql import load
-from executions.health.facts import DatabaseSession, Lock, SessionWork
+from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 
 SQL = load("health")
 

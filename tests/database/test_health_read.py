@@ -15,7 +15,8 @@ from django.db import connections
 from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.health import read
 from executions.health.assessment import as_json, assess
-from executions.health.facts import Match, NotAvailable, Visibility
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import Match, Visibility
 from executions.health.findings import FindingCode, Severity
 from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts

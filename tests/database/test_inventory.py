@@ -13,7 +13,8 @@ from django.core.management import call_command
 from psycopg import errors
 
 from executions.database.reading import fetch_on
-from executions.health.facts import Match, NotAvailable, Visibility
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import Match, Visibility
 from executions.health.read import read_facts
 from executions.models.retirement import Retirement
 from executions.pgcron.inventory import read_inventory, read_server, visible_jobs

@@ -17,7 +17,8 @@ from django.test import Client
 from executions.accounts.roles import VIEWER
 from executions.database.connections import Connection
 from executions.database.reading import fetch_on
-from executions.health.facts import Facts, Launcher
+from executions.health.facts import Facts
+from executions.health.facts.pg_cron import Launcher
 from executions.health.read import read_facts
 from executions.models.retirement import RetirementState
 from executions.pgcron.inventory import read_inventory

@@ -12,7 +12,7 @@ from django.test import Client
 
 from executions.accounts.roles import OPERATOR
 from executions.database.reading import fetch_on
-from executions.health.facts import NotAvailable
+from executions.health.facts.not_available import NotAvailable
 from executions.health.read import read_facts
 from executions.pgcron.inventory import visible_jobs
 from tests.people import make_user

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from executions.database.checks import find_gaps
 from executions.database.permissions import PURPOSES, statements
 from executions.database.reading import fetch_on
-from executions.health.facts import Visibility
+from executions.health.facts.pg_cron import Visibility
 from executions.pgcron.inventory import visible_jobs
 from executions.retirement.facts import read_schedules
 from executions.rollup.watermark import roll_up

@@ -6,7 +6,7 @@ import pytest
 
 from executions.database.reading import fetch_on
 from executions.health.assessment import assess
-from executions.health.facts import Visibility
+from executions.health.facts.pg_cron import Visibility
 from executions.health.findings import FindingCode
 from executions.health.read import read_facts
 from executions.models.retirement import Act, Retirement

@@ -16,7 +16,7 @@ from executions.database.connections import connect as open_connection
 from executions.database.connections import retire_connection, retire_reader, runner_connection
 from executions.database.direct import OnStandby
 from executions.health import snapshot
-from executions.health.facts import NotAvailable
+from executions.health.facts.not_available import NotAvailable
 from executions.health.read import read_facts
 from executions.models.retirement import Retirement, RetirementState
 from executions.retirement import audit, protocol

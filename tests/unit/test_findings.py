@@ -8,15 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils.html import strip_tags
 
-from executions.health.facts import (
-    DatabaseSession,
-    Drift,
-    DriftHour,
-    Ground,
-    Lock,
-    NotAvailable,
-    StateRow,
-)
+from executions.health.facts import Drift, DriftHour, Ground, StateRow
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.findings import (
     RULES,
     Case,

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.health.facts import Match, NotAvailable, StateRow
+from executions.health.facts import StateRow
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import Match
 from executions.health.findings import Case, find
 from executions.pgcron.job import (
     Candidate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from executions.health.facts import Match
+from executions.health.facts.pg_cron import Match
 from executions.pgcron.match import FunctionSource, judge_command, resolve_nothing
 
 FUNCTIONS = {

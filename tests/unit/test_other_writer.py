@@ -8,16 +8,9 @@ from datetime import timedelta
 import pytest
 
 from executions.health.assessment import assess
-from executions.health.facts import (
-    Change,
-    JobRun,
-    Match,
-    NotAvailable,
-    PgCron,
-    PgCronJob,
-    RollupCall,
-    Visibility,
-)
+from executions.health.facts import Change
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import JobRun, Match, PgCron, PgCronJob, RollupCall, Visibility
 from executions.health.findings import Case
 from executions.health.findings.writer import is_over, other_writer
 from tests.pictures import CADENCE, SECOND, executions, facts, plan_time

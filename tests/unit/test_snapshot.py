@@ -13,13 +13,9 @@ from datetime import timedelta
 import pytest
 
 from executions.health.assessment import assess
-from executions.health.facts import (
-    DatabaseSession,
-    Ground,
-    Lock,
-    NotAvailable,
-    Queue,
-)
+from executions.health.facts import Ground, Queue
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.snapshot import (
     BUSY_SECONDS,
     QUIET_SECONDS,

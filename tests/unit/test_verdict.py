@@ -9,15 +9,9 @@ import pytest
 from django.utils.html import escape
 
 from executions.health.assessment import as_json, assess, plain
-from executions.health.facts import (
-    Match,
-    NotAvailable,
-    PgCron,
-    PgCronJob,
-    RollupCall,
-    StateRow,
-    Visibility,
-)
+from executions.health.facts import StateRow
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import Match, PgCron, PgCronJob, RollupCall, Visibility
 from executions.health.findings import (
     Case,
     Finding,

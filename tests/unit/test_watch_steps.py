@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from executions.health.facts import JobRun, PgCron, Visibility
+from executions.health.facts.pg_cron import JobRun, PgCron, Visibility
 from executions.health.findings import Case
 from executions.pgcron.job import Job
 from executions.retirement.rules import Rules

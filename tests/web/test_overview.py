@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from executions.accounts import middleware
 from executions.health import read, snapshot
-from executions.health.facts import PgCron, PgCronJob, Visibility
+from executions.health.facts.pg_cron import PgCron, PgCronJob, Visibility
 from executions.health.ledger import PlanOutcome, lay
 from executions.models import Runner
 from executions.pages.overview import week

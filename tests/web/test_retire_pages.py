@@ -15,7 +15,7 @@ from django.urls import reverse
 from executions.accounts.roles import OPERATOR, VIEWER
 from executions.database.connections import connect as open_connection
 from executions.health import findings, ledger
-from executions.health.facts import Visibility
+from executions.health.facts.pg_cron import Visibility
 from executions.models import Runner
 from executions.models.retirement import (
     Act,

@@ -8,14 +8,9 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
-from executions.health.facts import (
-    ExecutionFact,
-    Executions,
-    Facts,
-    Ground,
-    NotAvailable,
-    StateRow,
-)
+from executions.health.facts import Facts, Ground, StateRow
+from executions.health.facts.executions import ExecutionFact, Executions
+from executions.health.facts.not_available import NotAvailable
 from executions.health.ledger import Ledger, lay
 from executions.scheduler.plans import newest_due
 from executions.scheduler.spec import JobSpec

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import ExecutionFact, Queue
+from executions.health.facts import Queue
+from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import (
     Case,
     Finding,

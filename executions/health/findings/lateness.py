@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from executions.health.facts import NotAvailable, StateRow
+from executions.health.facts import StateRow
+from executions.health.facts.not_available import NotAvailable
 from executions.health.findings.base import Case, Severity
 
 # The rollup never processes the last five minutes: docs/contract.md section 4.

@@ -8,12 +8,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import (
-    DatabaseSession,
-    ExecutionFact,
-    Lock,
-    SessionWork,
-)
+from executions.health.facts.executions import ExecutionFact
+from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 from executions.health.findings.base import (
     HOUR,
     Case,

@@ -7,13 +7,9 @@ from dataclasses import replace
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import (
-    Drift,
-    Facts,
-    NotAvailable,
-    PgCron,
-    Visibility,
-)
+from executions.health.facts import Drift, Facts
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.findings.base import (
     MOST_LISTED,
     Case,

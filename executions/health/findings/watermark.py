@@ -8,7 +8,7 @@ from math import ceil
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import ExecutionFact
+from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import (
     Case,
     Finding,

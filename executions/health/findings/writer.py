@@ -15,14 +15,9 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from executions.health.facts import (
-    Change,
-    Facts,
-    JobRun,
-    NotAvailable,
-    PgCron,
-    Visibility,
-)
+from executions.health.facts import Change, Facts
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import JobRun, PgCron, Visibility
 from executions.health.findings.base import (
     LATELY,
     Case,

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from executions.database.connections import Connection, runner_connection
 from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
-from executions.health.facts import DatabaseSession
+from executions.health.facts.sessions import DatabaseSession
 from executions.rollup import backfill
 from executions.rollup.backfill import (
     Extent,

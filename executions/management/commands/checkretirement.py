@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from executions.database.problems import diagnose
-from executions.health.facts import Visibility
+from executions.health.facts.pg_cron import Visibility
 from executions.pgcron import commands
 from executions.pgcron.job import Inventory, Job
 from executions.pgcron.launcher import why_nothing_starts

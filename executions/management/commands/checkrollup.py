@@ -18,7 +18,7 @@ from executions.health.assessment import (
     as_json,
     assess,
 )
-from executions.health.facts import NotAvailable
+from executions.health.facts.not_available import NotAvailable
 from executions.health.findings import Finding
 from executions.health.other_jobs import assess_job, unreadable
 from executions.health.read import nothing_known, read_facts

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
-from executions.health.facts import ExecutionFact
+from executions.health.facts.executions import ExecutionFact
 from executions.text.formatters import written
 
 # The lane is as many units wide as a day has plans; app.css and the template know it too.

@@ -13,14 +13,10 @@ from typing import TypeVar
 
 from executions.health import ledger as ledgers
 from executions.health import snapshot as snapshots
-from executions.health.facts import (
-    ExecutionFact,
-    Executions,
-    NotAvailable,
-    PgCronJob,
-    RollupCall,
-    StateRow,
-)
+from executions.health.facts import StateRow
+from executions.health.facts.executions import ExecutionFact, Executions
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import PgCronJob, RollupCall
 from executions.health.findings import Finding, FindingCode
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import (

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby, pairwise
 
-from executions.health.facts import ExecutionFact
+from executions.health.facts.executions import ExecutionFact
 from executions.health.ledger import Ledger, percentile
 from executions.scheduler.plans import floor
 from executions.text.beyond import is_beyond

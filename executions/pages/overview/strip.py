@@ -20,7 +20,7 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
-from executions.health.facts import ExecutionFact
+from executions.health.facts.executions import ExecutionFact
 from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec

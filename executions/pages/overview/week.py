@@ -14,7 +14,9 @@ from django.db import Error as DatabaseError
 
 from executions.database.reading import fetch_for_dashboard
 from executions.database.sql import load
-from executions.health.facts import Executions, Ground, NotAvailable
+from executions.health.facts import Ground
+from executions.health.facts.executions import Executions
+from executions.health.facts.not_available import NotAvailable
 from executions.health.ledger import Ledger, lay
 from executions.health.read import execution_of, why_not
 from executions.health.snapshot import Snapshot

@@ -22,12 +22,9 @@ from django.utils.translation import ngettext_lazy
 from executions.database.permissions import sight_statements
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
-from executions.health.facts import (
-    Executions,
-    NotAvailable,
-    PgCron,
-    Visibility,
-)
+from executions.health.facts.executions import Executions
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.findings import Finding, FindingCode
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import WINDOW

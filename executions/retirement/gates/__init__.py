@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from executions.health.facts import Match
+from executions.health.facts.pg_cron import Match
 from executions.retirement.gates import job, plans
 from executions.retirement.gates.gate import (
     APPLIES,

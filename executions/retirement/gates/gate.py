@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import Match, NotAvailable
+from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.pg_cron import Match
 from executions.health.findings import Case, Finding
 from executions.pgcron.job import Candidate
 from executions.text.sentences import Sentence, say

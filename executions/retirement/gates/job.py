@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import Match
+from executions.health.facts.pg_cron import Match
 from executions.pgcron.job import JobProcess
 from executions.pgcron.match import Judgement
 from executions.retirement.gates.gate import Gate, GateCode, GateFacts

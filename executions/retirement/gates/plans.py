@@ -14,7 +14,8 @@ from math import ceil
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import ExecutionFact, NotAvailable
+from executions.health.facts.executions import ExecutionFact
+from executions.health.facts.not_available import NotAvailable
 from executions.health.findings import Case, Finding, Severity
 from executions.health.findings.lateness import LAG
 from executions.health.ledger import Cell, Ledger, PlanOutcome

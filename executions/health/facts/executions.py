@@ -1,0 +1,129 @@
+"""PURE: what is known of the executions of one job (docs/contract.md section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from hashlib import blake2b
+from uuid import UUID
+
+# Rows may be a little newer than the reading of the clock just before them.
+CLOCK_ALLOWANCE = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class ExecutionFact:
+    """One row of ``sys_cron_executions`` (docs/contract.md section 2).
+
+    The watermarks are those of its ``result``; ``error_msg`` is cut to 500 characters.
+    """
+
+    id: UUID
+    plan_time: datetime
+    status: str
+    attempt: int
+    max_attempts: int
+    next_retry_at: datetime | None = None
+    runner_id: str | None = None
+    heartbeat_at: datetime | None = None
+    stale_after: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_ms: int | None = None
+    rows_affected: int | None = None
+    watermark_before: datetime | None = None
+    watermark_after: datetime | None = None
+    error_code: str | None = None
+    error_msg: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "SUCCESS"
+
+    @property
+    def failed(self) -> bool:
+        return self.status == "FAILED"
+
+    @property
+    def running(self) -> bool:
+        return self.status == "RUNNING"
+
+    @property
+    def exhausted(self) -> bool:
+        """FAILED, and no attempt is left."""
+        return self.failed and self.attempt >= self.max_attempts
+
+    @property
+    def moved(self) -> timedelta | None:
+        """How far it moved the watermark; None where its result does not say."""
+        if self.watermark_before is None or self.watermark_after is None:
+            return None
+        return self.watermark_after - self.watermark_before
+
+    def proven_at(self, now: datetime) -> datetime | None:
+        """When a SUCCESS was certainly made, None where it tells nothing of the past.
+
+        An end in the database's future is nobody's measurement (docs/contract.md section 6,
+        ``clock_or_foreign_writer``): there only its plan_time counts, if that is not ahead too.
+        """
+        if self.finished_at is None or self.finished_at <= now + CLOCK_ALLOWANCE:
+            return self.finished_at
+        return self.plan_time if self.plan_time <= now else None
+
+    @property
+    def starts_before_its_plan(self) -> bool:
+        """Every runner plans by the clock that it then claims by, and no plan before it is due."""
+        return self.started_at is not None and self.plan_time - self.started_at > CLOCK_ALLOWANCE
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether one of its times lies in the database's future, where no scheduler writes."""
+        limit = now + CLOCK_ALLOWANCE
+        return any(
+            moment is not None and moment > limit
+            for moment in (self.plan_time, self.started_at, self.finished_at)
+        )
+
+    def is_stale(self, now: datetime) -> bool:
+        """RUNNING past its lease. Derived, never stored (docs/contract.md section 2)."""
+        return self.running and self.stale_after is not None and self.stale_after < now
+
+
+@dataclass(frozen=True)
+class Executions:
+    """The executions of one job and scope, newest plan_time first, whole from ``since`` on.
+
+    ``earlier`` is the newest row before ``since``, looked for only where ``rows`` is empty;
+    ``earlier_success`` the newest SUCCESS before it, looked for (within a bounded number of rows)
+    only where ``rows`` has none. ``stale`` are RUNNING rows past their lease, of any age, the most
+    recent lease first. ``first_plan`` is the oldest plan_time of all. ``cut_short`` says that there
+    were more rows than are read, so that ``since`` is later than was asked for.
+    """
+
+    rows: tuple[ExecutionFact, ...]
+    since: datetime
+    first_plan: datetime | None = None
+    earlier: ExecutionFact | None = None
+    earlier_success: ExecutionFact | None = None
+    stale: tuple[ExecutionFact, ...] = ()
+    cut_short: bool = False
+
+    @property
+    def newest(self) -> ExecutionFact | None:
+        return self.rows[0] if self.rows else self.earlier
+
+    @cached_property
+    def mark(self) -> str:
+        """Changes with any of it, and is the same in all processes."""
+        return blake2b(repr(self).encode(), digest_size=16).hexdigest()
+
+    def latest_success(self, now: datetime) -> ExecutionFact | None:
+        """The SUCCESS that finished last, as far as its times can be believed."""
+        proven = [
+            (at, row)
+            for row in self.rows
+            if row.succeeded and (at := row.proven_at(now)) is not None
+        ]
+        if not proven:
+            return self.earlier_success
+        return max(proven, key=lambda pair: pair[0])[1]

@@ -1,0 +1,55 @@
+"""PURE: who holds lock 4246 of the database, and who works on the buckets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class SessionWork(StrEnum):
+    """What a session probably does, by its name and its current or last statement."""
+
+    OUR_BACKFILL = "our_backfill"
+    OUR_RUNNER = "our_runner"
+    PG_CRON = "pg_cron"
+    ROLLUP = "rollup"
+    BACKFILL = "backfill"
+    DELETION = "deletion"
+    CODEX_BACKFILL = "codex_backfill"
+    OTHER = "other"
+    HIDDEN = "hidden"
+
+
+@dataclass(frozen=True)
+class DatabaseSession:
+    """A session of this database. What the role may not see of it is None.
+
+    ``idle`` needs no rights: a session outside any transaction holds no virtual transaction id.
+    ``since`` is when its state last changed.
+    """
+
+    pid: int | None
+    application_name: str | None
+    user: str | None
+    state: str | None
+    since: datetime | None
+    idle: bool
+    work: SessionWork = SessionWork.HIDDEN
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Advisory lock 4246 of this database: who holds it, and who works on the buckets now.
+
+    ``writers`` have ``task_usage_hourly`` locked for writing or visibly call a rollup function. A
+    backfill is idle between two slices, so the sessions of ours, and those that ran the window
+    function a moment ago, are writers too.
+    """
+
+    holders: tuple[DatabaseSession, ...] = ()
+    writers: tuple[DatabaseSession, ...] = ()
+
+    @property
+    def idle_holder(self) -> DatabaseSession | None:
+        return next((holder for holder in self.holders if holder.idle), None)
