@@ -29,20 +29,9 @@ from executions.database.connections import Connection, connect
 from executions.rollup.provision import provision
 from executions.scheduler import leases
 from executions.scheduler.jobs import ROLLUP, roll_up_task_usage
-from executions.scheduler.leases import (
-    SQL,
-    Plan,
-    Success,
-    uuid7,
-)
+from executions.scheduler.leases import SQL, Plan, Success, uuid7
 from executions.scheduler.runner import JobRunner
-from executions.scheduler.spec import (
-    CatchUp,
-    Context,
-    JobSpec,
-    Returned,
-    Scope,
-)
+from executions.scheduler.spec import CatchUp, Context, JobSpec, Returned, Scope
 
 ROUNDS = 60
 PLANS_PER_ROUND = 10

@@ -6,12 +6,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
-from executions.scheduler.spec import (
-    CatchUp,
-    Context,
-    JobSpec,
-    Returned,
-)
+from executions.scheduler.spec import CatchUp, Context, JobSpec, Returned
 
 
 def seconds(number: float) -> timedelta:

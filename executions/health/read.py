@@ -21,12 +21,7 @@ from django.utils.translation import gettext as _
 
 from executions.database.connections import retire_reader
 from executions.database.problems import PgCronObjects, RowsHidden, diagnose
-from executions.database.reading import (
-    Fetch,
-    Row,
-    fetch_for_dashboard,
-    fetch_on,
-)
+from executions.database.reading import Fetch, Row, fetch_for_dashboard, fetch_on
 from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
 from executions.health.changes import changes_on_record

@@ -14,23 +14,9 @@ from django.utils.translation import ngettext_lazy
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.attempts import MASKED_OFTEN
-from executions.health.findings.base import (
-    HOUR,
-    Finding,
-    FindingCode,
-    Severity,
-    brief,
-    listed,
-)
+from executions.health.findings.base import HOUR, Finding, FindingCode, Severity, brief, listed
 from executions.health.verdict import Verdict, level_of, worst_first
-from executions.text.sentences import (
-    Ago,
-    At,
-    Sentence,
-    Text,
-    say,
-    together,
-)
+from executions.text.sentences import Ago, At, Sentence, Text, say, together
 
 # From this share on, failures are more than the odd scope that cannot work.
 OFTEN = 0.1

@@ -17,26 +17,11 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.facts import Facts, StateRow
 from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match, RollupCall
-from executions.health.findings.base import (
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-)
+from executions.health.findings.base import Case, Finding, FindingCode, Severity
 from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
-from executions.health.findings.writer import (
-    Whence,
-    in_short,
-    is_over,
-    whence,
-)
-from executions.text.sentences import (
-    Sentence,
-    Text,
-    say,
-    together,
-)
+from executions.health.findings.writer import Whence, in_short, is_over, whence
+from executions.text.sentences import Sentence, Text, say, together
 
 FAILURES = (FindingCode.EXHAUSTED_FAILURE, FindingCode.PLAN_ABANDONED)
 

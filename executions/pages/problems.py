@@ -18,18 +18,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from executions.accounts.roles import (
-    ADMINISTRATOR,
-    VIEWER,
-    RoleNeeded,
-    administrators,
-)
-from executions.database.problems import (
-    BUG,
-    Problem,
-    diagnose,
-    is_database_error,
-)
+from executions.accounts.roles import ADMINISTRATOR, VIEWER, RoleNeeded, administrators
+from executions.database.problems import BUG, Problem, diagnose, is_database_error
 from executions.pages.history.filters import BadFilter
 from multica_admin.env import BadSetting
 from multica_admin.public_url import parse_public_url

@@ -21,46 +21,20 @@ from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import highest_jobid, read_backends, read_job
-from executions.pgcron.job import (
-    DEFINITION,
-    Job,
-    Server,
-    runs_in_flight,
-)
+from executions.pgcron.job import DEFINITION, Job, Server, runs_in_flight
 from executions.retirement import audit, protocol
-from executions.retirement.facts import (
-    check_on,
-    find_job,
-    retire_fetch,
-    servers,
-)
+from executions.retirement.facts import check_on, find_job, retire_fetch, servers
 from executions.retirement.gates.gate import Aim
 from executions.retirement.gates.job import runs_gate
-from executions.retirement.protocol import (
-    ActSteps,
-    Reached,
-    Wish,
-    nothing,
-)
-from executions.retirement.refusals import (
-    Refused,
-    WrongName,
-    changed,
-    check_as_json,
-    refused_by,
-)
+from executions.retirement.protocol import ActSteps, Reached, Wish, nothing
+from executions.retirement.refusals import Refused, WrongName, changed, check_as_json, refused_by
 from executions.retirement.rehearsal import (
     accept_what_cannot_be_undone,
     how_to_schedule,
     rehearsal_of,
 )
 from executions.retirement.rules import Rules
-from executions.retirement.wizard import (
-    job_of,
-    on_record,
-    permitted,
-    require_here,
-)
+from executions.retirement.wizard import job_of, on_record, permitted, require_here
 
 # What a job is without what the server sets: where it connects to, and what two kinds of day mean.
 _RESTORED = tuple(name for name in DEFINITION if name not in {"nodename", "nodeport", "both_days"})

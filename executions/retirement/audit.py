@@ -14,12 +14,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.utils.translation import gettext as _
 
 from executions.health.assessment import plain
-from executions.models.retirement import (
-    ITSELF,
-    Act,
-    AuditEvent,
-    Retirement,
-)
+from executions.models.retirement import ITSELF, Act, AuditEvent, Retirement
 
 # The most characters that a line keeps of any one text, before it says how many it left out.
 MOST_CHARACTERS = 10_000

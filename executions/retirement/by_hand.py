@@ -17,23 +17,12 @@ from executions.pgcron.inventory import highest_jobid, read_server, read_sight
 from executions.pgcron.job import Job, Server
 from executions.retirement import audit
 from executions.retirement.acts import confirm_name, restores, still_confirmed
-from executions.retirement.facts import (
-    check_on,
-    find_job,
-    retire_fetch,
-    servers,
-)
+from executions.retirement.facts import check_on, find_job, retire_fetch, servers
 from executions.retirement.outcomes import REMOVED_BY, move, removed
 from executions.retirement.refusals import Refused, check_as_json, refused_by
 from executions.retirement.rehearsal import EVIDENCE, accept_what_cannot_be_undone, rehearsal_of
 from executions.retirement.rules import Rules
-from executions.retirement.wizard import (
-    job_of,
-    lock,
-    on_record,
-    permitted,
-    require_here,
-)
+from executions.retirement.wizard import job_of, lock, on_record, permitted, require_here
 
 REMOVED_BY_HAND = "remove by hand"
 PUT_BACK_BY_HAND = "put back by hand"

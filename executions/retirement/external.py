@@ -16,12 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from executions.health.findings.writer import LEAST
-from executions.models.retirement import (
-    AuditEvent,
-    CallerKind,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pgcron.match import ROLLUP
 from executions.retirement import audit
 from executions.retirement.facts import read_plans

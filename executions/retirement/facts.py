@@ -20,19 +20,8 @@ from executions.health.findings import Case, Finding, find
 from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts
 from executions.models.retirement import Retirement, RetirementState
-from executions.pgcron.inventory import (
-    JobReader,
-    read_inventory,
-    read_job,
-    read_server,
-    read_sight,
-)
-from executions.pgcron.job import (
-    Candidate,
-    Inventory,
-    Job,
-    Server,
-)
+from executions.pgcron.inventory import JobReader, read_inventory, read_job, read_server, read_sight
+from executions.pgcron.job import Candidate, Inventory, Job, Server
 from executions.retirement import gates
 from executions.retirement.gates.gate import Check, GateFacts
 from executions.retirement.rules import Rules

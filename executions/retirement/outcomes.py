@@ -15,12 +15,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions.health.facts.pg_cron import Match
-from executions.models.retirement import (
-    Act,
-    AuditEvent,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
 from executions.retirement import audit
 from executions.retirement.rules import Rules
 

@@ -30,12 +30,7 @@ from executions.database.problems import first_line
 from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.health.assessment import plain
-from executions.models.retirement import (
-    Act,
-    AuditEvent,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
 from executions.pgcron.inventory import read_server
 from executions.pgcron.job import Job, Server
 from executions.retirement import audit

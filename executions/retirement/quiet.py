@@ -17,13 +17,7 @@ from executions.health.findings import Case
 from executions.health.findings.writer import LEAST, OTHER_WRITER_OFTEN, told_from
 from executions.health.ledger import usual_window
 from executions.health.writers import pairs, silences
-from executions.text.sentences import (
-    At,
-    Sentence,
-    Text,
-    say,
-    together,
-)
+from executions.text.sentences import At, Sentence, Text, say, together
 
 # The most plans that a silence is watched for: six hours, a quarter of the ledger.
 PATIENCE = 72

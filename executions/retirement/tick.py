@@ -18,29 +18,12 @@ from executions.database.problems import first_line, is_database_error
 from executions.database.reading import Fetch
 from executions.health.assessment import plain
 from executions.health.findings import Case
-from executions.models.retirement import (
-    Act,
-    AuditEvent,
-    CallerKind,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pgcron.inventory import read_backends, read_server
 from executions.pgcron.job import Job, runs_in_flight
-from executions.retirement import (
-    acts,
-    audit,
-    protocol,
-    trial,
-    watch,
-)
+from executions.retirement import acts, audit, protocol, trial, watch
 from executions.retirement.external import quiet_of
-from executions.retirement.facts import (
-    Found,
-    find_job,
-    read_plans,
-    retire_fetch,
-)
+from executions.retirement.facts import Found, find_job, read_plans, retire_fetch
 from executions.retirement.outcomes import move
 from executions.retirement.refusals import Refused, Unknown
 from executions.retirement.rules import Rules, current

@@ -17,12 +17,7 @@ from django.utils.translation import ngettext_lazy
 from executions.health.facts.pg_cron import PgCron
 from executions.health.findings import Case
 from executions.health.ledger import Cell, PlanOutcome
-from executions.health.writers import (
-    Pair,
-    jumps,
-    pairs,
-    ran_between,
-)
+from executions.health.writers import Pair, jumps, pairs, ran_between
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
 from executions.text.sentences import Sentence, say

@@ -21,21 +21,10 @@ from django.utils.translation import gettext as _
 
 from executions.accounts.roles import OPERATE
 from executions.database.problems import first_line
-from executions.models.retirement import (
-    AuditEvent,
-    CallerKind,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pgcron.job import Candidate, Job, Server
 from executions.retirement import audit, protocol
-from executions.retirement.facts import (
-    find_candidate,
-    judge,
-    read_plans,
-    retire_fetch,
-    servers,
-)
+from executions.retirement.facts import find_candidate, judge, read_plans, retire_fetch, servers
 from executions.retirement.gates.gate import Check
 from executions.retirement.outcomes import move
 from executions.retirement.refusals import (
@@ -47,12 +36,7 @@ from executions.retirement.refusals import (
     nothing_done,
     refused_by,
 )
-from executions.retirement.rehearsal import (
-    EVIDENCE,
-    Rehearsal,
-    rehearse,
-    without_trying,
-)
+from executions.retirement.rehearsal import EVIDENCE, Rehearsal, rehearse, without_trying
 from executions.retirement.rules import Rules
 
 log = logging.getLogger(__name__)

@@ -6,13 +6,7 @@ from datetime import UTC, datetime
 
 from executions.database.sql import load
 from executions.rollup.watermark import read_watermark, roll_up
-from executions.scheduler.spec import (
-    Context,
-    JobSpec,
-    Needs,
-    Returned,
-    registry,
-)
+from executions.scheduler.spec import Context, JobSpec, Needs, Returned, registry
 
 ADVISORY_LOCK = 4246
 

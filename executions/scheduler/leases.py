@@ -20,13 +20,7 @@ from executions.database.connections import Connection
 from executions.database.sql import load
 from executions.scheduler import bounds
 from executions.scheduler.clock import elapsed
-from executions.scheduler.spec import (
-    ErrorCode,
-    JobSpec,
-    Scope,
-    Standing,
-    Taken,
-)
+from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing, Taken
 
 SQL = load("leases")
 

@@ -11,12 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Protocol
 
-from executions.scheduler.spec import (
-    MOST_PLANS,
-    CatchUp,
-    JobSpec,
-    Standing,
-)
+from executions.scheduler.spec import MOST_PLANS, CatchUp, JobSpec, Standing
 
 # Go floors from year 1, not from the Unix epoch. For a cadence that divides a day both agree.
 _YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)

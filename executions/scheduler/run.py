@@ -20,12 +20,7 @@ from executions.scheduler import bounds
 from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect, cancel_and_cut
 from executions.scheduler.heartbeat import Heartbeat
-from executions.scheduler.leases import (
-    SQL,
-    Failure,
-    Lease,
-    Success,
-)
+from executions.scheduler.leases import SQL, Failure, Lease, Success
 from executions.scheduler.spec import Context, ErrorCode, HandlerError
 
 logger = logging.getLogger(__name__)

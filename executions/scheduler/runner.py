@@ -25,22 +25,10 @@ from executions.database.times import TolerantLoader
 from executions.scheduler import bounds, leases
 from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect
-from executions.scheduler.leases import (
-    ClaimOutcome,
-    Failure,
-    Finish,
-    Plan,
-    Success,
-    rfc3339,
-)
+from executions.scheduler.leases import ClaimOutcome, Failure, Finish, Plan, Success, rfc3339
 from executions.scheduler.plans import due_plans
 from executions.scheduler.run import Ended, Run
-from executions.scheduler.spec import (
-    ErrorCode,
-    JobSpec,
-    Scope,
-    Standing,
-)
+from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing
 
 logger = logging.getLogger(__name__)
 

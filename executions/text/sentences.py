@@ -14,13 +14,7 @@ from django.utils.functional import Promise
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
 
-from executions.text.formatters import (
-    ago,
-    moment,
-    relative,
-    seconds,
-    written,
-)
+from executions.text.formatters import ago, moment, relative, seconds, written
 from executions.text.visible import visible
 
 # Beyond this a clock time alone would leave the day open.

@@ -10,13 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from tests import environment
-from tests.database.rollup_world import (
-    NOON,
-    World,
-    expected_buckets,
-    number,
-    stored_buckets,
-)
+from tests.database.rollup_world import NOON, World, expected_buckets, number, stored_buckets
 from tests.processes import Process
 from tests.scheduling import lock_holders
 from tests.waiting import until

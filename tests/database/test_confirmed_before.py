@@ -17,16 +17,7 @@ from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import current
 from tests.people import make_user
-from tests.retiring import (
-    acting_as,
-    confirmed,
-    lay_plans,
-    operator,
-    pg_cron,
-    press,
-    role,
-    schedule,
-)
+from tests.retiring import acting_as, confirmed, lay_plans, operator, pg_cron, press, role, schedule
 
 __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)

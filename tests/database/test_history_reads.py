@@ -14,16 +14,8 @@ import pytest
 from django.db import connections
 
 from executions.models import Execution
-from executions.pages.history import (
-    errors,
-    execution,
-    jobs,
-    plans,
-    runners,
-)
-from executions.pages.history import (
-    rows_of_export as export,
-)
+from executions.pages.history import errors, execution, jobs, plans, runners
+from executions.pages.history import rows_of_export as export
 from executions.pages.history.filters import parse
 from tests.big_table import SCOPES, big_table, explaining
 

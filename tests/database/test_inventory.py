@@ -20,21 +20,8 @@ from executions.models.retirement import Retirement
 from executions.pgcron.inventory import read_inventory, read_server, visible_jobs
 from executions.pgcron.job import Job, Server
 from executions.retirement.facts import PlanFacts, read_schedules
-from executions.retirement.report import (
-    NOTHING,
-    REFUSED,
-    RETIRABLE,
-    UNKNOWN,
-)
-from tests.retiring import (
-    ROLLUP,
-    acting_as,
-    jobs,
-    lay_plans,
-    pg_cron,
-    role,
-    schedule,
-)
+from executions.retirement.report import NOTHING, REFUSED, RETIRABLE, UNKNOWN
+from tests.retiring import ROLLUP, acting_as, jobs, lay_plans, pg_cron, role, schedule
 
 __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)

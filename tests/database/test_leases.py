@@ -12,15 +12,7 @@ import pytest
 
 from executions.scheduler import leases
 from executions.scheduler.clock import elapsed
-from executions.scheduler.leases import (
-    ClaimOutcome,
-    Failure,
-    Finish,
-    Lease,
-    Plan,
-    Success,
-    uuid7,
-)
+from executions.scheduler.leases import ClaimOutcome, Failure, Finish, Lease, Plan, Success, uuid7
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import ErrorCode, Scope, Taken
 from tests.database.rollup_world import wait_until_blocked

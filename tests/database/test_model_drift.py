@@ -6,13 +6,7 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 
-from executions.models import (
-    Execution,
-    MulticaModel,
-    ReadOnly,
-    RollupState,
-    Status,
-)
+from executions.models import Execution, MulticaModel, ReadOnly, RollupState, Status
 
 TYPES = {
     "UUIDField": "uuid",

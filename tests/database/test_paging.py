@@ -12,12 +12,7 @@ import pytest
 
 from executions.models import Execution
 from executions.pages.history.cursors import Cursor
-from executions.pages.history.filters import (
-    GLOBAL,
-    BadFilter,
-    ExecutionState,
-    Filters,
-)
+from executions.pages.history.filters import GLOBAL, BadFilter, ExecutionState, Filters
 from executions.pages.history.paging import Page, Reader
 from executions.pages.history.walks import Walk, choose
 from executions.scheduler.spec import Scope

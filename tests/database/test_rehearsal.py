@@ -9,20 +9,10 @@ import pytest
 from psycopg import sql
 
 from executions.database.reading import fetch_on
-from executions.models.retirement import (
-    Act,
-    AuditEvent,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
 from executions.pgcron import commands
 from executions.pgcron.inventory import read_job
-from executions.retirement import (
-    acts,
-    by_hand,
-    protocol,
-    wizard,
-)
+from executions.retirement import acts, by_hand, protocol, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
 from executions.retirement.rehearsal import Result, rehearse

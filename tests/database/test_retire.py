@@ -14,19 +14,8 @@ from django.db import connections
 
 from executions.database.connections import connect as open_connection
 from executions.models import Runner
-from executions.models.retirement import (
-    Act,
-    AuditEvent,
-    Retirement,
-    RetirementState,
-)
-from executions.retirement import (
-    acts,
-    by_hand,
-    facts,
-    protocol,
-    wizard,
-)
+from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
+from executions.retirement import acts, by_hand, facts, protocol, wizard
 from executions.retirement.acts import Order
 from executions.retirement.audit import Who
 from executions.retirement.facts import retire_fetch

@@ -15,23 +15,10 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from executions.scheduler import (
-    clock,
-    heartbeat,
-    leases,
-    plans,
-    run,
-    runner,
-)
+from executions.scheduler import clock, heartbeat, leases, plans, run, runner
 from executions.scheduler.bounds import ERROR_BYTES, RESULT_BYTES
 from executions.scheduler.cutting import cancel_and_cut
-from executions.scheduler.leases import (
-    ClaimOutcome,
-    Failure,
-    Lease,
-    Plan,
-    Success,
-)
+from executions.scheduler.leases import ClaimOutcome, Failure, Lease, Plan, Success
 from executions.scheduler.plans import floor
 from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import ErrorCode, HandlerError, Scope

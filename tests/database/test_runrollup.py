@@ -27,12 +27,7 @@ from executions.pages.history.runners import RunnerStanding, read_runners
 from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
-from executions.scheduler import (
-    inprocess,
-    leases,
-    patience,
-    preflight,
-)
+from executions.scheduler import inprocess, leases, patience, preflight
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.preflight import CannotRun
 from executions.scheduler.spec import HandlerError, Needs, registry

@@ -13,12 +13,7 @@ import pytest
 from executions.rollup.watermark import read_watermark, roll_up
 from executions.scheduler import leases
 from executions.scheduler.jobs import ROLLUP
-from executions.scheduler.leases import (
-    ClaimOutcome,
-    Finish,
-    Plan,
-    Success,
-)
+from executions.scheduler.leases import ClaimOutcome, Finish, Plan, Success
 from executions.scheduler.plans import floor, newest_due
 from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import CatchUp, InvalidJob, Scope

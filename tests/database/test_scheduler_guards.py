@@ -14,12 +14,7 @@ import pytest
 
 from executions.scheduler import leases, runner
 from executions.scheduler.jobs import ROLLUP
-from executions.scheduler.leases import (
-    ClaimOutcome,
-    Failure,
-    Plan,
-    Success,
-)
+from executions.scheduler.leases import ClaimOutcome, Failure, Plan, Success
 from executions.scheduler.plans import floor
 from executions.scheduler.run import Run
 from executions.scheduler.runner import JobRunner

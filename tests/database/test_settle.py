@@ -8,12 +8,7 @@ from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pgcron.job import Job
 from executions.retirement import protocol, wizard
 from executions.retirement.audit import Who
-from executions.retirement.protocol import (
-    Wish,
-    intend,
-    recover,
-    turn,
-)
+from executions.retirement.protocol import Wish, intend, recover, turn
 from executions.retirement.refusals import SomebodyElse
 from executions.retirement.rules import current
 from tests.retiring import acting_as, audited, jobs, operator, pg_cron, schedule

@@ -12,13 +12,7 @@ from django.db.models import F
 
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pages.wizard.reader import read_checked, read_watched
-from executions.retirement import (
-    acts,
-    audit,
-    by_hand,
-    external,
-    wizard,
-)
+from executions.retirement import acts, audit, by_hand, external, wizard
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
 from executions.retirement.facts import retire_fetch

@@ -19,12 +19,7 @@ django.setup()
 from django.contrib.auth.models import User  # noqa: E402
 
 from executions.models.retirement import AuditEvent, Retirement  # noqa: E402
-from executions.retirement import (  # noqa: E402
-    acts,
-    audit,
-    protocol,
-    wizard,
-)
+from executions.retirement import acts, audit, protocol, wizard  # noqa: E402
 from executions.retirement.acts import Order  # noqa: E402
 from executions.retirement.refusals import Refused, Unknown  # noqa: E402
 from executions.retirement.rules import current  # noqa: E402

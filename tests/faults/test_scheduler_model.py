@@ -39,12 +39,7 @@ from executions.scheduler.jobs import roll_up_task_usage
 from executions.scheduler.leases import Lease, Plan
 from executions.scheduler.plans import floor
 from executions.scheduler.runner import JobRunner, TickReport
-from executions.scheduler.spec import (
-    Context,
-    HandlerError,
-    JobSpec,
-    Returned,
-)
+from executions.scheduler.spec import Context, HandlerError, JobSpec, Returned
 from tests.emptying import empty_multica
 from tests.faults.history import broken_rules, kept
 from tests.scheduling import Reach, age, executions, usage

@@ -11,14 +11,7 @@ from django.utils.html import strip_tags
 from executions.health.facts import Drift, DriftHour, Ground, StateRow
 from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.sessions import DatabaseSession, Lock
-from executions.health.findings import (
-    RULES,
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-    find,
-)
+from executions.health.findings import RULES, Case, Finding, FindingCode, Severity, find
 from executions.health.findings.base import BRIEF, MOST_LISTED, brief
 from executions.health.findings.progress import NEVER
 from executions.text.beyond import FAR_PAST

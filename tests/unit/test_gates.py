@@ -15,21 +15,9 @@ from executions.health.facts import StateRow
 from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match
 from executions.health.findings import Case, find
-from executions.pgcron.job import (
-    Candidate,
-    Job,
-    JobProcess,
-    Rights,
-    Server,
-)
+from executions.pgcron.job import Candidate, Job, JobProcess, Rights, Server
 from executions.pgcron.match import Judgement
-from executions.retirement.gates import (
-    Aim,
-    Check,
-    GateCode,
-    GateFacts,
-    check,
-)
+from executions.retirement.gates import Aim, Check, GateCode, GateFacts, check
 from executions.retirement.gates.gate import APPLIES
 from executions.retirement.gates.plans import watermark_advancing
 from executions.scheduler.plans import newest_due

@@ -5,13 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from executions.health.ledger import WINDOW
-from executions.pages.overview.lanes import (
-    MOST_LANES,
-    NARROWEST,
-    WIDTH,
-    Lanes,
-    draw_lanes,
-)
+from executions.pages.overview.lanes import MOST_LANES, NARROWEST, WIDTH, Lanes, draw_lanes
 from tests.pictures import NOW, SECOND, execution
 
 HOUR = timedelta(hours=1)

@@ -10,12 +10,7 @@ import pytest
 
 from executions.health.assessment import assess
 from executions.health.facts import Ground, StateRow
-from executions.health.findings import (
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-)
+from executions.health.findings import Case, Finding, FindingCode, Severity
 from executions.health.verdict import Level, Verdict
 from executions.retirement.gates import plans as plan_gates
 from executions.retirement.gates.gate import GateFacts

@@ -9,12 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.health.ledger import (
-    Ledger,
-    PlanOutcome,
-    lay,
-    percentile,
-)
+from executions.health.ledger import Ledger, PlanOutcome, lay, percentile
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, plan_time

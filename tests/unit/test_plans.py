@@ -10,13 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.scheduler.jobs import ROLLUP
-from executions.scheduler.plans import (
-    due_plans,
-    floor,
-    is_retried,
-    newest_due,
-    oldest_open,
-)
+from executions.scheduler.plans import due_plans, floor, is_retried, newest_due, oldest_open
 from executions.scheduler.spec import Standing
 from tests.short_jobs import every_plan, job, seconds
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from multica_admin.env import BadSetting
-from multica_admin.public_url import (
-    AsPublished,
-    PublicUrl,
-    listening_host,
-    parse_public_url,
-)
+from multica_admin.public_url import AsPublished, PublicUrl, listening_host, parse_public_url
 
 
 @pytest.mark.parametrize(

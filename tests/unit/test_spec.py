@@ -7,12 +7,7 @@ from datetime import timedelta
 import pytest
 
 from executions.scheduler.jobs import JOBS, ROLLUP
-from executions.scheduler.spec import (
-    CatchUp,
-    InvalidJob,
-    Scope,
-    registry,
-)
+from executions.scheduler.spec import CatchUp, InvalidJob, Scope, registry
 from tests.short_jobs import job, seconds
 
 MINUTE = timedelta(minutes=1)

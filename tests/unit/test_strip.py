@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 
 from executions.health.ledger import PlanOutcome, lay
 from executions.pages.history.tags import address
-from executions.pages.overview.strip import (
-    HOUR,
-    Captions,
-    Square,
-    Strip,
-    lay_day,
-    lay_week,
-)
+from executions.pages.overview.strip import HOUR, Captions, Square, Strip, lay_day, lay_week
 from executions.pages.overview.tags import Addresses, leads_to
 from executions.pages.overview.week import WINDOW as WEEK
 from executions.scheduler.jobs import ROLLUP

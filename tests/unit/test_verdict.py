@@ -12,25 +12,10 @@ from executions.health.assessment import as_json, assess, plain
 from executions.health.facts import StateRow
 from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match, PgCron, PgCronJob, RollupCall, Visibility
-from executions.health.findings import (
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-)
+from executions.health.findings import Case, Finding, FindingCode, Severity
 from executions.health.findings.progress import NEVER
-from executions.health.verdict import (
-    EXPLAINED_BY,
-    FAILURES,
-    Level,
-    fold,
-)
-from executions.text.sentences import (
-    Ago,
-    At,
-    say,
-    together,
-)
+from executions.health.verdict import EXPLAINED_BY, FAILURES, Level, fold
+from executions.text.sentences import Ago, At, say, together
 from tests.pictures import CADENCE, NEWEST, NOW, execution, executions, facts, plan_time
 
 FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}

@@ -12,13 +12,7 @@ from executions.health.findings import Case
 from executions.pgcron.job import Job
 from executions.retirement.rules import Rules
 from executions.retirement.trial import TrialFacts, Turn, turn
-from executions.retirement.watch import (
-    Watched,
-    WatchVerdict,
-    Word,
-    due_after,
-    step,
-)
+from executions.retirement.watch import Watched, WatchVerdict, Word, due_after, step
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
 from tests.pictures import CADENCE, NOW, SECOND, executions, facts, plan_time

@@ -17,12 +17,7 @@ from executions.pages.history import jobs, table
 from executions.pages.history.filters import Filters
 from executions.pages.history.jobs import read_all_jobs
 from executions.pages.overview.reader import read_overview
-from executions.text.sentences import (
-    Ago,
-    At,
-    say,
-    together,
-)
+from executions.text.sentences import Ago, At, say, together
 from tests import scenarios
 from tests.factories import ExecutionFactory
 from tests.retiring import pg_cron, schedule

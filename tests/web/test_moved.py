@@ -9,12 +9,7 @@ import pytest
 from django.db.models import F
 from django.urls import reverse
 
-from executions.models.retirement import (
-    Act,
-    AuditEvent,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
 from executions.retirement import acts, audit, moved, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import NotPermitted, Refused

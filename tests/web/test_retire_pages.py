@@ -17,12 +17,7 @@ from executions.database.connections import connect as open_connection
 from executions.health import findings, ledger
 from executions.health.facts.pg_cron import Visibility
 from executions.models import Runner
-from executions.models.retirement import (
-    Act,
-    AuditEvent,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
 from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
 from executions.retirement.gates import gate

@@ -15,13 +15,7 @@ from executions.health.findings.attempts import (
     masked_retries,
     plan_abandoned,
 )
-from executions.health.findings.base import (
-    Case,
-    Finding,
-    FindingCode,
-    Rule,
-    Severity,
-)
+from executions.health.findings.base import Case, Finding, FindingCode, Rule, Severity
 from executions.health.findings.clock import clock_or_foreign_writer
 from executions.health.findings.lock import lock_leaked, lock_lost
 from executions.health.findings.progress import (

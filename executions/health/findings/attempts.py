@@ -8,14 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts.executions import ExecutionFact
-from executions.health.findings.base import (
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-    brief,
-    listed,
-)
+from executions.health.findings.base import Case, Finding, FindingCode, Severity, brief, listed
 from executions.health.findings.lateness import MARGIN
 from executions.health.findings.progress import how_far, newest_is
 from executions.health.findings.watermark import STEP, is_in_the_future

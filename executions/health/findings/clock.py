@@ -7,19 +7,8 @@ from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Queue
 from executions.health.facts.executions import ExecutionFact
-from executions.health.findings.base import (
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-    listed,
-)
-from executions.text.beyond import (
-    OF_EXECUTIONS,
-    OF_STATE,
-    is_beyond,
-    select,
-)
+from executions.health.findings.base import Case, Finding, FindingCode, Severity, listed
+from executions.text.beyond import OF_EXECUTIONS, OF_STATE, is_beyond, select
 from executions.text.sentences import Sentence, say, together
 
 

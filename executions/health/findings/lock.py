@@ -10,14 +10,7 @@ from django.utils.translation import ngettext_lazy
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
-from executions.health.findings.base import (
-    HOUR,
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-    listed,
-)
+from executions.health.findings.base import HOUR, Case, Finding, FindingCode, Severity, listed
 from executions.health.findings.watermark import is_in_the_future
 from executions.health.writers import ROUNDING
 from executions.text.formatters import NOTHING

@@ -18,13 +18,7 @@ from executions.health.findings.base import (
     brief,
     listed,
 )
-from executions.health.findings.lateness import (
-    LAG,
-    MARGIN,
-    SILENCE,
-    lag_beside_runs,
-    silence,
-)
+from executions.health.findings.lateness import LAG, MARGIN, SILENCE, lag_beside_runs, silence
 from executions.health.findings.watermark import catches_up
 from executions.health.ledger import Gap
 from executions.scheduler.plans import is_open, oldest_open

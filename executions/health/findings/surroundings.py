@@ -10,13 +10,7 @@ from django.utils.translation import ngettext_lazy
 from executions.health.facts import Drift, Facts
 from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import PgCron, Visibility
-from executions.health.findings.base import (
-    MOST_LISTED,
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-)
+from executions.health.findings.base import MOST_LISTED, Case, Finding, FindingCode, Severity
 from executions.text.formatters import NOTHING
 from executions.text.sentences import Paragraph, say, together
 

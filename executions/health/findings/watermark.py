@@ -9,18 +9,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts.executions import ExecutionFact
-from executions.health.findings.base import (
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-)
-from executions.health.findings.lateness import (
-    LAG,
-    MARGIN,
-    lag,
-    silence,
-)
+from executions.health.findings.base import Case, Finding, FindingCode, Severity
+from executions.health.findings.lateness import LAG, MARGIN, lag, silence
 from executions.health.writers import ROUNDING
 from executions.text.beyond import is_beyond
 from executions.text.sentences import say

@@ -18,26 +18,9 @@ from django.utils.translation import ngettext_lazy
 from executions.health.facts import Change, Facts
 from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import JobRun, PgCron, Visibility
-from executions.health.findings.base import (
-    LATELY,
-    Case,
-    Finding,
-    FindingCode,
-    Severity,
-)
-from executions.health.writers import (
-    Pair,
-    jumps,
-    pairs,
-    ran_between,
-    silences,
-)
-from executions.text.sentences import (
-    Paragraph,
-    Sentence,
-    say,
-    together,
-)
+from executions.health.findings.base import LATELY, Case, Finding, FindingCode, Severity
+from executions.health.writers import Pair, jumps, pairs, ran_between, silences
+from executions.text.sentences import Paragraph, Sentence, say, together
 
 # So many of the last 12 pairs make a schedule of it; fewer are a backfill or a call by hand.
 OTHER_WRITER_OFTEN = 3

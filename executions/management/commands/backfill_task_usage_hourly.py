@@ -22,13 +22,7 @@ from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
 from executions.health.facts.sessions import DatabaseSession
 from executions.rollup import backfill
-from executions.rollup.backfill import (
-    Extent,
-    Locked,
-    Partial,
-    Slice,
-    Sliced,
-)
+from executions.rollup.backfill import Extent, Locked, Partial, Slice, Sliced
 from executions.rollup.lock import BACKFILL_NAME
 from executions.scheduler.leases import rfc3339
 from executions.text.beyond import in_words, select

@@ -12,12 +12,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
-from executions.health.assessment import (
-    Assessment,
-    JobAssessment,
-    as_json,
-    assess,
-)
+from executions.health.assessment import Assessment, JobAssessment, as_json, assess
 from executions.health.facts.not_available import NotAvailable
 from executions.health.findings import Finding
 from executions.health.other_jobs import assess_job, unreadable

@@ -21,12 +21,7 @@ from executions.pages.history.filters import ExecutionState, Filters
 from executions.pages.history.messages import pattern_of
 from executions.pages.history.rows import version_of
 from executions.pages.history.samples import Window, bounded, windows
-from executions.pages.history.table import (
-    SQL,
-    attempt,
-    attempt_jobs,
-    read_clock,
-)
+from executions.pages.history.table import SQL, attempt, attempt_jobs, read_clock
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.plans import is_retried, oldest_open
 

@@ -27,12 +27,7 @@ from executions.pages.history.life import (
     skipped_reason,
     watermark_step,
 )
-from executions.pages.history.rows import (
-    ExecutionRow,
-    ours_among,
-    state_of,
-    version_of,
-)
+from executions.pages.history.rows import ExecutionRow, ours_among, state_of, version_of
 from executions.pages.history.table import attempt, read_clock
 from executions.pages.history.walks import newest_plan_time
 from executions.scheduler.jobs import JOBS

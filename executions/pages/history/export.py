@@ -17,12 +17,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from executions.pages.history.filters import parse
-from executions.pages.history.rows_of_export import (
-    COLUMNS,
-    Export,
-    Record,
-    start_export,
-)
+from executions.pages.history.rows_of_export import COLUMNS, Export, Record, start_export
 from executions.text.beyond import in_words
 
 # What a spreadsheet takes for the start of a formula, and what some of them drop at a cell's edge.

@@ -23,12 +23,7 @@ from executions.health.verdict import Level, Verdict
 from executions.models import Status
 from executions.pages.history.filters import GLOBAL, ExecutionState, Filters
 from executions.pages.history.rows import version_of
-from executions.pages.history.table import (
-    SQL,
-    attempt,
-    attempt_jobs,
-    read_bare_clock,
-)
+from executions.pages.history.table import SQL, attempt, attempt_jobs, read_bare_clock
 from executions.scheduler.jobs import JOBS, ROLLUP
 from executions.scheduler.plans import is_retried, oldest_open
 from executions.scheduler.spec import JobSpec, Scope

@@ -9,19 +9,8 @@ from typing import Literal
 from executions.database.problems import Problem
 from executions.pages.history.filters import ExecutionState, Filters
 from executions.pages.history.paging import Page, Reader, Total
-from executions.pages.history.rows import (
-    ExecutionRow,
-    as_rows,
-    rows_for_lists,
-    version_of,
-)
-from executions.pages.history.table import (
-    Clock,
-    attempt,
-    attempt_jobs,
-    read_clock,
-    read_scopes,
-)
+from executions.pages.history.rows import ExecutionRow, as_rows, rows_for_lists, version_of
+from executions.pages.history.table import Clock, attempt, attempt_jobs, read_clock, read_scopes
 from executions.pages.history.walks import Walk, choose
 from executions.pages.live import LiveRequest
 from executions.scheduler.spec import ErrorCode, Scope

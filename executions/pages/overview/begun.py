@@ -19,19 +19,8 @@ from executions.models.retirement import Act, Retirement, RetirementState
 from executions.retirement import rules
 from executions.retirement.external import is_proved_by_plans
 from executions.retirement.outcomes import REMOVED_BY
-from executions.retirement.watch import (
-    PLANS,
-    Word,
-    due_after,
-    longest_wait,
-)
-from executions.text.sentences import (
-    At,
-    Sentence,
-    Text,
-    say,
-    together,
-)
+from executions.retirement.watch import PLANS, Word, due_after, longest_wait
+from executions.text.sentences import At, Sentence, Text, say, together
 
 MOST = 10
 

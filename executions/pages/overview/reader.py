@@ -19,12 +19,7 @@ from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import PgCronJob, RollupCall
 from executions.health.findings import Finding, FindingCode
 from executions.health.findings.writer import Whence, is_over, whence
-from executions.health.ledger import (
-    Ledger,
-    durations,
-    lay,
-    percentile,
-)
+from executions.health.ledger import Ledger, durations, lay, percentile
 from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
 from executions.pages.history.filters import ExecutionState

@@ -25,13 +25,7 @@ from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
 from executions.text.formatters import duration, written
-from executions.text.sentences import (
-    At,
-    Paragraph,
-    Sentence,
-    say,
-    together,
-)
+from executions.text.sentences import At, Paragraph, Sentence, say, together
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -19,12 +19,7 @@ from executions.pages.overview import evidence
 from executions.pages.overview.lanes import Bar
 from executions.pages.overview.series import HourOfValues
 from executions.pages.overview.strip import Captions, Square, StripRow
-from executions.text.formatters import (
-    count,
-    duration,
-    moment,
-    seconds,
-)
+from executions.text.formatters import count, duration, moment, seconds
 
 register = template.Library()
 

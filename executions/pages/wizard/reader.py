@@ -16,34 +16,13 @@ import psycopg
 
 from executions.database.problems import Problem, diagnose
 from executions.database.reading import Fetch
-from executions.models.retirement import (
-    Act,
-    AuditEvent,
-    CallerKind,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pgcron import commands
 from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import (
-    read_job,
-    read_server,
-    read_sight,
-    rights_over,
-)
-from executions.pgcron.job import (
-    Candidate,
-    Job,
-    Rights,
-    part_in_words,
-)
+from executions.pgcron.inventory import read_job, read_server, read_sight, rights_over
+from executions.pgcron.job import Candidate, Job, Rights, part_in_words
 from executions.pgcron.schedule import describe
-from executions.retirement import (
-    acts,
-    external,
-    protocol,
-    rules,
-)
+from executions.retirement import acts, external, protocol, rules
 from executions.retirement.external import Outside
 from executions.retirement.facts import (
     Found,
@@ -54,12 +33,7 @@ from executions.retirement.facts import (
     retire_fetch,
     servers,
 )
-from executions.retirement.gates.gate import (
-    Aim,
-    Check,
-    Gate,
-    GateCode,
-)
+from executions.retirement.gates.gate import Aim, Check, Gate, GateCode
 from executions.retirement.refusals import gate_as_json
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
 from executions.retirement.watch import Word, due_after

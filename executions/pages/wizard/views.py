@@ -23,12 +23,7 @@ from django.views.decorators.http import require_POST, require_safe
 from executions.accounts.confirmation import WaitingAct, ask_first, is_confirmed
 from executions.accounts.roles import OPERATOR, RoleNeeded, operators_only
 from executions.database.problems import diagnose
-from executions.models.retirement import (
-    Act,
-    CallerKind,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import Act, CallerKind, Retirement, RetirementState
 from executions.pages import mistyped
 from executions.pages.history.filters import parse
 from executions.pages.live import LiveRequest, answer, shared
@@ -40,23 +35,10 @@ from executions.pages.wizard.reader import (
     read_watched,
     step_of,
 )
-from executions.retirement import (
-    acts,
-    audit,
-    by_hand,
-    external,
-    moved,
-    rules,
-    wizard,
-)
+from executions.retirement import acts, audit, by_hand, external, moved, rules, wizard
 from executions.retirement.acts import Order
 from executions.retirement.forms import ConfirmedName, OutsideSchedule
-from executions.retirement.refusals import (
-    NotPermitted,
-    Refused,
-    Unknown,
-    WrongName,
-)
+from executions.retirement.refusals import NotPermitted, Refused, Unknown, WrongName
 
 # --- The pages ------------------------------------------------------------------------------------
 

@@ -12,14 +12,7 @@ from dataclasses import replace
 
 from executions.health.facts.pg_cron import Match
 from executions.retirement.gates import job, plans
-from executions.retirement.gates.gate import (
-    APPLIES,
-    Aim,
-    Check,
-    Gate,
-    GateCode,
-    GateFacts,
-)
+from executions.retirement.gates.gate import APPLIES, Aim, Check, Gate, GateCode, GateFacts
 
 __all__ = ["APPLIES", "Aim", "Check", "Gate", "GateCode", "GateFacts", "check"]
 
