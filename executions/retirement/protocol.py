@@ -6,7 +6,7 @@ The record and the act may be in two databases, so no transaction spans both. Th
 2. the intent is committed here, with its evidence;
 3. the acting transaction begins, and its id is committed to the intent;
 4. inside it the work is checked again, done and proved; then it commits;
-5. the outcome is committed here, and the acting connection closes.
+5. the outcome is committed here, and the acting connection gives the lock back and closes.
 
 A process may die between any two of these. An intent without an id has changed nothing, because the
 id is committed before the work begins; and with an id, ``pg_xact_status`` says what became of it.
@@ -17,15 +17,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
 from django.db import Error as DjangoDatabaseError
 from django.db import connections, transaction
 from django.utils.translation import gettext as _
+from psycopg.pq import TransactionStatus
 
-from executions.database.connections import Connection, retire_connection
+from executions.database.connections import (
+    CONNECT_SECONDS,
+    Connection,
+    cut_after,
+    retire_connection,
+)
 from executions.database.problems import first_line
 from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
@@ -135,7 +141,7 @@ def _too_late(now: Retirement) -> Refused:
 
 @contextmanager
 def turn(who: audit.Who) -> Iterator[Connection]:
-    """The acting connection, with our lock until it closes; it carries the operator's name.
+    """The acting connection, with our lock until this is over; it carries the operator's name.
 
     Raises:
         SomebodyElse: another operator acts at this moment, perhaps of another installation.
@@ -150,7 +156,20 @@ def turn(who: audit.Who) -> Iterator[Connection]:
                 _("%(who)s is changing a schedule at this moment. Nothing was changed.")
                 % {"who": other},
             )
-        yield acting
+        try:
+            yield acting
+        finally:
+            _end_turn(acting)
+
+
+def _end_turn(acting: Connection) -> None:
+    """Give the lock back, which PostgreSQL itself does only some time after we have closed.
+
+    What was done stands, also if the connection is lost by now: then its end frees the lock.
+    """
+    if acting.info.transaction_status == TransactionStatus.IDLE:
+        with suppress(psycopg.Error), cut_after(CONNECT_SECONDS, acting):
+            acting.execute(SQL.end_turn, {"key": LOCK})
 
 
 def _whose_turn(acting: Connection) -> str:

@@ -217,6 +217,42 @@ def test_while_somebody_acts_nothing_is_decided(interrupted):
     assert protocol.LOCK != 4246
 
 
+def holders(pg_cron):
+    (row,) = pg_cron.execute(
+        "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory'"
+        " AND (classid::bigint << 32) + objid::bigint = %s",
+        [protocol.LOCK],
+    )
+    return row["held"]
+
+
+def test_the_next_act_may_begin_as_soon_as_a_turn_is_over(pg_cron):
+    """PostgreSQL ends a session some time after its client has closed it."""
+    for _ in range(100):
+        with turn(WHO):
+            assert holders(pg_cron) == 1
+        assert holders(pg_cron) == 0
+
+
+def test_an_act_that_fails_hands_the_turn_on_as_well(pg_cron):
+    for _ in range(100):
+        with pytest.raises(ValueError, match="boom"), turn(WHO):
+            raise ValueError("boom")
+        assert holders(pg_cron) == 0
+
+
+@pytest.mark.parametrize("begun", [[], ["BEGIN"]])
+def test_a_connection_that_is_lost_after_the_act_makes_no_error_of_it(pg_cron, begun):
+    with turn(WHO) as acting:
+        for statement in begun:
+            acting.execute(statement)
+        (row,) = pg_cron.execute(
+            "SELECT pg_terminate_backend(%s, 60000) AS ended", [acting.info.backend_pid]
+        )
+        assert row["ended"]
+    assert acting.closed
+
+
 def test_an_open_act_keeps_everybody_else_away_until_it_is_settled(interrupted):
     act = interrupted()
     wish = Wish(

@@ -7,9 +7,13 @@ SELECT set_config('lock_timeout', '5s', true),
        set_config('idle_in_transaction_session_timeout', '60s', true)
 
 -- name: take_turn
--- A lock of our own, never 4246, held from before the intent until its connection closes: one acts
--- at a time, and nobody settles what is still being done.
+-- A lock of our own, never 4246, held from before the intent until the outcome is on record: one
+-- acts at a time, and nobody settles what is still being done.
 SELECT pg_try_advisory_lock(%(key)s::bigint) AS taken
+
+-- name: end_turn
+-- Give that lock back before the connection closes: a session ends some time after its client did.
+SELECT pg_advisory_unlock(%(key)s::bigint)
 
 -- name: nobody_acts
 -- The same lock for as long as one transaction: taken only while nobody acts.
