@@ -32,9 +32,11 @@ from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.ledger import usual_window
 from executions.health.writers import jumps, pairs
 from executions.models import Runner
-from executions.pgcron.inventory import read_calls, unknown_nodes, visible_jobs
+from executions.pgcron.calls import read_calls
 from executions.pgcron.job import Job
 from executions.pgcron.runs import kept_since, read_runs, refuse_hidden_runs
+from executions.pgcron.servers import unknown_nodes
+from executions.pgcron.sight import visible_jobs
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
 from executions.rollup.lock import read_lock
 from executions.rollup.queue import read_queue

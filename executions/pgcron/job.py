@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -282,3 +283,23 @@ def part_in_words(name: str) -> str:
 def runs_in_flight(job: Job, backends: Iterable[JobProcess]) -> tuple[JobProcess, ...]:
     """The backends that run the job now, judged by process and not by status."""
     return tuple(backend for backend in backends if backend.may_run(job))
+
+
+def rights_over(job: Job, may: Mapping[str, Any], database: str) -> Rights:
+    """What a role may do to one job, from what it may call (docs/contract.md section 5).
+
+    ``database`` is where pg_cron is: only there can a job be scheduled without naming one.
+    """
+    own = job.owner == may["role"]
+    master = bool(may["superuser"])
+    plain = job.database == database and job.active
+    if job.jobname is None:
+        again = may["schedule_unnamed"] and (may["alter_job"] or (own and plain))
+    else:
+        again = may["schedule_in_database"] or (own and plain and may["schedule_named"])
+    return Rights(
+        role=may["role"],
+        retire=may["unschedule"] and (own or master or may["may_delete"]),
+        deactivate=may["alter_job"] and (own or master),
+        put_back=bool(again) and (own or master),
+    )

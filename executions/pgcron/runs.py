@@ -13,12 +13,14 @@ from executions.database.problems import RowsHidden
 from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.health.facts.pg_cron import JobRun
-from executions.pgcron.inventory import RUNS_WITHIN, of_cron
 from executions.pgcron.match import judge_command
+from executions.pgcron.sight import of_cron
 
 SQL = load("pgcron")
 
 MOST = 500
+# How many of the newest rows of cron.job_run_details are looked at.
+RUNS_WITHIN = 5_000
 
 
 def read_runs(fetch: Fetch, jobids: Iterable[int], database: str) -> tuple[JobRun, ...]:

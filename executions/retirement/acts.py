@@ -16,10 +16,10 @@ from psycopg import errors
 
 from executions.database.connections import Connection
 from executions.database.reading import Fetch, fetch_on
+from executions.database.sql import load
 from executions.health.facts.pg_cron import Match
 from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pgcron import commands
-from executions.pgcron.inventory import SQL as PGCRON
 from executions.pgcron.inventory import highest_jobid, read_backends, read_job
 from executions.pgcron.job import DEFINITION, Job, Server, runs_in_flight
 from executions.retirement import audit, protocol
@@ -35,6 +35,8 @@ from executions.retirement.rehearsal import (
 )
 from executions.retirement.rules import Rules
 from executions.retirement.wizard import job_of, on_record, permitted, require_here
+
+PGCRON = load("pgcron")
 
 # What a job is without what the server sets: where it connects to, and what two kinds of day mean.
 _RESTORED = tuple(name for name in DEFINITION if name not in {"nodename", "nodeport", "both_days"})

@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 from executions.database.reading import Fetch
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pgcron import commands
-from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import highest_jobid, read_server, read_sight
+from executions.pgcron.inventory import highest_jobid
 from executions.pgcron.job import Job, Server
+from executions.pgcron.servers import read_server
+from executions.pgcron.sight import read_sight, shown_jobs
 from executions.retirement import audit
 from executions.retirement.acts import confirm_name, restores, still_confirmed
 from executions.retirement.facts import check_on, find_job, retire_fetch, servers
@@ -142,9 +143,9 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
             server = read_server(fetch)
             require_here(retirement, server)
             _must_be_shown_if_restored(fetch, job, server)
-            rows = fetch(PGCRON.jobs, {"most": 5_000})
+            shown = shown_jobs(fetch)
         highest = retirement.evidence.get("highest_jobid")
-        later = (Job(**row) for row in rows if highest is not None and row["jobid"] > highest)
+        later = (job for job in shown if highest is not None and job.jobid > highest)
         again = [one for one in later if restores(job, one)]
         if not again:
             raise Refused(

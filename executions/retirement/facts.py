@@ -11,22 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from executions.database.connections import retire_reader
-from executions.database.problems import is_database_error
 from executions.database.reading import Fetch, fetch_for_dashboard, fetch_on
-from executions.database.sql import load
 from executions.health.facts import Facts
 from executions.health.facts.not_available import NotAvailable
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts
 from executions.models.retirement import Retirement, RetirementState
-from executions.pgcron.inventory import JobReader, read_inventory, read_job, read_server, read_sight
+from executions.pgcron.inventory import JobReader, read_inventory, read_job
 from executions.pgcron.job import Candidate, Inventory, Job, Server
+from executions.pgcron.servers import read_server, server_or_none
+from executions.pgcron.sight import read_sight
 from executions.retirement import gates
 from executions.retirement.gates.gate import Check, GateFacts
 from executions.retirement.rules import Rules
-
-SQL = load("pgcron")
 
 # Beyond the streak itself: plans that are not due yet, or that run.
 _SPARE = 4
@@ -53,13 +51,7 @@ def retire_fetch(purpose: str) -> Iterator[Fetch]:
 
 def servers(fetch: Fetch) -> tuple[Server, Server | None]:
     """pg_cron's database and Multica's. Never inside a transaction."""
-    here = read_server(fetch)
-    try:
-        return here, read_server(fetch_for_dashboard)
-    except Exception as error:
-        if not is_database_error(error):
-            raise
-        return here, None
+    return read_server(fetch), server_or_none(fetch_for_dashboard)
 
 
 @dataclass(frozen=True)

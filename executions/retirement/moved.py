@@ -14,15 +14,18 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions.database.problems import diagnose
+from executions.database.sql import load
 from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pgcron import commands
-from executions.pgcron.inventory import SQL, read_server
+from executions.pgcron.servers import read_server
 from executions.retirement import audit
 from executions.retirement.facts import retire_fetch
 from executions.retirement.outcomes import conclude, move
 from executions.retirement.refusals import Refused, being_done
 from executions.retirement.rules import current
 from executions.retirement.wizard import elsewhere, job_of, on_record, permitted, require
+
+SQL = load("pgcron")
 
 MOVED = "close as moved"
 # What `diagnose` calls a database that its server does not have.

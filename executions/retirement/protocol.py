@@ -37,8 +37,8 @@ from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.health.assessment import plain
 from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
-from executions.pgcron.inventory import read_server
 from executions.pgcron.job import Job, Server
+from executions.pgcron.servers import read_server
 from executions.retirement import audit
 from executions.retirement.facts import find_job
 from executions.retirement.outcomes import conclude

@@ -19,12 +19,13 @@ from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.models.retirement import Retirement
 from executions.pgcron import commands
-from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_job, read_sight, rights_over
-from executions.pgcron.job import Job, part_in_words
+from executions.pgcron.inventory import read_job, read_rights
+from executions.pgcron.job import Job, part_in_words, rights_over
+from executions.pgcron.sight import read_sight
 from executions.retirement.refusals import Refused, changed
 
 SQL = load("retirement")
+PGCRON = load("pgcron")
 # Under this name the rehearsal is in the evidence of a retirement and of its removal.
 EVIDENCE = "put_back"
 
@@ -176,7 +177,7 @@ def how_to_schedule(fetch: Fetch, job: Job) -> tuple[commands.Again | None, dict
     Raises:
         psycopg.Error: as ``fetch`` does.
     """
-    (may,) = fetch(PGCRON.rights, {})
+    may = read_rights(fetch)
     sight = read_sight(fetch)
     if not rights_over(job, may, sight["here"]).put_back:
         return None, may

@@ -19,8 +19,9 @@ from executions.database.reading import Fetch
 from executions.health.assessment import plain
 from executions.health.findings import Case
 from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
-from executions.pgcron.inventory import read_backends, read_server
+from executions.pgcron.inventory import read_backends
 from executions.pgcron.job import Job, runs_in_flight
+from executions.pgcron.servers import read_server
 from executions.retirement import acts, audit, protocol, trial, watch
 from executions.retirement.external import quiet_of
 from executions.retirement.facts import Found, find_job, read_plans, retire_fetch

@@ -22,7 +22,7 @@ from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts
 from executions.health.verdict import Level
 from executions.models import Runner
-from executions.pgcron.inventory import visible_jobs
+from executions.pgcron.sight import visible_jobs
 from executions.retirement.facts import retire_fetch
 from executions.rollup.guard import read_guard
 from executions.rollup.lock import read_lock

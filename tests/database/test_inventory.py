@@ -17,8 +17,10 @@ from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match, Visibility
 from executions.health.read import read_facts
 from executions.models.retirement import Retirement
-from executions.pgcron.inventory import read_inventory, read_server, visible_jobs
+from executions.pgcron.inventory import read_inventory
 from executions.pgcron.job import Job, Server
+from executions.pgcron.servers import read_server
+from executions.pgcron.sight import visible_jobs
 from executions.retirement.facts import PlanFacts, read_schedules
 from executions.retirement.report import NOTHING, REFUSED, RETIRABLE, UNKNOWN
 from tests.retiring import ROLLUP, acting_as, jobs, lay_plans, pg_cron, role, schedule

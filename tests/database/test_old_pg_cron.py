@@ -14,7 +14,7 @@ from executions.accounts.roles import OPERATOR
 from executions.database.reading import fetch_on
 from executions.health.facts.not_available import NotAvailable
 from executions.health.read import read_facts
-from executions.pgcron.inventory import visible_jobs
+from executions.pgcron.sight import visible_jobs
 from tests.people import make_user
 from tests.retiring import lay_plans
 from tests.servers import connected, private_server

@@ -10,7 +10,7 @@ from executions.database.checks import find_gaps
 from executions.database.permissions import PURPOSES, statements
 from executions.database.reading import fetch_on
 from executions.health.facts.pg_cron import Visibility
-from executions.pgcron.inventory import visible_jobs
+from executions.pgcron.sight import visible_jobs
 from executions.retirement.facts import read_schedules
 from executions.rollup.watermark import roll_up
 from tests.retiring import acting_as, jobs, lay_plans, operator, pg_cron, retire, role, schedule

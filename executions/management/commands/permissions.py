@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from executions.database.connections import retire_reader
 from executions.database.permissions import PURPOSES, Installed, read_installed, statements
 from executions.database.reading import fetch_for_dashboard, fetch_on
-from executions.pgcron.inventory import visible_jobs
+from executions.pgcron.sight import visible_jobs
 
 
 class Command(BaseCommand):

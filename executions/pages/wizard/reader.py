@@ -18,10 +18,11 @@ from executions.database.problems import Problem, diagnose
 from executions.database.reading import Fetch
 from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pgcron import commands
-from executions.pgcron.inventory import SQL as PGCRON
-from executions.pgcron.inventory import read_job, read_server, read_sight, rights_over
-from executions.pgcron.job import Candidate, Job, Rights, part_in_words
+from executions.pgcron.inventory import read_job, read_rights
+from executions.pgcron.job import Candidate, Job, Rights, part_in_words, rights_over
 from executions.pgcron.schedule import describe
+from executions.pgcron.servers import read_server
+from executions.pgcron.sight import read_sight
 from executions.retirement import acts, external, protocol, rules
 from executions.retirement.external import Outside
 from executions.retirement.facts import (
@@ -388,8 +389,7 @@ def _ask(retirement: Retirement, fetch: Fetch) -> JobSeen:
     if not sight["may_read"]:
         return JobSeen(now=clock["now"], role=sight["role"])
     job = job_of(retirement)
-    (may,) = fetch(PGCRON.rights, {})
-    rights = rights_over(job, may, sight["here"])
+    rights = rights_over(job, read_rights(fetch), sight["here"])
     now = read_job(fetch, retirement.put_back_jobid or job.jobid)
     return JobSeen(
         now=clock["now"],

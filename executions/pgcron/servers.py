@@ -1,0 +1,66 @@
+"""Which server and database is asked, so that pg_cron's and Multica's are told from others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import errors
+
+from executions.database.problems import database_error, is_database_error
+from executions.database.reading import Fetch
+from executions.database.sql import load
+from executions.pgcron.job import Job, Server, connects_here
+
+SQL = load("pgcron")
+
+
+def read_server(fetch: Fetch) -> Server:
+    """The database that ``fetch`` asks, so that it can be told from others.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does. Never call it inside a transaction:
+            a server that keeps its number to itself refuses one of the two statements.
+    """
+    (row,) = fetch(SQL.server, {})
+    try:
+        (found,) = fetch(SQL.system_identifier, {})
+    except Exception as error:
+        if not isinstance(database_error(error), errors.InsufficientPrivilege):
+            raise
+        found = {"identifier": ""}
+    return Server(**found, **row)
+
+
+def server_or_none(fetch: Fetch) -> Server | None:
+    """The same as `read_server`; None where the database cannot be asked."""
+    try:
+        return read_server(fetch)
+    except Exception as error:
+        if not is_database_error(error):
+            raise
+        return None
+
+
+def unknown_nodes(
+    jobs: Sequence[Job], port: int | None, fetch: Fetch, fetch_multica: Fetch
+) -> dict[int, str]:
+    """Where those jobs connect to that are not known to run on Multica's server, by jobid.
+
+    ``fetch`` is what the jobs were read with, and ``port`` is its server's. Nothing is read where
+    they all connect to that port by a name that every server has; otherwise one read, or two if
+    ``fetch`` is not Multica's.
+
+    Raises:
+        django.db.Error, psycopg.Error: as the two do.
+    """
+    own = port is not None and all(connects_here(job, port) for job in jobs)
+    if own and fetch is fetch_multica:
+        return {}
+    (row,) = fetch(SQL.server, {})
+    here = there = Server(identifier="", **row)
+    if fetch is not fetch_multica:
+        (row,) = fetch_multica(SQL.server, {})
+        there = Server(identifier="", **row)
+    return {
+        job.jobid: job.node for job in jobs if not (here.holds(job) and here.is_same_server(there))
+    }
