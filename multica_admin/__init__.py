@@ -1,3 +1,3 @@
-"""The project: how Multica Admin starts. What it does lives in ``executions``."""
+"""How the Multica Admin project starts. ``executions`` has what it does."""
 
 __version__ = "0.1.0"

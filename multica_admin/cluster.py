@@ -1,7 +1,7 @@
-"""A private PostgreSQL cluster on a unix socket: make it, start it, find it again, stop it.
+"""Makes, starts, finds and stops a private PostgreSQL cluster on a unix socket.
 
-It knows nothing of Multica. `embedded.py` runs one under ``var/``; the tests run their own.
-It never listens on TCP and never touches a cluster that it did not make.
+It knows nothing of Multica. `embedded.py` runs a cluster under ``var/``; the tests run their own. A
+cluster never listens on TCP. The module never touches a cluster that it did not make.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from multica_admin.locks import locked, open_for_owner
 from multica_admin.sockets import socket_directory
 
 SUPERUSER = "postgres"
-# A slow machine may take a minute of each; who waits longer waits for nothing.
+# A slow machine may need a minute for each. Longer means that something is wrong.
 START_SECONDS = 120
 STOP_SECONDS = 120
-# For a moment after kill -9 its children hold shared memory, or the dead process its lock file.
+# For a moment after kill -9, the server's children hold shared memory, or its lock file remains.
 _OF_A_DYING_SERVER = ("pre-existing shared memory", 'lock file "postmaster.pid" already exists')
 _DYING_SECONDS = 20
 _TELLING = re.compile(r"error|fatal|panic|could not|no space|denied", re.IGNORECASE)
 OWN_CONFIGURATION = "multica_admin.conf"
-# The statements and values of our sessions hold password hashes and people's texts. ERROR lines,
-# which repeat them, reach our own log without them; what the server says of itself (LOG, FATAL,
-# PANIC) stays.
+# Our statements and values hold password hashes and people's texts. ERROR lines repeat them, so the
+# server does not log these; our own log has the errors. LOG, FATAL and PANIC stay.
 _KEEPS_SECRETS_OUT_OF_THE_LOG = {
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
@@ -48,19 +47,20 @@ _KEEPS_SECRETS_OUT_OF_THE_LOG = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
-# A new cluster with a week of demo data takes 80 MB, and its write-ahead log grows by as much.
+# A new cluster with a week of demo data takes 80 MB, and its write-ahead log as much again.
 ROOM_TO_BEGIN = 200_000_000
-# With less than one more segment of the write-ahead log whatever failed most likely failed of that.
+# If less than one more segment of the write-ahead log is free, lack of room most likely caused a
+# failure.
 ROOM_TO_GO_ON = 16_777_216
 
 
 class ClusterError(Exception):
-    """The cluster cannot be made or started. Its text is a sentence for the operator."""
+    """The cluster cannot be made or started. The text is a sentence for the operator."""
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """One PostgreSQL installation: its ``bin`` folder, major version, whether it has pg_cron."""
+    """A PostgreSQL installation: ``bin`` folder, major version, and whether it has pg_cron."""
 
     directory: Path
     major: int
@@ -91,14 +91,13 @@ class Cluster:
         return (self.data / "PG_VERSION").exists()
 
     def start(self, prepare: Callable[[Cluster], None] = lambda _cluster: None) -> bool:
-        """Make the cluster if need be and start it; False when it was running already.
+        """Start the cluster, which is made if there is none. Return False if it already ran.
 
-        ``prepare`` is called each time, before anybody else who starts it goes on: it may have
-        been cut off the last time. A cluster made by this very call goes again if it or
-        ``prepare`` fails: nobody has put anything into it.
+        Every call runs ``prepare``, because an earlier call may have been interrupted. If this call
+        made the cluster and fails, it removes the cluster: nobody has used it.
 
         Raises:
-            ClusterError: it cannot be made, started or prepared.
+            ClusterError: the cluster cannot be made, started or prepared.
         """
         try:
             self.refuse_data_of_others()
@@ -126,10 +125,10 @@ class Cluster:
             ) from error
 
     def refuse_data_of_others(self) -> None:
-        """Look at whose the data is before anything is written beside it.
+        """Check who owns the data, before anything is written beside it.
 
         Raises:
-            ClusterError: PostgreSQL would refuse it, because another user made it, or refuse us.
+            ClusterError: another user made the data, so PostgreSQL would refuse it or refuse us.
         """
         owner = self._owner
         if self.data.exists() and (made_by := self.data.stat().st_uid) != owner.pw_uid:
@@ -140,10 +139,10 @@ class Cluster:
             )
 
     def refuse_too_little_room(self) -> None:
-        """Look whether a new cluster has room, before a lock file is written for it.
+        """Check that a new cluster has room, before a lock file is written for it.
 
         Raises:
-            ClusterError: there is no cluster yet, and too little room to make one.
+            ClusterError: there is no cluster yet, and too little room to make it.
         """
         if not self.exists() and (told := self._lacks(ROOM_TO_BEGIN)):
             raise ClusterError(told)
@@ -163,7 +162,7 @@ class Cluster:
         shutil.rmtree(self.data, ignore_errors=True)
 
     def out_of_room(self) -> str:
-        """A sentence where so little is free that whatever went wrong most likely did of that."""
+        """A sentence if lack of room is the likely cause of any failure, else empty."""
         return self._lacks(ROOM_TO_GO_ON)
 
     def _lacks(self, needed: int) -> str:
@@ -177,15 +176,15 @@ class Cluster:
         )
 
     def stop(self, *, mode: str = "fast") -> None:
-        """Stop the server, by the process id that its own data folder names.
+        """Stop the server whose process id is in its own data folder.
 
-        Nothing happens where that process is another's: ids are used again.
+        Do nothing if that process is another program: the system reuses ids.
         """
         if self.is_running():
             self._run("pg_ctl", "stop", "-m", mode, "-w", "-t", str(STOP_SECONDS), check=False)
 
     def is_running(self) -> bool:
-        """Whether its server lives, be it that it does not answer yet or is busy."""
+        """Whether the server lives, even if it is busy or does not answer yet."""
         return self._runs_as(_first_number(self.data / "postmaster.pid"))
 
     def answers(self) -> bool:
@@ -196,7 +195,7 @@ class Cluster:
         return True
 
     def _initialise(self) -> None:
-        """initdb into a folder beside, renamed when whole, so that no half-made cluster stays."""
+        """Run initdb in a folder beside ``data``, and rename it when complete."""
         fresh = self.data.with_name(self.data.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -217,7 +216,7 @@ class Cluster:
         folder = self.socket_directory
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
-        # Where anybody may write, somebody else may have been first, with a link to elsewhere.
+        # In a folder that anybody may write, another user may have put a link to elsewhere first.
         ours = found.st_uid in {os.geteuid(), self._owner.pw_uid}
         if not (ours and stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700):
             raise ClusterError(
@@ -234,7 +233,8 @@ class Cluster:
             "port": "5432",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            # Ends the backend of a client that was killed, which would otherwise run on.
+            # Ends the backend of a client that was killed. Otherwise the backend would keep
+            # running.
             "client_connection_check_interval": "5s",
             **_KEEPS_SECRETS_OUT_OF_THE_LOG,
             **self.settings,
@@ -266,9 +266,9 @@ class Cluster:
                 time.sleep(0.2)
 
     def _remove_locks_of_others(self) -> None:
-        """Remove lock files of a server that is gone, when its process id has gone to another.
+        """Remove the lock files of a dead server whose process id now belongs to another process.
 
-        PostgreSQL asks only whether a process of that id lives, and would refuse for ever.
+        PostgreSQL checks only whether the process id lives, and would refuse for ever.
         """
         for path in (self.data / "postmaster.pid", self.socket_directory / ".s.PGSQL.5432.lock"):
             number = _first_number(path)
@@ -276,24 +276,25 @@ class Cluster:
                 path.unlink(missing_ok=True)
 
     def _runs_as(self, number: int | None) -> bool:
-        """Whether the process of that id is the server of this data."""
+        """Whether the process with this id is the server of this data."""
         if number is None:
             return False
         process = Path("/proc") / str(number)
         try:
             if not Path("/proc/self/comm").exists():
-                os.kill(number, 0)  # this system tells no more, and PostgreSQL asks no more
+                os.kill(number, 0)  # this system tells no more, and PostgreSQL checks no more
                 return True
             if (process / "comm").read_text() != "postgres\n":
                 return False
-            return self.data.samefile(process / "cwd")  # where a server works
+            # a server's working directory is its data folder
+            return self.data.samefile(process / "cwd")
         except PermissionError:
-            return True  # in a container even root may not be told where others work
+            return True  # in a container even root may not see the working directories of others
         except OSError:
             return False
 
     def _last_words(self) -> str:
-        """What the server logged last before it gave up, with the line that led to it."""
+        """The last log lines of a server that gave up, with the line that led to them."""
         try:
             lines = self.log.read_text("utf-8", "replace").splitlines()[-30:]
         except OSError as error:
@@ -306,7 +307,7 @@ class Cluster:
 
     @cached_property
     def _owner(self) -> pwd.struct_passwd:
-        """Who runs the server: ourselves, or as root somebody else, because initdb refuses root."""
+        """The user that runs the server. initdb refuses root, so root uses another user."""
         if os.geteuid() != 0:
             try:
                 return pwd.getpwuid(os.geteuid())
@@ -330,12 +331,12 @@ class Cluster:
         if os.geteuid() == 0:
             owner = self._owner
             identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-        # The server inherits whatever output it is given and would keep a pipe open for ever.
+        # The server inherits the output that it gets, and would keep a pipe open for ever.
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
             process = subprocess.Popen(
                 [str(self.binaries.directory / program), *arguments],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                # pg_ctl goes through a shell: what is in the environment needs no quotes.
+                # pg_ctl uses a shell. Values in the environment need no quotes there.
                 cwd=self.data.parent,
                 env={
                     "PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "PGDATA": str(self.data)
@@ -355,9 +356,10 @@ class Cluster:
 
 
 def _wait_or_interrupt(process: subprocess.Popen[bytes]) -> int:
-    """Its exit status. Where we are interrupted it is too: killed, it would leave its children.
+    """Return the exit status. If we are interrupted, interrupt the process too.
 
-    initdb then waits for them, and pg_ctl stops the server that it was starting.
+    Killing it would leave its children. Interrupted, initdb waits for them, and pg_ctl stops its
+    server.
     """
     try:
         return process.wait()
@@ -375,7 +377,7 @@ def _user_name(number: int) -> str:
 
 
 def _first_number(path: Path) -> int | None:
-    """The process id in PostgreSQL's lock files; None where there is none."""
+    """The process id in a lock file of PostgreSQL, or None if there is no such file."""
     try:
         return int(path.read_text("ascii").split("\n", 1)[0])
     except (OSError, ValueError):

@@ -1,20 +1,21 @@
-"""How Python's collector of circular references goes about a web process.
+"""Tunes Python's garbage collector for a web process.
 
-A page makes ten thousand objects and more, and nearly all go with it, without the collector. By its
-own measure it would look through them a dozen times before they do.
+A page makes more than ten thousand objects, and reference counting frees nearly all of them. With
+its default threshold the collector would scan them a dozen times before that.
 """
 
 from __future__ import annotations
 
 import gc
 
-# So many more objects made than gone begin a collection, instead of some hundreds: more than most
-# pages have at once, and a few megabytes. Measured: 3 ms of a page's 50, of every eighth 10 to 20.
+# A collection begins after this many more allocations than deallocations, instead of several
+# hundred: more than most pages hold at once, and a few megabytes. Measured: 3 ms of a page's 50,
+# and 10 to 20 ms of every eighth page.
 YOUNG = 20_000
 
 
 def settle() -> None:
-    """What is here by now stays as long as the process does: no collection looks at it again."""
+    """Leave every object that exists now out of later collections."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG)

@@ -1,7 +1,8 @@
 """Turns database URLs into libpq parameters and Django aliases. Opens nothing.
 
-Multica's backend is written in Go, and its ``DATABASE_URL`` may carry parameters of that driver
-(pgx). libpq refuses what it does not know, so they are translated here or refused by name.
+Multica's backend is written in Go, and its ``DATABASE_URL`` may carry parameters of its driver,
+pgx. libpq refuses parameters that it does not know, so this module translates them or refuses them
+by name.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from multica_admin.env import BadSetting
 
-# libpq keywords and their text; Any, because psycopg.connect types its own options otherwise.
+# libpq keywords and their values. Any, because psycopg.connect types its own options otherwise.
 Conninfo = dict[str, Any]
 
 ADMIN_SCHEMA = "multica_admin"
 READ_TIMEOUT_MS = 5_000
-# Our own tables are small: whoever waits longer for them waits for a lock that somebody holds.
+# Our own tables are small. A statement that takes longer waits for a lock.
 OWN_TIMEOUT_MS = 10_000
 
-# What each of our sessions has, whatever a URL, a role or a database sets: the driver reads times
-# and intervals in no other style, and a text need not exist in another encoding.
+# Each of our sessions has these settings, whatever a URL, a role or a database sets. The driver
+# reads times and intervals in no other style, and another encoding may lack a character.
 SESSION = {
     "client_encoding": "UTF8",
     "datestyle": "ISO",
@@ -34,18 +35,18 @@ SESSION = {
     "timezone": "UTC",
 }
 
-# What holds a session to reading, and to time limits.
+# These settings keep a session read-only and limit its time.
 READING_ONLY = {
     "default_transaction_read_only": "on",
     "statement_timeout": str(READ_TIMEOUT_MS),
     "lock_timeout": "1000",
     "idle_in_transaction_session_timeout": "30000",
-    # Compiling what then runs for a millisecond took 280 of them: measured of the one read whose
-    # cost PostgreSQL cannot estimate.
+    # For the one read whose cost PostgreSQL cannot estimate, compiling took 280 ms and running it 1
+    # ms.
     "jit": "off",
 }
 
-# pgx's own pool and statement cache: they tune that driver and mean nothing to the server.
+# Parameters of pgx's own pool and statement cache. They mean nothing to the server.
 _PGX_ONLY = frozenset(
     {
         "pool_max_conns",
@@ -61,7 +62,7 @@ _PGX_ONLY = frozenset(
         "description_cache_capacity",
     }
 )
-# pgx sends every other parameter to the server as a setting; these are the ones in real use.
+# pgx sends every other parameter to the server as a setting. These are the ones in real use.
 _SERVER_SETTINGS = frozenset(
     {
         "datestyle",
@@ -88,7 +89,7 @@ _NUMBERS = frozenset(
         "tcp_user_timeout",
     }
 )
-# A place without a server, which libpq comes to only after it has looked at every value.
+# An address without a server. libpq tries it only after it has checked every value.
 _NOWHERE = {"host": "/nonexistent", "hostaddr": "", "port": "5432", "user": "x", "dbname": "x"}
 _EXPECTED = "postgresql://user:password@host:5432/database"
 _ENCODE = "In a password write / ? # @ and % as %2F %3F %23 %40 and %25."
@@ -98,9 +99,8 @@ def parse_database_url(name: str, value: str) -> Conninfo:
     """The libpq parameters of a database URL, or of a ``key=value`` string.
 
     Raises:
-        BadSetting: the value is malformed, names no database, or has a parameter that neither
-            libpq nor this translation knows, or one with a value that libpq does not take. The
-            sentence never contains the password.
+        BadSetting: the value is malformed, names no database, or has a parameter or value that is
+            unknown here and to libpq. The sentence never contains the password.
     """
     url, settings = _without_foreign_parameters(name, value) if "://" in value else (value, {})
     try:
@@ -108,7 +108,7 @@ def parse_database_url(name: str, value: str) -> Conninfo:
     except (psycopg.Error, UnicodeError):
         raise BadSetting(name, f"is not a PostgreSQL URL; it must look like {_EXPECTED}.") from None
     conninfo = {key: str(found) for key, found in parsed.items() if found is not None}
-    # What stands in the wrong place may be the end of a password, so none of it is repeated.
+    # A misplaced part may be the end of a password, so the sentence repeats none of it.
     if not all(_is_port(port) for port in conninfo.get("port", "").split(",") if port):
         raise BadSetting(name, f"has a port that is no number from 1 to 65535. {_ENCODE}")
     if "@" in conninfo.get("host", ""):
@@ -124,7 +124,7 @@ def parse_database_url(name: str, value: str) -> Conninfo:
 
 
 def _without_foreign_parameters(name: str, url: str) -> tuple[str, dict[str, str]]:
-    """The URL with libpq's parameters only, and the server settings that were among the rest."""
+    """The URL with libpq's parameters only, and the server settings among the other parameters."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -143,7 +143,7 @@ def _without_foreign_parameters(name: str, url: str) -> tuple[str, dict[str, str
         elif key not in _PGX_ONLY:
             named = f"the parameter {key!r}" if "@" in parts.netloc else "a parameter"
             raise BadSetting(name, f"has {named}, which PostgreSQL does not know. {_ENCODE}")
-    # Put together by hand: urlunsplit drops the slashes of a URL without a host.
+    # Put together by hand, because urlunsplit drops the slashes of a URL without a host.
     return f"postgresql://{parts.netloc}{parts.path}?{'&'.join(kept)}", settings
 
 
@@ -152,7 +152,7 @@ def _is_port(text: str) -> bool:
 
 
 def _is_taken(key: str, value: str) -> bool:
-    """Whether libpq takes this value of a parameter; what only a server can tell passes."""
+    """Whether libpq accepts this value of a parameter. Values that only a server can check pass."""
     if key in _NUMBERS:
         return bool(re.fullmatch(r"-?[0-9]{1,9}", value.strip()))
     if key == "hostaddr":
@@ -174,16 +174,16 @@ def _is_address(text: str) -> bool:
 
 
 def with_setting(options: str, name: str, value: str) -> str:
-    """libpq's ``options`` with one more server setting, which wins over earlier ones."""
+    """libpq's ``options`` with one more server setting, which overrides earlier ones."""
     escaped = re.sub(r"([\\\s])", r"\\\1", value)
     return f"{options} -c {name}={escaped}".lstrip()
 
 
 def settings_in(options: str) -> dict[str, str]:
-    """The server settings in libpq's ``options``, the last of a name; other switches are left out.
+    """The server settings in libpq's ``options``, the last of each name.
 
-    It reads them as PostgreSQL does: ``-c name=value`` or ``--name=value``, with a backslash before
-    a space that belongs to a value.
+    They are read as PostgreSQL reads them: ``-c name=value`` or ``--name=value``, with a backslash
+    before a space inside a value.
     """
     words = [
         re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL)
@@ -200,27 +200,27 @@ def settings_in(options: str) -> dict[str, str]:
 
 
 def with_settings(options: str, settings: Mapping[str, str]) -> str:
-    """libpq's ``options`` with more server settings, which win over earlier ones."""
+    """libpq's ``options`` with more server settings, which override earlier ones."""
     for name, value in settings.items():
         options = with_setting(options, name, value)
     return options
 
 
-# Of several servers in a URL, the one that a session of ours can use. libpq judges by what a
-# session may do, and one that reads asks to be held read-only: as it is opened, no server is
-# "read-write" and each is "read-only".
+# If a URL names several servers, these choose one that our session can use. libpq judges a server
+# by what the session may do. A reading session asks for read-only when it opens, so to libpq no
+# server is "read-write" and every server is "read-only".
 _TO_READ = {"read-write": "primary", "read-only": "prefer-standby"}
-# On a standby nothing can be written.
+# Nothing can be written on a standby.
 _TO_WRITE = {"read-only": "primary", "standby": "primary", "prefer-standby": "primary"}
 
 
 def to_read(conninfo: Conninfo) -> Conninfo:
-    """The same parameters for a session that is held read-only: the server that is meant."""
+    """The parameters for a session that is kept read-only, with the server that the URL means."""
     return _aimed(conninfo, _TO_READ)
 
 
 def to_write(conninfo: Conninfo) -> Conninfo:
-    """The same parameters for a session that writes: never one of the URL's standbys."""
+    """The parameters for a session that writes, never on a standby of the URL."""
     return _aimed(conninfo, _TO_WRITE)
 
 
@@ -232,10 +232,11 @@ def _aimed(conninfo: Conninfo, translated: Mapping[str, str]) -> Conninfo:
 
 
 def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
-    """Django's settings for our own tables: a time limit, and only our own schema on the path.
+    """Django's settings for our own tables: a time limit, and only our schema on the path.
 
-    With ``public`` on the path a missing schema would fall through to it without a word. What may
-    take longer, as `migrate` does, has another `executions.database.schema.time_limit`.
+    If ``public`` were on the path, statements would silently use it when our schema is missing.
+    Work that may take longer, such as `migrate`, sets another
+    `executions.database.schema.time_limit`.
     """
     limits = {"search_path": ADMIN_SCHEMA, "statement_timeout": str(OWN_TIMEOUT_MS)}
     alias = _alias(to_write(conninfo), {**SESSION, **limits})
@@ -246,18 +247,18 @@ def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
 
 
 def reader_alias(conninfo: Conninfo) -> dict[str, Any]:
-    """Django's settings for reads of Multica's tables, held read-only by PostgreSQL itself."""
+    """Django's settings for reads of Multica's tables, kept read-only by PostgreSQL itself."""
     alias = _alias(to_read(conninfo), {**READING_ONLY, **SESSION})
-    # One connection at rest for each web process; opened on first use, so after gunicorn forks.
+    # Each web process keeps one idle connection. It opens on first use, so after gunicorn forks.
     alias["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 4, "timeout": 5, "reconnect_timeout": 5}
     alias.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True, NAMED="DATABASE_URL", THROUGH_POOLER=True)
-    # A cursor on the server outlives its transaction only in a session of our own.
+    # A server-side cursor outlives its transaction only in a session of our own.
     alias["DISABLE_SERVER_SIDE_CURSORS"] = True
     return alias
 
 
 def _alias(conninfo: Conninfo, session: Mapping[str, str]) -> dict[str, Any]:
-    """``session`` are the settings that each session must have (executions/database/engine)."""
+    """``session`` has the settings that each session must have (executions/database/engine)."""
     rest = dict(conninfo)
     alias: dict[str, Any] = {
         "ENGINE": "executions.database.engine",
@@ -268,7 +269,7 @@ def _alias(conninfo: Conninfo, session: Mapping[str, str]) -> dict[str, Any]:
         "PORT": rest.pop("port", ""),
         "SESSION": dict(session),
     }
-    # libpq sends a client_encoding of the URL's beside the options, and Django one of its own.
+    # libpq sends the URL's client_encoding beside the options, and Django sends one of its own.
     rest["client_encoding"] = session["client_encoding"]
     rest["options"] = with_settings(rest.get("options", ""), session)
     rest.setdefault("connect_timeout", "5")

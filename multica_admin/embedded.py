@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL under ``var/``: which binaries, which roles, which database.
+"""The embedded PostgreSQL under ``var/``: its binaries, its roles, its database.
 
-Nothing here runs when settings are imported; commands call :func:`ensure_running` when they are
-about to need the database. See the README for when it is used at all.
+Importing settings runs nothing here. Commands call :func:`ensure_running` before they need the
+database. The README says when the project uses it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from multica_admin.sockets import socket_directory
 OLDEST_MAJOR = 15
 DATABASE = "multica"
 OWNER = "multica"  # owns Multica's side; its replicas and old pg_cron jobs run as this role
-VIEWER = "multica_view"  # what the dashboard reads as
+VIEWER = "multica_view"  # the role of the dashboard's reads
 ADMIN = "multica_admin"  # owns our own tables
-RETIRER = "postgres"  # may unschedule, and put back under the old owner
+RETIRER = "postgres"  # may unschedule a job, and schedule it again under the old owner
 
-# The lock by which this process counts as a user of the embedded cluster.
+# The lock that registers this process as a user of the embedded cluster.
 _users: int | None = None
 
 
 def data_directory(var: Path) -> Path:
-    """``var/postgres``, or where it points to.
+    """``var/postgres``, or the place that it points to.
 
-    As root the server runs as another user, who must be able to reach the folder. Where a parent
-    is closed (a clone below ``/root``) the data goes to ``/var/lib`` and no mode is ever changed.
+    As root the server runs as another user, who must reach the folder. If a parent is closed (a
+    clone below ``/root``), the data goes to ``/var/lib``. No folder's mode is ever changed.
     """
     inside = var / "postgres"
     if os.geteuid() != 0 or inside.exists() or _open_to_all(var):
@@ -50,7 +50,7 @@ def data_directory(var: Path) -> Path:
 
 
 def _open_to_all(path: Path) -> bool:
-    """Whether a user without rights of its own may pass through every folder above ``path``."""
+    """Whether a user without special rights can pass through every folder above ``path``."""
     existing = [folder for folder in (path, *path.parents) if folder.exists()]
     return all(folder.stat().st_mode & 0o001 for folder in existing)
 
@@ -61,10 +61,10 @@ def conninfo(var: Path, user: str) -> Conninfo:
 
 
 def cluster(var: Path) -> Cluster:
-    """The embedded cluster, with the binaries that made it or, for a new one, the best ones here.
+    """The embedded cluster, with the binaries that made it, or the best here for a new one.
 
     Raises:
-        ClusterError: no usable PostgreSQL, or the one that made the data is gone.
+        ClusterError: no PostgreSQL is usable, or the one that made the data is gone.
     """
     data = data_directory(var)
     binaries = _binaries_for(data)
@@ -73,7 +73,7 @@ def cluster(var: Path) -> Cluster:
         options |= {
             "shared_preload_libraries": "pg_cron",
             "cron.database_name": DATABASE,
-            "cron.log_statement": "off",  # a job's command may hold a password
+            "cron.log_statement": "off",  # a job's command may contain a password
             "cron.host": str(socket_directory(data)),
         }
     return Cluster(data, binaries, options)
@@ -99,7 +99,7 @@ def _binaries_for(data: Path) -> Binaries:
 
 
 def _made_by(data: Path) -> int | None:
-    """The major version that made the data, None where there is none yet."""
+    """The major version that made the data, or None if there is no data yet."""
     version_file = data / "PG_VERSION"
     try:
         return int(version_file.read_text("ascii"))
@@ -154,7 +154,7 @@ def _inspect(folder: Path, origin: str) -> Binaries | None:
 
 
 def _reachable(folder: Path) -> Path:
-    """The wheel's binaries, copied to where the server's user can run them if closed off."""
+    """The wheel's binaries, copied to where the server's user can run them if need be."""
     if os.geteuid() != 0 or not folder.exists() or _open_to_all(folder):
         return folder
     mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
@@ -168,12 +168,12 @@ def _reachable(folder: Path) -> Path:
 
 
 def ensure_running() -> None:
-    """Start the embedded cluster where the settings use it, and stop it after its last user.
+    """Start the embedded cluster if the settings use it. Its last user stops it.
 
-    This process counts as a user until it ends. Nothing happens where nothing is embedded.
+    This process counts as a user until it ends.
 
     Raises:
-        ClusterError: it cannot be made or started.
+        ClusterError: the cluster cannot be made or started.
     """
     if not settings.EMBEDDED:
         return
@@ -185,7 +185,7 @@ def ensure_running() -> None:
 
 
 def _use(embedded: Cluster) -> None:
-    """Take a shared lock on the cluster's users file, kept until `release` or the process's end."""
+    """Hold a shared lock on the cluster's users file until `release` or the process's end."""
     global _users  # noqa: PLW0603  a process uses at most one embedded cluster
     if _users is not None:
         return
@@ -193,7 +193,7 @@ def _use(embedded: Cluster) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _users = open_for_owner(path)
-        # Waits while the last user before us stops the server.
+        # This waits while the last user before us stops the server.
         fcntl.flock(_users, fcntl.LOCK_SH)
     except OSError as error:
         raise ClusterError(
@@ -204,14 +204,14 @@ def _use(embedded: Cluster) -> None:
 
 
 def release() -> None:
-    """Stop counting as a user of the embedded cluster, and stop it if nobody else uses it."""
+    """Stop counting as a user of the embedded cluster. Stop the cluster if it has no other user."""
     global _users
     if _users is None:
         return
     lock, _users = _users, None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A busy server may not answer in time, and is stopped all the same.
+        # A busy server may not answer in time. It is stopped anyway.
         cluster(settings.VAR_DIR).stop()
     except (BlockingIOError, ClusterError):
         return
@@ -220,9 +220,9 @@ def release() -> None:
 
 
 def hand_down() -> str:
-    """Let the program that this process becomes go on as the same user, by `take_up` of this.
+    """Keep the lock across exec: the next program passes the result to `take_up`.
 
-    Empty where nothing is embedded.
+    The result is empty if nothing is embedded.
     """
     if _users is None:
         return ""
@@ -231,7 +231,7 @@ def hand_down() -> str:
 
 
 def take_up(handed_down: str) -> None:
-    """Go on as the user that the process was before it became another program."""
+    """Keep the lock that this process held before exec replaced its program."""
     global _users  # noqa: PLW0603
     if handed_down:
         _users = int(handed_down)
@@ -239,7 +239,7 @@ def take_up(handed_down: str) -> None:
 
 
 def is_running(var: Path) -> bool:
-    """Whether the server of the embedded cluster lives, be it that it does not answer yet."""
+    """Whether the server of the embedded cluster lives, even if it does not answer yet."""
     try:
         return cluster(var).is_running()
     except ClusterError:
@@ -247,7 +247,7 @@ def is_running(var: Path) -> bool:
 
 
 def describe(embedded: Cluster) -> str:
-    """One sentence for the operator: which PostgreSQL this is and why."""
+    """A sentence for the operator: which PostgreSQL this is and why."""
     if embedded.binaries.has_pg_cron:
         return f"Using {embedded.binaries.origin} as a private cluster: it has pg_cron."
     return (
@@ -257,7 +257,7 @@ def describe(embedded: Cluster) -> str:
 
 
 def prepare(embedded: Cluster) -> None:
-    """Roles, database, pg_cron: each only where missing, so it may be cut off and repeated."""
+    """Create roles, database and pg_cron where missing. Can be interrupted and repeated."""
     with psycopg.connect(**embedded.conninfo("postgres"), autocommit=True) as connection:
         roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
         for role in (OWNER, VIEWER, ADMIN):

@@ -1,6 +1,6 @@
-"""Reads settings from the environment, and refuses bad ones in one sentence.
+"""Reads settings from the environment, and refuses a bad value in one sentence.
 
-Not a settings module: it knows how a variable is read, never which ones there are.
+It knows how to read a variable, not which variables exist.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FALSE = frozenset({"0", "off", "false", "no"})
 
 
 class BadSetting(ImproperlyConfigured):
-    """A variable that cannot be used as it is. Its text is one sentence for the operator."""
+    """A variable has an unusable value. The text is one sentence for the operator."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name} {problem}")
@@ -24,7 +24,7 @@ class BadSetting(ImproperlyConfigured):
 
 
 class Environment:
-    """A mapping of variables with typed, refusing readers. Empty values count as unset."""
+    """A mapping of variables with one reader per type. An empty value counts as unset."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
@@ -74,7 +74,7 @@ class Environment:
         value = self.text(name)
         if not value:
             return default
-        # Python refuses to read thousands of digits, so their number is looked at first.
+        # Python refuses to convert thousands of digits, so their number is checked first.
         readable = value.isascii() and value.isdigit() and len(value) <= len(str(maximum))
         if not readable or not minimum <= int(value) <= maximum:
             raise BadSetting(

@@ -1,6 +1,6 @@
-"""How gunicorn serves the dashboard. `manage.py quickstart` passes it the address.
+"""How gunicorn serves the dashboard. `manage.py quickstart` passes the address.
 
-Each process has four threads; nothing opens a connection before the fork.
+Each process has four threads. Nothing opens a connection before the fork.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from multica_admin.logging import gunicorn_configuration
 
 embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
 
-# One key for all processes, where it is not made yet.
+# Makes the key before the fork if there is none, so all processes share it.
 str(settings.SECRET_KEY)
 
 
 class Worker(ThreadWorker):
-    """gunicorn's `gthread`, which a signal ends whatever it was about to do.
+    """gunicorn's `gthread`, but a signal ends it at any moment.
 
-    Ctrl-C reaches a process twice: from the terminal, and as SIGQUIT from gunicorn's first
-    process. gthread's own handler takes the lock of its threads' queue, which what it interrupts
-    may hold, an earlier call of itself included; it then waited for itself until it was killed.
+    Ctrl-C reaches a process twice: from the terminal, and as SIGQUIT from gunicorn's first process.
+    gthread's own handler takes the lock of its threads' queue. The code that it interrupts may hold
+    that lock, and so may an earlier call of the handler. It then waited for itself until it was
+    killed.
     """
 
     _told_to_quit = False
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """End at once. The threads need not be told: they end with the interpreter."""
+        """End at once. The threads need no notice: they end with the interpreter."""
         if not self._told_to_quit:
             self._told_to_quit = True
             BaseWorker.handle_quit(self, sig, frame)
@@ -46,32 +47,32 @@ worker_class = Worker
 workers = settings.WEB_CONCURRENCY
 threads = 4
 graceful_timeout = 30
-# Longer than any common proxy keeps an idle connection for its next request (nginx 60 s, Traefik
-# 90 s, Caddy 120 s): whoever closes first must be the proxy, or a request is lost on its way. An
-# idle connection takes no thread.
+# Longer than any common proxy keeps an idle connection (nginx 60 s, Traefik 90 s, Caddy 120 s). If
+# the proxy does not close first, a request can be lost on its way. An idle connection takes no
+# thread.
 keepalive = 150
-# The most that it can be told. What is too long for us is then refused by us, with its name.
+# The maximum that gunicorn accepts. A longer line reaches our own check, which names it.
 limit_request_line = 8190
 logconfig_dict = gunicorn_configuration(settings.LOG_FORMAT)
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
-# No header sets SCRIPT_NAME or PATH_INFO, not even a trusted proxy's: PUBLIC_URL names the prefix,
-# and gunicorn answers 500 if the path does not begin with the header's.
+# No header sets SCRIPT_NAME or PATH_INFO, not even a trusted proxy's. PUBLIC_URL names the prefix,
+# and gunicorn answers 500 if the path does not begin with the header's prefix.
 forwarder_headers = ""
-# It would open a socket below the home folder, which nobody asked for.
+# Otherwise gunicorn would open a socket below the home folder, which nobody asked for.
 control_socket_disable = True
 
 _SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 def when_ready(server: Any) -> None:
-    """Hear the signals that `manage.py quickstart` holds back while nothing here handles them."""
+    """Accept the signals that `manage.py quickstart` holds back until this process handles them."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start what this process does by itself, after the fork, with Django set up.
+    """Start the background work of this process, after the fork, once Django is set up.
 
-    The watch over the embedded PostgreSQL and over retirements, the demo's usage, and the runner.
+    That is the keeper of the embedded PostgreSQL, the retirements, the demo's usage and the runner.
     """
     from executions.demo import trickle
     from executions.retirement import background
@@ -82,16 +83,17 @@ def post_worker_init(worker: Any) -> None:
         trickle.start()
         background.start()
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
-        # The signal may come before any of this was imported, and then there is nothing to end.
+        # A signal may come before the import of any of this. Then there is nothing to end.
         worker.inprocess = inprocess
     collecting.settle()
 
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Signals wait meanwhile: what gunicorn raises in the midst of a thread's start ends badly.
+    """Hold back signals meanwhile, because gunicorn's handlers raise.
 
-    The threads that are started here go on holding them, so they reach the main thread only.
+    An exception would break the start of a thread. The threads that start here keep holding signals
+    back, so signals reach the main thread only.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -101,15 +103,15 @@ def _signals_held() -> Iterator[None]:
 
 
 def worker_int(worker: Any) -> None:
-    """The process ends at once (SIGINT, SIGQUIT), and so does the run in hand."""
+    """The process ends at once (SIGINT, SIGQUIT), and so does its current run."""
     if hasattr(worker, "inprocess"):
         worker.inprocess.cancel()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """The last thing that the process does: let what is in hand end while there is time.
+    """The last act of the process: let current work end while there is time.
 
-    That is the run, and a start of the embedded PostgreSQL, which nobody could stop otherwise.
+    That is a run, and a start of the embedded PostgreSQL, which nobody could stop otherwise.
     """
     if hasattr(worker, "inprocess"):
         worker.inprocess.stop()
@@ -118,5 +120,5 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    """Stop the embedded PostgreSQL, unless somebody else uses it too."""
+    """Stop the embedded PostgreSQL, unless another process uses it too."""
     embedded.release()

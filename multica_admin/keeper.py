@@ -1,8 +1,7 @@
-"""Starts the embedded PostgreSQL again when it has ended, as long as the dashboard serves.
+"""Restarts the embedded PostgreSQL when it has ended, while the dashboard serves.
 
-One web process at a time keeps it, by a lock on a file that dies with that process; of two
-dashboards over the same folder one process keeps it for both. gunicorn's first process does not: it
-takes the exit of every process that it started for that of a web process.
+One web process at a time does it. A file lock decides which, also between two dashboards over one
+folder. gunicorn's first process cannot do it: it takes every child for a web process.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from multica_admin.locks import open_for_owner
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-# Once it has run for so long, the next end counts as the first.
+# If the server ran for this long, its next end counts as the first.
 STEADY_SECONDS = 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 # gunicorn waits no longer for a process that it ends.
@@ -30,12 +29,12 @@ _LEAVE_SECONDS = 25.0
 
 
 def pause_before(start: int) -> float:
-    """Seconds to wait before the start of that number, from 0 on: twice as long each time."""
+    """Seconds to wait before restart number ``start``, counted from 0: twice as long each time."""
     return min(_FIRST_PAUSE * 2.0 ** min(start, 10), _LONGEST_PAUSE)
 
 
 class ClusterKeeper:
-    """Looks at the cluster every second, and starts it where its server has ended."""
+    """Checks the cluster every second, and starts it if its server has ended."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -49,14 +48,14 @@ class ClusterKeeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Start it no more, and wait for a start in hand, so that it can be stopped then."""
+        """Start the cluster no more, and wait for a start that is under way."""
         self._stopped.set()
         self._thread.join(_LEAVE_SECONDS)
 
     def _run(self) -> None:
-        """Look until told to stop. Whatever goes wrong is logged and tried again, later each time.
+        """Check until told to stop. Log each error and try again, after a growing pause.
 
-        Nobody else would start the server again if this thread ended.
+        Nothing else would restart the server if this thread ended.
         """
         failures = 0
         try:
@@ -73,7 +72,7 @@ class ClusterKeeper:
                 os.close(self._lock)
 
     def _is_ours(self) -> bool:
-        """Whether this process keeps the cluster; it is asked until the process that does ends.
+        """Whether this process keeps the cluster, tried again until the process that does ends.
 
         Raises:
             OSError: the lock's file cannot be opened or locked.
@@ -103,10 +102,10 @@ class ClusterKeeper:
         self._started_at = monotonic()
 
     def _start(self) -> None:
-        """Never make a new cluster: one whose folder is gone is somebody's to look after.
+        """Start the cluster, but never make a new one: a folder that is gone needs a person.
 
         Raises:
-            ClusterError: it cannot be started, or is gone.
+            ClusterError: the cluster cannot be started, or is gone.
         """
         if not self._cluster.exists():
             raise ClusterError(
@@ -118,9 +117,10 @@ class ClusterKeeper:
 
 
 def start() -> ClusterKeeper | None:
-    """Keep the cluster in this process until it ends; None where nothing is embedded.
+    """Keep the cluster in this process until it ends. Return None if nothing is embedded.
 
-    A cluster whose binaries were taken away since the start is not kept, but pages are served.
+    If the cluster's binaries were removed since the start, pages are served but the cluster is not
+    kept.
     """
     if not settings.EMBEDDED:
         return None

@@ -1,7 +1,7 @@
-"""Lock files that only their owner may open.
+"""Lock files that only their owner can open.
 
-Whoever can open a file, if only to read it, can hold its lock and so delay everybody who waits
-for it. Nothing here knows what a lock is for.
+A user who can open a file, even only to read it, can hold its lock and delay everybody who waits
+for it. This module does not know what a lock is for.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ FOR_THE_OWNER_ONLY = 0o600
 
 
 def open_for_owner(path: Path, also: Collection[int] = ()) -> int:
-    """A descriptor of the file, which is made if need be and closed to every other user.
+    """Open the file, or make it, and close it to every other user. Return its descriptor.
 
-    The file may belong to this process's user or to one of the user ids in ``also``. The check is
-    for root, whom the system lets open and close every file, whoever can open it again.
+    The file may belong to this process's user or to a user id in ``also``. The check matters for
+    root, who may open and close every file, even if another user can reopen it.
 
     Raises:
         OSError: the file is a link, belongs to another user, or cannot be made.
@@ -30,7 +30,7 @@ def open_for_owner(path: Path, also: Collection[int] = ()) -> int:
     try:
         if os.fstat(descriptor).st_uid not in {os.geteuid(), *also}:
             raise PermissionError(errno.EPERM, f"{path.name} belongs to another user; remove it")
-        # An earlier version may have made it with another mode.
+        # An earlier version may have made the file with another mode.
         os.fchmod(descriptor, FOR_THE_OWNER_ONLY)
     except OSError:
         os.close(descriptor)
@@ -40,7 +40,7 @@ def open_for_owner(path: Path, also: Collection[int] = ()) -> int:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the exclusive lock of that file; wait while another process holds it.
+    """Hold the exclusive lock of this file. Wait while another process holds it.
 
     Raises:
         OSError: as for `open_for_owner`.

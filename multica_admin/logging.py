@@ -1,7 +1,7 @@
-"""How log lines look: readable text on a terminal, one JSON object per line elsewhere.
+"""The form of log lines: readable text on a terminal, one JSON object per line elsewhere.
 
-A request's path, header or user name may hold anything. Whatever it holds, it cannot end a line,
-pass for a field or for another record, or reach a terminal as a control sequence.
+A request's path, header or user name may hold any characters. None of them can end a line, pass for
+a field or another record, or reach a terminal as a control sequence.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import re
 import time
 from typing import Any
 
-# What every record has; anything else was given as ``extra`` and belongs into the line.
+# Attributes of every record. Any other attribute was given as ``extra`` and belongs in the line.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _UNWANTED = frozenset({"request", "server_time", "status_code"})
-# Control characters, every end of a line that Unicode knows, what reverses the direction of
-# text, and lone surrogates, which cannot be written at all.
+# Control characters, every line end of Unicode, characters that reverse the direction of text, and
+# lone surrogates, which cannot be written at all.
 _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-# What would begin the fields of a line, where it stands in a message.
+# Text in a message that would look like the start of the fields.
 _BEGINS_FIELDS = re.compile(r"\[(?=\w+=)")
 _PLAIN_VALUE = re.compile(r"[^\s\"\\\[\]=]+")
 
 
 def _escaped(text: str) -> str:
-    """The text with unsafe characters as ``\\uXXXX``, which JSON reads as the characters."""
+    """The text with unsafe characters as ``\\uXXXX``, which JSON reads as those characters."""
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -55,8 +55,8 @@ class TextFormatter(_UtcFormatter):
             line += f" [{extras}]"
         lines = [line]
         if record.exc_info:
-            # An exception's text may hold line ends of a request's, so the split is at "\n" only
-            # and the others are escaped.
+            # An exception's text may contain line ends of a request, so split at "\n" only and
+            # escape the others.
             lines += ["    " + below for below in self.formatException(record.exc_info).split("\n")]
         return "\n".join(map(_escaped, lines))
 
@@ -92,7 +92,8 @@ def configuration(style: str) -> dict[str, Any]:
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "line",
-                # Here for django.security, whose loggers are one for each kind of mistake.
+                # The filter sits here for django.security, which has one logger for each kind of
+                # mistake.
                 "filters": ["one_line"],
             }
         },
@@ -100,16 +101,16 @@ def configuration(style: str) -> dict[str, Any]:
         "loggers": {
             "django": {"level": "INFO"},
             "django.request": {"filters": ["one_line"]},
-            # Pool warnings repeat every few seconds while a database is away; the pages say it.
+            # The pool warns every few seconds while a database is away. The pages say it already.
             "psycopg.pool": {"level": "ERROR"},
         },
     }
 
 
 def gunicorn_configuration(style: str) -> dict[str, Any]:
-    """The same for gunicorn's own lines, which otherwise stay text, and nothing for each request.
+    """The same for gunicorn's own lines, which otherwise stay text. No line for each request.
 
-    Django's configuration follows in each process that serves; it leaves these two loggers alone.
+    Django's configuration follows in each process that serves, and leaves these two loggers alone.
     """
     configured = configuration(style)
     del configured["filters"], configured["handlers"]["stderr"]["filters"]

@@ -1,7 +1,7 @@
-"""``PUBLIC_URL``: where people reach the dashboard, and what follows from it for each request.
+"""``PUBLIC_URL``: the address that people use, and what follows from it for each request.
 
-It reads and normalises the address, and makes requests look as they did before the proxy. It sets
-nothing: `settings.py` derives hosts, origins, cookies and the path prefix from what is read here.
+This module parses and normalises the address, and restores requests to their form before the proxy.
+It sets nothing: `settings.py` derives hosts, origins, cookies and the path prefix from it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-# What HOST may be to listen everywhere; nobody can be sent there.
+# Values of HOST that listen everywhere. They are no address for people.
 EVERY_ADDRESS = ("0.0.0.0", "[::]")  # noqa: S104  only compared with
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-# Nothing that a browser or a proxy would write in another way, so that both mean the same path.
+# Only characters that no browser or proxy rewrites, so that both mean the same path.
 _SEGMENT = re.compile(r"[A-Za-z0-9_~.-]+")
 _EXAMPLE = "it must look like https://admin.example.com/prefix"
 
 
 @dataclass(frozen=True)
 class PublicUrl:
-    """A public address as a browser writes it; every part is empty where none is set."""
+    """A public address as a browser writes it. Every part is empty if no address is set."""
 
     scheme: str = ""
     hostname: str = ""  # as in a Host header: lower case, IPv6 in brackets
@@ -51,10 +51,10 @@ class PublicUrl:
 
 
 def parse_public_url(value: str) -> PublicUrl:
-    """The address in the one spelling that browsers send: lower case, without a default port.
+    """The address as browsers send it: lower case, without a default port.
 
     Raises:
-        BadSetting: it is no http or https address of one host, or has more than a plain path.
+        BadSetting: it is not an http or https address of one host, or has more than a plain path.
     """
     if not value:
         return PublicUrl()
@@ -87,7 +87,7 @@ def _read(value: str) -> PublicUrl:
 
 
 def _hostname(given: str) -> str | None:
-    """A host as browsers write it, or None when it is none."""
+    """A host as browsers write it, or None if it is not a valid host."""
     try:
         if given.startswith("["):
             whole = given.endswith("]") and "%" not in given
@@ -102,9 +102,9 @@ def _hostname(given: str) -> str | None:
 
 
 def listening_host(address: str) -> str:
-    """The address that is listened on as browsers write it; empty for every address, and for none.
+    """The listening address as browsers write it; empty if it is every address or none.
 
-    ``address`` is as `HOST` has it: IPv6 with or without brackets.
+    ``address`` has the form of `HOST`: IPv6 with or without brackets.
     """
     bare = address.removeprefix("[").removesuffix("]")
     hostname = _hostname(f"[{bare}]" if ":" in bare else bare)
@@ -112,13 +112,13 @@ def listening_host(address: str) -> str:
 
 
 class AsPublished:
-    """Makes a request look as it did before the proxy: without the path prefix, with its scheme.
+    """Restores a request to its form before the proxy: without the path prefix, with its scheme.
 
-    A proxy may strip the prefix or leave it. And with an https ``PUBLIC_URL`` a request counts as
-    one, so that pages tell browsers to keep to https. Only who goes round the proxy, to a loopback
-    name, is left with plain http when they send a form: their browser's ``Origin`` says http, and
-    Django compares the two. Their pages may carry the header too, for browsers ignore it on http
-    (RFC 6797 section 8.1).
+    A proxy may strip the prefix or keep it. With an https ``PUBLIC_URL`` every request counts as
+    https, so that pages tell browsers to stay on https. The exception is a form sent to a loopback
+    name, past the proxy: the browser's ``Origin`` says http, and Django compares the two, so that
+    request stays plain http. Those pages may carry the HSTS header too, because browsers ignore it
+    on http (RFC 6797 section 8.1).
     """
 
     def __init__(self, application: WSGIApplication, published: PublicUrl) -> None:

@@ -29,7 +29,7 @@ DEBUG = APP_ENV == "development"
 
 @cache
 def _kept_secret_key() -> str:
-    """The key made once and kept in ``var/`` for its owner only."""
+    """The key, made once and stored in ``var/`` where only its owner can read it."""
     path = VAR_DIR / "secret_key"
     try:
         if not path.exists():
@@ -38,7 +38,8 @@ def _kept_secret_key() -> str:
             try:
                 made.touch(mode=0o600)
                 made.write_text(secrets.token_urlsafe(50), "ascii")
-                # link() never replaces: of two that start at once, both read the first one's key.
+                # link() never replaces a file: of two concurrent starts, both read the first one's
+                # key.
                 with suppress(FileExistsError):
                     path.hardlink_to(made)
             finally:
@@ -56,13 +57,14 @@ def _kept_secret_key() -> str:
     return key
 
 
-# Made when it is first asked for: a start that is refused leaves nothing behind.
+# Made on first use, so that a refused start leaves nothing behind.
 SECRET_KEY = env.secret("SECRET_KEY") or lazy(_kept_secret_key, str)()
 
-# --- Databases: which is which is told in docs/architecture.md, "Connections" ------------------
+# --- Databases: docs/architecture.md, "Connections", says what each is for -----------------------
 
 
-# Those that a variable names, by that variable; the others are embedded, or one of these.
+# The databases that a variable names, by that variable. The others are embedded, or fall back to
+# these.
 NAMED_DATABASES: dict[str, Conninfo] = {}
 
 
@@ -77,7 +79,7 @@ def _conninfo(name: str, fallback: Conninfo) -> Conninfo:
 DATABASE_URL_SET = bool(env.secret("DATABASE_URL"))
 for _name in ("RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"):
     if env.secret(_name) and not DATABASE_URL_SET:
-        # Otherwise the demo would be written into somebody's database.
+        # Otherwise the demo would go into somebody's database.
         raise BadSetting(_name, "is set without DATABASE_URL: name Multica's database there too.")
 ADMIN_DATABASE_URL_SET = bool(env.secret("ADMIN_DATABASE_URL"))
 MULTICA_IS_EMBEDDED = not DATABASE_URL_SET
@@ -103,7 +105,7 @@ ROLLUP_SCHEDULER = env.boolean("ROLLUP_SCHEDULER", MULTICA_IS_EMBEDDED)
 RETIREMENT_STREAK = env.integer("RETIREMENT_STREAK", 12, minimum=1, maximum=288)
 ENVIRONMENT_NAME = env.text("ENVIRONMENT_NAME")
 
-# `manage.py quickstart` tells its web processes, whose pages say so even without a database.
+# `manage.py quickstart` sets this for its web processes, so pages know it even without a database.
 HOLDS_DEMO = MULTICA_IS_EMBEDDED and env.boolean("MULTICA_ADMIN_HOLDS_DEMO", False)
 
 FIRST_PASSWORD = env.secret("MULTICA_ADMIN_PASSWORD")
@@ -120,7 +122,7 @@ if PUBLIC_HOST:
     ALLOWED_HOSTS.append(PUBLIC.hostname)
     CSRF_TRUSTED_ORIGINS = [PUBLIC.origin]
 FORCE_SCRIPT_NAME = PUBLIC_PREFIX or None
-# gunicorn believes these peers' X-Forwarded-Proto and nobody else's.
+# gunicorn believes X-Forwarded-Proto from these peers only.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=64)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
@@ -161,7 +163,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # static files, compressed when collected
     "executions.accounts.middleware.NoStoreMiddleware",
-    # It pads each answer by another length, so that lengths tell nothing of a token in it (BREACH).
+    # Pads each answer by a random length, so that lengths reveal nothing about a token in it
+    # (BREACH).
     "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -189,7 +192,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "executions.pages.frame.chrome",
             ],
-            # Each beside the page that it belongs to.
+            # Each library lies beside the page that uses it.
             "libraries": {
                 "display": "executions.text.formatters",
                 "history": "executions.pages.history.tags",
@@ -227,8 +230,8 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
-# All text goes through gettext either way. With one language there is nothing to look up, and doing
-# so was a tenth of what a page cost.
+# All text goes through gettext anyway. With one language there is nothing to look up, and the
+# lookups took a tenth of a page's time.
 USE_I18N = len(LANGUAGES) > 1
 USE_TZ = True
 TIME_ZONE = "UTC"

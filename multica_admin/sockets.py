@@ -1,4 +1,4 @@
-"""Where the private PostgreSQL has its socket. It looks at nothing and makes nothing."""
+"""The folder of the private PostgreSQL's socket. This module reads and makes nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 from pathlib import Path
 
 _PLAIN = re.compile(r"[\w ./+@=-]+")
-# A sockaddr_un holds 107 bytes of path; the socket's own file name takes the rest.
+# A sockaddr_un holds 107 bytes of path. The socket's file name takes some of them.
 SOCKET_DIRECTORY_LIMIT = 107 - len("/.s.PGSQL.5432.lock")
 
 
 def socket_directory(data: Path) -> Path:
-    """Beside the data where that path is short and plain enough, else a folder in ``/tmp``.
+    """The folder beside the data if its path is short and plain enough, else a folder in ``/tmp``.
 
-    A comma would make two folders of it for PostgreSQL and two hosts for libpq. The place must
-    not depend on the environment: the next start looks there too.
+    A comma would mean two folders to PostgreSQL and two hosts to libpq. The folder must not depend
+    on the environment, because the next start must find it again.
     """
     beside = data.parent / "socket"
     if len(os.fsencode(beside)) <= SOCKET_DIRECTORY_LIMIT and _PLAIN.fullmatch(str(beside)):

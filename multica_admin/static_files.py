@@ -11,10 +11,10 @@ from django.core.management import call_command
 
 
 def collect() -> None:
-    """Collect them, unless what is there was made of these very files.
+    """Collect the files, unless they were already made from exactly these sources.
 
-    Collecting replaces files one after the other. A dashboard that runs over the same folder, or
-    one that is about to load it, would miss the file that is just being replaced.
+    Collecting replaces files one after the other. A dashboard that runs over the same folder, or is
+    about to load it, would miss the file that is being replaced.
 
     Raises:
         OSError: ``var/static`` cannot be written.
@@ -32,7 +32,7 @@ def collect() -> None:
 
 
 def _digest() -> str:
-    """A digest of every source file and of what else the result depends on."""
+    """A digest of every source file and of everything else that the result depends on."""
     digest = hashlib.sha256(
         f"{version('django')} {version('whitenoise')} {settings.STATIC_URL}".encode()
     )

@@ -15,7 +15,7 @@ urlpatterns = [
     path("confirm/", sign_in.sign_in_again, name="confirm"),
     path("password/", for_any_account(sign_in.ChangePassword.as_view()), name="password_change"),
     path("accounts/", sign_in.accounts.urls),
-    # Machines ask with a slash or without one, and not all of them follow a redirect.
+    # Monitors ask with or without a slash, and not all of them follow a redirect.
     re_path(r"^healthz/?$", probes.healthz, name="healthz"),
     re_path(r"^livez/?$", probes.livez, name="livez"),
     re_path(r"^readyz/?$", probes.readyz, name="readyz"),
