@@ -13,6 +13,7 @@ from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import JobRun, Match, PgCron, PgCronJob, RollupCall, Visibility
 from executions.health.findings import Case
 from executions.health.findings.writer import is_over, other_writer
+from executions.health.writers import jumps, pairs
 from tests.pictures import CADENCE, SECOND, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -219,3 +220,9 @@ def by_whom(ours, count=289):
 def test_the_work_is_shared_only_by_those_who_both_won_a_plan_just_now(ours, said):
     assert said in by_whom(ours)
     assert ("share the work" in by_whom(ours)) is (said == "share the work")
+
+
+def test_a_plan_that_a_failed_attempt_began_names_no_other_writer():
+    retried = {age: moved | {"attempt": 2} for age, moved in written_before(*EARLIER).items()}
+    assert not jumps(pairs(executions(retried).rows))
+    assert len(jumps(pairs(executions(written_before(*EARLIER)).rows))) == len(EARLIER)
