@@ -30,11 +30,15 @@ from multica_admin.cluster import Binaries, Cluster
 from tests import environment
 from tests.emptying import Ours, empty_multica
 from tests.rights import let_read
+from tests.sizes import sized
 from tests.waiting import slowness
 
 # How long an example takes tells about the machine, not about us.
 hypothesis_settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    max_examples=sized(100, 2000),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("any machine")
 

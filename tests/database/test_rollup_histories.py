@@ -34,6 +34,7 @@ from tests.database.rollup_world import (
     window,
 )
 from tests.emptying import empty_multica
+from tests.sizes import sized
 from tests.waiting import HANG
 
 # Clocks at odd offsets, at half-hour summer time, and changing on the very day of NOON.
@@ -55,7 +56,9 @@ prices = st.none() | st.integers(0, 10**12)
 
 @given(moment=st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)), zone=zones)
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=sized(40, 400),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_an_hour_is_the_utc_hour_in_any_session_time_zone(
     owner: Connection, moment: datetime, zone: str
@@ -298,7 +301,7 @@ def test_after_any_history_the_buckets_are_the_sums_and_a_rerun_changes_nothing(
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=120,
+                max_examples=sized(30, 1200),
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -2,7 +2,7 @@
 
 Hypothesis makes up the histories; every step is one of real runners on real connections. Time
 passes by moving what is stored into the past, which to the database's clock is the same, so a
-history with hours in it takes milliseconds. There are more with HYPOTHESIS_PROFILE=audit. A failure
+history with hours in it takes milliseconds. `bin/audit histories` plays thousands. A failure
 prints its steps and the seed that, as MODEL_SEED, plays it again.
 """
 
@@ -44,10 +44,11 @@ from tests.emptying import empty_multica
 from tests.faults.history import broken_rules, kept
 from tests.scheduling import Reach, age, executions, usage
 from tests.short_jobs import job, seconds
+from tests.sizes import sized
 from tests.waiting import HANG
 
 SEED = int(os.environ.get("MODEL_SEED") or secrets.randbits(32))
-HISTORIES = 3000 if os.environ.get("HYPOTHESIS_PROFILE") == "audit" else 200
+HISTORIES = sized(50, 3000)
 RUNNERS = 3
 PLANS = 3
 HOUR = timedelta(hours=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,9 +21,10 @@ from executions.retirement.gates.gate import APPLIES
 from executions.retirement.gates.plans import watermark_advancing
 from executions.scheduler.plans import newest_due
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
+from tests.sizes import sized
 
 DELAY = timedelta(minutes=5)
-EXAMPLES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "audit" else 25
+EXAMPLES = sized(25, 1000)
 JOB = Job(
     jobid=17,
     jobname="rollup_task_usage_hourly",

@@ -1,0 +1,18 @@
+"""How much the long tests do: a little in `bin/test`, everything in `bin/audit`.
+
+`bin/audit` sets FULL_SIZE. A smaller size leaves out more of the same kind, never a mechanism.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+AT_FULL_SIZE = os.environ.get("FULL_SIZE") == "on"
+
+Size = TypeVar("Size")
+
+
+def sized(usual: Size, full: Size) -> Size:
+    """The size for `bin/test`, or the one for `bin/audit`."""
+    return full if AT_FULL_SIZE else usual
