@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -23,7 +22,7 @@ from psycopg import sql
 from multica_admin.cluster import Binaries, Cluster, ClusterError
 from multica_admin.databases import Conninfo
 from multica_admin.locks import open_for_owner
-from multica_admin.sockets import socket_directory
+from multica_admin.sockets import named_after, socket_directory
 
 OLDEST_MAJOR = 15
 DATABASE = "multica"
@@ -45,8 +44,7 @@ def data_directory(var: Path) -> Path:
     inside = var / "postgres"
     if os.geteuid() != 0 or inside.exists() or _open_to_all(var):
         return inside
-    mark = hashlib.sha256(os.fsencode(var)).hexdigest()[:16]
-    return Path("/var/lib") / f"multica-admin-{mark}" / "postgres"
+    return Path("/var/lib") / named_after(var) / "postgres"
 
 
 def _open_to_all(path: Path) -> bool:
@@ -157,8 +155,7 @@ def _reachable(folder: Path) -> Path:
     """The wheel's binaries, copied to where the server's user can run them if need be."""
     if os.geteuid() != 0 or not folder.exists() or _open_to_all(folder):
         return folder
-    mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    copy = Path("/var/lib") / f"multica-admin-{mark}" / "pginstall18"
+    copy = Path("/var/lib") / named_after(folder) / "pginstall18"
     if not copy.exists():
         half = copy.with_name("pginstall18.new")
         shutil.rmtree(half, ignore_errors=True)

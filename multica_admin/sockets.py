@@ -21,5 +21,9 @@ def socket_directory(data: Path) -> Path:
     beside = data.parent / "socket"
     if len(os.fsencode(beside)) <= SOCKET_DIRECTORY_LIMIT and _PLAIN.fullmatch(str(beside)):
         return beside
-    mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    return Path("/tmp") / f"multica-admin-{mark}"  # noqa: S108  checked before it is used
+    return Path("/tmp") / named_after(data)  # noqa: S108  checked before it is used
+
+
+def named_after(folder: Path) -> str:
+    """The name of a folder elsewhere that belongs to this one."""
+    return f"multica-admin-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"

@@ -1,9 +1,6 @@
-"""One question to the database, however many watch: what a live part showed a moment ago is kept.
+"""Answers that are kept for some seconds, so that the database is asked once, however many watch.
 
-Of each address the newest answer is kept for its own pace, in this process; whoever refreshes
-within that time gets the same one. Of many who ask at once one reads; the others get the last
-answer, or wait where there is none. A page that somebody opens is always read anew. The overview
-has a keeper of its own.
+One thread asks at a time, in this process. It neither knows what is asked nor decides anything.
 """
 
 from __future__ import annotations
@@ -13,75 +10,81 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 MOST_KEPT = 64
+# How soon a live part asks again: while something is under way, and otherwise.
+BUSY_SECONDS = 5
+QUIET_SECONDS = 15
 
-
-class Paced(Protocol):
-    """What knows for how many seconds it may be shown again."""
-
-    @property
-    def live_seconds(self) -> int: ...
-
-
-Answer = TypeVar("Answer", bound=Paced)
+Answer = TypeVar("Answer")
 
 
 @dataclass
 class _Place(Generic[Answer]):
     lock: threading.Lock = field(default_factory=threading.Lock)
-    answer: Answer | None = None
-    read_at: float = 0.0
+    newest: tuple[Answer, float] | None = None
 
 
-class Shared(Generic[Answer]):
-    """The newest answers by address, at most ``MOST_KEPT`` of them."""
+class Kept(Generic[Answer]):
+    """The newest answers by what was asked, at most ``most`` of them.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    ``seconds`` says for how long an answer is good. While a thread asks anew, the others get the
+    last answer. They wait where there is none, and always where an old answer ``serves`` nobody.
+    """
+
+    def __init__(
+        self,
+        seconds: Callable[[Answer], float],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        most: int = MOST_KEPT,
+        serves: bool = True,
+    ) -> None:
+        self._seconds, self._clock, self._most, self._serves = seconds, clock, most, serves
         self._lock = threading.Lock()
         self._places: OrderedDict[str, _Place[Answer]] = OrderedDict()
 
-    def get(self, address: str, read: Callable[[], Answer], *, anew: bool) -> Answer:
-        """The answer kept for an address, read where there is none, it is old, or ``anew``.
+    def get(self, asked: str, ask: Callable[[], Answer], *, anew: bool = False) -> Answer:
+        """The answer at hand; asked for where there is none, it is old, or ``anew``.
+
+        An answer that is wanted anew is asked for after this call began.
 
         Raises:
-            Exception: whatever ``read`` raises; nothing is kept then.
+            Exception: whatever ``ask`` raises; nothing is kept then.
         """
-        place = self._place(address)
-        held = None if anew else place.answer
-        if held is not None and not place.lock.acquire(blocking=False):
-            return held  # somebody is reading it just now
-        if held is None:
-            place.lock.acquire()
+        place = self._place(asked)
+        held = place.newest if self._serves and not anew else None
+        if not place.lock.acquire(blocking=held is None) and held is not None:
+            return held[0]
         try:
-            return self._current(place, read, anew=anew)
+            newest = place.newest
+            if newest and not anew and self._clock() - newest[1] < self._seconds(newest[0]):
+                return newest[0]
+            try:
+                answer = ask()
+            except BaseException:
+                place.newest = None
+                raise
+            place.newest = answer, self._clock()
+            return answer
         finally:
             place.lock.release()
 
-    def _current(self, place: _Place[Answer], read: Callable[[], Answer], *, anew: bool) -> Answer:
-        answer = place.answer
-        age = self._clock() - place.read_at
-        if answer is not None and not anew and age < answer.live_seconds:
-            return answer
-        try:
-            answer = place.answer = read()
-        except BaseException:
-            place.answer = None
-            raise
-        place.read_at = self._clock()
-        return answer
+    def newest(self, asked: str, within: float = float("inf")) -> Answer | None:
+        """The last answer, without asking or waiting; None if none is of the last seconds."""
+        newest = self._place(asked).newest
+        return newest[0] if newest and self._clock() - newest[1] < within else None
 
     def forget(self) -> None:
-        """Have everything read anew."""
+        """Have everything asked anew."""
         with self._lock:
             self._places.clear()
 
-    def _place(self, address: str) -> _Place[Answer]:
+    def _place(self, asked: str) -> _Place[Answer]:
         with self._lock:
-            place = self._places.setdefault(address, _Place())
-            self._places.move_to_end(address)
-            while len(self._places) > MOST_KEPT:
+            place = self._places.setdefault(asked, _Place())
+            self._places.move_to_end(asked)
+            while len(self._places) > self._most:
                 self._places.popitem(last=False)
             return place

@@ -10,11 +10,9 @@ import ctypes
 import importlib
 import re
 import select
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import psycopg
 from django.conf import settings
@@ -25,6 +23,7 @@ from psycopg.rows import dict_row
 
 from executions.database.connections import cut_after
 from executions.database.direct import limit_transaction
+from executions.database.kept import Kept
 from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
 from multica_admin.databases import READING_ONLY, SESSION, settings_in, to_read, with_settings
@@ -36,35 +35,9 @@ KEPT_SECONDS = 5.0
 # Added to what was waited before the error came.
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 2
-_MOST_KEPT = 20
 # PQERRORS_SQLSTATE of libpq's PGVerbosity: the severity and the code, and no word more.
 _ONLY_SQLSTATE = 3
 _SQLSTATE = re.compile(r":  ([0-9A-Z]{5})$")
-
-Answer = TypeVar("Answer")
-
-
-class _Kept(Generic[Answer]):
-    """The answers of the last seconds, by what was asked. Who asks the same meanwhile waits."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._answers: dict[str, tuple[float, Answer]] = {}
-
-    def answer(self, asked: str, ask: Callable[[], Answer]) -> Answer:
-        with self._lock:
-            known = self._answers.get(asked)
-            if known is not None and monotonic() < known[0]:
-                return known[1]
-            if len(self._answers) >= _MOST_KEPT:
-                self._answers.clear()
-            answer = ask()
-            self._answers[asked] = (monotonic() + KEPT_SECONDS, answer)
-            return answer
-
-    def forget(self) -> None:
-        with self._lock:
-            self._answers.clear()
 
 
 @dataclass(frozen=True)
@@ -75,10 +48,14 @@ class Holders:
     pids: tuple[int, ...] = ()
 
 
-_pool_reasons: _Kept[psycopg.Error | None] = _Kept()
-_sqlstates: _Kept[str | None] = _Kept()
-_holders: _Kept[Holders] = _Kept()
-_presences: _Kept[tuple[dict[str, Any], ...]] = _Kept()
+def _seconds(_answer: object) -> float:
+    return KEPT_SECONDS
+
+
+_pool_reasons: Kept[psycopg.Error | None] = Kept(_seconds, serves=False)
+_sqlstates: Kept[str | None] = Kept(_seconds, serves=False)
+_holders: Kept[Holders] = Kept(_seconds, serves=False)
+_presences: Kept[tuple[dict[str, Any], ...]] = Kept(_seconds, serves=False)
 
 
 def forget() -> None:
@@ -105,7 +82,7 @@ def pool_reason() -> psycopg.Error | None:
             return error
         return None
 
-    return _pool_reasons.answer("", ask)
+    return _pool_reasons.get("", ask)
 
 
 def sqlstate_at_connect(error: psycopg.Error) -> str | None:
@@ -118,7 +95,7 @@ def sqlstate_at_connect(error: psycopg.Error) -> str | None:
         return None
     options = {one.keyword.decode(): one.val for one in error.pgconn.info if one.val is not None}
     conninfo = make_conninfo(**{name: value.decode() for name, value in options.items()})
-    return _sqlstates.answer(conninfo, lambda: _ask_sqlstate(conninfo))
+    return _sqlstates.get(conninfo, lambda: _ask_sqlstate(conninfo))
 
 
 def _ask_sqlstate(conninfo: str) -> str | None:
@@ -163,7 +140,7 @@ def lock_holders() -> Holders:
             tuple(dict.fromkeys(row["pid"] for row in rows)),
         )
 
-    return _holders.answer("", ask)
+    return _holders.get("", ask)
 
 
 def presences() -> tuple[dict[str, Any], ...]:
@@ -178,7 +155,7 @@ def presences() -> tuple[dict[str, Any], ...]:
             asked += _ask({**runners, **limits}, CHECKS.presence)
         return tuple(asked)
 
-    return _presences.answer("", ask)
+    return _presences.get("", ask)
 
 
 def _ask_dashboards(statement: str) -> list[dict[str, Any]]:

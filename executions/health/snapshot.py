@@ -6,14 +6,14 @@ previous snapshot, or wait where there is none yet. It decides nothing; it only 
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import attrgetter
 
+from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS, Kept
 from executions.health.assessment import Assessment, assess
 from executions.health.facts import Facts, Ground
 from executions.health.facts.executions import Executions
@@ -23,11 +23,10 @@ from executions.health.findings import Finding
 from executions.health.ledger import Ledger
 from executions.health.read import read_facts
 from executions.health.verdict import Level, Verdict
+from executions.text.digest import digest
 
 logger = logging.getLogger(__name__)
 
-BUSY_SECONDS = 5.0
-QUIET_SECONDS = 15.0
 # An older snapshot says nothing about now.
 KEPT_SECONDS = 60.0
 
@@ -80,7 +79,7 @@ class Snapshot:
         return self.assessment.checked_at
 
     @property
-    def interval_seconds(self) -> float:
+    def interval_seconds(self) -> int:
         """How soon a live part should ask again."""
         return BUSY_SECONDS if self.busy else QUIET_SECONDS
 
@@ -120,7 +119,7 @@ def version_of(assessment: Assessment) -> str:
     facts, ledger = assessment.facts, assessment.ledger
     ours = facts.own_runners  # a set has no order of its own
     executions = facts.executions
-    seen = (
+    return digest(
         executions.mark if isinstance(executions, Executions) else executions,
         facts.state,
         facts.queue,
@@ -132,7 +131,6 @@ def version_of(assessment: Assessment) -> str:
         [_shape(finding) for finding in assessment.verdict.findings],
         ledger.mark if ledger else None,
     )
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
 
 def _shape(finding: Finding) -> tuple[object, ...]:
@@ -149,58 +147,20 @@ class SnapshotKeeper:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._take = take
-        self._clock = clock
-        self._changed = threading.Condition()
-        self._snapshot: Snapshot | None = None
-        self._taken_at = 0.0
-        self._reading = False
+        self._kept: Kept[Snapshot] = Kept(attrgetter("interval_seconds"), clock)
+        self.forget = self._kept.forget
 
-    def current(self) -> Snapshot:
-        """The snapshot, taken anew if it is older than its interval.
-
-        While another thread takes it, the previous one; only where there is none does it wait.
-        """
-        return self._get(wait=False)
+    def current(self, *, anew: bool = False) -> Snapshot:
+        """The snapshot, taken anew if it is older than its interval."""
+        return self._kept.get("", lambda: self._take(self._kept.newest("")), anew=anew)
 
     def fresh(self) -> Snapshot:
         """A snapshot that was begun after this call: for what was changed just now."""
-        return self._get(wait=True)
+        return self.current(anew=True)
 
     def kept(self) -> Snapshot | None:
         """The snapshot at hand, without waiting; None if none is of the last ``KEPT_SECONDS``."""
-        with self._changed:
-            if self._snapshot is None or self._clock() - self._taken_at >= KEPT_SECONDS:
-                return None
-            return self._snapshot
-
-    def forget(self) -> None:
-        """Have the next one read anew."""
-        with self._changed:
-            self._snapshot = None
-
-    def _get(self, *, wait: bool) -> Snapshot:
-        with self._changed:
-            while self._reading:
-                if self._snapshot is not None and not wait:
-                    return self._snapshot
-                self._changed.wait()
-            if self._snapshot is not None and not wait and not self._is_old(self._snapshot):
-                return self._snapshot
-            self._reading = True
-            previous = self._snapshot
-        taken: Snapshot | None = None
-        try:
-            taken = self._take(previous)
-            return taken
-        finally:
-            with self._changed:
-                if taken is not None:
-                    self._snapshot, self._taken_at = taken, self._clock()
-                self._reading = False
-                self._changed.notify_all()
-
-    def _is_old(self, snapshot: Snapshot) -> bool:
-        return self._clock() - self._taken_at >= snapshot.interval_seconds
+        return self._kept.newest("", KEPT_SECONDS)
 
 
 _keeper = SnapshotKeeper()

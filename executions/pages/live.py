@@ -6,6 +6,7 @@ The other half of the agreement is at the top of ``static/live.js``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from django.template import Engine, RequestContext
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
-from executions.database.kept import Shared
+from executions.database.kept import Kept
 
 
 class LiveRequest(HttpRequest):
@@ -36,7 +37,7 @@ class Live(Protocol):
 
 
 Shown = TypeVar("Shown", bound=Live)
-_shared: Shared[Any] = Shared()
+_shared: Kept[Any] = Kept(attrgetter("live_seconds"))
 forget_shared = _shared.forget
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from executions.database.kept import QUIET_SECONDS
 from executions.health import snapshot as snapshots
 from executions.health.verdict import Level
-
-SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class SiteVerdict:
     """The level, and after how many seconds the header asks again."""
 
     level: Level
-    live_seconds: int = SECONDS
+    live_seconds: int = QUIET_SECONDS
 
     @property
     def version(self) -> str:

@@ -84,7 +84,7 @@ def test_a_snapshot_that_is_old_counts_for_nothing(root, owner, monkeypatch):
     snapshot.fresh()
     assert told(root.get("/audit/").content.decode())[0] == "healthy"
     later = time.monotonic() + snapshot.KEPT_SECONDS
-    monkeypatch.setattr(snapshot._keeper, "_clock", lambda: later)
+    monkeypatch.setattr(snapshot._keeper._kept, "_clock", lambda: later)
     assert told(root.get("/audit/").content.decode())[0] == "unknown"
 
 

@@ -6,7 +6,6 @@ change.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +15,16 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from executions.database.kept import QUIET_SECONDS
 from executions.models.retirement import Act, AuditEvent
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import BadFilter, Filters
 from executions.pages.live import LiveRequest
+from executions.text.digest import digest
 
 NAMES = ("q", "since", "until", "cursor")
 SEGMENT = "audit"
 PAGE = 50
-SECONDS = 15
 MOST_EVIDENCE = 20_000
 # What a line can be about, in the order of the wizard.
 ACTIONS = (
@@ -67,12 +67,11 @@ class Audit:
     older: Cursor | None
     newer: Cursor | None
     is_empty: bool
-    live_seconds: int = SECONDS
+    live_seconds: int = QUIET_SECONDS
 
     @property
     def version(self) -> str:
-        seen = ([line.event.pk for line in self.lines], self.older, self.newer)
-        return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+        return digest([line.event.pk for line in self.lines], self.older, self.newer)
 
 
 def read_audit(filters: Filters) -> Audit:

@@ -14,16 +14,17 @@ from functools import cache, cached_property
 from typing import Any
 from uuid import UUID
 
+from executions.database.kept import QUIET_SECONDS
 from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
 from executions.models import Execution, Status
 from executions.pages.history.filters import ExecutionState, Filters
 from executions.pages.history.messages import pattern_of
-from executions.pages.history.rows import version_of
 from executions.pages.history.samples import Window, bounded, windows
 from executions.pages.history.table import SQL, attempt, attempt_jobs, read_clock
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.plans import is_retried, oldest_open
+from executions.text.digest import digest
 
 DEFAULT_WINDOW = "7d"
 WINDOW_NAMES = ("24h", "7d", "30d")
@@ -32,7 +33,6 @@ MOST_ROWS = 1_600
 MOST_GROUPS = 50
 SHOWN_PLANS = 24
 COMPARED = 300
-SECONDS = 15
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -94,7 +94,7 @@ class Group:
     @property
     def key(self) -> str:
         """The same for the same code and pattern at every refresh."""
-        return version_of(self.code, self.pattern)
+        return digest(self.code, self.pattern)
 
     @property
     def marks(self) -> list[tuple[object, ...]]:
@@ -171,18 +171,15 @@ class Errors:
     table_is_empty: bool
     problem: Problem | None
     samples_problem: Problem | None
+    live_seconds: int = QUIET_SECONDS
 
     @property
     def window(self) -> int:
         return MOST_ROWS
 
     @property
-    def live_seconds(self) -> int:
-        return SECONDS
-
-    @property
     def version(self) -> str:
-        return version_of(
+        return digest(
             self.reached,
             self.more_jobs,
             self.problem and self.problem.code,

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
+from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
 from executions.health.findings.lateness import MARGIN
@@ -27,14 +28,13 @@ from executions.pages.history.life import (
     skipped_reason,
     watermark_step,
 )
-from executions.pages.history.rows import ExecutionRow, ours_among, state_of, version_of
+from executions.pages.history.rows import ExecutionRow, ours_among, state_of
 from executions.pages.history.table import attempt, read_clock
 from executions.pages.history.walks import newest_plan_time
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import JobSpec
+from executions.text.digest import digest
 
-BUSY_SECONDS = 5
-CALM_SECONDS = 15
 _STILL = timedelta()
 
 
@@ -83,13 +83,13 @@ class Detail:
 
     @property
     def live_seconds(self) -> int:
-        return BUSY_SECONDS if self.row.state == ExecutionState.RUNNING else CALM_SECONDS
+        return BUSY_SECONDS if self.row.state == ExecutionState.RUNNING else QUIET_SECONDS
 
     @property
     def version(self) -> str:
         neighbours = [(row.execution.id, row.state) for row in (self.older, self.newer) if row]
         problem = self.problem and self.problem.code
-        return version_of(self.row.execution.updated_at, self.row.state, neighbours, problem)
+        return digest(self.row.execution.updated_at, self.row.state, neighbours, problem)
 
 
 def read_execution(execution_id: UUID) -> Detail | None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
+from executions.database.kept import QUIET_SECONDS
 from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
@@ -22,17 +23,16 @@ from executions.health.tally import JobTally, judge_tally
 from executions.health.verdict import Level, Verdict
 from executions.models import Status
 from executions.pages.history.filters import GLOBAL, ExecutionState, Filters
-from executions.pages.history.rows import version_of
 from executions.pages.history.table import SQL, attempt, attempt_jobs, read_bare_clock
 from executions.scheduler.jobs import JOBS, ROLLUP
 from executions.scheduler.plans import is_retried, oldest_open
 from executions.scheduler.spec import JobSpec, Scope
+from executions.text.digest import digest
 from executions.text.sentences import say
 
 # With a hundred jobs and a few, a skip and a look at the newest plan for each stay within 5,000.
 SHOWN_SCOPES = 20
 SHOWN_PLANS = 12
-SECONDS = 15
 
 
 _UNREAD = Verdict(Level.UNKNOWN, say(_("What came of it could not be looked at.")), ())
@@ -109,14 +109,11 @@ class Jobs:
     more_jobs: bool
     reached: datetime | None
     problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def live_seconds(self) -> int:
-        return SECONDS
+    live_seconds: int = QUIET_SECONDS
 
     @property
     def version(self) -> str:
-        return version_of(
+        return digest(
             self.reached,
             [problem.code for problem in self.problems],
             [(job.name, job.scopes, job.plans, job.lately, job.verdict.level) for job in self.jobs],

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.problems import Problem
 from executions.pages.history.filters import ExecutionState, Filters
 from executions.pages.history.paging import Page, Reader, Total
-from executions.pages.history.rows import ExecutionRow, as_rows, rows_for_lists, version_of
+from executions.pages.history.rows import ExecutionRow, as_rows, rows_for_lists
 from executions.pages.history.table import Clock, attempt, attempt_jobs, read_clock, read_scopes
 from executions.pages.history.walks import Walk, choose
 from executions.pages.live import LiveRequest
 from executions.scheduler.spec import ErrorCode, Scope
-
-BUSY_SECONDS = 5
-CALM_SECONDS = 15
+from executions.text.digest import digest
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,11 @@ class PlansPage:
     @property
     def live_seconds(self) -> int:
         busy = any(row.state == ExecutionState.RUNNING for row in self.rows)
-        return BUSY_SECONDS if busy else CALM_SECONDS
+        return BUSY_SECONDS if busy else QUIET_SECONDS
 
     @property
     def version(self) -> str:
-        return version_of(
+        return digest(
             [(row.execution.id, row.execution.updated_at, row.state) for row in self.rows],
             self.page.code if isinstance(self.page, Problem) else self.page.reached,
             self.states_problem and self.states_problem.code,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -120,8 +119,3 @@ def as_rows(
         for execution in executions
     ]
     return rows, problem
-
-
-def version_of(*facts: object) -> str:
-    """A short mark that changes with any of these facts: the version of a live part's data."""
-    return blake2b(repr(facts).encode(), digest_size=8).hexdigest()

@@ -27,23 +27,24 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Left, Now
 
+from executions.database.kept import QUIET_SECONDS
 from executions.database.problems import Problem
 from executions.health.ledger import TICK
 from executions.models import Execution, Runner, Status
 from executions.pages.history.filters import Filters
 from executions.pages.history.paging import Reader
 from executions.pages.history.plans import choose_walk
-from executions.pages.history.rows import ERROR_LINE, version_of
+from executions.pages.history.rows import ERROR_LINE
 from executions.pages.history.samples import Window, bounded, windows
 from executions.pages.history.table import attempt, attempt_jobs, read_clock
 from executions.pages.history.walks import Walk
 from executions.scheduler.jobs import JOBS, ROLLUP
 from executions.scheduler.plans import newest_due
+from executions.text.digest import digest
 
 DEFAULT_WINDOW = "24h"
 WINDOW_NAMES = ("24h", "7d")
 MOST_RUNNERS = 100
-SECONDS = 15
 # Beyond its interval: what a tick may take on a busy machine before the next one begins.
 SLOW_TICK = timedelta(seconds=30)
 
@@ -139,14 +140,11 @@ class Runners:
     unnamed: int
     last_begun: datetime | None
     problem: Problem | None
-
-    @property
-    def live_seconds(self) -> int:
-        return SECONDS
+    live_seconds: int = QUIET_SECONDS
 
     @property
     def version(self) -> str:
-        return version_of(
+        return digest(
             self.reached,
             self.problem and self.problem.code,
             self.jobs_problem and self.jobs_problem.code,

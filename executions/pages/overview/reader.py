@@ -23,7 +23,6 @@ from executions.health.ledger import Ledger, durations, lay, percentile
 from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
 from executions.pages.history.filters import ExecutionState
-from executions.pages.history.rows import version_of
 from executions.pages.overview.begun import Begun, read_begun
 from executions.pages.overview.lanes import Lanes, draw_lanes
 from executions.pages.overview.series import (
@@ -40,6 +39,7 @@ from executions.pages.overview.strip import Strip, lay_day, lay_week
 from executions.pages.overview.week import Week, week_of
 from executions.pgcron.schedule import describe
 from executions.scheduler.plans import is_retried, oldest_open
+from executions.text.digest import digest
 from executions.text.sentences import Sentence
 
 DAY, WEEK = "24h", "7d"
@@ -119,7 +119,7 @@ class Overview:
     def version(self) -> str:
         """Changes with what this page shows: not with the queue's depth or who holds the lock."""
         facts, executions = self.snapshot.facts, self.executions
-        return version_of(
+        return digest(
             self.week.mark if isinstance(self.week, Ledger) else self.week,
             executions.mark if isinstance(executions, Executions) else executions,
             facts.state,

@@ -5,13 +5,13 @@ It is read once for each version of the snapshot in a web process, however many 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import math
 from datetime import timedelta
 
 import psycopg
 from django.db import Error as DatabaseError
 
+from executions.database.kept import Kept
 from executions.database.reading import fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.facts import Ground
@@ -77,28 +77,14 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
     return Executions(rows=rows, since=since, first_plan=day.first_plan, cut_short=cut_short)
 
 
-class _Keeper:
-    """The week of the newest snapshot that somebody wanted it for; what failed is tried again."""
-
-    def __init__(self, read: Callable[[Snapshot], Week] = read_week) -> None:
-        self._read = read
-        self._lock = threading.Lock()
-        self._kept: tuple[str, Week] | None = None
-
-    def get(self, snapshot: Snapshot) -> Week:
-        with self._lock:
-            if self._kept and self._kept[0] == snapshot.version:
-                return self._kept[1]
-            week = self._read(snapshot)
-            self._kept = (snapshot.version, week) if isinstance(week, Ledger) else None
-            return week
-
-    def forget(self) -> None:
-        """Have the next one read anew."""
-        with self._lock:
-            self._kept = None
+def _seconds(week: Week) -> float:
+    """A week never changes with its version; what failed is tried again."""
+    return math.inf if isinstance(week, Ledger) else 0
 
 
-_keeper = _Keeper()
-week_of = _keeper.get
-forget = _keeper.forget
+_kept: Kept[Week] = Kept(_seconds, most=1, serves=False)
+forget = _kept.forget
+
+
+def week_of(snapshot: Snapshot) -> Week:
+    return _kept.get(snapshot.version, lambda: read_week(snapshot))

@@ -6,7 +6,6 @@ here changes anything; retiring a schedule is `executions/retirement/`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext_lazy
 
+from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.permissions import sight_statements
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
@@ -39,10 +39,9 @@ from executions.retirement import rules
 from executions.retirement.callers import Callers, read_callers
 from executions.retirement.gates.gate import Gate, GateCode
 from executions.retirement.report import Judged, RetirementReport, report
+from executions.text.digest import digest
 from executions.text.sentences import At, Text, say
 
-QUIET_SECONDS = 15
-BUSY_SECONDS = 5
 RETIREMENTS = 20
 
 
@@ -148,7 +147,7 @@ class Schedules:
             self.standby,
             self.callers,
         )
-        return hashlib.sha256(repr(_without_ages(seen)).encode()).hexdigest()[:16]
+        return digest(_without_ages(seen))
 
     # --- Runners --------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ Every page looks at pg_cron anew, so that it says what is so and not only what i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from functools import cached_property
 
 import psycopg
 
+from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.problems import Problem, diagnose
 from executions.database.reading import Fetch
 from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
@@ -39,11 +39,8 @@ from executions.retirement.refusals import gate_as_json
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
 from executions.retirement.watch import Word, due_after
 from executions.retirement.wizard import elsewhere, job_of
+from executions.text.digest import digest
 from executions.text.sentences import Text
-
-CHECK_SECONDS = 5
-WATCH_SECONDS = 5
-REST_SECONDS = 15
 
 
 class WizardStep(StrEnum):
@@ -62,10 +59,6 @@ def step_of(retirement: Retirement) -> WizardStep:
     return WizardStep.CONFIRM if retirement.state in Retirement.UNCHANGED else WizardStep.WATCH
 
 
-def _digest(*seen: object) -> str:
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
-
-
 @dataclass(frozen=True)
 class Checked:
     """The second and third step: the job as it is now and every gate, on facts of this moment."""
@@ -76,15 +69,12 @@ class Checked:
     now: datetime
     found: Found
     elsewhere: str = ""
-
-    @property
-    def live_seconds(self) -> int:
-        return CHECK_SECONDS
+    live_seconds: int = BUSY_SECONDS
 
     @property
     def version(self) -> str:
         gates = [{**gate_as_json(gate), "summary": ""} for gate in self.check.gates]
-        return _digest(
+        return digest(
             gates,
             self.elsewhere,
             self.job,
@@ -261,12 +251,12 @@ class WatchPage:
     @property
     def live_seconds(self) -> int:
         live = self.retirement.state in Retirement.LIVE or self.open_act
-        return WATCH_SECONDS if live else REST_SECONDS
+        return BUSY_SECONDS if live else QUIET_SECONDS
 
     @property
     def version(self) -> str:
         one, seen = self.retirement, self.seen
-        return _digest(
+        return digest(
             one.state, one.changed_at, one.watch, one.reason, seen.job, seen.known,
             seen.may_put_back, bool(seen.problem), seen.elsewhere,
             [event.pk for event in self.events],

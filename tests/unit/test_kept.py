@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import attrgetter
 
 import pytest
 
-from executions.database.kept import MOST_KEPT, Shared
+from executions.database.kept import MOST_KEPT, Kept
 from tests.waiting import HANG
 
 
@@ -31,7 +33,7 @@ def clock():
 
 @pytest.fixture
 def shared(clock):
-    return Shared(clock)
+    return Kept(attrgetter("live_seconds"), clock)
 
 
 class Source:
@@ -123,3 +125,32 @@ def test_while_one_reads_the_others_get_the_last_answer(shared, clock):
     viewer.join(HANG)
     assert shared.get("/a", read, anew=False).number == 2
     assert read.reads == 1
+
+
+def test_an_old_answer_that_serves_nobody_is_waited_for(clock):
+    kept = Kept(lambda _answer: 5, clock, serves=False)
+    assert kept.get("", lambda: "old") == "old"
+    clock.seconds = 5
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        began.set()
+        assert go_on.wait(HANG)
+        return "new"
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(kept.get, "", slow)
+        assert began.wait(HANG)
+        second = threads.submit(kept.get, "", slow)
+        go_on.set()
+        assert (first.result(HANG), second.result(HANG)) == ("new", "new")
+
+
+def test_an_answer_that_is_good_for_no_time_is_asked_for_again(clock):
+    kept, read = Kept(lambda _answer: 0, clock), Source()
+    assert [kept.get("", read).number for _asked in range(2)] == [1, 2]
+
+
+def test_no_more_answers_are_kept_than_wanted(clock):
+    kept, read = Kept(lambda _answer: 60, clock, most=1), Source()
+    assert [kept.get(asked, read).number for asked in ("a", "b", "b", "a")] == [1, 2, 2, 3]
