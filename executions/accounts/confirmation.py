@@ -1,7 +1,7 @@
-"""Signing in again: acts that change something ask for the password, and remember it 10 minutes.
+"""Signing in again: an act that changes something needs a password from the last 10 minutes.
 
-An act that was sent too early waits in the session and is carried on by the right password, so
-nothing is typed twice. It is bound to the account, to the page that names it, and to one use.
+An act that comes without it waits in the session, and the right password carries it out, so nothing
+is typed twice. A waiting act is bound to the account, to the page that names it, and to one use.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _WAITING = "waiting_act"
 
 
 def confirm(request: HttpRequest) -> None:
-    """Remember in the session that the person has just proved who they are."""
+    """Remember in the session that this person has just given the password."""
     request.session[_KEY] = time.time()
 
 
 def is_confirmed(request: HttpRequest) -> bool:
-    """Whether they did so within ``CONFIRMATION_SECONDS``."""
+    """Whether the person gave the password within ``CONFIRMATION_SECONDS``."""
     return _is_recent(request.session.get(_KEY))
 
 
@@ -43,9 +43,9 @@ def _is_recent(then: object) -> bool:
 def confirmation_required(
     view: Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, Arguments], HttpResponseBase]:
-    """Send whoever has not signed in again lately to do so, and then back to where they were.
+    """Ask for the password if it was not given lately, and then return to the same page.
 
-    A refused POST is not replayed: after signing in again the page shows, and they press again.
+    A refused POST is not replayed: after the password the page shows, and the person presses again.
     """
 
     @wraps(view)
@@ -62,7 +62,7 @@ def confirmation_required(
 
 
 def to_sign_in_again(wanted: str) -> HttpResponseRedirect:
-    """Where to do so, and the page to go on with afterwards."""
+    """Redirect to the password page, with the page to continue with."""
     return HttpResponseRedirect(f"{reverse('confirm')}?{urlencode({'next': wanted})}")
 
 
@@ -70,7 +70,7 @@ def to_sign_in_again(wanted: str) -> HttpResponseRedirect:
 class WaitingAct:
     """An act of the wizard that waits for the password.
 
-    ``what`` says to the person what the password carries on, and ``form`` is what they had sent.
+    ``what`` tells the person what the password carries out. ``form`` is the form that was sent.
     """
 
     action: str
@@ -80,7 +80,7 @@ class WaitingAct:
 
 
 def ask_first(request: HttpRequest, act: WaitingAct, back: str) -> HttpResponseRedirect:
-    """Have the act wait, and ask for the password; ``back`` is where to go without it."""
+    """Let the act wait and ask for the password. ``back`` is the page to return to without it."""
     token = secrets.token_urlsafe(16)
     waiting = {"token": token, "user": request.user.pk, "at": time.time(), **asdict(act)}
     request.session[_WAITING] = waiting
@@ -89,7 +89,7 @@ def ask_first(request: HttpRequest, act: WaitingAct, back: str) -> HttpResponseR
 
 
 def waiting_act(request: HttpRequest, token: str) -> WaitingAct | None:
-    """The act of that token; None if it is another account's, is old, or is not there any more."""
+    """The act of this token; None if it is another account's, too old or already used."""
     waiting = request.session.get(_WAITING)
     if not isinstance(waiting, dict) or not _is_recent(waiting.get("at")):
         return None
@@ -101,7 +101,7 @@ def waiting_act(request: HttpRequest, token: str) -> WaitingAct | None:
 
 
 def take_waiting_act(request: HttpRequest, token: str) -> WaitingAct | None:
-    """The same, and from now on it waits no more."""
+    """The act of this token, which then waits no longer."""
     act = waiting_act(request, token)
     if act is not None:
         del request.session[_WAITING]

@@ -1,7 +1,7 @@
-"""Who may look, and in which time zone: what holds for every page before its view.
+"""What holds for every page before its view: who may see it, and in which time zone.
 
-Nobody looks without signing in: a browser is sent to sign in, a machine is told 401. An account
-without a role is signed in and looks at nothing: it is told whom to ask.
+Without a sign-in, a browser is redirected to sign in and a machine gets a 401. An account without a
+role sees only whom to ask for one.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ PROBES = frozenset({"/livez", "/readyz", "/healthz", "/livez/", "/readyz/", "/he
 
 
 class ProbeMiddleware:
-    """Lets machines ask under any name: a kubelet's probe has the pod's own address for a host.
+    """Answers probes under any host name: a kubelet's probe names the pod's own address.
 
-    Nothing that a probe answers depends on the host or on a cookie. So the host counts as this
-    machine's own name, and cookies are taken away before anything can read a session by them.
+    No answer of a probe depends on the host or a cookie. So the host is replaced by this machine's
+    own name, and cookies are removed before anything can read a session by them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -46,7 +46,7 @@ class ProbeMiddleware:
 
 
 class NoStoreMiddleware:
-    """Lets no cache keep a page, not even the browser's after signing out."""
+    """Keeps pages out of every cache, even the browser's after signing out."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -59,7 +59,7 @@ class NoStoreMiddleware:
 
 
 class WatcherMiddleware:
-    """Knows who is signed in when a page refreshes itself, mostly without asking the database."""
+    """Knows who is signed in when a page refreshes, mostly without asking the database."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -81,12 +81,12 @@ class WatcherMiddleware:
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Django's own, but an htmx or JSON request gets 401 instead of a login page to swap in."""
+    """Django's middleware, but htmx and JSON requests get a 401 instead of a login page."""
 
     redirect_field_name = REDIRECT_FIELD_NAME
 
     def get_login_url(self, view_func: Any) -> str:
-        """Always ours: the accounts site would name a login page of its own."""
+        """Always our own login page: the accounts site would name one of its own."""
         return resolve_url(settings.LOGIN_URL)
 
     def handle_no_permission(  # type: ignore[override]  # the base promises a redirect only
@@ -95,14 +95,14 @@ class SignInMiddleware(LoginRequiredMiddleware):
         if request.htmx or not request.accepts("text/html"):  # type: ignore[attr-defined]
             return HttpResponse("Sign in first.\n", status=401, content_type="text/plain")
         if request.method not in {"GET", "HEAD"}:
-            # A form is not sent again by signing in, so they come back to the page that it is on.
+            # Signing in does not resend a form, so the person returns to the page of the form.
             login = self.get_login_url(view_func)
             return redirect_to_login(_page_of_the_form(request), login, self.redirect_field_name)
         return super().handle_no_permission(request, view_func)
 
 
 class RoleMiddleware:
-    """Refuses an account without a role everything but signing out and its own password."""
+    """Refuses an account without a role everything but signing out and changing its password."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -113,7 +113,7 @@ class RoleMiddleware:
     def process_view(
         self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
     ) -> None:
-        """Let the view answer, or refuse. ``request.may_look`` tells the page's frame which.
+        """Let the view answer, or refuse. ``request.may_look`` tells the page's frame the result.
 
         Raises:
             RoleNeeded: the account has no role.
@@ -127,7 +127,7 @@ class RoleMiddleware:
 
 
 def _page_of_the_form(request: HttpRequest) -> str:
-    """Where the form was sent from, as the browser says it; the overview where it says nothing."""
+    """The page that the form was sent from, as the browser names it; else the overview."""
     page = request.headers.get("Referer", "")
     if not url_has_allowed_host_and_scheme(page, {request.get_host()}):
         return resolve_url(settings.LOGIN_REDIRECT_URL)
@@ -135,9 +135,9 @@ def _page_of_the_form(request: HttpRequest) -> str:
 
 
 class TimeZoneMiddleware:
-    """Writes times in the viewer's own zone where they chose it; ``static/times.js`` keeps both.
+    """Writes times in the zone that the viewer chose. ``static/times.js`` sets the same zone.
 
-    A cookie may hold anything: a zone that this system does not know leaves UTC.
+    A cookie may contain anything. With an unknown zone, times stay in UTC.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -155,7 +155,7 @@ class TimeZoneMiddleware:
 
 
 def chosen_zone(request: HttpRequest) -> ZoneInfo | None:
-    """The zone that the viewer chose by the switch; None for UTC and for what is no zone."""
+    """The zone that the viewer chose with the switch; None for UTC and for an unknown zone."""
     if request.COOKIES.get("time_zone") != "local":
         return None
     name = unquote(request.COOKIES.get("time_zone_name", ""))

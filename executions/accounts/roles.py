@@ -1,4 +1,4 @@
-"""The two roles, viewer and operator, as groups with permissions; and who needs which."""
+"""The roles viewer and operator, as groups with permissions, and which view needs which role."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROLE_PERMISSIONS = {VIEWER: ("view_dashboard",), OPERATOR: ("view_dashboard", "o
 LOOK = "executions.view_dashboard"
 OPERATE = "executions.operate"
 
-# A person who has to ask somebody needs a name or two, not the list of everybody.
+# A person who must ask for a role needs a name or two, not a list of everybody.
 MOST_NAMED = 3
 
 Arguments = ParamSpec("Arguments")
@@ -37,14 +37,14 @@ class RoleNeeded(PermissionDenied):
 
 
 def may_look(user: User | AnonymousUser) -> bool:
-    """Whether the account has any role: both let it look."""
+    """Whether the account has any role: each role may see the pages."""
     return user.has_perm(LOOK)
 
 
 def operators_only(
     view: Callable[Concatenate[Request, Arguments], Answer],
 ) -> Callable[Concatenate[Request, Arguments], Answer]:
-    """Refuse every account without the role *operator* by `RoleNeeded`."""
+    """Refuse every account without the role *operator* with `RoleNeeded`."""
 
     @wraps(view)
     def guarded(request: Request, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
@@ -56,7 +56,7 @@ def operators_only(
 
 
 def for_any_account(view: AnyView) -> AnyView:
-    """Mark a view that an account without a role may use too; the middleware lets it through."""
+    """Mark a view as open to an account without a role. The middleware lets it through."""
     view.role_required = False  # type: ignore[attr-defined]
     return view
 
@@ -68,9 +68,9 @@ def administrators() -> list[str]:
 
 
 def ensure_roles(using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> None:
-    """Make both groups after each migration; the rights an administrator added are left alone.
+    """Create both groups after each migration. Rights that an administrator added stay.
 
-    Permissions exist only once django.contrib.auth has seen the same signal, so it is asked here.
+    Permissions exist only once django.contrib.auth has handled the same signal, so this calls it.
     """
     if using != DEFAULT_DB_ALIAS:
         return

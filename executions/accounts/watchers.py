@@ -1,13 +1,12 @@
-"""Who keeps a page open: their sessions are looked at together, and not at each refresh.
+"""Who keeps a page open: their sessions are checked together, not at each refresh.
 
-A live part asks again every few seconds, and Django reads the session and the user each time. Here
-those that a process has seen are all looked at in two statements, at most every ``LOOK_SECONDS``,
-so two hundred viewers cost our own tables what one does.
+A live part refreshes every few seconds, and Django would read the session and the user each time.
+Instead, two statements check all sessions that this process has seen, at most every
+``LOOK_SECONDS``. Two hundred viewers then cost our own tables as much as one.
 
-Somebody who signs out, is deactivated, is deleted, gets another password or loses their role is out
-at once in the process that did it, and in every other at its next look. Only a refresh is answered
-that way: a page that is opened, and every form, asks Django itself, and so does whatever needs the
-permission to act.
+A sign-out, a deactivation, a deletion, a new password or a lost role takes effect at once in the
+process that made the change, and in every other process at its next check. Only refreshes are
+answered this way. Opening a page, every form and every permission to act still ask Django.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from django.utils import timezone
 from executions.accounts.roles import LOOK
 
 LOOK_SECONDS = 5.0
-# While our own tables take their time, what was known goes on counting for so long in all.
+# While our own tables answer slowly, the last result stays valid for this long in all.
 TRUSTED_SECONDS = 2 * LOOK_SECONDS
-# Who has not refreshed for so long has closed the page, or has it in a hidden tab.
+# A viewer without a refresh for this long has closed the page or hidden its tab.
 GONE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class _Watcher:
-    """Whom Django found behind a session, since when that is known, and their last refresh."""
+    """The user whom Django found for a session, when that was checked, and the last refresh."""
 
     user: User
     known_at: float
@@ -44,9 +43,9 @@ class _Watcher:
 
 
 class Watchers:
-    """The sessions that this process has seen refresh lately, of accounts that may look.
+    """The sessions of permitted accounts that this process has lately seen refresh.
 
-    The lock guards what is in memory and is never held while the database is asked.
+    The lock guards memory only and is never held during a database call.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,9 +56,9 @@ class Watchers:
         self._looking = False
 
     def find(self, session_key: str) -> User | None:
-        """Who is signed in by this session and may look; None where that is not known here.
+        """The permitted user of this session; None if this process does not know it.
 
-        One thread looks for all; the others go on with what is known.
+        One thread checks for all. The others continue with the last result.
 
         Raises:
             django.db.Error: our own tables cannot be read.
@@ -85,13 +84,13 @@ class Watchers:
             watcher = self._known.get(session_key)
             if watcher is None or now - watcher.known_at >= TRUSTED_SECONDS:
                 return None
-            # A copy, because a user keeps the permissions that it was once asked for.
+            # A copy, because a user object caches its permissions on first use.
             return copy.copy(watcher.user)
 
     def remember(self, session_key: str, user: User) -> None:
-        """Somebody whom Django itself has just found signed in by this session, and who may look.
+        """Remember a permitted user whom Django has just found signed in by this session.
 
-        They may have signed out since, so all are looked at again at the next refresh.
+        The user may have signed out since, so the next refresh checks all sessions again.
         """
         with self._lock:
             now = self._clock()
@@ -99,9 +98,10 @@ class Watchers:
             self._looked_at = None
 
     def look_again(self) -> None:
-        """Trust nobody before the next look: roles have changed.
+        """Trust no result before the next check, because roles have changed.
 
-        A look that goes on meanwhile may have read the old ones, so it finds other users here.
+        A check that runs meanwhile may have read the old roles. It finds replaced users here and
+        leaves them.
         """
         with self._lock:
             self._known = {
@@ -121,9 +121,9 @@ class Watchers:
             }
 
     def _look(self, watching: Mapping[str, _Watcher], now: float) -> None:
-        """Keep those whose session lives, of an active user with a role and that password.
+        """Keep the sessions that are alive, of an active user with a role and the same password.
 
-        After an error none of them is known any more.
+        After an error no session is known any more.
         """
         found: dict[str, User] = {}
         try:
@@ -133,7 +133,7 @@ class Watchers:
                 self._looking = False
                 for key, watcher in watching.items():
                     standing = self._known.get(key)
-                    # Whoever was forgotten or remembered anew meanwhile stays so.
+                    # A session that was forgotten or remembered anew meanwhile stays as it is.
                     if standing is None or standing.user is not watcher.user:
                         continue
                     if key in found:
@@ -143,7 +143,7 @@ class Watchers:
 
 
 def _signed_in(watching: Mapping[str, _Watcher]) -> dict[str, User]:
-    """Whom our own tables show behind those sessions, by two statements."""
+    """The users whom our own tables show for those sessions, read by two statements."""
     living = Session.objects.filter(session_key__in=watching, expire_date__gt=timezone.now())
     keys = set(living.values_list("session_key", flat=True))
     users = User.objects.with_perm(LOOK).in_bulk({watcher.user.pk for watcher in watching.values()})
@@ -163,7 +163,7 @@ _watchers = Watchers()
 
 
 def current() -> Watchers:
-    """Those of this process."""
+    """The watchers of this process."""
     return _watchers
 
 
@@ -183,7 +183,7 @@ def _look_again(**_signal: Any) -> None:
 
 
 def connect_signals() -> None:
-    """Have this process forget whom it sends away itself."""
+    """Make this process forget at once every session that it ends itself."""
     post_delete.connect(_forget_session, sender=Session)
     post_delete.connect(_forget_user, sender=User)
     post_save.connect(_forget_user, sender=User)

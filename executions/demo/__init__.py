@@ -1,4 +1,4 @@
-"""Demo data for the embedded database: a week that never was, and a trickle of usage from now on.
+"""Demo data for the embedded database: a made-up week, then a trickle of new usage.
 
 It is written only into a database that `manage.py provision` made, and every page says so.
 """

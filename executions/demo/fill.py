@@ -1,4 +1,4 @@
-"""Writes the made-up week into an empty embedded database, all of it or nothing."""
+"""Writes the made-up week into an empty embedded database, completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from executions.scheduler.jobs import ROLLUP
 SQL = load("demo")
 _SEED_LOCK = 4246_0002
 SCHEDULE_NAME = "rollup_task_usage_hourly"
-# Two minutes past each plan, so that the in-process runs and the schedule both find work.
+# Two minutes past each plan, so that both the in-process runs and the schedule find work.
 SCHEDULE = "2-59/5 * * * *"
 
 
@@ -42,9 +42,10 @@ def is_demo(connection: Connection) -> bool:
 
 
 def fill(connection: Connection) -> bool:
-    """Write the demo into a database that nobody has used; False when somebody has.
+    """Write the demo into an unused database. Return False if the database is in use.
 
-    ``connection`` is the owner's of Multica's tables. One transaction, and two at once are safe.
+    ``connection`` belongs to the owner of Multica's tables. It is one transaction; concurrent calls
+    are safe.
     """
     with connection.transaction():
         connection.execute(SQL.seed_lock, {"key": _SEED_LOCK})
@@ -61,14 +62,14 @@ def fill(connection: Connection) -> bool:
             _copy_plans(cursor, made)
             _copy_usage(cursor, inhabitants, [row for row in used if row.created_at < watermark])
             _settle(connection, now, watermark, made[-1])
-            # What no run has seen yet comes last: a bucket is summed from its whole hour.
+            # Usage that no run has seen yet comes last, because a run sums a bucket's whole hour.
             _copy_usage(cursor, inhabitants, [row for row in used if row.created_at >= watermark])
         _schedule(connection)
         return True
 
 
 def _schedule(connection: Connection) -> None:
-    """Give the demo a redundant pg_cron job, where there is pg_cron; once, as it may be retired."""
+    """Give the demo a redundant pg_cron job, once: it may be retired later."""
     row = connection.execute(SQL.has_pg_cron).fetchone()
     if row and row["has_pg_cron"]:
         connection.execute(SQL.schedule, {"name": SCHEDULE_NAME, "schedule": SCHEDULE})

@@ -1,6 +1,6 @@
-"""PURE: a made-up week of usage and of plans, the same for the same moment and seed.
+"""PURE: a made-up week of usage and plans, the same for the same moment and seed.
 
-Nothing here knows a clock or a database. Times are UTC and derived from the ``now`` it is given.
+It knows no clock and no database. All times are UTC and derived from ``now``.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ SEED = 2957
 PROVIDERS = (("anthropic", "claude-sonnet"), ("anthropic", "claude-opus"), ("openai", "gpt-codex"))
 WORKSPACES, RUNTIMES, AGENTS, PROJECTS, ISSUES = 2, 3, 8, 4, 48
 
-# Where, counted in plans back from the newest, something worth looking at happened.
+# The places of notable events, counted in plans back from the newest.
 GAP = range(230, 234)  # no replica ticked
 EXHAUSTED = 118  # failed for good
 RETRIED = frozenset({31, 77, 164, 402, 871, 1190, 1533})
-DEPLOY = 700  # from here on other runners win: every process has a new id
+DEPLOY = 700  # before this plan other runners win, because each process has a new id
 
 
 @dataclass(frozen=True)
 class DemoExecution:
-    """One finished execution as it stands in ``sys_cron_executions``."""
+    """One finished execution as ``sys_cron_executions`` stores it."""
 
     id: UUID
     plan_time: datetime
@@ -49,7 +49,7 @@ class DemoExecution:
 
 @dataclass(frozen=True)
 class Usage:
-    """One task with its one usage row. Indexes point into the lists of :class:`World`."""
+    """One task with its one usage row. Indexes refer to the lists of :class:`World`."""
 
     agent: int
     runtime: int
@@ -63,7 +63,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class World:
-    """Who uses Multica: ids only, for that is all the rollup needs of them."""
+    """The users of Multica, as ids only: the rollup needs no more."""
 
     workspaces: list[UUID]
     runtimes: list[tuple[UUID, UUID]] = field(default_factory=list)
@@ -76,7 +76,7 @@ def _uuid(chance: random.Random) -> UUID:
 
 
 def world() -> World:
-    """The same workspaces, runtimes, agents and issues every time: they mark the data as demo."""
+    """The same workspaces, runtimes, agents and issues every time. They mark the data as demo."""
     chance = random.Random(SEED)
     workspaces = [_uuid(chance) for _ in range(WORKSPACES)]
     projects = [_uuid(chance) for _ in range(PROJECTS)]
@@ -114,7 +114,7 @@ def some_usage(chance: random.Random, created_at: datetime) -> Usage:
 
 
 def usage(now: datetime) -> Iterator[Usage]:
-    """A week of usage up to ``now``: busy by day, quiet by night and at the weekend."""
+    """A week of usage up to ``now``: busy by day, quiet at night and at the weekend."""
     chance = random.Random(SEED + 1)
     moment = now - WEEK
     while moment < now:
@@ -125,13 +125,13 @@ def usage(now: datetime) -> Iterator[Usage]:
 
 
 def newest_plan_time(now: datetime) -> datetime:
-    """The history stops one plan short of now, so that the first tick has a plan to win."""
+    """The history stops one plan before now, so that the first tick has a plan to win."""
     due = now - DELAY
     return due.replace(minute=due.minute - due.minute % 5, second=0, microsecond=0) - CADENCE
 
 
 def plans(now: datetime) -> list[DemoExecution]:
-    """A week of plans, oldest first, with watermarks that fit together from one to the next."""
+    """A week of plans, oldest first, whose watermarks follow from one to the next."""
     chance = random.Random(SEED + 2)
     before_deploy = [str(_uuid(chance)) for _ in range(2)]
     after_deploy = [str(_uuid(chance)) for _ in range(2)]
@@ -150,7 +150,7 @@ def plans(now: datetime) -> list[DemoExecution]:
 
 
 def watermark_after(made: list[DemoExecution]) -> datetime:
-    """Where the last success left the watermark: 5 minutes before it started."""
+    """The watermark after the last success: 5 minutes before that success started."""
     last = next(plan for plan in reversed(made) if plan.status == "SUCCESS")
     return last.started_at.replace(microsecond=0) - DELAY
 

@@ -1,4 +1,4 @@
-"""New demo usage every few seconds, so that every plan has work. One process of ours does it."""
+"""Writes new demo usage every few seconds, in one of our processes, so every plan has work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRICKLE_LOCK = 4246_0003
 
 
 def trickle_once(connection: Connection, chance: random.Random) -> None:
-    """Write one task and its usage, stamped by the database's own clock."""
+    """Write one task and its usage with the database's own clock."""
     inhabitants = world()
     row = some_usage(chance, datetime.now(UTC))
     task = uuid4()
@@ -52,7 +52,7 @@ def trickle_once(connection: Connection, chance: random.Random) -> None:
 
 
 def trickle(stop: threading.Event) -> None:
-    """Trickle until ``stop``; wait while another process does, or while the database is away."""
+    """Trickle until ``stop``. Wait while another process trickles or the database is away."""
     chance = random.Random()
     while not stop.is_set():
         try:

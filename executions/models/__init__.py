@@ -1,4 +1,4 @@
-"""Every table: Multica's, which this project only reads here, and our own."""
+"""Every table: Multica's, which this project only reads through models, and our own."""
 
 from executions.models.multica import (
     Execution,

@@ -1,7 +1,6 @@
-"""Multica's tables, unmanaged: only the columns that the dashboard reads.
+"""Multica's tables, unmanaged, with only the columns that the dashboard reads.
 
- ``sys_cron_executions`` is written by
-``scheduler/leases.py`` in SQL, never through these models, which refuse.
+``scheduler/leases.py`` writes ``sys_cron_executions`` in SQL. These models refuse to write.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ ModelT = TypeVar("ModelT", bound=models.Model, covariant=True)
 
 
 class ReadOnly(Exception):
-    """Somebody tried to write one of Multica's tables through a model."""
+    """Code tried to write one of Multica's tables through a model."""
 
 
 def _refuse(*_arguments: Any, **_options: Any) -> NoReturn:
@@ -28,7 +27,7 @@ class ReadOnlyQuerySet(models.QuerySet[ModelT]):
 
 
 class MulticaModel(models.Model):
-    """A table of Multica's: never migrated, read through the alias ``multica``."""
+    """One of Multica's tables: never migrated, read through the alias ``multica``."""
 
     multica_side = True
     objects = ReadOnlyQuerySet.as_manager()
@@ -41,7 +40,7 @@ class MulticaModel(models.Model):
 
 
 class Status(models.TextChoices):
-    """What the CHECK constraint allows. *Stale* is derived and never stored."""
+    """The values that the CHECK constraint allows. *Stale* is derived and never stored."""
 
     RUNNING = "RUNNING", _("running")
     SUCCESS = "SUCCESS", _("success")
@@ -83,7 +82,7 @@ class Execution(MulticaModel):
 
 
 class RollupState(MulticaModel):
-    """The one row that says how far the rollup has come (docs/contract.md section 4)."""
+    """The one row with the watermark and the last run (docs/contract.md section 4)."""
 
     id = models.SmallIntegerField(primary_key=True)
     watermark_at = models.DateTimeField()

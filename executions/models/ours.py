@@ -1,4 +1,4 @@
-"""Our own tables but for the retirements: who our runners are."""
+"""Our own tables except the retirements: our runners."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Runner(models.Model):
-    """A runner of this installation, remembered so that it can be told from Multica's own.
+    """A runner of this installation, stored so that it can be told from Multica's runners.
 
     ``tick_seconds`` is the runner's own interval between ticks; null if it ticks only once.
     """

@@ -1,8 +1,8 @@
 """Our own record of retirements: what was wanted, what was done, and the audit of both.
 
-A :class:`Retirement` is one schedule's way through the wizard, an :class:`Act` one change to it in
-pg_cron's database, and an :class:`AuditEvent` one line that nobody can take back. The rules of how
-they change are in `executions/retirement/`; this module only says what is stored.
+A :class:`Retirement` is the way of one schedule through the wizard, an :class:`Act` one change to
+it in pg_cron's database, and an :class:`AuditEvent` one line of the audit, which cannot be changed.
+`executions/retirement/` has the rules for changes; this module says only what is stored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CallerKind(models.TextChoices):
 
 
 class RetirementState(models.TextChoices):
-    """Where a retirement stands. `retirement/states.py` says which step leads where."""
+    """Where a retirement stands. docs/retiring.md draws which step leads where."""
 
     CHOSEN = "chosen", _("chosen")
     CONFIRMED = "confirmed", _("checked, ready to act")
@@ -44,9 +44,9 @@ class RetirementState(models.TextChoices):
 class Retirement(models.Model):
     """One schedule on its way through the wizard. Its open acts say what is being done to it.
 
-    ``job`` is the job as it was confirmed, before anything was changed, and is what putting back
-    restores. ``server`` and ``database`` are where pg_cron was reached. ``watched_since`` is the
-    moment of the act, by the acting database's clock; ``watch`` is what the watch has seen.
+    ``job`` is the confirmed job before any change; putting back restores it. ``server`` and
+    ``database`` are where pg_cron was reached. ``watched_since`` is the time of the act by the
+    acting database's clock. ``watch`` is what the watch has seen.
     """
 
     kind = models.TextField(choices=CallerKind.choices, default=CallerKind.PG_CRON)
@@ -84,7 +84,7 @@ class Retirement(models.Model):
         RetirementState.CLOSED,
         RetirementState.MOVED,
     )
-    # What the record calls gone; from here the schedule can be put back.
+    # States in which the schedule counts as gone. From these it can be put back.
     REMOVED = (
         RetirementState.WATCHING,
         RetirementState.VERIFIED,
@@ -122,7 +122,7 @@ class Retirement(models.Model):
 
     @property
     def label(self) -> str:
-        """How a person names what is retired."""
+        """The name of the retired schedule for people."""
         if self.kind == CallerKind.PG_CRON:
             return f"pg_cron job {self.jobid}"
         return f"{CallerKind(self.kind).label} {(self.external or {}).get('name', '')}".strip()
@@ -138,15 +138,15 @@ class Retirement(models.Model):
 
     @property
     def open_act(self) -> Act | None:
-        """The act that was begun and whose outcome is not known yet."""
+        """The act whose outcome is not known yet."""
         return self.acts.filter(outcome=None).first()
 
 
 class Act(models.Model):
     """One change in pg_cron's database: its intent first, then its transaction, then its outcome.
 
-    ``xid`` is the acting transaction's id (an xid8, so text). ``outcome`` is null until somebody
-    knows it: whoever acted, or after a crash whoever asks ``pg_xact_status`` first.
+    ``xid`` is the acting transaction's id (an xid8, so text). ``outcome`` is null until it is
+    known: to the process that acted, or after a crash to the first that asks ``pg_xact_status``.
     """
 
     class Kind(models.TextChoices):
@@ -192,11 +192,11 @@ class Act(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Who did what, when, on what evidence, with which statement, and what came of it.
+    """Who did what, when, on what evidence, with which statement, and with what outcome.
 
-    Rows are only ever added: triggers refuse UPDATE, DELETE and TRUNCATE to every role, though the
-    table's owner and a superuser could take the triggers away (docs/retiring.md). So it refers to
-    nothing by a foreign key, and outlives the user and the retirement it tells of.
+    Rows are only added: triggers refuse UPDATE, DELETE and TRUNCATE to every role. Only the table's
+    owner or a superuser could remove the triggers (docs/retiring.md). So a row has no foreign key,
+    and outlives the user and the retirement that it names.
     """
 
     class Outcome(models.TextChoices):
@@ -228,5 +228,5 @@ class AuditEvent(models.Model):
         return f"{self.at:%Y-%m-%dT%H:%M:%SZ} {self.user_name}: {self.action} {self.subject}"
 
 
-# The name under which this product acts by itself: a trial that it ends, a crash that it settles.
+# The name for acts of this product itself: ending a trial, settling a crash.
 ITSELF = "Multica Admin"

@@ -1,9 +1,9 @@
-"""Sums all of usage again, month by month, and sets the watermark to match.
+"""Sums all usage again, month by month, and sets the watermark to match.
 
-For a rollup that is days behind, a watermark that is wrong, and buckets that say something else
-than the raw usage. It holds lock 4246 from the first month to the last, so no other rollup writes
-meanwhile; each month is a transaction of its own, so it may be interrupted and repeated at will.
-Looking at what it would do takes no lock. Source: docs/contract.md section 4, "Backfill".
+It repairs a rollup that is days behind, a wrong watermark, and buckets that differ from the raw
+usage. It holds lock 4246 for the whole walk, so no other rollup writes meanwhile. Each month is a
+transaction of its own, so the walk can be interrupted and repeated. A dry run takes no lock.
+Source: docs/contract.md section 4, "Backfill".
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from executions.text.beyond import is_beyond
 
 SQL = load("backfill")
 
-# Never nearer to now: rows that are written but not committed yet would be passed over.
+# The watermark stays this far behind now, or rows that are not committed yet would be skipped.
 MARGIN = timedelta(minutes=5)
 _TICK = timedelta(microseconds=1)
 
 
 class Locked(Exception):
-    """Somebody else held lock 4246 for longer than one would wait. ``holders`` are who."""
+    """Another session held lock 4246 for longer than the wait. ``holders`` are those sessions."""
 
     def __init__(self, holders: tuple[DatabaseSession, ...]) -> None:
         super().__init__("lock 4246 is held by somebody else")
@@ -39,7 +39,7 @@ class Locked(Exception):
 
 
 class Partial(Exception):
-    """Older usage would be left out for good. ``oldest`` and ``since`` say how much of it."""
+    """Older usage would be left out for good. ``oldest`` and ``since`` say how much."""
 
     def __init__(self, oldest: datetime, since: datetime) -> None:
         super().__init__("older usage would be left out")
@@ -49,10 +49,10 @@ class Partial(Exception):
 
 @dataclass(frozen=True)
 class Extent:
-    """When usage rows were first and last changed; both None where there are none.
+    """The times of the first and last change of usage; both None without usage.
 
-    ``watermark_at`` is None where the state row is missing. Usage with a time that the calendar
-    does not have counts for neither; ``created_beyond`` and ``updated_beyond`` say that there is.
+    ``watermark_at`` is None without a state row. A row whose time is outside the calendar counts
+    for neither end; ``created_beyond`` and ``updated_beyond`` say that there are such rows.
     """
 
     now: datetime
@@ -64,7 +64,7 @@ class Extent:
 
     @property
     def beyond(self) -> dict[str, list[str]]:
-        """The columns, by table, with a time that the calendar does not have."""
+        """The columns, by table, with a time outside the calendar."""
         of_usage = {"created_at": self.created_beyond, "updated_at": self.updated_beyond}
         columns = {
             "task_usage": [column for column, found in of_usage.items() if found],
@@ -77,7 +77,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class Slice:
-    """Usage that was last changed from ``since`` up to but not at ``until``."""
+    """Usage whose last change is at or after ``since`` and before ``until``."""
 
     since: datetime
     until: datetime
@@ -85,7 +85,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Sliced:
-    """What came of one slice: buckets that changed, and how long it took in seconds."""
+    """The result of one slice: the buckets that changed, and its duration in seconds."""
 
     slice: Slice
     buckets: int
@@ -93,7 +93,7 @@ class Sliced:
 
 
 def read_extent(connection: Connection) -> Extent:
-    """How much there is to sum.
+    """Read the extent of the usage.
 
     Raises:
         psycopg.Error: a table is missing or may not be read.
@@ -103,12 +103,12 @@ def read_extent(connection: Connection) -> Extent:
 
 
 def slices(extent: Extent, months_back: int | None = None, *, partial: bool = False) -> list[Slice]:
-    """The months of UTC from the oldest change to now, or to the newest change beyond it.
+    """PURE: the UTC months from the oldest change to now, or to a newest change after now.
 
-    ``months_back`` begins with the month that lies so many before the present one. PURE.
+    With ``months_back`` they start that many calendar months before the current one.
 
     Raises:
-        Partial: that leaves older usage out, and ``partial`` does not say that it may.
+        Partial: this leaves older usage out, and ``partial`` is false.
     """
     if extent.oldest is None or extent.newest is None:
         return []
@@ -140,16 +140,16 @@ def _months_before(month: datetime, count: int) -> datetime:
 
 
 def usage_rows(connection: Connection, one: Slice) -> int:
-    """How many usage rows a slice has to sum at least; for looking."""
+    """The minimum number of usage rows that a slice sums, for a dry run."""
     row = connection.execute(SQL.usage_rows, {"since": one.since, "until": one.until}).fetchone()
     return int(row["rows"]) if row else 0
 
 
 def take_lock(connection: Connection, wait: timedelta) -> None:
-    """Hold lock 4246 on this connection until it is closed.
+    """Hold lock 4246 on this connection until the connection closes.
 
     Raises:
-        Locked: it was not free within ``wait``.
+        Locked: the lock was not free within ``wait``.
     """
     milliseconds = max(1, round(wait.total_seconds() * 1000))
     connection.execute(SQL.bound_wait, {"milliseconds": milliseconds})
@@ -168,13 +168,13 @@ def walk(
     stop: Event,
     done: Callable[[Sliced], None],
 ) -> datetime | None:
-    """Sum every month and set the watermark; where it is now, or None when stopped before the end.
+    """Sum every month and set the watermark. Return it, or None if stopped before the end.
 
-    The watermark ends five minutes before the last month was begun, so usage that was written
-    while that one ran is left to the next ordinary run. Needs `take_lock` first.
+    The new watermark is five minutes before the start of the last month's slice, so usage that was
+    written during that slice is left to the next ordinary run. Needs `take_lock` first.
 
     Raises:
-        psycopg.Error: a month failed; the months before it stand, and the watermark is untouched.
+        psycopg.Error: a month failed. Earlier months are kept, and the watermark is unchanged.
     """
     began = _clock(connection)
     for number, one in enumerate(months):
@@ -190,7 +190,7 @@ def walk(
 
 
 def _sum_up(connection: Connection, one: Slice, began: datetime, *, is_last: bool) -> Sliced:
-    """The last month goes on to the moment at which it begins, however long those before took."""
+    """The last month ends at the moment at which its slice begins, however long the others took."""
     until = max(one.until, began) if is_last else one.until
     started = monotonic()
     row = connection.execute(SQL.roll_up_slice, {"since": one.since, "until": until}).fetchone()

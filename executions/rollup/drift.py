@@ -1,4 +1,4 @@
-"""Whether the hourly buckets say what the raw usage says. It compares and mends nothing."""
+"""Compares the hourly buckets with the raw usage. It repairs nothing."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ READ_FOR_DRIFT = (
 
 HOUR = timedelta(hours=1)
 SPAN = timedelta(hours=24)
-# A watermark may be anywhere: Go's zero time is the first of these.
+# The watermark may be any time. Go's zero time is the first of these.
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def read_drift(fetch: Fetch, watermark: datetime, span: timedelta = SPAN) -> Drift:
-    """Compare the hours of ``span`` up to and including the one that the watermark is in.
+    """Compare the hours of ``span`` up to and including the hour of the watermark.
 
-    What is left out of the comparison is told by docs/contract.md section 6, ``rollup_drift``.
+    docs/contract.md section 6, ``rollup_drift``, lists what the comparison leaves out.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does; with much usage, the time limit.

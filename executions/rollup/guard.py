@@ -1,4 +1,4 @@
-"""Whether Multica's migration 103 would pass here. It only looks; the migration is Multica's."""
+"""Whether Multica's migration 103 would pass here. It only reads; the migration is Multica's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from executions.database.sql import load
 
 SQL = load("health")
 
-# How far the watermark may be behind the newest usage: docs/contract.md section 4.
+# How far the watermark may lag behind the newest usage: docs/contract.md section 4.
 ALLOWED_LAG = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Guard:
-    """What the guard looks at. ``watermark_at`` is None where the state row is missing."""
+    """What the guard reads. ``watermark_at`` is None if the state row is missing."""
 
     has_usage: bool
     watermark_at: datetime | None
@@ -32,7 +32,7 @@ class Guard:
 
 
 def read_guard(fetch: Fetch) -> Guard:
-    """Read what the guard of migration 103 would.
+    """Read what the guard of migration 103 reads.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.

@@ -1,4 +1,4 @@
-"""Advisory lock 4246: who holds it, and who works on the buckets now. It is never taken here."""
+"""Advisory lock 4246: who holds it, and who writes buckets now. Nothing here takes it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 SQL = load("health")
 
 _NOW = timedelta()
-# The name of the sessions of our own backfill, by which they are told.
+# The application name of our own backfill's sessions, which identifies them.
 BACKFILL_NAME = "multica-admin backfill"
 
 
 def read_lock(fetch: Fetch, lately: timedelta = _NOW) -> Lock:
-    """The lock of this database, without the session that asks (docs/contract.md section 6).
+    """The lock in this database, without the asking session (docs/contract.md section 6).
 
-    A session that ran the window function no longer than ``lately`` ago counts as a writer.
+    A session that ran the window function within the last ``lately`` counts as a writer.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.

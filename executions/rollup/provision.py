@@ -1,9 +1,9 @@
-"""Makes our own Multica side: the tables, triggers and functions of docs/contract.md 2 and 4.
+"""Creates our own Multica side: the tables, triggers and functions of docs/contract.md 2 and 4.
 
-It is for a database that has no Multica in it. Every table and function that it makes carries a
-comment that says so, which is how it tells its own from Multica's: those it never touches. What of
-its own was lost since it makes again, and compares with what the files would make of nothing: each
-column, default, constraint, index and trigger. It fills in no usage and knows nothing of Django;
+It is for a database without Multica. Every table and function that it creates has a comment that
+says so. By that comment it tells its own objects from Multica's, which it never touches. It
+compares each of its columns, defaults, constraints, indexes and triggers with those that the files
+create from nothing, and creates lost ones again. It writes no usage and knows nothing of Django;
 `manage.py provision` is a thin command over it.
 """
 
@@ -42,10 +42,10 @@ TABLES = (
 
 _STATE = "task_usage_hourly_rollup_state"
 
-# The step at which the files are run.
+# The step that runs the files.
 _FILES = 3
 
-# No other advisory lock of the project or of Multica; 4246 belongs to the rollup.
+# No other advisory lock of the project or of Multica has this number. 4246 is the rollup's.
 _LOCK = 4246_0001
 
 _MARK = "Made by Multica Admin (manage.py provision), not by Multica."
@@ -55,13 +55,13 @@ _FUNCTION = re.compile(r"^CREATE OR REPLACE FUNCTION (\w+)", re.MULTILINE)
 
 
 class ProvisionRefused(Exception):
-    """What is there is left alone, and nothing was changed; the message is for people."""
+    """Provision refuses and has changed nothing. The message is for people."""
 
 
 class ForeignTables(ProvisionRefused):
-    """Tables, types or functions of Multica's names are there that `provision` did not make.
+    """Tables, types or functions with Multica's names exist that `provision` did not create.
 
-    `names` are theirs, in alphabetical order. Nothing was changed.
+    `names` lists them in alphabetical order. Nothing was changed.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
@@ -73,7 +73,7 @@ class ForeignTables(ProvisionRefused):
 
 
 class NotAsMade(ProvisionRefused):
-    """Something of our own was changed since in a way that cannot be mended without a loss."""
+    """An object of our own was altered, and restoring it would lose data."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -84,9 +84,9 @@ class NotAsMade(ProvisionRefused):
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a table of ours. Without a statement of its own, the files make it.
+    """A part of one of our tables. The files create a part without a statement of its own.
 
-    Parts are made in their order by ``step``: 1 and 2 before the files, which need them.
+    Parts are created in the order of ``step``: 1 and 2 before the files, which need them.
     """
 
     step: int
@@ -101,9 +101,9 @@ _Parts = dict[str, _Part]
 
 @dataclass(frozen=True)
 class Provisioned:
-    """What a call did: what it made, and which tables and functions it brought up to date.
+    """What a call created, and which tables and functions it brought up to date.
 
-    Both are empty when everything was there already and nothing was changed.
+    Both are empty if nothing had to change.
     """
 
     created: tuple[str, ...]
@@ -116,14 +116,14 @@ class Provisioned:
 
 
 def provision(connection: psycopg.Connection[Any]) -> Provisioned:
-    """Make what is missing of the standalone side, in one transaction; change nothing otherwise.
+    """Create what is missing of the standalone side, in one transaction. Change nothing else.
 
-    Inside a transaction of the caller's it is a savepoint and takes effect with that transaction.
-    Two calls at once wait for each other, and the second finds everything there.
+    In a transaction of the caller it is a savepoint and takes effect with that transaction. Of two
+    concurrent calls the second waits and finds everything there.
 
     Raises:
-        ForeignTables: a table, type or function of such a name is there that this did not make.
-        NotAsMade: something that this made is there in another shape.
+        ForeignTables: a table, type or function with such a name exists that this did not create.
+        NotAsMade: something that this created has another shape now.
         psycopg.errors.InsufficientPrivilege: the role may not create in the schema public.
     """
     with connection.transaction():
@@ -153,15 +153,16 @@ def provision(connection: psycopg.Connection[Any]) -> Provisioned:
 
 
 def is_ours(connection: psycopg.Connection[Any]) -> bool:
-    """Whether all of Multica's tables are here and `provision` made every one; changes nothing."""
+    """Whether all of Multica's tables exist and `provision` created every one. Changes nothing."""
     found = _found(connection)
     return not _foreign(found) and all(name in found for name in TABLES)
 
 
 def _expected(connection: psycopg.Connection[Any]) -> _Parts:
-    """What the files make of nothing: drawn as temporary tables, looked at, and undone.
+    """What the files create from nothing: created as temporary tables, read, and rolled back.
 
-    A trigger cannot be drawn, as its function would not be found there; the files name it.
+    Triggers cannot be created that way, because their functions are not found there. The files name
+    them.
     """
     with connection.transaction(force_rollback=True):
         connection.execute(SQL.draw)
@@ -179,17 +180,17 @@ def _expected(connection: psycopg.Connection[Any]) -> _Parts:
 
 
 def _parts(connection: psycopg.Connection[Any], *, drawn: bool = False) -> _Parts:
-    """The parts of the tables that are there, by name, in the order in which they can be made."""
+    """The existing parts of the tables, by name, in the order in which they can be created."""
     with connection.cursor(row_factory=class_row(_Part)) as cursor:
         cursor.execute(SQL.parts, {"tables": list(TABLES), "drawn": drawn})
         return {part.name: part for part in cursor}
 
 
 def _lost(expected: _Parts, found: _Parts) -> list[_Part]:
-    """The parts that are missing.
+    """The missing parts.
 
     Raises:
-        NotAsMade: one is there and is something else.
+        NotAsMade: a part exists in another shape.
     """
     differing = [
         f"the {name} is {found[name].definition} and not {part.definition}"
@@ -202,10 +203,10 @@ def _lost(expected: _Parts, found: _Parts) -> list[_Part]:
 
 
 def _make(connection: psycopg.Connection[Any], expected: _Parts, lost: list[_Part]) -> None:
-    """Run the files, and make what they would not, as far as it is still missing at its turn.
+    """Run the files, and create what they do not, if it is still missing when its turn comes.
 
     Raises:
-        NotAsMade: something is missing even so, because another thing has its name.
+        NotAsMade: something is still missing, because another object has its name.
     """
     _mend(connection, (part for part in lost if part.step < _FILES))
     for statements in _files():
@@ -227,7 +228,7 @@ def _mend(connection: psycopg.Connection[Any], lost: Iterable[_Part]) -> None:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Tell what PostgreSQL does not let us make of what is there, such as rows in its way."""
+    """Turn PostgreSQL's refusal to create something, such as for existing rows, into a sentence."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege:
@@ -237,19 +238,19 @@ def _refusing() -> Iterator[None]:
 
 
 def _found(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
-    """The comments of those tables and functions that are there, by name."""
+    """The comments of the tables and functions that exist, by name."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(SQL.found, {"tables": list(TABLES), "functions": list(_functions())})
         return dict(cursor)
 
 
 def _foreign(found: dict[str, str | None]) -> tuple[str, ...]:
-    """Those without our mark, whichever version of the schema it was put there with."""
+    """The objects without our mark, of whatever version."""
     return tuple(name for name, comment in found.items() if not (comment or "").startswith(_MARK))
 
 
 def _sign(connection: psycopg.Connection[Any], mark: str) -> None:
-    """Put the mark on every table and function, as the comment that `_found` reads."""
+    """Mark every table and function with the comment that `_found` reads."""
     for kind, names in (("TABLE", TABLES), ("FUNCTION", _functions())):
         for name in names:
             connection.execute(
@@ -268,12 +269,12 @@ def _files() -> Iterator[str]:
 
 @cache
 def _functions() -> tuple[str, ...]:
-    """The functions that the files define. No two share a name, so the name alone is enough."""
+    """The functions that the files define. No two share a name, so the name identifies each."""
     return tuple(name for statements in _files() for name in _FUNCTION.findall(statements))
 
 
 @cache
 def _mark() -> str:
-    """The comment of everything that these files made: another version of them signs otherwise."""
+    """The comment on everything that this version of the files creates."""
     version = sha256("".join(_files()).encode()).hexdigest()[:12]
     return f"{_MARK} Version {version}."

@@ -12,7 +12,7 @@ MOST_COUNTED = 10_000
 
 
 def read_queue(fetch: Fetch) -> Queue:
-    """Depth, counted no further than 10,000, and the oldest entry.
+    """The queue's depth, counted up to 10,000, and its oldest entry.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.

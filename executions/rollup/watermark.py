@@ -1,4 +1,4 @@
-"""How far the rollup has come, and one step further. Lock 4246 is the function's own affair."""
+"""Reads the watermark and calls the rollup once. The function itself takes lock 4246."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ SQL = load("watermark")
 
 
 def read_watermark(connection: Connection) -> datetime | None:
-    """Up to when usage is rolled up; None where the state row is missing."""
+    """The time up to which usage is rolled up; None if the state row is missing."""
     row = connection.execute(SQL.read).fetchone()
     return row["watermark_at"] if row else None
 
 
 def roll_up(connection: Connection) -> int:
-    """Call the rollup once; the rows it upserted plus deleted (docs/contract.md section 4).
+    """Call the rollup once. Return the rows upserted plus deleted (docs/contract.md section 4).
 
-    It also returns 0 where another session holds lock 4246 and does the work.
+    It also returns 0 if another session holds lock 4246 and does the work.
     """
     row = connection.execute(SQL.roll_up).fetchone()
     return int(row["rows"]) if row else 0

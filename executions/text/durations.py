@@ -10,10 +10,10 @@ _PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)")
 
 
 def parse_duration(text: str) -> timedelta:
-    """The duration; a bare 0 is none.
+    """The duration; a bare 0 means zero.
 
     Raises:
-        ValueError: it is written otherwise, or longer than a day.
+        ValueError: the text has another form, or is longer than a day.
     """
     parts = _PART.findall(text)
     if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):

@@ -1,8 +1,8 @@
 """How values look on a page: times, durations, sizes, statuses, icons, form fields.
 
-Not a place for rules: whether a plan is stale or a verdict is failing is decided elsewhere, and
-arrives here as a word. The texts of times are written again by ``static/times.js`` when they age or
-when the viewer changes the zone, so both must agree on every form.
+No rules belong here: other modules decide whether a plan is stale or a verdict failing, and pass
+the word. ``static/times.js`` rewrites times when they age or the viewer changes the zone, so both
+must write every form alike.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ FORMS_WITH_ZONE = frozenset({"datetime", "seconds", "clock"})
 
 @register.filter
 def count(value: int | None) -> str:
-    """A whole number with its thousands apart; a dash for none."""
+    """An integer with thousands separators; a dash for None."""
     if value is None:
         return NOTHING
-    # Django's looks up the separator each time, also where there is nothing to separate.
+    # Django's function looks up the separator each time, even if there is nothing to separate.
     return str(value) if 0 <= value < 1000 else number_format(value, force_grouping=True)
 
 
 @register.filter
 def duration(milliseconds: float | None) -> str:
-    """Milliseconds as a person says them, in at most two units: "850 ms", "1.2 s", "4 h 20 min"."""
+    """Milliseconds in at most two units: "850 ms", "1.2 s", "4 h 20 min"."""
     if milliseconds is None:
         return NOTHING
     if milliseconds < 1000:
@@ -72,7 +72,7 @@ def seconds(value: float | timedelta | None) -> str:
 
 @register.filter
 def bytesize(value: int | None) -> str:
-    """Bytes in the binary units: "512 B", "1.5 KiB", "16 KiB"."""
+    """Bytes in binary units: "512 B", "1.5 KiB", "16 KiB"."""
     if value is None:
         return NOTHING
     size, unit = float(value), "B"
@@ -85,10 +85,10 @@ def bytesize(value: int | None) -> str:
 
 
 def _span(whole_seconds: int, smallest: int) -> str:
-    """Two neighbouring units, the second only where it says something.
+    """Two neighbouring units; the second is left out if it is zero.
 
-    ``smallest`` is how many units a span of minutes gets: 2 for a duration, 1 for an age, which
-    need not be so exact.
+    ``smallest`` is the number of units for a span of minutes: 2 for a duration, 1 for an age, which
+    need not be exact.
     """
     days, rest = divmod(whole_seconds, 86_400)
     hours, rest = divmod(rest, 3_600)
@@ -111,7 +111,7 @@ def _span(whole_seconds: int, smallest: int) -> str:
 
 
 def zone_name(value: datetime) -> str:
-    """The offset of an aware time, as every browser can name it: "UTC", "UTC+1", "UTC-3:30"."""
+    """The offset of an aware time, as every browser knows it: "UTC", "UTC+1", "UTC-3:30"."""
     offset = value.utcoffset() or timedelta()
     minutes = round(abs(offset.total_seconds()) / 60)
     if not minutes:
@@ -121,7 +121,7 @@ def zone_name(value: datetime) -> str:
 
 
 def _local(value: datetime, zone: tzinfo | None = None) -> datetime:
-    """In the viewer's zone; in UTC where that zone's time would lie outside the years 1 to 9999."""
+    """The time in the viewer's zone; in UTC if it falls outside the years 1 to 9999 there."""
     try:
         return localtime(value, zone)
     except OverflowError:
@@ -130,10 +130,10 @@ def _local(value: datetime, zone: tzinfo | None = None) -> datetime:
 
 @register.filter
 def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None) -> str:
-    """An aware time in the viewer's zone, which who writes many looks up for all of them.
+    """An aware time in the viewer's zone. A caller with many times looks the zone up once.
 
     Raises:
-        KeyError: ``form`` is none of ``TIME_FORMS``.
+        KeyError: ``form`` is not in ``TIME_FORMS``.
     """
     if words := in_words(value):
         return words
@@ -157,7 +157,7 @@ def relative(value: datetime, now: datetime) -> str:
 
 @register.simple_tag
 def moment(value: datetime | None, form: str = "datetime") -> SafeString | str:
-    """``{% moment plan.plan_time "time" %}``: a ``<time>`` whose title is the whole moment."""
+    """``{% moment plan.plan_time "time" %}``: a ``<time>`` whose title is the whole time."""
     if value is None:
         return NOTHING
     if words := in_words(value):
@@ -174,7 +174,7 @@ def moment(value: datetime | None, form: str = "datetime") -> SafeString | str:
 
 @register.simple_tag
 def ago(value: datetime | None, now: datetime) -> SafeString | str:
-    """``{% ago plan.finished_at checked_at %}``: a ``<time>`` that goes on ageing in the browser.
+    """``{% ago plan.finished_at checked_at %}``: a ``<time>`` that keeps ageing in the browser.
 
     ``now`` is the database's clock, never this process's.
     """
@@ -192,7 +192,7 @@ def ago(value: datetime | None, now: datetime) -> SafeString | str:
 
 @register.simple_tag
 def age(value: datetime | None, now: datetime) -> SafeString | str:
-    """``{% age watermark checked_at %}``: as :func:`ago`, without the word: "4 min"."""
+    """``{% age watermark checked_at %}``: like :func:`ago`, without the word "ago": "4 min"."""
     if value is None:
         return NOTHING
     if words := age_in_words(value):
@@ -210,7 +210,7 @@ def age(value: datetime | None, now: datetime) -> SafeString | str:
 
 @dataclass(frozen=True)
 class Badge:
-    """A word's label, its tone (a ``tone-…`` class of app.css) and the shape that says the same."""
+    """A word's label, its tone (a ``tone-…`` class of app.css) and its shape."""
 
     label: str | Promise
     tone: str
@@ -234,7 +234,7 @@ BADGES: dict[str, Badge] = {
 
 
 def look(word: str) -> Badge:
-    """The look of a word; one that nobody planned for is shown as it is, in a neutral tone."""
+    """The badge of a word. An unknown word is shown as it is, in a neutral tone."""
     return BADGES.get(word, Badge(word, "mute", "help-circle"))
 
 
@@ -249,7 +249,7 @@ def badge(word: str) -> SafeString:
 
 @register.simple_tag
 def status_badge(status: str, is_stale: bool = False) -> SafeString:
-    """An execution's badge; RUNNING past its lease is stale (docs/contract.md section 2)."""
+    """An execution's badge. RUNNING past its lease is stale (docs/contract.md section 2)."""
     return badge("STALE" if status == "RUNNING" and is_stale else status)
 
 
@@ -261,13 +261,13 @@ def tone(word: str) -> str:
 
 @register.filter
 def label(word: str) -> str:
-    """The label of a word, for a place where shape and text stand apart."""
+    """The label of a word, for a place where shape and text are apart."""
     return str(look(word).label)
 
 
 @register.filter
 def tone_icon(word: str) -> SafeString:
-    """The shape of a word, for a place where the text stands elsewhere."""
+    """The shape of a word, for a place where its text is elsewhere."""
     return icon(look(word).icon)
 
 
@@ -285,7 +285,7 @@ def icon(name: str) -> SafeString:
 
 @cache
 def _sprite() -> str:
-    """Its address, which the storage makes anew each time and a page has fifty icons of."""
+    """The sprite's address. The storage computes it each time, and a page has fifty icons."""
     return static(SPRITE)
 
 

@@ -1,7 +1,7 @@
-"""Sentences that are made once and read by many: translated, zoned and escaped when shown.
+"""Sentences that are made once and shown many times: translated, zoned and escaped on display.
 
-A verdict is shared by every viewer of a web process, so its texts must not be fixed in the
-language of whoever happened to ask first, and its times must go on ageing on the page.
+All viewers of a web process share a verdict. So its texts must not be fixed in the language of the
+first viewer, and its times must keep ageing on the page.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from django.utils.safestring import SafeString
 from executions.text.formatters import ago, moment, relative, seconds, written
 from executions.text.visible import visible
 
-# Beyond this a clock time alone would leave the day open.
+# Beyond this a clock time alone would not tell the day.
 _CLOCK_SUFFICES = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
 class At:
-    """A moment, as seen from ``now``: the clock time if it is near, else with its date."""
+    """A moment as seen from ``now``: a clock time if it is near, else with its date."""
 
     value: datetime
     now: datetime
@@ -41,7 +41,7 @@ class At:
 
 @dataclass(frozen=True)
 class Ago:
-    """How long ago a moment was: "4 h 20 min ago"; on a page it goes on ageing."""
+    """The time since a moment: "4 h 20 min ago". On a page it keeps ageing."""
 
     value: datetime
     now: datetime
@@ -59,7 +59,8 @@ Value = str | int | timedelta | At | Ago | Promise
 def _text(value: Value) -> str | int:
     if isinstance(value, timedelta):
         return seconds(value)
-    # An error's text may hold anything; what does not show must not hide or turn what does.
+    # An error's text may contain anything. Invisible characters must not hide or reverse other
+    # text.
     return value if isinstance(value, int) else visible(str(value))
 
 
@@ -71,7 +72,7 @@ def _html(value: Value) -> str | int:
 
 
 def _still(value: Value) -> str | int:
-    """What of a value stays the same while nothing happens: no age, no span, no viewer's zone."""
+    """The part of a value that stays the same while nothing happens: no age, no span, no zone."""
     if isinstance(value, At):
         return value.value.isoformat()
     return "" if isinstance(value, Ago | timedelta) else _text(value)
@@ -79,7 +80,7 @@ def _still(value: Value) -> str | int:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A translatable text with its values, put together each time it is shown.
+    """A translatable text with its values, formatted each time it is shown.
 
     ``str()`` gives plain text; a template writes ``{{ finding.summary.html }}``.
     """
@@ -95,11 +96,11 @@ class Sentence:
         return SafeString(self._with(shown))
 
     def still(self) -> str:
-        """What it says apart from ages, to tell whether it says something else by now."""
+        """The text without ages, for comparing whether the sentence says something new."""
         return self._with({name: _still(value) for name, value in self.values.items()})
 
     def _with(self, shown: Mapping[str, str | int]) -> str:
-        """A text that was cut short, at the sentence's end, has its stop already."""
+        """A value that was cut short and ends the sentence has its full stop already."""
         return str(self.template % shown).replace("….", "…")
 
 
@@ -110,7 +111,7 @@ def say(template: Promise | str, **values: Value) -> Sentence:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Several sentences, one after the other; shown as :class:`Sentence` is."""
+    """Several sentences, one after the other, shown like :class:`Sentence`."""
 
     sentences: tuple[Sentence, ...]
 
@@ -128,5 +129,5 @@ Text = Sentence | Paragraph
 
 
 def together(*sentences: Sentence | None) -> Paragraph:
-    """The sentences as one text; None is left out."""
+    """The sentences as one text, without those that are None."""
     return Paragraph(tuple(sentence for sentence in sentences if sentence is not None))
