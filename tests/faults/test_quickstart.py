@@ -146,16 +146,20 @@ def test_from_nothing_to_a_signed_in_page_with_rows_of_its_own_runner(start, var
     assert not embedded.cluster(var).answers()
 
 
-def test_stopped_and_started_again_it_goes_on_with_what_it_had(start, var):
+def test_started_again_it_goes_on_with_what_it_had_and_brings_no_retired_schedule_back(start, var):
     port = free_port()
     first = start(*QUICKSTART, str(port), WEB_CONCURRENCY="1")
     first.wait_for("Listening at")
+    with psycopg.connect(**embedded.conninfo(var, "multica"), autocommit=True) as connection:
+        connection.execute("SELECT cron.unschedule('rollup_task_usage_hourly')")
     assert first.stop() == 0
     assert not embedded.cluster(var).answers()
     second = start(*QUICKSTART, str(port), WEB_CONCURRENCY="1")
     second.wait_for("Listening at")
     assert "Demo data" in Browser(port).sign_in()
     assert not any("Password" in line for line in second.seen)
+    with psycopg.connect(**embedded.conninfo(var, "postgres")) as connection:
+        assert connection.execute("SELECT count(*) FROM cron.job").fetchone() == (0,)
 
 
 def test_the_last_of_two_that_share_a_folder_stops_its_postgresql(start, var):
@@ -284,18 +288,6 @@ def test_a_signal_between_the_start_and_gunicorns_own_handlers_ends_it_as_any_la
     assert process.end() == 0
     assert not any("Traceback" in line for line in process.seen)
     assert not embedded.cluster(var).answers()
-
-
-def test_a_retired_demo_schedule_stays_retired(start, var):
-    first = start(*QUICKSTART, str(free_port()), WEB_CONCURRENCY="1")
-    first.wait_for("Listening at")
-    with psycopg.connect(**embedded.conninfo(var, "multica"), autocommit=True) as connection:
-        connection.execute("SELECT cron.unschedule('rollup_task_usage_hourly')")
-    first.stop()
-    second = start(*QUICKSTART, str(free_port()), WEB_CONCURRENCY="1")
-    second.wait_for("Listening at")
-    with psycopg.connect(**embedded.conninfo(var, "postgres")) as connection:
-        assert connection.execute("SELECT count(*) FROM cron.job").fetchone() == (0,)
 
 
 def test_without_the_demo_there_is_nothing_made_up(start):
