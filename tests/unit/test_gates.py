@@ -151,6 +151,13 @@ def test_a_job_of_another_database_is_refused(same):
     assert refusing(judged(seen), Aim.TRIAL) == {"same_database"}
 
 
+@pytest.mark.parametrize("is_standby", [False, True])
+def test_a_job_of_another_database_belongs_elsewhere_unless_a_standby_shows_it(is_standby):
+    shown_by = replace(SERVER, is_standby=is_standby)
+    seen = candidate(same_database=False, server=shown_by, multica=shown_by)
+    assert judged(seen).belongs_elsewhere is (not is_standby)
+
+
 @pytest.mark.parametrize("aim", [Aim.EXACT, Aim.TRIAL])
 def test_a_library_that_is_not_loaded_refuses_removal_trial_and_removal_by_hand(aim):
     checked = judged(candidate(loaded=False))
