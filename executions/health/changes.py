@@ -33,8 +33,8 @@ def _changes(one: Retirement) -> Iterator[Change]:
     for act in one.acts.all():
         if act.outcome == Act.Outcome.DONE and act.acted_at is not None:
             done.add(act.kind)
-            yield Change(act.acted_at, one.jobid, one.label, stops=act.kind in _STOPS)
+            yield Change(act.acted_at, one.label, stops=act.kind in _STOPS)
     if one.is_removed and Act.Kind.REMOVE not in done and one.watched_since is not None:
-        yield Change(one.watched_since, one.jobid, one.label, stops=True)
+        yield Change(one.watched_since, one.label, stops=True)
     if one.state == RetirementState.PUT_BACK and Act.Kind.PUT_BACK not in done:
-        yield Change(one.changed_at, one.jobid, one.label, stops=False)
+        yield Change(one.changed_at, one.label, stops=False)

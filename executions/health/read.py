@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -35,7 +35,7 @@ from executions.models import Runner
 from executions.pgcron.calls import read_calls
 from executions.pgcron.job import Job
 from executions.pgcron.runs import kept_since, read_runs, refuse_hidden_runs
-from executions.pgcron.servers import unknown_nodes
+from executions.pgcron.servers import read_identifier, unknown_nodes
 from executions.pgcron.sight import visible_jobs
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
 from executions.rollup.lock import read_lock
@@ -217,34 +217,39 @@ class _Reader:
     def _pg_cron(self, ground: Ground, executions: Executions | NotAvailable) -> PgCron:
         """The jobs; and when they ran, if something moved the watermark between the plans."""
         moved = isinstance(executions, Executions) and bool(jumps(pairs(executions.rows)))
-        seen = self._visible_jobs(ground.database, with_runs=moved)
-        calls = tuple(
-            replace(call, node=seen.nodes.get(call.job.jobid, ""))
-            for call in read_calls(seen.jobs, ground.database, self._fetch)
-        )
+        with ExitStack() as until_read:
+            seen, fetch = self._visible_jobs(ground.database, until_read, with_runs=moved)
+            found = read_calls(seen.jobs, ground.database, self._fetch)
+            server = read_identifier(fetch) if found else ""
+        calls = tuple(replace(call, node=seen.nodes.get(call.job.jobid, "")) for call in found)
         calling = {call.job.jobid for call in calls}
-        runs = tuple(run for run in seen.runs if run.calls or run.jobid in calling)
-        return replace(seen, calls=() if seen.launcher.starts_nothing else calls, runs=runs)
+        return replace(
+            seen,
+            calls=() if seen.launcher.starts_nothing else calls,
+            runs=tuple(run for run in seen.runs if run.calls or run.jobid in calling),
+            server=server,
+        )
 
-    def _visible_jobs(self, database: str, *, with_runs: bool) -> PgCron:
+    def _visible_jobs(
+        self, database: str, until_read: ExitStack, *, with_runs: bool
+    ) -> tuple[PgCron, Fetch]:
         """Asked as whoever may retire too, where the dashboard's own role is not shown it all.
 
-        That role may be the one that sees more, or be in the database that has the extension.
+        That role may be the one that sees more, or be in the database that has the extension. With
+        what is seen comes what it was asked with, which is open for as long as ``until_read`` is.
         """
         seen = _jobs_and_runs(self._fetch, self._fetch, database, with_runs=with_runs)
         seen_all = seen.visibility in _ALL_KNOWN and seen.runs_unseen is None
         if seen_all or settings.RETIRE_CONNINFO == settings.MULTICA_CONNINFO:
-            return seen
+            return seen, self._fetch
         try:
-            with closing(retire_reader("look")) as connection:
-                further = _jobs_and_runs(
-                    fetch_on(connection), self._fetch, database, with_runs=with_runs
-                )
+            fetch = fetch_on(until_read.enter_context(closing(retire_reader("look"))))
+            further = _jobs_and_runs(fetch, self._fetch, database, with_runs=with_runs)
         except PgCronObjects:
             raise
         except psycopg.Error:
-            return seen
-        return max(seen, further, key=_sight)
+            return seen, self._fetch
+        return (further, fetch) if _sight(further) > _sight(seen) else (seen, self._fetch)
 
     def _drift(
         self, ground: Ground, state: StateRow | NotAvailable | None, earlier: Facts | None

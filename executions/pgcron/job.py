@@ -16,7 +16,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts.pg_cron import Launcher, Match, PgCronJob, Visibility
+from executions.health.facts.pg_cron import Launcher, Match, PgCronJob, Visibility, is_same_place
 from executions.pgcron.match import Judgement
 
 # What identifies a job as the one that was confirmed, in the order in which changes are told.
@@ -172,13 +172,14 @@ class Server:
     def is_same_server(self, other: Server) -> bool:
         return (self.identifier, self.started_at) == (other.identifier, other.started_at)
 
-    def is_place(self, identifier: str, database: str) -> bool:
-        """Whether this is the database on record, on the server of that number.
+    @property
+    def place(self) -> tuple[str, str]:
+        """What a record keeps of it: the server's number, and the database."""
+        return self.identifier, self.database
 
-        A server that keeps its number to itself is told by its database only.
-        """
-        unknown = not (identifier and self.identifier)
-        return database == self.database and (unknown or identifier == self.identifier)
+    def is_place(self, identifier: str, database: str) -> bool:
+        """Whether this is the database on record, on the server of that number."""
+        return is_same_place(self.place, (identifier, database))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -22,13 +22,23 @@ def read_server(fetch: Fetch) -> Server:
             a server that keeps its number to itself refuses one of the two statements.
     """
     (row,) = fetch(SQL.server, {})
+    return Server(identifier=read_identifier(fetch), **row)
+
+
+def read_identifier(fetch: Fetch) -> str:
+    """The number of the server that ``fetch`` asks, empty if it keeps that to itself.
+
+    Raises:
+        django.db.Error, psycopg.Error: as `read_server`.
+    """
     try:
         (found,) = fetch(SQL.system_identifier, {})
     except Exception as error:
         if not isinstance(database_error(error), errors.InsufficientPrivilege):
             raise
-        found = {"identifier": ""}
-    return Server(**found, **row)
+        return ""
+    identifier: str = found["identifier"]
+    return identifier
 
 
 def server_or_none(fetch: Fetch) -> Server | None:

@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from executions.health.facts.pg_cron import Match
-from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
+from executions.health.facts.pg_cron import Match, is_same_place
+from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
 from executions.retirement import audit
 from executions.retirement.rules import Rules
 
@@ -69,7 +70,10 @@ def _go_on(act: Act, rules: Rules) -> None:
     A newer record of the same job makes way where it has changed nothing; else it goes on with it.
     """
     values, done = _consequences(act, rules), act.retirement
-    newer = None if values["state"] in Retirement.ENDED else _newer(done)
+    newer = None
+    if values["state"] not in Retirement.ENDED:
+        others = Retirement.objects.select_for_update().exclude(pk=done.pk)
+        newer = open_retirement((done.server, done.database), done.jobid, others)
     if newer is not None and not _drop(newer, done):
         said = _("Retirement %(number)s goes on with this job.") % {"number": newer.pk}
         Retirement.objects.filter(pk=done.pk).update(reason=said)
@@ -77,15 +81,19 @@ def _go_on(act: Act, rules: Rules) -> None:
         move(done, **values)
 
 
-def _newer(retirement: Retirement) -> Retirement | None:
-    """Another record of the same job that is open; there can be one at most."""
-    same = Retirement.objects.select_for_update().filter(
-        kind=retirement.kind,
-        server=retirement.server,
-        database=retirement.database,
-        jobid=retirement.jobid,
-    )
-    return same.exclude(pk=retirement.pk).exclude(state__in=Retirement.ENDED).first()
+def open_retirement(
+    place: tuple[str, str], jobid: int | None, among: QuerySet[Retirement] | None = None
+) -> Retirement | None:
+    """The open record of the pg_cron job of that number in that `Server.place`.
+
+    If the server keeps its number to itself, now or when the job was chosen, there may be several:
+    a record with the same number comes first, then the newest.
+    """
+    records = Retirement.objects.all() if among is None else among
+    numbered = records.filter(kind=CallerKind.PG_CRON, jobid=jobid)
+    still_open = numbered.exclude(state__in=Retirement.ENDED)
+    same = [one for one in still_open if is_same_place(place, (one.server, one.database))]
+    return max(same, key=lambda one: (one.server == place[0], one.pk), default=None)
 
 
 def _drop(newer: Retirement, done: Retirement) -> bool:

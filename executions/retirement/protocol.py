@@ -367,7 +367,7 @@ def _was_done(act: Act, connection: Connection, here: Server) -> bool | None:
     """Whether the act's transaction was committed; None when that cannot be known now."""
     if not act.xid:
         return False
-    if (act.server, act.database) != (here.identifier, here.database):
+    if not here.is_place(act.server, act.database):
         return None
     try:
         with connection.transaction():

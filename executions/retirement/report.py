@@ -13,10 +13,11 @@ from executions.database.problems import diagnose
 from executions.health.assessment import plain
 from executions.health.facts import Facts
 from executions.health.facts.pg_cron import Visibility
-from executions.models.retirement import CallerKind, Retirement
+from executions.models.retirement import Retirement
 from executions.pgcron.job import Candidate, Inventory
 from executions.retirement.facts import judge, read_plans, read_schedules
 from executions.retirement.gates.gate import Check
+from executions.retirement.outcomes import open_retirement
 from executions.retirement.refusals import gate_as_json
 from executions.retirement.rules import Rules
 
@@ -128,22 +129,8 @@ def report(rules: Rules, only: int | None = None, known: Facts | None = None) ->
     plans, role = read_plans(rules, known), inventory.role or ""
     judged = []
     for candidate in wanted:
-        retirement = _open_retirement(inventory, candidate.job.jobid)
+        here = candidate.server
+        retirement = open_retirement(here.place, candidate.job.jobid) if here else None
         check = judge(candidate.job.jobid, candidate, role, plans, rules, retirement)
         judged.append(Judged(candidate, check, retirement))
     return RetirementReport(inventory, tuple(judged), only)
-
-
-def _open_retirement(inventory: Inventory, jobid: int) -> Retirement | None:
-    if inventory.server is None:
-        return None
-    return (
-        Retirement.objects.filter(
-            kind=CallerKind.PG_CRON,
-            server=inventory.server.identifier,
-            database=inventory.server.database,
-            jobid=jobid,
-        )
-        .exclude(state__in=Retirement.ENDED)
-        .first()
-    )

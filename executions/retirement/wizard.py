@@ -21,12 +21,12 @@ from django.utils.translation import gettext as _
 
 from executions.accounts.roles import OPERATE
 from executions.database.problems import first_line
-from executions.models.retirement import AuditEvent, CallerKind, Retirement, RetirementState
+from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pgcron.job import Candidate, Job, Server
 from executions.retirement import audit, protocol
 from executions.retirement.facts import find_candidate, judge, read_plans, retire_fetch, servers
 from executions.retirement.gates.gate import Check
-from executions.retirement.outcomes import move
+from executions.retirement.outcomes import move, open_retirement
 from executions.retirement.refusals import (
     NotPermitted,
     Refused,
@@ -166,28 +166,19 @@ def choose(who: audit.Who, jobid: int) -> Retirement:
                 _("The role %(role)s sees no job %(jobid)s that leads to the rollup.")
                 % {"role": here.role, "jobid": jobid}
             )
-    place = {"server": here.identifier, "database": here.database, "jobid": jobid}
     with transaction.atomic():
-        found = _open(place)
+        found = open_retirement(here.place, jobid)
         if found is None:
             try:
                 with transaction.atomic():
                     found = Retirement.objects.create(
-                        **place, started_by=who.name, match=candidate.match,
-                        job=candidate.job.as_json(),
+                        server=here.identifier, database=here.database, jobid=jobid,
+                        started_by=who.name, match=candidate.match, job=candidate.job.as_json(),
                     )  # fmt: skip
             except IntegrityError:  # somebody else chose it in this moment
-                found = _open(place)
+                found = open_retirement(here.place, jobid)
     assert found is not None  # noqa: S101  one of the two has just made it
     return found
-
-
-def _open(place: dict[str, object]) -> Retirement | None:
-    return (
-        Retirement.objects.filter(kind=CallerKind.PG_CRON, **place)
-        .exclude(state__in=Retirement.ENDED)
-        .first()
-    )
 
 
 @dataclass(frozen=True)

@@ -630,6 +630,20 @@ def test_choosing_a_job_that_is_being_retired_goes_on_with_the_same_record(world
     assert wizard.choose(operator("paul"), world.jobid) == world.retirement
 
 
+def test_a_server_that_keeps_its_number_to_itself_by_now_goes_on_with_the_same_record(world):
+    """A role that may act may be another than the one that began, and be told more or less."""
+    Retirement.objects.update(server="")
+    assert report(current()).judged[0].retirement == world.retirement
+    assert wizard.choose(operator("paul"), world.jobid) == world.retirement
+
+
+@pytest.mark.parametrize("place", [{"server": "1"}, {"database": "another"}])
+def test_a_job_of_the_same_number_elsewhere_is_begun_by_itself(world, place):
+    Retirement.objects.update(**place)
+    assert report(current()).judged[0].retirement is None
+    assert wizard.choose(operator("paul"), world.jobid) != world.retirement
+
+
 def test_a_retirement_that_changed_nothing_can_be_dropped_and_begun_again(world):
     wizard.close(world.who, world.retirement)
     assert world.retirement.state == RetirementState.CLOSED

@@ -92,20 +92,21 @@ def test_an_intent_without_a_transaction_has_changed_nothing(interrupted, pg_cro
     assert outcome(act) == Act.Outcome.FAILED
 
 
-def chosen_anew(act, state=RetirementState.CHOSEN):
+def chosen_anew(act, state=RetirementState.CHOSEN, server=""):
     """The retirement was closed while its act was open, and somebody began with the job again."""
     old = act.retirement
     Retirement.objects.filter(pk=old.pk).update(state=RetirementState.CLOSED)
     return Retirement.objects.create(
         jobid=old.jobid, job=old.job, state=state, started_by="paul",
-        server=old.server, database=old.database,
+        server=server, database=old.database,
     )  # fmt: skip
 
 
-def test_what_was_done_is_written_although_the_job_was_chosen_anew(interrupted, pg_cron):
+@pytest.mark.parametrize("server", ["", "7"])
+def test_what_was_done_is_written_although_the_job_was_chosen_anew(interrupted, pg_cron, server):
     """Nothing that an operator can still undo is lost: the newer record makes way."""
     act = interrupted()
-    newer = chosen_anew(act)
+    newer = chosen_anew(act, server=server)
     pg_cron.execute("DELETE FROM cron.job")
     assert outcome(act) == Act.Outcome.DONE
     assert act.retirement.state == RetirementState.WATCHING
@@ -150,6 +151,16 @@ def test_an_interrupted_act_is_not_dropped_before_it_is_settled(interrupted, pg_
 def test_another_server_is_not_asked_about_a_transaction_of_this_one(interrupted):
     assert outcome(interrupted(server="1234")) is None
     assert outcome(Act.objects.get()) is None
+
+
+@pytest.mark.parametrize(
+    ("database", "expected"), [("multica", Act.Outcome.FAILED), ("another", None)]
+)
+def test_a_server_that_kept_its_number_to_itself_then_is_told_by_its_database(
+    interrupted, database, expected
+):
+    """Nothing else could ever settle the act, and it would keep everybody away for good."""
+    assert outcome(interrupted(server="", database=database)) == expected
 
 
 def test_a_role_that_would_not_see_the_job_does_not_decide_that_it_is_gone(

@@ -33,7 +33,7 @@ def written_before(*ages, **columns):
 
 
 def paused(at=AT, jobid=17, *, stops=True):
-    return Change(at, jobid, f"pg_cron job {jobid}" if jobid else "systemd timer x", stops=stops)
+    return Change(at, f"pg_cron job {jobid}" if jobid else "systemd timer x", stops=stops)
 
 
 def run(age, jobid=17):

@@ -122,6 +122,55 @@ def test_another_redundant_job_keeps_its_card(admin_client, jobid, pg_cron):
     assert f"pg_cron job {other} , another" in shown or f"pg_cron job {other}, another" in shown
 
 
+@pytest.mark.parametrize(
+    ("place", "stands_in"),
+    [
+        ({"database": "another"}, False),
+        ({"server": "1"}, False),
+        ({"server": ""}, True),
+        ({"server": "", "database": "another"}, False),
+    ],
+)
+def test_a_retirement_in_another_database_stands_in_for_no_job_of_this_one(
+    admin_client, jobid, place, stands_in
+):
+    """The same number is another job's there; a server may keep its own number to itself."""
+    wizard.choose(operator(), jobid)
+    Retirement.objects.update(**place)
+    assert ('id="redundant"' not in look(admin_client)) is stands_in
+
+
+def test_a_server_that_keeps_its_number_to_itself_is_told_by_its_database(
+    admin_client, jobid, pg_cron
+):
+    wizard.choose(operator(), jobid)
+    pg_cron.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    try:
+        assert 'id="redundant"' not in look(admin_client)
+        Retirement.objects.update(database="another")
+        assert 'id="redundant"' in look(admin_client)
+    finally:
+        pg_cron.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
+
+
+@pytest.mark.parametrize(
+    ("place", "stands_in"), [({}, True), ({"database": "another"}, False), ({"server": ""}, True)]
+)
+def test_a_retirement_in_another_database_stands_in_for_no_trace_of_this_one(
+    admin_client, owner, jobid, pg_cron, place, stands_in
+):
+    wizard.choose(operator(), jobid)
+    pg_cron.execute("DELETE FROM cron.job")
+    owner.execute(
+        """
+        UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
+            (result->>'watermark_before')::timestamptz + interval '4 seconds')
+        """
+    )
+    Retirement.objects.update(**place)
+    assert ('id="redundant"' not in look(admin_client)) is stands_in
+
+
 def test_an_act_whose_outcome_nobody_knows_is_not_said_to_have_changed_nothing(admin_client, jobid):
     retirement = confirmed(operator(), jobid)
     Act.objects.create(

@@ -60,14 +60,13 @@ class Queue:
 
 @dataclass(frozen=True)
 class Change:
-    """A change to a schedule that is on our own record. ``jobid`` is that of a pg_cron job.
+    """A change to a schedule that is on our own record, of pg_cron's or outside the database.
 
     ``stops`` says whether the schedule stopped with it: it was paused or removed, and not activated
     or put back.
     """
 
     at: datetime
-    jobid: int | None
     label: str
     stops: bool
 

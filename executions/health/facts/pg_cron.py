@@ -111,6 +111,7 @@ class PgCron:
     ``runs_since`` is from when on there are run details of every job, None where there are none.
     ``nodes`` has, by jobid, where jobs connect to that are not known to run on Multica's server.
     ``port`` is that of the server that was asked, None where its jobs were not looked at.
+    ``server`` is that server's own number, empty if it keeps it to itself or there are no calls.
     """
 
     visibility: Visibility
@@ -125,11 +126,18 @@ class PgCron:
     runs_since: datetime | None = None
     nodes: Mapping[int, str] = field(default_factory=dict)
     port: int | None = None
+    server: str = ""
 
     @property
     def is_whole(self) -> bool:
         """Whether every job of it is known; none where there is no pg_cron."""
         return self.visibility in {Visibility.FULL, Visibility.ABSENT}
+
+    def may_be_at(self, server: str, database: str) -> bool:
+        """Whether this may be the pg_cron in that database of the server of that number."""
+        return self.database is None or is_same_place(
+            (self.server, self.database), (server, database)
+        )
 
     def tells_of(self, moment: datetime) -> bool:
         """Whether every job that ran at that moment is known, also one that is gone since."""
@@ -141,3 +149,12 @@ class PgCron:
             and self.runs_since is not None
             and self.runs_since <= moment
         )
+
+
+def is_same_place(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two pairs of a server's number and a database are the same database.
+
+    A server that keeps its number to itself, so that it is empty, is told by its database only.
+    """
+    known = one[0] and other[0]
+    return one == other if known else one[1] == other[1]

@@ -104,7 +104,7 @@ def _stopped(case: Case) -> list[Change]:
     for run in seen.runs:  # newest first
         if run.jobid not in active:
             last.setdefault(run.jobid, run.ended_at or run.started_at)
-    return [Change(at, jobid, f"pg_cron job {jobid}", stops=True) for jobid, at in last.items()]
+    return [Change(at, f"pg_cron job {jobid}", stops=True) for jobid, at in last.items()]
 
 
 def told_from(case: Case, found: Sequence[Pair]) -> datetime:
@@ -130,7 +130,7 @@ def _fallen_silent(case: Case, found: Sequence[Pair]) -> Change | None:
     if silent <= max(earlier) or silent < LEAST * case.spec.cadence:
         return None
     latest = next(pair.later for pair in found if pair.is_jump)
-    return Change(latest.started_at or latest.plan_time, None, "", stops=True)
+    return Change(latest.started_at or latest.plan_time, "", stops=True)
 
 
 def _runs(case: Case) -> tuple[JobRun, ...]:

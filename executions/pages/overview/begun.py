@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from executions.health.facts.pg_cron import PgCron
 from executions.health.ledger import PlanOutcome
 from executions.models.retirement import Act, Retirement, RetirementState
 from executions.retirement import rules
@@ -68,11 +69,19 @@ class Begun:
 
     pk: int
     label: str
+    server: str
+    database: str
     jobid: int | None
     state: str
     summary: Text
     good: int
     needed: int
+
+    def may_be_in(self, pg_cron: PgCron | None) -> bool:
+        """Whether it may be about a job of this pg_cron; one outside the database always may."""
+        return (
+            self.jobid is None or pg_cron is None or pg_cron.may_be_at(self.server, self.database)
+        )
 
     @property
     def version(self) -> tuple[object, ...]:
@@ -103,7 +112,17 @@ def _begun(one: Retirement, now: datetime) -> Begun:
         _how_it_goes(one, good, needed) if is_live and not open_act else None,
         _when_it_ends(one, good, needed, now),
     )
-    return Begun(one.pk, one.label, one.jobid, one.state, summary, good, needed)
+    return Begun(
+        pk=one.pk,
+        label=one.label,
+        server=one.server,
+        database=one.database,
+        jobid=one.jobid,
+        state=one.state,
+        summary=summary,
+        good=good,
+        needed=needed,
+    )
 
 
 def _what_was_begun(one: Retirement, act: Act, now: datetime) -> Sentence:

@@ -270,9 +270,11 @@ class Overview:
     def redundant(self) -> Redundant | None:
         """What there is to retire; nothing while no runner is there that would carry on.
 
-        What is being retired already has a card of its own instead.
+        What is being retired already has a card of its own instead. In another database the same
+        number is another job's.
         """
-        begun = {one.jobid for one in self.begun}
+        pg_cron = known(self.snapshot.facts.pg_cron)
+        begun = {one.jobid for one in self.begun if one.may_be_in(pg_cron)}
         found = [call for call in self.snapshot.facts.rollup_calls if call.job.jobid not in begun]
         calls = tuple(
             (call, describe(call.job.schedule, both_days=call.job.both_days)) for call in found
@@ -285,7 +287,7 @@ class Overview:
             ),
             None,
         )
-        if (not calls and (trace is None or self.begun)) or not self._rows:
+        if (not calls and (trace is None or begun)) or not self._rows:
             return None
         return Redundant(
             calls,
