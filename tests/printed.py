@@ -10,13 +10,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import psycopg
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
 from django.db import connections
 from django.test import Client
 from psycopg import sql
@@ -30,6 +28,7 @@ from executions.pages.live import forget_shared
 from executions.retirement.facts import read_schedules
 from multica_admin.databases import reader_alias
 from tests import environment
+from tests.commands import run_command
 from tests.people import make_user
 from tests.retiring import schedule
 
@@ -102,9 +101,7 @@ class Printed:
         self._superuser(database).execute(statement.encode())
 
     def text(self, role: str, purpose: str) -> str:
-        out = StringIO()
-        call_command("permissions", "--role", role, "--as", purpose, stdout=out)
-        return out.getvalue()
+        return run_command("permissions", "--role", role, "--as", purpose).said
 
     def statements(self, role: str, purpose: str) -> list[tuple[str, str]]:
         """The printed statements, each with the database that its group names."""
@@ -144,11 +141,11 @@ class Printed:
                 found.append(f"{address} {answer.status_code}: {said}")
             found += [f"{address}: {said}" for words in REFUSED if words in said]
         snapshot.forget()
-        said = json.loads(run_command("checkrollup", "--json")[1])
+        said = json.loads(run_command("checkrollup", "--json").said)
         found += [one["summary"] for one in said["findings"] if one["code"] == UNREAD]
         found += self._unseen()
-        _status, text = run_command("check", "--database", "multica")
-        return [*found, text] if "executions.W" in text else found
+        warnings = run_command("check", "--database", "multica").refused
+        return [*found, warnings] if "executions.W" in warnings else found
 
     def _unseen(self) -> list[str]:
         """What is not seen of pg_cron: by whoever may retire, and by the overview."""
@@ -173,27 +170,15 @@ class Printed:
             ("backfill_task_usage_hourly",),
             ("pruneexecutions",),
         ):
-            status, said = run_command(*command)
-            if status:
-                found.append(f"{' '.join(command)} {status}: {said}")
+            told = run_command(*command)
+            if told.status:
+                found.append(f"{' '.join(command)} {told.status}: {told.said} {told.refused}")
         return found
 
 
 # By these words a page says that it was refused something.
 REFUSED = ("permission denied", "may not read", "may not look", "would show them")
 UNREAD = "not_available"
-
-
-def run_command(*words: str) -> tuple[int, str]:
-    """The exit status of a command, and all that it said."""
-    out = StringIO()
-    try:
-        call_command(*words, stdout=out, stderr=out)
-    except SystemExit as end:
-        return int(end.code or 0), out.getvalue()
-    except CommandError as error:
-        return error.returncode, out.getvalue() + str(error)
-    return 0, out.getvalue()
 
 
 _GRANT = re.compile(

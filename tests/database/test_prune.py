@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from executions.scheduler import retention
+from tests.commands import run_command
 from tests.factories import ExecutionFactory
 from tests.scenarios import database_now
 
@@ -28,17 +29,12 @@ def left(owner):
     return {row["id"] for row in owner.execute("SELECT id FROM sys_cron_executions")}
 
 
-def run(*arguments, capsys):
-    try:
-        call_command("pruneexecutions", *arguments)
-        status = 0
-    except SystemExit as stopped:
-        status = stopped.code
-    told = capsys.readouterr()
-    return status, told.out, told.err
+def run(*arguments):
+    """The exit status, what was said, and what was refused."""
+    return run_command("pruneexecutions", *arguments)
 
 
-def test_success_goes_after_30_days_and_failed_after_90(owner, capsys):
+def test_success_goes_after_30_days_and_failed_after_90(owner):
     kept = {
         ended(owner, 0),
         ended(owner, 29.9),
@@ -48,14 +44,14 @@ def test_success_goes_after_30_days_and_failed_after_90(owner, capsys):
     ended(owner, 30.1)
     ended(owner, 400)
     ended(owner, 90.1, failed=True)
-    status, said, _refused = run(capsys=capsys)
+    status, said, _refused = run()
     assert status == 0
     assert left(owner) == kept
     assert "SUCCESS older than 30 days: 2 removed" in said
     assert "FAILED older than 90 days: 1 removed" in said
 
 
-def test_the_newest_of_each_scope_stays_however_old_it_is(owner, capsys):
+def test_the_newest_of_each_scope_stays_however_old_it_is(owner):
     kept = {
         ended(owner, 700, job_name="another"),
         ended(owner, 500, failed=True, scope_id="quiet"),
@@ -64,31 +60,31 @@ def test_the_newest_of_each_scope_stays_however_old_it_is(owner, capsys):
     }
     ended(owner, 301)
     ended(owner, 600, failed=True, scope_id="quiet")
-    run(capsys=capsys)
+    run()
     assert left(owner) == kept
 
 
-def test_what_runs_is_never_removed(owner, capsys):
+def test_what_runs_is_never_removed(owner):
     ended(owner, 0)
     at = database_now(owner) - 400 * DAY
     running = ExecutionFactory(
         connection=owner, status="RUNNING", plan_time=at, started_at=at, finished_at=None,
         stale_after=at,
     )["id"]  # fmt: skip
-    run(capsys=capsys)
+    run()
     assert running in left(owner)
 
 
-def test_looking_removes_nothing_and_counts_the_same(owner, capsys):
+def test_looking_removes_nothing_and_counts_the_same(owner):
     for days in (0, 31, 32, 33):
         ended(owner, days)
     before = left(owner)
-    _status, said, _refused = run("--dry-run", capsys=capsys)
+    _status, said, _refused = run("--dry-run")
     assert "SUCCESS older than 30 days: 3 could be removed" in said
     assert left(owner) == before
 
 
-def test_it_goes_on_past_what_stays_batch_by_batch(owner, capsys, monkeypatch):
+def test_it_goes_on_past_what_stays_batch_by_batch(owner, monkeypatch):
     """Rows that stay must not hold a batch up for ever, nor rows that share a moment be missed."""
     monkeypatch.setattr(retention, "BATCH", 2)
     kept = {ended(owner, 100 + number, scope_id=f"quiet {number}") for number in range(5)}
@@ -99,32 +95,32 @@ def test_it_goes_on_past_what_stays_batch_by_batch(owner, capsys, monkeypatch):
             connection=owner, plan_time=at - number * timedelta(minutes=5), started_at=at,
             finished_at=at,
         )  # fmt: skip
-    _status, said, _refused = run(capsys=capsys)
+    _status, said, _refused = run()
     assert "SUCCESS older than 30 days: 7 removed" in said
     assert left(owner) == kept
 
 
-def test_a_row_that_somebody_is_writing_is_left_to_them(owner, connect, capsys):
+def test_a_row_that_somebody_is_writing_is_left_to_them(owner, connect):
     ended(owner, 0)
     ended(owner, 41)
     written = ended(owner, 40)
     other = connect("multica")
     with other.transaction():
         other.execute("SELECT FROM sys_cron_executions WHERE id = %s FOR UPDATE", [written])
-        _status, said, _refused = run(capsys=capsys)
+        _status, said, _refused = run()
     assert "SUCCESS older than 30 days: 1 removed" in said
     assert written in left(owner)
 
 
-def test_a_role_without_the_right_is_told_so(owner, settings, capsys):
+def test_a_role_without_the_right_is_told_so(owner, settings):
     ended(owner, 0)
     old = ended(owner, 40)
     settings.RUNNER_CONNINFO = settings.MULTICA_CONNINFO
-    status, _said, refused = run(capsys=capsys)
+    status, _said, refused = run()
     assert status == 1
     assert "permission denied" in refused
     assert old in left(owner)
-    assert run("--dry-run", capsys=capsys)[0] == 0
+    assert run("--dry-run")[0] == 0
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "x", "99999", "1.5"])
@@ -134,11 +130,11 @@ def test_a_bad_number_of_days_is_named(option, wrong):
         call_command("pruneexecutions", option, wrong)
 
 
-def test_a_table_that_is_missing_is_said(upstream, settings, capsys):
+def test_a_table_that_is_missing_is_said(upstream, settings):
     upstream.execute("DROP TABLE sys_cron_executions")
     settings.RUNNER_CONNINFO = settings.RUNNER_CONNINFO | {
         "dbname": "upstream", "user": "upstream_owner",
     }  # fmt: skip
-    status, _said, refused = run(capsys=capsys)
+    status, _said, refused = run()
     assert status == 1
     assert "sys_cron_executions" in refused

@@ -12,11 +12,9 @@ import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 from django.test import override_settings
 
 from executions.management.commands import runrollup
@@ -32,6 +30,7 @@ from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.preflight import CannotRun
 from executions.scheduler.spec import HandlerError, Needs, registry
 from tests import environment
+from tests.commands import run_command
 from tests.factories import usage
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
 from tests.scheduling import execution, executions, lock_holders
@@ -48,14 +47,9 @@ PLAN_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d[05]:00Z"
 
 def once(*arguments, expect=0):
     """The lines of `runrollup --once`, and what it said on stderr."""
-    out, err = StringIO(), StringIO()
-    status = 0
-    try:
-        call_command("runrollup", "--once", *arguments, stdout=out, stderr=err)
-    except SystemExit as end:
-        status = end.code
-    assert status == expect, err.getvalue()
-    return out.getvalue().splitlines(), err.getvalue()
+    status, said, refused = run_command("runrollup", "--once", *arguments)
+    assert status == expect, refused
+    return said.splitlines(), refused
 
 
 @pytest.fixture
@@ -121,10 +115,7 @@ def test_once_exits_with_2_where_a_planner_crashes_and_says_why(owner, other_job
 
     other_jobs(job(name="a", planner=crash), job(name="b"))
     lines, said = once(*arguments, expect=2)
-    assert said == (
-        "multica-admin: Nobody can tell what is due for a."
-        " The planner failed: LookupError: no plan.\n"
-    )
+    assert said == ("Nobody can tell what is due for a. The planner failed: LookupError: no plan.")
     assert not [line for line in lines if "Nothing is due" in line]
     assert execution(owner)["status"] == "SUCCESS"
     if arguments:
@@ -140,7 +131,7 @@ def test_once_exits_with_2_where_a_tick_fails_and_says_why(owner, other_jobs, mo
     monkeypatch.setattr(leases, "read_standings", stumble)
     other_jobs(job())
     _lines, said = once(expect=2)
-    assert said == "multica-admin: The tick failed: OverflowError: too far.\n"
+    assert said == "The tick failed: OverflowError: too far."
 
 
 def test_json_is_one_object_a_line_with_the_agreed_names(owner):
@@ -172,7 +163,7 @@ def test_only_the_job_that_is_named_is_run(owner, other_jobs):
 def test_an_impossible_tick_interval_is_refused_in_a_sentence(owner, interval):
     lines, said = once("--tick-interval", interval, expect=2)
     assert lines == []
-    assert said.startswith(f"multica-admin: --tick-interval is {interval}; give a number")
+    assert said.startswith(f"--tick-interval is {interval}; give a number")
     assert executions(owner) == []
 
 

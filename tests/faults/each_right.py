@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from django.db import connections
 
-from tests.printed import RUNNER, VIEWER, printed, run_command
+from tests.commands import run_command
+from tests.printed import RUNNER, VIEWER, printed
 from tests.retiring import pg_cron, role
 
 __all__ = ["pg_cron", "printed", "role"]
@@ -62,9 +63,9 @@ def test_a_viewer_needs_the_right_to_tell_the_age_of_a_database_without_executio
     (right,) = filter(of_age, printed.grant(VIEWER, "viewer"))
     for statement in NOTHING_BUT_MIGRATIONS:
         printed.run("upstream", statement)
-    assert CANNOT_TELL not in run_command("checkrollup")[1]
+    assert CANNOT_TELL not in run_command("checkrollup").said
     printed.run(right.database, right.take)
-    assert CANNOT_TELL in run_command("checkrollup")[1]
+    assert CANNOT_TELL in run_command("checkrollup").said
 
 
 def test_a_runner_needs_each_of_its_rights(printed):

@@ -10,8 +10,6 @@ import json
 
 import psycopg
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.db import connections, transaction
 from django.urls import reverse
 
@@ -22,6 +20,7 @@ from executions.retirement.acts import Order
 from executions.retirement.rules import current
 from multica_admin.databases import admin_alias
 from tests import environment
+from tests.commands import run_command
 from tests.poolers import dashboard_through, pooler
 from tests.processes import Process
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
@@ -74,19 +73,6 @@ def own_settings(superuser):
     superuser.execute("ALTER ROLE multica_view RESET ALL")
 
 
-def told(capsys, *command):
-    """The exit status of a command, and what it said on standard error and output."""
-    try:
-        call_command(*command)
-        status, refused = 0, ""
-    except SystemExit as ended:
-        status, refused = ended.code, ""
-    except CommandError as error:
-        status, refused = error.returncode, str(error)
-    said = capsys.readouterr()
-    return status, said.out, said.err + refused
-
-
 @pytest.mark.parametrize(
     ("command", "status"),
     [
@@ -100,13 +86,13 @@ def told(capsys, *command):
     ],
 )
 def test_a_command_that_writes_is_refused_before_anything_is_changed(
-    owner, superuser, between, settings, capsys, command, status
+    owner, superuser, between, settings, command, status
 ):
     usage(owner, hours=2)
     lay_plans(owner)
     before = executions(owner), owner.execute(WATERMARK).fetchall()
     settings.RUNNER_CONNINFO = between.conninfo("multica")
-    ended, said, refused = told(capsys, *command)
+    ended, said, refused = run_command(*command)
     assert ended == status
     assert said == ""
     assert NEEDED in refused
@@ -120,7 +106,7 @@ def test_a_command_that_writes_is_refused_before_anything_is_changed(
 
 
 def test_the_wizard_is_refused_and_the_job_stays(
-    pg_cron, owner, superuser, between, settings, capsys, admin_client
+    pg_cron, owner, superuser, between, settings, admin_client
 ):
     lay_plans(owner)
     who, jobid = operator(), schedule(pg_cron)
@@ -132,9 +118,9 @@ def test_the_wizard_is_refused_and_the_job_stays(
     assert jobs(pg_cron) == before
     assert superuser.execute(ADVISORY).fetchall() == [{"count": 0}]
     assert not retirement.acts.exists()
-    status, said, _refused = told(capsys, "checkretirement", "--json")
+    status, said, _refused = run_command("checkretirement", "--json")
     assert (status, json.loads(said)["visibility"]) == (3, "unknown")
-    status, said, _refused = told(capsys, "checkretirement")
+    status, said, _refused = run_command("checkretirement")
     assert NEEDED in said
     assert "RETIRE_DATABASE_URL" in said
     page = admin_client.get(reverse("schedules")).content.decode()

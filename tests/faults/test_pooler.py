@@ -6,10 +6,10 @@ Every mode of it, before every part of ours, is tests/faults/poolers.py in `bin/
 from __future__ import annotations
 
 import pytest
-from django.core.management import call_command
 from django.db import connections
 from django.urls import reverse
 
+from tests.commands import run_command
 from tests.poolers import dashboard_through, pooler
 from tests.scheduling import lock_holders, usage
 
@@ -19,15 +19,14 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 
 
 def test_through_a_pooler_the_dashboard_reads_and_the_backfill_takes_no_lock(
-    owner, pooler, dashboard_through, settings, admin_client, capsys
+    owner, pooler, dashboard_through, settings, admin_client
 ):
     usage(owner, hours=2)
     between = pooler("transaction", ignores_options=True)
     settings.RUNNER_CONNINFO = between.conninfo("multica")
-    with pytest.raises(SystemExit) as ended:
-        call_command("backfill_task_usage_hourly")
-    assert ended.value.code == 1
-    assert "Give PostgreSQL's own address in RUNNER_DATABASE_URL" in capsys.readouterr().err
+    told = run_command("backfill_task_usage_hourly")
+    assert told.status == 1
+    assert "Give PostgreSQL's own address in RUNNER_DATABASE_URL" in told.refused
     assert lock_holders(owner) == 0
 
     dashboard_through(between)

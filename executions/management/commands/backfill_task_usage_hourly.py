@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from types import FrameType
-from typing import IO, Any, NoReturn, cast
+from typing import IO, Any, cast
 
 import psycopg
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -29,7 +28,7 @@ from executions.text.beyond import in_words, select
 from executions.text.durations import parse_duration
 from multica_admin.embedded import ensure_running
 
-REFUSED, ON_STANDBY, INTERRUPTED = 1, 2, 130
+ON_STANDBY, INTERRUPTED = 2, 130
 CANCEL_SECONDS = 0.5
 _NOTHING = "Nothing was changed."
 
@@ -80,18 +79,19 @@ class Command(BaseCommand):
         try:
             connection = runner_connection(BACKFILL_NAME)
         except OnStandby as error:
-            self._refuse(diagnose(error).sentence(), ON_STANDBY)
+            raise CommandError(diagnose(error).sentence(), returncode=ON_STANDBY) from None
         except psycopg.Error as error:
-            self._refuse(diagnose(error).sentence())
+            raise CommandError(diagnose(error).sentence()) from None
         with closing(connection), _interruption(connection) as interruption:
             try:
                 self._backfill(connection, interruption, options)
             except (Partial, Locked) as refusal:
-                self._refuse(_why_not(refusal))
+                raise CommandError(_why_not(refusal)) from None
             except psycopg.Error as error:
                 if interruption.asked:
-                    self._interrupted()
-                self._refuse(f"{diagnose(error).sentence()} {self._after_a_failure()}")
+                    raise self._stopped() from None
+                sentence = f"{diagnose(error).sentence()} {self._after_a_failure()}"
+                raise CommandError(sentence) from None
 
     def _backfill(
         self, connection: Connection, interruption: Interruption, options: dict[str, Any]
@@ -113,7 +113,7 @@ class Command(BaseCommand):
         with interruption.gentle() as stop, self._progress(len(months)) as done:
             watermark = backfill.walk(connection, months, pause=pause, stop=stop, done=done)
         if watermark is None:
-            self._interrupted()
+            raise self._stopped()
         self._say(f"Done: usage is summed up to {rfc3339(watermark)}; the rollup goes on there.")
 
     def _after_a_failure(self) -> str:
@@ -129,9 +129,8 @@ class Command(BaseCommand):
             " again to go on: a month that is right already is looked at and not written again."
         )
 
-    def _interrupted(self) -> NoReturn:
-        self.stderr.write(f"multica-admin: Stopped. {self._after_a_stop()}")
-        sys.exit(INTERRUPTED)
+    def _stopped(self) -> CommandError:
+        return CommandError(f"Stopped. {self._after_a_stop()}", returncode=INTERRUPTED)
 
     @contextmanager
     def _progress(self, count: int) -> Iterator[Any]:
@@ -156,10 +155,6 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
-
-    def _refuse(self, sentence: str, status: int = REFUSED) -> NoReturn:
-        self.stderr.write(f"multica-admin: {sentence}")
-        sys.exit(status)
 
 
 class Interruption:

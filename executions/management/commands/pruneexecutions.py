@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import psycopg
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from executions.database.connections import runner_connection
 from executions.database.direct import OnStandby
@@ -17,7 +16,7 @@ from executions.database.problems import diagnose
 from executions.scheduler import retention
 from multica_admin.embedded import ensure_running
 
-REFUSED, ON_STANDBY, INTERRUPTED = 1, 2, 130
+ON_STANDBY, INTERRUPTED = 2, 130
 LONGEST = 36_500
 
 
@@ -55,15 +54,13 @@ class Command(BaseCommand):
                     verb = "could be removed" if only_count else "removed"
                     self.stdout.write(f"{status} older than {days} days: {found:,} {verb}")
         except OnStandby as error:
-            self._end(ON_STANDBY, diagnose(error).sentence())
+            raise CommandError(diagnose(error).sentence(), returncode=ON_STANDBY) from None
         except psycopg.Error as error:
-            self._end(REFUSED, f"{diagnose(error).sentence()} {_so_far(total, only_count)}")
+            so_far = _so_far(total, only_count)
+            raise CommandError(f"{diagnose(error).sentence()} {so_far}") from None
         except KeyboardInterrupt:
-            self._end(INTERRUPTED, f"Stopped. {_so_far(total, only_count)}")
-
-    def _end(self, status: int, sentence: str) -> None:
-        self.stderr.write(f"multica-admin: {sentence}")
-        sys.exit(status)
+            so_far = _so_far(total, only_count)
+            raise CommandError(f"Stopped. {so_far}", returncode=INTERRUPTED) from None
 
 
 def _so_far(total: int, only_count: bool) -> str:

@@ -16,11 +16,11 @@ import threading
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from executions.database.problems import diagnose
 from executions.models import Runner
@@ -71,7 +71,7 @@ class Command(BaseCommand):
             check_database(connect_runner, specs)
             ensure_running()
         except CannotRun as error:
-            self._refuse(str(error))
+            raise _refusal(str(error)) from None
         runner = JobRunner(
             specs,
             connect_runner,
@@ -94,17 +94,17 @@ class Command(BaseCommand):
             with runner:
                 reports = runner.tick()
         except psycopg.Error as error:
-            self._refuse(diagnose(error).sentence())
+            raise _refusal(diagnose(error).sentence()) from None
         except Exception as error:
             logger.exception("The tick failed")
-            self._refuse(f"The tick failed: {type(error).__name__}: {said(error)}.")
+            raise _refusal(f"The tick failed: {type(error).__name__}: {said(error)}.") from None
         untried = _untried(runner, reports)
         if explain:
             for report in reports:
                 if not _could_not_try(report):
                     self._print(_explanation(report))
         if untried:
-            self._refuse(" ".join(untried))
+            raise _refusal(" ".join(untried))
         if any(_failed(report) for report in reports):
             sys.exit(1)
 
@@ -120,9 +120,9 @@ class Command(BaseCommand):
             os.dup2(nowhere, self.stdout.fileno())
             os.close(nowhere)
 
-    def _refuse(self, sentence: str) -> NoReturn:
-        self.stderr.write(f"multica-admin: {sentence}")
-        sys.exit(COULD_NOT_TRY)
+
+def _refusal(sentence: str) -> CommandError:
+    return CommandError(sentence, returncode=COULD_NOT_TRY)
 
 
 def _stay(runner: JobRunner, tick_seconds: float) -> None:
