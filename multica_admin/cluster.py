@@ -342,7 +342,7 @@ class Cluster:
                     "PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "PGDATA": str(self.data)
                 },
                 **identity,
-            )  # type: ignore[call-overload]  # fmt: skip
+            )  # type: ignore[call-overload]  # ``identity`` is empty or whole  # fmt: skip
             status = _wait_or_interrupt(process)
             if check and status:
                 output.seek(0)

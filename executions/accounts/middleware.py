@@ -23,6 +23,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from executions.accounts import watchers
+from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import VIEWER, RoleNeeded, may_look
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/livez/", "/readyz/", "/healthz/"})
@@ -64,15 +65,15 @@ class WatcherMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def __call__(self, request: LiveRequest) -> HttpResponseBase:
         key = request.session.session_key
-        refreshes = request.method == "GET" and request.htmx  # type: ignore[attr-defined]
+        refreshes = request.method == "GET" and bool(request.htmx)
         if key is None or not refreshes:
             return self._get_response(request)
         known = watchers.current().find(key)
         if known is not None:
             request.user = known
-            request.may_look = True  # type: ignore[attr-defined]
+            request.may_look = True
         elif request.user.is_authenticated and may_look(request.user):
             watchers.current().remember(key, request.user)
         response = self._get_response(request)
@@ -90,9 +91,9 @@ class SignInMiddleware(LoginRequiredMiddleware):
         return resolve_url(settings.LOGIN_URL)
 
     def handle_no_permission(  # type: ignore[override]  # the base promises a redirect only
-        self, request: HttpRequest, view_func: Any
+        self, request: LiveRequest, view_func: Any
     ) -> HttpResponseBase:
-        if request.htmx or not request.accepts("text/html"):  # type: ignore[attr-defined]
+        if request.htmx or not request.accepts("text/html"):
             return HttpResponse("Sign in first.\n", status=401, content_type="text/plain")
         if request.method not in {"GET", "HEAD"}:
             # Signing in does not resend a form, so the person returns to the page of the form.
@@ -111,7 +112,7 @@ class RoleMiddleware:
         return self._get_response(request)
 
     def process_view(
-        self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
+        self, request: LiveRequest, view_func: Any, view_args: Any, view_kwargs: Any
     ) -> None:
         """Let the view answer, or refuse. ``request.may_look`` tells the page's frame the result.
 
@@ -121,7 +122,7 @@ class RoleMiddleware:
         if not getattr(view_func, "login_required", True):
             return
         looks = getattr(request, "may_look", False) or may_look(request.user)
-        request.may_look = looks  # type: ignore[attr-defined]
+        request.may_look = looks
         if getattr(view_func, "role_required", True) and not looks:
             raise RoleNeeded(VIEWER)
 

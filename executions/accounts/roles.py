@@ -57,7 +57,7 @@ def operators_only(
 
 def for_any_account(view: AnyView) -> AnyView:
     """Mark a view as open to an account without a role. The middleware lets it through."""
-    view.role_required = False  # type: ignore[attr-defined]
+    view.role_required = False  # type: ignore[attr-defined]  # as Django marks login_required
     return view
 
 

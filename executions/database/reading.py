@@ -42,12 +42,10 @@ def fetch_for_dashboard(statement: str, parameters: Mapping[str, object]) -> lis
     return _fetch(statement, parameters, TolerantLoader)
 
 
-def _fetch(
-    statement: str, parameters: Mapping[str, object], loader: type[Loader] | None
-) -> list[Row]:
+def _fetch(statement: str, parameters: Mapping[str, Any], loader: type[Loader] | None) -> list[Row]:
     with connections[MULTICA_ALIAS].cursor() as cursor:
         cursor.cursor.adapters.register_loader("timestamptz", loader)
-        cursor.execute(statement, dict(parameters))  # type: ignore[arg-type]
+        cursor.execute(statement, dict(parameters))
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -11,8 +11,9 @@ from typing import Any
 from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
+from executions.accounts.requests import LiveRequest
 from executions.pages.history.filters import NAMES, Filters, parse
-from executions.pages.live import Live, LiveRequest, answer, shared
+from executions.pages.live import Live, answer, shared
 
 Choices = Mapping[str, Collection[str]]
 # What a whole page says around its live part, such as the choices of a form.

@@ -9,18 +9,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.template import Engine, RequestContext
 from django.utils.cache import patch_vary_headers
-from django_htmx.middleware import HtmxDetails
 
+from executions.accounts.requests import LiveRequest
 from executions.database.kept import Kept
-
-
-class LiveRequest(HttpRequest):
-    """A request as the middleware hands it on: it knows whether a part asks, or a person."""
-
-    htmx: HtmxDetails
 
 
 class Live(Protocol):
@@ -75,7 +69,7 @@ def answer(
     return response
 
 
-def _render(request: HttpRequest, template: str, data: dict[str, Any]) -> HttpResponse:
+def _render(request: LiveRequest, template: str, data: dict[str, Any]) -> HttpResponse:
     """As Django's ``render``, but nothing that the page showed outlives it.
 
     A context of Django's refers to itself. What it shows, here thousands of executions, would wait

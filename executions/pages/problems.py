@@ -36,7 +36,7 @@ def show(request: HttpRequest, problem: Problem) -> HttpResponse:
     The log line that Django writes about the answer carries the same reference. ``X-Problem``
     tells a live part that the answer is ours, and not that of a proxy.
     """
-    request.problem = problem  # type: ignore[attr-defined]
+    request.problem = problem  # type: ignore[attr-defined]  # for the log line
     if problem.of_database and not _is_signed_in(request):
         problem = problem.for_strangers()
     response = _page_or_text(request, problem)

@@ -54,11 +54,11 @@ class Job(PgCronJob):
         return asdict(self)
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, object]) -> Job:
+    def from_json(cls, stored: Mapping[str, Any]) -> Job:
         """From `as_json`; what a record of an older version lacks is not known."""
         known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
         known.setdefault("both_days", None)
-        return cls(**known)  # type: ignore[arg-type]
+        return cls(**known)
 
     @property
     def label(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
+from typing import Any
 
 import psycopg
 from django.utils.translation import gettext as _
@@ -237,8 +238,8 @@ def rehearse(acting: Connection, job: Job) -> Rehearsal:
     return _with(found, result=result, differences=differences)
 
 
-def _with(found: Rehearsal, **values: object) -> Rehearsal:
-    return replace(found, **values)  # type: ignore[arg-type]
+def _with(found: Rehearsal, **values: Any) -> Rehearsal:
+    return replace(found, **values)
 
 
 def _there_and_back(

@@ -15,11 +15,11 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from executions.accounts.requests import LiveRequest
 from executions.database.kept import QUIET_SECONDS
 from executions.models.retirement import Act, AuditEvent
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import BadFilter, Filters
-from executions.pages.live import LiveRequest
 from executions.text.digest import digest
 
 NAMES = ("q", "since", "until", "cursor")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from executions.accounts.requests import LiveRequest
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.problems import Problem
 from executions.pages.history.filters import ExecutionState, Filters
@@ -13,7 +14,6 @@ from executions.pages.history.paging import Page, Reader, Total
 from executions.pages.history.rows import ExecutionRow, as_rows, rows_for_lists
 from executions.pages.history.table import Clock, attempt, attempt_jobs, read_clock, read_scopes
 from executions.pages.history.walks import Walk, choose
-from executions.pages.live import LiveRequest
 from executions.scheduler.spec import ErrorCode, Scope
 from executions.text.digest import digest
 

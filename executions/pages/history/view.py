@@ -7,9 +7,10 @@ from uuid import UUID
 from django.http import Http404, HttpResponse
 from django.views.decorators.http import require_safe
 
+from executions.accounts.requests import LiveRequest
 from executions.pages.history.execution import Detail, read_execution
 from executions.pages.history.filters import parse
-from executions.pages.live import LiveRequest, answer, shared
+from executions.pages.live import answer, shared
 
 
 @require_safe

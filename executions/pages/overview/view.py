@@ -6,8 +6,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
+from executions.accounts.requests import LiveRequest
 from executions.pages.history.filters import parse
-from executions.pages.live import LiveRequest, answer
+from executions.pages.live import answer
 from executions.pages.overview.reader import DAY, WEEK, read_overview
 from executions.pages.site_verdict import SiteVerdict, read_verdict
 

@@ -21,12 +21,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from executions.accounts.confirmation import WaitingAct, ask_first, is_confirmed
+from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import OPERATOR, RoleNeeded, operators_only
 from executions.database.problems import diagnose
 from executions.models.retirement import Act, CallerKind, Retirement, RetirementState
 from executions.pages import mistyped
 from executions.pages.history.filters import parse
-from executions.pages.live import LiveRequest, answer, shared
+from executions.pages.live import answer, shared
 from executions.pages.schedules.reader import read_schedules
 from executions.pages.wizard.reader import (
     WizardStep,
