@@ -30,8 +30,8 @@ from executions.pages.live import forget_shared
 from executions.pages.overview import week
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.spec import Scope
-from multica_admin import collecting
 from multica_admin.databases import admin_alias, reader_alias
+from multica_admin.gunicorn import settle_garbage_collection
 from multica_admin.stack import with_room
 
 HOST = "localhost"
@@ -65,7 +65,7 @@ class Site:
         self._client = Client(SERVER_NAME=HOST, headers={"Accept-Encoding": "gzip"})
         self._client.force_login(self._user)
         self._get = with_room(self._client.get)  # as a web process does
-        collecting.settle()  # likewise
+        settle_garbage_collection()  # likewise
 
     @contextmanager
     def reading(self, size: str) -> Iterator[list[str]]:
