@@ -6,12 +6,13 @@ import os
 import re
 import signal
 import tempfile
-from contextlib import contextmanager
 
 import pytest
+from django.db import connections
 from psycopg.conninfo import make_conninfo
 
 from executions.database.connections import connect
+from multica_admin.databases import reader_alias
 from tests import scenarios
 from tests.faults.conftest import cluster_of_its_own
 from tests.processes import Process, free_port
@@ -28,43 +29,25 @@ def own_cluster():
         yield cluster
 
 
-@pytest.fixture(scope="module")
-def admin_cluster():
-    with cluster_of_its_own() as cluster:
-        yield cluster
-
-
 @pytest.fixture
-def product(own_cluster):
-    """The whole product as a process before a PostgreSQL of the test's own, and its address."""
-    with running_product(own_cluster, own_cluster) as running:
-        yield running
-
-
-@pytest.fixture
-def product_beside(own_cluster, admin_cluster):
-    """The same with our own tables in another PostgreSQL than Multica's."""
-    with running_product(own_cluster, admin_cluster) as running:
-        yield running
-
-
-@contextmanager
-def running_product(own_cluster, admin_cluster):
+def multica(own_cluster):
+    """A healthy Multica in a PostgreSQL of the test's own, which the test may kill."""
     own_cluster.start()
-    admin_cluster.start()
-    url = make_conninfo(**own_cluster.conninfo("postgres"))
-    admin_url = make_conninfo(**admin_cluster.conninfo("postgres"))
-    with (
-        connect(own_cluster.conninfo("postgres"), application_name="test") as owner,
-        tempfile.TemporaryDirectory() as var,
-    ):
+    with connect(own_cluster.conninfo("postgres"), application_name="test") as owner:
         scenarios.healthy(owner)
-        owner.close()
+    return own_cluster.conninfo("postgres")
+
+
+@pytest.fixture
+def product(multica):
+    """The whole product as a process before that PostgreSQL, and its address."""
+    url = make_conninfo(**multica)
+    with tempfile.TemporaryDirectory() as var:
         port = free_port()
         process = Process(
             "manage.py", "quickstart", "--port", str(port),
             env={
-                "VAR_DIR": var, "DATABASE_URL": url, "ADMIN_DATABASE_URL": admin_url,
+                "VAR_DIR": var, "DATABASE_URL": url, "ADMIN_DATABASE_URL": url,
                 "MULTICA_ADMIN_PASSWORD": PASSWORD, "WEB_CONCURRENCY": "1", "LOG_FORMAT": "text",
             },
         )  # fmt: skip
@@ -76,12 +59,21 @@ def running_product(own_cluster, admin_cluster):
 
 
 @pytest.fixture
+def multica_elsewhere(multica, server, monkeypatch):
+    """Our own server looks at that PostgreSQL, and keeps our own tables in another."""
+    connections["multica"].close_pool()
+    default = connections["default"].settings_dict
+    aliases = {"default": default, "multica": reader_alias(multica)}
+    found = connections.configure_settings(aliases)["multica"]
+    monkeypatch.setitem(connections.settings, "multica", found)
+    yield
+    server.wait_until_idle()
+    connections["multica"].close_pool()
+
+
+@pytest.fixture
 def visitor(open_page, product):
-    return sign_in(open_page, product[1])
-
-
-def sign_in(open_page, url):
-    page = open_page(signed_in=False, base_url=url)
+    page = open_page(signed_in=False, base_url=product[1])
     page.goto("/login/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
@@ -148,19 +140,21 @@ def test_a_killed_database_turns_the_open_page_grey_until_it_is_back(
 
 
 def test_where_only_multicas_database_dies_the_header_still_says_what_was_last_known(
-    open_page, product_beside, own_cluster, expect, console
+    page, multica_elsewhere, quick, own_cluster, expect, console
 ):
-    page = sign_in(open_page, product_beside[1])
+    page.goto("/")
     expect(page.locator("#verdict-card")).to_have_attribute("data-verdict", "healthy")
     page.goto("/audit/")
     head = page.locator("#site-verdict [data-verdict]")
     expect(head).to_have_attribute("data-verdict", "healthy")
     kill_postgresql(own_cluster)
+    ask_every_second(page)
     expect(head).to_have_attribute("data-verdict", "unknown", timeout=WHILE)
     expect(head).to_contain_text(SINCE)
     assert page.title().startswith("Unknown · Audit")
 
     own_cluster.start()
+    ask_every_second(page)
     expect(head).to_have_attribute("data-verdict", "healthy", timeout=WHILE)
     expect(head).not_to_contain_text("last known")
     assert head.get_attribute("title") is None

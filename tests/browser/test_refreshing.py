@@ -8,11 +8,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 
+from executions.health import snapshot
 from tests import scenarios
 
 pytestmark = pytest.mark.usefixtures("quick")
 
 VERSION = "document.querySelector('#overview').dataset.version"
+HIDDEN = """(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 @pytest.fixture
@@ -27,13 +32,18 @@ def fail_the_newest(world):
 
 
 def watch_requests(page):
-    """The addresses that live parts ask for, from now on."""
-    asked = []
-    page.on(
-        "request",
-        lambda request: asked.append(request.url) if "hx-request" in request.headers else None,
+    """Ask what is returned for the addresses that live parts have asked for since."""
+    page.evaluate(
+        """() => {
+          const fetch = window.fetch;
+          window.asked = [];
+          window.fetch = (address, options) => {
+            if ("HX-Request" in options.headers) window.asked.push(address);
+            return fetch(address, options);
+          };
+        }"""
     )
-    return asked
+    return lambda: page.evaluate("window.asked")
 
 
 def wait_for_new_version(page, before):
@@ -66,12 +76,15 @@ def test_what_is_new_comes_without_moving_what_is_being_read(page, world, expect
 
 
 def test_a_selection_in_the_part_is_left_alone_until_it_is_given_up(page, world):
+    page.clock.install()
     page.goto("/")
     version = page.evaluate(VERSION)
     select_the_verdict(page)
+    asked = watch_requests(page)
     selected = page.evaluate("getSelection().toString()")
     fail_the_newest(world)
-    page.wait_for_timeout(2500)
+    page.clock.run_for(10_000)
+    assert asked() == []
     assert page.evaluate("getSelection().toString()") == selected
     assert page.evaluate(VERSION) == version
     page.evaluate("getSelection().removeAllRanges()")
@@ -88,31 +101,29 @@ def test_typing_a_filter_is_not_disturbed_by_the_list_below_it(page, world, monk
     page.keyboard.press("ArrowLeft")
     fail_the_newest(world)
     page.wait_for_selector("#plans .status.tone-bad", state="attached")
-    assert asked
+    assert asked()
     page.keyboard.type("X")
     assert search.input_value() == "timXe"
 
 
 def test_a_hidden_tab_asks_for_nothing_and_catches_up_when_it_is_seen_again(page, world):
+    page.clock.install()
     page.goto("/")
     version = page.evaluate(VERSION)
+    page.evaluate(HIDDEN, True)
     asked = watch_requests(page)
-    show = """(hidden) => {
-      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    page.evaluate(show, True)
     fail_the_newest(world)
-    page.wait_for_timeout(2500)
-    assert asked == []
-    page.evaluate(show, False)
+    page.clock.run_for(10_000)
+    assert asked() == []
+    page.evaluate(HIDDEN, False)
     wait_for_new_version(page, version)
-    assert asked
+    assert asked()
 
 
 def test_a_refresh_that_fails_says_how_old_the_page_is_until_one_succeeds(
     page, world, expect, console
 ):
+    page.clock.install()
     page.goto("/")
     page.context.set_offline(True)
     notice = page.locator(".live-notice")
@@ -120,20 +131,21 @@ def test_a_refresh_that_fails_says_how_old_the_page_is_until_one_succeeds(
     expect(notice).to_contain_text("This page is")
     expect(notice).to_contain_text("old: the server did not answer")
     page.context.set_offline(False)
+    page.clock.run_for(5_000)
     expect(notice).to_be_hidden()
     assert all("ERR_INTERNET_DISCONNECTED" in line for line in console)
     console.clear()
 
 
 def test_who_is_signed_out_is_told_so_and_asks_no_more(page, world, expect, console):
+    page.clock.install()
     page.goto("/")
     asked = watch_requests(page)
     Session.objects.all().delete()
     notice = page.locator(".live-notice")
     expect(notice).to_contain_text("You are signed out")
-    count = len(asked)
-    page.wait_for_timeout(2500)
-    assert len(asked) == count == 1
+    page.clock.run_for(10_000)
+    assert len(asked()) == 1
     assert all("401 (Unauthorized)" in line for line in console)
     console.clear()
 
@@ -149,6 +161,7 @@ def test_a_page_with_nothing_live_but_its_header_says_it_too(page, world, expect
 
 def test_a_server_in_trouble_is_not_asked_every_second(page, world):
     """Where no snapshot is at hand the header's first refresh comes after one second."""
+    page.clock.install()
     page.goto("/")
     page.evaluate(
         """() => {
@@ -159,6 +172,7 @@ def test_a_server_in_trouble_is_not_asked_every_second(page, world):
           };
         }"""
     )
+    page.clock.run_for(12_000)
     page.wait_for_function("() => window.asked.length === 3")
     first, second, third = page.evaluate("window.asked")
     assert min(second - first, third - second) >= 4900
@@ -172,12 +186,6 @@ def test_a_proxy_that_refuses_does_not_reload_what_somebody_reads(page, world, e
         }"""
     )
     expect(page.locator(".live-notice")).to_contain_text("answered with the error 403")
-
-
-HIDDEN = """(hidden) => {
-  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-  document.dispatchEvent(new Event("visibilitychange"));
-}"""
 
 
 def test_who_is_signed_out_is_not_shown_a_verdict_that_nobody_confirms(
@@ -199,7 +207,7 @@ def test_a_tab_out_of_sight_stops_looking_healthy_until_it_is_seen_again(page, w
     page.clock.run_for(130_000)
     expect(page.locator("#site-verdict")).to_contain_text("last known: healthy")
     assert page.title().startswith("Unknown · Overview")
-    assert asked == []
+    assert asked() == []
     page.evaluate(HIDDEN, False)
     page.clock.run_for(1_000)
     expect(page.locator("#site-verdict")).to_have_text(re.compile(r"^\s*Verdict: Healthy\s*$"))
@@ -207,11 +215,14 @@ def test_a_tab_out_of_sight_stops_looking_healthy_until_it_is_seen_again(page, w
 
 
 def test_another_page_learns_the_verdict_by_itself(page, world, expect):
+    page.clock.install()
     page.goto("/audit/")
     head = page.locator("#site-verdict [data-verdict]")
     expect(head).to_have_attribute("data-verdict", "healthy")
     assert page.title().startswith("Audit")
     fail_the_newest(world)
+    snapshot.forget()
+    page.clock.run_for(15_000)
     expect(head).to_have_attribute("data-verdict", "failing")
     page.wait_for_function("() => document.title.startsWith('Failing · Audit')")
 

@@ -15,6 +15,7 @@ from tests import waiting
 from tests.browser.remote import Remote
 from tests.retiring import acting_as, audited, jobs, pg_cron, role, schedule
 from tests.short_plans import Backend, backend, short_rules, ticking
+from tests.sizes import sized
 
 __all__ = ["acting_as", "backend", "pg_cron", "role", "short_rules"]
 
@@ -22,9 +23,17 @@ NAME = "rollup_task_usage_hourly"
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture(params=["scripts", "no scripts"])
+BOTH = ("scripts", "no scripts")
+
+
+def visited_with(*ways: str) -> pytest.MarkDecorator:
+    """An operator comes with JavaScript, without, or both ways in turn; for bin/audit, both."""
+    return pytest.mark.parametrize("visitor", sized(ways, BOTH), indirect=True)
+
+
+@pytest.fixture
 def visitor(request: pytest.FixtureRequest, open_page: Callable[..., Remote]) -> Remote:
-    """An operator's browser, with JavaScript and without."""
+    """An operator's browser."""
     return open_page(java_script_enabled=request.param == "scripts")
 
 
@@ -94,6 +103,7 @@ def row(pg_cron: Any, jobid: int) -> dict[str, Any] | None:
     return jobs(pg_cron).get(jobid)
 
 
+@visited_with(*BOTH)
 def test_choose_check_confirm_watch_to_verified_and_put_back(
     visitor, expect, jobid, pg_cron, backend, short_rules
 ):
@@ -132,6 +142,7 @@ def test_choose_check_confirm_watch_to_verified_and_put_back(
     ]
 
 
+@visited_with(*BOTH)
 def test_a_mistyped_name_and_a_late_password_cost_nobody_a_second_typing(
     visitor, expect, jobid, pg_cron, backend, short_rules, console
 ):
@@ -165,6 +176,7 @@ def test_a_mistyped_name_and_a_late_password_cost_nobody_a_second_typing(
     ]
 
 
+@visited_with("scripts")
 def test_pausing_first_and_then_removing(visitor, expect, jobid, pg_cron, backend, short_rules):
     before = row(pg_cron, jobid)
     with ticking(short_rules(backend)):
@@ -190,6 +202,7 @@ def test_pausing_first_and_then_removing(visitor, expect, jobid, pg_cron, backen
     ]
 
 
+@visited_with("scripts")
 def test_a_trial_that_goes_worse_puts_the_job_back_by_itself(
     visitor, expect, jobid, pg_cron, backend, short_rules
 ):
@@ -206,6 +219,7 @@ def test_a_trial_that_goes_worse_puts_the_job_back_by_itself(
     assert AuditEvent.objects.latest("pk").user_name == "Multica Admin"
 
 
+@visited_with("scripts")
 def test_a_trial_that_is_forgotten_puts_the_job_back_by_itself(
     visitor, expect, jobid, pg_cron, backend, short_rules
 ):
@@ -220,6 +234,7 @@ def test_a_trial_that_is_forgotten_puts_the_job_back_by_itself(
     assert audited(retirement)[2:] == [("activate", "intended"), ("activate", "done")]
 
 
+@visited_with("no scripts")
 def test_running_the_statement_oneself_where_the_role_may_not(
     visitor, expect, jobid, pg_cron, backend, short_rules, role, acting_as
 ):
