@@ -19,16 +19,13 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from executions.database import second_tries
 from executions.database.connections import Connection
 from executions.database.connections import connect as open_connection
-from executions.health import snapshot
-from executions.pages.live import forget_shared
 from executions.rollup.provision import provision
 from multica_admin import embedded
 from multica_admin.cluster import Binaries, Cluster
 from tests import environment
-from tests.emptying import Ours, empty_multica
+from tests.emptying import Ours, empty_multica, forget_all
 from tests.rights import let_read
 from tests.sizes import sized
 from tests.waiting import slowness
@@ -123,12 +120,6 @@ def django_db_setup(cluster: Cluster, django_db_blocker: Any) -> None:
         Ours().take_over()
 
 
-@pytest.fixture(autouse=True)
-def no_snapshot_of_another_test() -> None:
-    """What live parts show is kept for seconds in a process, and tests share one."""
-    snapshot.forget()
-
-
 @pytest.fixture
 def connect(cluster: Cluster) -> Iterator[Callable[..., Connection]]:
     """Opens connections as any role; all are closed when the test ends."""
@@ -199,7 +190,4 @@ def _names(resolver: URLResolver) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
-    """What a web process keeps for a while is another test's."""
-    snapshot.forget()
-    forget_shared()
-    second_tries.forget()
+    forget_all()

@@ -14,6 +14,9 @@ from django.db import connections, transaction
 from django.test import TransactionTestCase
 from psycopg import sql
 
+from executions.database import second_tries
+from executions.health import snapshot
+from executions.pages.live import forget_shared
 from executions.rollup.provision import TABLES
 
 STATE = "task_usage_hourly_rollup_state"
@@ -39,6 +42,13 @@ SELECT md5(string_agg(line, ';' ORDER BY line))
           FROM auth_group
           LEFT JOIN auth_group_permissions ON group_id = auth_group.id) AS lines (line)
 """
+
+
+def forget_all() -> None:
+    """Forget what a web process keeps for a while; the tests share one process."""
+    snapshot.forget()
+    forget_shared()
+    second_tries.forget()
 
 
 def empty_multica(connection: psycopg.Connection[Any]) -> None:

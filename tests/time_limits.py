@@ -30,7 +30,7 @@ def _cut_off(chosen: Callable[[str], bool]) -> Iterator[list[str]]:
             return execute(sql, params, many, context)
         stopped.append(sql)
         # In one message, so one transaction: PostgreSQL takes the limit back with what it stops.
-        return execute("SET statement_timeout = 50; SELECT pg_sleep(600)", None, many, context)
+        return execute("SET statement_timeout = 1; SELECT pg_sleep(600)", None, many, context)
 
     with connections["multica"].execute_wrapper(too_long):
         yield stopped
