@@ -22,7 +22,7 @@ from executions.pages import live
 from executions.pages.overview import reader as overview
 from tests import scenarios
 from tests.people import make_user
-from tests.sizes import AUDIT
+from tests.sizes import sized
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -149,7 +149,7 @@ def test_who_is_signed_out_gets_401_and_learns_nothing(client, owner, name):
 # --- A crowd ------------------------------------------------------------------------------------
 
 # In one process and at a quick pace; tests/faults/crowd.py is a minute of the real thing.
-VIEWERS = 200 if AUDIT else 40
+VIEWERS = sized(40, 200)
 SECONDS = 3.0
 PACE = 0.5
 
