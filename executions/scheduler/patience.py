@@ -11,7 +11,8 @@ import psycopg
 
 from executions.database.connections import Connection
 from executions.scheduler.preflight import CannotRun, check_connection
-from executions.scheduler.runner import JobRunner, TickReport
+from executions.scheduler.reports import TickReport
+from executions.scheduler.runner import JobRunner
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class PatientRunner(JobRunner):
         try:
             self._look()
         except psycopg.Error:
-            self.close()
+            self._own.close()
             raise
         except CannotRun as refusal:
             self._say(str(refusal))
@@ -41,7 +42,7 @@ class PatientRunner(JobRunner):
 
     def _look(self) -> None:
         """Once for each connection that is fit, so that an idle tick costs nothing more."""
-        connection = self._database()
+        connection = self._own.get()
         if connection is not self._found_fit:
             check_connection(connection, self.specs)
             self._found_fit = connection

@@ -1,8 +1,9 @@
 """One claimed plan in hand: its handler in a thread, its heartbeat, its limits, its end.
 
-It does not claim and does not finish: `runner.py` does. The handler gets a connection of its own
-that the database bounds by the run timeout; this thread guards the same limit, the lease and a
-cancellation from outside, and cuts the handler's connection when one of them is reached.
+It neither claims, as `runner.py` does, nor writes the end, as `finishing.py` does. The handler gets
+a connection of its own that the database bounds by the run timeout; this thread guards the same
+limit, the lease and a cancellation from outside, and cuts the handler's connection when one of them
+is reached.
 """
 
 from __future__ import annotations

@@ -11,23 +11,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
 import psycopg
 
-from executions.database.connections import Connection, cut
 from executions.database.problems import diagnose
-from executions.database.times import TolerantLoader
 from executions.scheduler import bounds, leases
 from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect
-from executions.scheduler.leases import ClaimOutcome, Failure, Finish, Plan, Success, rfc3339
+from executions.scheduler.finishing import write_end
+from executions.scheduler.leases import ClaimOutcome, Finish, Plan, rfc3339
+from executions.scheduler.own_connection import OwnConnection
 from executions.scheduler.plans import due_plans
-from executions.scheduler.run import Ended, Run
+from executions.scheduler.reports import TickReport
+from executions.scheduler.run import Run
 from executions.scheduler.spec import ErrorCode, JobSpec, Scope, Standing
 
 logger = logging.getLogger(__name__)
@@ -35,10 +36,6 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 30.0
 # After a failure: half a second, then twice as long each time, up to the tick's own interval.
 FIRST_PAUSE_SECONDS = 0.5
-# A finish that could not be written is tried again this soon while the lease lives, and then twice
-# as late each time; by a cancelled runner, whose time is short, always this soon.
-FINISH_PAUSE_SECONDS = 0.5
-LONGEST_FINISH_PAUSE_SECONDS = 8.0
 # What a cancelled runner allows the database, in all, for stopping the run and writing its end.
 GIVE_UP_SECONDS = 10.0
 
@@ -58,28 +55,6 @@ class Presence(Protocol):
 
     def abandon(self) -> None:
         """From any thread: what is under way ends soon."""
-
-
-@dataclass(frozen=True)
-class TickReport:
-    """What became of one scope in one tick.
-
-    Without an ``outcome`` nothing was due or, with an ``error_msg``, nobody can tell. ``status`` is
-    the row's as far as it is known: of a CONFLICT it is the other runner's, and None where this
-    runner lost its lease.
-    """
-
-    job: str
-    scope: Scope
-    plan_time: datetime | None = None
-    outcome: ClaimOutcome | None = None
-    status: str | None = None
-    rows: int | None = None
-    duration_ms: int | None = None
-    attempt: int | None = None
-    error_code: str | None = None
-    error_msg: str | None = None
-    holder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,14 +86,12 @@ class JobRunner:
         self._connect = connect
         self._presence = presence
         self._report: Callable[[TickReport], None] | None = report
-        self._connection: Connection | None = None
+        self._own = OwnConnection(connect)
         self._run: Run | None = None
         self._unanswered: list[_Unanswered] = []
         self._met: dict[str, str] = {}  # by job: what kept the last tick from trying it
         self._wake = threading.Event()
         self._cancelled = threading.Event()
-        self._given_up = threading.Event()
-        self._closing = threading.Lock()
 
     # --- from any thread ------------------------------------------------------------------------
 
@@ -138,7 +111,7 @@ class JobRunner:
             run.cancel(ErrorCode.CANCELED)
         if self._presence:
             self._presence.abandon()
-        impatience = threading.Timer(GIVE_UP_SECONDS, self._give_up)
+        impatience = threading.Timer(GIVE_UP_SECONDS, self._own.give_up)
         impatience.daemon = True
         impatience.start()
 
@@ -180,7 +153,7 @@ class JobRunner:
             # A mistake in this program must not end the only scheduler of an installation, whatever
             # it raises. A signal does not come as an exception here: it drains or cancels.
             logger.exception("A tick failed", extra={"runner": self.runner_id})
-            self.close()
+            self._own.close()
             return False
         if failures:
             logger.info("The database answers again", extra={"runner": self.runner_id})
@@ -193,24 +166,10 @@ class JobRunner:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self.close()
+        self._own.close()
         if self._presence:
             self._presence.stopped()
         logger.info("The runner has stopped", extra={"runner": self.runner_id})
-
-    def close(self) -> None:
-        """Close the runner's own connection; the next tick opens another."""
-        with self._closing:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def _give_up(self) -> None:
-        """A database that does not answer must not keep a cancelled runner from its end."""
-        with self._closing:
-            self._given_up.set()
-            if self._connection is not None:
-                cut(self._connection)
 
     # --- the step -------------------------------------------------------------------------------
 
@@ -234,7 +193,7 @@ class JobRunner:
                 self._met.pop(spec.name, None)
             except BaseException as error:
                 lost = self._has_lost_the_database(error)
-                self.close()
+                self._own.close()
                 if lost:
                     raise
                 self._tell_what_was_met(spec, error)
@@ -245,8 +204,7 @@ class JobRunner:
 
     def _has_lost_the_database(self, error: BaseException) -> bool:
         """Whether there is no connection any more, so that the next job would meet the same."""
-        gone = self._connection is None or self._connection.closed
-        return gone and isinstance(error, psycopg.Error)
+        return self._own.is_lost and isinstance(error, psycopg.Error)
 
     def _tell_what_was_met(self, spec: JobSpec, error: BaseException) -> None:
         """Once for each text: it may be the same in every tick."""
@@ -278,7 +236,7 @@ class JobRunner:
         for claim in self._won_unheard(spec):
             taken_up.append(claim.plan)
             yield self._attempt(claim)
-        for swept in leases.sweep(self._database(), spec):
+        for swept in leases.sweep(self._own.get(), spec):
             logger.warning(
                 "Closed an abandoned execution",
                 extra={
@@ -291,7 +249,7 @@ class JobRunner:
             )
         scopes = list(spec.scopes)
         while scopes and not self.draining:
-            standings = leases.read_standings(self._database(), spec, scopes)
+            standings = leases.read_standings(self._own.get(), spec, scopes)
             read_at = elapsed()
             for standing in standings:
                 ran = yield from self._tick_scope(spec, scopes.pop(0), standing, read_at, taken_up)
@@ -345,7 +303,7 @@ class JobRunner:
         """
         for asked in [asked for asked in self._unanswered if asked.plan.spec is spec]:
             lease = leases.begun(
-                self._database(), asked.plan, runner_id=self.runner_id, new_id=asked.new_id
+                self._own.get(), asked.plan, runner_id=self.runner_id, new_id=asked.new_id
             )
             if lease or elapsed() >= asked.expires:
                 self._unanswered.remove(asked)
@@ -361,22 +319,15 @@ class JobRunner:
             expires = elapsed() + plan.spec.stale_timeout.total_seconds()
             asked = _Unanswered(plan, new_id, expires)
             self._unanswered.append(asked)
-        claim = leases.claim(self._database(), plan, runner_id=self.runner_id, new_id=asked.new_id)
+        claim = leases.claim(self._own.get(), plan, runner_id=self.runner_id, new_id=asked.new_id)
         self._unanswered.remove(asked)
         return claim
 
     def _attempt(self, claim: leases.Claim) -> TickReport:
         """If the plan was won, run it and write how it ended."""
-        plan, lease = claim.plan, claim.lease
+        lease = claim.lease
         if lease is None:
-            return TickReport(
-                plan.spec.name,
-                plan.scope,
-                plan.plan_time,
-                claim.outcome,
-                status=claim.status,
-                holder=claim.holder,
-            )
+            return TickReport.of_conflict(claim)
         logger.info("Claimed a plan", extra=lease.log_fields() | {"outcome": claim.outcome})
         run = Run(lease, self._connect)
         self._run = run
@@ -386,90 +337,11 @@ class JobRunner:
             ended = run.execute()
         finally:
             self._run = None
-        written, ended = self._finish(lease, ended)
-        return self._settled(claim.outcome, lease, ended, written)
-
-    def _finish(self, lease: leases.Lease, ended: Ended) -> tuple[Finish, Ended]:
-        """Write the end, and try again while the lease lives if it could not be written.
-
-        The second try follows at once, on a fresh connection: the first may have died long ago.
-        Returns what was to be written in the end, too: an end that cannot be stored becomes a
-        failure that can.
-        """
-        pause = 0.0
-        while True:
-            try:
-                outcome = ended.outcome
-                return leases.finish(self._database(), lease, outcome, ended.duration_ms), ended
-            except Exception as error:  # whatever it is, the row must not stay RUNNING
-                self.close()
-                logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
-                if _is_unstorable(error):
-                    ended = replace(ended, outcome=_unstored(error))
-            if self._given_up_after(min(pause, ended.lease_expires - elapsed())):
-                return Finish.GIVEN_UP, ended
-            if elapsed() >= ended.lease_expires:
-                return Finish.LEASE_LOST, ended
-            pause = min(max(2 * pause, FINISH_PAUSE_SECONDS), LONGEST_FINISH_PAUSE_SECONDS)
-            if self._cancelled.is_set():
-                pause = FINISH_PAUSE_SECONDS
-
-    def _given_up_after(self, pause: float) -> bool:
-        """Wait before another try; a cancellation leads to one at once."""
-        waker = self._given_up if self._cancelled.is_set() else self._cancelled
-        waker.wait(pause)
-        return self._given_up.is_set()
-
-    def _settled(
-        self, outcome: ClaimOutcome, lease: leases.Lease, ended: Ended, written: Finish
-    ) -> TickReport:
-        result = ended.outcome
-        stands = written is Finish.WRITTEN
-        report = TickReport(
-            lease.plan.spec.name,
-            lease.plan.scope,
-            lease.plan.plan_time,
-            outcome,
-            status=result.status if stands else None,
-            rows=result.rows_affected if isinstance(result, Success) else None,
-            duration_ms=ended.duration_ms,
-            attempt=lease.attempt,
-            error_code=result.error_code,
-            error_msg=None if isinstance(result, Success) else result.error_msg,
-        )
+        written, ended = write_end(lease, ended, self._own, self._cancelled)
+        report = TickReport.of_run(claim.outcome, lease, ended, written)
         logger.log(
             logging.INFO if report.status == "SUCCESS" else logging.WARNING,
             _WRITTEN[written],
-            extra=lease.log_fields()
-            | {
-                "status": report.status,
-                "rows": report.rows,
-                "duration_ms": report.duration_ms,
-                "error_code": report.error_code,
-                "error": report.error_msg,
-            },
+            extra=lease.log_fields() | report.log_fields(),
         )
         return report
-
-    def _database(self) -> Connection:
-        if self._connection is None:
-            opened = self._connect("multica-admin runner")
-            # A stranger's row with a time that Python cannot hold must not stop a job.
-            opened.adapters.register_loader("timestamptz", TolerantLoader)
-            with self._closing:
-                self._connection = opened
-                if self._given_up.is_set():
-                    cut(opened)
-        return self._connection
-
-
-def _is_unstorable(error: Exception) -> bool:
-    """Whether what was to be written is at fault, so that it would fail again."""
-    return isinstance(error, psycopg.DataError) or not isinstance(error, psycopg.Error)
-
-
-def _unstored(error: Exception) -> Failure:
-    """The end of a run whose own end cannot be stored; in ASCII, which every database takes."""
-    said = bounds.said(error).encode("ascii", "backslashreplace").decode()
-    text = f"The end of the run could not be stored: {type(error).__name__}: {said}"
-    return Failure(ErrorCode.HANDLER_ERROR, text)

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from executions.scheduler import clock, heartbeat, leases, plans, run, runner
+from executions.scheduler import clock, finishing, heartbeat, leases, plans, run, runner
 from executions.scheduler.bounds import ERROR_BYTES, RESULT_BYTES
 from executions.scheduler.cutting import cancel_and_cut
 from executions.scheduler.leases import ClaimOutcome, Failure, Lease, Plan, Success
@@ -820,7 +820,7 @@ def test_a_heartbeat_that_gets_no_answer_is_cut_off(owner, reach, connect, monke
 def test_a_finish_that_could_not_be_written_is_tried_again_while_the_lease_lives(
     owner, reach, monkeypatch, caplog
 ):
-    monkeypatch.setattr(runner, "FINISH_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(finishing, "FINISH_PAUSE_SECONDS", 0.01)
     held = Held()
     with ticking(ours(reach, job(handler=held))) as done:
         held.began.wait(HANG)
@@ -840,20 +840,20 @@ def test_a_finish_is_tried_less_and_less_often_but_soon_by_a_cancelled_runner(
     pauses = []
     away = ours(reach, job(handler=lambda _context: reach.lose()))
 
-    def note(pause):
+    def note(pause, _own, _cancelled):
         pauses.append(pause)
         if len(pauses) == 8:
             away.cancel()
         return len(pauses) == 10
 
-    monkeypatch.setattr(away, "_given_up_after", note)
+    monkeypatch.setattr(finishing, "_given_up_after", note)
     with away:
         away.tick()
     assert pauses == [0, 0.5, 1, 2, 4, 8, 8, 8, 0.5, 0.5]
 
 
 def test_a_finish_is_given_up_when_the_lease_has_ended(owner, reach, monkeypatch):
-    monkeypatch.setattr(runner, "FINISH_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(finishing, "FINISH_PAUSE_SECONDS", 0.01)
 
     def lose(_context):
         reach.lose()
@@ -1025,13 +1025,13 @@ def test_a_connection_that_is_opened_after_a_runner_gave_up_is_cut_at_once(
         rival.execute("LOCK TABLE sys_cron_executions")
         reach.opened[MAIN][0].close()
         late.cancel()
-        assert late._given_up.wait(HANG)
+        assert late._own.given_up.wait(HANG)
         opening.set()
         running.result(HANG)
 
 
 def test_a_cancelled_runner_uses_its_time_to_write_canceled(owner, reach, monkeypatch, caplog):
-    monkeypatch.setattr(runner, "FINISH_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(finishing, "FINISH_PAUSE_SECONDS", 0.01)
     held = Held()
     patient = ours(reach, job(handler=held))
     with ThreadPoolExecutor(1) as pool:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from executions.scheduler import leases, runner
+from executions.scheduler import finishing, leases
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.leases import ClaimOutcome, Failure, Plan, Success
 from executions.scheduler.plans import floor
@@ -148,7 +148,7 @@ def test_a_finish_is_tried_as_long_as_the_lease_lives_that_heartbeats_made_longe
     owner, reach, monkeypatch, slow
 ):
     """The run takes nearly all of its first lease, and the database is away beyond its end."""
-    monkeypatch.setattr(runner, "FINISH_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(finishing, "FINISH_PAUSE_SECONDS", 0.05)
 
     def run(context):
         context.cancelled.wait(1.5 * slow)

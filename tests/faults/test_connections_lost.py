@@ -16,7 +16,7 @@ import pytest
 
 from executions.database import connections
 from executions.database.connections import connect as connect_to
-from executions.scheduler import leases
+from executions.scheduler import finishing, leases
 from executions.scheduler import runner as runner_module
 from executions.scheduler.jobs import roll_up_task_usage
 from executions.scheduler.leases import ClaimOutcome
@@ -36,7 +36,7 @@ HANDLER = f"multica-admin {NAME}"
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(runner_module, "FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(runner_module, "FINISH_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(finishing, "FINISH_PAUSE_SECONDS", 0.02)
 
 
 def rollup(**settings):

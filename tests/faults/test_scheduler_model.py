@@ -32,13 +32,14 @@ from hypothesis.stateful import (
 
 from executions.database.connections import Connection
 from executions.rollup.watermark import read_watermark
-from executions.scheduler import leases
+from executions.scheduler import finishing, leases
 from executions.scheduler import run as run_module
 from executions.scheduler import runner as runner_module
 from executions.scheduler.jobs import roll_up_task_usage
 from executions.scheduler.leases import Lease, Plan
 from executions.scheduler.plans import floor
-from executions.scheduler.runner import JobRunner, TickReport
+from executions.scheduler.reports import TickReport
+from executions.scheduler.runner import JobRunner
 from executions.scheduler.spec import Context, HandlerError, JobSpec, Returned
 from tests.emptying import empty_multica
 from tests.faults.history import broken_rules, kept
@@ -349,7 +350,7 @@ def heartbeat_of(replica: Replica) -> bool:
 @contextmanager
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        patch.setattr(runner_module, "FINISH_PAUSE_SECONDS", 0.005)
+        patch.setattr(finishing, "FINISH_PAUSE_SECONDS", 0.005)
         patch.setattr(runner_module, "GIVE_UP_SECONDS", 0.02)
         patch.setattr(run_module, "UNWIND_SECONDS", HANG)
         yield

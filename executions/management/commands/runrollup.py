@@ -31,7 +31,8 @@ from executions.scheduler.jobs import JOBS
 from executions.scheduler.leases import ClaimOutcome, rfc3339
 from executions.scheduler.preflight import CannotRun, check_database
 from executions.scheduler.registry import RememberedRunner, new_runner_id
-from executions.scheduler.runner import TICK_SECONDS, JobRunner, TickReport
+from executions.scheduler.reports import TickReport
+from executions.scheduler.runner import TICK_SECONDS, JobRunner
 from executions.scheduler.spec import JobSpec
 from multica_admin.embedded import ensure_running
 

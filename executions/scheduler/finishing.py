@@ -1,0 +1,69 @@
+"""Writes how a run ended, and tries again while its lease lives if that could not be written."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+
+import psycopg
+
+from executions.scheduler import bounds, leases
+from executions.scheduler.clock import elapsed
+from executions.scheduler.leases import Failure, Finish, Lease
+from executions.scheduler.own_connection import OwnConnection
+from executions.scheduler.run import Ended
+from executions.scheduler.spec import ErrorCode
+
+logger = logging.getLogger(__name__)
+
+# A finish that could not be written is tried again this soon while the lease lives, and then twice
+# as late each time; by a cancelled runner, whose time is short, always this soon.
+FINISH_PAUSE_SECONDS = 0.5
+LONGEST_FINISH_PAUSE_SECONDS = 8.0
+
+
+def write_end(
+    lease: Lease, ended: Ended, own: OwnConnection, cancelled: threading.Event
+) -> tuple[Finish, Ended]:
+    """Write the end on the runner's own connection; ``cancelled`` says that the runner has to stop.
+
+    The second try follows at once, on a fresh connection: the first may have died long ago.
+    Returns what was to be written in the end, too: an end that cannot be stored becomes a failure
+    that can.
+    """
+    pause = 0.0
+    while True:
+        try:
+            return leases.finish(own.get(), lease, ended.outcome, ended.duration_ms), ended
+        except Exception as error:  # whatever it is, the row must not stay RUNNING
+            own.close()
+            logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
+            if _is_unstorable(error):
+                ended = replace(ended, outcome=_unstored(error))
+        if _given_up_after(min(pause, ended.lease_expires - elapsed()), own, cancelled):
+            return Finish.GIVEN_UP, ended
+        if elapsed() >= ended.lease_expires:
+            return Finish.LEASE_LOST, ended
+        pause = min(max(2 * pause, FINISH_PAUSE_SECONDS), LONGEST_FINISH_PAUSE_SECONDS)
+        if cancelled.is_set():
+            pause = FINISH_PAUSE_SECONDS
+
+
+def _given_up_after(pause: float, own: OwnConnection, cancelled: threading.Event) -> bool:
+    """Wait before another try; a cancellation leads to one at once."""
+    waker = own.given_up if cancelled.is_set() else cancelled
+    waker.wait(pause)
+    return own.given_up.is_set()
+
+
+def _is_unstorable(error: Exception) -> bool:
+    """Whether what was to be written is at fault, so that it would fail again."""
+    return isinstance(error, psycopg.DataError) or not isinstance(error, psycopg.Error)
+
+
+def _unstored(error: Exception) -> Failure:
+    """The end of a run whose own end cannot be stored; in ASCII, which every database takes."""
+    said = bounds.said(error).encode("ascii", "backslashreplace").decode()
+    text = f"The end of the run could not be stored: {type(error).__name__}: {said}"
+    return Failure(ErrorCode.HANDLER_ERROR, text)
