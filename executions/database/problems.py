@@ -24,7 +24,8 @@ from psycopg_pool import PoolTimeout
 from executions.database import second_tries
 from executions.database.direct import REFUSED_OPTIONS, NotDirect, OnStandby
 from executions.database.router import is_multicas
-from executions.database.troubles import TROUBLES, UNKNOWN, kind_of
+from executions.database.sqlstates import kind_of
+from executions.database.troubles import TROUBLES, UNKNOWN
 from executions.text import beyond
 from multica_admin import embedded
 
