@@ -9,7 +9,7 @@ from executions.database.sql import load
 from executions.health.facts import Drift, DriftHour
 from executions.scheduler.plans import floor
 
-SQL = load("health")
+SQL = load("rollup")
 
 # What the comparison reads.
 READ_FOR_DRIFT = (

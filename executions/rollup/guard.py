@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from executions.database.reading import Fetch
 from executions.database.sql import load
 
-SQL = load("health")
+SQL = load("rollup")
 
 # How far the watermark may lag behind the newest usage: docs/contract.md section 4.
 ALLOWED_LAG = timedelta(hours=1)

@@ -8,7 +8,7 @@ from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 
-SQL = load("health")
+SQL = load("rollup")
 
 _NOW = timedelta()
 # The application name of our own backfill's sessions, which identifies them.

@@ -6,7 +6,7 @@ from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.health.facts import Queue
 
-SQL = load("health")
+SQL = load("rollup")
 
 MOST_COUNTED = 10_000
 

@@ -41,6 +41,7 @@ ASKED = [
     for source, names in {
         "health": set(load("health")) - {"first_migration"},
         "history": load("history"),
+        "rollup": load("rollup"),
         "watermark": {"read"},
     }.items()
     for name in names

@@ -1,0 +1,130 @@
+-- What stands in the way of the rollup, and whether its buckets add up. All of it only reads.
+
+-- name: queue
+-- The dirty queue, counted no further than a limit, and its oldest entry.
+SELECT (SELECT count(*) FROM (SELECT FROM task_usage_hourly_dirty LIMIT %(most)s) AS counted) AS depth,
+       (SELECT min(enqueued_at) FROM task_usage_hourly_dirty) AS oldest
+
+-- name: lock_4246
+-- Who holds advisory lock 4246 of this database, who works on the buckets, and what each probably is.
+-- pg_locks is the same for every role, so idle and writing are judged by it: a session in a
+-- transaction holds its virtual transaction id. A backfill is idle between two slices, so a session
+-- that ran the window function lately works, and so does one of our own backfill, whose name every
+-- role is shown. The patterns must not match this statement itself.
+WITH lock AS MATERIALIZED (
+    SELECT pid, locktype, relation, mode, classid, objid, objsubid, database
+      FROM pg_locks
+     WHERE granted AND locktype IN ('advisory', 'relation', 'virtualxid')
+),
+here AS (SELECT oid FROM pg_database WHERE datname = current_database()),
+holder AS (
+    SELECT DISTINCT pid
+      FROM lock, here
+     WHERE locktype = 'advisory' AND classid = 0 AND objid = 4246 AND objsubid = 1
+       AND lock.database = here.oid
+),
+writer AS (
+    SELECT pid
+      FROM lock, here
+     WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
+       AND relation = to_regclass('task_usage_hourly') AND lock.database = here.oid
+     UNION
+    SELECT pid
+      FROM pg_stat_activity
+     WHERE datname = current_database()
+       AND (application_name = %(backfill)s
+            OR state = 'active' AND query ~ 'rollup_task_usage_hourl[y](_window)?\s*\('
+            OR state_change > clock_timestamp() - %(lately)s
+               AND query ~ 'rollup_task_usage_hourl[y]_window\s*\(')
+)
+SELECT involved.pid,
+       nullif(activity.application_name, '') AS application_name,
+       activity.usename::text AS user,
+       activity.state,
+       activity.state_change AS since,
+       NOT EXISTS (SELECT FROM lock WHERE locktype = 'virtualxid' AND lock.pid = involved.pid)
+           AS idle,
+       EXISTS (SELECT FROM holder WHERE holder.pid IS NOT DISTINCT FROM involved.pid) AS holds,
+       EXISTS (SELECT FROM writer WHERE writer.pid = involved.pid) AS writes,
+       CASE WHEN activity.application_name = %(backfill)s THEN 'our_backfill'
+            WHEN activity.application_name ~ '^multica-admin' THEN 'our_runner'
+            WHEN 'pg_cron' IN (activity.application_name, activity.backend_type) THEN 'pg_cron'
+            WHEN activity.state IS NULL THEN 'hidden'
+            WHEN activity.query ~ 'rollup_task_usage_hourl[y]_window\s*\(' THEN 'backfill'
+            WHEN activity.query ~ 'rollup_task_usage_hourl[y]\s*\(' THEN 'rollup'
+            WHEN activity.query ~* 'workspace_teardow[n]|delet[e]\s+from\s+(\w+\.)?workspace'
+                THEN 'deletion'
+            WHEN activity.query ~* 'code[x]' THEN 'codex_backfill'
+            ELSE 'other'
+       END AS work
+  FROM (SELECT pid FROM holder UNION SELECT pid FROM writer) AS involved
+  LEFT JOIN pg_stat_activity AS activity ON activity.pid = involved.pid
+ WHERE involved.pid IS DISTINCT FROM pg_backend_pid()
+ ORDER BY involved.pid
+
+-- name: drift
+-- Usage and buckets per hour of created_at, compared key by key below the watermark. Left out
+-- are keys with usage from after the watermark, queued keys, usage without a runtime, and the
+-- buckets of deleted agents: docs/contract.md section 6.
+WITH summed AS (
+    SELECT date_trunc('hour', usage.created_at, 'UTC') AS bucket_hour, agent.workspace_id,
+           task.runtime_id, task.agent_id, issue.project_id, usage.provider, usage.model,
+           sum(usage.input_tokens + usage.output_tokens
+               + usage.cache_read_tokens + usage.cache_write_tokens) AS tokens,
+           count(*) AS events,
+           bool_or(coalesce(usage.updated_at, usage.created_at) >= %(watermark)s) AS unsettled
+      FROM task_usage AS usage
+      JOIN agent_task_queue AS task ON task.id = usage.task_id
+      JOIN agent ON agent.id = task.agent_id
+      LEFT JOIN issue ON issue.id = task.issue_id
+     WHERE usage.created_at >= %(since)s AND usage.created_at < %(until)s
+       AND task.runtime_id IS NOT NULL
+     GROUP BY 1, 2, 3, 4, 5, 6, 7
+),
+side AS (
+    SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+           tokens AS usage_tokens, events AS usage_events, 0 AS bucket_tokens, 0 AS bucket_events,
+           unsettled
+      FROM summed
+     UNION ALL
+    SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model, 0, 0,
+           input_tokens + output_tokens + cache_read_tokens + cache_write_tokens, event_count,
+           false
+      FROM task_usage_hourly AS bucket
+     WHERE bucket_hour >= %(since)s AND bucket_hour < %(until)s
+       AND EXISTS (SELECT FROM agent WHERE agent.id = bucket.agent_id)
+),
+compared AS (
+    SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
+           sum(usage_tokens) AS usage_tokens, sum(usage_events) AS usage_events,
+           sum(bucket_tokens) AS bucket_tokens, sum(bucket_events) AS bucket_events
+      FROM side
+     GROUP BY 1, 2, 3, 4, 5, 6, 7
+    HAVING NOT bool_or(unsettled)
+)
+SELECT bucket_hour AS hour,
+       sum(usage_events)::bigint AS usage_events,
+       sum(bucket_events)::bigint AS bucket_events,
+       sum(usage_tokens)::bigint AS usage_tokens,
+       sum(bucket_tokens)::bigint AS bucket_tokens,
+       count(*) FILTER (WHERE usage_events <> bucket_events OR usage_tokens <> bucket_tokens)
+           AS keys
+  FROM compared
+ WHERE NOT EXISTS (
+        SELECT FROM task_usage_hourly_dirty AS queued
+         WHERE queued.bucket_hour = compared.bucket_hour
+           AND queued.workspace_id = compared.workspace_id
+           AND queued.runtime_id = compared.runtime_id
+           AND queued.agent_id = compared.agent_id
+           AND queued.project_id IS NOT DISTINCT FROM compared.project_id
+           AND queued.provider = compared.provider
+           AND queued.model = compared.model)
+ GROUP BY bucket_hour
+ ORDER BY bucket_hour
+
+-- name: migration_103
+-- What the guard of Multica's migration 103 looks at: the watermark, and the newest usage.
+SELECT EXISTS (SELECT FROM task_usage) AS has_usage,
+       (SELECT watermark_at FROM task_usage_hourly_rollup_state WHERE id = 1) AS watermark_at,
+       greatest((SELECT max(updated_at) FROM task_usage),
+                (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS newest_usage_at
