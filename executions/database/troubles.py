@@ -1,8 +1,8 @@
 """PURE: every kind of database trouble in sentences.
 
-`problems.py` finds out which kind an error is of, by `sqlstates.py`. Nothing here looks at an error.
-In the sentences ``%(said)s`` is what the server or libpq said, ``%(url)s`` the variable that names
-the database, ``%(sqlstate)s`` PostgreSQL's own code (its manual, appendix A).
+`problems.py` finds out which kind an error is of, by `sqlstates.py`. Nothing here looks at an
+error. In the sentences ``%(said)s`` is what the server or libpq said, ``%(url)s`` the variable that
+names the database, ``%(sqlstate)s`` PostgreSQL's own code (its manual, appendix A).
 """
 
 from __future__ import annotations

@@ -41,6 +41,19 @@ class RetirementState(models.TextChoices):
     MOVED = "moved", _("closed, because its database moved or is gone")
 
 
+# A retirement in one of these states is over. Each pg_cron job has at most one that is not.
+_ENDED = (
+    RetirementState.VERIFIED,
+    RetirementState.CONFIRMED_GONE,
+    RetirementState.WORSE,
+    RetirementState.OTHER_CALLER,
+    RetirementState.TRIAL_ENDED,
+    RetirementState.PUT_BACK,
+    RetirementState.CLOSED,
+    RetirementState.MOVED,
+)
+
+
 class Retirement(models.Model):
     """One schedule on its way through the wizard. Its open acts say what is being done to it.
 
@@ -74,16 +87,7 @@ class Retirement(models.Model):
     reason = models.TextField(default="")
     put_back_jobid = models.BigIntegerField(null=True)
 
-    ENDED = (
-        RetirementState.VERIFIED,
-        RetirementState.CONFIRMED_GONE,
-        RetirementState.WORSE,
-        RetirementState.OTHER_CALLER,
-        RetirementState.TRIAL_ENDED,
-        RetirementState.PUT_BACK,
-        RetirementState.CLOSED,
-        RetirementState.MOVED,
-    )
+    ENDED = _ENDED
     # States in which the schedule counts as gone. From these it can be put back.
     REMOVED = (
         RetirementState.WATCHING,
@@ -101,18 +105,7 @@ class Retirement(models.Model):
             models.UniqueConstraint(
                 fields=["server", "database", "jobid"],
                 condition=Q(kind=CallerKind.PG_CRON)
-                & ~Q(
-                    state__in=[
-                        "verified",
-                        "confirmed_gone",
-                        "worse",
-                        "other_caller",
-                        "trial_ended",
-                        "put_back",
-                        "closed",
-                        "moved",
-                    ]
-                ),
+                & ~Q(state__in=[state.value for state in _ENDED]),
                 name="one_open_retirement_per_job",
             )
         ]
