@@ -25,9 +25,15 @@ embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
 # Makes the key before the fork if there is none, so all processes share it.
 str(settings.SECRET_KEY)
 
+_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
 
 class Worker(ThreadWorker):
     """gunicorn's `gthread`, but a signal ends it at any moment.
+
+    A new process begins with the handlers of gunicorn's first one, which only note the signal. So
+    the signals wait until this process has handlers of its own: see `pre_fork`. Otherwise a stop
+    at that moment took until the process was killed, `graceful_timeout` later.
 
     Ctrl-C reaches a process twice: from the terminal, and as SIGQUIT from gunicorn's first process.
     gthread's own handler takes the lock of its threads' queue. The code that it interrupts may hold
@@ -36,6 +42,10 @@ class Worker(ThreadWorker):
     """
 
     _told_to_quit = False
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """End at once. The threads need no notice: they end with the interpreter."""
@@ -69,12 +79,20 @@ control_socket_disable = True
 # 20 ms of every eighth page.
 YOUNG_OBJECTS = 20_000
 
-_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-
 
 def when_ready(server: Any) -> None:
     """Accept the signals that `manage.py quickstart` holds back until this process handles them."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Hold signals back over the fork, in the first process until it is over."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+os.register_at_fork(
+    after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS) and None
+)
 
 
 def post_worker_init(worker: Any) -> None:
