@@ -49,6 +49,26 @@ FOCUSABLE = """() => [...document.querySelectorAll(
     { visibilityProperty: true, contentVisibilityAuto: true }))"""
 
 
+# A refresh knows what it has before it by its id: two of one id, or none, are not told apart.
+NOT_TOLD_APART = """() => {
+  const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+  const twice = ids.filter((id, place) => ids.indexOf(id) !== place);
+  const broken = ids.filter((id) => !id || /\\s/.test(id));
+  const nameless = [...document.querySelectorAll("[data-live] :is(details, form):not([id])")];
+  return [...twice, ...broken, ...nameless.map((element) => element.outerHTML.slice(0, 120))];
+}"""
+
+
+def test_a_refresh_can_tell_apart_all_that_a_reader_may_have_touched(page, pages, console):
+    page.goto("/")
+    found = []
+    for path in pages:
+        page.goto(path)
+        found += [f"{path}: {one}" for one in page.evaluate(NOT_TOLD_APART)]
+    console[:] = [line for line in console if "400 (Bad Request)" not in line]
+    assert found == []
+
+
 @pytest.mark.parametrize("theme", THEMES)
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(open_page, pages, theme, console):
     page = open_page(color_scheme=theme)

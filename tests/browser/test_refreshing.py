@@ -75,6 +75,21 @@ def test_what_is_new_comes_without_moving_what_is_being_read(page, world, expect
     assert page.locator("details.finding-more[open]").count() >= 1
 
 
+def test_a_finding_that_is_being_read_stays_open_when_another_comes_above_it(page, world, expect):
+    world.change(40, retried=True)  # which is a finding for information, and folded
+    world.write()
+    page.goto("/")
+    folded = page.locator("#findings details.finding-more")
+    folded.locator("summary").first.click()
+    expect(page.locator("#findings > ul > li")).to_have_count(1)
+    world.change(range(4), failed=True)
+    world.drop([30, 31])
+    world.write()
+    expect(page.locator("#findings > ul > li")).not_to_have_count(1)
+    expect(page.locator("#findings > ul > li").first).not_to_contain_class("tone-info")
+    assert page.locator("#findings details.finding-more[open]").count() == 1
+
+
 def test_a_selection_in_the_part_is_left_alone_until_it_is_given_up(page, world):
     page.clock.install()
     page.goto("/")
@@ -238,6 +253,60 @@ def test_the_tab_says_it_when_the_verdict_begins_to_fail_and_when_it_no_longer_d
     scenarios.healthy(world.connection)
     page.wait_for_function("() => document.title.startsWith('Overview')")
     assert page.evaluate(icon) == calm
+
+
+PART = """
+  <form id="typed"><input name="word" value="{points}"><input name="tick" type="checkbox"></form>
+  {form}
+  <div id="drawn" data-live-keep data-points="{points}"></div>
+  <ul id="rows">{rows}</ul>"""
+ROW = """<li id="row-{n}"><a id="link-{n}" href="#row-{n}">{n}</a>
+  <details id="more-{n}"><summary>More</summary>{text}</details></li>"""
+
+
+def part(points, order, text, form=""):
+    rows = "".join(ROW.format(n=number, text=text) for number in order)
+    return PART.format(points=points, rows=rows, form=form)
+
+
+FIRST = part(1, [1, 2, 3], "old", '<p id="moved">moved</p>')
+SECOND = part(
+    2,
+    [4, 3, 1],
+    "new",
+    '<form id="later"><p id="moved">moved</p><button>Send</button></form>',
+)
+
+
+def test_what_a_reader_did_and_a_script_drew_outlives_a_merge_that_moves_rows(page, world, expect):
+    page.goto("/")
+    page.evaluate(
+        """([shown, next]) => {
+          const part = document.querySelector("#overview");
+          window.fetch = () => Promise.resolve(
+            new Response(next, { headers: { "Content-Type": "text/html" } }));
+          part.innerHTML = shown;
+          part.querySelector("#drawn").append(document.createElement("canvas"));
+          part.querySelectorAll("#rows > li").forEach((row) => { row.dataset.mine = row.id; });
+        }""",
+        [FIRST, SECOND],
+    )
+    page.locator("[name=word]").fill("half")
+    page.locator("[name=tick]").check()
+    page.locator("#more-3 summary").click()
+    page.locator("#link-1").focus()
+    page.evaluate("window.third = document.querySelector('#row-3')")
+    expect(page.locator("#rows > li")).to_have_text([re.compile("new")] * 3)
+    assert page.locator("[name=word]").input_value() == "half"
+    assert page.locator("[name=tick]").is_checked()
+    assert page.evaluate(
+        "[...document.querySelectorAll('details[open]')].map((one) => one.id)"
+    ) == ["more-3"]
+    assert page.evaluate("document.activeElement.id") == "link-1"
+    assert page.evaluate("document.querySelector('#row-3') === window.third")
+    expect(page.locator("#later button")).to_have_text("Send")
+    assert page.locator("#drawn canvas").count() == 1
+    assert page.locator("#drawn").get_attribute("data-points") == "2"
 
 
 def test_a_chart_takes_the_new_numbers_without_being_made_anew(page, world):

@@ -23,7 +23,7 @@ def test_the_overview_is_complete(open_page, busy_day, expect):
     expect(page.locator("#findings .finding").first).to_be_visible()
     for figure in ("success", "lag", "kept", "duration"):
         expect(page.locator(f"#figure-{figure}")).to_be_visible()
-    assert page.locator(".plan-strip .plan[data-key]").count() == 288
+    assert page.locator(".plan-strip .plan[id]").count() == 288
     assert page.locator(".lane").count() == 3
     # The charts need a script; their tables do not.
     expect(page.locator("#chart-durations")).to_be_hidden()
@@ -42,7 +42,7 @@ def test_every_square_of_the_strip_leads_somewhere(open_page, busy_day, expect):
     expect(page).to_have_url(re.compile("/executions/[0-9a-f-]{36}/"))
     page.goto("/")
     page.get_by_role("link", name="7 days").click()
-    assert page.locator(".plan-week .plan[data-key]").count() in {168, 169}
+    assert page.locator(".plan-week .plan[id]").count() in {168, 169}
 
 
 def test_every_page_of_the_history_answers_and_the_filter_works(open_page, pages):

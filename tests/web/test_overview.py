@@ -50,7 +50,7 @@ def squares(html):
     """Class, and the address or None, of every square of the plan strip."""
     strip = html[html.index('<ol class="plan-strip') :].partition("</ol>")[0]
     found = re.findall(
-        r'<(?:a|span) class="plan plan-(\w+)" data-key="\d+"(?: href="([^"]*)")?', strip
+        r'<(?:a|span) class="plan plan-(\w+)" id="square-\d+"(?: href="([^"]*)")?', strip
     )
     return [(look, unescape(href) or None) for look, href in found]
 
@@ -242,7 +242,7 @@ def test_the_finding_that_the_verdict_is_from_stands_with_it_and_not_once_more(v
     lead = snapshot.current().verdict.findings[0]
     assert text(str(lead.advice)) in text(verdict)
     assert "Evidence" in text(verdict)
-    assert f'id="finding-{lead.code}-' not in html
+    assert f'id="finding-{lead.code}"' not in html
 
 
 def test_the_figures_are_those_of_the_verdict(viewer, owner):
@@ -280,7 +280,7 @@ def test_the_charts_have_their_points_and_a_table_each(viewer, owner):
     html = page(viewer)
     assert html.count("data-chart-points=") == 2
     assert html.count("The same as a table, by the hour") == 2
-    assert html.count('data-key="hour-') >= 48
+    assert html.count('<tr id="hour-') >= 48
 
 
 def test_the_newest_plans_say_which_of_them_is_being_retried(viewer, owner):

@@ -85,6 +85,16 @@ class Finding:
     evidence: Evidence = field(default_factory=dict)
     explains: tuple[Finding, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """Tells it from the other findings, also after a refresh.
+
+        Only ``not_available`` may be there more than once: each names what cannot be read.
+        """
+        what = self.evidence.get("what")
+        names = what if isinstance(what, list) else []
+        return "-".join((self.code, *names))
+
     def explaining(self, others: tuple[Finding, ...]) -> Finding:
         return replace(self, explains=(*self.explains, *others))
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import ExecutionState, Filters, write_scope
+from executions.text.digest import digest
 from executions.text.visible import visible
 
 register = template.Library()
@@ -58,6 +59,12 @@ def foreign(text: str | None, css: str = "") -> SafeString | str:
     if not text:
         return "—"
     return format_html('<bdi class="{}">{}</bdi>', css, visible(text))
+
+
+@register.filter
+def key(text: str | None) -> str:
+    """A text that came from elsewhere as a part of an id: the same text has the same key."""
+    return digest(text)
 
 
 @register.filter

@@ -54,7 +54,7 @@ def drawn(rows: Iterable[StripRow], job: str) -> list[tuple[StripRow, SafeString
 
 def _square(square: Square, addresses: Addresses, captions: Captions) -> str:
     to, title = escape(leads_to(square, addresses)), escape(captions.of(square))
-    mark = f'class="plan plan-{square.look}" data-key="{square.key}"'
+    mark = f'class="plan plan-{square.look}" id="square-{square.key}"'
     if to:
         return f'<a {mark} href="{to}" title="{title}"><span>{title}</span></a>'
     return f"<span {mark}><span>{title}</span></span>"
@@ -76,14 +76,14 @@ def bars(lane: Iterable[Bar]) -> SafeString:
 def hour_rows(hours: Iterable[HourOfValues], unit: str) -> SafeString:
     """``{% hour_rows series.hours "ms" %}``: a table's rows; the values are milliseconds or "s"."""
     write = duration if unit == "ms" else seconds
-    return SafeString("".join(_hour_row(hour, write) for hour in hours))
+    return SafeString("".join(_hour_row(hour, unit, write) for hour in hours))
 
 
-def _hour_row(hour: HourOfValues, write: Callable[[float], str]) -> str:
+def _hour_row(hour: HourOfValues, unit: str, write: Callable[[float], str]) -> str:
     numbers = [count(hour.count), *map(write, (hour.median, hour.p95, hour.greatest))]
     cells = "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
     key = int(hour.hour.timestamp())
-    return f'<tr data-key="hour-{key}"><th scope="row">{moment(hour.hour)}</th>{cells}</tr>'
+    return f'<tr id="hour-{unit}-{key}"><th scope="row">{moment(hour.hour)}</th>{cells}</tr>'
 
 
 class Addresses:
