@@ -1,4 +1,4 @@
-"""What fits into a row: the limits on a message and a result, in bytes. Pure.
+"""PURE: the limits, in bytes, on the message and the result of a row.
 
 Source: docs/contract.md section 3, "Limits". PostgreSQL stores neither NUL nor lone surrogates.
 """
@@ -14,7 +14,7 @@ MOST_ROWS = 2**63 - 1
 
 
 class Unstorable(ValueError):
-    """What a handler returned cannot be stored. The text is one sentence."""
+    """A handler returned something that cannot be stored. The text is one sentence."""
 
 
 def error_text(text: str) -> str:
@@ -24,10 +24,10 @@ def error_text(text: str) -> str:
 
 
 def said(error: BaseException) -> str:
-    """The error's own text; where it fails at that too, which error came of it."""
+    """The error's own text. If reading the text fails too, the name of that error."""
     try:
         return str(error)
-    except BaseException as worse:  # whatever a job's own class of error comes up with
+    except BaseException as worse:  # a job's own error class may raise anything here
         return f"(its text could not be made: {type(worse).__name__})"
 
 
@@ -35,7 +35,7 @@ def result_json(result: object) -> str:
     """A result as compact JSON without NUL.
 
     Raises:
-        Unstorable: no JSON object, or one of more than 16,384 bytes.
+        Unstorable: it is not a JSON object, or has more than 16,384 bytes.
     """
     if not isinstance(result, Mapping):
         raise Unstorable(f"The handler's result is {type(result).__name__}, not a JSON object.")
@@ -53,10 +53,10 @@ def result_json(result: object) -> str:
 
 
 def row_count(rows: object) -> int | None:
-    """Rows affected, as a bigint or nothing.
+    """Rows affected, as a bigint or None.
 
     Raises:
-        Unstorable: no whole number, or one that a bigint cannot hold.
+        Unstorable: it is not an integer, or does not fit a bigint.
     """
     if rows is None:
         return None

@@ -1,13 +1,13 @@
-"""Seconds to reckon a lease's end by, which pass while the machine is suspended as well.
+"""The clock for the end of a lease. It also counts the time while the machine is suspended.
 
-``time.monotonic`` stands still then, but the database's clock goes on, and the lease runs out.
+``time.monotonic`` stops during suspension, but the database's clock and the lease do not.
 """
 
 from __future__ import annotations
 
 import time
 
-# Where there is no such clock, as on macOS, the monotonic one of clock_gettime goes on by itself.
+# Systems without that clock, such as macOS, count suspension in clock_gettime's monotonic clock.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

@@ -1,15 +1,15 @@
-"""How the product's runners reach Multica's database: ``RUNNER_DATABASE_URL``, and not for ever."""
+"""How our runners connect to Multica's database: ``RUNNER_DATABASE_URL``, with time limits."""
 
 from __future__ import annotations
 
 from executions.database.connections import Connection, runner_connection
 
-# A network that swallows packets is noticed after this many milliseconds, not after minutes.
+# A network that drops packets is noticed after this many milliseconds, not after minutes.
 UNANSWERED_MS = 20_000
 
 
 def connect_runner(application_name: str) -> Connection:
-    """A plain connection of a runner's, its heartbeat's or its handler's.
+    """A plain connection for a runner, its heartbeat or its handler.
 
     Raises:
         NotDirect, psycopg.OperationalError: as `executions.database.connections.connect`.

@@ -16,9 +16,9 @@ Connect = Callable[[str], Connection]
 
 
 def cancel_and_cut(connection: Connection) -> None:
-    """Have the server stop the statement under way, then cut the connection.
+    """Make the server cancel the current statement, then cut the connection.
 
-    Without the first, a backend that does not talk to its client would run on to its end.
+    Without the cancel, a backend that does not talk to its client would run to its end.
     """
     with contextlib.suppress(psycopg.Error):
         connection.cancel_safe(timeout=CANCEL_SECONDS)

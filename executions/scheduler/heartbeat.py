@@ -1,7 +1,7 @@
-"""Keeps one lease alive from a thread and a connection of its own, and says how far to trust it.
+"""Keeps a lease alive, from its own thread and connection, and says how long to trust it.
 
-The connection is opened when the first beat is due, so a short run never opens one. A beat that
-takes longer than 5 s is cut off. Source: docs/contract.md section 3, "Heartbeat".
+The connection opens when the first beat is due, so a short run never opens one. A beat that takes
+longer than 5 s is cut off. Source: docs/contract.md section 3, "Heartbeat".
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from executions.scheduler.leases import Lease
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
-# A beat that failed is tried again sooner than the next one is due.
+# A failed beat is tried again sooner than the next beat would be due.
 RETRY_SECONDS = 1.0
-# Trust ends before the lease does, so that a handler is cancelled before anybody may steal: after
-# this share of the time between the moment when a beat is due and the lease's end.
+# Trust ends before the lease, so that the handler is cancelled before another runner may steal the
+# plan. It lasts for this share of the time from when a beat is due to the end of the lease.
 TRUSTED_SHARE = 0.9
 
 
 class Heartbeat:
-    """Beats until stopped. ``lost`` is called once, from its thread, when the lease is gone."""
+    """Beats until stopped. Its thread calls ``lost`` once, when the lease is gone."""
 
     def __init__(self, lease: Lease, connect: Connect, lost: Callable[[], None]) -> None:
         spec = lease.plan.spec
@@ -41,7 +41,7 @@ class Heartbeat:
         self._connection: Connection | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        # Both on the clock of `clock.py`: until then the lease lives, and until then we rely on it.
+        # Both are on the clock of `clock.py`: the end of the lease and the end of our trust in it.
         self.expires = lease.expires
         self.trusted_until = self._trusted(lease.expires)
 
@@ -49,14 +49,14 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop beating. A beat under way does no harm: it is guarded by RUNNING."""
+        """Stop beating. A beat that is under way does no harm, because it is guarded by RUNNING."""
         self._stop.set()
 
     def _trusted(self, expires: float) -> float:
         return expires - (self._stale - self._interval) * (1 - TRUSTED_SHARE)
 
     def _until_due(self) -> float:
-        """An interval after the lease began or was extended; at once where that is over."""
+        """Seconds until one interval after the lease was last extended; zero if that has passed."""
         return max(0.0, self.expires - self._stale + self._interval - elapsed())
 
     def _run(self) -> None:

@@ -1,12 +1,11 @@
-"""The runner inside a web process: started after the fork, drained when the process is told to go.
+"""The runner inside a web process: started after the fork, drained when the process must end.
 
-gunicorn's hooks call `start`, `cancel` and `stop`; nothing here knows gunicorn. Where the
-scheduler is off they do nothing.
+gunicorn's hooks call `start`, `cancel` and `stop`. This module does not know gunicorn. If the
+scheduler is off, the calls do nothing.
 
-What a signal handler asks for goes through a pipe to a thread. A handler may interrupt another in
-the middle of `Event.set`, whose lock it would then wait for, for ever. That thread keeps the
-deadline too: gunicorn may wait for a slow client until the whole grace is over before it calls
-`stop`.
+A signal handler asks a thread through a pipe. It cannot set an `Event` itself: it may interrupt
+another handler inside `Event.set` and then wait for that lock for ever. The thread also keeps the
+deadline, because gunicorn may wait for a slow client during the whole grace before it calls `stop`.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from executions.scheduler.registry import RememberedRunner, new_runner_id
 from executions.scheduler.runner import TICK_SECONDS, JobRunner
 from executions.scheduler.spec import JobSpec
 
-# What stopping a run and writing its end may take before gunicorn kills the process: of a short
-# grace a third.
+# Time to stop a run and write its outcome before gunicorn kills the process. Of a short grace it is
+# a third.
 CANCEL_SECONDS = 8.0
 
 _DRAIN, _CANCEL = b"d", b"c"
@@ -59,17 +58,17 @@ class InProcessRunner:
         self._thread.start()
 
     def ask_to_drain(self) -> None:
-        """Claim nothing more; for signal handlers. The grace counts from the first call."""
+        """Claim nothing more. For signal handlers. The grace starts with the first call."""
         self._told_at = self._told_at or monotonic()
         os.write(self._ask, _DRAIN)
 
     def ask_to_cancel(self) -> None:
-        """Drain and cancel the run in hand; for signal handlers."""
+        """Drain, and cancel the current run. For signal handlers."""
         self._told_at = self._told_at or monotonic()
         os.write(self._ask, _CANCEL)
 
     def _listen(self) -> None:
-        """Drain when first asked to, and cancel when asked to or when the patience is over."""
+        """Drain on the first request. Cancel on request, or when the time for draining is over."""
         asked = os.read(self._asked, 1)
         self._runner.drain()
         more = select.poll()
@@ -80,10 +79,10 @@ class InProcessRunner:
         self._runner.cancel()
 
     def stop(self) -> None:
-        """Drain, and wait until the run in hand has ended or the grace is over.
+        """Drain, and wait until the current run has ended or the grace is over.
 
-        This is the last thing that the process does. A signal from now on cancels the run in hand
-        and is obeyed by its end: gunicorn's own handlers would break the wait off.
+        This is the last act of the process. A signal from now on cancels the current run and takes
+        effect when the run ends: gunicorn's own handlers would break off the wait.
         """
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, lambda _number, _frame: self.ask_to_cancel())
@@ -91,7 +90,7 @@ class InProcessRunner:
         self._thread.join(self._left_of(self._grace))
 
     def _left_of(self, seconds: float) -> float:
-        """What is left of so many seconds since the process was told to go; never below zero."""
+        """The rest of this many seconds since the process was told to end; never below zero."""
         told_at = self._told_at or monotonic()
         return max(0.0, told_at + seconds - monotonic())
 
@@ -105,9 +104,9 @@ def start(
     specs: Iterable[JobSpec] = JOBS.values(),
     tick_seconds: float = TICK_SECONDS,
 ) -> None:
-    """Start this process's runner, if ``ROLLUP_SCHEDULER`` is on, and drain it on SIGTERM.
+    """Start this process's runner if ``ROLLUP_SCHEDULER`` is on, and drain it on SIGTERM.
 
-    Call it in the main thread, once, after gunicorn has set its own signal handlers.
+    Call it once, in the main thread, after gunicorn has set its own signal handlers.
     """
     global _current  # noqa: PLW0603  one web process has one runner
     if not settings.ROLLUP_SCHEDULER:
@@ -121,25 +120,25 @@ def start(
     )
     _current = InProcessRunner(runner, grace_seconds, tick_seconds)
     _drain_on_sigterm(_current)
-    # gunicorn's last hook is left out where a signal interrupts it on the way there.
+    # gunicorn skips its last hook if a signal interrupts it on the way there.
     atexit.register(_current.stop)
     _current.start()
 
 
 def cancel() -> None:
-    """The process ends at once: cancel the run in hand. Signal handlers may call it."""
+    """The process ends at once: cancel the current run. Signal handlers may call it."""
     if _current is not None:
         _current.ask_to_cancel()
 
 
 def stop() -> None:
-    """The process is about to end: wait for the run in hand, which is cancelled in good time."""
+    """The process is about to end: wait for the current run, and cancel it in time if need be."""
     if _current is not None:
         _current.stop()
 
 
 def _drain_on_sigterm(runner: InProcessRunner) -> None:
-    """Have the runner stop claiming as soon as the process is told to go, then what was there."""
+    """On SIGTERM make the runner stop claiming, then call the handler that was there before."""
     before = signal.getsignal(signal.SIGTERM)
 
     def drain(number: int, frame: FrameType | None) -> None:

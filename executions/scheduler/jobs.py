@@ -1,4 +1,4 @@
-"""The jobs that this project's runners run. To add one, read docs/adding-a-job.md."""
+"""The jobs that our runners run. docs/adding-a-job.md explains how to add one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _rfc3339(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-# What roll_up_task_usage sends, and what its function uses in turn (docs/contract.md section 4).
+# What roll_up_task_usage sends, and what its function uses (docs/contract.md section 4).
 NEEDS = Needs(
     functions=("rollup_task_usage_hourly()",),
     rights=(("SELECT", "task_usage_hourly_rollup_state"),),
@@ -36,7 +36,7 @@ NEEDS = Needs(
     rehearsal=load("watermark").rehearse,
 )
 
-# The defaults of JobSpec are this job's settings, the same as those of Multica's own replicas.
+# The defaults of JobSpec are this job's settings, as Multica's own replicas have them.
 ROLLUP = JobSpec(name="rollup_task_usage_hourly", handler=roll_up_task_usage, needs=NEEDS)
 
 JOBS = registry([ROLLUP])

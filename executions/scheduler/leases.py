@@ -1,9 +1,9 @@
 """Leases on plans: the only place where a running system writes ``sys_cron_executions``.
 
-Every function sends one statement, or two for a claim that meets a stored plan, on a connection
-in autocommit. It decides nothing about when: that is `plans.py` and `runner.py`. Every write
-after the claim is guarded by the row's id, the lease_token and RUNNING, so a lost lease can
-write nothing. Source: docs/contract.md section 3.
+Every function sends one statement on a connection in autocommit, or two for a claim that meets a
+stored plan. `plans.py` and `runner.py` decide when. Every write after the claim is guarded by the
+row's id, the lease_token and RUNNING, so after a lost lease nothing can be written. Source:
+docs/contract.md section 3.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STALE_MESSAGE = "The lease expired without a heartbeat; the runner died, hung or
 
 
 class ClaimOutcome(StrEnum):
-    """How an attempt to claim a plan ended."""
+    """The result of an attempt to claim a plan."""
 
     WON = "WON"
     RETRIED = "RETRIED"
@@ -37,9 +37,9 @@ class ClaimOutcome(StrEnum):
 
 
 class Finish(Enum):
-    """How the terminal write ended: it stands, or nothing is known to have been written.
+    """The result of the terminal write: it is stored, or as far as we know nothing was written.
 
-    That is because the lease was lost, or because the runner had to end first.
+    Nothing is written if the lease was lost, or if the runner had to end first.
     """
 
     WRITTEN = "written"
@@ -49,7 +49,7 @@ class Finish(Enum):
 
 @dataclass(frozen=True)
 class Plan:
-    """One plan of one job: what the table's unique constraint is about."""
+    """One plan of one job, as identified by the table's unique constraint."""
 
     spec: JobSpec
     scope: Scope
@@ -66,9 +66,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Lease:
-    """Ownership of a plan. ``expires`` is on the clock of `clock.py`, in seconds.
+    """Ownership of a plan. ``expires`` is in seconds on the clock of `clock.py`.
 
-    It is reckoned from before the statement was sent, so it is never later than the database's
+    It counts from before the statement was sent, so it is never later than the database's
     ``stale_after``.
     """
 
@@ -83,7 +83,7 @@ class Lease:
         return {"id": self.id, "lease_token": self.token}
 
     def log_fields(self) -> dict[str, object]:
-        """What every log line about this attempt carries."""
+        """The fields of every log line about this attempt."""
         return {
             "runner": self.runner_id,
             "job": self.plan.spec.name,
@@ -95,7 +95,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Claim:
-    """The answer to a claim. A CONFLICT has no lease, and ``status`` and ``holder`` if known."""
+    """The answer to a claim. A CONFLICT has no lease, but ``status`` and ``holder`` if known."""
 
     outcome: ClaimOutcome
     plan: Plan
@@ -106,7 +106,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Success:
-    """What a handler achieved; ``result`` is JSON text within bounds."""
+    """What a handler achieved. ``result`` is JSON text within its limit."""
 
     rows_affected: int | None
     result: str
@@ -116,7 +116,7 @@ class Success:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt failed; the text is cut to its bounds when it is made."""
+    """Why an attempt failed. The text is cut to its limit on creation."""
 
     error_code: ErrorCode
     error_msg: str
@@ -129,7 +129,7 @@ class Failure:
 def read_standings(
     connection: Connection, spec: JobSpec, scopes: Sequence[Scope]
 ) -> list[Standing]:
-    """Where the job stands for each of the scopes, in their order, with the database's time."""
+    """Where the job stands in each of these scopes, in their order, with the database's time."""
     rows = connection.execute(
         SQL.standing,
         {
@@ -151,7 +151,7 @@ def _standing(row: dict[str, Any]) -> Standing:
 
 
 def foreseen_conflict(plan: Plan, standing: Standing) -> Claim | None:
-    """The CONFLICT that a claim would meet, where the standing shows it; else it must be tried."""
+    """The CONFLICT that the standing already proves; None if the claim must be tried."""
     if standing.taken is None or plan.plan_time != standing.newest:
         return None
     taken = standing.taken
@@ -159,9 +159,9 @@ def foreseen_conflict(plan: Plan, standing: Standing) -> Claim | None:
 
 
 def sweep(connection: Connection, spec: JobSpec) -> list[dict[str, Any]]:
-    """Close the job's abandoned executions as FAILED/stale_timeout; what was closed.
+    """Close the job's abandoned executions as FAILED/stale_timeout, and return them.
 
-    Retry time and token stay as they are, so that such a plan can be tried again at once.
+    Retry time and token stay as they are, so that such a plan can be retried at once.
     """
     return connection.execute(
         SQL.sweep, {"job_name": spec.name, "message": STALE_MESSAGE}
@@ -169,10 +169,10 @@ def sweep(connection: Connection, spec: JobSpec) -> list[dict[str, Any]]:
 
 
 def claim(connection: Connection, plan: Plan, *, runner_id: str, new_id: UUID) -> Claim:
-    """Try to own a plan: begin it, or take over one that failed or went stale.
+    """Try to own a plan: begin it, or take over a failed or stale one.
 
-    ``new_id`` is the id of the row if it is begun. The same id may be sent again when the answer
-    to an earlier claim was lost: a row that has it and still runs was begun by that claim.
+    ``new_id`` becomes the row's id if the plan is begun. If the answer to a claim was lost, send
+    the same id again: a RUNNING row with that id was begun by the lost claim.
     """
     spec = plan.spec
     parameters = plan.key() | {
@@ -196,7 +196,7 @@ def _take_over(
 ) -> Claim:
     sent = elapsed()
     row = connection.execute(SQL.take_over, parameters).fetchone()
-    if row is None:  # deleted since the insert met it
+    if row is None:  # the row was deleted after the insert met it
         return Claim(ClaimOutcome.CONFLICT, plan)
     if row["taken"]:
         outcome = ClaimOutcome.STOLEN if row["status"] == "RUNNING" else ClaimOutcome.RETRIED
@@ -212,9 +212,9 @@ def _take_over(
 
 
 def begun(connection: Connection, plan: Plan, *, runner_id: str, new_id: UUID) -> Lease | None:
-    """The lease of a claim that was sent with that id and got no answer, if it was won and lives.
+    """The lease of a claim whose answer was lost, if the claim was won and the lease lives.
 
-    A claim that was still under way may be won later, so None is not the last word.
+    A claim that is still under way may win later, so None is not final.
     """
     sent = elapsed()
     row = connection.execute(SQL.begun, {"id": new_id}).fetchone()
@@ -224,7 +224,7 @@ def begun(connection: Connection, plan: Plan, *, runner_id: str, new_id: UUID) -
 
 
 def heartbeat(connection: Connection, lease: Lease) -> bool:
-    """Extend the lease by the stale timeout; False when it is lost."""
+    """Extend the lease by the stale timeout. Return False if the lease is lost."""
     parameters = lease.guard() | {"stale_timeout": lease.plan.spec.stale_timeout}
     return connection.execute(SQL.heartbeat, parameters).fetchone() is not None
 
@@ -232,10 +232,10 @@ def heartbeat(connection: Connection, lease: Lease) -> bool:
 def finish(
     connection: Connection, lease: Lease, outcome: Success | Failure, duration_ms: int
 ) -> Finish:
-    """Write how the attempt ended, unless the lease was lost.
+    """Write the outcome of the attempt, unless the lease was lost.
 
-    A write that had been committed before its answer was lost counts as written, so this may be
-    sent again after any failure. Whether an attempt is left is judged by the job's own maximum.
+    It may be sent again after any failure: a write that was committed before its answer was lost
+    counts as written. The job's own maximum decides whether attempts remain.
     """
     parameters = lease.guard() | {"duration_ms": duration_ms, "error_code": outcome.error_code}
     if isinstance(outcome, Success):
@@ -252,12 +252,12 @@ def finish(
 
 
 def rfc3339(moment: datetime) -> str:
-    """The moment in UTC to the second, as results, log lines and commands write it."""
+    """The moment in UTC, to the second, as in results, log lines and commands."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def uuid7(moment: datetime) -> UUID:
-    """A UUIDv7 (RFC 9562 section 5.7) of that moment, to the millisecond; the rest is random."""
+    """A UUIDv7 (RFC 9562 section 5.7) of that moment, to the millisecond. The rest is random."""
     milliseconds = int(moment.timestamp() * 1000)
     value = milliseconds << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76

@@ -1,6 +1,6 @@
-"""A runner that waits until its database has what its jobs need. `inprocess.py` runs one.
+"""A runner that waits until its database has what its jobs need. `inprocess.py` runs it.
 
-A command refuses to start instead. A web process must serve its pages all the same.
+A command refuses to start instead. A web process must serve its pages in any case.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ logger = logging.getLogger(__name__)
 
 
 class PatientRunner(JobRunner):
-    """A `JobRunner` that claims nothing where something that it needs is missing."""
+    """A `JobRunner` that claims nothing while something that it needs is missing."""
 
     _found_fit: Connection | None = None
     _said = ""
 
     def tick(self) -> list[TickReport]:
-        """One planning pass, or a line in the log about what is in its way, once.
+        """One planning pass; or, if something is missing, one log line about it, once.
 
         Raises:
-            psycopg.Error: the database is away or refuses; nothing of it is kept open.
+            psycopg.Error: the database is away or refuses; no connection stays open.
         """
         try:
             self._look()

@@ -1,7 +1,7 @@
-"""Plan arithmetic: which plan_times are due now. Pure; the time is always the database's.
+"""PURE: plan arithmetic, that is which plan_times are due now. The time is always the database's.
 
-It decides nothing about leases: a plan that is due may be won, lost to another runner, or over.
-Source: docs/contract.md section 3, "Plan" and "Catch-up".
+It decides nothing about leases: a due plan may be won, lost to another runner, or over. Source:
+docs/contract.md section 3, "Plan" and "Catch-up".
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Protocol
 
 from executions.scheduler.spec import MOST_PLANS, CatchUp, JobSpec, Standing
 
-# Go floors from year 1, not from the Unix epoch. For a cadence that divides a day both agree.
+# Go floors from year 1, not from the Unix epoch. For cadences that divide a day both agree.
 _YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def floor(moment: datetime, cadence: timedelta) -> datetime:
-    """The UTC bucket that ``moment``, of whatever time zone, is in."""
+    """The UTC bucket of ``moment``, which may be in any time zone."""
     utc = moment.astimezone(UTC)
     return utc - (utc - _YEAR_ONE) % cadence
 
@@ -29,7 +29,7 @@ def newest_due(spec: JobSpec, now: datetime) -> datetime:
 
 
 class Tried(Protocol):
-    """A stored plan that ended, in whichever form it was read."""
+    """A stored plan that has ended, in whichever form it was read."""
 
     @property
     def plan_time(self) -> datetime: ...
@@ -42,7 +42,7 @@ class Tried(Protocol):
 def oldest_open(spec: JobSpec | None, now: datetime) -> datetime | None:
     """The plan_time before which no runner returns to a plan of the job.
 
-    None where only its rows can tell: of a job that is not known here, or that is not latest-only.
+    None if only the job's rows can tell: for an unknown job, or one that is not latest-only.
     """
     if spec is None or spec.planner is not None or spec.catch_up is not CatchUp.LATEST_ONLY:
         return None
@@ -50,24 +50,24 @@ def oldest_open(spec: JobSpec | None, now: datetime) -> datetime | None:
 
 
 def is_open(plan_time: datetime, newest: datetime, oldest: datetime | None) -> bool:
-    """Whether no plan of its scope newer than this one has begun or, by ``oldest``, is due.
+    """Whether this plan is the newest in its scope: none is begun or, by ``oldest``, due after it.
 
-    ``newest`` is the scope's newest stored plan_time, ``oldest`` that of :func:`oldest_open`.
+    ``newest`` is the scope's newest stored plan_time, ``oldest`` the result of :func:`oldest_open`.
     """
     return plan_time >= newest and (oldest is None or plan_time >= oldest)
 
 
 def is_retried(failed: Tried, newest: datetime, oldest: datetime | None) -> bool:
-    """Whether a FAILED plan is still to be tried again; see :func:`is_open`.
+    """Whether a FAILED plan will still be retried; see :func:`is_open`.
 
-    Attempts that are left do not suffice: replicas return to the newest plan only
-    (docs/contract.md section 3, "Catch-up").
+    Attempts that remain are not enough: replicas return to the newest plan only (docs/contract.md
+    section 3, "Catch-up").
     """
     return failed.attempt < failed.max_attempts and is_open(failed.plan_time, newest, oldest)
 
 
 class InvalidPlan(TypeError):
-    """A job's own planner planned what is no moment. The text is one sentence."""
+    """A job's own planner returned something that is no moment. The text is one sentence."""
 
 
 def due_plans(
@@ -75,12 +75,12 @@ def due_plans(
 ) -> list[datetime]:
     """The plan_times that a tick tries to claim for one scope, in order and in UTC.
 
-    A planner of the job's own may have no end: it is read up to the job's maximum, or to
-    `MOST_PLANS`, and no further once ``broken_off`` says so.
+    A job's own planner may be infinite. It is read up to the job's maximum, or to `MOST_PLANS`, and
+    no further once ``broken_off`` says so.
 
     Raises:
-        InvalidPlan: the job's own planner returned something else than aware datetimes. Whatever
-            else it raises comes through.
+        InvalidPlan: the job's own planner returned anything but aware datetimes. Other exceptions
+            of the planner pass through.
     """
     if spec.planner is not None:
         planned = islice(spec.planner(spec, standing), spec.max_plans_per_tick or MOST_PLANS)
@@ -97,10 +97,10 @@ def _in_utc(plan_time: object) -> datetime:
 
 
 def _every_plan(spec: JobSpec, standing: Standing) -> Iterator[datetime]:
-    """FAILED plans that may be retried, then the buckets after the newest stored one.
+    """FAILED plans that may be retried, then the buckets after the newest stored plan.
 
-    Every stored plan is at or before the newest one, so this is oldest first. Go looks at the
-    newest row only and strands a FAILED bucket behind it; here each one inside the window counts.
+    No stored plan is after the newest, so the order is oldest first. Go looks at the newest row
+    only and strands a FAILED bucket behind it; here every such bucket inside the window counts.
     """
     yield from standing.retryable
     latest = newest_due(spec, standing.now)
@@ -119,7 +119,7 @@ def _every_plan(spec: JobSpec, standing: Standing) -> Iterator[datetime]:
 
 
 def window_start(spec: JobSpec, now: datetime) -> datetime:
-    """Where the catch-up window begins: nothing before it is planned again."""
+    """The start of the catch-up window. Nothing before it is planned again."""
     return now - spec.schedule_delay - spec.catch_up_window
 
 

@@ -1,4 +1,4 @@
-"""Whether a runner can work with this database at all, asked before it starts; changes nothing."""
+"""Checks, before a runner starts, that it can work with this database. It changes nothing."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _RIGHTS = {"may_select": "SELECT", "may_insert": "INSERT", "may_update": "UPDATE
 
 
 class CannotRun(Exception):
-    """A runner cannot work here. The text is for the operator: what, and the way out."""
+    """A runner cannot work here. The text tells the operator why and what to do."""
 
 
 def check_version(server_version: int) -> None:
-    """Take libpq's number of a server version, such as 150018.
+    """Check a server version as libpq's number, such as 150018.
 
     Raises:
-        CannotRun: it is older than PostgreSQL 15.
+        CannotRun: the server is older than PostgreSQL 15.
     """
     major = server_version // 10_000
     if major < OLDEST:
@@ -39,7 +39,7 @@ def check_version(server_version: int) -> None:
 
 
 def check_database(connect: Connect, specs: Iterable[JobSpec]) -> None:
-    """Look at the server on a connection that is closed again, as `check_connection` does.
+    """Run `check_connection` on a connection of its own.
 
     Raises:
         CannotRun: as there, or the database is away.
@@ -55,7 +55,7 @@ def check_database(connect: Connect, specs: Iterable[JobSpec]) -> None:
 
 
 def check_connection(connection: Connection, specs: Iterable[JobSpec]) -> None:
-    """Look at the server's version, the table of executions, and what each job needs.
+    """Check the server's version, the table of executions, and what each job needs.
 
     Raises:
         CannotRun: the server is too old, has no ``sys_cron_executions``, lacks what a job needs, or
@@ -89,7 +89,7 @@ def _check_table(connection: Connection) -> None:
 
 
 def _check_needs(connection: Connection, spec: JobSpec) -> None:
-    """An attempt that could only fail would be one of those that all replicas share."""
+    """Attempts are shared by all replicas, so a run that cannot succeed must not use one up."""
     rights = [*spec.needs.rights, *spec.needs.behind]
     lacks = connection.execute(
         SQL.lacks,
@@ -140,7 +140,7 @@ def _rehearse(connection: Connection, spec: JobSpec) -> None:
             connection.execute(SQL.bound_rehearsal)
             connection.execute(needs.rehearsal)
     except (errors.LockNotAvailable, errors.QueryCanceled):
-        return  # it met its limits: a run has longer ones, and says what it meets
+        return  # it reached its time limit; a run has longer limits and reports what it meets
     except errors.InsufficientPrivilege as error:
         role = connection.execute(SQL.role).fetchone() or {}
         raise CannotRun(

@@ -1,7 +1,7 @@
-"""Who a runner is, and the row of ours that remembers it, so that it can be told from Multica's.
+"""A runner's id, and our row about it, which tells it from Multica's runners.
 
-Our own tables may be away, locked or without an answer while Multica's are there: the runner goes
-on, and that is logged once.
+Our own tables may be away, locked or silent while Multica's answer. The runner then goes on, and
+logs that once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from multica_admin import __version__
 
 logger = logging.getLogger(__name__)
 
-# What one write may take. The alias has no limit, and a tick waits for its write.
+# The limits of one write. The alias has none, and a tick waits for its write.
 LIMITS = "SET statement_timeout = '2s'; SET lock_timeout = '2s'"
-# Where the server does not even say that a limit was reached, the connection is cut here.
+# If the server does not even report a limit that was reached, the connection is cut after this
+# time.
 CUT_SECONDS = 3.0
-# What a write that is abandoned may still take: most would have ended by then.
+# The time that an abandoned write may still take. Most end sooner.
 ABANDONED_SECONDS = 0.5
 
 
@@ -39,9 +40,9 @@ def new_runner_id() -> str:
 
 
 class RememberedRunner:
-    """Keeps one runner's row in the alias ``default``; every time in it is the database's.
+    """Keeps one runner's row in the alias ``default``. Every time in it is the database's.
 
-    ``tick_seconds`` is the interval of the runner's ticks, None if it ticks only once.
+    ``tick_seconds`` is the interval of the runner's ticks; None if it ticks only once.
     """
 
     def __init__(
@@ -64,11 +65,11 @@ class RememberedRunner:
         self._connection: Any = None
 
     def started(self) -> None:
-        """Write the row; that of an earlier process with the same id begins anew."""
+        """Write the row. It replaces the row of an earlier process with the same id."""
         self._remembered = self._try(self._begin)
 
     def ticked(self) -> None:
-        """When a tick begins; begins the row first where it is not there, or not any more."""
+        """Record that a tick begins. Write the row first if it is missing."""
         self._touch()
         if not self._remembered:
             self.started()
@@ -79,9 +80,9 @@ class RememberedRunner:
             self._try(lambda: self._update(stopped_at=Now()))
 
     def abandon(self) -> None:
-        """Have the write in hand end soon, from any thread; none follows one that had to be ended.
+        """End the current write soon, from any thread. No write follows one that had to be ended.
 
-        While it connects it cannot be ended, but then it is not sent.
+        While the write still connects it cannot be ended, but then its statement is not sent.
         """
         impatience = threading.Timer(ABANDONED_SECONDS, self._end, [self._writing])
         impatience.daemon = True
@@ -120,7 +121,7 @@ class RememberedRunner:
         try:
             with self._limited():
                 write()
-        except Exception as error:  # a runner's row is not worth a runner
+        except Exception as error:  # the runner matters more than its row
             if not self._warned:
                 logger.warning(
                     "The runner could not be written to our own tables and goes on without: %s",
@@ -130,15 +131,15 @@ class RememberedRunner:
             self._warned = True
             return False
         finally:
-            # This thread's own connection; kept open it would outlive a restart of the database,
-            # and have these limits.
+            # This thread's own connection. If kept open, it would outlive a restart of the database
+            # and keep these limits.
             connections["default"].close()
         self._warned = False
         return True
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        """Bound what is written by the server's limits and by our own, and let it be abandoned."""
+        """Limit a write by the server's limits and our own, and let it be abandoned."""
         self._writing = object()
         try:
             connections["default"].ensure_connection()

@@ -1,8 +1,8 @@
 """Removes old executions: SUCCESS after some days, FAILED after more, RUNNING never.
 
-Multica keeps them all for ever. What is removed here is the policy that it once planned, and one
-rule of our own: the newest row of each scope stays (docs/contract.md section 2). It goes batch by
-batch, each a transaction of its own, so it may be interrupted and repeated.
+Multica keeps them all for ever. This follows the policy that Multica once planned, with one rule of
+our own: the newest row of each scope stays (docs/contract.md section 2). Each batch is a
+transaction of its own, so the prune can be interrupted and repeated.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _FIRST = (datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
 def prune(
     connection: Connection, status: str, age: timedelta, *, only_count: bool = False
 ) -> Iterator[int]:
-    """Remove what finished with that status longer ago than that; yields each batch's count.
+    """Remove executions with this status that finished longer ago than ``age``; yield batch counts.
 
     With ``only_count`` nothing is removed. ``status`` is SUCCESS or FAILED.
 
     Raises:
-        psycopg.Error: the role may not, or the database is away; earlier batches stand.
+        psycopg.Error: the role lacks a right, or the database is away. Earlier batches are kept.
     """
     connection.execute(SQL.bound_batch)
     row = connection.execute(SQL.before, {"age": age}).fetchone()

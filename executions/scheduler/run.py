@@ -1,4 +1,4 @@
-"""One claimed plan in hand: its handler in a thread, its heartbeat, its limits, its end.
+"""Executes one claimed plan: its handler in a thread, its heartbeat, its limits, its outcome.
 
 It neither claims, as `runner.py` does, nor writes the end, as `finishing.py` does. The handler gets
 a connection of its own that the database bounds by the run timeout; this thread guards the same
@@ -26,9 +26,9 @@ from executions.scheduler.spec import Context, ErrorCode, HandlerError
 
 logger = logging.getLogger(__name__)
 
-# How long a cancelled handler may take to notice before it is left behind.
+# A cancelled handler may take this long to notice before it is abandoned.
 UNWIND_SECONDS = 5.0
-# A wait does not notice that the machine was suspended, so a run looks at the clock this often.
+# A wait does not notice that the machine was suspended, so a run reads the clock this often.
 LOOK_SECONDS = 1.0
 
 _WHY = {
@@ -40,7 +40,7 @@ _WHY = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended. Until ``lease_expires``, on the clock of `clock.py`, it may be written."""
+    """The outcome of a run, to be written before ``lease_expires`` on `clock.py`'s clock."""
 
     outcome: Success | Failure
     duration_ms: int
@@ -63,7 +63,7 @@ class Run:
         self._connection: Connection | None = None
 
     def cancel(self, cause: ErrorCode) -> None:
-        """Have the handler stopped, from any thread; the first cause is the one that is stored."""
+        """Stop the handler, from any thread. The first cause is stored."""
         with self._lock:
             if self._cause is None and self._outcome is None:
                 self._cause = cause
@@ -71,14 +71,14 @@ class Run:
                 self._changed.set()
 
     def execute(self) -> Ended:
-        """Run the handler to its end, or to its cancellation."""
-        started = monotonic()  # a duration leaves out the time in which the machine slept
+        """Run the handler until it ends or is cancelled."""
+        started = monotonic()  # a duration excludes the time in which the machine slept
         self._deadline = elapsed() + self._timeout
         heartbeat = Heartbeat(self._lease, self._connect, lambda: self.cancel(ErrorCode.LEASE_LOST))
         try:
             self._run_beside(heartbeat)
         finally:
-            heartbeat.stop()  # or the plan of a run that is over would stay RUNNING for ever
+            heartbeat.stop()  # otherwise the plan of a finished run would stay RUNNING for ever
         return Ended(self._judge(), round((monotonic() - started) * 1000), heartbeat.expires)
 
     def _run_beside(self, heartbeat: Heartbeat) -> None:
@@ -106,7 +106,7 @@ class Run:
                 self._changed.wait(min(left, LOOK_SECONDS))
 
     def _stop_handler(self, handler: threading.Thread) -> None:
-        with self._lock:  # the handler's thread closes it under the same lock
+        with self._lock:  # the handler's thread closes the connection under the same lock
             if self._connection is not None:
                 cancel_and_cut(self._connection)
         handler.join(UNWIND_SECONDS)
@@ -130,7 +130,7 @@ class Run:
         )
         try:
             outcome = self._outcome_of_the_call()
-        finally:  # or nobody would know that this thread has ended
+        finally:  # otherwise nobody would learn that this thread has ended
             self._end_as(outcome)
 
     def _outcome_of_the_call(self) -> Success | Failure:
@@ -138,13 +138,13 @@ class Run:
             rows, result = self._call()
             return Success(bounds.row_count(rows), bounds.result_json(result))
         except psycopg.errors.QueryCanceled as error:
-            # The database's own run timeout, unless somebody cancelled the statement earlier.
+            # The database's run timeout ended the statement, unless somebody cancelled it earlier.
             late = elapsed() >= self._deadline
             code = ErrorCode.RUN_TIMEOUT if late else ErrorCode.HANDLER_ERROR
             return Failure(code, bounds.said(error))
         except (HandlerError, bounds.Unstorable, psycopg.Error) as error:
             return Failure(ErrorCode.HANDLER_ERROR, bounds.said(error) or type(error).__name__)
-        except BaseException as error:  # whatever it is, it ends here and is stored
+        except BaseException as error:  # any exception ends here and is stored
             text = f"{type(error).__name__}: {bounds.said(error)}"
             return Failure(ErrorCode.HANDLER_PANIC, text)
 

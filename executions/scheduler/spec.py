@@ -1,7 +1,7 @@
-"""What a job is: its settings, the rules they must keep, and what its handler is given.
+"""PURE: a job's settings, the rules for them, and what its handler gets.
 
-Pure: no database, no clock, nothing that runs. Plan arithmetic is in `plans.py`, the registered
-jobs are in `jobs.py`. Rules and figures: docs/contract.md section 3.
+It runs nothing. `plans.py` has the plan arithmetic, `jobs.py` the registered jobs. Rules and
+figures: docs/contract.md section 3.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from executions.database.connections import Connection
 
-# A century before or after now is still in Python's calendar and in PostgreSQL's.
+# A century before or after now is within Python's calendar and PostgreSQL's.
 LONGEST = timedelta(days=36_525)
-# PostgreSQL counts a time limit in milliseconds, in 31 bits: that is 24.8 days.
+# PostgreSQL stores a timeout as milliseconds in 31 bits: 24.8 days.
 LONGEST_RUN = timedelta(days=24)
 # The column is an integer.
 MOST_ATTEMPTS = 2**31 - 1
-# In one tick and scope: they are listed before the first is claimed, and a tick has an end.
+# In one tick and scope. They are listed before the first is claimed, and a tick must end.
 MOST_PLANS = 10_000
-# The three texts of a row's key share an index entry, which holds 2,704 bytes.
+# The three texts of a row's key share an index entry of at most 2,704 bytes.
 LONGEST_TEXT = 200
 
 
@@ -33,11 +33,11 @@ class InvalidJob(ValueError):
 
 
 class HandlerError(Exception):
-    """A handler's own way to fail, for an expected reason: stored as ``handler_error``."""
+    """A handler raises this for an expected failure. It is stored as ``handler_error``."""
 
 
 class ErrorCode(StrEnum):
-    """What ends an attempt as FAILED (docs/contract.md section 3)."""
+    """Why an attempt ended as FAILED (docs/contract.md section 3)."""
 
     RUN_TIMEOUT = "run_timeout"
     CANCELED = "canceled"
@@ -48,7 +48,7 @@ class ErrorCode(StrEnum):
 
 
 class CatchUp(Enum):
-    """What becomes of buckets that nobody ran in their time."""
+    """What to do with buckets that no runner ran in time."""
 
     LATEST_ONLY = "latest-only"
     EVERY_PLAN = "every-plan"
@@ -67,7 +67,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Taken:
-    """A stored plan that nobody may claim now: it is over, held, or waits for its retry."""
+    """A stored plan that cannot be claimed now: it is over, held, or waits for its retry."""
 
     status: str
     holder: str | None
@@ -75,11 +75,11 @@ class Taken:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a job stands for one scope, as the database had it at one moment.
+    """Where a job stands in one scope, as read from the database at one moment.
 
-    ``now`` is the database's time, ``newest`` the newest stored plan_time, and ``retryable`` the
-    FAILED plans inside the catch-up window that may be tried again now, oldest first. ``taken`` is
-    about the newest plan, and None where it may be claimed.
+    ``now`` is the database's time, ``newest`` the newest stored plan_time. ``retryable`` are the
+    FAILED plans inside the catch-up window that may be retried now, oldest first. ``taken`` is the
+    newest plan, or None if it can be claimed.
     """
 
     now: datetime
@@ -90,11 +90,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Context:
-    """What a handler is given.
+    """What a handler gets.
 
-    ``connection`` is the handler's own: autocommit, bounded by the run timeout, closed when the
-    run ends and cut when it is cancelled. ``cancelled`` is set at that moment, for handlers that
-    do something else than wait for the database.
+    ``connection`` is the handler's own: autocommit, bounded by the run timeout, closed when the run
+    ends and cut when it is cancelled. ``cancelled`` is set at that moment, for handlers that wait
+    for something else than the database.
     """
 
     connection: Connection
@@ -108,20 +108,19 @@ class Context:
 # Rows affected, and a small JSON object for the execution's result.
 Returned = tuple[int | None, Mapping[str, object]]
 Handler = Callable[[Context], Returned]
-# Plan times in the order in which they are to run; cut at the job's maximum per tick, or at
-# MOST_PLANS.
+# Plan times in the order in which they run, cut at the job's maximum per tick or at MOST_PLANS.
 Planner = Callable[["JobSpec", Standing], Iterable[datetime]]
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a job's handler uses of the database. Where that is missing its plans are not claimed.
+    """What a job's handler uses in the database. Without it, its plans are not claimed.
 
-    ``functions`` are signatures such as ``f(integer)``, and ``rights`` are pairs such as
-    ``("SELECT", "a_table")``. Those ``behind`` the functions are needed only where one of these
-    runs with the rights of its caller. What a function needs besides depends on the release that
-    installed it: ``rehearsal`` is a statement that does nothing, takes no lock that others wait for
-    and fails for want of the same rights. It is rolled back.
+    ``functions`` are signatures such as ``f(integer)``, ``rights`` pairs such as
+    ``("SELECT", "a_table")``. The rights in ``behind`` are needed only if one of the functions runs
+    with its caller's rights. The release that installed a function may need more, so ``rehearsal``
+    is a statement that needs the same rights, does nothing and takes no lock that others wait for.
+    It is rolled back.
     """
 
     functions: tuple[str, ...] = ()
@@ -134,8 +133,8 @@ class Needs:
 class JobSpec:
     """One job. The defaults are those of ``rollup_task_usage_hourly``.
 
-    ``catch_up_window`` and ``max_plans_per_tick`` matter to every-plan jobs; the second also cuts
-    what a planner of the job's own returns. With a ``planner`` cadence and catch-up mean nothing.
+    ``catch_up_window`` and ``max_plans_per_tick`` apply to every-plan jobs. The second also limits
+    a job's own planner. With a ``planner``, cadence and catch-up have no effect.
 
     Raises:
         InvalidJob: a setting breaks one of the rules of docs/contract.md section 3.
@@ -168,7 +167,7 @@ class JobSpec:
                 raise InvalidJob(f"The job {self.name!r} {rule}.")
 
     def _rules(self) -> Iterable[tuple[bool, str]]:
-        """Whether each rule is kept, with the half sentence for when it is not."""
+        """Whether each rule holds, with the half sentence for when it does not."""
         nothing = timedelta()
         plans_by_cadence = self.planner is None
         every_plan = plans_by_cadence and self.catch_up is CatchUp.EVERY_PLAN
@@ -226,7 +225,7 @@ class JobSpec:
         )
 
     def _lengths(self) -> Iterable[tuple[bool, str]]:
-        """The longest that each duration may be: what is reckoned with it must be a moment."""
+        """The maximum of each duration, so that every time computed from it exists."""
         durations = {
             "a cadence": self.cadence,
             "a schedule delay": self.schedule_delay,
@@ -241,7 +240,7 @@ class JobSpec:
             )
 
     def backoff_after(self, attempt: int) -> timedelta | None:
-        """The pause after a failed attempt (1-based), the last repeating; None after the last."""
+        """The pause after a failed attempt (1-based), or None after the last attempt."""
         if attempt >= self.max_attempts:
             return None
         if not self.retry_backoff:

@@ -1,9 +1,9 @@
--- What a backfill sends, on the one connection that it holds for its whole walk. Each statement is
--- a transaction of its own: docs/contract.md section 4, "Backfill".
+-- Every statement of a backfill, sent on the one connection that it holds for its whole walk. Each
+-- is a transaction of its own: docs/contract.md section 4, "Backfill".
 
 -- name: extent
--- The first and the last moment at which a usage row was changed, each from an index. What the
--- calendar does not have is left out, and so is its last month, which has none after it.
+-- The first and the last time at which a usage row was changed, each from an index. Times outside
+-- the calendar are left out, and so is its last month, because no month follows it.
 SELECT now() AS now,
        least((SELECT min(updated_at) FROM task_usage
                WHERE updated_at BETWEEN '0001-01-01 UTC' AND '9999-12-01 UTC'),
@@ -24,19 +24,19 @@ SELECT now() AS now,
        (SELECT watermark_at FROM task_usage_hourly_rollup_state WHERE id = 1) AS watermark_at
 
 -- name: bound_wait
--- Wait for the lock no longer than this, for a month's work as long as it takes, and end with the
--- client when that dies.
+-- Wait for the lock no longer than this, let a month's work take as long as it needs, and end with
+-- the client if the client dies.
 SELECT set_config('lock_timeout', %(milliseconds)s::text, false),
        set_config('statement_timeout', '0', false),
        set_config('idle_session_timeout', '0', false),
        set_config('client_connection_check_interval', '1s', false)
 
 -- name: take_lock
--- The lock of every rollup, until this session ends. Raises after the time of bound_wait.
+-- The lock of every rollup, held until this session ends. Raises after the time of bound_wait.
 SELECT pg_advisory_lock(4246)
 
 -- name: usage_rows
--- How many usage rows were changed within a slice.
+-- How many usage rows were last changed within a slice.
 SELECT (SELECT count(*) FROM task_usage
          WHERE updated_at >= %(since)s AND updated_at < %(until)s)
      + (SELECT count(*) FROM task_usage
@@ -47,11 +47,11 @@ SELECT (SELECT count(*) FROM task_usage
 SELECT now() AS now
 
 -- name: roll_up_slice
--- Sum every bucket again that a usage row of the slice belongs to.
+-- Sum every bucket again that has a usage row of the slice.
 SELECT rollup_task_usage_hourly_window(%(since)s, %(until)s) AS rows
 
 -- name: stamp
--- Say how far the rollup has come, also where the one row that says so was lost.
+-- Set the watermark, even if the state row was lost.
 WITH stamped AS (
     UPDATE task_usage_hourly_rollup_state SET watermark_at = %(watermark)s WHERE id = 1
     RETURNING id

@@ -1,11 +1,11 @@
--- What is asked once at the start: is that database Multica's, and may this role read it? Only
--- functions and catalogs that need no right at all.
+-- Asked once at the start: is this Multica's database, and may this role read it? Only functions
+-- and catalogs that need no right.
 
 -- name: presence
--- Which database and role this is, and whether there is any table that only Multica has, in
--- whichever schema and whoever may read it. The names of its other tables are used by other programs
--- as well. Where this role reaches one of them by its name alone nowhere, its schema and whether the
--- role may use that: PostgreSQL says of such a table that it does not exist.
+-- The database and the role, and whether any table exists that only Multica has, in any schema and
+-- whoever may read it. Other programs use the names of Multica's other tables too. If the search
+-- path reaches no such table, its schema and whether the role may use that schema: PostgreSQL then
+-- says that the table does not exist.
 WITH multicas AS (
     SELECT relname, relnamespace
       FROM pg_class
@@ -30,8 +30,8 @@ SELECT current_database()::text AS database,
        ) AS unreached ON true
 
 -- name: gaps
--- Every wanted column that this role cannot read, and what is in the way; nothing when all is well.
--- Row security is not in the way of a role that has a policy of its own to see every row.
+-- Every wanted column that this role cannot read, and why; no row if all is well. Row security does
+-- not count against a role that has a policy of its own for every row.
 SELECT wanted.table_name, wanted.column_name, current_user AS role,
        CASE WHEN found.oid IS NOT NULL AND attribute.attnum IS NULL THEN 'column'
             WHEN NOT has_column_privilege(found.oid, attribute.attnum, 'SELECT') THEN 'select'

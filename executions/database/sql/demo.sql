@@ -5,7 +5,7 @@
 SELECT EXISTS (SELECT FROM workspace WHERE id = %(workspace)s) AS is_demo
 
 -- name: is_empty
--- Whether nobody has used this database for anything yet.
+-- Whether this database is unused.
 SELECT NOT EXISTS (SELECT FROM workspace) AND NOT EXISTS (SELECT FROM sys_cron_executions) AS empty
 
 -- name: now
@@ -13,11 +13,11 @@ SELECT NOT EXISTS (SELECT FROM workspace) AND NOT EXISTS (SELECT FROM sys_cron_e
 SELECT now() AS now
 
 -- name: seed_lock
--- One process fills at a time; released with the transaction.
+-- Only one process fills at a time. The lock ends with the transaction.
 SELECT pg_advisory_xact_lock(%(key)s)
 
 -- name: set_watermark
--- Put the state row to where the made-up history ends.
+-- Set the state row to the end of the made-up history.
 INSERT INTO task_usage_hourly_rollup_state (id, watermark_at, last_run_started_at, last_run_finished_at, last_run_rows)
 VALUES (1, %(watermark)s, %(started_at)s, %(finished_at)s, %(rows)s)
 ON CONFLICT (id) DO UPDATE
@@ -27,11 +27,11 @@ ON CONFLICT (id) DO UPDATE
        last_run_rows = excluded.last_run_rows
 
 -- name: build_buckets
--- Sum the made-up usage into hours, as the runs of that week would have.
+-- Sum the made-up usage into hours, as the runs of that week would have done.
 SELECT rollup_task_usage_hourly_window(%(since)s, %(until)s) AS rows
 
 -- name: trickle_lock
--- One process trickles, however many there are; kept as long as its connection lives.
+-- Only one process trickles. The lock lives as long as its connection.
 SELECT pg_try_advisory_lock(%(key)s) AS won
 
 -- name: trickle_task
@@ -40,7 +40,7 @@ INSERT INTO agent_task_queue (id, agent_id, runtime_id, issue_id)
 VALUES (%(id)s, %(agent_id)s, %(runtime_id)s, %(issue_id)s)
 
 -- name: trickle_usage
--- What that task used, at the database's own time.
+-- The usage of that task, at the database's own time.
 INSERT INTO task_usage (task_id, provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd_ticks)
 VALUES (%(task_id)s, %(provider)s, %(model)s, %(input)s, %(output)s, %(cache_read)s, %(cache_write)s, %(cost)s)
 
@@ -49,5 +49,5 @@ VALUES (%(task_id)s, %(provider)s, %(model)s, %(input)s, %(output)s, %(cache_rea
 SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') AS has_pg_cron
 
 -- name: schedule
--- The redundant schedule of an older install: its owner is the role that runs this.
+-- The redundant schedule of an older install. Its owner is the role that runs this statement.
 SELECT cron.schedule(%(name)s, %(schedule)s, 'SELECT rollup_task_usage_hourly()')

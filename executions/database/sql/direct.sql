@@ -1,9 +1,9 @@
--- Whether a session is our own for as long as its connection lasts, and has the settings that we
--- asked for. Only settle outlives its transaction: on a pooled session it would be another
+-- Whether a session is ours alone for as long as its connection lasts, and has the settings that we
+-- asked for. Only settle outlives its transaction: on a pooled session it would change another
 -- client's.
 
 -- name: proof
--- The process that answers, and whether each setting already is what setting it would make of it.
+-- The process that answers, and whether each setting has the value that setting it would give.
 WITH had AS MATERIALIZED (
     SELECT name, value, current_setting(name) AS had
       FROM unnest(%(names)s::text[], %(values)s::text[]) AS wanted (name, value)
@@ -13,12 +13,12 @@ SELECT pg_backend_pid() AS pid,
   FROM had
 
 -- name: settle
--- Give these settings to a session that the proof has shown to be our own.
+-- Set these settings in a session that is proved to be ours alone.
 SELECT count(set_config(name, value, false)) AS settings
   FROM unnest(%(names)s::text[], %(values)s::text[]) AS wanted (name, value)
 
 -- name: limit_transaction
--- Give these settings to the transaction, and look whether it is held read-only and to a time.
+-- Set these settings in the transaction, and read whether it is read-only and has a time limit.
 WITH given AS MATERIALIZED (
     SELECT count(set_config(name, value, true)) AS settings
       FROM unnest(%(names)s::text[], %(values)s::text[]) AS wanted (name, value)

@@ -1,11 +1,11 @@
--- What the dashboard knows of the rollup: each query is one fact, bounded, and shaped to the
+-- What the dashboard knows of the rollup. Each query reads one fact, is bounded, and fits the
 -- indexes of docs/contract.md section 2. All of them only read.
 
 -- name: ground
--- The clock, who we are, which of Multica's tables we see, of which of them row security hides rows
--- from this role, and about how many executions there are. It hides none from a role that has a
--- policy of its own to see every row. The clock of a standby is the last commit that it replayed:
--- what its primary did since cannot be seen there.
+-- The clock, our role, the tables of Multica that we see, those of which row security hides rows
+-- from this role, and the approximate number of executions. A role with a policy of its own for
+-- every row counts as seeing all. On a standby the clock is the last replayed commit, because later
+-- changes of the primary cannot be seen there.
 SELECT CASE WHEN is_standby THEN least(now(), pg_last_xact_replay_timestamp()) ELSE now() END AS now,
        is_standby,
        CASE WHEN is_standby
@@ -36,9 +36,9 @@ SELECT CASE WHEN is_standby THEN least(now(), pg_last_xact_replay_timestamp()) E
   FROM (SELECT pg_is_in_recovery() AS is_standby) AS server
 
 -- name: executions_of_scope
--- One job and scope at one moment: its executions from a plan_time on, newest first, then those
--- past their lease, of any age, the most recent lease first; and with each its oldest plan_time.
--- Other jobs' rows are in the index of leases too, so that look is bounded before it is filtered.
+-- One job and scope at one moment: its executions from a plan_time on, newest first, then all those
+-- past their lease, the most recent lease first; each with the scope's oldest plan_time. The index
+-- of leases holds other jobs' rows too, so its scan is limited before it is filtered.
 WITH recent AS (
     SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
            stale_after, started_at, finished_at, duration_ms, rows_affected, result, error_code,
@@ -80,9 +80,9 @@ SELECT is_abandoned,
  ORDER BY is_abandoned, CASE WHEN is_abandoned THEN stale_after ELSE plan_time END DESC
 
 -- name: executions_between
--- The executions of one job and scope from a plan_time on and before another, newest first, at most
--- a limit of them: what a ledger is laid from, and no more. The lease matters while it runs; the
--- watermarks tell how a gap ended, so only a row that is not preceded by the plan before it has them.
+-- The executions of one job and scope from a plan_time on and before another, newest first, up to a
+-- limit: exactly what a ledger needs. The lease matters only for running ones. The watermarks tell
+-- how a gap ended, so only a row without the preceding plan's row has them.
 SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms,
        CASE WHEN status = 'RUNNING' THEN stale_after END AS stale_after,
        CASE WHEN ends_gap THEN result ->> 'watermark_before' END AS watermark_before,
@@ -98,7 +98,7 @@ SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms,
  LIMIT %(most)s
 
 -- name: marks_up_to
--- The watermarks of one job and scope in the day that ends with a plan, newest first.
+-- The watermarks of one job and scope in the day up to a plan, newest first.
 SELECT id, plan_time, status, attempt, max_attempts,
        result ->> 'watermark_before' AS watermark_before,
        result ->> 'watermark_after' AS watermark_after
@@ -111,7 +111,7 @@ SELECT id, plan_time, status, attempt, max_attempts,
 
 -- name: newest_before
 -- The newest execution of one job and scope before a plan_time, and the newest SUCCESS among a
--- bounded number of those before it.
+-- bounded number of rows before that.
 SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
        stale_after, started_at, finished_at, duration_ms, rows_affected,
        result ->> 'watermark_before' AS watermark_before,
@@ -132,14 +132,14 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
  ORDER BY plan_time DESC
 
 -- name: first_plan
--- The oldest plan_time of one job and scope: where expectation begins.
+-- The oldest plan_time of one job and scope. Earlier plans are not expected.
 SELECT min(plan_time) AS first_plan
   FROM sys_cron_executions
  WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
 
 -- name: stale_executions
--- RUNNING rows of one job past their lease, the most recent lease first. Other jobs' rows are in
--- that index too, so the look into it is bounded before it is filtered.
+-- RUNNING rows of one job past their lease, the most recent lease first. The index holds other
+-- jobs' rows too, so its scan is limited before it is filtered.
 SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
        stale_after, started_at, finished_at, duration_ms, rows_affected,
        NULL AS watermark_before, NULL AS watermark_after,
@@ -156,7 +156,7 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
  LIMIT 100
 
 -- name: any_of_job
--- One scope of a job, if it has any execution at all.
+-- Any one scope of a job, if it has executions.
 SELECT scope_kind, scope_id
   FROM sys_cron_executions
  WHERE job_name = %(job)s
@@ -164,9 +164,9 @@ SELECT scope_kind, scope_id
  LIMIT 1
 
 -- name: tallies
--- What ended lately and what runs now, summed up by job: from a bounded number of the newest rows
--- of the index of finished ones, and of that of running ones. A scope is halted where the newest of
--- its plans to end failed in all of its attempts. Sorted bytewise, which is a good deal cheaper.
+-- What ended lately and what runs now, summed up by job, from a bounded number of the newest rows
+-- of the index of finished rows and of that of running rows. A scope is halted if its newest ended
+-- plan failed in all its attempts. The sort is bytewise, which is much cheaper.
 WITH ended AS (
     SELECT job_name, status, attempt, duration_ms, finished_at,
            status = 'FAILED' AND attempt >= max_attempts AS for_good,
@@ -221,8 +221,8 @@ SELECT job_name, coalesce(ended, 0) AS ended, coalesce(failed, 0) AS failed,
   FULL JOIN open USING (job_name)
 
 -- name: finished_of_job
--- What a job of any number of scopes finished lately, newest first: sifted from a bounded number
--- of the newest rows of all jobs, since no index has one job's rows by their end.
+-- What a job with any number of scopes finished lately, newest first, filtered from a bounded
+-- number of the newest rows of all jobs, because no index has one job's rows by their end.
 SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, heartbeat_at,
        stale_after, started_at, finished_at, duration_ms, rows_affected,
        NULL AS watermark_before, NULL AS watermark_after,
@@ -238,8 +238,8 @@ SELECT id, plan_time, status, attempt, max_attempts, next_retry_at, runner_id, h
  ORDER BY finished_at DESC
 
 -- name: exhausted_of_job
--- Among the newest FAILED rows of a job those that no attempt is left for and that are still the
--- newest plan of their scope: it stands still there.
+-- The FAILED rows without an attempt left that are still the newest plan of their scope, among the
+-- newest FAILED rows of a job. These scopes are halted.
 SELECT failed.id, failed.plan_time, failed.status, failed.attempt, failed.max_attempts,
        failed.next_retry_at, failed.runner_id, failed.heartbeat_at, failed.stale_after,
        failed.started_at, failed.finished_at, failed.duration_ms, failed.rows_affected,
@@ -263,17 +263,17 @@ SELECT failed.id, failed.plan_time, failed.status, failed.attempt, failed.max_at
  ORDER BY failed.plan_time DESC
 
 -- name: state
--- How far the rollup has come; no row where the state row is missing.
+-- The watermark and the last run; no row if the state row is missing.
 SELECT watermark_at, last_run_started_at, last_run_finished_at, last_run_rows
   FROM task_usage_hourly_rollup_state
  WHERE id = 1
 
 -- name: first_usage
--- When the oldest usage was written. A time without a beginning says nothing of that.
+-- When the oldest usage was written. An infinite time does not count.
 SELECT min(created_at) AS trace FROM task_usage WHERE created_at > '-infinity'
 
 -- name: has_migrations
--- Whether Multica's own record of its migrations is here and may be read.
+-- Whether Multica's own record of its migrations exists and may be read.
 SELECT EXISTS (SELECT FROM pg_attribute
                 WHERE attrelid = to_regclass('schema_migrations') AND attname = 'applied_at'
                   AND NOT attisdropped

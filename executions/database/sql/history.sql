@@ -1,21 +1,22 @@
--- What the history pages read where the ORM cannot say it: skips through an index, catalog figures.
--- Indexes are those of docs/contract.md section 2 and no others. A subquery names the table of each
--- of its columns: one that the table lacks would else be read from the query around it.
+-- The reads of the history pages that the ORM cannot express: skips through an index, catalog
+-- figures. They use only the indexes of docs/contract.md section 2. A subquery qualifies every
+-- column with its table: an unqualified column that the table lacks would be read from the outer
+-- query.
 
 -- name: clock
--- The database's clock, how many rows its statistics give the table (-1: never counted), and
--- whether row security is active for this role, so that it may not be shown every row.
+-- The database's clock, the table's row count by statistics (-1 if never counted), and whether row
+-- security is active for this role and may hide rows from it.
 SELECT now() AS now, reltuples::bigint AS estimate, row_security_active(oid) AS row_security
   FROM pg_class
  WHERE oid = 'sys_cron_executions'::regclass
 
 -- name: bare_clock
--- The database's clock, for where even the table's statistics take too long, and whether row security
--- is active for this role (null where there is no such table): it looks at no table.
+-- The database's clock, and whether row security is active for this role (null if the table is
+-- missing). It reads no table, for when even the table's statistics take too long.
 SELECT now() AS now, row_security_active(to_regclass('sys_cron_executions')) AS row_security
 
 -- name: scopes_of_job
--- The first scopes of one job: each step skips to the next (kind, id) of the unique index.
+-- The first scopes of one job. Each step skips to the next (kind, id) of the unique index.
 WITH RECURSIVE scopes AS (
     (SELECT scope_kind, scope_id, 1 AS place
        FROM sys_cron_executions
@@ -37,10 +38,10 @@ WITH RECURSIVE scopes AS (
 SELECT scope_kind AS kind, scope_id AS id FROM scopes ORDER BY place
 
 -- name: jobs
--- The first jobs of the table: each step skips to the next name in the unique index, and one step
--- further tells whether there are more. With them those of the named that the table has, and the
--- database's clock and whether row security is active for this role, so there is a row, without a
--- name, where there is no job.
+-- The first jobs of the table. Each step skips to the next name in the unique index, and one more
+-- step tells whether there are more. Also the named jobs that the table has, the database's clock
+-- and whether row security is active for this role. Without any job there is still one row, without
+-- a name.
 WITH RECURSIVE jobs AS (
     (SELECT job_name, 1 AS place
        FROM sys_cron_executions
@@ -74,9 +75,9 @@ SELECT now() AS now, row_security_active('sys_cron_executions') AS row_security,
  ORDER BY looked_at.job_name
 
 -- name: failures
--- The newest FAILED rows of each job by its own index. Each comes with the newest plan of its scope
--- and how the newest that ended did, and with whether the filters match it: all come back, so that
--- how far they reach is known.
+-- The newest FAILED rows of each job by its own index. Each row has the newest plan of its scope,
+-- the newest ended plan's status, and whether the filters match it. Rows that do not match are
+-- returned too, so that the caller knows how far back the rows reach.
 SELECT found.id, found.job_name, found.scope_kind, found.scope_id, found.plan_time, found.attempt,
        found.max_attempts, coalesce(found.finished_at, found.updated_at) AS seen_at,
        found.error_code, left(found.error_msg, %(length)s) AS error_line,
@@ -111,8 +112,8 @@ SELECT found.id, found.job_name, found.scope_kind, found.scope_id, found.plan_ti
                          LIMIT 2) AS two) AS newest
 
 -- name: scopes_of_jobs
--- The first scopes of each job, found by skipping, each with its newest plan; the only scope of a
--- job with more of them.
+-- The first scopes of each job, found by skipping, each with its newest plan. An only scope comes
+-- with several plans.
 SELECT job.name AS job_name, scopes.kind, scopes.id AS scope, newest.*
   FROM unnest(%(jobs)s::text[]) WITH ORDINALITY AS job (name, place),
        LATERAL (

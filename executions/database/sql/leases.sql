@@ -1,9 +1,10 @@
--- Every statement that a runner sends to sys_cron_executions: docs/contract.md section 3.
--- Each is a transaction of its own, so now() is the moment at which the database got it.
+-- Every statement that a runner sends to sys_cron_executions: docs/contract.md section 3. Each is a
+-- transaction of its own, so now() is the time at which the database received it.
 
 -- name: standing
--- For each scope the database's time, the newest stored plan with who has it where nobody may claim it now,
--- and the FAILED plans in the window that may be tried again. Plans after the year 9999 are nobody's. What may be claimed is as in take_over.
+-- For each scope: the database's time, the newest stored plan, its holder if it cannot be claimed
+-- now, and the FAILED plans in the window that may be retried. Plans after the year 9999 do not
+-- count. The rule for what can be claimed is the same as in take_over.
 SELECT now() AS now, newest.plan_time AS newest, newest.may_be_claimed, newest.status, newest.runner_id,
        ARRAY(SELECT failed.plan_time
                FROM sys_cron_executions AS failed
@@ -36,7 +37,7 @@ SELECT now() AS now, newest.plan_time AS newest, newest.may_be_claimed, newest.s
  ORDER BY scope.place
 
 -- name: sweep
--- Close what was abandoned. Rows that somebody is writing are left to them, so sweepers never deadlock.
+-- Close abandoned rows. Skip rows that another session is writing, so that sweepers never deadlock.
 WITH abandoned AS (
     SELECT id
       FROM sys_cron_executions
@@ -52,7 +53,7 @@ RETURNING execution.scope_kind, execution.scope_id, execution.plan_time, executi
           execution.runner_id
 
 -- name: claim
--- Win a plan that nobody has begun. No row: somebody has.
+-- Win a plan that no runner has begun. No row: another runner has begun it.
 INSERT INTO sys_cron_executions (id, job_name, scope_kind, scope_id, plan_time, status, attempt,
                                  max_attempts, runner_id, lease_token, heartbeat_at, stale_after,
                                  started_at)
@@ -63,7 +64,8 @@ ON CONFLICT (job_name, scope_kind, scope_id, plan_time) DO NOTHING
 RETURNING id, lease_token
 
 -- name: take_over
--- Retry a failed plan or steal a stale one. taken is null where neither is allowed: who has it then.
+-- Retry a failed plan or steal a stale one. If neither is allowed, taken is null and the row says
+-- who has the plan.
 WITH standing AS (
     SELECT id, status, attempt, runner_id, lease_token,
            extract(epoch FROM stale_after - now())::float8 AS seconds_left
@@ -94,7 +96,7 @@ SELECT standing.id, standing.status, standing.attempt, standing.runner_id, stand
   FROM standing LEFT JOIN taken USING (id)
 
 -- name: begun
--- The lease of a claim whose answer was lost, where it began the row and still lives.
+-- The lease of a claim whose answer was lost, if that claim began the row and the lease lives.
 SELECT lease_token, extract(epoch FROM stale_after - now())::float8 AS seconds_left
   FROM sys_cron_executions
  WHERE id = %(id)s AND attempt = 1 AND status = 'RUNNING' AND stale_after > now()
@@ -116,7 +118,7 @@ UPDATE sys_cron_executions
 RETURNING id
 
 -- name: fail
--- Finish as FAILED, if the lease is still ours. Without a backoff it is not tried again.
+-- Finish as FAILED, if the lease is still ours. Without a backoff the plan is not retried.
 UPDATE sys_cron_executions
    SET status = 'FAILED', finished_at = now(), duration_ms = %(duration_ms)s,
        next_retry_at = now() + %(backoff)s, error_code = %(error_code)s, error_msg = %(error_msg)s,
@@ -125,13 +127,14 @@ UPDATE sys_cron_executions
 RETURNING id
 
 -- name: landed
--- Whether a finish whose answer was lost had been written: the sweep keeps the token, not the outcome.
+-- Whether a finish was written although its answer was lost. The sweep keeps the token, not the
+-- outcome.
 SELECT FROM sys_cron_executions
  WHERE id = %(id)s AND lease_token = %(lease_token)s AND status = %(status)s
    AND error_code IS NOT DISTINCT FROM %(error_code)s AND duration_ms = %(duration_ms)s
 
 -- name: bound_run
--- Bound a handler's session by its run timeout, idle or busy, and end it when its client has died.
+-- Limit a handler's session by its run timeout, idle or busy, and end it when its client has died.
 SELECT set_config('statement_timeout', %(milliseconds)s::text, false),
        set_config('idle_session_timeout', %(milliseconds)s::text, false),
        set_config('idle_in_transaction_session_timeout', %(milliseconds)s::text, false),

@@ -1,8 +1,8 @@
--- Who keeps others from a table. It reads the catalog of locks, which every role is shown.
+-- Who blocks a table. It reads the catalog of locks, which every role may see.
 
 -- name: holders
--- The sessions that have a table of this database locked against readers; where nobody has, those
--- that have one locked against writers. Without our own session and the system's tables.
+-- The sessions that lock a table of this database against readers; if there are none, those that
+-- lock one against writers. Our own session and the system's tables are left out.
 SELECT name, pid
   FROM (SELECT relation.relname::text AS name, held.pid,
                held.mode <> 'AccessExclusiveLock' AS lets_read,

@@ -2,12 +2,12 @@
 -- naming cron.job raises, so the catalog is asked first, by oid: docs/contract.md section 5.
 
 -- name: sight
--- Whether the extension is in this database, what this role may see of its jobs, and where else it
--- may be: the database of its launcher is shown to every role, its settings are not. The estimate
--- of live rows is not subject to row security. A launcher that ends each time it starts is begun
--- again after a second, so one that is younger than two does not count, where its age is shown, nor
--- does its absence while the server itself has just begun; after a crash the checkpointer is new.
--- Row security hides nothing from a role that has a policy of its own to see every row.
+-- Whether the extension is in this database, what this role sees of its jobs, and where else it may
+-- be: every role sees the database of its launcher, but not its settings. The estimate of live rows
+-- is not subject to row security. A launcher that ends on each start is started again after a
+-- second, so a launcher younger than two seconds does not count, if its age is shown. Nor does a
+-- missing launcher while the server itself has just started; after a crash the checkpointer is new.
+-- Row security hides nothing from a role that has a policy of its own for every row.
 SELECT current_database()::text AS here,
        current_user::text AS role,
        extension.extversion AS version,
@@ -50,11 +50,11 @@ SELECT current_database()::text AS here,
    AND job.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'cron')
 
 -- name: library_loaded
--- Raises for want of rights where pg_cron's library is loaded, and is null where it is not.
+-- Raises for lack of a right if pg_cron's library is loaded; null if it is not.
 SELECT current_setting('cron.database_name', true) AS configured_database
 
 -- name: server
--- Which database this is, told from every other one and from its copies, and its clock.
+-- What tells this database from every other and from its copies, and its clock.
 SELECT pg_postmaster_start_time() AS started_at,
        current_database()::text AS database,
        current_setting('port')::int AS port,
@@ -69,12 +69,12 @@ SELECT pg_postmaster_start_time() AS started_at,
   FROM (SELECT pg_has_role(current_user, 'pg_read_all_settings', 'USAGE') AS reads_settings) AS once
 
 -- name: system_identifier
--- The cluster's own number; some managed servers keep it to themselves.
+-- The cluster's own number. Some managed servers do not show it.
 SELECT system_identifier::text AS identifier FROM pg_control_system()
 
 -- name: jobs
--- The jobs that this role is shown, at most a limit of them. cron.dom_dow_and_logic came with pg_cron
--- 1.6.8, whose objects are of version 1.6.
+-- The jobs that this role sees, up to a limit. cron.dom_dow_and_logic came with pg_cron 1.6.8,
+-- whose objects have version 1.6.
 SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
        nodename, nodeport, both_days
   FROM cron.job
@@ -87,7 +87,7 @@ SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS
  LIMIT %(most)s
 
 -- name: orphans
--- Jobs whose owner does not exist any more.
+-- Jobs whose owner no longer exists.
 SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
        nodename, nodeport
   FROM cron.job
@@ -96,7 +96,7 @@ SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS
  LIMIT 20
 
 -- name: job
--- One job as it is now; no row where it is gone or hidden.
+-- One job as it is now; no row if it is gone or hidden.
 SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
        nodename, nodeport, both_days
   FROM cron.job
@@ -108,16 +108,16 @@ SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS
  WHERE jobid = %(jobid)s
 
 -- name: highest
--- The highest number among the jobs that this role is shown; null where it is shown none.
+-- The highest number among the jobs that this role sees; null if it sees none.
 SELECT max(jobid) AS jobid FROM cron.job
 
 -- name: columns
--- Every column that this version of pg_cron has for one job, but for its number.
+-- Every column that this version of pg_cron has for one job, except its number.
 SELECT to_jsonb(job) - 'jobid' AS columns FROM cron.job AS job WHERE jobid = %(jobid)s
 
 -- name: able_to_run
--- Whether a job's owner may log in and its database lets anybody in: what pg_cron does not look at
--- when it schedules a job. Null where there is no such role or database.
+-- Whether a job's owner may log in and its database accepts connections, which pg_cron does not
+-- check when it schedules a job. Null if there is no such role or database.
 SELECT (SELECT rolcanlogin FROM pg_roles WHERE rolname = %(owner)s) AS owner_may_log_in,
        (SELECT datallowconn FROM pg_database WHERE datname = %(database)s) AS database_lets_in
 
@@ -127,7 +127,7 @@ SELECT jobid FROM cron.job WHERE jobname::text = %(jobname)s AND username = %(ow
 
 -- name: runs
 -- The last runs of some jobs, newest first. The table is never pruned and is indexed by runid only,
--- so no more than its newest rows are looked at.
+-- so only its newest rows are read.
 SELECT jobid, runid, job_pid AS pid, status, return_message AS message,
        start_time AS started_at, end_time AS ended_at
   FROM cron.job_run_details
@@ -137,8 +137,8 @@ SELECT jobid, runid, job_pid AS pid, status, return_message AS message,
  LIMIT %(most)s
 
 -- name: latest_runs
--- When some jobs of a database ran lately, and every one whose command names the rollup: jobs that
--- are gone too. A run that failed wrote nothing.
+-- When some jobs of a database ran lately, and every run whose command names the rollup, because
+-- its job may be gone. Failed runs wrote nothing and are left out.
 SELECT jobid, start_time AS started_at, end_time AS ended_at, command
   FROM cron.job_run_details
  WHERE runid > (SELECT max(runid) FROM cron.job_run_details) - %(within)s
@@ -149,8 +149,8 @@ SELECT jobid, start_time AS started_at, end_time AS ended_at, command
  LIMIT %(most)s
 
 -- name: runs_kept_since
--- When the oldest of the run details that are looked at begins; no row where there are none, or
--- where no run is noted any more. A setting that this role may not read counts as on.
+-- When the oldest run details that we read begin; no row if there are none, or if runs are no
+-- longer logged. A setting that this role may not read counts as on.
 SELECT start_time AS since
   FROM cron.job_run_details
  WHERE runid > (SELECT max(runid) FROM cron.job_run_details) - %(within)s
@@ -160,7 +160,7 @@ SELECT start_time AS since
  LIMIT 1
 
 -- name: sight_of_runs
--- Whether row security hides runs from this role, which is by a policy apart from that of the jobs.
+-- Whether row security hides runs from this role. Its policy is separate from that of the jobs.
 SELECT current_user::text AS role,
        row_security_active(details.oid)
        AND (EXISTS (SELECT FROM pg_policy
@@ -172,9 +172,9 @@ SELECT current_user::text AS role,
   FROM (SELECT to_regclass('cron.job_run_details')::oid AS oid) AS details
 
 -- name: backends
--- Processes that run a job now, whichever way pg_cron starts them, with the job whose run details
--- name the process. A background worker's run is noted some milliseconds before the process begins;
--- what is older is of another process that had the number. What this role may not see is null.
+-- Processes that run a job now, however pg_cron starts them, with the job whose run details name
+-- the process. A background worker's run is logged some milliseconds before the process begins;
+-- older run details belong to another process with the same id. What this role may not see is null.
 SELECT backend.pid,
        backend.backend_start AS started_at,
        backend.usename::text AS user,
@@ -192,7 +192,7 @@ SELECT backend.pid,
 
 -- name: rights
 -- What this role may call, and whether it may delete from cron.job. Functions that this version of
--- pg_cron does not have are not executable. Without its library none can be called.
+-- pg_cron lacks count as not executable. Without its library none can be called.
 SELECT current_user::text AS role,
        CASE WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
             THEN strpos(current_setting('shared_preload_libraries'), 'pg_cron') > 0
@@ -213,7 +213,8 @@ SELECT current_user::text AS role,
            to_regprocedure('cron.schedule(text,text)'), 'EXECUTE'), false) AS schedule_unnamed
 
 -- name: functions
--- The functions that a call may mean, with their source; what is compiled has none to follow.
+-- The functions that a call may mean, with their source. Compiled functions have no source to
+-- follow.
 SELECT namespace.nspname::text AS schema,
        routine.proname::text AS name,
        language.lanname::text AS language,
@@ -229,13 +230,13 @@ SELECT namespace.nspname::text AS schema,
  LIMIT 200
 
 -- name: ways
--- Where an unqualified call of the rollup leads, and the functions whose source names a function of
--- the rollup, or names one that does, some steps far: none in no steps. By text, so it finds too
--- many; which of them really call it is for the parser to say. ``home`` is the schema that such a
--- call means to us; ``meanings`` are those that it means to each of ``owners``, empty where it means
--- none. The search path of a role is the most specific of its settings, else the server's own. That
--- one is not shown to a session that was given another: then PostgreSQL's default is tried, and who
--- finds nothing by it is left out. A function without a parameter that must be given will do.
+-- Where an unqualified call of the rollup leads; and the functions whose source names a rollup
+-- function, or names such a function, up to a number of steps. The search is by text and finds too
+-- many; the parser decides which really call it. ``home`` is the schema that the call means to us.
+-- ``meanings`` are the schemas that it means to each of ``owners``, empty if none. A role's search
+-- path is its most specific setting, else the server's. A session that was given another path does
+-- not see the server's. Then PostgreSQL's default is tried, and owners for whom it finds nothing
+-- are left out. A function counts if it can be called without arguments.
 WITH RECURSIVE server AS (
     SELECT CASE WHEN is_known THEN reset_val ELSE boot_val END AS path, is_known
       FROM pg_settings
@@ -322,11 +323,11 @@ SELECT names.home, names.owners, names.meanings,
  ORDER BY found.schema, found.name
 
 -- name: function_exists
--- Whether any function of that name is left in this database.
+-- Whether any function with that name is left in this database.
 SELECT EXISTS (SELECT FROM pg_proc WHERE proname = %(name)s) AS found
 
 -- name: unschedule
--- Remove one job by its number: by its name it fails for another owner, even for a superuser.
+-- Remove one job by its number. By its name it fails for another owner, even for a superuser.
 SELECT cron.unschedule(%(jobid)s::bigint)
 
 -- name: set_active
@@ -334,19 +335,20 @@ SELECT cron.unschedule(%(jobid)s::bigint)
 SELECT cron.alter_job(%(jobid)s::bigint, active := %(active)s::boolean)
 
 -- name: schedule_in_database
--- Schedule a named job as it was. Naming a user, even oneself, takes a superuser; null names nobody.
+-- Schedule a named job as it was. Naming a user, even oneself, needs a superuser; null names
+-- nobody.
 SELECT cron.schedule_in_database(%(jobname)s, %(schedule)s, %(command)s, %(database)s, %(owner)s,
                                  %(active)s) AS jobid
 
 -- name: schedule_named
--- Schedule a named job as the role that we are, in this database.
+-- Schedule a named job as the current role, in this database.
 SELECT cron.schedule(%(jobname)s, %(schedule)s, %(command)s) AS jobid
 
 -- name: schedule_unnamed
--- Schedule a job without a name as the role that we are, in this database.
+-- Schedule a job without a name as the current role, in this database.
 SELECT cron.schedule(%(schedule)s, %(command)s) AS jobid
 
 -- name: schedule_unnamed_and_alter
--- Schedule a job without a name and give it the rest of what it was: null leaves a thing as it is.
+-- Schedule a job without a name and restore its other columns. Null leaves a column as it is.
 WITH made AS MATERIALIZED (SELECT cron.schedule(%(schedule)s, %(command)s) AS jobid)
 SELECT jobid, cron.alter_job(jobid, NULL, NULL, %(database)s, %(owner)s, %(active)s) FROM made

@@ -1,15 +1,15 @@
--- What a runner asks before it claims anything. Catalogs and functions that need no right at all.
+-- What a runner checks before it claims anything. Catalogs and functions that need no right.
 
 -- name: rights
--- What a runner needs of the table of executions; nulls where it is missing.
+-- What a runner needs of the table of executions; nulls if it is missing.
 SELECT to_regclass('sys_cron_executions') IS NOT NULL AS installed,
        has_table_privilege(to_regclass('sys_cron_executions'), 'SELECT') AS may_select,
        has_table_privilege(to_regclass('sys_cron_executions'), 'INSERT') AS may_insert,
        has_table_privilege(to_regclass('sys_cron_executions'), 'UPDATE') AS may_update
 
 -- name: lacks
--- Which of a job's needs this role lacks here. Those behind its functions count only where one of
--- them runs with the rights of its caller. A right on some columns is taken for enough.
+-- Which of a job's needs this role lacks here. Those behind its functions count only if one of the
+-- functions runs with its caller's rights. A right on some columns counts as enough.
 WITH called AS (
     SELECT wanted.name, to_regprocedure(wanted.name) AS found
       FROM unnest(%(functions)s::text[]) AS wanted (name)
@@ -36,15 +36,15 @@ SELECT 'table', name, privilege, found IS NULL, current_user::text
            END
 
 -- name: runs_as_caller
--- Whether one of these functions runs with the rights of its caller.
+-- Whether one of these functions runs with its caller's rights.
 SELECT EXISTS (SELECT FROM unnest(%(functions)s::text[]) AS wanted (name)
                  JOIN pg_proc ON pg_proc.oid = to_regprocedure(wanted.name)
                 WHERE NOT prosecdef) AS found
 
 -- name: bound_rehearsal
--- A rehearsal takes milliseconds; whatever holds it up longer is no want of rights.
+-- A rehearsal takes milliseconds. If it is held up longer, the cause is no missing right.
 SELECT set_config('statement_timeout', '5s', true), set_config('lock_timeout', '2s', true)
 
 -- name: role
--- Who we are here.
+-- The current role.
 SELECT current_user::text AS role

@@ -1,17 +1,17 @@
--- What manage.py provision asks of a database before and after it makes the standalone side.
+-- What manage.py provision reads from a database before and after it creates the standalone side.
 
 -- name: lock
--- Let two provisions at once wait for each other; released with the transaction.
+-- Make concurrent provisions wait for each other. The lock ends with the transaction.
 SELECT pg_advisory_xact_lock(%(key)s)
 
 -- name: settle
--- Make and look in public only, whatever the role's search_path, and without a temporary namesake.
+-- Create and look in public only, whatever the role's search_path, and ignore temporary tables.
 SELECT set_config('search_path', 'public, pg_temp', true),
        set_config('client_min_messages', 'warning', true)
 
 -- name: found
--- The relations, types and functions of those names in public, with the comment that tells who made
--- them. A table needs the name of its type too.
+-- The relations, types and functions of those names in public, with the comment that says who made
+-- them. A table also needs the name of its type.
 SELECT relname::text AS name, obj_description(oid, 'pg_class') AS comment
   FROM pg_class
  WHERE relnamespace = to_regnamespace('public') AND relname = ANY (%(tables)s)
@@ -26,12 +26,12 @@ SELECT proname::text, obj_description(oid, 'pg_proc')
  ORDER BY name
 
 -- name: draw
--- Make what follows in the temporary schema, under the same names.
+-- Create what follows in the temporary schema, under the same names.
 SELECT set_config('search_path', 'pg_temp', true)
 
 -- name: parts
--- What those tables consist of, in public or as drawn: each part with what it is, and with the
--- statement that makes it in public where the files would not. A default may be another one.
+-- The parts of those tables, in public or as drawn, each with its definition, and with the
+-- statement that creates it in public if the files would not. A default may differ.
 WITH ours AS (
     SELECT oid, relname, format('ALTER TABLE public.%%I ', relname) AS change
       FROM pg_class
@@ -89,7 +89,7 @@ SELECT 3, ours.relname, format('trigger %%s of %%s', set.tgname, ours.relname),
  ORDER BY step, name
 
 -- name: stamp_state
--- The one state row. Without usage there is nothing behind it to roll up, so it starts at now.
+-- The one state row. Without usage there is nothing to roll up, so it starts at now.
 INSERT INTO task_usage_hourly_rollup_state (id, watermark_at)
 SELECT 1, CASE WHEN EXISTS (SELECT FROM task_usage) THEN '1970-01-01 00:00:00+00'::timestamptz
                ELSE now() - interval '5 minutes' END

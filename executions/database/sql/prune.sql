@@ -1,5 +1,5 @@
--- What removes old executions, batch by batch, along the index on finished_at. The newest row of
--- each scope stays, so that planning and lag never lose their anchor.
+-- Removes old executions, batch by batch, along the index on finished_at. The newest row of each
+-- scope stays, so that planning and lag never lose their anchor.
 
 -- name: count_batch
 -- How many of the next old executions could be removed, and where the batch ended.
@@ -21,8 +21,8 @@ SELECT (SELECT count(*) FROM removable) AS rows, last.finished_at AS after, last
   FROM (SELECT finished_at, id FROM old ORDER BY finished_at DESC, id DESC LIMIT 1) AS last
 
 -- name: remove_batch
--- Remove the next old executions and say where the batch ended. A row that somebody is writing is
--- left to them.
+-- Remove the next old executions and return where the batch ended. Skip rows that another session
+-- writes.
 WITH old AS MATERIALIZED (
     SELECT id, job_name, scope_kind, scope_id, plan_time, finished_at
       FROM sys_cron_executions
@@ -45,7 +45,7 @@ SELECT (SELECT count(*) FROM removed) AS rows, last.finished_at AS after, last.i
   FROM (SELECT finished_at, id FROM old ORDER BY finished_at DESC, id DESC LIMIT 1) AS last
 
 -- name: bound_batch
--- No batch may hold others up: its rows are locked only as long as it lasts.
+-- A batch keeps its rows locked as long as it runs, so it must not run long.
 SELECT set_config('statement_timeout', '60s', false),
        set_config('lock_timeout', '5s', false),
        set_config('client_connection_check_interval', '1s', false)

@@ -1,30 +1,31 @@
--- What the protocol asks of the acting database: whose turn it is, and what became of a transaction.
+-- What the protocol asks of the acting database: who may act, and what became of a transaction.
 
 -- name: bound_transaction
--- The acting transaction waits for nobody long, and does not outlive a process that hangs.
+-- The acting transaction waits for no lock long, and does not outlive a process that hangs.
 SELECT set_config('lock_timeout', '5s', true),
        set_config('statement_timeout', '15s', true),
        set_config('idle_in_transaction_session_timeout', '60s', true)
 
 -- name: take_turn
--- A lock of our own, never 4246, held from before the intent until the outcome is on record: one
--- acts at a time, and nobody settles what is still being done.
+-- Our own lock, never 4246, held from before the intent until the outcome is recorded. Only its
+-- holder may act, and nobody settles an act that is still under way.
 SELECT pg_try_advisory_lock(%(key)s::bigint) AS taken
 
 -- name: end_turn
--- Give that lock back before the connection closes: a session ends some time after its client did.
+-- Release that lock before the connection closes, because a session may end some time after its
+-- client.
 SELECT pg_advisory_unlock(%(key)s::bigint)
 
 -- name: nobody_acts
--- The same lock for as long as one transaction: taken only while nobody acts.
+-- The same lock for one transaction. It is free only while nobody acts.
 SELECT pg_try_advisory_xact_lock(%(key)s::bigint) AS taken
 
 -- name: wait_until_nobody_acts
--- The same, for a connection that was lost a moment ago and whose backend is about to end.
+-- The same, for a connection that was just lost and whose backend is about to end.
 SELECT set_config('lock_timeout', '3s', true), pg_advisory_xact_lock(%(key)s::bigint)
 
 -- name: whose_turn
--- Who acts now: the connection that holds our lock carries the operator's name.
+-- Who acts now: the connection that holds our lock has the operator's name.
 SELECT activity.application_name
   FROM pg_locks AS lock
   JOIN pg_stat_activity AS activity ON activity.pid = lock.pid
@@ -35,24 +36,24 @@ SELECT activity.application_name
    AND lock.objsubid = 1
 
 -- name: session_name
--- How this server keeps the name of a session: cut, and without letters outside ASCII.
+-- A session's name as this server stores it: truncated, and without characters outside ASCII.
 SELECT left(set_config('application_name', %(name)s, true),
             current_setting('max_identifier_length')::int) AS name
 
 -- name: acting_transaction
--- The id that says after any crash what became of this transaction, and its time.
+-- The id that tells after any crash what became of this transaction, and its time.
 SELECT pg_current_xact_id()::text AS xid, clock_timestamp() AS now, current_user::text AS role
 
 -- name: transaction_status
--- in progress, committed or aborted; null when it is too long ago to be known.
+-- in progress, committed or aborted; null if it is too long ago to be known.
 SELECT pg_xact_status(%(xid)s::text::xid8) AS status
 
 -- name: clock
--- The acting database's time, which a trial's deadline goes by.
+-- The acting database's time, which decides a trial's deadline.
 SELECT clock_timestamp() AS now
 
 -- name: may_see_callers
--- Whether other roles' queries are shown, and whether pg_stat_statements is here to be asked.
+-- Whether this role sees other roles' queries, and whether pg_stat_statements can be asked here.
 SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_sessions,
        to_regclass('pg_stat_statements') IS NOT NULL AS has_statements
 
@@ -67,7 +68,7 @@ SELECT pid, usename::text AS user, application_name, host(client_addr) AS addres
  LIMIT %(most)s
 
 -- name: statements
--- Statements that name the rollup and how often they were called, the busiest first.
+-- Statements that name the rollup and how often each was called, the most frequent first.
 SELECT pg_get_userbyid(userid)::text AS user, query, calls
   FROM pg_stat_statements
  WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -1,4 +1,4 @@
-"""``manage.py backfill_task_usage_hourly``: sum all of usage again, and set the watermark."""
+"""``manage.py backfill_task_usage_hourly``: sum all usage again, and set the watermark."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def _months(text: str) -> int:
 
 class Command(BaseCommand):
     help = (
-        "Sum all of usage again, month by month, and set the watermark. Safe to interrupt and to"
+        "Sum all usage again, month by month, and set the watermark. Safe to interrupt and to"
         " repeat. While it runs no rollup does, and Multica answers 503 to deleting a workspace."
     )
     requires_system_checks: list[str] = []
-    # Whether a month may have been summed: before that there is nothing to go on with.
+    # Whether a month may have been summed. Before that there is nothing to continue.
     _has_begun = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -114,7 +114,9 @@ class Command(BaseCommand):
             watermark = backfill.walk(connection, months, pause=pause, stop=stop, done=done)
         if watermark is None:
             raise self._stopped()
-        self._say(f"Done: usage is summed up to {rfc3339(watermark)}; the rollup goes on there.")
+        self._say(
+            f"Done: usage is summed up to {rfc3339(watermark)}; the rollup continues from there."
+        )
 
     def _after_a_failure(self) -> str:
         if not self._has_begun:
@@ -134,7 +136,7 @@ class Command(BaseCommand):
 
     @contextmanager
     def _progress(self, count: int) -> Iterator[Any]:
-        """A bar on a terminal, else a line for each month."""
+        """A progress bar on a terminal, else a line for each month."""
         console = Console(file=cast("IO[str]", self.stdout), highlight=False)
         if not console.is_terminal:
             yield lambda one: self._say(_line(one))
@@ -158,10 +160,10 @@ class Command(BaseCommand):
 
 
 class Interruption:
-    """What Ctrl-C does: it stops between two months, and before and after that at once.
+    """Handles Ctrl-C: during the walk it stops between two months, at any other time at once.
 
-    A second one stops the month in hand, which is rolled back. What a signal asks for is done by a
-    thread, because a handler must not wait for a lock.
+    A second Ctrl-C stops the current month, which is rolled back. A thread does the work, because a
+    signal handler must not wait for a lock.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -178,19 +180,19 @@ class Interruption:
 
     def _act(self, at_once: bool) -> None:
         self._stop.set()
-        # Again and again: the first one may come between two statements, and then stops nothing.
+        # Repeat it: the first cancel may fall between two statements, and then it stops nothing.
         while at_once and not self._over.is_set():
             with suppress(psycopg.Error):
                 self._connection.cancel_safe(timeout=CANCEL_SECONDS)
             self._over.wait(CANCEL_SECONDS)
 
     def over(self) -> None:
-        """There is nothing left to stop."""
+        """The work is done: there is nothing left to stop."""
         self._over.set()
 
     @contextmanager
     def gentle(self) -> Iterator[threading.Event]:
-        """From here on a first Ctrl-C only sets the event."""
+        """From now on the first Ctrl-C only sets the event."""
         self._gentle = True
         yield self._stop
 

@@ -1,4 +1,4 @@
-"""The wizard's gates as text or JSON, with an exit status; it changes nothing."""
+"""The wizard's gates as text or JSON, with an exit status. It changes nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _lines(found: RetirementReport) -> Iterator[str]:
 
 
 def sight(found: RetirementReport) -> str:
-    """One sentence: what was found, and whether that is all there is."""
+    """One sentence: what was found, and whether there may be more."""
     inventory = found.inventory
     if inventory.visibility is Visibility.UNKNOWN:
         return _("We cannot tell whether a pg_cron job exists. %(reason)s") % {

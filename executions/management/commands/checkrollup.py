@@ -1,4 +1,4 @@
-"""The verdict for monitors: the same as the page's, as text or JSON, with an exit status."""
+"""The verdict for monitors, the same as on the page: text or JSON, and an exit status."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         assessment = _look(options["job"])
-        # This machine's clock stands in only where the database's cannot be read.
+        # This machine's clock is used only if the database's cannot be read.
         clock = datetime.now(UTC)
         if options["json"]:
             shown = json.dumps(as_json(assessment, clock), ensure_ascii=False, indent=2)

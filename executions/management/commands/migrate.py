@@ -1,4 +1,4 @@
-"""Django's own `migrate`, one at a time over the same tables."""
+"""Django's own `migrate`, but only one at a time over the same tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from executions.database.schema import a_turn_of_our_own, time_limit
 
 
 class Command(migrate.Command):
-    """Waits before it looks at what there is to do; the signal `pre_migrate` comes after that."""
+    """Waits before it plans its work. The signal `pre_migrate` would come too late for that."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         with a_turn_of_our_own(), time_limit(0):

@@ -1,4 +1,4 @@
-"""Prints the exact statements that give a role what it needs here; runs none of them."""
+"""Prints the exact statements that give a role its rights here. It runs none of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
 
 def _installed() -> Installed | None:
-    """What Multica's database has; None where it cannot be asked."""
+    """What Multica's database has; None if it cannot be asked."""
     try:
         return read_installed(fetch_for_dashboard)
     except (DatabaseError, psycopg.Error):
@@ -48,7 +48,7 @@ def _installed() -> Installed | None:
 
 
 def _may_have_pg_cron() -> bool:
-    """Whether the database of pg_cron's jobs has the extension, or cannot be asked for it."""
+    """Whether the database of pg_cron's jobs has the extension, or cannot be asked."""
     try:
         with closing(retire_reader("permissions")) as connection:
             return visible_jobs(fetch_on(connection)).version is not None

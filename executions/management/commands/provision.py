@@ -1,4 +1,4 @@
-"""Makes the standalone Multica side in a database that has none of it."""
+"""Creates the standalone Multica side in a database that has none of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from multica_admin.embedded import ensure_running
 
 
 class Command(BaseCommand):
-    help = "Make our own Multica side; refuses where Multica's own tables are."
+    help = "Create our own Multica side. Refuses if Multica's own tables exist."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -59,13 +59,13 @@ class Command(BaseCommand):
         )
 
     def _prepare(self, host: str, port: int, *, with_demo: bool) -> tuple[socket, bool]:
-        """Make what is missing; the socket for gunicorn, and whether pages show the demo."""
+        """Create what is missing. Return gunicorn's socket, and whether pages show the demo."""
         holds_demo = False
         quickstart.make_secret_key()
         if settings.EMBEDDED:
             self._say(embedded.describe(embedded.cluster(settings.VAR_DIR)))
             embedded.ensure_running()
-        # What needs room in var/ comes before anything is made in another's database.
+        # Fill var/ first: if it lacks room, no other database has been changed yet.
         quickstart.collect_static_files()
         quickstart.prepare_own_tables()
         if settings.MULTICA_IS_EMBEDDED:
@@ -86,7 +86,7 @@ class Command(BaseCommand):
         environment = os.environ | {
             "MULTICA_ADMIN_EMBEDDED_USER": embedded.hand_down(),
             "MULTICA_ADMIN_HOLDS_DEMO": "on" if holds_demo else "off",
-            "HOST": host,  # which is answered under that name, wherever it came from
+            "HOST": host,  # the dashboard answers to this name, wherever it came from
         }
         arguments = [
             sys.executable, "-m", "gunicorn", "--config", "python:multica_admin.gunicorn",

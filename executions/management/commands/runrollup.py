@@ -1,6 +1,6 @@
 """``manage.py runrollup``: a runner in the foreground, or one tick of it.
 
-Beside a runner that stays, retirements are gone on with, as in every process that stays: an
+A runner that keeps running also continues retirements, like every long-running process of ours: an
 installation may have no other.
 """
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         for stream in (self.stdout, self.stderr):
-            # A letter that the stream's encoding does not have must not cost the line.
+            # A character that the stream's encoding lacks must not lose the line.
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
@@ -110,13 +110,13 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _print(self, line: str) -> None:
-        """Nobody has to read the lines: a reader that goes away must not end the runner."""
+        """Write a line. Nobody has to read it: a reader that goes away must not end the runner."""
         try:
             self.stdout.write(line)
             self.stdout.flush()
         except OSError as error:
             logger.warning("The runner goes on without its lines of output: %s", error)
-            # What is still in the buffer would fail again when Python ends.
+            # Text that is left in the buffer would fail again when Python exits.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stdout.fileno())
             os.close(nowhere)
@@ -127,15 +127,15 @@ def _refusal(sentence: str) -> CommandError:
 
 
 def _stay(runner: JobRunner, tick_seconds: float) -> None:
-    """Run until drained, with the retirements; a second signal waits for neither."""
-    # That our own tables are away is told by the runner, whose row is in them.
+    """Run until drained, together with the retirements. A second signal waits for neither."""
+    # The runner's row is in our own tables, so the runner already reports that they are away.
     retirements = Ticking(says_when_away=False)
 
     def cancel() -> None:
         retirements.abandon()
         runner.cancel()
 
-    # The thread is begun where the signals are blocked: it must not be the one that gets them.
+    # Start the thread while the signals are blocked, so that it does not receive them.
     with _signals(runner, cancel):
         retirements.start()
         try:
@@ -174,7 +174,7 @@ def _runner_id(given: str | None) -> str:
 
 
 def _failed(report: TickReport) -> bool:
-    """Whether this runner ran the plan and it is not a SUCCESS."""
+    """Whether this runner ran the plan without success."""
     return report.attempt is not None and report.status != "SUCCESS"
 
 
@@ -183,7 +183,7 @@ def _could_not_try(report: TickReport) -> bool:
 
 
 def _untried(runner: JobRunner, reports: list[TickReport]) -> list[str]:
-    """Why something was not tried in one tick, a sentence for each reason."""
+    """What one tick could not try and why, a sentence for each reason."""
     sentences = [
         f"Nobody can tell what is due for {report.job}. {report.error_msg}."
         for report in reports
@@ -195,7 +195,7 @@ def _untried(runner: JobRunner, reports: list[TickReport]) -> list[str]:
         for spec in runner.specs
         if any((spec.name, scope) not in reported for scope in spec.scopes)
     ]
-    if left:  # the tick raised nothing, so it was broken off
+    if left:  # the tick raised nothing, so it was stopped
         sentences.append(f"The runner was told to stop before it had tried {', '.join(left)}.")
     return sentences
 
@@ -214,7 +214,7 @@ def _as_text(report: TickReport) -> str:
 
 
 def _as_json(report: TickReport) -> str:
-    """In ASCII, which every stream can encode: a backslash of the stream's own would be no JSON."""
+    """JSON in ASCII, which every stream can encode without escapes of its own."""
     return json.dumps(
         {
             "plan_time": rfc3339(report.plan_time) if report.plan_time else None,
@@ -232,7 +232,7 @@ def _as_json(report: TickReport) -> str:
 
 
 def _explanation(report: TickReport) -> str:
-    """What `--once` came to, in a sentence."""
+    """The result of `--once`, as a sentence."""
     if report.outcome is None:
         return f"Nothing is due for {report.job}."
     if report.outcome is ClaimOutcome.CONFLICT:
@@ -249,10 +249,10 @@ def _explanation(report: TickReport) -> str:
 
 @contextmanager
 def _signals(runner: JobRunner, cancel: Callable[[], None]) -> Iterator[None]:
-    """The first SIGTERM or SIGINT drains the runner, the next one cancels.
+    """The first SIGTERM or SIGINT drains the runner; the next cancels it.
 
-    A thread of its own waits for them: a handler would run in the middle of whatever the main
-    thread does, with whatever locks it holds.
+    A thread waits for them. A signal handler would run in the middle of the main thread's work,
+    with whatever locks that holds.
     """
     wanted = {signal.SIGTERM, signal.SIGINT}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
