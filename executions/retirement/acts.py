@@ -1,7 +1,7 @@
 """The acts of the wizard on a pg_cron job: remove, pause, activate again, put back.
 
-Each says what must hold, what is changed and how that is proved; `protocol` does it. Every one of
-them looks again at everything inside the acting transaction, so a page that is old changes nothing.
+Each act says what must hold, what it changes and how that is proved; `protocol` performs it. Every
+act checks everything again inside the acting transaction, so an old page changes nothing.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from executions.retirement.wizard import job_of, on_record, permitted, require_h
 
 PGCRON = load("pgcron")
 
-# What a job is without what the server sets: where it connects to, and what two kinds of day mean.
+# A job's definition without what the server sets: its node, and the rule for two kinds of day.
 _RESTORED = tuple(name for name in DEFINITION if name not in {"nodename", "nodeport", "both_days"})
 
 
 @dataclass(frozen=True)
 class Order:
-    """Who wants it done to which retirement, by which rules."""
+    """Who wants to act on which retirement, and by which rules."""
 
     who: audit.Who
     retirement: Retirement
@@ -53,11 +53,11 @@ class Order:
 
 
 def confirm_name(job: Job, typed: str, fingerprint: str) -> None:
-    """What the operator typed and saw is the job that is on record.
+    """Check that the operator typed the name of the recorded job and saw that job.
 
     Raises:
-        WrongName: another name.
-        Refused: the page shows the job as it no longer is on record.
+        WrongName: the name differs.
+        Refused: the page shows an older state of the job than the record.
     """
     if not hmac.compare_digest(fingerprint, job.fingerprint):
         raise Refused(
@@ -70,17 +70,17 @@ def confirm_name(job: Job, typed: str, fingerprint: str) -> None:
 
 
 def name_to_type(job: Job) -> str:
-    """The job's name as it can be typed. Its line breaks cannot: a browser's field drops them."""
+    """The job's name as a person can type it: a browser's field drops line breaks."""
     return _one_line(job.label)
 
 
 def _one_line(text: str) -> str:
-    """As the HTML standard has a text field keep it: without CR and LF, and nothing instead."""
+    """The text as the HTML standard keeps it in a text field: without CR and LF."""
     return text.replace("\r", "").replace("\n", "")
 
 
 def remove(order: Order, *, typed: str, fingerprint: str, accepted: bool = False) -> Act:
-    """Unschedule the confirmed job; ``accepted`` is as in `rehearsal`.
+    """Unschedule the confirmed job. ``accepted`` is as in `rehearsal`.
 
     Raises:
         Refused, SomebodyElse, Failed, Unknown: see `protocol.perform`.
@@ -152,13 +152,13 @@ def pause(order: Order, *, typed: str, fingerprint: str) -> Act:
 
 
 def activate(order: Order, *, reason: str) -> Act:
-    """End a trial: activate the job again. No gate holds this back; it restores what was.
+    """End a trial: activate the job again. No gate applies, because this restores what was.
 
-    A job that this role is not shown is activated by its number all the same: pg_cron raises where
-    it is not there or not ours, and what it did not refuse is done.
+    A job that this role does not see is activated by its number: pg_cron raises if the job is gone
+    or not ours, and otherwise the activation counts as done.
 
     Raises:
-        As `remove`. It is refused where the job is gone or has been activated already.
+        As `remove`. It is also refused if the job is gone or already active.
     """
     job = job_of(order.retirement)
 
@@ -191,7 +191,7 @@ def put_back(order: Order) -> Act:
     """Schedule a removed job again exactly as it was, under its old owner.
 
     Raises:
-        As `remove`. It is refused where this role may not, or a job of that name is there again.
+        As `remove`. It is also refused if this role may not, or if a job of that name exists again.
     """
     job = job_of(order.retirement)
     with on_record(order.who, Act.Kind.PUT_BACK, order.retirement):
@@ -209,7 +209,7 @@ def put_back(order: Order) -> Act:
         return {"rights": may, "jobs_of_that_name": len(rows)}
 
     def witness(fetch: Fetch, new: int | None) -> None:
-        """pg_cron alters a job of that name; one that others see already is not ours."""
+        """pg_cron alters an existing job of that name. If others see the row, it is not ours."""
         if new is not None and read_job(fetch, new) is not None:
             raise _namesake(new)
 
@@ -231,10 +231,10 @@ def put_back(order: Order) -> Act:
 
 
 def _may_schedule(job: Job) -> commands.Again:
-    """How the role that acts schedules the job: what is recorded is what will be run.
+    """How the acting role schedules the job. The recorded statement is the one that runs.
 
     Raises:
-        Refused: it may not.
+        Refused: the role may not schedule it.
     """
     with retire_fetch("look") as fetch:
         how, may = how_to_schedule(fetch, job)
@@ -258,12 +258,12 @@ def _namesake(jobid: int) -> Refused:
 
 
 def restores(job: Job, now: Job) -> bool:
-    """Whether a job is the old one again, but for its number and the node it connects to."""
+    """Whether a job equals the old one, except for its number and its node."""
     return all(getattr(job, name) == getattr(now, name) for name in _RESTORED)
 
 
 def _with_highest_jobid(verify: Callable[[Fetch], _Found]) -> Callable[[Fetch], _Found]:
-    """What was found, and which jobs were there: none of those is one that was put back later."""
+    """Add the highest job number to what was found: a job put back later has a higher one."""
 
     def noted(fetch: Fetch) -> _Found:
         return {**verify(fetch), "highest_jobid": highest_jobid(fetch)}
@@ -272,10 +272,10 @@ def _with_highest_jobid(verify: Callable[[Fetch], _Found]) -> Callable[[Fetch], 
 
 
 def _as_it_was(expected: Job) -> Callable[[Fetch, int | None], None]:
-    """Others still see the confirmed job, so it is exactly that one which we have changed.
+    """Others still see the confirmed job, so the row that we changed is exactly that job.
 
-    No run of it has begun since the gates were judged either. Outside of our transaction, because
-    inside it the list of processes stays as it was first read.
+    It also checks that no run of the job has begun since the gates were judged. It looks from
+    outside our transaction, because inside it the list of processes stays as first read.
     """
 
     def witness(fetch: Fetch, _new: int | None) -> None:
@@ -290,7 +290,7 @@ def _as_it_was(expected: Job) -> Callable[[Fetch, int | None], None]:
 
 
 def _nothing_more() -> Mapping[str, object]:
-    """An act that restores what was asks for no name and no fingerprint."""
+    """An act that restores what was needs no name and no fingerprint."""
     return {}
 
 
@@ -345,7 +345,7 @@ def _begin(
 def _verify(
     fetch: Fetch, order: Order, expected: Job, aim: Aim, places: tuple[Server, Server | None]
 ) -> _Found:
-    """Still permitted, still the confirmed job, and every gate still passes: the gates as found."""
+    """Check the permission, the confirmed job and every gate again. Return the gates."""
     permitted(order.who)
     still_confirmed(fetch, expected, places[0].role)
     judged = check_on(fetch, places, expected.jobid, order.rules, order.retirement)
@@ -356,10 +356,10 @@ def _verify(
 
 
 def still_confirmed(fetch: Fetch, expected: Job, role: str) -> None:
-    """The job is there as it was confirmed.
+    """Check that the job is still as confirmed.
 
     Raises:
-        Refused: it is not, or this role may no longer look.
+        Refused: it is not, or this role may no longer see it.
     """
     try:
         now = read_job(fetch, expected.jobid)

@@ -1,8 +1,8 @@
 """The audit: one line for everything that an operator wanted to change, refusals included.
 
 Lines are only added; triggers refuse everything else (docs/interfaces.md, ``/audit/``). So an
-account that may not act adds none, and every text of a line is bounded. Its time is the clock of
-our own database. What the acting database said is in the line's evidence.
+account that may not act adds no line, and every text of a line has a maximum length. A line's time
+is our own database's clock. The answer of the acting database is in the line's evidence.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from django.utils.translation import gettext as _
 from executions.health.assessment import plain
 from executions.models.retirement import ITSELF, Act, AuditEvent, Retirement
 
-# The most characters that a line keeps of any one text, before it says how many it left out.
+# A line keeps this many characters of a text, and says how many it left out.
 MOST_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True)
 class Who:
-    """Who acts: a user, or this product by itself. Names outlive their accounts."""
+    """Who acts: a user, or this product itself. Names outlive their accounts."""
 
     name: str
     id: int | None = None
@@ -45,10 +45,10 @@ def record(
     statement: str = "",
     evidence: Mapping[str, object] | None = None,
 ) -> AuditEvent:
-    """Add one line. Inside a transaction it stands or falls with what it tells of.
+    """Add one line. Inside a transaction it is committed or rolled back with the change.
 
-    ``about`` is what it concerns: an act brings its statement, its role and its retirement along.
-    Of a text longer than ``MOST_CHARACTERS`` the line keeps the beginning.
+    ``about`` is the subject: an act adds its statement, its role and its retirement. Texts longer
+    than ``MOST_CHARACTERS`` are cut.
     """
     act = about if isinstance(about, Act) else None
     retirement = act.retirement if act else about if isinstance(about, Retirement) else None
@@ -76,7 +76,7 @@ def _bounded(text: str) -> str:
 
 
 def _each_bounded(value: object) -> object:
-    """Evidence, already in JSON's own types, with each text in it bounded."""
+    """Evidence in JSON's own types, with each text in it cut to its maximum."""
     if isinstance(value, dict):
         return {_bounded(key): _each_bounded(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""Ticks in a web process or beside a runner, so that watches and trials go on unlooked at.
+"""Ticks in a web process or beside a runner, so that watches and trials continue unattended.
 
-A daemon thread: when the process goes it simply stops, and another process or the next start goes
-on, because everything that it does survives being cut off.
+The thread is a daemon and stops with its process. Another process or the next start continues,
+because a tick can be cut off at any point.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 class Ticking:
-    """Calls `retirement_tick` again and again in a thread of its own.
+    """Calls `retirement_tick` repeatedly in a thread of its own.
 
-    ``says_when_away`` is False where somebody else in the process tells that our own tables are.
+    ``says_when_away`` is False if other code in the process reports that our own tables are away.
     """
 
     def __init__(self, seconds: float = TICK_SECONDS, *, says_when_away: bool = True) -> None:
@@ -38,12 +38,12 @@ class Ticking:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tick no more, and wait for the tick in hand, unless it is abandoned."""
+        """Tick no more, and wait for the current tick unless it is abandoned."""
         self._stopped.set()
         self._left.wait()
 
     def abandon(self) -> None:
-        """Tick no more, and let nobody wait for the tick in hand. From any thread."""
+        """Tick no more, and let nobody wait for the current tick. From any thread."""
         self._stopped.set()
         self._left.set()
 
@@ -54,7 +54,7 @@ class Ticking:
         self._left.set()
 
     def _tick(self) -> None:
-        """One tick; nothing that goes wrong in it ends the thread. Said once, not every time."""
+        """Run one tick. No error ends the thread. The same error is logged once, not every time."""
         try:
             retirement_tick()
             self._away = False
@@ -65,10 +65,10 @@ class Ticking:
         except Exception:
             log.exception("A look at the retirements failed; it is tried again.")
         finally:
-            # Nothing is kept between ticks: a thread's connections are its own.
+            # No connection is kept between ticks. A thread has its own connections.
             connections.close_all()
 
 
 def start() -> None:
-    """Begin to tick in this process; called once, after gunicorn has forked."""
+    """Begin to tick in this process. Call it once, after gunicorn has forked."""
     Ticking().start()

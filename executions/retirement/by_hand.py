@@ -1,7 +1,7 @@
-""" "I'll run it myself": the statement is shown, and what came of it is proved by looking.
+""" "I'll run it myself": the page shows the statement, and a look at the job proves the result.
 
-For roles that may look at a job but not remove it, as on most managed databases, and for putting a
-job back where this role may not. What is removed outside the database is in `external.py`.
+For roles that may see a job but not remove it, as on most managed databases, and for putting a job
+back without the right to do so. `external.py` covers schedules outside the database.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ PUT_BACK_BY_HAND = "put back by hand"
 
 
 def statement(retirement: Retirement) -> str:
-    """What to run to remove the job."""
+    """The statement that removes the job."""
     return commands.unschedule_text(job_of(retirement).jobid)
 
 
 def put_back_statement(retirement: Retirement) -> str:
-    """What schedules the job again as it was: run by a superuser, or by an owner who may."""
+    """The statement that schedules the job again, for a superuser or a permitted owner."""
     return rehearsal_of(retirement).statement
 
 
@@ -47,12 +47,12 @@ def begin(
     rules: Rules,
     accepted: bool = False,
 ) -> None:
-    """The operator is going to run the statement. Every gate but the role's right must pass.
+    """Record that the operator will run the statement. Every gate but the role's right must pass.
 
-    ``accepted`` is their word that the job cannot come back as it was, where that is known.
+    ``accepted`` is the operator's word that the job cannot come back as it was, if that is known.
 
     Raises:
-        Refused: a gate refuses, the job is another one by now, or no permission.
+        Refused: a gate refuses, the job has changed, or no permission.
         psycopg.Error: pg_cron's database cannot be reached or asked.
     """
     job = job_of(retirement)
@@ -91,7 +91,7 @@ def begin(
 
 
 def ran_it(who: audit.Who, retirement: Retirement) -> None:
-    """The operator says that it was run: proved by looking, and watched like every removal.
+    """The operator says that the statement was run. Prove it by a look, then watch the removal.
 
     Raises:
         Refused: the job is still there, or nobody can tell; or no permission.
@@ -127,13 +127,13 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
 
 
 def put_back_done(who: audit.Who, retirement: Retirement) -> None:
-    """The operator says that the job was scheduled again: the new one is looked for.
+    """The operator says that the job was scheduled again. Look for the new job.
 
-    Numbers only grow, so it has a higher one than every job that was there when the old one was
-    removed. One without a name may have had a twin all along, which is not it.
+    Job numbers only grow, so the new job has a higher number than every job at the time of the
+    removal. An unnamed job may have had a twin all along; the twin does not count.
 
     Raises:
-        Refused: no job is there that is the old one again; or no permission.
+        Refused: no job restores the old one; or no permission.
         psycopg.Error: pg_cron's database cannot be reached or asked.
     """
     job, text = job_of(retirement), put_back_statement(retirement)
@@ -169,7 +169,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
 
 
 def _must_be_gone(fetch: Fetch, retirement: Retirement, server: Server) -> None:
-    """What cannot be seen is not gone, not even the role's own job: it may have a new owner."""
+    """A job that cannot be seen may still exist, even the role's own: it may have a new owner."""
     found = find_job(fetch, job_of(retirement).jobid)
     if found.job is not None:
         raise Refused(_("%(job)s is still there.") % {"job": retirement.label})
@@ -183,7 +183,7 @@ def _must_be_gone(fetch: Fetch, retirement: Retirement, server: Server) -> None:
 
 
 def _must_be_shown_if_restored(fetch: Fetch, job: Job, server: Server) -> None:
-    """A job is restored under its old owner, and that role is shown it."""
+    """A job is restored under its old owner, and that role sees it."""
     sight = read_sight(fetch)
     if not sight["may_read"] or (sight["filtered"] and job.owner != sight["role"]):
         raise Refused(

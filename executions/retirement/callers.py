@@ -1,9 +1,10 @@
-"""Who else calls the rollup, as far as PostgreSQL itself shows it: sessions and statements.
+"""Who else calls the rollup, as far as PostgreSQL shows it: sessions and statements.
 
 It changes nothing. A database does not show cron, timers or CronJobs; it shows what they do. The
-finding `other_writer` says that something else moves the watermark; this module says who it may
-be. If a right or an extension is missing, the answer says so, because "nothing seen" is not
-"nobody there". This installation's own sessions are told by what they run: a name can be anybody's.
+finding `other_writer` says that something else moves the watermark; this module says who it may be.
+If a right or an extension is missing, the answer says so, because "nothing seen" is not "nobody
+there". This installation's own sessions are recognized by their statements, because a name can be
+anybody's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from executions.pgcron.match import judge_command
 
 SQL = load("retirement")
 
-# How many are shown, and how many that name the rollup are judged: our own readers name it too.
+# How many callers are shown, and how many sessions that name the rollup are judged: our own readers
+# name it too.
 MOST = 20
 MOST_JUDGED = 200
 
@@ -47,9 +49,9 @@ class Statement:
 
 @dataclass(frozen=True)
 class Callers:
-    """``statements`` is None where they cannot be read.
+    """``statements`` is None if they cannot be read.
 
-    ``all_sessions`` is whether other roles' queries are shown to this one.
+    ``all_sessions`` says whether this role sees other roles' queries.
     """
 
     sessions: tuple[Session, ...]
@@ -58,7 +60,7 @@ class Callers:
 
 
 def read_callers(fetch: Fetch) -> Callers:
-    """Sessions and statements of Multica's database that call the rollup by themselves.
+    """Sessions and statements of Multica's database that certainly call the rollup.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
@@ -86,9 +88,9 @@ def _statements(fetch: Fetch) -> tuple[Statement, ...] | None:
 
 
 def _calls(query: str) -> bool:
-    """Whether a statement calls the rollup, and is not a statement of ours.
+    """Whether a statement calls the rollup and is not ours.
 
-    A statement that the server cut short cannot be judged, so it counts for nothing.
+    A statement that the server truncated cannot be judged, so it does not count.
     """
     judgement = judge_command(query)
     return judgement is not None and judgement.calls and _plain(query) not in _OURS
@@ -100,5 +102,6 @@ def _plain(query: str) -> str:
 
 
 _PARAMETER = re.compile(r"%\(\w+\)s|\$\d+")
-# What our own runner and backfill send. Runners are shown by themselves, each with its plans.
+# The statements of our own runner and backfill. The page shows runners separately, with their
+# plans.
 _OURS = frozenset({_plain(load("watermark").roll_up), _plain(load("backfill").roll_up_slice)})

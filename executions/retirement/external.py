@@ -1,7 +1,7 @@
-"""Schedules outside the database: the exact command that removes each kind, and proof that it did.
+"""Schedules outside the database: the exact command that removes each kind, and proof of removal.
 
-Nothing here runs a command. Cron, systemd and Kubernetes cannot be reached from here; that a caller
-is gone shows in what the plans say of other writers (docs/contract.md section 6, `other_writer`).
+Nothing here runs a command, because cron, systemd and Kubernetes cannot be reached from here. The
+plans show whether a caller is gone, by other writers (docs/contract.md section 6, `other_writer`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from executions.retirement.watch import Word
 from executions.retirement.wizard import on_record, permitted, require
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-# What the names of each kind of schedule look like. That of a crontab may be empty.
+# The pattern of names for each kind of schedule. The name of a crontab may be empty.
 _NAMES: dict[str, dict[str, re.Pattern[str]]] = {
     CallerKind.CRON: {"name": re.compile(r"([a-z_][a-z0-9_.-]{0,31}\$?)?", re.IGNORECASE)},
     CallerKind.SYSTEMD: {"name": re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")},
@@ -40,7 +40,7 @@ CONFIRMED_GONE = "confirm that it is gone"
 
 
 class NotAName(ValueError):
-    """What an operator typed cannot be a name; ``field`` is which."""
+    """The operator typed something that cannot be a name. ``field`` says where."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -55,7 +55,7 @@ class Outside:
     ``namespace`` a CronJob's. An empty ``name`` of cron is the operator's own crontab.
 
     Raises:
-        NotAName: a name that cannot be one, with a sentence.
+        NotAName: a name is invalid, with a sentence that says why.
     """
 
     kind: str
@@ -77,7 +77,7 @@ class Outside:
 
     @property
     def find(self) -> str:
-        """The command that shows it."""
+        """The command that shows the schedule."""
         if self.kind == CallerKind.CRON:
             return f"crontab {self._user}-l | grep -n {ROLLUP}"
         if self.kind == CallerKind.SYSTEMD:
@@ -86,7 +86,7 @@ class Outside:
 
     @property
     def remove(self) -> str:
-        """The command that removes it. A crontab's line becomes a comment, so it can come back."""
+        """The command that removes the schedule. A crontab's line becomes a comment."""
         if self.kind == CallerKind.CRON:
             edit = f"sed '/^[^#].*{ROLLUP}/s/^/#retired /'"
             return f"crontab {self._user}-l | {edit} | crontab {self._user}-"
@@ -100,7 +100,7 @@ class Outside:
 
     @property
     def undo(self) -> str:
-        """The command that brings it back."""
+        """The command that brings the schedule back."""
         if self.kind == CallerKind.CRON:
             edit = f"sed '/{ROLLUP}/s/^#retired //'"
             return f"crontab {self._user}-l | {edit} | crontab {self._user}-"
@@ -114,10 +114,10 @@ class Outside:
 
 
 def _refuse_option(field: str, name: str) -> None:
-    """Quotes do not keep a command from taking what begins with "-" for one of its options.
+    """Refuse a name that begins with "-": even quoted, a command would take it for an option.
 
     Raises:
-        NotAName: it begins so.
+        NotAName: the name begins so.
     """
     if name.startswith("-"):
         raise NotAName(
@@ -128,13 +128,13 @@ def _refuse_option(field: str, name: str) -> None:
 
 
 def outside_of(retirement: Retirement) -> Outside:
-    """What an external retirement is about."""
+    """The schedule that an external retirement is about."""
     stored: Mapping[str, str] = retirement.external or {}
     return Outside(**{name: stored[name] for name in ("kind", "name", "namespace")})
 
 
 def choose(who: audit.Who, outside: Outside) -> Retirement:
-    """Begin with a schedule outside the database; its command is shown from here on.
+    """Begin a retirement of a schedule outside the database. Its pages show the command.
 
     Raises:
         Refused: no permission.
@@ -164,7 +164,7 @@ def how_long(rules: Rules) -> tuple[Quiet, datetime] | None:
 
 
 def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
-    """The operator says that it was run. Whether it is gone shows in the plans that follow.
+    """The operator says that the command was run. Later plans show whether the caller is gone.
 
     Raises:
         Refused: the plans cannot be read now, or are those of a standby, so nothing could be
@@ -209,7 +209,7 @@ def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
 
 
 def quiet_of(retirement: Retirement) -> Quiet | None:
-    """The quiet period that was set when the operator had run the command; else `None`."""
+    """The quiet period that was set once the operator had run the command, else `None`."""
     stored = retirement.evidence.get("quiet")
     return Quiet.from_json(stored) if stored else None
 
@@ -223,10 +223,10 @@ def is_proved_by_plans(retirement: Retirement) -> bool:
 
 
 def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
-    """The operator says, with their name, that the caller is gone, where behaviour proves nothing.
+    """The operator confirms by name that the caller is gone, where behaviour proves nothing.
 
     Raises:
-        Refused: the plans still decide it, or they say otherwise; or no permission.
+        Refused: the plans can still decide it, or they contradict it; or no permission.
     """
     with on_record(who, CONFIRMED_GONE, retirement):
         permitted(who)
@@ -256,7 +256,7 @@ def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
 
 
 def put_back_done(who: audit.Who, retirement: Retirement) -> None:
-    """The operator has brought the schedule back, which nobody can see from here.
+    """The operator has brought the schedule back. Nothing here can check that.
 
     Raises:
         Refused: it was not removed, or no permission.

@@ -1,7 +1,7 @@
 """Reads what the gates judge: the plans from Multica's database, the job from pg_cron's.
 
-The plans are read as the dashboard reads them. The job is read on whichever connection the caller
-has, so that inside the acting transaction it is that transaction's own view.
+The plans are read as the dashboard reads them. The job is read on the caller's connection, so
+inside the acting transaction it is that transaction's own view.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from executions.retirement import gates
 from executions.retirement.gates.gate import Check, GateFacts
 from executions.retirement.rules import Rules
 
-# Beyond the streak itself: plans that are not due yet, or that run.
+# Plans beyond the streak itself: some are not due yet, or still run.
 _SPARE = 4
 
 
 def read_schedules() -> Inventory:
-    """What pg_cron has for the rollup, as the role of ``RETIRE_DATABASE_URL`` sees it.
+    """pg_cron's jobs for the rollup, as the role of ``RETIRE_DATABASE_URL`` sees them.
 
     Raises:
         psycopg.Error: that database cannot be reached or asked.
@@ -50,13 +50,13 @@ def retire_fetch(purpose: str) -> Iterator[Fetch]:
 
 
 def servers(fetch: Fetch) -> tuple[Server, Server | None]:
-    """pg_cron's database and Multica's. Never inside a transaction."""
+    """The servers of pg_cron's database and of Multica's. Never call it inside a transaction."""
     return read_server(fetch), server_or_none(fetch_for_dashboard)
 
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """What the rollup's plans say. ``case`` is None, with reasons, where a basic is unreadable."""
+    """What the rollup's plans say. ``case`` is None, with reasons, if a basic cannot be read."""
 
     case: Case | None
     findings: tuple[Finding, ...] = ()
@@ -64,10 +64,10 @@ class PlanFacts:
 
 
 def read_plans(rules: Rules, known: Facts | None = None) -> PlanFacts:
-    """The plans at this moment; never raises for the database.
+    """The plans at this moment. Never raises for the database.
 
-    ``known`` are facts that the caller has just read for the dashboard; they do where they are of
-    the same job and reach far enough.
+    ``known`` are facts that the caller has just read for the dashboard. They are used if they are
+    about the same job and reach back far enough.
     """
     window = max(WINDOW, (rules.streak + _SPARE) * rules.spec.cadence)
     if known is not None and (known.spec, WINDOW) == (rules.spec, window):
@@ -90,7 +90,7 @@ def judge(
     rules: Rules,
     retirement: Retirement | None = None,
 ) -> Check:
-    """Every gate of one job. A retirement brings what its operator affirmed, and its trial."""
+    """Judge every gate of one job, with a retirement's affirmation and trial."""
     trial = retirement is not None and retirement.state == RetirementState.TRIAL_PASSED
     return gates.check(
         GateFacts(
@@ -114,9 +114,9 @@ def check_on(
     rules: Rules,
     retirement: Retirement | None = None,
 ) -> Check:
-    """Every gate of a job at this moment, on the caller's connection and in its transaction.
+    """Judge every gate of a job now, on the caller's connection and in its transaction.
 
-    The plans come first, since they take longest and a run may begin while they are read.
+    The plans are read first: that takes longest, and a run may begin meanwhile.
 
     Raises:
         psycopg.Error: as ``fetch`` does.
@@ -129,9 +129,9 @@ def check_on(
 def find_candidate(
     fetch: Fetch, reached: tuple[Server, Server | None], jobid: int
 ) -> Candidate | None:
-    """The job with all that is known about it; None where it is gone, hidden or something else.
+    """The job with everything known about it; None if it is gone, hidden or no candidate.
 
-    Without rights to look at all it is not seen either.
+    A role without the right to look sees no job either.
     """
     sight = read_sight(fetch)
     job = read_job(fetch, jobid) if sight["may_read"] else None
@@ -144,11 +144,11 @@ def find_candidate(
 
 @dataclass(frozen=True)
 class Found:
-    """One job as this role is shown it.
+    """One job as this role sees it.
 
-    ``sees`` says whether it is shown every job, whoever owns it: only then is a job that is not
-    shown gone. What a role knows of its own jobs does not do: a job may have got another owner.
-    That a job is gone which this role itself removed is proved by that act, and not by a look.
+    ``sees`` says whether the role sees every job, whoever owns it. Only then is a missing job gone.
+    Seeing its own jobs is not enough, because a job may have a new owner. If this role removed the
+    job itself, the act proves that, not this look.
     """
 
     job: Job | None
@@ -156,12 +156,12 @@ class Found:
 
     @property
     def is_hidden(self) -> bool:
-        """It is not shown, which proves nothing."""
+        """Whether the job is not shown although it may exist."""
         return self.job is None and not self.sees
 
 
 def find_job(fetch: Fetch, jobid: int) -> Found:
-    """The job, asked for only where this role may look; safe inside a transaction.
+    """The job, asked for only if this role may look. Safe inside a transaction.
 
     Raises:
         psycopg.Error: as ``fetch`` does.

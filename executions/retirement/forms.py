@@ -1,4 +1,4 @@
-"""What the wizard's forms send, read strictly: a form that was made up is refused by name."""
+"""The wizard's forms, read strictly: a forged form is refused by the name of its field."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from executions.retirement.external import NotAName, Outside
 
 
 class ConfirmedName(forms.Form):
-    """The job's name as the operator typed it, and the fingerprint of what they saw.
+    """The job's name as the operator typed it, and the fingerprint of the job that they saw.
 
-    ``accepted`` is ticked where the job cannot be put back as it is.
+    ``accepted`` is ticked if the job cannot be put back as it is.
     """
 
     LONGEST = 2_000
@@ -25,13 +25,13 @@ class ConfirmedName(forms.Form):
 
     @classmethod
     def as_sent(cls, values: Mapping[str, str]) -> dict[str, str]:
-        """Its fields as they were sent, to be sent again; what is too long cannot be right."""
+        """The fields as sent, to be sent again. A value that is too long is invalid anyway."""
         sent = {name: values.get(name, "") for name in cls.base_fields}
         return {name: value for name, value in sent.items() if len(value) <= cls.LONGEST}
 
 
 class OutsideSchedule(forms.Form):
-    """A schedule outside the database, as the operator names it. ``outside`` is it, once valid."""
+    """A schedule outside the database. Once valid, ``outside`` holds it."""
 
     KINDS = (CallerKind.CRON, CallerKind.SYSTEMD, CallerKind.CRONJOB)
 
@@ -42,7 +42,7 @@ class OutsideSchedule(forms.Form):
     outside: Outside
 
     def clean(self) -> dict[str, object]:
-        """Raises nothing; what cannot be a name is the form's own error."""
+        """Raises nothing. An invalid name becomes an error of the form."""
         values = super().clean() or {}
         if self.errors:
             return values

@@ -1,7 +1,7 @@
-"""Closing a retirement that can never go on: its server was replaced, or its database is gone.
+"""Closing a retirement that can never continue: its server was replaced, or its database is gone.
 
-Nothing is changed in pg_cron: the record is closed as *moved*, by an operator and on the audit. A
-retirement that can go on is refused, and so is one of which nobody can tell now.
+Nothing changes in pg_cron. An operator closes the record as *moved*, and the audit has it. It is
+refused if the retirement can continue, or if nobody can tell now.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from executions.retirement.wizard import elsewhere, job_of, on_record, permitted
 SQL = load("pgcron")
 
 MOVED = "close as moved"
-# What `diagnose` calls a database that its server does not have.
+# The code of `diagnose` for a database that its server does not have.
 _GONE = "no_database"
-# An act that was begun longer ago than any acting transaction lasts is not being done any more.
+# No acting transaction lasts this long, so an older act is no longer under way.
 _ACT_IS_OVER = timedelta(minutes=5)
 _OPEN = frozenset(RetirementState) - frozenset(Retirement.ENDED)
 
 
 def why_stuck(retirement: Retirement) -> str:
-    """Why it can never go on, as a sentence; empty if it can.
+    """Why the retirement can never continue, as a sentence; empty if it can.
 
     Raises:
         psycopg.Error: nobody can tell now, because pg_cron's database is away or refuses.
@@ -62,18 +62,18 @@ def why_stuck(retirement: Retirement) -> str:
 
 
 def left_behind(retirement: Retirement) -> str:
-    """The statement that activates a job where it was left paused; empty if it was not paused."""
+    """The statement that activates a job that was left paused; empty if it was not paused."""
     if retirement.state not in {RetirementState.TRIAL, RetirementState.TRIAL_PASSED}:
         return ""
     return commands.set_active_text(job_of(retirement).jobid, active=True)
 
 
 def close_as_moved(who: audit.Who, retirement: Retirement) -> None:
-    """Close it for good, with the reason and the operator's name on the audit.
+    """Close it for good, with the reason and the operator's name in the audit.
 
     Raises:
-        Refused: it can go on, it has ended already, an act on it is being done; or no permission.
-        psycopg.Error: nobody can tell now whether it can go on.
+        Refused: it can continue, has ended already, or an act on it is under way; or no permission.
+        psycopg.Error: nobody can tell now whether it can continue.
     """
     with on_record(who, MOVED, retirement):
         permitted(who)
@@ -102,10 +102,10 @@ def close_as_moved(who: audit.Who, retirement: Retirement) -> None:
 
 
 def _give_up(retirement: Retirement) -> None:
-    """Nobody can learn any more what became of an act that a crash left open there.
+    """Close an act that a crash left open there: nobody can learn its outcome any more.
 
     Raises:
-        SomebodyElse: it was begun just now, so somebody may be at it.
+        SomebodyElse: the act was begun just now, so it may be under way.
     """
     act = retirement.open_act
     if act is None:

@@ -1,7 +1,7 @@
-"""What an act leads to, written once: its outcome, the retirement's new state and the audit line.
+"""Where an act leads, written once: its outcome, the retirement's new state and the audit line.
 
-All three are one transaction of our own database and hang on one comparison: whoever finds the
-outcome still open writes it, be it the process that acted or one that settled a crash.
+All three are one transaction of our own database. It begins with one comparison: whoever finds the
+outcome still open writes it, be it the acting process or one that settles a crash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement
 from executions.retirement import audit
 from executions.retirement.rules import Rules
 
-# In the evidence of a retirement: who said that they removed it by hand. An act names its own user.
+# A key in the evidence of a retirement: who removed it by hand. An act names its own user.
 REMOVED_BY = "removed_by"
 
 
@@ -31,7 +31,7 @@ def conclude(
     rules: Rules,
     evidence: Mapping[str, object] | None = None,
 ) -> bool:
-    """Write the outcome; False when somebody else has written it already."""
+    """Write the outcome. Return False if another process has written it already."""
     with transaction.atomic():
         written = Act.objects.filter(pk=act.pk, outcome=None).update(
             outcome=outcome, outcome_at=Now(), detail=detail
@@ -53,9 +53,9 @@ def conclude(
 
 
 def move(retirement: Retirement, *, state: RetirementState, **values: Any) -> None:
-    """Put the retirement into another state. Only inside the transaction that says why.
+    """Move the retirement into another state. Call it only inside the transaction that says why.
 
-    A ``reason`` is that of one state: what is not given anew is not kept for the next.
+    A ``reason`` belongs to one state. Without a new reason the next state has none.
     """
     values = {"reason": "", **values}
     Retirement.objects.filter(pk=retirement.pk).update(
@@ -65,9 +65,10 @@ def move(retirement: Retirement, *, state: RetirementState, **values: Any) -> No
 
 
 def _go_on(act: Act, rules: Rules) -> None:
-    """Put the retirement where its act leads, even where it was closed in the meantime.
+    """Move the retirement where its act leads, even if it was closed in the meantime.
 
-    A newer record of the same job makes way where it has changed nothing; else it goes on with it.
+    A newer record of the same job that has changed nothing is closed. Otherwise the newer one
+    continues.
     """
     values, done = _consequences(act, rules), act.retirement
     newer = None
@@ -97,7 +98,7 @@ def open_retirement(
 
 
 def _drop(newer: Retirement, done: Retirement) -> bool:
-    """Close a record that has changed nothing, since another one turned out to have done it."""
+    """Close a record that has changed nothing, because another record did the work."""
     if newer.state not in Retirement.UNCHANGED or newer.open_act is not None:
         return False
     said = _("Retirement %(number)s had acted on this job already.") % {"number": done.pk}
@@ -107,7 +108,7 @@ def _drop(newer: Retirement, done: Retirement) -> bool:
 
 
 def _consequences(act: Act, rules: Rules) -> dict[str, Any]:
-    """Where a finished act leaves the retirement. Times are the acting database's."""
+    """The retirement's fields after a finished act. Times are the acting database's."""
     if act.kind == Act.Kind.REMOVE:
         highest = act.evidence.get("found", {}).get("highest_jobid")
         return removed(act.retirement, act.acted_at, highest)
@@ -126,10 +127,10 @@ def _consequences(act: Act, rules: Rules) -> dict[str, Any]:
 
 
 def removed(retirement: Retirement, at: datetime | None, highest: int | None) -> dict[str, Any]:
-    """A removal is watched. A legacy job did nothing but fail, so there is nothing to watch.
+    """The fields after a removal, which is watched. A legacy job only failed, so it is not watched.
 
-    ``highest`` is the highest number of a job then, which tells a later job from one of those; None
-    where nobody has looked.
+    ``highest`` is the highest job number at the time of the removal. Jobs that are put back have
+    higher numbers. None if nobody has looked.
     """
     legacy = retirement.match == Match.LEGACY
     return {

@@ -2,15 +2,15 @@
 
 The record and the act may be in two databases, so no transaction spans both. Therefore:
 
-1. the acting connection takes a lock of our own, so that one acts at a time;
+1. the acting connection takes our own lock, so that only one act runs at a time;
 2. the intent is committed here, with its evidence;
 3. the acting transaction begins, and its id is committed to the intent;
-4. inside it the work is checked again, done and proved; then it commits;
-5. the outcome is committed here, and the acting connection gives the lock back and closes.
+4. inside it everything is checked again, the job is changed and the result proved; then it commits;
+5. the outcome is committed here, and the acting connection releases the lock and closes.
 
 A process may die between any two of these. An intent without an id has changed nothing, because the
-id is committed before the work begins; and with an id, ``pg_xact_status`` says what became of it.
-`recover` does that. It takes the same lock first, so it never meets somebody who is still at it.
+id is committed before the work begins. With an id, ``pg_xact_status`` tells what became of the act.
+`recover` asks it. It takes the same lock first, so it never meets an act that is under way.
 """
 
 from __future__ import annotations
@@ -54,32 +54,32 @@ from executions.retirement.rules import Rules
 
 SQL = load("retirement")
 
-# Of no other purpose, here or in Multica; 4246 belongs to the rollup.
+# Used for nothing else here or in Multica; 4246 is the rollup's.
 LOCK = 4246_0005
 _NAME = "multica-admin retire: "
 
 log = logging.getLogger(__name__)
 
-# Called with the name of each point that was reached; tests end the process there.
+# Called with the name of each point that was reached. Tests end the process there.
 Reached = Callable[[str], None]
 
 
 def nothing(_point: str) -> None:
-    """Outside of tests nobody listens."""
+    """Outside of tests nothing happens at these points."""
 
 
 def _no_witness(_fetch: Fetch, _new_jobid: int | None) -> None:
-    """Where nothing can have changed that would make the work wrong."""
+    """For acts that no concurrent change can make wrong."""
 
 
 @dataclass(frozen=True)
 class ActSteps:
-    """What is done inside the acting transaction. Each part raises `Refused` to stop it.
+    """The steps inside the acting transaction. Each step raises `Refused` to stop the act.
 
-    ``verify`` looks again and returns the facts that it found, ``change`` changes and returns a new
-    jobid if there is one, ``prove`` looks at the result, in the transaction. ``witness`` looks
-    before that on another connection, which sees until we commit what was there before us: what we
-    have changed is locked meanwhile, so there is no moment in between.
+    ``verify`` checks again and returns the facts that it found. ``change`` makes the change and
+    returns a new jobid if there is one. ``witness`` then looks from another connection, which sees
+    the old state until we commit; what we have changed is locked meanwhile, so no other change can
+    slip in between. ``prove`` checks the result, in the transaction.
     """
 
     verify: Callable[[Fetch], Mapping[str, object]]
@@ -90,7 +90,7 @@ class ActSteps:
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody wants done, before any of it is."""
+    """What somebody wants to do, before any of it is done."""
 
     who: audit.Who
     kind: Act.Kind
@@ -101,11 +101,11 @@ class Wish:
 
 
 def intend(retirement: Retirement, wish: Wish) -> Act:
-    """Commit the intent. Of two at once one gets it.
+    """Commit the intent. Of two concurrent intents one wins.
 
     Raises:
-        SomebodyElse: another act on this retirement is open, or has been done since.
-        Refused: the retirement is no longer where this act can begin.
+        SomebodyElse: another act on this retirement is open, or was done meanwhile.
+        Refused: the retirement is no longer in a state where this act can begin.
     """
     with transaction.atomic(durable=True):
         now = Retirement.objects.select_for_update().get(pk=retirement.pk)
@@ -141,10 +141,10 @@ def _too_late(now: Retirement) -> Refused:
 
 @contextmanager
 def turn(who: audit.Who) -> Iterator[Connection]:
-    """The acting connection, with our lock until this is over; it carries the operator's name.
+    """The acting connection, with our lock until this ends. It carries the operator's name.
 
     Raises:
-        SomebodyElse: another operator acts at this moment, perhaps of another installation.
+        SomebodyElse: another operator acts now, perhaps of another installation.
         psycopg.Error: pg_cron's database cannot be reached.
     """
     with closing(retire_connection(f"{_NAME}{who.name}")) as acting:
@@ -163,9 +163,9 @@ def turn(who: audit.Who) -> Iterator[Connection]:
 
 
 def _end_turn(acting: Connection) -> None:
-    """Give the lock back, which PostgreSQL itself does only some time after we have closed.
+    """Release the lock: PostgreSQL itself does so only some time after we close.
 
-    What was done stands, also if the connection is lost by now: then its end frees the lock.
+    What was done is kept, even if the connection is lost by now. Then its end frees the lock.
     """
     if acting.info.transaction_status == TransactionStatus.IDLE:
         with suppress(psycopg.Error), cut_after(CONNECT_SECONDS, acting):
@@ -175,8 +175,8 @@ def _end_turn(acting: Connection) -> None:
 def _whose_turn(acting: Connection) -> str:
     """Who holds the lock. Another installation's operator is known by the session's name only.
 
-    PostgreSQL cuts that name and keeps no letters outside ASCII. So whoever has an act open here
-    and would have that very name is named in full; an act that a crash left open names nobody.
+    PostgreSQL truncates that name and drops characters outside ASCII. A user with an open act here
+    whose name gives that same text is named in full. An act that a crash left open names nobody.
     """
     holder = acting.execute(SQL.whose_turn, {"key": LOCK}).fetchone()
     session = holder["application_name"] if holder else ""
@@ -193,10 +193,10 @@ def perform(
     """Do what was intended, prove it, and write the outcome. ``acting`` is from `turn`.
 
     Raises:
-        Refused: it was not done, for the reason given; that is on record.
-        Failed: the database did not do it; nothing was changed there; that is on record.
+        Refused: it was not done, for the reason given; that is recorded.
+        Failed: the database did not do it and nothing changed there; that is recorded.
         Unknown: the connection was lost at the worst moment; the act stays open until `recover`.
-        Whatever else went wrong in here, once what became of the act is on record.
+            Any other error, once the outcome of the act is recorded.
     """
     reached("intended")
     try:
@@ -215,7 +215,7 @@ def perform(
         )
         raise
     reached("committed")
-    act.refresh_from_db()  # its role and its new jobid and what was found are there only
+    act.refresh_from_db()  # only the database has its role, its new jobid and what was found
     conclude(act, Act.Outcome.DONE, _done(act), rules, _look_afterwards(act))
     reached("concluded")
     return act
@@ -255,13 +255,13 @@ def _sign(act: Act, acting: Connection, here: Server) -> None:
 
 
 def _keep(act: Act, found: Mapping[str, object], new_jobid: int | None) -> None:
-    """Commit what it is done on, and where it leads to, before it is done: a crash keeps both."""
+    """Commit the facts of the act and its result before the act commits, so a crash keeps both."""
     evidence = {**act.evidence, "found": plain(found)}
     Act.objects.filter(pk=act.pk).update(evidence=evidence, new_jobid=new_jobid)
 
 
 def _after_error(act: Act, error: Exception, rules: Rules) -> None:
-    """Find out what became of the transaction, and say it. Returns when it was committed."""
+    """Find out what became of the transaction, and say it. Returns if it was committed."""
     said = first_line(error)
     if not _find_out(act, rules, said):
         raise Unknown(
@@ -273,10 +273,10 @@ def _after_error(act: Act, error: Exception, rules: Rules) -> None:
 
 
 def _find_out(act: Act, rules: Rules, interrupted: str) -> bool:
-    """Write what became of an act whose acting connection is closed; False when nobody can tell.
+    """Write the outcome of an act whose acting connection is closed. False if nobody can tell.
 
-    Without an id nothing was changed; with one the server is asked, for the commit may have gone
-    through.
+    Without an id nothing was changed. With an id the server is asked, because the commit may have
+    succeeded.
     """
     _give_up_broken_connections()
     act.refresh_from_db()
@@ -287,7 +287,7 @@ def _find_out(act: Act, rules: Rules, interrupted: str) -> bool:
 
 
 def _settled_at_last(act: Act, rules: Rules, interrupted: str) -> bool:
-    """Settle what this very process began; the lock is free as soon as its backend has ended."""
+    """Settle an act of this very process. The lock is free once its backend has ended."""
     try:
         return settle(act, rules, interrupted, SQL.wait_until_nobody_acts)
     except psycopg.Error as error:
@@ -296,7 +296,7 @@ def _settled_at_last(act: Act, rules: Rules, interrupted: str) -> bool:
 
 
 def _give_up_broken_connections() -> None:
-    """What a restart of the server broke is opened again with the next query."""
+    """Close connections that a restart of the server broke. The next query opens new ones."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
@@ -307,7 +307,7 @@ def _done(act: Act) -> str:
 
 
 def _look_afterwards(act: Act) -> dict[str, object]:
-    """What a new connection sees of the job, for the record; nothing hangs on it any more."""
+    """What a new connection sees of the job, for the record. Nothing depends on it."""
     jobid = act.new_jobid or act.job["jobid"]
     try:
         with closing(retire_connection()) as connection:
@@ -320,9 +320,9 @@ def _look_afterwards(act: Act) -> dict[str, object]:
 
 
 def recover(rules: Rules) -> list[Act]:
-    """Settle every act that is open and that nobody is at; return those that are known now.
+    """Settle every open act that is not under way. Return those whose outcome is known now.
 
-    One that cannot be settled, for whatever reason, keeps no other one waiting.
+    An act that cannot be settled, for whatever reason, does not delay the others.
 
     Raises:
         django.db.Error: our own tables cannot be reached.
@@ -340,7 +340,7 @@ def recover(rules: Rules) -> list[Act]:
 
 
 def settle(act: Act, rules: Rules, interrupted: str, lock: str = SQL.nobody_acts) -> bool:
-    """Write what became of an act; False when nobody can tell yet, or somebody is still at it.
+    """Write the outcome of an act. False if nobody can tell yet, or if the act is under way.
 
     Raises:
         psycopg.Error: the acting database cannot be reached or asked.
@@ -364,7 +364,7 @@ def settle(act: Act, rules: Rules, interrupted: str, lock: str = SQL.nobody_acts
 
 
 def _was_done(act: Act, connection: Connection, here: Server) -> bool | None:
-    """Whether the act's transaction was committed; None when that cannot be known now."""
+    """Whether the act's transaction was committed; None if that cannot be known now."""
     if not act.xid:
         return False
     if not here.is_place(act.server, act.database):
@@ -381,10 +381,10 @@ def _was_done(act: Act, connection: Connection, here: Server) -> bool | None:
 
 
 def _shows(act: Act, connection: Connection) -> bool | None:
-    """What the job itself says, for a transaction too long ago to be asked about.
+    """What the job itself says, for a transaction too old for `pg_xact_status`.
 
-    A job that is not shown says nothing to a role that is not shown every job: another role may
-    have to look. Nothing is put back before its new number is on record.
+    A missing job proves nothing to a role that does not see every job: another role may have to
+    look. A job that was put back proves nothing until its new number is recorded.
     """
     if act.kind == Act.Kind.PUT_BACK and act.new_jobid is None:
         return False

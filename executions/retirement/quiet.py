@@ -1,7 +1,7 @@
-"""PURE: how many quiet plans prove that a caller outside the database is gone, and why so many.
+"""PURE: how many quiet plans prove that a caller outside the database is gone, and why.
 
 A caller shows in the plans only while it moves the watermark (`executions/health/writers.py`). It
-is gone once it is silent for longer than it ever was in the ledger. `watch.py` counts the plans.
+is gone once its silence exceeds its longest silence in the ledger. `watch.py` counts the plans.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from executions.health.ledger import usual_window
 from executions.health.writers import pairs, silences
 from executions.text.sentences import At, Sentence, Text, say, together
 
-# The most plans that a silence is watched for: six hours, a quarter of the ledger.
+# The longest watch of a silence: six hours, a quarter of the ledger.
 PATIENCE = 72
-# So many plans at the old end of a day may have left it already.
+# This many plans at the old end of a day may have left the ledger already.
 EDGE = 2
 
 
@@ -29,9 +29,9 @@ EDGE = 2
 class Quiet:
     """The quiet period. ``plans`` is `None` if behaviour cannot prove that the caller is gone.
 
-    ``longest`` is the longest silence since ``looked_from``, from ``since`` to ``until``, and
-    ``writes`` how often the caller showed. ``cadence`` is that of the plans. ``is_whole`` says that
-    the plans on record reach back a day; a caller that runs only at night shows in no shorter time.
+    ``longest`` is the longest silence since ``looked_from``, from ``since`` to ``until``.
+    ``writes`` is how often the caller showed, ``cadence`` that of the plans. ``is_whole`` says that
+    the plans on record reach back a day; a caller that runs only at night needs that long to show.
     """
 
     plans: int | None
@@ -44,7 +44,7 @@ class Quiet:
     is_whole: bool = True
 
     def as_json(self) -> dict[str, object]:
-        """For the record of a retirement."""
+        """The quiet period for the record of a retirement."""
         return {
             "plans": self.plans,
             "writes": self.writes,
@@ -67,7 +67,7 @@ class Quiet:
         )
 
     def summary(self, now: datetime) -> Text:
-        """How long it takes and why, or why behaviour cannot prove it."""
+        """How long the wait is and why, or why behaviour cannot prove anything."""
         if self.plans is not None:
             return self._how_long(now)
         return together(
@@ -142,12 +142,11 @@ _MOMENTS = ("since", "until", "looked_from")
 
 
 def quiet_period(case: Case) -> Quiet:
-    """From all of the ledger: the longest silence, those at its edges included, plus one plan.
+    """From the whole ledger: the longest silence, those at both ends included, plus one plan.
 
-    A plan of which nobody can tell whether something else wrote before it belongs to a silence. A
-    ledger that is shorter than a day shows no longest silence: a caller may run at night only.
-    Fewer than three writes show no silence that could be repeated: they may be a backfill or a
-    call by hand.
+    A plan that does not tell whether something else wrote before it belongs to a silence. A ledger
+    shorter than a day shows no longest silence, because a caller may run at night only. Fewer than
+    three writes show no repeated silence: they may be a backfill or a manual call.
     """
     found = pairs(case.rows)
     newest = case.newest_plan

@@ -1,6 +1,6 @@
-"""Why something was not done. Each of these is a sentence for the operator, with its evidence.
+"""Why something was not done. Each refusal is a sentence for the operator, with its evidence.
 
-Whoever raises one has changed nothing, except `Unknown`: then nobody can tell yet.
+Code that raises a refusal has changed nothing. `Unknown` is the exception: nobody can tell yet.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from executions.retirement.gates.gate import Check, Gate
 class Refused(Exception):
     """It was not done and nothing was changed. ``str()`` is the sentence.
 
-    ``differences`` is what changed since it was confirmed (field: then, now) and ``gates`` are
-    those that refuse; either may be empty.
+    ``differences`` has what changed since the confirmation (field: then, now), ``gates`` those that
+    refuse. Either may be empty.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Refused(Exception):
 
     @property
     def evidence(self) -> dict[str, object]:
-        """What to put on record, in JSON's own types."""
+        """The evidence for the record, in JSON's own types."""
         return {
             "differences": {name: list(pair) for name, pair in self.differences.items()},
             "gates": [gate_as_json(gate) for gate in self.gates],
@@ -44,15 +44,15 @@ class Refused(Exception):
 
 
 class WrongName(Refused):
-    """The operator typed another name than that of the job."""
+    """The operator typed a name that is not the job's."""
 
 
 class NotPermitted(Refused):
-    """The account may not act, or not any more. The log has it and the audit does not."""
+    """The account may not act, or no longer. Only the log records it, not the audit."""
 
 
 class SomebodyElse(Refused):
-    """Another operator is doing it, or has done it. ``who`` is their name."""
+    """Another operator is doing it, or has done it. ``who`` is that operator's name."""
 
     def __init__(self, who: str, sentence: str | Promise) -> None:
         super().__init__(sentence)
@@ -60,7 +60,7 @@ class SomebodyElse(Refused):
 
 
 def being_done(act: Act) -> SomebodyElse:
-    """An act on the same retirement is open: somebody is at it, or a crash is not settled yet."""
+    """An act on the same retirement is open: it is under way, or a crash is not settled yet."""
     return SomebodyElse(
         act.user_name,
         _("%(who)s is doing this at the moment (%(what)s). Nothing was changed by you.")
@@ -73,11 +73,11 @@ class Failed(Refused):
 
 
 class Unknown(Exception):
-    """The connection was lost while it was being done. It will be known; `recover` finds out."""
+    """The connection was lost during the act. `recover` will find out the outcome."""
 
 
 def changed(before: Job, now: Job | None) -> Refused:
-    """The job is not the one that was confirmed."""
+    """The job is no longer the confirmed one."""
     if now is None:
         return Refused(
             _("%(job)s is gone, or this role may no longer see it. Nothing was changed.")
@@ -103,12 +103,12 @@ def refused_by(gates: Iterable[Gate]) -> Refused:
 
 
 def nothing_done(why: str) -> str:
-    """The sentence for an attempt that came to nothing, with the reason in the database's words."""
+    """The sentence for a failed attempt, with the reason in the database's words."""
     return _("Nothing was changed: %(why)s.") % {"why": why}
 
 
 def gate_as_json(gate: Gate) -> dict[str, object]:
-    """As in docs/interfaces.md, ``checkretirement --json``."""
+    """The gate as in docs/interfaces.md, ``checkretirement --json``."""
     return {
         "code": gate.code.value,
         "passed": gate.passed,
@@ -118,7 +118,7 @@ def gate_as_json(gate: Gate) -> dict[str, object]:
 
 
 def check_as_json(check: Check) -> dict[str, object]:
-    """What is kept with an intent: every gate as it stood."""
+    """The state of every gate, kept with an intent."""
     return {
         "retirable": check.retirable,
         "trial": check.trial,

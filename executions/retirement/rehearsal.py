@@ -1,7 +1,7 @@
 """Whether a job could be put back as it is: tried at each confirmation, and rolled back.
 
 Nothing here commits. pg_cron's launcher sees committed rows only, so it never meets the rehearsed
-job; a number of ``cron.jobid_seq`` is used up. What came of it is kept with the confirmation.
+job. The rehearsal uses up a number of ``cron.jobid_seq``. The confirmation keeps its result.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from executions.retirement.refusals import Refused, changed
 
 SQL = load("retirement")
 PGCRON = load("pgcron")
-# Under this name the rehearsal is in the evidence of a retirement and of its removal.
+# The key of the rehearsal in the evidence of a retirement and of its removal.
 EVIDENCE = "put_back"
 
 
 class Result(StrEnum):
-    """What came of scheduling the job again."""
+    """The result of scheduling the job again."""
 
     SAME = "same"
     DIFFERENT = "different"
@@ -42,11 +42,11 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What putting the job back would come to, and the statement that does it.
+    """What putting the job back would give, and the statement that does it.
 
-    ``differences`` has each column that would differ: as it is, and as it would be. ``said`` is why
-    pg_cron refused. ``owner_may_log_in`` and ``database_lets_in`` are None where there is no such
-    role or database; pg_cron looks at neither when a job is scheduled.
+    ``differences`` has each column that would differ: its value now, and its value then. ``said``
+    is why pg_cron refused. ``owner_may_log_in`` and ``database_lets_in`` are None if there is no
+    such role or database; pg_cron checks neither when it schedules a job.
     """
 
     result: Result
@@ -65,17 +65,17 @@ class Rehearsal:
 
     @property
     def would_run(self) -> bool:
-        """Whether the server would let the job connect, once it is scheduled again."""
+        """Whether the server would let the job connect after it is scheduled again."""
         return bool(self.owner_may_log_in and self.database_lets_in)
 
     @property
     def proved(self) -> bool:
-        """The job comes back in every column, and can run."""
+        """Whether the job comes back in every column and can run."""
         return self.result is Result.SAME and self.would_run
 
     @property
     def fails(self) -> bool:
-        """It is known that the job does not come back as it was, whoever puts it back."""
+        """Whether it is known that the job does not come back as it was, whoever puts it back."""
         return self.result in {Result.DIFFERENT, Result.IMPOSSIBLE} or not self.would_run
 
     @property
@@ -85,7 +85,7 @@ class Rehearsal:
 
     @property
     def reasons(self) -> list[str]:
-        """Why it is not proved: one sentence for each reason."""
+        """Why the way back is not proved: one sentence for each reason."""
         names = {"role": self.role, "owner": self.owner, "database": self.database}
         told = []
         if self.result is Result.IMPOSSIBLE:
@@ -124,7 +124,7 @@ class Rehearsal:
 
     @property
     def acceptance(self) -> str:
-        """What an operator puts on record who removes the job all the same."""
+        """The sentence that an operator puts on record to remove the job anyway."""
         if self.no_way_back:
             return _("I know that there is no way back: this job cannot be scheduled again.")
         if self.differences:
@@ -135,7 +135,7 @@ class Rehearsal:
 
 
 def rehearsal_of(retirement: Retirement) -> Rehearsal:
-    """What was found at the confirmation; a confirmation from before rehearsals counts as untried.
+    """The rehearsal at the confirmation. A confirmation from before rehearsals counts as untried.
 
     Raises:
         KeyError: the retirement has no job.
@@ -156,7 +156,7 @@ def _untried(job: Job, database: str) -> Rehearsal:
 def accept_what_cannot_be_undone(
     rehearsed: Rehearsal, *, needed: bool, accepted: bool
 ) -> dict[str, object]:
-    """What goes on record about the way back. ``accepted`` is the operator's word, if it is needed.
+    """The record about the way back. ``accepted`` is the operator's word, if it is needed.
 
     Raises:
         Refused: it is needed, and the operator has not given it.
@@ -173,7 +173,7 @@ def accept_what_cannot_be_undone(
 
 
 def how_to_schedule(fetch: Fetch, job: Job) -> tuple[commands.Again | None, dict[str, object]]:
-    """How the role that we are schedules the job again, and its rights; None if it may not.
+    """How the current role schedules the job again, and its rights; None if it may not.
 
     Raises:
         psycopg.Error: as ``fetch`` does.
@@ -187,7 +187,7 @@ def how_to_schedule(fetch: Fetch, job: Job) -> tuple[commands.Again | None, dict
 
 
 def without_trying(fetch: Fetch, job: Job) -> Rehearsal:
-    """For a role that may not: the statement for whoever may, and what would keep it from running.
+    """For a role that may not: the statement for a role that may, and what would stop the job.
 
     Raises:
         psycopg.Error: as ``fetch`` does.
@@ -211,9 +211,9 @@ def rehearse(acting: Connection, job: Job) -> Rehearsal:
     """Remove the job and schedule it again in a transaction that is rolled back.
 
     Raises:
-        Refused: the job is not there as it was confirmed, or pg_cron does not remove it.
+        Refused: the job is not as confirmed, or pg_cron does not remove it.
         psycopg.Error: the connection was lost.
-        psycopg.OperationalError: a lock was not given in time.
+        psycopg.OperationalError: a lock was not granted in time.
     """
     fetch = fetch_on(acting)
     found = without_trying(fetch, job)
@@ -245,7 +245,7 @@ def _with(found: Rehearsal, **values: Any) -> Rehearsal:
 def _there_and_back(
     acting: Connection, job: Job, how: commands.Again
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """Every column of the job but its number, before and after."""
+    """Every column of the job except its number, before and after."""
     fetch = fetch_on(acting)
     now = read_job(fetch, job.jobid)
     if not job.is_still(now):

@@ -1,6 +1,6 @@
-"""What there is to retire and what holds it back, in one object; it changes nothing.
+"""What can be retired and what prevents it, in one object. It changes nothing.
 
-The page Schedules, `manage.py checkretirement` and monitors all take it from here.
+The page Schedules and `manage.py checkretirement` use it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RETIRABLE, REFUSED, NOTHING, UNKNOWN = range(4)
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate with its gates, and the retirement that is open for it, if there is one."""
+    """A candidate with its gates, and its open retirement if there is one."""
 
     candidate: Candidate
     check: Check
@@ -34,23 +34,23 @@ class Judged:
 
     @property
     def leads_there(self) -> bool:
-        """Whether the job is known to lead to the rollup, and not only possible."""
+        """Whether the job certainly leads to the rollup."""
         return self.candidate.judgement.leads_there
 
     @property
     def misses_it(self) -> bool:
-        """Whether the job is known to call another function of the rollup's name, or none."""
+        """Whether the job certainly calls another function with the rollup's name, or none."""
         return self.candidate.judgement.misses_it
 
     @property
     def refused(self) -> bool:
-        """Whether a gate that could be judged refuses, and not only one without its facts."""
+        """Whether a gate refuses on its facts, not merely for lack of facts."""
         return any(gate.judged and not gate.passed for gate in self.check.gates)
 
 
 @dataclass(frozen=True)
 class RetirementReport:
-    """The inventory with every candidate judged. ``only`` is the one jobid that was asked about."""
+    """The inventory with every candidate judged. ``only`` is the one jobid that was asked for."""
 
     inventory: Inventory
     judged: tuple[Judged, ...]
@@ -64,7 +64,7 @@ class RetirementReport:
     def exit_status(self) -> int:
         """0 something can be retired, 1 refused, 2 nothing to retire, 3 unknown.
 
-        What cannot be seen or read is never nothing, and is no reason to refuse.
+        What cannot be seen or read is never "nothing", and is no reason to refuse.
         """
         if self.retirable:
             return RETIRABLE
@@ -110,7 +110,7 @@ def _candidate_as_json(judged: Judged) -> dict[str, object]:
 
 
 def report(rules: Rules, only: int | None = None, known: Facts | None = None) -> RetirementReport:
-    """Look at everything once; what cannot be reached is visibility unknown, with the reason.
+    """Read everything once. If pg_cron cannot be reached, visibility is unknown, with the reason.
 
     ``known`` are facts of this moment that need not be read again.
 

@@ -1,6 +1,6 @@
-"""The settings that retirements go by: the job whose plans are the evidence, and some spans.
+"""The settings of retirements: the job whose plans are the evidence, and some durations.
 
-Tests give their own, so that three plans take seconds. Everybody else takes `current`.
+Tests use their own, so that three plans take seconds. All other code uses `current`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from django.conf import settings
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.spec import JobSpec
 
-# A trial that nobody decides about ends by itself: docs/retiring.md.
+# A trial that nobody decides about ends after this time: docs/retiring.md.
 TRIAL_LIMIT = timedelta(hours=1)
 LOOK_EVERY = timedelta(seconds=5)
-# A trial that could not be ended is tried again this much later, then twice that, and so on.
+# If a trial cannot be ended, try again after this time, then after twice that, and so on.
 TRY_AGAIN_EVERY = timedelta(minutes=1)
 TRY_AGAIN_AT_MOST = timedelta(hours=1)
 
@@ -32,7 +32,7 @@ class Rules:
     try_again_every: timedelta = TRY_AGAIN_EVERY
 
     def try_again_after(self, failures: int) -> timedelta:
-        """How long to wait after so many attempts in vain."""
+        """The wait after this many failed attempts."""
         doubled = min(max(failures - 1, 0), 16)
         return min(self.try_again_every * (1 << doubled), TRY_AGAIN_AT_MOST)
 

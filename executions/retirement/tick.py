@@ -1,7 +1,7 @@
-"""Goes on with what was begun, without anybody looking: crashes, watches and trials.
+"""Continues retirements without anybody looking: crashes, watches and trials.
 
-Every process of ours may call `retirement_tick` as often as it likes. Each retirement is taken by
-one of them at a time, by comparing when it was last looked at, and every end is written once.
+Every process of ours may call `retirement_tick` as often as it likes. One process at a time takes a
+retirement, by comparing when it was last looked at, and every end is written once.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _ENDS = {
 def retirement_tick(rules: Rules | None = None) -> int:
     """Settle what a crash left open, and look once at everything that is being watched.
 
-    Returns how many retirements were looked at. What goes wrong with one of them is logged and
-    tried again with a later tick, and keeps no other one waiting.
+    Returns the number of retirements looked at. An error with one of them is logged, tried again in
+    a later tick, and does not delay the others.
 
     Raises:
         django.db.Error: our own tables cannot be reached.
@@ -61,7 +61,7 @@ def retirement_tick(rules: Rules | None = None) -> int:
 
 
 def _is_mine(retirement: Retirement, rules: Rules) -> bool:
-    """Take this look, unless another process has done so within the interval."""
+    """Take this look, unless another process has taken one within the interval."""
     if retirement.open_act is not None:
         return False
     due = Q(looked_at=None) | Q(looked_at__lte=_ago(rules.look_every))
@@ -74,7 +74,7 @@ def _ago(span: timedelta) -> Combinable:
 
 
 def look_at(retirement: Retirement, rules: Rules) -> None:
-    """One look at what is watched. Whatever goes wrong is left to the next one."""
+    """One look at what is watched. Any error is left to the next look."""
     try:
         case = read_plans(rules).case
         if retirement.state == RetirementState.WATCHING:
@@ -114,8 +114,8 @@ def _watched(retirement: Retirement) -> Watched:
 def alive(retirement: Retirement, fetch: Fetch) -> tuple[int, ...]:
     """Runs of the job that began before it was removed or paused, and have not ended.
 
-    One that the run details call a run of this very job did so, whatever the clock says: it may
-    have begun between the last look and the commit.
+    A process that the run details assign to this very job counts whatever the clock says: its run
+    may have begun between the last look and the commit.
     """
     since = retirement.watched_since
     runs = runs_in_flight(job_of(retirement), read_backends(fetch))
@@ -140,7 +140,7 @@ def _try(retirement: Retirement, case: Case | None, rules: Rules) -> None:
 
 
 def _may_try_again(retirement: Retirement, rules: Rules) -> bool:
-    """Whether the last attempt of ours to end the trial is long enough ago, as the audit has it."""
+    """Whether our last attempt to end the trial, according to the audit, is long enough ago."""
     in_vain = AuditEvent.objects.filter(
         retirement_id=retirement.pk,
         user_id=None,
@@ -176,14 +176,14 @@ def _trial_turn(
 
 
 def _tried(retirement: Retirement, found: Found, fetch: Fetch) -> Watched:
-    """What is watched of a trial. Of a hidden job no process can be told, and it passes nothing."""
+    """What to watch in a trial. For a hidden job no process is known, so the trial cannot pass."""
     since = retirement.watched_since
     assert since is not None  # noqa: S101  set by what began the trial
     return Watched(since, alive=() if found.is_hidden else alive(retirement, fetch))
 
 
 def _note(retirement: Retirement, step: WatchVerdict) -> None:
-    """Keep what the watch has seen, for the page."""
+    """Store what the watch has seen, for the page."""
     Retirement.objects.filter(pk=retirement.pk).update(watch=plain(step.as_json()))
 
 
@@ -194,7 +194,7 @@ def _end(
     step: WatchVerdict | None,
     reason: str = "",
 ) -> None:
-    """Write how a watch or a trial ended, once."""
+    """Write the end of a watch or a trial, once."""
     said = reason or (str(step.summary) if step else "")
     with transaction.atomic():
         now = Retirement.objects.select_for_update().get(pk=retirement.pk)

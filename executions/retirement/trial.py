@@ -1,6 +1,6 @@
-"""PURE: what becomes of a trial, from what the watch says and what the job is now.
+"""PURE: the next step of a trial, from what the watch says and what the job is now.
 
-A trial never stays for ever: it goes well and is decided about, or the job is activated again.
+A trial never lasts for ever: it goes well and is decided about, or the job is activated again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Turn(Enum):
 
 @dataclass(frozen=True)
 class TrialFacts:
-    """``step`` is None where the plans cannot be read.
+    """``step`` is None if the plans cannot be read.
 
-    ``job`` is None where it is not shown: gone if this role ``sees`` every job, else hidden.
+    ``job`` is None if it is not shown: gone if this role ``sees`` every job, else hidden.
     """
 
     now: datetime
@@ -43,8 +43,8 @@ class TrialFacts:
 def turn(facts: TrialFacts) -> tuple[Turn, Sentence]:
     """The next turn of a trial, with its reason.
 
-    A hidden job is still paused for all that anybody knows: it cannot pass, and it is activated by
-    its number when its time is over.
+    A hidden job may still be paused. Its trial cannot pass, and when its time is over the job is
+    activated by its number.
     """
     over = _over(facts)
     if over is not None:
@@ -62,7 +62,7 @@ def turn(facts: TrialFacts) -> tuple[Turn, Sentence]:
 
 
 def _over(facts: TrialFacts) -> Sentence | None:
-    """What somebody else did to the job, if that ended the trial."""
+    """How somebody else's change to the job ended the trial, if it did."""
     if facts.job is None and facts.sees:
         return say(_("The job is gone: somebody else removed it during the trial."))
     if facts.job is not None and facts.job.active:

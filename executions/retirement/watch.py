@@ -1,7 +1,7 @@
-"""PURE: what the plans after an act say: go on waiting, verified, worse, or somebody else writes.
+"""PURE: what the plans after an act say: wait, verified, worse, or something else writes.
 
-The same for a removed job, a paused one and a schedule outside the database (docs/retiring.md).
-Every plan that is due after the act counts, from the first on; the database's clock decides.
+It serves a removed job, a paused one and a schedule outside the database (docs/retiring.md). Every
+plan that is due after the act counts, from the first on. The database's clock decides.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from executions.scheduler.spec import JobSpec
 from executions.text.sentences import Sentence, say
 
 PLANS = 3
-# After so many plans with another writer among them, there is another caller.
+# If something else still writes after this many plans, there is another caller.
 PATIENCE = 12
 
 
 class Word(StrEnum):
-    """What to make of the plans so far."""
+    """What the plans so far mean."""
 
     WAIT = "wait"
     VERIFIED = "verified"
@@ -39,7 +39,7 @@ class Word(StrEnum):
 
 @dataclass(frozen=True)
 class Watched:
-    """What is watched: since when, how many quiet plans it takes, and processes yet to end.
+    """What is watched: since when, how many quiet plans are needed, and processes yet to end.
 
     ``plans`` is `None` if behaviour cannot prove that the caller is gone. ``by_behaviour`` says
     that nothing else proves it, so each plan must tell whether something else wrote before it.
@@ -58,7 +58,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class WatchVerdict:
-    """The word, why, and what became of each plan since the act, oldest first."""
+    """The word, its reason, and the outcome of each plan since the act, oldest first."""
 
     word: Word
     summary: Sentence
@@ -68,7 +68,7 @@ class WatchVerdict:
     needed: int = PLANS
 
     def as_json(self) -> dict[str, object]:
-        """What is kept of it: times are left to the encoder of evidence."""
+        """What is stored of the verdict. The encoder of evidence writes the times."""
         return {
             "word": self.word.value,
             "summary": str(self.summary),
@@ -104,7 +104,7 @@ def step(case: Case, watched: Watched) -> WatchVerdict:
 
 
 def _good(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentence]:
-    """Nothing has gone wrong so far: is it enough, and does it prove anything?"""
+    """Judge good plans: are they enough, and do they prove anything?"""
     count, latest = len(good), good[-watched.needed :]
     if count < watched.needed:
         return Word.WAIT, say(
@@ -123,7 +123,7 @@ def _good(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentenc
 
 
 def _silence(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentence]:
-    """Enough plans went well: did anything else write, and does its silence prove anything?"""
+    """Judge enough good plans: did anything else write, and does silence prove anything?"""
     count, latest = len(good), good[-watched.needed :]
     is_over = count >= longest_wait(watched.needed)
     heard = jumps(_between(case, latest))
@@ -140,7 +140,7 @@ def _silence(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sent
 
 
 def _unproven(case: Case, good: Sequence[Cell], heard: Sequence[Pair]) -> tuple[Word, Sentence]:
-    """Silence proves nothing here. What was heard since the act tells that the caller was there."""
+    """Silence proves nothing here; a write since the act shows that the caller was there."""
     if not heard:
         return Word.UNPROVEN, say(
             _(
@@ -165,7 +165,7 @@ def _unproven(case: Case, good: Sequence[Cell], heard: Sequence[Pair]) -> tuple[
 
 
 def _seen_to_run(case: Case, heard: Sequence[Pair]) -> list[int]:
-    """The jobs that are shown still and ran, by their run details, when something else wrote."""
+    """The jobs that are still shown and, by their run details, ran when something else wrote."""
     seen = case.facts.pg_cron
     if not isinstance(seen, PgCron):
         return []
@@ -212,12 +212,12 @@ def _untold(is_over: bool) -> tuple[Word, Sentence]:
 
 
 def due_after(since: datetime, plans: int, spec: JobSpec) -> datetime:
-    """When the last of so many plans after the act becomes due: no watch ends before."""
+    """When the last of this many plans after the act becomes due. No watch ends before."""
     return _first_after(since, spec) + (plans - 1) * spec.cadence + spec.schedule_delay
 
 
 def longest_wait(needed: int) -> int:
-    """After so many plans a watch ends, although something else still writes."""
+    """A watch ends after this many plans, even if something else still writes."""
     return max(PATIENCE, 2 * needed)
 
 
@@ -232,9 +232,9 @@ def _cells_since(case: Case, since: datetime) -> list[Cell]:
 
 
 def _is_bad(cell: Cell, case: Case) -> bool:
-    """Whether nothing can make the plan succeed any more.
+    """Whether the plan can no longer succeed.
 
-    The newest bucket can still be taken up or retried until the next one is due.
+    The newest bucket can still be begun or retried until the next one is due.
     """
     if cell.kind.is_success or cell.kind in {PlanOutcome.WAITING, PlanOutcome.RUNNING}:
         return False

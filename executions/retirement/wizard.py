@@ -1,7 +1,7 @@
-"""The steps of the wizard up to the act: choose, check, affirm, confirm, and dropping it again.
+"""The steps of the wizard before the act: choose, check, affirm, confirm, and drop.
 
-None of them changes anything in pg_cron. What they decide is kept in a `Retirement`, so a reload, a
-restart and a second tab all find it. The acts themselves are in `acts.py` and `by_hand.py`.
+None of them changes anything in pg_cron. A `Retirement` stores their decisions, so a reload, a
+restart and a second tab find them. The acts themselves are in `acts.py` and `by_hand.py`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 def permitted(who: audit.Who) -> None:
-    """Whether the operator still is one, asked anew: the page may be an hour old.
+    """Check again that the operator may act, because the page may be an hour old.
 
     Raises:
         NotPermitted: the account is gone or inactive, or lost its permission.
@@ -62,10 +62,10 @@ def permitted(who: audit.Who) -> None:
 def on_record(
     who: audit.Who, action: str, about: Retirement | str, statement: str = ""
 ) -> Iterator[None]:
-    """Puts on record what an attempt came to before any intent, and lets the exception go on.
+    """Record an attempt that ended before any intent, and re-raise its exception.
 
-    That is a refusal, or a database that is away or would not answer. An account that may not act
-    is only logged: nobody can remove a line of the audit, so it must not be able to add any.
+    The attempt was refused, or the database was away or did not answer. An account that may not act
+    is only logged: nobody can remove an audit line, so such an account must not be able to add any.
     """
 
     def note(outcome: AuditEvent.Outcome, summary: str, evidence: dict[str, object]) -> None:
@@ -89,10 +89,10 @@ def on_record(
 
 
 def require(retirement: Retirement, states: Iterable[RetirementState]) -> None:
-    """The step can be taken from where the retirement is now.
+    """Check that the step can be taken in the retirement's current state.
 
     Raises:
-        SomebodyElse: another operator has taken it on.
+        SomebodyElse: another operator has continued it.
         Refused: the page was older than the retirement.
     """
     retirement.refresh_from_db()
@@ -107,7 +107,7 @@ def require(retirement: Retirement, states: Iterable[RetirementState]) -> None:
 
 
 def elsewhere(retirement: Retirement, here: Server) -> str:
-    """Empty where pg_cron is reached where the retirement was begun, else a sentence that says so.
+    """A sentence if pg_cron is reached elsewhere than where the retirement was begun, else empty.
 
     In another database the same number is another job's.
     """
@@ -126,10 +126,10 @@ def elsewhere(retirement: Retirement, here: Server) -> str:
 
 
 def require_here(retirement: Retirement, here: Server) -> None:
-    """pg_cron is reached where the retirement was begun.
+    """Check that pg_cron is reached where the retirement was begun.
 
     Raises:
-        Refused: in another database, or on another server.
+        Refused: it is another database, or another server.
     """
     said = elsewhere(retirement, here)
     if said:
@@ -137,10 +137,10 @@ def require_here(retirement: Retirement, here: Server) -> None:
 
 
 def lock(retirement: Retirement, states: Iterable[RetirementState]) -> None:
-    """Lock the record, and see that it is where the step begins and that nobody acts on it.
+    """Lock the record, and check that the step can begin and that no act is open.
 
     Raises:
-        SomebodyElse: an act is open, or another operator has taken it on.
+        SomebodyElse: an act is open, or another operator has continued it.
         Refused: the page was older than the retirement.
     """
     now = Retirement.objects.select_for_update().get(pk=retirement.pk)
@@ -150,7 +150,7 @@ def lock(retirement: Retirement, states: Iterable[RetirementState]) -> None:
 
 
 def choose(who: audit.Who, jobid: int) -> Retirement:
-    """Begin with a pg_cron job, or go on with it where somebody has begun already.
+    """Begin with a pg_cron job, or continue its open retirement.
 
     Raises:
         Refused: this role sees no such job that leads to the rollup; or no permission.
@@ -175,7 +175,7 @@ def choose(who: audit.Who, jobid: int) -> Retirement:
                         server=here.identifier, database=here.database, jobid=jobid,
                         started_by=who.name, match=candidate.match, job=candidate.job.as_json(),
                     )  # fmt: skip
-            except IntegrityError:  # somebody else chose it in this moment
+            except IntegrityError:  # somebody else has just chosen it
                 found = open_retirement(here.place, jobid)
     assert found is not None  # noqa: S101  one of the two has just made it
     return found
@@ -183,7 +183,7 @@ def choose(who: audit.Who, jobid: int) -> Retirement:
 
 @dataclass(frozen=True)
 class JobCheck:
-    """A job at this moment: what it is (None where it is gone or hidden), and every gate."""
+    """A job at this moment (None if it is gone or hidden), and every gate."""
 
     candidate: Candidate | None
     check: Check
@@ -191,7 +191,7 @@ class JobCheck:
 
 
 def look(retirement: Retirement, rules: Rules) -> JobCheck:
-    """The job and its gates on facts of this moment; changes nothing.
+    """The job and its gates on facts of this moment. Changes nothing.
 
     Raises:
         Refused: pg_cron is reached elsewhere.
@@ -209,7 +209,7 @@ def look(retirement: Retirement, rules: Rules) -> JobCheck:
 
 
 def affirm(who: audit.Who, retirement: Retirement) -> None:
-    """Put on record that this installation's own runner stays, which `backend_runner` accepts.
+    """Record that this installation's own runner stays, which `backend_runner` accepts.
 
     Raises:
         Refused: no permission, the retirement is past its checks, or an act on it is open.
@@ -230,12 +230,12 @@ def affirm(who: audit.Who, retirement: Retirement) -> None:
 
 
 def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
-    """Put the job as it is now on record as the one that will be acted on.
+    """Record the job as it is now as the job to act on.
 
-    Putting it back is rehearsed in a transaction that is rolled back.
+    A transaction that is rolled back rehearses putting it back.
 
     Raises:
-        SomebodyElse: another operator acts at this moment.
+        SomebodyElse: another operator acts now.
         Refused: neither removing, nor pausing, nor removing by hand is possible; pg_cron is reached
             elsewhere; or no permission.
         psycopg.Error: pg_cron's database cannot be reached or asked.
@@ -263,7 +263,7 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
 
 
 def _rehearsed(who: audit.Who, found: Candidate) -> Rehearsal:
-    """What putting the job back would come to; tried where this role may do both halves of it."""
+    """What putting the job back would give, tried if this role may do both halves of it."""
     if found.rights.retire and found.rights.put_back:
         with protocol.turn(who) as acting:
             return rehearse(acting, found.job)
@@ -275,7 +275,7 @@ def close(who: audit.Who, retirement: Retirement) -> None:
     """Drop a retirement that has changed nothing yet.
 
     Raises:
-        Refused: it has, or an act that is open may have; or no permission.
+        Refused: it has changed something, or an open act may have; or no permission.
     """
     with on_record(who, "close", retirement):
         permitted(who)
@@ -286,5 +286,5 @@ def close(who: audit.Who, retirement: Retirement) -> None:
 
 
 def job_of(retirement: Retirement) -> Job:
-    """The job as it was confirmed, or as it was chosen before that."""
+    """The confirmed job, or before that the chosen one."""
     return Job.from_json(retirement.job or {})

@@ -1,6 +1,6 @@
-"""PURE: the gates of a retirement. Facts in; for each gate passed or refused, and why.
+"""PURE: the gates of a retirement. Facts in; out comes for each gate whether it passes, and why.
 
-Every condition and which kind of act it holds for is in docs/interfaces.md, ``checkretirement``.
+docs/interfaces.md, ``checkretirement``, lists every condition and the kinds of act it applies to.
 Nothing here reads a database or a clock, so the same facts always give the same answer: on the
 page, in ``manage.py checkretirement`` and inside the transaction that removes a job.
 """
@@ -35,7 +35,7 @@ _JUDGES: Mapping[GateCode, Callable[[GateFacts], Gate]] = {
 def check(facts: GateFacts) -> Check:
     """Judge every gate that concerns the job.
 
-    What is advised depends on whether the trial is offered, so they are judged once more if it is.
+    The advice depends on whether the trial is offered, so if it is, the gates are judged once more.
     """
     judged = _judge(facts)
     return _judge(replace(facts, may_try=True)) if judged.trial else judged

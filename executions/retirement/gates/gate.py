@@ -1,6 +1,6 @@
-"""PURE: what a gate is, which gates an act must pass, and what they come to together.
+"""PURE: what a gate is, which gates an act must pass, and how they sum up.
 
-The conditions themselves are in `job.py` and `plans.py`; the package judges them all.
+`job.py` and `plans.py` have the conditions; the package judges them all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from executions.text.sentences import Sentence, say
 
 
 class GateCode(StrEnum):
-    """The gates, in the order in which they are shown."""
+    """The gates, in the order in which pages show them."""
 
     VISIBLE = "visible"
     PRIVILEGED = "privileged"
@@ -37,7 +37,7 @@ class GateCode(StrEnum):
 
 
 class Aim(StrEnum):
-    """What is to be done to the job. Removing an exact and a legacy job are judged differently."""
+    """What to do to the job. Removing exact and legacy jobs needs different gates."""
 
     EXACT = "exact"
     TRIAL = "trial"
@@ -61,11 +61,11 @@ APPLIES: Mapping[Aim, frozenset[GateCode]] = {
 
 @dataclass(frozen=True)
 class GateFacts:
-    """What the gates judge. ``case`` is None, with its reasons, where a basic cannot be read.
+    """What the gates judge. ``case`` is None, with its reasons, if a basic cannot be read.
 
-    ``affirmed_by`` is who put on record that this installation's own runner stays; ``paused_at``
-    is since when a trial that went well has the job deactivated. ``may_try`` is whether the page
-    offers the trial now, which `gates.check` finds out.
+    ``affirmed_by`` is the operator who recorded that this installation's own runner stays.
+    ``paused_at`` is when a trial that went well paused the job. ``may_try`` says whether the page
+    offers the trial now; `gates.check` finds that out.
     """
 
     jobid: int
@@ -84,8 +84,8 @@ class GateFacts:
 class Gate:
     """One condition. ``remedy`` says what would make it pass, ``earliest`` when that can be.
 
-    ``says_when`` is whether the summary itself says the latter. ``judged`` is False if the facts
-    that the gate needs cannot be read: it does not pass then, and does not refuse for a cause.
+    ``says_when`` says whether the summary names that time itself. ``judged`` is False if the gate's
+    facts cannot be read: the gate then does not pass, but has no cause to refuse.
     """
 
     code: GateCode
@@ -100,9 +100,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class Check:
-    """Every gate that concerns a job, and what they come to.
+    """Every gate that concerns a job, and their sum.
 
-    ``earliest`` is when the job can be removed at the earliest; None when it can be now, or when
+    ``earliest`` is the earliest time at which the job can be removed; None if it can be now, or if
     nobody can say.
     """
 
@@ -114,7 +114,7 @@ class Check:
 
     @property
     def explained_only(self) -> bool:
-        """Whether the wizard leaves it to the operator: it does more, or is not of this Multica."""
+        """Whether the operator must act: the job does more, or is not of this Multica."""
         does_more = any(gate.code is GateCode.COMMAND_MATCHES for gate in self.refusals(self.aim))
         return does_more or self.belongs_elsewhere
 
@@ -123,7 +123,7 @@ class Check:
         return Aim.LEGACY if self.match is Match.LEGACY else Aim.EXACT
 
     def refusals(self, aim: Aim, besides: Iterable[GateCode] = ()) -> tuple[Gate, ...]:
-        """The gates that refuse an aim, but for those in ``besides``."""
+        """The gates that refuse an aim, except those in ``besides``."""
         held = APPLIES[aim] - set(besides)
         return tuple(gate for gate in self.gates if gate.code in held and not gate.passed)
 
@@ -138,12 +138,12 @@ class Check:
 
     @property
     def by_hand(self) -> bool:
-        """Whether everything holds but, perhaps, this role's right to do it."""
+        """Whether everything holds except, perhaps, this role's right to remove it."""
         return not self.refusals(self.aim, besides={GateCode.PRIVILEGED})
 
     @property
     def by_hand_only(self) -> Sentence | None:
-        """What list, command and page say where this role lacks only the right; else None."""
+        """What list, command and page say if this role lacks only the right; else None."""
         if self.retirable or not self.by_hand:
             return None
         return say(

@@ -1,6 +1,6 @@
-"""PURE: the gates about the job itself: can it be seen, may it be removed, is it what it seems.
+"""PURE: the gates about the job itself: can it be seen and removed, and is it what it seems to be?
 
-One function for each gate of docs/interfaces.md, ``checkretirement``, named as the gate is.
+One function for each gate of docs/interfaces.md, ``checkretirement``, with the gate's name.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ def no_run_in_flight(facts: GateFacts) -> Gate:
 
 
 def runs_gate(running: Sequence[JobProcess]) -> Gate:
-    """The same of processes that are known already."""
+    """The gate `no_run_in_flight` for processes that are already known."""
     evidence = {"backends": [backend.as_json() for backend in running]}
     if not running:
         return Gate(GateCode.NO_RUN_IN_FLIGHT, True, say(_("No run of it is in flight.")), evidence)

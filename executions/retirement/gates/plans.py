@@ -1,7 +1,7 @@
-"""PURE: the gates about the rollup's plans: do Multica's own runners really do the work.
+"""PURE: the gates about the rollup's plans: do Multica's own runners really do the work?
 
-One function for each gate of docs/interfaces.md, ``checkretirement``, named as the gate is. A plan
-is due as `health.ledger` has it, so the page's strip and the gate never disagree.
+One function for each gate of docs/interfaces.md, ``checkretirement``, with the gate's name.
+`health.ledger` decides when a plan is due, so the page's strip and the gate never disagree.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from executions.text.sentences import Sentence, Value, say
 
 # At least 9 of the 12: docs/interfaces.md, gate ``watermark_advancing``.
 MOVED_SHARE = 0.75
-# What a trial shows takes three plans: docs/retiring.md.
+# A trial needs three plans to show anything: docs/retiring.md.
 TRIAL_PLANS = 3
 
 
 def _unreadable(code: GateCode, facts: GateFacts) -> Gate:
-    # Several facts are often unreadable for one and the same reason.
+    # Several facts are often unreadable for the same reason.
     reasons = " ".join(dict.fromkeys(fact.reason for fact in facts.unreadable))
     remedies = " ".join(dict.fromkeys(fact.remedy for fact in facts.unreadable if fact.remedy))
     return Gate(
@@ -121,7 +121,7 @@ def _streak_at_the_earliest(case: Case, needed: int) -> datetime:
 
 
 def _may_still_succeed(cell: Cell, case: Case) -> bool:
-    """A runner takes up the newest bucket until the next one is due, while attempts are left."""
+    """A runner may begin the newest bucket until the next one is due, while attempts are left."""
     if cell.plan_time != case.newest_plan or cell.kind.is_success:
         return False
     row = cell.execution
@@ -132,13 +132,13 @@ def _may_still_succeed(cell: Cell, case: Case) -> bool:
 
 
 def _soonest(cell: Cell, case: Case) -> datetime:
-    """When a plan that may still succeed can: at once, or with its retry."""
+    """The earliest time at which a plan that may still succeed can: at once, or with its retry."""
     row = cell.execution
     return max(case.now, (row.next_retry_at if row else None) or case.now)
 
 
 def _ended(ledger: Ledger) -> list[Cell]:
-    """The plans that a streak may be about, newest first: none that waits, no newest that runs."""
+    """The plans that a streak may include, newest first: none waiting, no running newest."""
     cells = [cell for cell in reversed(ledger.cells) if cell.kind is not PlanOutcome.WAITING]
     if cells and cells[0].kind is PlanOutcome.RUNNING:
         del cells[0]
@@ -146,7 +146,7 @@ def _ended(ledger: Ledger) -> list[Cell]:
 
 
 def _streak_rows(facts: GateFacts, ledger: Ledger) -> list[ExecutionFact]:
-    """The executions of the newest plans that the streak is about, newest first."""
+    """The executions of the newest plans in the streak, newest first."""
     cells = _ended(ledger)[: facts.streak]
     return [cell.execution for cell in cells if cell.execution is not None]
 
@@ -241,7 +241,7 @@ def watermark_advancing(facts: GateFacts) -> Gate:
 
 
 def _advice_without_the_job(facts: GateFacts) -> Sentence:
-    """How it shows whether the others do the work: a trial, where the page offers one."""
+    """How to find out whether the others do the work: by a trial, if the page offers one."""
     candidate = facts.candidate
     if facts.may_try:
         return say(_("Pause the job first: then it shows whether the others do the work."))
@@ -258,15 +258,16 @@ def _advice_without_the_job(facts: GateFacts) -> Sentence:
     )  # fmt: skip
 
 
-# Whether a plan moved the watermark; None where it does not count.
+# Whether a plan moved the watermark; None if it does not count.
 _Move = bool | None
 
 
 def _move(cell: Cell, facts: GateFacts) -> _Move:
     """What a plan did to the watermark.
 
-    One that nobody began does not count, and after a trial none that began before the pause: until
-    then the job itself kept the others from moving the watermark (docs/retiring.md).
+    A plan that no runner began does not count. After a trial, plans from before the pause do not
+    count either, because the job itself kept the others from moving the watermark
+    (docs/retiring.md).
     """
     row = cell.execution
     if row is None:
@@ -277,9 +278,9 @@ def _move(cell: Cell, facts: GateFacts) -> _Move:
 
 
 def _tally(moves: Sequence[_Move], facts: GateFacts) -> tuple[int, int, int]:
-    """How many of the newest plans count, how many moved the watermark and how many must have.
+    """How many of the newest plans count, how many moved the watermark, and how many must have.
 
-    After a trial its three plans are looked at however short the streak is (docs/retiring.md).
+    After a trial its three plans count, however short the streak is (docs/retiring.md).
     """
     trial = facts.paused_at is not None
     looked_at = max(facts.streak, TRIAL_PLANS) if trial else facts.streak
@@ -289,12 +290,12 @@ def _tally(moves: Sequence[_Move], facts: GateFacts) -> tuple[int, int, int]:
 
 
 def _moved_at_the_earliest(case: Case, facts: GateFacts) -> datetime:
-    """When enough plans can have moved it, if each one that still can does."""
+    """When enough plans can have moved the watermark, if each one that still can does."""
     return next(moment for moment, moves in _at_best(case, facts) if _enough(moves, facts))
 
 
 def _at_best(case: Case, facts: GateFacts) -> Iterator[tuple[datetime, list[_Move]]]:
-    """The moments to come, and what the plans can have done by then, newest first; without end."""
+    """The coming moments, and what the plans can have done by then, newest first. It never ends."""
     newest = case.ledger.cells[-1]
     moves = [_move_at_best(cell, facts) for cell in reversed(case.ledger.cells)]
     yield case.now, moves
@@ -307,7 +308,7 @@ def _at_best(case: Case, facts: GateFacts) -> Iterator[tuple[datetime, list[_Mov
 
 
 def _move_at_best(cell: Cell, facts: GateFacts) -> _Move:
-    """As `_move`, for a plan that runs as well: that may succeed at any moment."""
+    """Like `_move`, but a running plan counts too, because it may succeed at any moment."""
     move = _move(cell, facts)
     return True if cell.kind is PlanOutcome.RUNNING and move is not None else move
 
