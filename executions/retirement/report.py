@@ -45,7 +45,7 @@ class Judged:
     @property
     def refused(self) -> bool:
         """Whether a gate refuses on its facts, not merely for lack of facts."""
-        return any(gate.judged and not gate.passed for gate in self.check.gates)
+        return not self.check.retirable and not self.check.undecided
 
 
 @dataclass(frozen=True)

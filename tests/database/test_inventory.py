@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,6 @@ from django.core.management import call_command
 from psycopg import errors
 
 from executions.database.reading import fetch_on
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match, Visibility
 from executions.health.read import read_facts
 from executions.models.retirement import Retirement
@@ -21,9 +21,10 @@ from executions.pgcron.inventory import read_inventory
 from executions.pgcron.job import Job, Server
 from executions.pgcron.servers import read_server
 from executions.pgcron.sight import visible_jobs
-from executions.retirement.facts import PlanFacts, read_schedules
+from executions.retirement.facts import read_schedules
 from executions.retirement.report import NOTHING, REFUSED, RETIRABLE, UNKNOWN
 from tests.retiring import ROLLUP, acting_as, jobs, lay_plans, pg_cron, role, schedule
+from tests.rights import let_read
 
 __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -605,15 +606,23 @@ def test_checkretirement_cannot_tell_when_the_database_is_away(pg_cron, capsys, 
     assert "We cannot tell" in text
 
 
-def test_checkretirement_cannot_tell_where_the_plans_cannot_be_read(pg_cron, capsys, monkeypatch):
-    schedule(pg_cron)
-    schedule(pg_cron, name="two")
-    away = PlanFacts(None, unreadable=(NotAvailable("The plans are locked.", "Look again."),))
-    monkeypatch.setattr("executions.retirement.report.read_plans", lambda *_: away)
+@pytest.fixture
+def unreadable(owner):
+    """The dashboard's role may not read the plans while the test runs."""
+    owner.execute("REVOKE SELECT ON sys_cron_executions FROM multica_view")
+    yield
+    let_read(owner)
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_checkretirement_cannot_tell_where_the_plans_cannot_be_read(pg_cron, capsys):
+    first, second = schedule(pg_cron), schedule(pg_cron, name="two")
     status, text = run(capsys)
     assert status == UNKNOWN
-    assert text.count("The plans are locked.") == 1
-    assert text.count("Look again.") == 1
+    for jobid in (first, second):
+        assert re.search(rf"\({jobid}, .*\): nobody can tell whether it can be retired", text)
+    assert text.count("This cannot be judged.") == 1
+    assert text.count("Let an administrator run the statements") == 1
     status, said = run(capsys, "--json")
     assert status == UNKNOWN
     for candidate in json.loads(said)["candidates"]:
@@ -621,13 +630,29 @@ def test_checkretirement_cannot_tell_where_the_plans_cannot_be_read(pg_cron, cap
         assert not candidate["retirable"]
 
 
-def test_checkretirement_refuses_what_another_gate_refuses_without_the_plans(
-    pg_cron, capsys, monkeypatch
-):
+@pytest.mark.usefixtures("unreadable")
+def test_checkretirement_refuses_what_another_gate_refuses_without_the_plans(pg_cron, capsys):
     schedule(pg_cron, command=f"{ROLLUP}; SELECT 1")
-    away = PlanFacts(None, unreadable=(NotAvailable("The plans are locked.", "Look again."),))
-    monkeypatch.setattr("executions.retirement.report.read_plans", lambda *_: away)
-    assert run(capsys)[0] == REFUSED
+    status, text = run(capsys)
+    assert status == REFUSED
+    assert "cannot be retired now" in text
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_checkretirement_does_not_refuse_a_removal_for_the_trial_alone(
+    pg_cron, capsys, role, acting_as
+):
+    """A role that may remove another owner's job need not be one that may pause it."""
+    rights = (
+        "GRANT SELECT, DELETE ON cron.job TO {role}",
+        "GRANT SELECT ON cron.job_run_details TO {role}",
+    )
+    removes_all = "CREATE POLICY removes_all ON cron.job FOR DELETE TO {role} USING (true)"
+    schedule(pg_cron)
+    acting_as(role("remover", MAY_LOOK, SEES_ALL, removes_all, *rights))
+    status, text = run(capsys)
+    assert "- may_deactivate" in text
+    assert status == UNKNOWN
 
 
 def test_checkretirement_names_the_database_that_has_the_extension(capsys, settings):

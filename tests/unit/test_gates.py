@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from executions.health.facts import StateRow
 from executions.health.facts.not_available import NotAvailable
-from executions.health.facts.pg_cron import Match
+from executions.health.facts.pg_cron import Match, Visibility
 from executions.health.findings import Case, find
-from executions.pgcron.job import Candidate, Job, JobProcess, Rights, Server
+from executions.pgcron.job import Candidate, Inventory, Job, JobProcess, Rights, Server
 from executions.pgcron.match import Judgement
 from executions.retirement.gates import Aim, Check, GateCode, GateFacts, check
 from executions.retirement.gates.gate import APPLIES
 from executions.retirement.gates.plans import watermark_advancing
+from executions.retirement.report import REFUSED, UNKNOWN, Judged, RetirementReport
 from executions.scheduler.plans import newest_due
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 from tests.sizes import sized
@@ -228,10 +229,16 @@ def test_a_legacy_job_passes_without_any_plan_once_its_function_is_gone():
     assert {gate.code for gate in checked.gates} == APPLIES[Aim.LEGACY]
 
 
-@pytest.mark.parametrize("exists", [True, None])
-def test_a_legacy_job_whose_function_may_exist_is_refused(exists):
+@pytest.mark.parametrize(("exists", "is_known"), [(True, True), (None, False)])
+def test_a_legacy_job_whose_function_may_exist_is_not_removed(exists, is_known):
     seen = candidate(judgement=LEGACY, legacy_function_exists=exists)
-    alone(judged(seen), GateCode.FUNCTION_ABSENT, Aim.LEGACY)
+    checked = judged(seen)
+    gate = alone(checked, GateCode.FUNCTION_ABSENT, Aim.LEGACY)
+    assert gate.judged is is_known
+    assert checked.undecided is not is_known
+    assert ("Upgrade Multica first" in str(gate.remedy)) is is_known
+    found = RetirementReport(Inventory(Visibility.FULL), (Judged(seen, checked, None),))
+    assert found.exit_status == (REFUSED if is_known else UNKNOWN)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from tests.retiring import (
     role,
     schedule,
 )
+from tests.rights import let_read
 
 __all__ = ["acting_as", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -665,6 +666,18 @@ def test_every_page_says_that_pg_cron_is_reached_elsewhere(signed_in, jobid):
     shown = text(signed_in.get(step("watch", retirement)))
     assert "pg_cron is reached in database multica of server" in shown
     assert "no answer" in shown
+
+
+def test_where_the_plans_cannot_be_read_nobody_can_tell(signed_in, jobid, owner):
+    owner.execute("REVOKE SELECT ON sys_cron_executions FROM multica_view")
+    try:
+        assert "nobody can tell" in text(signed_in.get(reverse("schedules")))
+        shown = text(signed_in.get(step("check", choose(signed_in, jobid))))
+    finally:
+        let_read(owner)
+    assert "Nobody can tell now whether it can be retired." in shown
+    assert "Not yet." not in shown
+    assert "This cannot be judged." in shown
 
 
 def test_dropping_changes_nothing_and_ends_it(signed_in, jobid, pg_cron):

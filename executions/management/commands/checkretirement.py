@@ -133,6 +133,8 @@ def _when(job: Job) -> str:
 def _state(check: Check) -> str:
     if check.retirable:
         return _("can be retired now")
+    if check.undecided:
+        return _("nobody can tell whether it can be retired")
     return _("by hand") if check.by_hand_only else _("cannot be retired now")
 
 

@@ -132,6 +132,12 @@ class Check:
         return not self.refusals(self.aim)
 
     @property
+    def undecided(self) -> bool:
+        """Whether it is not removed only because facts that gates need cannot be read."""
+        refusals = self.refusals(self.aim)
+        return bool(refusals) and not any(gate.judged for gate in refusals)
+
+    @property
     def trial(self) -> bool:
         """Whether the job may be paused first: an active exact job only."""
         return self.match is Match.EXACT and self.active and not self.refusals(Aim.TRIAL)

@@ -229,21 +229,24 @@ def function_absent(facts: GateFacts) -> Gate:
         return _unseen(GateCode.FUNCTION_ABSENT, facts)
     exists = facts.candidate.legacy_function_exists
     name = facts.candidate.judgement.functions[0]
+    remedy: Sentence | None = None
     if exists is False:
         summary = say(
             _("The function %(name)s no longer exists: the job fails each time."), name=name
         )
     elif exists is None:
         summary = say(_("Nobody can tell whether %(name)s still exists."), name=name)
+        remedy = say(_("Look again when Multica's database answers."))
     else:
         summary = say(_("The function %(name)s still exists, so something may need it."), name=name)
-    remedy = say(_("Upgrade Multica first: its migration 103 removes the function."))
+        remedy = say(_("Upgrade Multica first: its migration 103 removes the function."))
     return Gate(
         GateCode.FUNCTION_ABSENT,
         exists is False,
         summary,
         {"function": name, "exists": exists},
-        None if exists is False else remedy,
+        remedy,
+        judged=exists is not None,
     )
 
 
