@@ -1,7 +1,7 @@
-"""Is that database Multica's, and may our role read it? Asked at the start, told as sentences.
+"""Checks at the start that the database is Multica's and that our role may read it.
 
-It asks catalogs only, reads no row and changes nothing. What it finds stops nothing either: every
-page says for itself what it could not read.
+It asks catalogs only, reads no row and changes nothing. Its findings stop nothing: every page says
+for itself what it could not read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SQL = load("checks")
 
 
 def find_gaps(fetch: Fetch) -> list[str]:
-    """One sentence for each thing that the role of ``fetch`` cannot read; empty when all is well.
+    """One sentence for each thing that the role of ``fetch`` cannot read; empty if all is well.
 
     Raises:
         django.db.Error, psycopg.Error: the catalogs could not be asked.
@@ -39,7 +39,7 @@ def find_gaps(fetch: Fetch) -> list[str]:
 
 
 def _alike(row: Row) -> tuple[str, str]:
-    """What one sentence tells: something about a table, or about a schema for all its tables."""
+    """The subject of one sentence: a table, or a schema with all its tables."""
     missing = row["missing"]
     return missing, row["schema" if missing in _OF_A_SCHEMA else "table_name"]
 

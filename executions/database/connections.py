@@ -1,8 +1,8 @@
-"""Plain psycopg connections for what must not be pooled: locks, settings, and work cut off.
+"""Plain psycopg connections for work that must not be pooled: locks, settings, work to cut off.
 
 A pooled Django connection keeps its session after ``close()``, with every advisory lock and SET in
-it. What is opened here is really closed, and refused where a pooler such as PgBouncer answers.
-Dashboard reads go through Django's alias ``multica``.
+it. Connections from here are really closed, and refused if a pooler such as PgBouncer answers.
+Dashboard reads use Django's alias ``multica``.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def connect(
 ) -> Connection:
     """An autocommit connection with dict rows, in UTC, that gives up connecting after 5 s.
 
-    Whatever the URL, the role or the database sets, it has the settings of ``session``: that is
-    proved once, as is that no pooler is in between. ``named`` is the variable that the URL is from.
+    It has the settings of ``session``, whatever the URL, the role or the database sets. One
+    statement proves that, and that no pooler is in between. ``named`` is the variable of the URL.
 
     Raises:
         NotDirect: a pooler answers instead of PostgreSQL.
@@ -52,15 +52,16 @@ def connect(
     """
     parameters: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
-        # Notices a vanished network before the lease does.
+        # Notices a vanished network before the lease ends.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
-        # Until the proof it may be pooled, and a prepared statement is a session's.
+        # Until the proof it may be pooled, and a prepared statement belongs to a session.
         "prepare_threshold": None,
         **conninfo,
         **options,
-        # Already in the greeting: in some encodings the driver could not even send what follows.
+        # Sent with the connection request: in some encodings the driver could not send what
+        # follows.
         "client_encoding": SESSION["client_encoding"],
         "application_name": application_name,
     }
@@ -84,9 +85,9 @@ def connect(
 def cut(connection: Connection) -> None:
     """End another thread's connection at once, whatever that thread waits for.
 
-    ``Connection.close()`` is no help there: it frees what the other thread is using. Shutting the
-    socket down wakes that thread with an ordinary `psycopg.OperationalError` instead. Nothing
-    happens where it is closed already.
+    ``Connection.close()`` does not work: it frees what the other thread is using. Shutting the
+    socket down raises an ordinary `psycopg.OperationalError` in that thread. A closed connection is
+    left alone.
     """
     with (
         contextlib.suppress(OSError, psycopg.Error),
@@ -97,14 +98,14 @@ def cut(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def cut_after(seconds: float, connection: Connection) -> Iterator[None]:
-    """Cut the connection when what is done with it takes longer than that.
+    """Cut the connection if the work on it takes longer than this.
 
     Raises:
-        psycopg.OperationalError: it did.
+        psycopg.OperationalError: it took longer.
     """
     guard = threading.Timer(seconds, cut, [connection])
     guard.daemon = True
-    with contextlib.suppress(RuntimeError):  # no thread is left for a guard: then without one
+    with contextlib.suppress(RuntimeError):  # no thread is left for a guard; go on without one
         guard.start()
     try:
         yield
@@ -118,7 +119,7 @@ def runner_connection(
     """For the scheduler, the backfill, the prune and "run once": ``RUNNER_DATABASE_URL``.
 
     Raises:
-        OnStandby: the server is a standby. Else as `connect`.
+        OnStandby: the server is a standby. Otherwise as `connect`.
     """
     return _writing(
         {**parameters, **to_write(settings.RUNNER_CONNINFO)},
@@ -128,10 +129,10 @@ def runner_connection(
 
 
 def retire_connection(application_name: str = "multica-admin retire") -> Connection:
-    """For pg_cron, where it is and with the role that may act: ``RETIRE_DATABASE_URL``.
+    """For pg_cron's database, with the role that may act: ``RETIRE_DATABASE_URL``.
 
     Raises:
-        OnStandby: the server is a standby. Else as `connect`.
+        OnStandby: the server is a standby. Otherwise as `connect`.
     """
     return _writing(to_write(settings.RETIRE_CONNINFO), application_name, "RETIRE_DATABASE_URL")
 
@@ -153,9 +154,9 @@ def _writing(conninfo: Mapping[str, str], application_name: str, named: str) -> 
 
 
 def retire_reader(purpose: str) -> Connection:
-    """The same role in the same database, held by PostgreSQL to looking, and to a time limit.
+    """The same role in the same database, kept read-only and within a time limit by PostgreSQL.
 
-    pg_cron's own functions do not heed that: measured with 1.4.2. Nothing that looks calls them.
+    pg_cron's own functions ignore read-only (measured with 1.4.2), so no read calls them.
 
     Raises:
         As `connect`.

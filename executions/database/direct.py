@@ -1,9 +1,9 @@
-"""Tells a connection to PostgreSQL itself from a pooled one. Opens none.
+"""Tells a direct connection to PostgreSQL from a pooled one. Opens none.
 
-A pooler such as PgBouncer lends each transaction whatever server session is free. A session's lock
-or setting then stays on a session that the next client gets, and settings that we ask for when we
-connect may never arrive. One thing tells such a connection: PostgreSQL gives libpq the number of
-its process at connect, and a pooler makes up another. A pooler in session mode does so as well.
+A pooler such as PgBouncer lends any free server session to each transaction. A lock or setting then
+stays on a session that the next client gets, and settings of our connection request may never
+arrive. One thing reveals it: PostgreSQL gives libpq its process number at connect, and a pooler
+invents another. A pooler in session mode does so too.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from executions.database.sql import load
 
 SQL = load("direct")
 
-# What PgBouncer says to settings in the greeting, unless ignore_startup_parameters has "options".
+# PgBouncer's answer to settings in the connection request, unless ignore_startup_parameters has
+# "options".
 REFUSED_OPTIONS = "unsupported startup parameter"
-# What libpq says of a standby where target_session_attrs asks for the primary.
+# libpq's words for a standby if target_session_attrs asks for the primary.
 OF_A_STANDBY = "server is in hot standby mode"
 
 
 class NotDirect(psycopg.OperationalError):
     """A pooler answers where PostgreSQL itself is needed. ``named`` is the variable to set."""
 
-    kind = "not_direct"  # of executions/database/troubles.py
+    kind = "not_direct"  # a kind of executions/database/troubles.py
 
     def __init__(self, named: str) -> None:
         super().__init__(f"a connection pooler answers for {named}")
@@ -35,9 +36,9 @@ class NotDirect(psycopg.OperationalError):
 
 
 class OnStandby(psycopg.OperationalError):
-    """Something was to be written, and a standby answers. ``named`` is the variable to set."""
+    """A write was wanted, but a standby answers. ``named`` is the variable to set."""
 
-    kind = "standby"  # of executions/database/troubles.py
+    kind = "standby"  # a kind of executions/database/troubles.py
 
     def __init__(self, named: str) -> None:
         super().__init__(f"a standby answers for {named}")
@@ -45,21 +46,21 @@ class OnStandby(psycopg.OperationalError):
 
 
 def refuse_standby(connection: psycopg.Connection[Any], named: str) -> None:
-    """For a connection that is to write and is known to be direct. The server tells unasked.
+    """Check a direct connection that is to write. The server has reported it at connect.
 
     Raises:
-        OnStandby: the server follows another one and takes no writes.
+        OnStandby: the server follows another one and accepts no writes.
     """
     if connection.info.parameter_status("in_hot_standby") == "on":
         raise OnStandby(named)
 
 
 def is_held(connection: psycopg.Connection[Any], wanted: Mapping[str, str]) -> bool:
-    """Whether the session is this connection's alone and has the settings that are wanted.
+    """Whether the session is this connection's alone and has the wanted settings.
 
-    Ask once for each new connection in autocommit, before any other statement. A setting that
-    something else overrode, such as PGTZ in our environment or a login trigger of the database, is
-    set again, once the session is known to be ours. On any other session it leaves no setting.
+    Call it once for each new connection in autocommit, before any other statement. Once the session
+    is known to be ours, it sets again what something overrode, such as PGTZ in our environment or a
+    login trigger of the database. On any other session it leaves no setting.
 
     Raises:
         psycopg.Error: the server does not answer, or knows no such setting.
@@ -74,7 +75,7 @@ def is_held(connection: psycopg.Connection[Any], wanted: Mapping[str, str]) -> b
 
 
 def limit_transaction(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> bool:
-    """Give settings to a transaction; whether it is held read-only and to a time limit.
+    """Set a transaction's settings. Return whether it is read-only and has a time limit.
 
     Raises:
         psycopg.Error: the server does not answer, or refuses a setting.

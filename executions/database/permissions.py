@@ -1,11 +1,11 @@
-"""What each of our roles needs, as statements for an administrator. Nothing here runs them.
+"""The rights that each of our roles needs, as statements for an administrator. It runs none.
 
-A viewer reads some columns of Multica's tables. A runner also writes executions and whatever the
-rollup writes, because the rollup's functions run with the rights of their caller. A retirer sees
-and removes pg_cron jobs. Comments in the output say what each group of statements is for.
+A viewer reads some columns of Multica's tables. A runner also writes executions and everything that
+the rollup writes, because the rollup's functions run with their caller's rights. A retirer sees and
+removes pg_cron jobs. Comments in the output say what each group of statements is for.
 
-A table of Multica's may hold secrets beside what is read here: an agent's environment has API keys,
-an issue has texts. So rights to read are on columns, and `READ` is the one list of them.
+Multica's tables may hold secrets beside the columns that we read: an agent's environment has API
+keys, an issue has texts. So rights to read are on columns, and `READ` is the one list of them.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ _KEY = (
     "bucket_hour", "workspace_id", "runtime_id", "agent_id", "project_id", "provider", "model",
 )  # fmt: skip
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
-# By what a bucket's key is found: the agent's workspace, the task's runtime, the issue's project.
+# The columns that a bucket's key needs: the agent's workspace, the task's runtime, the issue's
+# project.
 _KEYS_OF_USAGE: dict[str, tuple[str, ...]] = {
     "agent": ("id", "workspace_id"),
     "agent_task_queue": ("id", "agent_id", "runtime_id", "issue_id"),
     "issue": ("id", "project_id"),
 }
-# What the dashboard reads of Multica's tables.
+# The columns that the dashboard reads of Multica's tables.
 READ: dict[str, tuple[str, ...]] = {
     "sys_cron_executions": (
         "id", "job_name", "scope_kind", "scope_id", "plan_time", "status", "attempt",
@@ -48,7 +49,7 @@ READ: dict[str, tuple[str, ...]] = {
     "task_usage_hourly": (*_KEY, *_TOKENS, "event_count"),
     "task_usage_hourly_dirty": (*_KEY, "enqueued_at"),
 }  # fmt: skip
-# Multica's record of its migrations tells how old the database is. Our standalone side has none.
+# Multica's record of its migrations dates the database. Our standalone side has none.
 _AGE = {"schema_migrations": ("applied_at",)}
 _RUN_DETAILS = (
     "jobid", "runid", "job_pid", "database", "command", "status", "return_message", "start_time",
@@ -61,10 +62,10 @@ _QUEUE = "task_usage_hourly_dirty"
 
 @dataclass(frozen=True)
 class Installed:
-    """What is in Multica's database, as far as the statements depend on it.
+    """What Multica's database has, as far as the statements depend on it.
 
-    ``columns`` are those of `wanted` that are there, by table. ``queues`` says whether the rollup's
-    window function puts keys into the dirty queue; None where there is no such function.
+    ``columns`` are the existing columns of `wanted`, by table. ``queues`` says whether the rollup's
+    window function adds keys to the dirty queue; None if there is no such function.
     """
 
     columns: Mapping[str, frozenset[str]]
@@ -100,12 +101,13 @@ def statements(
 ) -> list[str]:
     """The lines to print: comments, and statements that each end with a semicolon.
 
-    ``database`` is Multica's and ``cron_database`` pg_cron's; each group says where to run it.
-    Where pg_cron is known not to be in there, its statements, which would fail, are comments; so is
-    what ``installed`` says is not in Multica's. Without it all of Multica's is taken to be there.
+    ``database`` is Multica's and ``cron_database`` pg_cron's; each group says where to run it. If
+    pg_cron is known to be missing there, its statements would fail and are comments. So are
+    statements for what ``installed`` lacks. Without ``installed``, Multica's side counts as
+    complete.
 
     Raises:
-        ValueError: a purpose that is none of :data:`PURPOSES`.
+        ValueError: a purpose that is not in :data:`PURPOSES`.
     """
     if purpose not in PURPOSES:
         raise ValueError(f"{purpose} is none of {', '.join(PURPOSES)}")
@@ -121,17 +123,17 @@ def statements(
 
 
 def reading_rights(role: str) -> list[str]:
-    """The part of it with which the role reads what the dashboard shows, and nothing more."""
+    """The statements with which the role reads what the dashboard shows, and nothing more."""
     return list(_reads(role, READ, None))
 
 
 def sight_statements(role: str, cron_database: str) -> list[str]:
-    """The part of it with which the role sees every pg_cron job, and nothing more."""
+    """The statements with which the role sees every pg_cron job, and nothing more."""
     return list(_sees_jobs(role, cron_database))
 
 
 def _written(template: str, role: str, **names: str | Sequence[str]) -> str:
-    """The template with quoted identifiers; several names become a list of columns."""
+    """The template with quoted identifiers. A sequence of names becomes a list of columns."""
     identifiers = {
         name: writing.Identifier(value)
         if isinstance(value, str)
@@ -143,7 +145,7 @@ def _written(template: str, role: str, **names: str | Sequence[str]) -> str:
 
 
 def _policy(role: str) -> str:
-    """The name of a policy of ours, no longer than PostgreSQL keeps."""
+    """The name of our policy, cut to PostgreSQL's maximum length."""
     return f"multica_admin_{role}"[:63]
 
 
@@ -162,7 +164,7 @@ def _enters(role: str, database: str) -> Iterator[str]:
 def _reads(
     role: str, wanted: Mapping[str, Sequence[str]], installed: Installed | None
 ) -> Iterator[str]:
-    """The right to read these columns; of those that are not there, a comment that says so."""
+    """The right to read these columns. Missing columns become a comment that names them."""
     for table, columns in wanted.items():
         here = columns if installed is None else installed.columns.get(table, frozenset())
         present = [column for column in columns if column in here]

@@ -1,7 +1,7 @@
-"""Turns what a database can do to us into a sentence: what happened, what it means, what to do.
+"""Turns every database failure into a sentence: what happened, what it means, what to do.
 
-One place for it, used by the error pages, the log and the commands. The sentences are those of
-`troubles.py`; here an error is told to be of one of its kinds. It shows nothing itself.
+The error pages, the log and the commands all use it. `troubles.py` has the sentences; this module
+finds the kind of an error. It shows nothing itself.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from multica_admin import embedded
 BUG = "bug"
 ADMIN_URL = "ADMIN_DATABASE_URL"
 
-# psycopg puts this before what libpq says, and libpq the place and the severity before what the
-# server says. Both are never translated, but for the severity.
+# psycopg puts this before libpq's message, and libpq puts the address and the severity before the
+# server's. Neither is ever translated, except the severity.
 _NO_CONNECTION = re.compile(r"^(connection failed|connection is bad): ")
 _AT_CONNECT = re.compile(f"{_NO_CONNECTION.pattern}|^failed to resolve host")
 _REFUSAL = re.compile(r"^connection to server .* failed: [^:\n]+:  ")
-# The same where libpq has no password to send, and says so itself.
+# The same if libpq has no password to send.
 _NO_PASSWORD = re.compile(r"^connection to server .* failed: fe_sendauth: ")
-# What libpq, which always speaks English here, says of a failure that no server's code tells.
+# libpq's own messages, always English here, for failures without a server's code.
 _OF_LIBPQ: Mapping[str, str] = {
     "failed to resolve host": "no_host",
     "could not translate host name": "no_host",
@@ -51,7 +51,7 @@ _OF_LIBPQ: Mapping[str, str] = {
     "certificate": "tls",
     "private key": "tls",
 }
-# What the driver raises by itself, once connected.
+# Exceptions that the driver raises itself once connected.
 _OF_DRIVER: Sequence[tuple[type[psycopg.Error], str]] = (
     (PoolTimeout, "pool_busy"),
     (psycopg.DataError, "value"),
@@ -60,7 +60,7 @@ _OF_DRIVER: Sequence[tuple[type[psycopg.Error], str]] = (
 )
 
 
-# What the same is if the server is the one that `bin/run` brings.
+# The kind instead if the server is the one that `bin/run` starts.
 _OF_EMBEDDED: Mapping[str, str] = {
     "no_server": "embedded_stopped",
     "not_ready": "embedded_stopped",
@@ -75,7 +75,7 @@ def _reference() -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a person is told. ``code`` is stable and machine-readable, ``status`` an HTTP status."""
+    """What a person reads. ``code`` is stable and machine-readable, ``status`` an HTTP status."""
 
     code: str
     title: str
@@ -87,16 +87,16 @@ class Problem:
 
     @property
     def of_database(self) -> bool:
-        """Whether it says what a database did, which is nothing for strangers."""
+        """Whether it says what a database did, which strangers must not learn."""
         return self.code in TROUBLES
 
     def sentence(self) -> str:
         return f"{self.what} {self.todo}"
 
     def for_strangers(self) -> Problem:
-        """The same without anything of the inside, for people who have not signed in.
+        """The same without internal details, for people who have not signed in.
 
-        What is said of the embedded PostgreSQL is nothing of the inside: no place is named.
+        Sentences about the embedded PostgreSQL stay, because they name no place.
         """
         if self.code in _OF_EMBEDDED.values():
             return self
@@ -111,13 +111,13 @@ class Problem:
 
 
 class Told(errors.DatabaseError):
-    """A trouble that PostgreSQL has no error of its own for. ``kind`` is one of `TROUBLES`."""
+    """A trouble for which PostgreSQL has no error of its own. ``kind`` is one of `TROUBLES`."""
 
     kind = UNKNOWN
 
 
 class RowsHidden(Told):
-    """Row security hides rows of some tables, which PostgreSQL does without an error."""
+    """Row security hides rows of some tables. PostgreSQL reports no error for that."""
 
     kind = "row_security"
 
@@ -126,7 +126,7 @@ class RowsHidden(Told):
 
 
 class Silent(Told):
-    """A server lets a connection in and then does not answer within ``seconds``."""
+    """A server accepts the connection and then does not answer within ``seconds``."""
 
     kind = "no_server"
 
@@ -135,15 +135,16 @@ class Silent(Told):
 
 
 class NoTables(Told):
-    """A database that has none of Multica's tables, whoever may see them; its name."""
+    """A database has none of Multica's tables, whoever may see them. It has the database's name."""
 
     kind = "no_tables"
 
 
 class OutOfReach(Told):
-    """Multica's tables are in a schema in which these roles do not find them by their names.
+    """Multica's tables are in a schema where these roles do not find them by name.
 
-    Schema and roles are written as in a statement. ``usable`` where only the search_path lacks it.
+    Schema and roles are quoted as in a statement. ``usable`` means that only the search_path lacks
+    it.
     """
 
     def __init__(self, schema: str, roles: Sequence[str], *, usable: bool) -> None:
@@ -153,23 +154,23 @@ class OutOfReach(Told):
 
     @classmethod
     def among(cls, presences: Sequence[Mapping[str, Any]]) -> OutOfReach | None:
-        """From rows of `checks.sql`'s query `presence`; None where every role finds them."""
+        """From rows of `checks.sql`'s query `presence`; None if every role finds the tables."""
         found = [(one["schema"], one["usable"], one["role"]) for one in presences if one["schema"]]
         if not found:
             return None
-        schema, usable = min(found, key=lambda one: one[1])[:2]  # a right that lacks comes first
+        schema, usable = min(found, key=lambda one: one[1])[:2]  # a missing right comes first
         roles = dict.fromkeys(role for *where, role in found if where == [schema, usable])
         return cls(schema, tuple(roles), usable=usable)
 
 
 class PgCronObjects(Told):
-    """pg_cron's own objects are too old, or somebody changed them; what is wrong with them."""
+    """pg_cron's own objects are too old or were changed. It says what is wrong with them."""
 
     kind = "pg_cron_objects"
 
 
 def database_error(exception: BaseException | None) -> psycopg.Error | None:
-    """The driver's error behind an exception, or None when it is none of the database's."""
+    """The driver's error behind an exception, or None if no database error caused it."""
     while exception is not None:
         if isinstance(exception, psycopg.Error):
             return exception
@@ -182,15 +183,15 @@ def is_database_error(exception: BaseException | None) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """The server's own first line, without the statement that follows it."""
+    """The first line of the server's message, without the statement that follows."""
     line = str(error).strip().split("\n", 1)[0]
     return _NO_CONNECTION.sub("", line) or type(error).__name__
 
 
 def diagnose(exception: BaseException, url: str = "") -> Problem:
-    """The problem behind a database error; ``url`` names the variable of its database.
+    """The problem behind a database error. ``url`` names the variable of its database.
 
-    It may ask the server once more for what the error does not tell.
+    It may ask the server once more if the error does not tell enough.
     """
     error = database_error(exception) or exception
     if isinstance(error, PoolTimeout):
@@ -230,12 +231,12 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
 
 
 def own_tables_sentence(exception: BaseException) -> str:
-    """The same for a command that failed in our own tables, where nothing of Multica's is."""
+    """The sentence for a command that failed in our own tables, which hold nothing of Multica's."""
     return diagnose(exception, ADMIN_URL).sentence()
 
 
 def _kind(error: BaseException) -> tuple[str, str | None]:
-    """Which of `TROUBLES` it is, and the SQLSTATE where there is one."""
+    """The kind of the error, one of `TROUBLES`, and its SQLSTATE if it has one."""
     if isinstance(error, (Told, NotDirect, OnStandby)):
         return error.kind, None
     if not isinstance(error, psycopg.Error):
@@ -263,10 +264,10 @@ def _refused_by_libpq(error: psycopg.Error, said: str) -> str:
 
 
 def _is_embedded(error: BaseException) -> bool:
-    """Whether the server that is asked is the one that `bin/run` brings.
+    """Whether the error comes from the server that `bin/run` starts.
 
-    A connection that broke names no place. If every database is embedded, nothing else can have
-    broken; otherwise it is the embedded server that broke if that server does not run.
+    A broken connection names no address. If every database is embedded, it must be the embedded
+    server. Otherwise it is that server if that server does not run.
     """
     place = getattr(error, "pgconn", None)
     if place is None:
@@ -279,7 +280,7 @@ def _is_embedded(error: BaseException) -> bool:
 
 
 def _variable(error: BaseException, said: str) -> str:
-    """The variable that names the database of an error; DATABASE_URL where nothing tells."""
+    """The variable that names the database of an error; DATABASE_URL if nothing tells."""
     if isinstance(error, (NotDirect, OnStandby)):
         return error.named
     place = getattr(error, "pgconn", None)
@@ -309,11 +310,11 @@ def _about_locks() -> dict[str, str]:
 
 
 class OneLinePerProblem(logging.Filter):
-    """Makes Django's line about a refused or failed request the one that its page refers to.
+    """Turns Django's line about a refused or failed request into the one that its page refers to.
 
-    Django writes exactly one for each answer from 400 up, after the page is made. A mistake of ours
-    and an error of the database that nobody knows keep their traceback; the client's mistakes and
-    the database's known troubles are a sentence.
+    Django logs exactly one line for each answer from 400 up, after the page is made. Our own
+    mistakes and unknown database errors keep their traceback. The client's mistakes and known
+    database troubles become a sentence.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -334,7 +335,7 @@ class OneLinePerProblem(logging.Filter):
         if problem.code == BUG:
             record.msg, record.args = "unexpected error: %r", (exception,)
         else:
-            # What a client sent may be in it, and must not look like a line of its own.
+            # It may contain text from a client, which must not look like a line of its own.
             record.msg, record.args = "%s", (" ".join(problem.sentence().split()),)
             if problem.code != UNKNOWN:
                 record.exc_info = record.exc_text = None

@@ -1,7 +1,7 @@
-"""How a named query is asked: one statement, one list of rows, on whichever connection.
+"""How a named query is sent: one statement, one list of rows, on any connection.
 
 Readers take a `Fetch`, so the same reader serves the dashboard's pooled, read-only alias and a
-plain connection that a command has open anyway.
+command's plain connection.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from executions.database.connections import Connection
 from executions.database.router import MULTICA_ALIAS
 from executions.database.times import TolerantLoader, cannot_hold
 
-# The driver's own. Django's, for a zone of its choice, is Python and takes ten times as long for
-# each value; the session is in UTC, so nothing is left to choose.
+# The driver's own loader. Django's is in Python, supports any zone and takes ten times as long per
+# value. The session is in UTC, so it is not needed.
 _TIMES = psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
 
 Row = dict[str, Any]
@@ -27,12 +27,12 @@ Fetch = Callable[[str, Mapping[str, object]], list[Row]]
 
 
 def fetch_for_dashboard(statement: str, parameters: Mapping[str, object]) -> list[Row]:
-    """Through the alias ``multica``, which PostgreSQL holds read-only and to a time limit.
+    """Read through the alias ``multica``, which PostgreSQL keeps read-only and within a time limit.
 
-    An answer with a time that Python cannot hold is asked for again and read by the slow loader.
+    If the answer has a time that Python cannot hold, ask again with the slow loader.
 
     Raises:
-        django.db.Error: the statement failed; outside a transaction the next one is not harmed.
+        django.db.Error: the statement failed; outside a transaction the next one is not affected.
     """
     try:
         return _fetch(statement, parameters, _TIMES)
@@ -51,7 +51,7 @@ def _fetch(statement: str, parameters: Mapping[str, Any], loader: type[Loader] |
 
 
 def fetch_on(connection: Connection) -> Fetch:
-    """On a plain connection with dict rows."""
+    """Read on a plain connection with dict rows."""
 
     def fetch(statement: str, parameters: Mapping[str, object]) -> list[Row]:
         with connection.cursor() as cursor:

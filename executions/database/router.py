@@ -1,4 +1,4 @@
-"""Multica's tables are read through ``multica`` and never migrated; ours live in ``default``."""
+"""Reads Multica's tables through ``multica`` and never migrates them; ours live in ``default``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def is_multicas(model: type[Model] | None) -> bool:
 
 
 class MulticaRouter:
-    """Refuses relations across the two sides by having none: they may be two servers."""
+    """Allows no relations between the two sides, because they may be two servers."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         return MULTICA_ALIAS if is_multicas(model) else "default"

@@ -1,4 +1,4 @@
-"""Our own schema, made before anything else by one at a time, and proof that it is in use."""
+"""Creates our own schema first, by one process at a time, and proves that it is used."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TURN = 4246_0004
 
 @contextmanager
 def a_turn_of_our_own() -> Iterator[None]:
-    """Let all who make something in our own tables for the first time wait for each other.
+    """Make concurrent processes that first create something in our own tables wait for each other.
 
-    The lock is in the database, because that may be all that they share. It is a transaction's,
-    on a connection of its own.
+    The lock is in the database, because that may be all that they share. It belongs to a
+    transaction on a connection of its own.
 
     Raises:
         psycopg.Error: the database does not answer or refuses.
@@ -35,7 +35,7 @@ def a_turn_of_our_own() -> Iterator[None]:
 
 @contextmanager
 def time_limit(milliseconds: int) -> Iterator[None]:
-    """Another limit for statements on our own tables, on connections opened inside; 0 is none."""
+    """Another statement limit for our own tables, on connections opened inside; 0 is none."""
     connection = connections["default"]
     before = connection.settings_dict
     wanted = {"statement_timeout": str(milliseconds)}
@@ -53,16 +53,16 @@ def time_limit(milliseconds: int) -> Iterator[None]:
 
 
 def ensure_schema(using: str, **_signal: Any) -> None:
-    """Make the schema ``multica_admin`` where it is missing.
+    """Create the schema ``multica_admin`` if it is missing.
 
     Raises:
-        BadSetting: it cannot be made, or the connection does not write into it.
+        BadSetting: it cannot be created, or the connection does not write into it.
     """
     if using != "default":
         return
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [ADMIN_SCHEMA])
-        # IF NOT EXISTS would ask for CREATE on the database even where the schema is there.
+        # IF NOT EXISTS would need CREATE on the database even if the schema exists.
         if not cursor.fetchone()[0]:
             cursor.execute(
                 "SELECT has_database_privilege(current_database(), 'CREATE'), current_user"

@@ -1,7 +1,7 @@
 """Asks once more for what an error does not tell, such as why no connection opens.
 
-Pages meet the same trouble in many parts and come often, so each answer is kept for a few seconds.
-It concludes nothing: `problems.py` does.
+Many parts of a page meet the same trouble, and pages refresh often, so each answer is cached for a
+few seconds. This module draws no conclusion: `problems.py` does.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ LOCKS = load("locks")
 CHECKS = load("checks")
 
 KEPT_SECONDS = 5.0
-# Added to what was waited before the error came.
+# In addition to the wait before the error.
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 2
-# PQERRORS_SQLSTATE of libpq's PGVerbosity: the severity and the code, and no word more.
+# PQERRORS_SQLSTATE of libpq's PGVerbosity: severity and code, nothing else.
 _ONLY_SQLSTATE = 3
 _SQLSTATE = re.compile(r":  ([0-9A-Z]{5})$")
 
 
 @dataclass(frozen=True)
 class Holders:
-    """Who keeps others from tables now: names and process ids, both empty where nobody does."""
+    """Who locks tables now: names and process ids, both empty if nobody does."""
 
     tables: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
@@ -59,7 +59,7 @@ _presences: Kept[tuple[dict[str, Any], ...]] = Kept(_seconds, serves=False)
 
 
 def forget() -> None:
-    """Have everything asked anew."""
+    """Forget every cached answer."""
     for kept in (_pool_reasons, _sqlstates, _holders, _presences):
         kept.forget()
 
@@ -70,9 +70,9 @@ def _dashboards() -> dict[str, Any]:
 
 
 def pool_reason() -> psycopg.Error | None:
-    """Why the dashboard's pool gives no connection: it keeps to itself what its tries met.
+    """Why the dashboard's pool gives no connection. The pool does not report its own errors.
 
-    One plain connection meets the same. None where it gets through, so the pool is only busy.
+    One plain connection meets the same error. None if it succeeds: then the pool is only busy.
     """
 
     def ask() -> psycopg.Error | None:
@@ -86,10 +86,10 @@ def pool_reason() -> psycopg.Error | None:
 
 
 def sqlstate_at_connect(error: psycopg.Error) -> str | None:
-    """The SQLSTATE with which the server refuses the connection that this error is about.
+    """The SQLSTATE with which the server refuses the connection of this error.
 
-    None where no server answers or the next try is let in. libpq prints a refusal in the language
-    of the server and keeps its code, unless it is told, while it connects, to print the code only.
+    None if no server answers or the next try succeeds. libpq prints a refusal in the server's
+    language without its code, unless it is told during the connect to print only the code.
     """
     if error.pgconn is None:
         return None
@@ -100,7 +100,7 @@ def sqlstate_at_connect(error: psycopg.Error) -> str | None:
 
 def _ask_sqlstate(conninfo: str) -> str | None:
     try:
-        # psycopg wraps no call for it. Its module leads to the very libpq that it uses.
+        # psycopg wraps no function for it. Its module leads to the very libpq that it uses.
         libpq = ctypes.CDLL(importlib.import_module(PGconn.__module__).__file__)
         set_verbosity = libpq.PQsetErrorVerbosity
     except (OSError, AttributeError):
@@ -118,7 +118,7 @@ def _ask_sqlstate(conninfo: str) -> str | None:
 
 
 def _connect(connection: abc.PGconn) -> None:
-    """Go on until it is connected, refused, or time is up."""
+    """Continue until it is connected, refused or out of time."""
     deadline = monotonic() + CONNECT_SECONDS
     while connection.status != ConnStatus.BAD and (left := deadline - monotonic()) > 0:
         status = connection.connect_poll()
@@ -131,7 +131,7 @@ def _connect(connection: abc.PGconn) -> None:
 
 
 def lock_holders() -> Holders:
-    """Who has tables of Multica's database locked against others at this moment."""
+    """Who locks tables of Multica's database against others now."""
 
     def ask() -> Holders:
         rows = _ask_dashboards(LOCKS.holders)
@@ -144,7 +144,7 @@ def lock_holders() -> Holders:
 
 
 def presences() -> tuple[dict[str, Any], ...]:
-    """What `presence` says to the dashboard's role, and to the runner's where it is another one."""
+    """The rows of `presence` for the dashboard's role and, if another, the runner's."""
 
     def ask() -> tuple[dict[str, Any], ...]:
         asked = _ask(_dashboards(), CHECKS.presence)
@@ -164,10 +164,10 @@ def _ask_dashboards(statement: str) -> list[dict[str, Any]]:
 
 
 def _ask(parameters: dict[str, Any], statement: str) -> list[dict[str, Any]]:
-    """Nothing where that database cannot be asked.
+    """The rows; none if that database cannot be asked.
 
-    It is one read-only transaction with its limits inside, which holds through a pooler as well,
-    and it is cut off where the server falls silent: pages wait for it.
+    It is one read-only transaction with its limits inside, so it works through a pooler too. It is
+    cut off if the server falls silent, because pages wait for it.
     """
     try:
         with psycopg.connect(**parameters, row_factory=dict_row) as connection:

@@ -1,8 +1,8 @@
 """Reads ``timestamptz`` values that Python cannot hold as the marks of `executions/text/beyond.py`.
 
-Where a mark is sent back, as by a list that goes on after such a row, it is an infinite time again.
-
-psycopg refuses such a value, and with it every row of the answer. It decides nothing about them.
+A mark that is sent back, such as in a cursor after such a row, becomes an infinite time again.
+psycopg itself refuses such a value, and with it every row of the answer. This module decides
+nothing about them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from executions.text.beyond import FAR_FUTURE, FAR_PAST
 
 
 class TolerantLoader(TimestamptzLoader):
-    """psycopg's own in Python, for a session in UTC. Django looks at its ``timezone``."""
+    """psycopg's own loader in Python, for a session in UTC. Django reads its ``timezone``."""
 
     timezone = UTC
 
@@ -30,7 +30,7 @@ class TolerantLoader(TimestamptzLoader):
 
 
 class TolerantDumper(DatetimeDumper):
-    """Writes the marks as the infinite times, which have the same place among all others."""
+    """Writes the marks as infinite times, which sort like them."""
 
     def dump(self, obj: datetime) -> Buffer | None:
         if obj in _INFINITE:
@@ -42,5 +42,5 @@ _INFINITE = {FAR_FUTURE: b"infinity", FAR_PAST: b"-infinity"}
 
 
 def cannot_hold(error: BaseException | None) -> bool:
-    """Whether it is psycopg, and not the server, that refuses a value."""
+    """Whether psycopg, and not the server, refuses a value."""
     return isinstance(error, psycopg.DataError) and error.sqlstate is None

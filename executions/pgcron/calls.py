@@ -1,6 +1,6 @@
-"""How pg_cron jobs lead to the rollup, by what names mean in Multica's database.
+"""How pg_cron jobs lead to the rollup, with what names mean in Multica's database.
 
-How one command is judged is in `match.py`; here is read what that needs.
+`match.py` judges a single command. This module reads what it needs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SQL = load("pgcron")
 class Meanings:
     """What names mean in Multica's database.
 
-    ``by_owner`` has, for each owner of whom it is known, the schema in which the bare name of the
-    rollup finds a function: an empty one where it finds none.
+    ``by_owner`` has, for each known owner, the schema in which the bare name of the rollup finds a
+    function; empty if it finds none.
     """
 
     homes: tuple[str, ...] = ()
@@ -32,10 +32,10 @@ class Meanings:
 def read_calls(
     jobs: Iterable[PgCronJob], database: str, fetch_multica: Fetch
 ) -> tuple[RollupCall, ...]:
-    """How the active ones of these jobs that run in Multica's ``database`` lead to the rollup.
+    """How those of these jobs that are active and run in Multica's ``database`` lead to the rollup.
 
-    What may lead there and is not known to is left out. At most one read, of the functions there
-    that can lead to it, however many jobs there are.
+    A job that only may lead there is left out. However many jobs there are, this takes at most one
+    read, of the functions that can lead to the rollup.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch_multica`` does.
@@ -61,13 +61,13 @@ def read_calls(
 
 
 def asked_of(jobs: Iterable[PgCronJob], steps: int) -> Mapping[str, object]:
-    """For what names mean to the owners of these jobs, and functions so many steps away."""
+    """The parameters of ``ways``: these jobs' owners, and how many steps to follow."""
     owners = sorted({job.owner for job in jobs})
     return {"owners": owners, "targets": sorted(TARGETS), "steps": steps}
 
 
 def meanings_of(rows: Sequence[Row]) -> Meanings:
-    """What the rows of the query ``ways`` tell; the first of them has the names' meanings."""
+    """The meanings in the rows of the query ``ways``. The first row has those of names."""
     told = rows[0]
     return Meanings(
         (told["home"],) if told["home"] else (),

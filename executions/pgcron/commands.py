@@ -1,7 +1,7 @@
-"""The calls that change pg_cron's jobs, and the same as text for somebody to run by hand.
+"""The calls that change pg_cron's jobs, and the same statements as text for people.
 
-It decides nothing: whoever calls it has looked, holds the lock and has the intent on record. There
-is no call here that touches the extension itself, nor one that names a job by its name only.
+It decides nothing: the caller has checked, holds the lock and has recorded the intent. No call here
+touches the extension itself or identifies a job by its name only.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ def unschedule(connection: Connection, jobid: int) -> None:
     """Remove the job.
 
     Raises:
-        psycopg.Error: it is gone already, or the role may not.
+        psycopg.Error: the job is gone already, or the role may not remove it.
     """
     connection.execute(SQL.unschedule, {"jobid": jobid})
 
 
 def set_active(connection: Connection, jobid: int, *, active: bool) -> None:
-    """Resume the job, or pause it.
+    """Resume or pause the job.
 
     Raises:
-        psycopg.Error: it is gone, or the role is neither its owner nor a superuser.
+        psycopg.Error: the job is gone, or the role is neither its owner nor a superuser.
     """
     connection.execute(SQL.set_active, {"jobid": jobid, "active": active})
 
 
 @dataclass(frozen=True)
 class Again:
-    """One statement that schedules a job as it was, with its values. It is run and shown alike."""
+    """A statement that schedules a job as it was, with its values. It is run and shown alike."""
 
     statement: str
     values: Mapping[str, object]
 
     @property
     def text(self) -> str:
-        """The statement with its values in it, to be recorded or copied."""
+        """The statement with its values, for the record or for copying."""
         lines = (line for line in self.statement.splitlines() if not line.startswith("--"))
         template = _PARAMETER.sub(r"{\1}", " ".join(" ".join(lines).split()))
         literals = {name: sql.Literal(value) for name, value in self.values.items()}
@@ -56,7 +56,7 @@ class Again:
 
 
 def again(job: Job, *, as_superuser: bool, database: str) -> Again:
-    """How a role schedules the job as it was: a superuser, or else the owner.
+    """How a role schedules the job as it was: as a superuser, or else as its owner.
 
     Only a superuser may name a user. ``database`` is pg_cron's own.
     """
@@ -73,7 +73,7 @@ def schedule_again(connection: Connection, how: Again) -> int:
     """Schedule a job as it was and return its new jobid.
 
     Raises:
-        psycopg.Error: the role may not, or pg_cron refuses the job.
+        psycopg.Error: the role may not schedule it, or pg_cron refuses the job.
     """
     row = connection.execute(how.statement, how.values).fetchone()
     assert row is not None  # noqa: S101  a function call gives one row

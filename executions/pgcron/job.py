@@ -1,7 +1,7 @@
 """PURE: what can be known about pg_cron's jobs, as frozen values, and what follows from them.
 
-`inventory.py` reads them. Here it is decided which backend is a run of which job, whether a job
-runs in Multica's database, and what has changed between two looks at one job.
+`inventory.py` reads them. This module decides which backend runs which job, whether a job runs in
+Multica's database, and what changed between two looks at a job.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.facts.pg_cron import Launcher, Match, PgCronJob, Visibility, is_same_place
 from executions.pgcron.match import Judgement
 
-# What identifies a job as the one that was confirmed, in the order in which changes are told.
+# What identifies a job as the confirmed one, in the order in which differences are listed.
 DEFINITION = (
     "jobname", "owner", "schedule", "command", "database", "active", "nodename", "nodeport",
     "both_days",
 )  # fmt: skip
-# How a person names the parts of a job, by the names of `Job` and by those of ``cron.job``.
+# The words for the parts of a job, by the names of `Job` and of ``cron.job``.
 _PARTS: Mapping[str, Promise] = {
     "jobid": _("number"),
     "jobname": _("name"),
@@ -38,14 +38,14 @@ _PARTS: Mapping[str, Promise] = {
     "nodeport": _("port"),
     "both_days": _("rule for two kinds of day (cron.dom_dow_and_logic)"),
 }
-# A run's statuses that are not final. They prove nothing: after a restart they stay for ever.
+# Statuses that are not final. They prove nothing, because after a restart they stay for ever.
 UNFINISHED = frozenset({"starting", "connecting", "sending", "running"})
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
 class Job(PgCronJob):
-    """One row of ``cron.job``, whole."""
+    """A whole row of ``cron.job``."""
 
     nodename: str = "localhost"
     nodeport: int = 5432
@@ -55,32 +55,32 @@ class Job(PgCronJob):
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Job:
-        """From `as_json`; what a record of an older version lacks is not known."""
+        """A job from `as_json`. A value that an older version did not record is unknown."""
         known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
         known.setdefault("both_days", None)
         return cls(**known)
 
     @property
     def label(self) -> str:
-        """How a person names it: its name, or its number where it has none."""
+        """The job's name for people: its own name, or its number if it has none."""
         return (self.jobname or "").strip() or f"job {self.jobid}"
 
     @property
     def node(self) -> str:
-        """Where pg_cron connects to for it."""
+        """The address that pg_cron connects to for the job."""
         return f"{self.nodename}:{self.nodeport}"
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two looks at the same job with the same definition."""
+        """A digest that is equal for two looks at the same job with the same definition."""
         content = json.dumps(self.as_json(), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:32]
 
     def differences(self, later: Job) -> dict[str, tuple[object, object]]:
-        """What changed from this look to a later one: field, then and now.
+        """What changed from this look to a later one: field, then, now.
 
-        The server's rule for days is no part of the job's row: where one of the two looks could not
-        read it, because of an older version or fewer rights, nothing is known to have changed.
+        The server's rule for days is not part of the job's row. If an older version or missing
+        rights kept one look from reading it, it counts as unchanged.
         """
         return {
             name: (getattr(self, name), getattr(later, name))
@@ -90,7 +90,7 @@ class Job(PgCronJob):
         }
 
     def is_still(self, later: Job | None) -> bool:
-        """Whether a later look, None where it found no job, found this very one unchanged."""
+        """Whether a later look found exactly this job. ``later`` is None if it found no job."""
         return later is not None and not self.differences(later)
 
 
@@ -108,10 +108,10 @@ class RunDetails:
 
 @dataclass(frozen=True)
 class JobProcess:
-    """A server process that pg_cron runs a job on.
+    """A server process on which pg_cron runs a job.
 
-    ``query`` is None where this role may not see it. ``jobid`` is the job whose newest run details
-    name this process, None where none does or they cannot be seen.
+    ``query`` is None if this role may not see it. ``jobid`` is the job whose newest run details
+    name this process; None if there are none or they cannot be seen.
     """
 
     pid: int
@@ -122,9 +122,9 @@ class JobProcess:
     jobid: int | None = None
 
     def may_run(self, job: Job) -> bool:
-        """Whether this may be a run of the job: what cannot be told apart counts as one.
+        """Whether this may be a run of the job. A process that cannot be told apart counts as one.
 
-        The server cuts a query's text at ``track_activity_query_size``.
+        The server truncates a query's text at ``track_activity_query_size``.
         """
         if self.jobid is not None:
             return self.jobid == job.jobid
@@ -138,7 +138,7 @@ class JobProcess:
 
 @dataclass(frozen=True)
 class Rights:
-    """What this role may do to one job (docs/contract.md section 5). Three different things."""
+    """What this role may do to one job: three separate rights (docs/contract.md section 5)."""
 
     role: str
     retire: bool
@@ -147,15 +147,15 @@ class Rights:
 
     @property
     def undo_trial(self) -> bool:
-        """Activating a job again takes the same right as deactivating it."""
+        """Activating a job again needs the same right as deactivating it."""
         return self.deactivate
 
 
 @dataclass(frozen=True)
 class Server:
-    """The database that pg_cron is reached in.
+    """The database in which pg_cron is reached.
 
-    ``identifier`` and ``started_at`` together tell two servers apart, a copy included.
+    ``identifier`` and ``started_at`` together distinguish two servers, even if one is a copy.
     """
 
     identifier: str
@@ -174,11 +174,11 @@ class Server:
 
     @property
     def place(self) -> tuple[str, str]:
-        """What a record keeps of it: the server's number, and the database."""
+        """What a record stores: the server's number, and the database."""
         return self.identifier, self.database
 
     def is_place(self, identifier: str, database: str) -> bool:
-        """Whether this is the database on record, on the server of that number."""
+        """Whether this is the recorded database, on the server with that number."""
         return is_same_place(self.place, (identifier, database))
 
     @property
@@ -188,10 +188,10 @@ class Server:
         return tuple(dict.fromkeys(name for name in known if name))
 
     def holds(self, job: Job) -> bool | None:
-        """Whether the job connects to this very server; None where nobody can tell.
+        """Whether the job connects to this very server; None if nobody can tell.
 
-        With background workers the node is ignored. Otherwise it is where libpq connects to, and
-        a name or a port that is not known here may still lead here, through DNS or a pooler.
+        With background workers the node is ignored. Otherwise libpq connects to it, and an unknown
+        name or port may still lead here through DNS or a pooler.
         """
         if self.background_workers:
             return True
@@ -199,18 +199,18 @@ class Server:
 
 
 def connects_here(job: Job, port: int, names: Iterable[str] = _LOOPBACK) -> bool:
-    """Whether the job's node is this server for certain: by its port and a name that is its own."""
+    """Whether the job's node is certainly this server, by its port and one of its names."""
     is_own_name = job.nodename in {"", *names} or job.nodename.startswith(("/", "@"))
     return is_own_name and job.nodeport == port
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A job that leads to the rollup. ``same_database`` is None where it cannot be known.
+    """A job that leads to the rollup. ``same_database`` is None if it cannot be known.
 
-    ``server`` is where pg_cron was reached, ``multica`` where Multica was: None if it was not.
+    ``server`` is where pg_cron was reached, ``multica`` where Multica was; None if it was not.
     ``loaded`` says whether the server loads pg_cron's library, without which no role can call its
-    functions; None where this role may not know.
+    functions; None if this role may not know.
     """
 
     job: Job
@@ -230,7 +230,7 @@ class Candidate:
 
     @property
     def standby(self) -> str:
-        """The variable that names a standby; empty where none does."""
+        """The variable that names a standby; empty if none does."""
         if self.multica is not None and self.multica.is_standby:
             return "DATABASE_URL"
         return "RETIRE_DATABASE_URL" if self.server and self.server.is_standby else ""
@@ -238,12 +238,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Every job that this role can see and that leads to the rollup, or of which nobody can tell.
+    """Every visible job that leads to the rollup or may do so.
 
-    ``others`` are the visible jobs that do not. Both are complete only where ``visibility`` is
-    full; ``hidden`` is how many jobs are proved to be hidden at least. ``database`` is where the
-    extension is, None where nobody can tell. ``orphans`` are jobs whose owner does not exist,
-    looked for where the launcher is missing: with one of those it ends each time it starts.
+    ``others`` are the visible jobs that do not. Both lists are complete only if ``visibility`` is
+    full; ``hidden`` is the proven minimum of hidden jobs. ``database`` is where the extension is;
+    None if nobody can tell. ``orphans`` are jobs whose owner does not exist. They are read if the
+    launcher is missing, because with such a job it ends on each start.
     """
 
     visibility: Visibility
@@ -260,7 +260,7 @@ class Inventory:
 
     @property
     def complete(self) -> bool:
-        """Whether an empty list proves that there is none."""
+        """Whether an empty list proves that there is no job."""
         return self.visibility in {Visibility.FULL, Visibility.ABSENT}
 
     @property
@@ -269,7 +269,7 @@ class Inventory:
 
     @property
     def other_workloads(self) -> int | None:
-        """Jobs of pg_cron's that have nothing to do with the rollup; None where some may hide."""
+        """The number of pg_cron's jobs unrelated to the rollup; None if some may be hidden."""
         return self.others if self.visibility is Visibility.FULL else None
 
     def candidate(self, jobid: int) -> Candidate | None:
@@ -277,7 +277,7 @@ class Inventory:
 
 
 def part_in_words(name: str) -> str:
-    """What a person calls a part of a job; a column that we do not know keeps its own name."""
+    """The word for a part of a job. An unknown column keeps its own name."""
     return str(_PARTS.get(name, name))
 
 
@@ -289,7 +289,7 @@ def runs_in_flight(job: Job, backends: Iterable[JobProcess]) -> tuple[JobProcess
 def rights_over(job: Job, may: Mapping[str, Any], database: str) -> Rights:
     """What a role may do to one job, from what it may call (docs/contract.md section 5).
 
-    ``database`` is where pg_cron is: only there can a job be scheduled without naming one.
+    ``database`` is pg_cron's own. Only there can a job be scheduled without naming a database.
     """
     own = job.owner == may["role"]
     master = bool(may["superuser"])

@@ -11,7 +11,7 @@ from executions.text.visible import visible
 
 
 def why_nothing_starts(inventory: Inventory) -> list[str]:
-    """Empty while pg_cron starts its jobs, and where nobody can tell."""
+    """The sentences; empty while pg_cron starts its jobs, or if nobody can tell."""
     told = _LAUNCHERS.get(inventory.launcher)
     if told is None:
         return []

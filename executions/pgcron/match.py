@@ -1,12 +1,12 @@
-"""How a command leads to the rollup, judged by PostgreSQL's own parser and never by its text.
+"""PURE: how a command leads to the rollup, judged by PostgreSQL's own parser, not by text.
 
-Pure: commands and function definitions in, a judgement out. Functions that a command calls are
-followed through a resolver that the caller brings, which is where a database comes in. The words
-are those of docs/interfaces.md: exact, wrapped, window, legacy, multiple.
+Commands and function definitions go in, a judgement comes out. A resolver of the caller gives the
+functions that a command calls, which is where a database comes in. The words are those of
+docs/interfaces.md: exact, wrapped, window, legacy, multiple.
 
-What cannot be parsed but names one of the functions is never lost: it counts as wrapped, and its
-judgement says that nobody could read it. So does a command of which nobody can tell what it calls,
-because it puts text together and runs it or is too much to read.
+A command that names one of the functions but cannot be parsed is never lost. It counts as wrapped,
+and the judgement says that it could not be read. So does a command that may call anything, because
+it builds text and runs it or is too much to read.
 """
 
 from __future__ import annotations
@@ -27,43 +27,43 @@ from executions.health.facts.pg_cron import Match
 
 ROLLUP = "rollup_task_usage_hourly"
 WINDOW = "rollup_task_usage_hourly_window"
-# Removed upstream by migration 103; their jobs now fail every time (docs/contract.md section 5).
+# Removed upstream by migration 103. Their jobs now fail every time (docs/contract.md section 5).
 LEGACY = ("rollup_task_usage_daily", "rollup_task_usage_dashboard_daily")
 TARGETS = frozenset({ROLLUP, WINDOW, *LEGACY})
 
-# How many functions deep a call is followed. Deeper nesting than this is nobody's cron job.
+# How many functions deep a call is followed. No cron job nests deeper.
 DEPTH = 4
-# Characters. The parser answers nesting by recursion in C: of 60,000 some end the process.
+# Characters. The parser recurses in C for nesting: some texts of 60,000 end the process.
 LONGEST = 20_000
 
 _MENTION = re.compile(rf"\b({'|'.join(sorted(TARGETS, key=len, reverse=True))})\b", re.IGNORECASE)
 _ASSIGNMENT = re.compile(r":?=")
-# PLpgSQL_expr's parseMode: whole statements, expressions, and assignments.
+# PLpgSQL_expr's parseMode: whole statements, expressions and assignments.
 _STATEMENT_MODE, _ASSIGN_MODES = 0, (3, 4, 5)
-# Where PL/pgSQL runs text: EXECUTE, and where FOR, RETURN QUERY or OPEN has one.
+# Where PL/pgSQL runs text: in EXECUTE, and in FOR, RETURN QUERY or OPEN with EXECUTE.
 _RUNS_TEXT = (
     ("PLpgSQL_stmt_dynexecute", "query"),
     ("PLpgSQL_stmt_dynfors", "query"),
     ("PLpgSQL_stmt_return_query", "dynquery"),
     ("PLpgSQL_stmt_open", "dynquery"),
 )
-# Text that begins like this is maintenance, and not taken for a call whatever comes behind it.
+# Text that begins like this is maintenance. It is not taken for a call, whatever follows.
 _MAINTENANCE = re.compile(
     r"\s*(ALTER|ANALYZE|CLUSTER|COMMENT|DROP|GRANT|LOCK|NOTIFY|REINDEX|REVOKE|TRUNCATE|VACUUM)\s",
     re.IGNORECASE,
 )
-# Statements that call nothing of what they define, as those of Multica's own migrations.
+# Statements that do not call what they define, such as those of Multica's own migrations.
 _ONLY_DEFINING = (ast.CreateFunctionStmt, ast.CommentStmt, ast.GrantStmt, ast.TransactionStmt)
-# So many signs in an assignment are tried: each takes a look of the parser's.
+# This many signs in an assignment are tried. Each needs a call of the parser.
 _MOST_SIGNS = 20
 _RUN = "text that is run as SQL"
 _CREATED = "a function that the command defines"
-# Casts to these run no code of anybody's: the rollup's result is a number.
+# Casts to these types run no foreign code. The rollup's result is a number.
 _PLAIN_TYPES = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8", "text", "varchar"})
 
 
 class _Unread(StrEnum):
-    """Why nobody can read a text. All but the first may run, and then call anything."""
+    """Why a text cannot be read. All but the first may run, and then call anything."""
 
     NOT_PARSED = "text that cannot be parsed"
     TOO_MUCH = "text that is too long or nested too deep"
@@ -72,7 +72,7 @@ class _Unread(StrEnum):
 
 @dataclass(frozen=True)
 class FunctionSource:
-    """A function as ``pg_proc`` has it; ``definition`` is what ``pg_get_functiondef`` gives."""
+    """A function from ``pg_proc``. ``definition`` is the result of ``pg_get_functiondef``."""
 
     schema: str
     name: str
@@ -80,7 +80,7 @@ class FunctionSource:
     definition: str
 
 
-# A schema, or None for an unqualified call, and a name give every function that may be meant.
+# From a schema, or None for an unqualified call, and a name to every function that may be meant.
 Resolver = Callable[[str | None, str], Sequence[FunctionSource]]
 
 
@@ -91,13 +91,13 @@ def resolve_nothing(_schema: str | None, _name: str) -> Sequence[FunctionSource]
 
 @dataclass(frozen=True)
 class Judgement:
-    """``functions`` are those of the rollup's that are reached, ``via`` the way to them.
+    """``functions`` are the rollup functions that are reached, ``via`` the way to them.
 
-    ``readable`` is False where something could not be read. Then a name in the text decided; there
-    are no ``functions`` where not even a name tells what is called. ``namesake`` is the function
-    that the bare name of the rollup means to the job's owner, where that is another one: empty
-    where it means none. ``calls`` is whether running the text is certain to call one of them: text
-    that only names a call, to look it up or to schedule it, does not.
+    ``readable`` is False if something could not be read. Then a name in the text decided; without
+    such a name there are no ``functions``. ``namesake`` is another function that the rollup's bare
+    name means to the job's owner; empty if it means none. ``calls`` says whether running the text
+    certainly calls one of the functions. Text that names a call only to look it up or to schedule
+    it does not.
     """
 
     match: Match
@@ -109,12 +109,12 @@ class Judgement:
 
     @property
     def leads_there(self) -> bool:
-        """Whether it is known to lead to the rollup, and not only possible."""
+        """Whether it certainly leads to the rollup."""
         return bool(self.functions)
 
     @property
     def misses_it(self) -> bool:
-        """Whether it is known to call another function of the rollup's name, or none at all."""
+        """Whether it certainly calls another function with the rollup's name, or none at all."""
         return self.namesake is not None and not self.functions
 
     @property
@@ -136,13 +136,13 @@ def judge_command(
     homes: Collection[str] = (),
     meaning: str | None = None,
 ) -> Judgement | None:
-    """How ``command`` leads to the rollup, or may do so; None when it does not.
+    """How ``command`` leads to the rollup, or may do so; None if it does not.
 
-    ``homes`` are the schemas that hold the rollup's functions. A call qualified with another
-    schema is somebody else's function of the same name and is followed like any other. Without
-    homes every schema will do. ``meaning`` is the schema in which the search path of the job's
-    owner finds the rollup's bare name first, empty where it finds none; None where nobody can tell,
-    and then the name is taken for Multica's.
+    ``homes`` are the schemas with the rollup's functions. A call qualified with another schema is
+    somebody else's function of that name, and is followed like any other. Without homes every
+    schema counts. ``meaning`` is the schema in which the search path of the job's owner first finds
+    the rollup's bare name; empty if it finds none. None means that nobody can tell, and then the
+    name counts as Multica's.
     """
     statements = _statements(command)
     if isinstance(statements, _Unread):
@@ -186,7 +186,7 @@ def _judgement(match: Match, reached: Sequence[_Reached]) -> Judgement:
 
 
 def _sets_its_own_path(statements: Sequence[Any]) -> bool:
-    """Whether a search path of the command's own holds when what comes after its SETs begins."""
+    """Whether a search path that the command itself sets is in force after its leading SETs."""
     first = takewhile(lambda one: isinstance(one, ast.VariableSetStmt), statements)
     kinds = [
         one.kind
@@ -212,7 +212,7 @@ def _plain_match(statement: Any, called: str) -> Match:
 def plain_call(statement: Any) -> Any | None:
     """The one call that a statement consists of: ``SELECT f()`` or ``SELECT … FROM f()``.
 
-    Any clause that could keep the call from running, or do something beside it, makes it None.
+    None if any clause could keep the call from running, or do something else as well.
     """
     if not isinstance(statement, ast.SelectStmt) or not _is_bare(statement):
         return None
@@ -265,7 +265,7 @@ def _is_plain_type(name: Any) -> bool:
 
 
 def _leans_on_the_path(statement: Any) -> bool:
-    """Whether the search path decides what a function or a type in it is."""
+    """Whether the search path decides what a function or a type in the statement is."""
     names: list[Any] = [
         node.funcname if isinstance(node, ast.FuncCall) else node.names
         for node in _nodes(statement)
@@ -275,9 +275,10 @@ def _leans_on_the_path(statement: Any) -> bool:
 
 
 class _Tracer:
-    """Finds the ways from statements to the rollup's functions; each function is entered once.
+    """Finds the ways from statements to the rollup's functions. It enters each function once.
 
-    It is entered again where it is met nearer than before: its ways may have been cut off then.
+    If it meets a function again on a shorter way, it enters it again: the longer way may have been
+    cut off.
     """
 
     def __init__(
@@ -290,7 +291,7 @@ class _Tracer:
         self._entered: dict[FunctionSource, int] = {}
 
     def target(self, call: Any | None) -> str | None:
-        """The rollup's function that a call is of, or None."""
+        """The rollup function that a call calls, or None."""
         if call is None:
             return None
         schema, name = _qualified(call)
@@ -298,14 +299,14 @@ class _Tracer:
         return name if name in TARGETS and not elsewhere else None
 
     def names_another(self, call: Any | None) -> bool:
-        """Whether it is the rollup's bare name, which means something else to the job's owner."""
+        """Whether it is the rollup's bare name, but means another function to the job's owner."""
         named = call is not None and _qualified(call) == (None, ROLLUP)
         return named and self._namesakes is not None
 
     def moves_names(self, statement: Any) -> bool:
-        """Whether it is a SET by which a bare name is looked for elsewhere first.
+        """Whether it is a SET after which a bare name is first looked for elsewhere.
 
-        Another role may be shown other schemas, and ``"$user"`` is then its own.
+        Another role may use other schemas, and ``"$user"`` is then its own.
         """
         if not self._homes or not isinstance(statement, ast.VariableSetStmt):
             return False
@@ -331,7 +332,7 @@ class _Tracer:
                 yield from self._trace_text(str(node.sval), via)
 
     def unread(self, text: str, via: tuple[str, ...], why: _Unread) -> Iterator[_Reached]:
-        """What an unreadable text names, so that it is explained instead of lost."""
+        """What an unreadable text names, so that it is explained and not lost."""
         named: set[str | None] = {found.lower() for found in _MENTION.findall(text)}
         if not named and why is not _Unread.NOT_PARSED:
             named = {None}
@@ -341,7 +342,7 @@ class _Tracer:
     def _trace_call(self, call: Any, via: tuple[str, ...]) -> Iterator[_Reached]:
         schema, name = _qualified(call)
         if not via and self.names_another(call):
-            # A block or a function may move the path before it calls: there the name decides.
+            # A block or a function may change the path before it calls. Then the name decides.
             schema = self._namesakes
             namesake = f"{schema}.{name}" if schema else ""
             yield _Reached(None, (namesake,), namesake=namesake)
@@ -365,7 +366,7 @@ class _Tracer:
         yield from self._trace_definition(created, function.language, function.definition, via)
 
     def _trace_created(self, created: Any, via: tuple[str, ...]) -> Iterator[_Reached]:
-        """A function that the command defines itself: nobody needs to see how it is then called."""
+        """Follow a function that the command itself defines, without looking for its call."""
         body = _option(created.options, "as") or ""
         deeper = (*via, _CREATED)
         if len(via) >= DEPTH:
@@ -373,7 +374,7 @@ class _Tracer:
             return
         try:
             source = RawStream()(created)
-        except (NotImplementedError, RecursionError):  # what pglast cannot write down again
+        except (NotImplementedError, RecursionError):  # pglast cannot print it
             yield from self.unread(body, deeper, _Unread.TOO_MUCH)
         else:
             language = (_option(created.options, "language") or "sql").lower()
@@ -382,7 +383,7 @@ class _Tracer:
     def _trace_definition(
         self, created: Any, language: str, source: str, via: tuple[str, ...]
     ) -> Iterator[_Reached]:
-        """What a function does: its body, and what its parameters are by default."""
+        """Follow a function's body and the default values of its parameters."""
         yield from self.trace(created.parameters, via)
         if language == "plpgsql":
             yield from self._trace_plpgsql(source, via)
@@ -427,7 +428,7 @@ class _Tracer:
         yield from reached
 
     def _trace_text(self, text: str, via: tuple[str, ...]) -> Iterator[_Reached]:
-        """A literal that is itself a statement or an expression: dblink, EXECUTE, cron.schedule."""
+        """Follow a literal that is itself SQL: in dblink, EXECUTE, cron.schedule."""
         for attempt in (text, f"SELECT {text}"):
             statements = _statements(attempt)
             if not isinstance(statements, _Unread):
@@ -442,7 +443,7 @@ def _statements(text: str) -> tuple[Any, ...] | _Unread:
 
 
 def _plpgsql(source: str) -> Any | _Unread:
-    """A function or a DO block as the PL/pgSQL parser gives it: nested dicts and lists."""
+    """A function or a DO block as the PL/pgSQL parser returns it: nested dicts and lists."""
     return _parsed(parse_plpgsql, source)
 
 
@@ -463,7 +464,7 @@ def _qualified(call: Any) -> tuple[str | None, str]:
 
 
 def _nodes(tree: Any) -> Iterator[Any]:
-    """Every node below ``tree`` and itself. A call's own name is not among them."""
+    """``tree`` and every node below it. A call's own name is not among them."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -501,7 +502,7 @@ def _tags() -> Iterator[str]:
 
 
 def _values(tree: Any, key: str) -> Iterator[Any]:
-    """Every value under ``key`` in what the PL/pgSQL parser gives: nested dicts and lists."""
+    """Every value under ``key`` in the PL/pgSQL parser's nested dicts and lists."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -526,10 +527,10 @@ def _expressions(parsed: Any) -> Iterator[str]:
 
 
 def _sides(assignment: str) -> tuple[str, ...]:
-    """Both sides of an assignment, for a call may stand in ``a[f()]`` as well.
+    """Both sides of an assignment, because ``a[f()]`` on the left may call too.
 
-    They part at the first sign that leaves something whole on either side: there are named
-    arguments (``=>``) and text with such signs.
+    They part at the first sign that leaves a whole expression on either side: named arguments
+    (``=>``) and texts contain such signs too.
     """
     for sign in islice(_ASSIGNMENT.finditer(assignment), _MOST_SIGNS):
         sides = (f"SELECT {assignment[: sign.start()]}", f"SELECT {assignment[sign.end() :]}")
@@ -540,14 +541,14 @@ def _sides(assignment: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _TextRun:
-    """Text that a PL/pgSQL body runs: the literal that it begins with, and whether that is all."""
+    """Text that a PL/pgSQL body runs: its first literal, and whether that is all of it."""
 
     beginning: str = ""
     is_whole: bool = False
 
     @property
     def is_told(self) -> bool:
-        """Whether somebody who reads it can tell what it calls."""
+        """Whether a reader can tell what the text calls."""
         return self.is_whole or bool(_MAINTENANCE.match(self.beginning))
 
 

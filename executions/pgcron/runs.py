@@ -1,6 +1,6 @@
-"""The latest runs of pg_cron's jobs, from its run details: which job ran at which moment.
+"""The latest runs of pg_cron's jobs, from the run details: which job ran at which moment.
 
-The details outlive their job, so they tell of jobs that are gone. Where ``cron.log_run`` is off, or
+The details outlive their job, so they show jobs that are gone. If ``cron.log_run`` is off or
 somebody has deleted them, there are none, which proves nothing.
 """
 
@@ -19,12 +19,12 @@ from executions.pgcron.sight import of_cron
 SQL = load("pgcron")
 
 MOST = 500
-# How many of the newest rows of cron.job_run_details are looked at.
+# How many of the newest rows of cron.job_run_details are read.
 RUNS_WITHIN = 5_000
 
 
 def read_runs(fetch: Fetch, jobids: Iterable[int], database: str) -> tuple[JobRun, ...]:
-    """The latest runs, newest first, of these jobs and of those that call the rollup by themselves.
+    """The latest runs, newest first, of these jobs and of jobs whose own command calls the rollup.
 
     ``database`` is the one in which they ran.
 
@@ -43,7 +43,7 @@ def read_runs(fetch: Fetch, jobids: Iterable[int], database: str) -> tuple[JobRu
 
 
 def kept_since(fetch: Fetch) -> datetime | None:
-    """From when on the run details tell of every run; None where they tell of none.
+    """The time from which the run details are complete; None if there are none.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
@@ -53,11 +53,11 @@ def kept_since(fetch: Fetch) -> datetime | None:
 
 
 def refuse_hidden_runs(fetch: Fetch) -> None:
-    """Let nobody take for all runs what row security leaves of them.
+    """Refuse run details from which row security may hide rows.
 
     Raises:
-        RowsHidden: it hides runs of other owners' jobs from this role.
-        django.db.Error, psycopg.Error: as ``fetch`` does.
+        RowsHidden: it hides runs of other owners' jobs from this role. django.db.Error,
+            psycopg.Error: as ``fetch`` does.
     """
     (sight,) = fetch(SQL.sight_of_runs, {})
     if sight["filtered"]:

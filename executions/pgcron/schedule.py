@@ -1,8 +1,8 @@
-"""A pg_cron schedule in words: "every 5 minutes".
+"""PURE: a pg_cron schedule in words: "every 5 minutes".
 
-Pure. It knows pg_cron's dialect: five fields as in Vixie's cron, names of months and days, the
-``@`` words, ``$`` for the last day of a month, and from 1.5 "n seconds". What it cannot read it
-gives back as it is, so that a person sees it all the same.
+It knows pg_cron's dialect: five fields as in Vixie's cron, names of months and days, the ``@``
+words, ``$`` for the last day of a month, and from 1.5 "n seconds". It returns anything else
+unchanged, so that a person still sees it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _WORDS = {
     "@hourly": "0 * * * *",
 }
 _SECONDS = re.compile(r"\s*(\d{1,2})\s+seconds?\s*", re.IGNORECASE)
-_TIMES = 5  # as many times of a day are listed: those of */5, the most that no even distance names
-_LAST_DAY = 0  # stands for `$` among the days of a month, which begin at 1
+_TIMES = 5  # at most this many times of a day are listed: those of */5
+_LAST_DAY = 0  # stands for `$` among the days of a month, which start at 1
 _PART = re.compile(r"(?P<first>\*|\$|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
 
 
@@ -45,7 +45,7 @@ class _Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class _Field:
-    """The values that one field allows, and whether it was written as a star."""
+    """The values that a field allows, and whether it was written as a star."""
 
     values: tuple[int, ...]
     low: int
@@ -58,7 +58,7 @@ class _Field:
 
     @property
     def step(self) -> int | None:
-        """The even distance of the values, if it holds across the end of the range as well."""
+        """The even distance between the values, if it also holds across the end of the range."""
         gaps = {late - early for early, late in zip(self.values, self.values[1:], strict=False)}
         if len(gaps) != 1:
             return None
@@ -68,7 +68,7 @@ class _Field:
 
 
 def describe(schedule: str, zone: str = "GMT", *, both_days: bool | None = False) -> str:
-    """What a schedule means. ``zone`` is that of ``cron.timezone``, GMT where it is not set.
+    """The meaning of a schedule. ``zone`` is ``cron.timezone``, GMT if it is not set.
 
     ``both_days`` is ``cron.dom_dow_and_logic`` (pg_cron 1.6.8 and newer); None if it is not known.
     """
@@ -182,10 +182,10 @@ def _within_hours(minute: _Field) -> str:
 
 
 def _days(day: _Field, month: _Field, weekday: _Field, both_days: bool | None) -> str:
-    """Empty for every day. What pg_cron does with both kinds of day is in its ``entry.c``.
+    """Empty for every day. pg_cron's ``entry.c`` has the rule for both kinds of day.
 
-    It runs on either, so that a full range makes the other kind void. Where a field begins with a
-    star, be it with a step, both must hold; and everywhere if ``cron.dom_dow_and_logic`` is on.
+    pg_cron runs on either kind, so a full range makes the other kind void. Both must hold if a
+    field begins with a star, even with a step, or if ``cron.dom_dow_and_logic`` is on.
     """
     both = day.star or weekday.star or both_days
     kinds = []

@@ -1,4 +1,4 @@
-"""Which server and database is asked, so that pg_cron's and Multica's are told from others."""
+"""The identity of a server and database, which tells pg_cron's and Multica's from others."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ SQL = load("pgcron")
 
 
 def read_server(fetch: Fetch) -> Server:
-    """The database that ``fetch`` asks, so that it can be told from others.
+    """The database that ``fetch`` reads from.
 
     Raises:
-        django.db.Error, psycopg.Error: as ``fetch`` does. Never call it inside a transaction:
-            a server that keeps its number to itself refuses one of the two statements.
+        django.db.Error, psycopg.Error: as ``fetch`` does. Never call it inside a transaction: a
+        server that hides its number refuses one of the two statements.
     """
     (row,) = fetch(SQL.server, {})
     return Server(identifier=read_identifier(fetch), **row)
 
 
 def read_identifier(fetch: Fetch) -> str:
-    """The number of the server that ``fetch`` asks, empty if it keeps that to itself.
+    """The number of the server that ``fetch`` reads from; empty if the server hides it.
 
     Raises:
         django.db.Error, psycopg.Error: as `read_server`.
@@ -42,7 +42,7 @@ def read_identifier(fetch: Fetch) -> str:
 
 
 def server_or_none(fetch: Fetch) -> Server | None:
-    """The same as `read_server`; None where the database cannot be asked."""
+    """Like `read_server`, but None if the database cannot be asked."""
     try:
         return read_server(fetch)
     except Exception as error:
@@ -54,11 +54,11 @@ def server_or_none(fetch: Fetch) -> Server | None:
 def unknown_nodes(
     jobs: Sequence[Job], port: int | None, fetch: Fetch, fetch_multica: Fetch
 ) -> dict[int, str]:
-    """Where those jobs connect to that are not known to run on Multica's server, by jobid.
+    """The nodes, by jobid, of the jobs that are not known to run on Multica's server.
 
-    ``fetch`` is what the jobs were read with, and ``port`` is its server's. Nothing is read where
-    they all connect to that port by a name that every server has; otherwise one read, or two if
-    ``fetch`` is not Multica's.
+    ``fetch`` has read the jobs, and ``port`` is its server's. If all jobs connect to that port by a
+    name that every server has, nothing is read. Otherwise this takes one read, or two if ``fetch``
+    is not Multica's.
 
     Raises:
         django.db.Error, psycopg.Error: as the two do.

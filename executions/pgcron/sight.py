@@ -1,4 +1,4 @@
-"""What a role may see of pg_cron: where pg_cron is, which jobs it shows, whether it starts them.
+"""What a role sees of pg_cron: where pg_cron is, which jobs it shows, whether it starts them.
 
 It changes nothing. "No job" and "not allowed to see jobs" are different answers, so the visibility
 is proved first: docs/contract.md section 5.
@@ -21,13 +21,13 @@ SQL = load("pgcron")
 
 _LACKING = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 
-# Without the columns and tables of this version nothing can be told of a job.
+# Without the columns and tables of this version nothing can be said about a job.
 OLDEST = (1, 3)
 MOST_JOBS = 5_000
 
 
 def visible_jobs(fetch: Fetch) -> PgCron:
-    """The jobs that this role is shown, with how complete that is.
+    """The jobs that this role sees, and whether there may be others.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
@@ -37,7 +37,7 @@ def visible_jobs(fetch: Fetch) -> PgCron:
 
 
 def of_cron(fetch: Fetch) -> Fetch:
-    """The same, but what pg_cron's own objects lack is never told as a lack of Multica's."""
+    """The same fetch, but objects that pg_cron lacks are never reported as lacking in Multica."""
 
     def asked(statement: str, values: Mapping[str, object]) -> list[Row]:
         try:
@@ -55,8 +55,8 @@ def read_sight(fetch: Fetch) -> Row:
     """What this role may see of pg_cron, and where pg_cron is.
 
     Raises:
-        PgCronObjects: its objects are older than `OLDEST`.
-        django.db.Error, psycopg.Error: as ``fetch`` does.
+        PgCronObjects: pg_cron's objects are older than `OLDEST`. django.db.Error, psycopg.Error: as
+            ``fetch`` does.
     """
     (sight,) = fetch(SQL.sight, {})
     version = re.match(r"(\d+)\.(\d+)", sight["version"] or "")
@@ -69,7 +69,7 @@ def read_sight(fetch: Fetch) -> Row:
 
 
 def shown_jobs(fetch: Fetch) -> tuple[Job, ...]:
-    """The jobs that this role is shown, no more than `MOST_JOBS`.
+    """The jobs that this role sees, at most `MOST_JOBS`.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does, above all without USAGE on schema cron.
@@ -78,7 +78,7 @@ def shown_jobs(fetch: Fetch) -> tuple[Job, ...]:
 
 
 def seen_with(sight: Row, fetch: Fetch) -> PgCron:
-    """What `read_sight` told, and the jobs where the role may read them."""
+    """The result of `read_sight`, with the jobs if the role may read them."""
     if sight["version"] is None:
         visibility, database = _elsewhere(sight, fetch)
         return PgCron(visibility, database=database, role=sight["role"])
@@ -99,9 +99,9 @@ def seen_with(sight: Row, fetch: Fetch) -> PgCron:
 
 
 def launcher_of(sight: Row) -> Launcher:
-    """Every role is shown that the launcher's session is there; what it is set to, not every one.
+    """Every role sees whether the launcher's session exists, but not every role its settings.
 
-    On a standby there is none, and it says nothing about the primary's. In the first seconds of the
+    A standby has no launcher, which says nothing about the primary's. In the first seconds of the
     server it may be about to start.
     """
     if sight["is_standby"]:
@@ -114,7 +114,7 @@ def launcher_of(sight: Row) -> Launcher:
 
 
 def _elsewhere(sight: Row, fetch: Fetch) -> tuple[Visibility, str | None]:
-    """Without the extension here: in which database it is, or whether it can be nowhere."""
+    """Without the extension here: the database that has it, or whether none can have it."""
     database = sight["launcher_database"]
     if database is None and sight["reads_settings"]:
         loaded = "pg_cron" in (sight["libraries"] or "")
@@ -127,7 +127,7 @@ def _elsewhere(sight: Row, fetch: Fetch) -> tuple[Visibility, str | None]:
 
 
 def _library_is_loaded(fetch: Fetch) -> bool:
-    """A role that may not read pg_cron's settings is refused them only where they exist."""
+    """If a role may not read pg_cron's settings, only existing settings are refused to it."""
     try:
         fetch(SQL.library_loaded, {})
     except Exception as error:

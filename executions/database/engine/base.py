@@ -1,9 +1,9 @@
-"""Django's PostgreSQL engine, which uses no session before it is proved to hold our settings.
+"""Django's PostgreSQL engine, which proves that each session has our settings before use.
 
-`executions/database/direct.py` has the proof. An alias of ours says which settings it needs
-(``SESSION``) and what happens on a pooled connection: with ``THROUGH_POOLER`` each read is a
-read-only transaction of its own with these settings and the URL's; without, the
-connection is refused.
+`executions/database/direct.py` has the proof. Each of our aliases says which settings it needs
+(``SESSION``) and what happens on a pooled connection. With ``THROUGH_POOLER`` each read is a
+read-only transaction of its own with these settings and the URL's; without it the connection is
+refused.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from executions.database.direct import NotDirect, is_held, limit_transaction
 from executions.database.times import TolerantDumper, TolerantLoader
 from multica_admin.databases import settings_in
 
-# How long a request waits for the pool's next connection after another request waited in vain. The
-# pool goes on connecting by itself, so the first request after an outage finds a connection.
+# After a request has waited in vain, other requests wait this long for the pool. The pool keeps
+# connecting, so the first request after an outage finds a connection.
 AWAY_SECONDS = 0.5
 
 _Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """One alias. On a connection that is read in transactions, psycopg's ``read_only`` is set."""
+    """One alias. On a pooled connection, psycopg's ``read_only`` is set."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.execute_wrappers.append(self._limited)
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Django's, with adapters for the times that Python cannot hold."""
+        """Django's parameters, with adapters for times that Python cannot hold."""
         parameters = super().get_connection_params()
         adapters = AdaptersMap(parameters["context"].adapters)
         adapters.register_loader("timestamptz", TolerantLoader)
@@ -46,7 +46,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return parameters | {"context": adapters}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """A connection that was proved. The pool proves its own when it opens them.
+        """A proved connection. The pool proves its own connections when it opens them.
 
         Raises:
             NotDirect: a pooler answers, and this alias needs PostgreSQL itself.
@@ -54,7 +54,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.pool:
             return self._from_pool(conn_params)
         connection = super().get_new_connection(conn_params)
-        connection.autocommit = True  # Django sets it as it wants it later
+        connection.autocommit = True  # Django sets it later as it needs it
         try:
             self._prove(connection)
         except BaseException:
@@ -63,10 +63,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def _from_pool(self, conn_params: dict[str, Any]) -> Any:
-        """A connection of the pool; the full wait for one is paid once in an outage.
+        """A connection from the pool. In an outage only one request waits the full time for it.
 
-        A process has four threads. If each request waited, a silent database would keep them all,
-        and nobody could sign in, nor could the machine's own questions be answered.
+        A process has four threads. If every request waited, a silent database would occupy them
+        all. Then nobody could sign in, and health probes would get no answer.
         """
         pool = self.pool
         try:
@@ -80,7 +80,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _configure_connection(self, connection: Any) -> bool:
         """Django's hook for a new connection: whether it has set anything that needs a commit.
 
-        Django would set the time zone here, for the session. Ours is among the settings proved.
+        Django would set the session's time zone here. Ours is among the settings that are proved.
         """
         if self.pool:
             self._prove(connection)
@@ -102,7 +102,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if not connection.read_only or _is_within_transaction(connection):
             return execute(sql, params, many, context)
         with self.wrap_database_errors:
-            if not connection.autocommit:  # in atomic(): what limits it begins the transaction
+            # inside atomic(), the statement that sets the limits begins the transaction
+            if not connection.autocommit:
                 self._limit(connection)
                 return execute(sql, params, many, context)
             with connection.transaction():

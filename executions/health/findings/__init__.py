@@ -1,9 +1,10 @@
 """PURE: facts in, findings out. One small function for each finding of docs/contract.md section 6.
 
-`base.py` says what a finding is; the functions are sorted by what they look at: `progress.py`
-(plans that nobody ran or finished), `attempts.py` (how single plans went), `clock.py` (impossible
-times), `watermark.py` (how far the rollup has come), `writer.py` (who else moves it), `lock.py`
-(who holds its lock) and `surroundings.py`. To add one, write its function and name it in `RULES`.
+`base.py` says what a finding is. The functions are grouped by subject: `progress.py` (plans that
+nobody ran or finished), `attempts.py` (how single plans went), `clock.py` (impossible times),
+`watermark.py` (how far the rollup has come), `writer.py` (who else moves the watermark), `lock.py`
+(who holds the rollup's lock) and `surroundings.py`. To add a finding, write its function and list
+it in `RULES`.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ RULES: dict[FindingCode, Rule] = {
 
 
 def find(facts: Facts, case: Case | None) -> list[Finding]:
-    """Every finding by itself, before folding; without a case only what could not be read."""
+    """Every finding, before folding. Without a case only the facts that could not be read."""
     found: list[Finding] = []
     if case is not None:
         found += [finding for rule in RULES.values() if (finding := rule(case)) is not None]

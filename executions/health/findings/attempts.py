@@ -22,7 +22,7 @@ BLOCKED_WARNING = timedelta(minutes=5)
 
 
 def _given_up(case: Case, row: ExecutionFact) -> bool:
-    """FAILED with a newer bucket begun: latest-only never returns to it."""
+    """Whether the plan FAILED and a newer bucket has begun: latest-only never returns to it."""
     return row.failed and not newest_is(case, row)
 
 
@@ -113,7 +113,7 @@ def exhausted_failure(case: Case) -> Finding | None:
 
 
 def _after_mending(case: Case) -> Sentence | None:
-    """What the next run does about the lag; None where another finding says why it does nothing."""
+    """What the next run does about the lag; None if another finding says why it does nothing."""
     if case.state is None or is_beyond(case.state.watermark_at) or is_in_the_future(case):
         return None
     if case.now - MARGIN - case.state.watermark_at <= STEP:
@@ -154,7 +154,7 @@ def masked_retries(case: Case) -> Finding | None:
 
 
 def _waited(row: ExecutionFact) -> timedelta:
-    """How much longer it was held than its handler took."""
+    """How much longer the plan was held than its handler took."""
     if row.starts_before_its_plan:
         return timedelta()
     if row.started_at is None or row.finished_at is None or row.duration_ms is None:

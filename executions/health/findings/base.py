@@ -17,17 +17,17 @@ from executions.scheduler.spec import JobSpec
 from executions.text.formatters import NOTHING
 from executions.text.sentences import Ago, At, Text
 
-# How many of the newest plans count as "lately": docs/contract.md section 6.
+# The number of newest plans that count as "lately": docs/contract.md section 6.
 LATELY = 12
 HOUR = timedelta(hours=1)
-# The most characters of an error message that a sentence quotes.
+# A sentence quotes at most this many characters of an error message.
 BRIEF = 160
-# The most rows that evidence lists; it always says how many there are.
+# Evidence lists at most this many rows. It always says how many there are.
 MOST_LISTED = 12
 
 
 class Severity(IntEnum):
-    """How bad a finding is. The order is that of the verdict."""
+    """How bad a finding is, in the order of the verdict."""
 
     INFO = 1
     WARNING = 2
@@ -64,8 +64,8 @@ class FindingCode(StrEnum):
     NOT_AVAILABLE = "not_available"
 
 
-# Evidence is plain data: numbers, texts, times, and lists or mappings of those. Ages are left
-# out on purpose: they would be wrong a minute later, while the times that they come from are not.
+# Evidence is plain data: numbers, texts, times, and lists or mappings of those. It has times but no
+# ages, because an age would be wrong a minute later.
 Evidence = Mapping[str, object]
 
 
@@ -73,8 +73,8 @@ Evidence = Mapping[str, object]
 class Finding:
     """One thing that is wrong or worth knowing, with its evidence and what to do.
 
-    ``seen_at`` is when its newest evidence is from, None where no clock could be read.
-    ``explains`` are the findings that are shown under this one and not by themselves.
+    ``seen_at`` is the time of its newest evidence; None if no clock could be read. ``explains`` are
+    the findings that are shown under this one and not separately.
     """
 
     code: FindingCode
@@ -101,7 +101,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Case:
-    """The facts with their basics known, and the ledger made of them: what findings judge."""
+    """The facts with their basics known, and their ledger: what findings judge."""
 
     facts: Facts
     ground: Ground
@@ -111,7 +111,7 @@ class Case:
 
     @classmethod
     def of(cls, facts: Facts) -> Case | None:
-        """The case, or None where a basic could not be read."""
+        """The case; None if a basic could not be read."""
         ground, executions, state = facts.ground, facts.executions, facts.state
         if (
             isinstance(ground, NotAvailable)
@@ -136,7 +136,7 @@ class Case:
 
     @cached_property
     def plans(self) -> tuple[ExecutionFact, ...]:
-        """Those of the rows that a scheduler can have written: no time of theirs is ahead."""
+        """The rows that a scheduler can have written: none of their times is in the future."""
         return tuple(row for row in self.rows if not row.is_ahead(self.now))
 
     @property
@@ -154,7 +154,7 @@ class Case:
 
     @property
     def succeeded_at(self) -> datetime | None:
-        """When the latest success was certainly made."""
+        """When the latest certain success ended."""
         success = self.latest_success
         return success.proven_at(self.now) if success else None
 
@@ -164,7 +164,7 @@ class Case:
         return newest_due(self.spec, self.now)
 
     def within(self, moment: datetime | None, span: timedelta) -> bool:
-        """Whether a moment lies no longer than ``span`` before now."""
+        """Whether a moment is at most ``span`` before now."""
         return moment is not None and self.now - moment <= span
 
     def at(self, moment: datetime) -> At:
@@ -178,13 +178,13 @@ Rule = Callable[[Case], Finding | None]
 
 
 def brief(message: str | None) -> str:
-    """An error's message or code in a sentence: one line, cut short, without its full stop."""
+    """An error's message or code for a sentence: one line, cut, without its full stop."""
     line = " ".join((message or NOTHING).split()).rstrip(".…")
     return line if len(line) <= BRIEF else f"{line[: BRIEF - 1]}…"
 
 
 def listed(rows: tuple[ExecutionFact, ...] | list[ExecutionFact]) -> list[dict[str, object]]:
-    """The newest of these executions as evidence: enough to find and to recognise each."""
+    """The newest of these executions as evidence, with enough to find and recognise each."""
     return [
         {
             "id": str(row.id),

@@ -66,13 +66,13 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
 
 
 def _looked_at(case: Case) -> list[ExecutionFact]:
-    """The rows of the window, and the older ones that silence is measured by."""
+    """The rows of the window, and the older rows that measure silence."""
     older = dict.fromkeys((case.executions.earlier, case.executions.earlier_success))
     return [*case.rows, *(row for row in older if row is not None)]
 
 
 def _how_far(case: Case) -> Sentence | None:
-    """A writer of more rows than are read leaves a part of the day unseen."""
+    """A writer of more rows than we read leaves a part of the day unseen."""
     since = case.ledger.looked_from
     if since is None:
         return None
@@ -91,7 +91,7 @@ def _ends_before_it_starts(row: ExecutionFact) -> bool:
     return row.finished_at < row.started_at
 
 
-# The columns of each table with a time that Python cannot hold.
+# The columns of each table that hold a time that Python cannot.
 _Beyond = dict[str, list[str]]
 
 

@@ -1,6 +1,6 @@
-"""PURE: how late the rollup may be. Findings, the verdict and the gates take the limits from here.
+"""PURE: how late the rollup may be. Findings, verdict and gates take the limits from here.
 
-It makes no finding by itself. Source: docs/contract.md section 6, ``latest_stale`` and
+It makes no finding itself. Source: docs/contract.md section 6, ``latest_stale`` and
 ``watermark_lag``.
 """
 
@@ -19,7 +19,7 @@ MARGIN = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Limits:
-    """Up to ``warning`` all is well; past it is a warning, past ``critical`` critical."""
+    """Past ``warning`` is a warning, past ``critical`` critical. Less is fine."""
 
     warning: timedelta
     critical: timedelta
@@ -32,12 +32,12 @@ class Limits:
 
 # The age of the latest success.
 SILENCE = Limits(warning=timedelta(minutes=15), critical=timedelta(hours=1))
-# The age of the watermark: a success leaves it so much older than itself.
+# The age of the watermark: it is this much older than the success that left it.
 LAG = Limits(warning=SILENCE.warning + MARGIN, critical=SILENCE.critical + MARGIN)
 
 
 def silent_since(case: Case) -> datetime | None:
-    """The end of the latest success; without any the first sign of the job, None without that."""
+    """The end of the latest success; without one the first sign of the job; without that None."""
     return case.succeeded_at or _begun(case)
 
 
@@ -49,7 +49,7 @@ def _begun(case: Case) -> datetime | None:
 
 
 def silence(case: Case) -> Severity | None:
-    """How bad it is that no run has succeeded for so long; None while that is normal."""
+    """How bad the time without a success is; None while it is normal."""
     since = silent_since(case)
     return None if since is None else SILENCE.severity(case.now - since)
 
@@ -57,8 +57,9 @@ def silence(case: Case) -> Severity | None:
 def lag_beside_runs(case: Case) -> Severity | None:
     """How bad the lag is without what a silence adds to it.
 
-    It counts to the moment at which the run after the latest success is due. A later age comes of
-    the silence alone, so the lag neither appears before the silence counts nor goes when it begins.
+    It counts up to the moment at which the run after the latest success is due. Any later age comes
+    from the silence alone. So the lag neither appears before the silence counts nor goes when it
+    begins.
     """
     if case.state is None or not _has_succeeded(case):
         return None

@@ -21,7 +21,7 @@ LOST_AGAIN = 2
 
 
 def lost_lately(case: Case) -> list[ExecutionFact]:
-    """Of the last hour: SUCCESS, 0 rows, watermark unchanged. Newest first.
+    """In the last hour, newest first: SUCCESS with 0 rows and the watermark unchanged.
 
     An idle run also has 0 rows, but it moves the watermark.
     """
@@ -87,7 +87,7 @@ _STANDS = _(
 
 
 def _stands(case: Case, lost: list[ExecutionFact]) -> bool:
-    """Whether the watermark is where several runs found it: then nobody worked in their place."""
+    """Whether the watermark still is where several runs found it: then nobody did their work."""
     found_at = lost[-1].watermark_after
     if len(lost) < LOST_AGAIN or case.state is None or found_at is None:
         return False
@@ -95,7 +95,7 @@ def _stands(case: Case, lost: list[ExecutionFact]) -> bool:
 
 
 def _nothing_to_do(case: Case, lost: list[ExecutionFact]) -> Finding:
-    """They look alike, but a watermark that is ahead of all usage leaves a run without work."""
+    """A run under a watermark ahead of all usage looks like a lost lock, but had no work."""
     return Finding(
         FindingCode.LOCK_LOST,
         Severity.INFO,
@@ -147,7 +147,7 @@ def _named(holder: DatabaseSession) -> dict[str, str | Promise]:
 
 
 def _lost_to(holder: DatabaseSession, lost: list[ExecutionFact]) -> list[ExecutionFact]:
-    """Those of the lost runs that began while it was idle already, as far as that can be seen."""
+    """The lost runs that began after the session became idle, as far as that can be seen."""
     since = holder.since
     if since is None:
         return []
@@ -155,10 +155,10 @@ def _lost_to(holder: DatabaseSession, lost: list[ExecutionFact]) -> list[Executi
 
 
 def lock_leaked(case: Case) -> Finding | None:
-    """Held by a session that did nothing at all from one lost run to the next.
+    """The lock is held by a session that did nothing from one lost run to the next.
 
-    A backfill holds the lock on a session that is idle between two slices, so one look at it
-    proves nothing (docs/contract.md section 6).
+    A backfill's session holds the lock and is idle between two slices, so one look proves nothing
+    (docs/contract.md section 6).
     """
     lock = case.facts.lock
     if not isinstance(lock, Lock):

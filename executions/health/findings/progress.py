@@ -25,9 +25,9 @@ from executions.scheduler.plans import is_open, oldest_open
 from executions.text.sentences import Sentence, say, together
 
 FRESH = timedelta(minutes=11)
-# The watermark of a state row that no run and no backfill has moved: docs/contract.md section 4.
+# The watermark of a state row that nothing has moved yet: docs/contract.md section 4.
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-# A lease is given this long past its end before its row counts as abandoned.
+# A row counts as abandoned this long after its lease ended.
 SWEEP_ALLOWANCE = timedelta(seconds=60)
 
 
@@ -106,10 +106,10 @@ def no_executions(case: Case) -> Finding | None:
 
 
 def _born(case: Case) -> datetime | None:
-    """By when the database was there, as far as its oldest sign tells; it may be older.
+    """The database is at least this old, by its oldest sign.
 
-    The first migration of an empty install stamps the watermark to five minutes before itself, and
-    a schedule keeps moving it. So the state row can prove that a database is old, never that it is
+    The first migration of an empty install sets the watermark to five minutes before itself, and a
+    schedule keeps moving it. So the state row can prove that a database is old, never that it is
     new.
     """
     signs: list[datetime] = []
@@ -123,9 +123,9 @@ def _born(case: Case) -> datetime | None:
 
 
 def latest_stale(case: Case) -> Finding | None:
-    """By ``finished_at`` of the newest SUCCESS; without any, by the first sign of the job.
+    """Judged by ``finished_at`` of the newest SUCCESS, or without any by the first sign of the job.
 
-    A lag from before the silence goes on in it, so the finding is no milder than that lag.
+    A lag from before the silence continues in it, so the finding is no milder than that lag.
     """
     quiet = silence(case)
     if quiet is None or not case.ground.has_executions:
@@ -169,7 +169,7 @@ def _latest(case: Case, success: ExecutionFact | None) -> Sentence:
 
 
 def _numbers(case: Case) -> Sentence | None:
-    """What silence means for the numbers: a schedule from outside may have kept them moving."""
+    """What silence means for the numbers: an outside schedule may have kept them moving."""
     state = case.state
     if state is None:
         return None
@@ -189,7 +189,7 @@ def _numbers(case: Case) -> Sentence | None:
 
 
 def how_far(case: Case) -> Sentence | None:
-    """Up to where usage is complete; None without a state row."""
+    """The time up to which usage is complete; None without a state row."""
     if case.state is None:
         return None
     watermark = case.at(case.state.watermark_at)
@@ -301,7 +301,7 @@ def _whether_made_good(case: Case, gap: Gap) -> Sentence | None:
 
 
 def newest_is(case: Case, row: ExecutionFact) -> bool:
-    """Whether no newer plan has begun or could have: such a row may still be retried."""
+    """Whether no newer plan has or could have begun, so that this row may be retried."""
     newest = case.newest
     return newest is not None and is_open(
         row.plan_time, newest.plan_time, oldest_open(case.spec, case.now)

@@ -1,4 +1,4 @@
-"""PURE: findings about what surrounds the runs: drift, the table's size, what cannot be read."""
+"""PURE: findings about the surroundings of the runs: drift, table size, what cannot be read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from executions.text.sentences import Paragraph, say, together
 
 MANY_ROWS = 1_000_000
 
-# What a person calls the facts of `Facts.unreadable`.
+# The words for the facts of `Facts.unreadable`.
 NAMES = {
     "clock": _("the database's clock"),
     "executions": _("the history of runs"),
@@ -133,7 +133,7 @@ def on_the_primary(finding: Finding) -> Finding:
 
 
 def not_available(facts: Facts) -> list[Finding]:
-    """One finding for each reason why something could not be read, the basics first."""
+    """One finding for each reason why a fact could not be read, the basics first."""
     by_reason: dict[NotAvailable, list[str]] = {}
     for name, fact in facts.unreadable.items():
         by_reason.setdefault(fact, []).append(name)
@@ -144,7 +144,7 @@ def not_available(facts: Facts) -> list[Finding]:
 
 
 def _unread(facts: Facts, fact: NotAvailable, names: list[str]) -> Finding:
-    """The verdict's own sentence says why a basic could not be read, so this one does not."""
+    """The verdict's own sentence says why a basic could not be read, so this finding does not."""
     template = (
         _("Not everything could be looked at (%(names)s).")
         if fact in facts.basics
@@ -165,7 +165,7 @@ def _unread(facts: Facts, fact: NotAvailable, names: list[str]) -> Finding:
 
 
 def _unseen_jobs(facts: Facts, pg_cron: PgCron) -> list[Finding]:
-    """pg_cron was asked, and may have more to tell than this role is shown."""
+    """pg_cron answered, but may have more jobs than this role sees."""
     reasons = {
         Visibility.NO_ACCESS: _(
             "We cannot tell whether a pg_cron job exists: the role %(role)s may not look at"

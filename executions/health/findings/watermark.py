@@ -1,4 +1,4 @@
-"""PURE: findings about how far the rollup is and who holds its lock: docs/contract.md section 6."""
+"""PURE: findings about how far the rollup is: docs/contract.md section 6."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from executions.text.beyond import is_beyond
 from executions.text.sentences import say
 
 FUTURE_ALLOWANCE = timedelta(minutes=1)
-# Of the state row's default watermark.
+# The year of the state row's default watermark.
 DEFAULT_YEAR = 1970
-# No usage is this old: a watermark before it comes from the state row's default of 1970.
+# No usage is this old. An older watermark comes from the state row's default of 1970.
 BEFORE_MULTICA = datetime(2020, 1, 1, tzinfo=UTC)
-# The most that one run moves the watermark.
+# One run moves the watermark at most this far.
 STEP = timedelta(days=1)
 
 
@@ -51,7 +51,7 @@ def state_row_missing(case: Case) -> Finding | None:
 
 
 def is_in_the_future(case: Case) -> bool:
-    """Whether the watermark is further than any run could have brought it."""
+    """Whether the watermark is further than any run could have moved it."""
     if case.state is None:
         return False
     return case.state.watermark_at - (case.now - MARGIN) > FUTURE_ALLOWANCE
@@ -92,10 +92,10 @@ def _steps(case: Case) -> list[ExecutionFact]:
 
 
 def _was_set_back(case: Case) -> bool:
-    """Whether somebody set the watermark back, by days, since the latest success moved it.
+    """Whether somebody set the watermark back by days since the latest success moved it.
 
-    The furthest back that anybody means is 1970, the state row's default. An earlier watermark is
-    a mistake, and from it the runs would not arrive in years.
+    Nobody sets it back beyond 1970, the state row's default, on purpose. An earlier watermark is a
+    mistake, and the runs would need years to recover.
     """
     left_at = next((row.watermark_after for row in _steps(case)), None)
     if left_at is None or case.state is None or case.state.watermark_at.year < DEFAULT_YEAR:
@@ -104,16 +104,16 @@ def _was_set_back(case: Case) -> bool:
 
 
 def catches_up(case: Case) -> bool:
-    """Whether the runs have days to make up: one of the latest moved by all that one run can.
+    """Whether the runs are days behind: one of the latest moved the watermark by a whole step.
 
-    Where somebody set the watermark back, the next run will.
+    If somebody set the watermark back, the next run will.
     """
     whole = any(row.moved is not None and row.moved >= STEP - ROUNDING for row in _steps(case))
     return whole or _was_set_back(case)
 
 
 def watermark_lag(case: Case) -> Finding | None:
-    """The watermark is old although runs succeed, or together with them."""
+    """The watermark is old although runs succeed, or runs and watermark are both late."""
     severity = lag(case, case.state) if case.state else None
     if case.state is None or severity is None:
         return None
@@ -143,7 +143,7 @@ def watermark_lag(case: Case) -> Finding | None:
 
 
 def _about_lag(case: Case) -> tuple[Promise, Promise]:
-    """In a silence, or while it catches up, another finding has said how far usage is."""
+    """In a silence, or while it catches up, another finding already says how far usage is."""
     if silence(case):
         return (
             _("The watermark is from %(ago)s and stands still while no run succeeds."),
@@ -223,5 +223,5 @@ def watermark_catching_up(case: Case) -> Finding | None:
 
 
 def _roughly(span: timedelta) -> timedelta:
-    """In whole days where it is more than two of them."""
+    """In whole days if it is more than two."""
     return timedelta(days=span.days) if span > 2 * STEP else span

@@ -1,7 +1,7 @@
 """PURE: the finding that something besides the runners moves the watermark, or did until lately.
 
-The rule for a single jump is in `executions/health/writers.py`. Only what came after the latest
-change of a schedule is told in the present tense.
+`executions/health/writers.py` has the rule for a single jump. Only jumps after the latest change of
+a schedule are told in the present tense.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from executions.health.findings.base import LATELY, Case, Finding, FindingCode, 
 from executions.health.writers import Pair, jumps, pairs, ran_between, silences
 from executions.text.sentences import Paragraph, Sentence, say, together
 
-# So many of the last 12 pairs make a schedule of it; fewer are a backfill or a call by hand.
+# This many of the last 12 pairs prove a schedule. Fewer may be a backfill or a manual call.
 OTHER_WRITER_OFTEN = 3
-# However often a caller writes, a silence of fewer plans than these proves nothing.
+# A silence of fewer plans than this proves nothing, however often a caller writes.
 LEAST = 3
 
 
@@ -46,20 +46,20 @@ def other_writer(case: Case) -> Finding | None:
 
 
 def is_over(finding: Finding) -> bool:
-    """Whether it tells of the past: a schedule has been stopped since."""
+    """Whether the finding is about the past: a schedule has been stopped since."""
     return "until" in finding.evidence
 
 
 class Whence(StrEnum):
     """Where a writer may be that no visible job explains."""
 
-    HIDDEN = "hidden"  # in a job that this role may not see, or outside
+    HIDDEN = "hidden"  # in a job that this role cannot see, or outside
     GONE = "gone"  # in a job that is gone or paused and left no run details, or outside
     OUTSIDE = "outside"
 
 
 def whence(facts: Facts, finding: Finding | None) -> Whence:
-    """Outside the database only where every job that ran at the latest jump is known."""
+    """Outside the database only if every job that ran at the latest jump is known."""
     seen = facts.pg_cron
     if not isinstance(seen, PgCron) or not seen.is_whole:
         return Whence.HIDDEN
@@ -70,13 +70,13 @@ def whence(facts: Facts, finding: Finding | None) -> Whence:
 
 
 def in_short(finding: Finding) -> Sentence:
-    """Its first sentence, for the verdict."""
+    """The finding's first sentence, for the verdict."""
     assert isinstance(finding.summary, Paragraph)  # noqa: S101  as both are made here
     return finding.summary.sentences[0]
 
 
 def _began(pair: Pair) -> datetime:
-    """From when on something else may have moved the watermark between the two."""
+    """The time from which something else may have moved the watermark between the two."""
     return pair.earlier.finished_at or pair.earlier.plan_time
 
 
@@ -84,16 +84,16 @@ def _began(pair: Pair) -> datetime:
 
 
 def _latest_change(case: Case) -> Change | None:
-    """The newest on our own record; or that a job is gone, or paused, which has run until then."""
+    """The newest recorded change; or that a job which ran until then is gone or paused."""
     recorded = case.facts.changes
     known = () if isinstance(recorded, NotAvailable) else recorded
     return max((*known, *_stopped(case)), key=lambda change: change.at, default=None)
 
 
 def _stopped(case: Case) -> list[Change]:
-    """Jobs that called the rollup lately and are gone, paused or started by nobody.
+    """Jobs that called the rollup lately and are now gone, paused or not started by anybody.
 
-    Only a role that is shown every job can tell.
+    Only a role that sees every job can tell.
     """
     seen = case.facts.pg_cron
     if not isinstance(seen, PgCron) or seen.visibility is not Visibility.FULL:
@@ -108,9 +108,9 @@ def _stopped(case: Case) -> list[Change]:
 
 
 def told_from(case: Case, found: Sequence[Pair]) -> datetime:
-    """From which plan on the record may tell of another writer: of the window, or the first ever.
+    """The first plan from which another writer can be told: of the window, or the first ever.
 
-    A plan of which nobody can tell whether something else wrote before it belongs to a silence.
+    A plan that does not tell whether something else wrote before it belongs to a silence.
     """
     first = case.executions.first_plan
     known = [pair.earlier.plan_time for pair in found]
@@ -121,9 +121,10 @@ def told_from(case: Case, found: Sequence[Pair]) -> datetime:
 
 
 def _fallen_silent(case: Case, found: Sequence[Pair]) -> Change | None:
-    """What stopped without a record of it: it is silent for longer than ever on record.
+    """A caller that stopped without a record: its silence is longer than any on record.
 
-    Such is a job that somebody removed where pg_cron keeps no run details, or a cron of old.
+    For example a job that somebody removed where pg_cron keeps no run details, or an old cron
+    entry.
     """
     spans = silences(found, told_from(case, found), found[0].later.plan_time)
     *earlier, silent = (until - since for since, until in spans)
@@ -139,7 +140,7 @@ def _runs(case: Case) -> tuple[JobRun, ...]:
 
 
 def _by_job(case: Case, found: Sequence[Pair]) -> Counter[int]:
-    """At how many of the jumps each pg_cron job ran, as far as its run details tell."""
+    """For each pg_cron job, at how many of the jumps it ran, by its run details."""
     return Counter(jobid for pair in found for jobid in ran_between(pair, _runs(case)))
 
 
