@@ -11,7 +11,7 @@ class ExecutionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # The checks register themselves.
+        # Importing the checks registers them.
         from executions.accounts import roles, watchers
         from executions.database import checks, schema  # noqa: F401
 

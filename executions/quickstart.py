@@ -1,4 +1,4 @@
-"""The steps from nothing to a dashboard that serves. Each is safe to repeat, and says what it did.
+"""The steps from nothing to a dashboard that serves. Each can be repeated, and says what it did.
 
 The command `manage.py quickstart` runs them in order and then becomes gunicorn.
 """
@@ -48,9 +48,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_USER = "admin"
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
-# Problems that no parameter of a URL causes, though the next connection may be without them.
+# Problems that no parameter of a URL causes, even if the next connection does not have them.
 _OF_NO_PARAMETER = frozenset({"pooler", "not_direct", "no_server", "lost", "ended"})
-_BACKLOG = 2048  # gunicorn's own default, which it does not set on a socket that listens
+_BACKLOG = 2048  # gunicorn's own default, which it does not set on a listening socket
 
 Say = Callable[[str], None]
 
@@ -60,26 +60,25 @@ class CannotStart(Exception):
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came before gunicorn was there to take it.
+    """A signal came before gunicorn could handle it.
 
-    As an interrupt from the keyboard, psycopg cancels what runs and no ``except Exception`` stops
-    it on its way out.
+    It is a KeyboardInterrupt, so psycopg cancels what runs and no ``except Exception`` stops it.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.exit_status = 128 + number  # as a shell has it
+        self.exit_status = 128 + number  # as a shell reports it
 
 
 def be_stopped_by_signals() -> None:
-    """Make Ctrl-C and SIGTERM an exception, so that what is half made is undone on the way out.
+    """Turn Ctrl-C and SIGTERM into an exception, so that unfinished work is undone.
 
     Python's handlers end with the program, so gunicorn begins with the system's own.
     """
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
         for one in _STOPPING:
-            signal.signal(one, signal.SIG_IGN)  # a second one must not cut off the undoing
+            signal.signal(one, signal.SIG_IGN)  # a second signal must not interrupt the undoing
         raise Stopped(number)
 
     for one in _STOPPING:
@@ -87,15 +86,15 @@ def be_stopped_by_signals() -> None:
 
 
 def hold_signals_back() -> None:
-    """Let whoever stops it now wait until gunicorn hears it: `multica_admin.gunicorn.when_ready`.
+    """Hold signals back until gunicorn hears them: `multica_admin.gunicorn.when_ready`.
 
-    Until then nobody would handle it, and nobody would stop the embedded PostgreSQL.
+    Until then nobody would handle them, and nobody would stop the embedded PostgreSQL.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
 
 
 def refuse_a_taken_port(host: str, port: int) -> None:
-    """Bind once, before anything is made, so that a taken port leaves nothing half done.
+    """Bind once before anything is made, so that a taken port leaves nothing unfinished.
 
     Raises:
         CannotStart: the address cannot be listened on.
@@ -104,10 +103,10 @@ def refuse_a_taken_port(host: str, port: int) -> None:
 
 
 def take_the_port(host: str, port: int) -> socket.socket:
-    """Listen from now on, for gunicorn, so that the address that is told is ours.
+    """Listen from now on, for gunicorn, so that the printed address is certainly ours.
 
     Raises:
-        CannotStart: somebody took it while everything was being prepared.
+        CannotStart: another process took the port during the preparation.
     """
     return _listening(host, port)
 
@@ -115,7 +114,7 @@ def take_the_port(host: str, port: int) -> socket.socket:
 def _listening(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        # Of a name that has both kinds of address, the one that gunicorn would take.
+        # If a name has both kinds of address, use the one that gunicorn would.
         family, kind, protocol, _name, address = min(
             found, key=lambda one: one[0] != socket.AF_INET
         )
@@ -139,7 +138,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Let starts over the same ``var/`` wait for each other.
+    """Make starts over the same ``var/`` wait for each other.
 
     Raises:
         CannotStart: ``var/`` cannot be written.
@@ -157,10 +156,10 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def refuse_unusable_servers() -> None:
-    """Look at each server that is named, before anything is made.
+    """Check each configured server before anything is made.
 
-    A server that does not answer is no reason not to start: the pages say so and recover. Nor is a
-    pooler in between. Only our own tables must be somewhere, on PostgreSQL itself.
+    A silent server does not prevent the start, because the pages say so and recover. Nor does a
+    pooler. Only our own tables need a reachable PostgreSQL without a pooler.
 
     Raises:
         CannotStart: a server is older than PostgreSQL 15, or refuses a setting in its URL, or the
@@ -188,7 +187,7 @@ def refuse_unusable_servers() -> None:
 def _refuse_an_old_server(name: str, conninfo: Conninfo) -> None:
     reads = name == "DATABASE_URL"  # what only reads may go through a pooler
     aimed = to_read(conninfo) if reads else to_write(conninfo)
-    # In the greeting, where a pooler refuses them: every session of ours asks for these.
+    # Sent with the connection request, where a pooler refuses them: all our sessions ask for these.
     greeting = {"options": with_settings(aimed.get("options", ""), SESSION)}
     parameters: Conninfo = {"connect_timeout": CONNECT_SECONDS, **aimed, **greeting}
     with psycopg.connect(**parameters, autocommit=True, row_factory=dict_row) as connection:
@@ -219,7 +218,7 @@ def _is_direct(connection: Connection) -> bool:
 
 
 def _answers_without_settings(conninfo: Conninfo) -> bool:
-    """Whether only the settings in a URL are in the way; libpq keeps the SQLSTATE to itself."""
+    """Whether only a URL's settings prevent a connection, as libpq hides the SQLSTATE."""
     settled = {"options", "client_encoding"} & conninfo.keys()
     if not settled:
         return False
@@ -232,11 +231,11 @@ def _answers_without_settings(conninfo: Conninfo) -> bool:
 
 
 def tell_what_is_missing() -> None:
-    """Log, a line each, what the dashboard lacks in the database that it is attached to."""
+    """Log, one line each, what the dashboard lacks in the database that it is attached to."""
     try:
         gaps = find_gaps(fetch_for_dashboard)
     except DatabaseError:
-        return  # that it does not answer has been said already
+        return  # the start has already said that it does not answer
     finally:
         alias = connections[MULTICA_ALIAS]
         assert isinstance(alias, DatabaseWrapper)  # noqa: S101  every alias of ours has that engine
@@ -247,7 +246,7 @@ def tell_what_is_missing() -> None:
 
 
 def make_secret_key() -> None:
-    """Make the key in ``var/`` where none is set and none was made.
+    """Make the key in ``var/`` if none is set and none was made before.
 
     Raises:
         BadSetting: it cannot be made or read.
@@ -256,7 +255,7 @@ def make_secret_key() -> None:
 
 
 def prepare_own_tables() -> None:
-    """Migrate the alias ``default``; our own `migrate` waits for that of another process.
+    """Migrate the alias ``default``. Our own `migrate` waits for that of another process.
 
     Raises:
         CannotStart: the database of our own tables does not answer or refuses.
@@ -274,14 +273,14 @@ def prepare_own_tables() -> None:
 def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
     """Provision the embedded database, let the dashboard read it, and fill it with the demo.
 
-    Returns whether the database holds the demo now, be it from an earlier start.
+    Return whether the database holds the demo now, even if from an earlier start.
 
     Raises:
         CannotStart: somebody else's tables are in the embedded database.
     """
     try:
         with runner_connection("multica-admin provision") as connection:
-            with connection.transaction():  # so that two starts at once wait for each other
+            with connection.transaction():  # so that two concurrent starts wait for each other
                 provision(connection)
                 _let_the_dashboard_read(connection)
             if with_demo and fill(connection):
@@ -294,7 +293,7 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
 
 
 def _let_the_dashboard_read(connection: Connection) -> None:
-    """Exactly the columns that it reads; what an earlier release granted is taken back."""
+    """Grant exactly the columns that the dashboard reads, and revoke all others."""
     viewer = sql.Identifier(embedded.VIEWER)
     revoke = sql.SQL("REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {}")
     connection.execute(revoke.format(viewer))
@@ -303,13 +302,13 @@ def _let_the_dashboard_read(connection: Connection) -> None:
 
 
 def _reason(error: DatabaseError | psycopg.Error) -> str:
-    """Why a database failed us; the embedded one's disk is looked at before its words are."""
+    """Why a database failed. For the embedded one, check the disk before its message."""
     lacking = embedded.cluster(settings.VAR_DIR).out_of_room() if settings.EMBEDDED else ""
     return lacking or diagnose(error).sentence()
 
 
 def make_first_user(say: Say, given: str) -> None:
-    """Make the first administrator; the generated password is said once and kept nowhere.
+    """Create the first administrator. The generated password is printed once and stored nowhere.
 
     Raises:
         CannotStart: the database of our own tables does not answer or refuses.

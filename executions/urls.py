@@ -1,6 +1,7 @@
 """The addresses of every page, in the order of the header's doors.
 
-A page of the common shape is one line with `page`. How to add one: docs/how-to/add-a-page.md.
+A page of the common shape is one line with `page`. docs/how-to/add-a-page.md explains how to add
+one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""PURE: everything that is concluded from the facts of one moment, and its JSON form.
+"""PURE: every conclusion from the facts of one moment, and its JSON form.
 
-What pages, monitors and `manage.py checkrollup` show: all of them the same.
+Pages, monitors and `manage.py checkrollup` all show this.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from executions.text.beyond import in_json
 
 @dataclass(frozen=True)
 class Assessment:
-    """The facts, the ledger made of them (None where a basic is unknown), and what they mean."""
+    """The facts, their ledger (None if a basic is unknown), and what they mean."""
 
     facts: Facts
     ledger: Ledger | None
@@ -33,7 +33,7 @@ class Assessment:
 
     @property
     def checked_at(self) -> datetime | None:
-        """The database's clock at the reading, None where it could not be read."""
+        """The database's clock at the reading; None if it could not be read."""
         return self.facts.now
 
 
@@ -59,9 +59,9 @@ def assess(facts: Facts) -> Assessment:
 
 
 def as_json(assessment: Assessment | JobAssessment, clock: datetime) -> dict[str, object]:
-    """The object of docs/interfaces.md. ``clock`` stands in where the database's is not known.
+    """The object of docs/interfaces.md. ``clock`` is used if the database's is not known.
 
-    Counts are whole numbers there, so one that is not known is 0 under the verdict unknown.
+    Counts are integers there, so an unknown count is 0 under the verdict unknown.
     """
     verdict = assessment.verdict
     figures = asdict(assessment.figures)
@@ -92,7 +92,7 @@ def finding_as_json(finding: Finding) -> dict[str, object]:
 def plain(value: object) -> object:
     """Evidence in JSON's own types: times as RFC 3339 in UTC.
 
-    A time that Python cannot hold is in words there.
+    A time that Python cannot hold is given in words.
     """
     if isinstance(value, datetime):
         return in_json(value) or value.astimezone(UTC).isoformat().replace("+00:00", "Z")

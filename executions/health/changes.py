@@ -1,6 +1,6 @@
-"""Changes of schedules on our own record: paused, removed, activated or put back, and when.
+"""Recorded changes of schedules: paused, removed, activated or put back, and when.
 
-Asks our own tables, not Multica's. What they mean for another writer is decided in `findings`.
+It reads our own tables, not Multica's. `findings` decides what they mean for another writer.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from datetime import datetime
 from executions.health.facts import Change
 from executions.models.retirement import Act, Retirement, RetirementState
 
-# The most retirements that are looked at: the latest ones.
+# The most retirements that are read: the latest ones.
 MOST = 50
 _STOPS = {Act.Kind.REMOVE, Act.Kind.PAUSE}
 
 
 def changes_on_record(since: datetime) -> tuple[Change, ...]:
-    """Every change since then, newest first, by the clock of the database in which it was made.
+    """Every later change, newest first, by the clock of the database in which it was made.
 
     Raises:
         django.db.Error: our own tables cannot be reached.

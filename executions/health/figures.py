@@ -14,7 +14,7 @@ from executions.text.beyond import is_beyond
 class Figures:
     """Ages in seconds at the moment of reading; counts over the last 24 hours of plans.
 
-    None is "not known": with a basic that cannot be read, every figure is.
+    None means "not known". If a basic cannot be read, every figure is None.
     """
 
     latest_success_age_seconds: float | None = None
@@ -32,12 +32,12 @@ class Figures:
 
 
 def age(now: datetime, moment: datetime | None) -> float | None:
-    """In seconds; None where there is no moment, or one that has no age in numbers."""
+    """The age in seconds; None without a moment, or if its age is no number."""
     return None if moment is None or is_beyond(moment) else (now - moment).total_seconds()
 
 
 def measure(case: Case | None) -> Figures:
-    """The figures of a case; all of them None without one."""
+    """The figures of a case; all None without a case."""
     if case is None:
         return Figures()
     newest = case.newest

@@ -1,7 +1,7 @@
-"""PURE: the plan ledger. Expected plan_times of a window, laid against the rows that are there.
+"""PURE: the plan ledger. The expected plan_times of a window, compared with the existing rows.
 
-One source for the plan strip, the counts of the last 24 hours, the streak that a retirement needs
-and the gap finding. It judges no severity, and it is for jobs with a cadence only.
+It is the one source for the plan strip, the counts of the last 24 hours, the streak that a
+retirement needs and the gap finding. It judges no severity, and is for jobs with a cadence only.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class PlanOutcome(StrEnum):
     RUNNING = "running"
     STALE = "stale"
     MISSING = "missing"
-    WAITING = "waiting"  # not yet due, or due so recently that a runner may just be at it
-    NONE = "none"  # before the first execution ever, or before what was read: nothing expected
+    WAITING = "waiting"  # not yet due, or due so recently that a runner may be about to begin it
+    NONE = "none"  # before the first execution ever, or before what was read: nothing is expected
 
     @property
     def is_success(self) -> bool:
@@ -48,7 +48,7 @@ class PlanOutcome(StrEnum):
 
 
 class Cell(NamedTuple):
-    """One expected plan_time, what became of it, and rows off the grid that lie in its bucket."""
+    """One expected plan_time, what became of it, and rows off the grid in its bucket."""
 
     plan_time: datetime
     kind: PlanOutcome
@@ -60,7 +60,7 @@ class Cell(NamedTuple):
 class Gap:
     """Plans that nobody began, between two that somebody did: ``first`` to ``last``.
 
-    ``before`` is the newest row ahead of them, None where it lies before the window.
+    ``before`` is the newest row before them; None if it lies before the window.
     """
 
     first: datetime
@@ -85,8 +85,8 @@ class Streak:
 class Ledger:
     """The cells of a window, oldest first, and the rows that fit none.
 
-    ``grace`` is what a plan is given beyond its due time before its absence counts. ``looked_from``
-    is where there were too many rows to look any further back; None where all was looked at.
+    ``grace`` is how long past its due time a plan may be absent before that counts. ``looked_from``
+    is set if there were too many rows to read further back.
     """
 
     cells: tuple[Cell, ...]
@@ -97,7 +97,7 @@ class Ledger:
 
     @cached_property
     def mark(self) -> tuple[object, ...]:
-        """Changes with the window, what became of a plan, rows off the grid and how gaps ended."""
+        """Changes with the window, the plans' kinds, rows off the grid and the ends of gaps."""
         return (
             self.cells[0].plan_time if self.cells else None,
             " ".join(cell.kind for cell in self.cells),
@@ -123,7 +123,7 @@ class Ledger:
 
     @property
     def kept(self) -> int:
-        """How many succeeded, by whichever way."""
+        """How many plans succeeded, in whatever way."""
         return sum(1 for cell in self.cells if cell.kind.is_success)
 
     def rows(self, per_row: int = CELLS_PER_ROW) -> list[tuple[Cell, ...]]:
@@ -134,8 +134,8 @@ class Ledger:
     def streak(self) -> Streak:
         """Due plans that succeeded, from the newest back.
 
-        A plan that is not due yet is passed over, and so is a newest one that is RUNNING under a
-        live lease (docs/interfaces.md, gate ``success_streak``).
+        A plan that is not due yet is skipped. So is a newest plan that is RUNNING under a live
+        lease (docs/interfaces.md, gate ``success_streak``).
         """
         due = [cell for cell in reversed(self.cells) if cell.kind is not PlanOutcome.WAITING]
         if due and due[0].kind is PlanOutcome.RUNNING:
@@ -147,7 +147,7 @@ class Ledger:
 
     @cached_property
     def gaps(self) -> tuple[Gap, ...]:
-        """Runs of missing plans that a later row ends, oldest first (docs/contract.md section 6).
+        """Series of missing plans that a later row ends, oldest first (docs/contract.md section 6).
 
         The silence up to now has no later row: that is a stopped rollup and not a gap.
         """
@@ -168,7 +168,7 @@ class Ledger:
 
 
 def percentile(values: Sequence[float], fraction: float) -> float | None:
-    """As PostgreSQL's ``percentile_cont`` has it; None without values."""
+    """Like PostgreSQL's ``percentile_cont``; None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -184,14 +184,14 @@ def durations(rows: Sequence[ExecutionFact]) -> list[int]:
 
 
 def usual_window(spec: JobSpec) -> timedelta:
-    """A day, or as many plans as the rollup has in one where that is less."""
+    """A day, or as many plans as the rollup has in one if that is less."""
     return min(WINDOW, ROWS * CELLS_PER_ROW * spec.cadence)
 
 
 def lay(
     executions: Executions, now: datetime, spec: JobSpec, window: timedelta | None = None
 ) -> Ledger:
-    """Lay the rows over the plans that were to begin in the ``window`` up to ``now``.
+    """Compare the rows with the plans that were to begin in the ``window`` up to ``now``.
 
     A plan is due once plan_time, delay, tick and the 95th percentile of durations have passed
     (docs/interfaces.md, gates), or once a later one has begun: latest-only never returns to it.
@@ -230,7 +230,7 @@ def lay(
 def _sort(
     rows: Sequence[ExecutionFact], plan_times: Sequence[datetime], cadence: timedelta
 ) -> tuple[dict[datetime, ExecutionFact], dict[datetime, list[ExecutionFact]]]:
-    """Rows by plan_time, and those off the grid by the bucket that they lie in."""
+    """Rows by plan_time, and rows off the grid by their bucket."""
     expected = set(plan_times)
     on_grid: dict[datetime, ExecutionFact] = {}
     off_grid: dict[datetime, list[ExecutionFact]] = defaultdict(list)
@@ -244,14 +244,14 @@ def _sort(
 
 
 def _expected_from(executions: Executions, cadence: timedelta) -> datetime | None:
-    """Where expectation begins: the first execution ever, or what was read if that is later."""
+    """The first expected plan: the first execution ever, or the oldest that was read if later."""
     if executions.first_plan is None:
         return None
     return max(floor(executions.first_plan, cadence), executions.since)
 
 
 def _kind(row: ExecutionFact, now: datetime, in_time: timedelta) -> PlanOutcome:
-    """What became of a plan by its row; within ``in_time`` of it the next one is not due."""
+    """What became of a plan by its row. Within ``in_time`` of it the next one is not due."""
     if row.running:
         return PlanOutcome.STALE if row.is_stale(now) else PlanOutcome.RUNNING
     if row.failed:

@@ -1,6 +1,6 @@
 """Reads what the small verdict of a job without a cadence needs, such as Multica's autopilot.
 
-It is judged in `tally`. The rollup has facts, findings and a ledger of its own.
+`tally` judges it. The rollup has facts, findings and a ledger of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MOST_RUNNING = 1_000
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What was read of a job: what ended in 24 hours, what stands still, what was abandoned."""
+    """What was read of a job: what ended in 24 hours, what is halted, what was abandoned."""
 
     job: str
     now: datetime
@@ -58,7 +58,7 @@ def assess_job(job: str, fetch: Fetch = fetch_for_dashboard) -> JobAssessment:
 
 @dataclass(frozen=True)
 class Tallies:
-    """The tallies of jobs; ``reached`` is set where they reach back less than 24 hours."""
+    """The tallies of jobs. ``reached`` is set if they reach back less than 24 hours."""
 
     by_job: Mapping[str, JobTally]
     reached: datetime | None = None
@@ -89,7 +89,7 @@ def read_tallies(fetch: Fetch) -> Tallies:
 
 
 def read_job(job: str, fetch: Fetch) -> JobFacts:
-    """Six bounded reads; none but the first two for a job that has no execution.
+    """Six bounded reads; only the first two for a job without executions.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
@@ -112,7 +112,7 @@ def read_job(job: str, fetch: Fetch) -> JobFacts:
 
 
 def assess_facts(facts: JobFacts) -> JobAssessment:
-    """The verdict of what was read; a job without any execution is unknown, and not healthy."""
+    """The verdict on these facts. A job without any execution is unknown, not healthy."""
     if not facts.known:
         return JobAssessment(facts.job, facts.now, Figures(), _never_ran(facts))
     retried = tuple(row for row in facts.finished if row.succeeded and row.attempt > 1)
@@ -140,7 +140,7 @@ def _never_ran(facts: JobFacts) -> Verdict:
 
 
 def unreadable(job: str, why: NotAvailable) -> JobAssessment:
-    """What can be said of a job that could not be looked at."""
+    """The assessment of a job that could not be read."""
     summary = together(
         say(_("We cannot tell how the job %(job)s is."), job=job),
         say("%(reason)s", reason=why.reason),
@@ -158,7 +158,7 @@ def unreadable(job: str, why: NotAvailable) -> JobAssessment:
 
 
 def _figures(facts: JobFacts) -> Figures:
-    """Of what ended in 24 hours, as far back as was looked; there are no plans to expect."""
+    """The figures of what ended in 24 hours, as far back as was read. No plans are expected."""
     rows = facts.finished
     taken = durations(rows)
     success = next((row for row in rows if row.succeeded and row.finished_at), None)

@@ -1,7 +1,7 @@
 """Reads the facts: one bounded query each, on the dashboard's read-only connection.
 
-A fact whose query fails becomes a `NotAvailable` and the others stand, so nothing here may run
-inside a transaction. What the facts mean is decided in `findings`.
+A fact whose query fails becomes a `NotAvailable` and the others stay valid, so nothing here may run
+inside a transaction. `findings` decides what the facts mean.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ from executions.scheduler.spec import JobSpec
 
 SQL = load("health")
 
-# Room for the 288 plans of a day and a foreign writer's row in each minute. Beside them the same
-# query looks at 2,000 leases, and no read may take more than 5,000 rows.
+# Room for the 288 plans of a day and a foreign writer's row in each minute. The same query also
+# reads 2,000 leases, and no read may take more than 5,000 rows.
 MOST_ROWS = 2_500
-# How far back an older success is looked for.
+# How many older rows are searched for a success.
 MOST_OLDER = 4_000
-# Beyond this, what is left to read is left out: a page must not wait for the sum of time limits.
+# After this time the rest is not read: a page must not wait for the sum of all time limits.
 BUDGET_SECONDS = 10.0
 
-# From seeing nothing to seeing everything; of two that see as much, the dashboard's own stands.
+# From seeing nothing to seeing everything. If two see equally much, the dashboard's own counts.
 _SIGHT = (
     Visibility.ABSENT,
     Visibility.UNKNOWN,
@@ -75,9 +75,9 @@ def read_facts(
     earlier: Facts | None = None,
     window: timedelta | None = None,
 ) -> Facts:
-    """The facts of a job with a cadence, over a window of plans; never raises for the database.
+    """The facts of a job with a cadence, over a window of plans. Never raises for the database.
 
-    Drift, the one costly read, is taken from ``earlier`` facts while the watermark stands still.
+    Drift, the one costly read, is taken from ``earlier`` facts while the watermark stays the same.
     """
     reader = _Reader(spec, fetch, window or usual_window(spec))
     try:
@@ -87,7 +87,7 @@ def read_facts(
 
 
 def nothing_known(spec: JobSpec, why: NotAvailable) -> Facts:
-    """The facts where the database does not even tell its clock."""
+    """The facts if the database does not even tell its clock."""
     return Facts(
         spec=spec,
         ground=why,
@@ -102,7 +102,7 @@ def nothing_known(spec: JobSpec, why: NotAvailable) -> Facts:
 
 
 class _Reader:
-    """One reading: what it costs in time is shared by all of its queries."""
+    """One reading. Its queries share one time budget."""
 
     def __init__(self, spec: JobSpec, fetch: Fetch, window: timedelta) -> None:
         self._spec = spec
@@ -140,7 +140,7 @@ class _Reader:
         )
 
     def leave(self) -> None:
-        """Give up a connection that broke, so that the next reading opens another."""
+        """Close a broken connection, so that the next reading opens another."""
         if self._failed and not connections[MULTICA_ALIAS].in_atomic_block:
             connections[MULTICA_ALIAS].close_if_unusable_or_obsolete()
 
@@ -161,9 +161,9 @@ class _Reader:
         return Ground(**row)
 
     def _executions(self, ground: Ground) -> Executions:
-        """Of a Multica too old to have the table: none, which is known and not a failure to look.
+        """A Multica too old to have the table has no executions, which is known and no failed read.
 
-        A database with neither that table nor usage is not Multica's; that read fails as it must.
+        A database with neither that table nor usage is not Multica's, and the read must fail.
         """
         refuse_hidden(ground, "sys_cron_executions")
         since = newest_due(self._spec, ground.now) - self._window
@@ -174,7 +174,7 @@ class _Reader:
         )
         first_plan = next((row["first_plan"] for row in found), None)
         rows, lapsed = _recent_and_abandoned(found)
-        # On a standby the server's own clock runs ahead of what can be seen there.
+        # On a standby the server's own clock is ahead of what can be seen there.
         stale = tuple(row for row in lapsed if row.is_stale(ground.now))
         cut_short = len(rows) == MOST_ROWS
         if cut_short:
@@ -198,7 +198,7 @@ class _Reader:
         )
 
     def _state(self, ground: Ground) -> StateRow | NotAvailable | None:
-        """Its watermark may be null only where Multica's own NOT NULL has gone."""
+        """The watermark can be null only if Multica's own NOT NULL is gone."""
         refuse_hidden(ground, "task_usage_hourly_rollup_state")
         if not ground.has_state and not ground.has_executions and ground.has_usage:
             return None
@@ -233,10 +233,10 @@ class _Reader:
     def _visible_jobs(
         self, database: str, until_read: ExitStack, *, with_runs: bool
     ) -> tuple[PgCron, Fetch]:
-        """Asked as whoever may retire too, where the dashboard's own role is not shown it all.
+        """If the dashboard's role does not see all jobs, ask as the role that may retire too.
 
-        That role may be the one that sees more, or be in the database that has the extension. With
-        what is seen comes what it was asked with, which is open for as long as ``until_read`` is.
+        That role may see more, or be in the database that has the extension. The result includes
+        the fetch that was used, which stays open while ``until_read`` does.
         """
         seen = _jobs_and_runs(self._fetch, self._fetch, database, with_runs=with_runs)
         seen_all = seen.visibility in _ALL_KNOWN and seen.runs_unseen is None
@@ -275,12 +275,12 @@ class _Reader:
 
 
 def _sight(seen: PgCron) -> tuple[int, bool]:
-    """How much of the jobs, and then of their runs, a role is shown."""
+    """How much of the jobs, and then of their runs, a role sees."""
     return _SIGHT.index(seen.visibility), seen.runs_unseen is None
 
 
 def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str, *, with_runs: bool) -> PgCron:
-    """What this role is shown of pg_cron: its jobs, where they connect to, and when they ran."""
+    """What this role sees of pg_cron: its jobs, where they connect to, and when they ran."""
     seen = visible_jobs(fetch)
     if seen.visibility not in {Visibility.FULL, Visibility.FILTERED}:
         return seen
@@ -294,7 +294,8 @@ def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str, *, with_ru
     try:
         runs = read_runs(fetch, [job.jobid for job in jobs], database)
         seen = replace(seen, runs=runs, runs_since=kept_since(fetch))
-        # Of a role that is not shown every job it is told, and so it need not be told of its runs.
+        # A role that does not see every job is told so, and need not be told about its runs as
+        # well.
         if seen.visibility is Visibility.FULL:
             refuse_hidden_runs(fetch)
     except (DatabaseError, psycopg.Error) as error:
@@ -303,10 +304,10 @@ def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str, *, with_ru
 
 
 def behind(ground: Ground, spec: JobSpec) -> NotAvailable | None:
-    """Why a standby tells nothing of what is true now, None where it does.
+    """Why a standby cannot tell what is true now; None if it can.
 
-    Each plan commits something, so without a commit for two cadences the standby lags, or the
-    primary does nothing. A standby cannot tell these two apart, so neither is concluded.
+    Each plan commits something. So without a commit for two cadences either the standby lags or the
+    primary does nothing. A standby cannot tell which, so neither is concluded.
     """
     if not ground.is_standby:
         return None
@@ -329,23 +330,23 @@ def behind(ground: Ground, spec: JobSpec) -> NotAvailable | None:
 
 
 def why_not(error: Exception) -> NotAvailable:
-    """What a database error means for the fact that was asked for."""
+    """The `NotAvailable` for a database error."""
     problem = diagnose(error)
     return NotAvailable(f"{problem.what} {problem.meaning}", problem.todo)
 
 
 def refuse_hidden(ground: Ground, *tables: str) -> None:
-    """Let nobody take for all of a table's rows what row security leaves of them.
+    """Refuse to take the rows that row security leaves for the whole table.
 
     Raises:
-        RowsHidden: it hides rows of one of these.
+        RowsHidden: row security hides rows of one of these tables.
     """
     if hidden := [table for table in tables if table in ground.hidden]:
         raise RowsHidden(hidden, ground.role)
 
 
 def _own_runners(executions: Executions | NotAvailable) -> frozenset[str]:
-    """Which of the runners seen are this installation's own; asks our tables, not Multica's."""
+    """Which of the runners seen are this installation's own. It reads our tables, not Multica's."""
     if isinstance(executions, NotAvailable):
         return frozenset()
     seen = {row.runner_id for row in executions.rows if row.runner_id is not None}
@@ -364,21 +365,22 @@ def _recent_and_abandoned(
 
 
 def execution_of(row: Row) -> ExecutionFact:
-    """An execution from a row of one of the queries of `health.sql`; the row becomes its own."""
+    """An execution from a row of a query of `health.sql`. It takes the row over."""
     row["watermark_before"] = _moment(row["watermark_before"])
     row["watermark_after"] = _moment(row["watermark_after"])
     execution = ExecutionFact.__new__(ExecutionFact)
-    # As __init__ would, which for a frozen class takes several times as long; a week has 2,000.
+    # Like __init__, which takes several times as long for a frozen class; a week has 2,000 rows.
     object.__setattr__(execution, "__dict__", row)
     return execution
 
 
 def _moment(text: str | None) -> datetime | None:
-    """A time out of a result, which may hold anything; None for what is no time with a zone."""
+    """A time from a result, which may contain anything; None if it is no time with a zone."""
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else None
-    except (ValueError, OverflowError):  # the latter where UTC is beyond the years 1 to 9999
+    # OverflowError: its UTC time is outside the years 1 to 9999
+    except (ValueError, OverflowError):
         return None

@@ -1,7 +1,7 @@
-"""PURE: the small verdict of a job without a cadence, from what its executions add up to.
+"""PURE: the small verdict of a job without a cadence, from counts of its executions.
 
-Nobody can say which plans such a job should have had, so nothing here speaks of gaps or lateness.
-The Jobs page and ``manage.py checkrollup --job`` both judge by this, so they say the same.
+Nobody knows which plans such a job should have had, so there are no gaps or lateness here. The Jobs
+page and ``manage.py checkrollup --job`` both use this verdict.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from executions.health.findings.base import HOUR, Finding, FindingCode, Severity
 from executions.health.verdict import Verdict, level_of, worst_first
 from executions.text.sentences import Ago, At, Sentence, Text, say, together
 
-# From this share on, failures are more than the odd scope that cannot work.
+# From this share on, failures are more than a few broken scopes.
 OFTEN = 0.1
 
 
 @dataclass(frozen=True)
 class JobTally:
-    """What ended of a job in 24 hours, as far back as was looked, and what is running now.
+    """What a job finished in 24 hours, as far back as was read, and what is running now.
 
     ``halted`` of the ``scopes`` that ended anything failed for good in their newest plan.
-    ``retried_lately`` is among the 12 that ended last. ``stale`` leases are over; those of
-    ``abandoned`` for so long that a scheduler should have closed them. ``retried`` succeeded at a
-    later attempt; ``tried_again`` counts every later attempt, and ``p95_ms`` is of successes, both
-    as the figures of ``checkrollup --json`` have it.
+    ``retried_lately`` counts among the 12 that ended last. ``stale`` leases are over; ``abandoned``
+    ones for so long that a scheduler should have closed them. ``retried`` succeeded at a later
+    attempt. ``tried_again`` counts every later attempt, and ``p95_ms`` is of successes, both as in
+    ``checkrollup --json``.
     """
 
     ended: int = 0
@@ -50,7 +50,7 @@ class JobTally:
 
 @dataclass(frozen=True)
 class Examples:
-    """Executions that show what the tally counts, newest first, where they were read."""
+    """Executions that show what the tally counts, newest first, if they were read."""
 
     abandoned: tuple[ExecutionFact, ...] = ()
     exhausted: tuple[ExecutionFact, ...] = ()
@@ -66,7 +66,7 @@ class _Case:
 
 
 def judge_tally(job: str, now: datetime, tally: JobTally, seen: Examples | None = None) -> Verdict:
-    """The verdict of a job that has executions. What was ``seen`` adds evidence and no severity."""
+    """The verdict of a job that has executions. ``seen`` adds evidence but no severity."""
     case = _Case(job, now, tally, seen or Examples())
     rules = (_running_stale, _failures, _masked_retries)
     findings = worst_first(found for rule in rules if (found := rule(case)) is not None)
@@ -121,7 +121,7 @@ def _running_stale(case: _Case) -> Finding | None:
 
 
 def _severity_of_failures(tally: JobTally) -> Severity | None:
-    """One scope does not make a job fail, but a job of which nothing succeeds does."""
+    """One scope does not make a job fail, but a job without any success does."""
     if tally.halted and tally.failed == tally.ended:
         return Severity.CRITICAL
     many_halted = tally.halted and tally.halted >= OFTEN * tally.scopes
@@ -132,7 +132,7 @@ def _severity_of_failures(tally: JobTally) -> Severity | None:
 
 
 def _failures(case: _Case) -> Finding | None:
-    """Scopes that stand still in a failure; or, though all go on, that too much of it failed."""
+    """Scopes whose newest execution failed; otherwise the share of executions that failed."""
     tally, exhausted = case.tally, case.seen.exhausted
     severity = _severity_of_failures(tally)
     if severity is None and not exhausted:

@@ -1,7 +1,7 @@
-"""PURE: the findings folded and summed up: healthy, degraded, failing or unknown, and one sentence.
+"""PURE: folds the findings and sums them up: healthy, degraded, failing or unknown, and a sentence.
 
-Severity decides (docs/contract.md section 6): any critical makes it failing, any warning degraded,
-and a basic that cannot be read unknown. A finding that another explains does not count by itself,
+Severity decides (docs/contract.md section 6): any critical finding makes it failing, any warning
+degraded, and a basic that cannot be read unknown. A finding that another explains does not count,
 so a lag is folded only under what can have caused it.
 """
 
@@ -25,7 +25,7 @@ from executions.text.sentences import Sentence, Text, say, together
 
 FAILURES = (FindingCode.EXHAUSTED_FAILURE, FindingCode.PLAN_ABANDONED)
 
-# Which findings, where they are present, explain a finding; the first that is there does.
+# The findings that explain a finding. The first of them that is present does.
 EXPLAINED_BY: Mapping[FindingCode, tuple[FindingCode, ...]] = {
     FindingCode.LOCK_LOST: (
         FindingCode.STATE_ROW_MISSING,
@@ -44,7 +44,7 @@ EXPLAINED_BY: Mapping[FindingCode, tuple[FindingCode, ...]] = {
 
 
 def _was_on_time(case: Case) -> bool:
-    """Whether the latest success left no lag: then what is there now began after it."""
+    """Whether the latest success left no lag, so that the present lag began after it."""
     succeeded_at = case.succeeded_at
     if case.state is None or succeeded_at is None:
         return False
@@ -52,7 +52,7 @@ def _was_on_time(case: Case) -> bool:
 
 
 def _failure_explains(case: Case, failure: Finding, lag: Finding) -> bool:
-    """Its plan would have moved the watermark, and no later one did; a milder one hides nothing."""
+    """A failed plan explains a lag that it would have ended, unless the failure is milder."""
     plan = failure.seen_at
     if case.state is None or plan is None or failure.severity < lag.severity:
         return False
@@ -60,7 +60,7 @@ def _failure_explains(case: Case, failure: Finding, lag: Finding) -> bool:
     return plan > case.state.watermark_at and not succeeded_since and _was_on_time(case)
 
 
-# What must hold besides for the second to explain the first.
+# What else must hold for the second to explain the first.
 CONDITIONS: Mapping[tuple[FindingCode, FindingCode], Callable[[Case, Finding, Finding], bool]] = {
     (FindingCode.WATERMARK_LAG, failure): _failure_explains for failure in FAILURES
 }
@@ -77,7 +77,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The level, its sentence, and the findings, worst first, with what each explains."""
+    """The level, its sentence, and the findings, worst first, each with those it explains."""
 
     level: Level
     summary: Text
@@ -85,9 +85,9 @@ class Verdict:
 
 
 def fold(findings: Iterable[Finding], case: Case) -> tuple[Finding, ...]:
-    """Put each finding that another explains under that one; the rest, worst first.
+    """Put each finding that another explains under that one; the rest worst first.
 
-    A finding may explain one that explains another: each is then under its own explanation.
+    A finding may explain one that explains another. Each is then under its own explanation.
     """
     found = list(findings)
     present = {finding.code: finding for finding in found}
@@ -110,7 +110,7 @@ def fold(findings: Iterable[Finding], case: Case) -> tuple[Finding, ...]:
 def _reason_for(
     finding: Finding, present: Mapping[FindingCode, Finding], case: Case
 ) -> FindingCode | None:
-    """The first of those that are there and can explain it."""
+    """The first finding present that can explain it."""
     for code in EXPLAINED_BY.get(finding.code, ()):
         holds = CONDITIONS.get((finding.code, code))
         if code in present and (holds is None or holds(case, present[code], finding)):
@@ -134,7 +134,7 @@ def decide(facts: Facts, case: Case | None, found: Iterable[Finding]) -> Verdict
 
 
 def level_of(worst: Severity) -> Level:
-    """The level that the worst finding makes it; without any it is as with an info."""
+    """The level for the worst finding. Without findings it is the same as with an info."""
     levels = {Severity.CRITICAL: Level.FAILING, Severity.WARNING: Level.DEGRADED}
     return levels.get(worst, Level.HEALTHY)
 
@@ -177,9 +177,9 @@ def _up_to_date(state: StateRow | None, case: Case) -> Sentence:
 
 
 def _by_whom(case: Case) -> Sentence | None:
-    """Whose runners win the plans; nothing where our own cannot be told from Multica's.
+    """Whose runners win the plans; None if our own cannot be told from Multica's.
 
-    A side that won nothing for more than two cadences is not said to be at it.
+    A side that has won nothing for more than two cadences is left out.
     """
     ours = case.facts.own_runners
     won = [row for row in case.lately if row.runner_id]
@@ -204,7 +204,7 @@ def _by_whom(case: Case) -> Sentence | None:
 
 
 def _redundant(case: Case, findings: tuple[Finding, ...]) -> tuple[Sentence, ...]:
-    """Every schedule that calls the rollup, by name where it can be named; the plain ones first."""
+    """Every schedule that calls the rollup, by name if it has one; the plain calls first."""
     calls = case.facts.rollup_calls
     if calls:
         return about_calls(calls)
@@ -279,7 +279,7 @@ def about_calls(calls: tuple[RollupCall, ...]) -> tuple[Sentence, ...]:
 
 
 def about_call(call: RollupCall) -> Sentence:
-    """What a pg_cron job has to do with the rollup; only a plain call can simply be removed."""
+    """What a pg_cron job has to do with the rollup. Only a plain call can simply be removed."""
     if call.node:
         return say(
             _ELSEWHERE_PERHAPS, jobid=str(call.job.jobid), function=call.function, node=call.node

@@ -1,7 +1,7 @@
-"""PURE: did something besides the runs on record move the watermark? One rule for all who ask.
+"""PURE: did something besides the recorded runs move the watermark? One rule for every use.
 
-The finding `other_writer`, the watch after an act, the quiet period of a caller outside the
-database and the page of an execution use it. Who did it is not decided here.
+The finding `other_writer`, the watch after an act, the quiet period of an outside caller and an
+execution's page use it. It does not decide who moved the watermark.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Pair:
     """Two neighbouring plans whose watermarks can be compared.
 
     ``reached`` is the furthest watermark of every plan before ``later``. A run that outlives its
-    successor reaches further than the successor says, so the neighbour alone would not do.
+    successor may reach further than the successor says, so comparing with the neighbour alone is
+    not enough.
     """
 
     earlier: ExecutionFact
@@ -33,7 +34,7 @@ class Pair:
 
     @property
     def advance(self) -> timedelta:
-        """How far something else moved the watermark in between; zero where nothing did."""
+        """How far something else moved the watermark in between; zero if nothing did."""
         further = self.found - self.reached
         return further if further > ROUNDING else timedelta()
 
@@ -43,10 +44,10 @@ class Pair:
 
 
 def pairs(rows: Sequence[ExecutionFact]) -> list[Pair]:
-    """The comparable pairs among ``rows``, newest first, as ``rows`` are.
+    """The comparable pairs among ``rows``, newest first like ``rows``.
 
     Both plans succeeded, they are neighbours in the table, and the later one succeeded at its first
-    attempt: a failed attempt may have moved the watermark without a record of it.
+    attempt: a failed attempt may have moved the watermark without a record.
     """
     found: list[Pair] = []
     reached: datetime | None = None
@@ -73,14 +74,14 @@ def _comparable(earlier: ExecutionFact, later: ExecutionFact) -> bool:
 
 
 def jumps(found: Sequence[Pair]) -> list[Pair]:
-    """Those of the pairs between which something else moved the watermark."""
+    """The pairs between which something else moved the watermark."""
     return [pair for pair in found if pair.is_jump]
 
 
 def silences(
     found: Sequence[Pair], oldest: datetime, newest: datetime
 ) -> list[tuple[datetime, datetime]]:
-    """The spans without a jump, oldest first, from ``oldest`` to ``newest``, edges included."""
+    """The spans without a jump, oldest first, from ``oldest`` to ``newest``, both included."""
     writes = [pair.later.plan_time for pair in jumps(found)]
     return list(pairwise([oldest, *reversed(writes), max(newest, oldest)]))
 
@@ -88,7 +89,7 @@ def silences(
 def ran_between(pair: Pair, runs: Sequence[JobRun]) -> frozenset[int]:
     """The pg_cron jobs that ran, by their run details, while something moved the watermark.
 
-    That lies between the start of the earlier run and that of the later one.
+    That is between the start of the earlier run and the start of the later one.
     """
     begun = pair.earlier.started_at or pair.earlier.plan_time
     ended = pair.later.started_at or pair.later.plan_time

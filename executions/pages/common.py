@@ -1,6 +1,6 @@
-"""Pages of the common shape: parse the address, read what it asks for, answer whole or in part.
+"""Pages of the common shape: parse the address, read, and answer with a page or its live part.
 
-Each such page is one line in `executions/urls.py`. How an answer is given is in `live.py`.
+Each such page is one line in `executions/urls.py`. `live.py` has the answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from executions.pages.history.filters import NAMES, Filters, parse
 from executions.pages.live import Live, answer, shared
 
 Choices = Mapping[str, Collection[str]]
-# What a whole page says around its live part, such as the choices of a form.
+# What a whole page shows around its live part, such as the choices of a form.
 Around = Callable[[LiveRequest, Filters, Any], Mapping[str, object]]
 
 
@@ -30,8 +30,8 @@ def page(
 ) -> Callable[[LiveRequest], HttpResponse]:
     """The view of a page whose live part ``read`` reads for the filters in its address.
 
-    ``choices`` and ``names`` say which filters the address may have: see `parse`. A value that is
-    none of them raises `BadFilter` when the page is asked for, which becomes a 400 that names it.
+    ``choices`` and ``names`` list the filters that the address accepts: see `parse`. Any other
+    value raises `BadFilter`, which becomes a 400 that names it.
     """
 
     @require_safe

@@ -1,4 +1,4 @@
-"""What every page's frame needs: doors, environment, version, the viewer's choices."""
+"""The frame of every page: doors, environment, version, the viewer's choices."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SCHEDULES = frozenset(
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
-    """Context for ``base.html``. Asks the database for nothing more than once.
+    """Context for ``base.html``. It asks the database for nothing more than once.
 
-    ``verdict_asks`` is whether the header refreshes its verdict itself: the overview has its own.
+    ``verdict_asks`` says whether the header refreshes its verdict itself: the overview has its own.
     """
     match = request.resolver_match
     here = match.url_name if match else None

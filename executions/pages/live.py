@@ -1,6 +1,6 @@
-"""The answer of a page with a live part: whole, or the part alone, or "still the same".
+"""The answer of a page with a live part: the page, the part alone, or "still the same".
 
-The other half of the agreement is at the top of ``static/live.js``.
+The top of ``static/live.js`` has the browser's half of the agreement.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from executions.database.kept import Kept
 class Live(Protocol):
     """What a live part shows.
 
-    ``version`` is that of its data, so it must not change with the mere passing of time;
-    ``live_seconds`` is the pace at which the part is to ask again.
+    ``version`` identifies its data, so it must not change merely because time passes.
+    ``live_seconds`` is the refresh interval of the part.
     """
 
     @property
@@ -36,7 +36,7 @@ forget_shared = _shared.forget
 
 
 def shared(request: LiveRequest, query: str, read: Callable[[], Shown]) -> Shown:
-    """What this address shows: read anew for a page, shared among those who only refresh.
+    """What this address shows: read anew for a page, shared among refreshes.
 
     ``query`` is the canonical query string, so that all spellings of the same filters share.
     """
@@ -50,8 +50,8 @@ def answer(
 ) -> HttpResponse:
     """``executions/<template>.html``, or for a live part ``executions/_<template>.html`` or a 204.
 
-    A template may be in a folder: ``retire/check``, and for the part ``retire/_check``. What is
-    shown is in the context under the template's own name.
+    A template may be in a folder: ``retire/check``, and for the part ``retire/_check``. The context
+    has the shown data under the template's own name.
     """
     folder, slash, name = template.rpartition("/")
     version, seconds = shown.version, shown.live_seconds
@@ -70,13 +70,13 @@ def answer(
 
 
 def _render(request: LiveRequest, template: str, data: dict[str, Any]) -> HttpResponse:
-    """As Django's ``render``, but nothing that the page showed outlives it.
+    """Like Django's ``render``, but nothing that the page showed outlives it.
 
-    A context of Django's refers to itself. What it shows, here thousands of executions, would wait
-    for Python's collector of such circles, whose work was a sixth of what the page cost.
+    Django's context refers to itself. Its data, here thousands of executions, would wait for
+    Python's garbage collector, which took a sixth of the page's time.
     """
     context = RequestContext(request)
-    context.push(data)  # upon what context processors will say, which must not hide it
+    context.push(data)  # on top of what context processors add, so they do not hide it
     try:
         return HttpResponse(Engine.get_default().get_template(template).render(context))
     finally:

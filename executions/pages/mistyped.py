@@ -1,6 +1,6 @@
-"""A name that was mistyped in the wizard: kept in the session for the page that shows its field.
+"""A mistyped name in the wizard, kept in the session for the page that shows its field.
 
-It judges no name.
+It does not judge names.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def keep(request: HttpRequest, retirement: Retirement, *, way: str, typed: str, 
 
 
 def take(request: HttpRequest, checked: Checked) -> dict[str, object]:
-    """What was kept for this retirement, once; empty where nothing was.
+    """Take what was kept for this retirement, once; empty if there is nothing.
 
-    Where the page has no such field any more, what was wrong becomes a message above it.
+    If the page no longer has such a field, the error becomes a message above it.
     """
     kept: dict[str, object] = request.session.get(_KEY) or {}
     if kept.get("number") != checked.retirement.pk:
@@ -34,7 +34,7 @@ def take(request: HttpRequest, checked: Checked) -> dict[str, object]:
 
 
 def _has_field(checked: Checked, way: object) -> bool:
-    """Whether ``confirm.html`` has a form of that way."""
+    """Whether ``confirm.html`` has a form for that way."""
     state, judged = checked.retirement.state, checked.check
     if way == Act.Kind.PAUSE:
         return judged.trial and state == RetirementState.CONFIRMED

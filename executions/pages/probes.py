@@ -1,4 +1,4 @@
-"""Endpoints for machines: alive, ready, healthy. They say no more than that to anyone."""
+"""Endpoints for machines: alive, ready, healthy. They tell nobody more than that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _migrated() -> bool:
 
 
 def _told(well: bool, **more: object) -> HttpResponse:
-    """In the compact form of Multica's own: some monitors compare the text."""
+    """In the compact form of Multica's own, because some monitors compare the text."""
     answer = {"status": "ok" if well else "unavailable", **more}
     compact = {"separators": (",", ":")}
     return JsonResponse(answer, status=200 if well else 503, json_dumps_params=compact)
@@ -38,7 +38,7 @@ def _told(well: bool, **more: object) -> HttpResponse:
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 when both databases answer and our tables are up to date, else 503 with what is not.
+    """200 if both databases answer and our tables are up to date, else 503 with what is not.
 
     Not for liveness: a database that is away is no reason to restart this process.
     """
@@ -55,7 +55,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
-    """200 while the process lives; asks nothing of anybody."""
+    """200 while the process lives. It asks no database."""
     return _told(True)
 
 

@@ -26,15 +26,15 @@ from multica_admin.public_url import parse_public_url
 
 logger = logging.getLogger(__name__)
 
-# `problem.html` offers to sign out instead of a way to the overview, which would show it again.
+# For this code `problem.html` offers to sign out. The overview would only show the problem again.
 NO_ROLE = "no_role"
 
 
 def show(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """The problem as a page, or as a line of text where no page was asked for or can be made.
+    """The problem as a page, or as a line of text if no page was asked for or can be made.
 
-    The log line that Django writes about the answer carries the same reference. ``X-Problem``
-    tells a live part that the answer is ours, and not that of a proxy.
+    Django's log line about the answer has the same reference. ``X-Problem`` tells a live part that
+    the answer is ours and not a proxy's.
     """
     request.problem = problem  # type: ignore[attr-defined]  # for the log line
     if problem.of_database and not _is_signed_in(request):
@@ -49,14 +49,14 @@ def _page_or_text(request: HttpRequest, problem: Problem) -> HttpResponse:
         try:
             return render(request, "problem.html", {"problem": problem}, status=problem.status)
         except Exception:
-            # The frame itself may be what is broken; the sentence must come through all the same.
+            # The frame itself may be broken. The sentence must still come through.
             logger.exception("the error page failed", extra={"reference": problem.reference})
     text = f"{problem.sentence()}\n{_('Reference in the log:')} {problem.reference}\n"
     return HttpResponse(text, status=problem.status, content_type="text/plain")
 
 
 def _is_signed_in(request: HttpRequest) -> bool:
-    """False as well where nobody can tell, because our own tables are away."""
+    """Whether the person is signed in; False also if our own tables are away."""
     try:
         return bool(request.user.is_authenticated)
     except (AttributeError, DatabaseError, psycopg.Error):
@@ -64,7 +64,7 @@ def _is_signed_in(request: HttpRequest) -> bool:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Whatever was not handled; a database's error is told as what it is."""
+    """An unhandled exception. A database's error is told as what it is."""
     exception = sys.exc_info()[1]
     if is_database_error(exception):
         assert exception is not None  # noqa: S101  told by is_database_error
@@ -108,7 +108,7 @@ def _bad_request_in_words(exception: Exception) -> str:
 
 
 def _unknown_host(request: HttpRequest) -> Problem:
-    """Asked under a name that is not ours. Django would advise a setting that is none of ours."""
+    """A host name that is not ours. Django would advise a setting that we do not have."""
     scheme = request.headers.get("X-Forwarded-Proto") or request.scheme
     try:
         asked = parse_public_url(f"{scheme}://{request.META.get('HTTP_HOST', '')}")
@@ -189,7 +189,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A refused form. Behind a proxy it is nearly always ``PUBLIC_URL``, so that is named."""
+    """A refused form. Behind a proxy ``PUBLIC_URL`` is nearly always the cause."""
     origin = request.headers.get("Origin", "")
     return show(
         request,

@@ -32,12 +32,12 @@ from executions.pages.wizard.views import carry_on
 
 
 class SignIn(LoginView):
-    """The login page; whoever has just signed in need not do it again for ten minutes."""
+    """The login page. A new sign-in also counts as the password for the next ten minutes."""
 
     redirect_authenticated_user = True
 
     def get_success_url(self) -> str:
-        """Where they wanted to go, unless that is this page or the one that signs them out."""
+        """The wanted page, unless it is this page or the sign-out."""
         wanted = super().get_success_url()
         ways_in_and_out = {resolve_url("login"), resolve_url("logout")}
         return (
@@ -57,9 +57,9 @@ class ChangePassword(PasswordChangeView):
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
 def sign_in_again(request: HttpRequest) -> HttpResponseBase:
-    """Ask for the password of whoever is signed in, and of nobody else.
+    """Ask for the password of the signed-in user, and of nobody else.
 
-    The act that waits for it is carried on if this page has named it.
+    The act that waits for it is carried out if this page has named it.
     """
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     if not url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure()):
@@ -78,7 +78,7 @@ def sign_in_again(request: HttpRequest) -> HttpResponseBase:
 
 
 def _go_on(request: HttpRequest, token: str, wanted: str) -> HttpResponseBase:
-    """With the act that waits; otherwise to the page that was wanted."""
+    """Continue with the waiting act, or else with the wanted page."""
     act = take_waiting_act(request, token)
     if act is not None:
         return carry_on(request, act)
@@ -91,7 +91,7 @@ def _go_on(request: HttpRequest, token: str, wanted: str) -> HttpResponseBase:
 
 
 class AccountsSite(admin.AdminSite):
-    """Django's own admin with users and their roles and nothing but that."""
+    """Django's own admin with users and their roles, and nothing else."""
 
     site_header = _("Multica Admin accounts")
     site_title = _("Accounts")
@@ -103,7 +103,7 @@ class AccountsSite(admin.AdminSite):
         return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Everything under ``/accounts/`` changes who may do what: sign in again for it."""
+        """Ask for the password again: everything under ``/accounts/`` changes who may do what."""
         guarded = super().admin_view(view, cacheable)
         confirmed = confirmation_required(guarded)
 
@@ -115,19 +115,19 @@ class AccountsSite(admin.AdminSite):
         return allowed
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Without a login and logout of its own: there is one way in, and it is ours.
+        """Without a login and logout of its own: ours is the only way in.
 
-        And without the page that leads to a user's page on the site: there is none.
+        Also without the page that leads to a user's page on the site, because there is none.
         """
         unwanted = {"login", "logout", "password_change", "password_change_done", "view_on_site"}
         return [url for url in super().get_urls() if getattr(url, "name", None) not in unwanted]
 
 
 def last_administrator_among(users: QuerySet[User]) -> User | None:
-    """Whoever of these users is the last administrator that can sign in; None if nobody is.
+    """The one of these users who is the last administrator able to sign in; None if nobody is.
 
-    Locks the administrators until the transaction ends, so that two of them who demote or delete
-    each other at the same time do so one after the other.
+    Locks the administrators until the transaction ends, so that two who demote or delete each other
+    do so one after the other.
     """
     administrators = User.objects.select_for_update().filter(is_superuser=True, is_active=True)
     able = {user.pk: user for user in administrators.order_by("pk") if user.has_usable_password()}
@@ -142,7 +142,7 @@ def _refusal(user: User) -> str:
     ) % {"user": user.get_username()}
 
 
-# Generic for the type checker only: Django's classes cannot be subscripted when they run.
+# Generic for the type checker only: Django's classes cannot be subscripted at run time.
 if TYPE_CHECKING:
     _UserAdmin = UserAdmin[User]
     _UserChangeForm = UserChangeForm[User]
@@ -154,7 +154,7 @@ else:
 
 
 class AccountForm(_UserChangeForm):
-    """Refuses to demote or to deactivate the last administrator."""
+    """Refuses to demote or deactivate the last administrator."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -166,7 +166,7 @@ class AccountForm(_UserChangeForm):
 
 
 class PasswordForm(_AdminPasswordChangeForm):
-    """Refuses to take the password from the last administrator, who could not sign in any more."""
+    """Refuses to remove the last administrator's password."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -178,7 +178,7 @@ class PasswordForm(_AdminPasswordChangeForm):
 
 
 class AccountAdmin(_UserAdmin):
-    """A user has a name, an address, roles, and may be an administrator; nothing finer."""
+    """A user has a name, an address and roles, and may be an administrator; nothing finer."""
 
     form = AccountForm
     change_password_form = PasswordForm
@@ -193,16 +193,16 @@ class AccountAdmin(_UserAdmin):
 
     @admin.display(description=_("Roles"))
     def roles(self, user: User) -> str:
-        """The groups of a user, so that an account without a role is seen among the others."""
+        """The groups of a user, so that the list shows accounts without a role."""
         return ", ".join(sorted(group.name for group in user.groups.all()))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Ask the form once more where somebody took the name since it was asked.
+        """Validate the form once more if somebody took the name meanwhile.
 
-        Now it finds the name itself, and says so where it was typed.
+        It then finds the name itself, and says so beside the field.
         """
         try:
             with transaction.atomic():
@@ -210,10 +210,10 @@ class AccountAdmin(_UserAdmin):
         except IntegrityError:
             return super().changeform_view(request, *args, **kwargs)
 
-    # The locks of a check have to hold until what was checked is done.
+    # The locks of a check must hold until the checked change is made.
     @transaction.atomic
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The deletion of several users is asked for here."""
+        """The page asks here before it deletes several users."""
         return super().changelist_view(request, *args, **kwargs)
 
     @transaction.atomic
@@ -222,7 +222,7 @@ class AccountAdmin(_UserAdmin):
 
     @transaction.atomic
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
-        """What a deletion would take with it, and what forbids it, before and behind the button."""
+        """What a deletion would also remove, and what forbids it, before and after the button."""
         gone, counts, lacking, protected = super().get_deleted_objects(objs, request)
         pks = [user.pk for user in objs]
         last = last_administrator_among(User.objects.filter(pk__in=pks))

@@ -1,6 +1,6 @@
-"""The verdict as the header of every page shows it: one word, from the snapshot that is kept.
+"""The verdict in the header of every page: one word, from the snapshot that is kept.
 
-It reads nothing for a page. The header's live part asks for the shared snapshot by itself.
+It reads nothing for a page. The header's live part asks for the shared snapshot.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class SiteVerdict:
 
 
 def kept_verdict() -> SiteVerdict:
-    """What is known at this moment, without waiting; unknown where no snapshot is at hand.
+    """What is known now, without waiting; unknown if there is no recent snapshot.
 
-    Then the header asks as soon as the page is there.
+    Then the header asks as soon as the page has loaded.
     """
     kept = snapshots.kept()
     return SiteVerdict(kept.verdict.level) if kept else SiteVerdict(Level.UNKNOWN, live_seconds=1)
 
 
 def read_verdict() -> SiteVerdict:
-    """That of the snapshot that all viewers share, taken anew where it is old."""
+    """The verdict of the snapshot that all viewers share, taken anew if it is old."""
     return SiteVerdict(snapshots.current().verdict.level)

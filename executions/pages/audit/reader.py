@@ -26,20 +26,20 @@ NAMES = ("q", "since", "until", "cursor")
 SEGMENT = "audit"
 PAGE = 50
 MOST_EVIDENCE = 20_000
-# What a line can be about, in the order of the wizard.
+# The actions of a line, in the order of the wizard.
 ACTIONS = (
     "choose", "affirm", "confirm", "close",
     *Act.Kind.values,
     "remove by hand", "put back by hand", "remove outside", "put back outside",
     "trial", "watch",
 )  # fmt: skip
-# What people read for those that are stored as codes.
+# The words for actions that are stored as codes.
 _WORDS = dict(Act.Kind.choices)
 CHOICES = {"action": ACTIONS, "outcome": tuple(AuditEvent.Outcome.values)}
 
 
 def in_words(action: str) -> str:
-    """What was done, as a person says it."""
+    """The action in words."""
     return str(_WORDS.get(action, action))
 
 
@@ -51,7 +51,7 @@ class AuditLine:
 
     @property
     def evidence(self) -> str:
-        """Indented JSON, cut where it is longer than a person reads; empty where there is none."""
+        """Indented JSON, cut if too long to read; empty if there is none."""
         if not self.event.evidence:
             return ""
         text = json.dumps(self.event.evidence, indent=2, ensure_ascii=False)
@@ -60,7 +60,7 @@ class AuditLine:
 
 @dataclass(frozen=True)
 class Audit:
-    """A page of lines, newest first, and where to go on: None at the ends."""
+    """A page of lines, newest first, and the cursors to go on; None at the ends."""
 
     lines: tuple[AuditLine, ...]
     now: datetime | None
@@ -119,7 +119,7 @@ def _mentions(text: str) -> Q:
 
 
 def _page(rows: QuerySet[AuditEvent], cursor: Cursor | None) -> tuple[list[AuditEvent], bool]:
-    """One page, newest first, and whether there are more beyond it."""
+    """One page, newest first, and whether more lines follow."""
     if cursor is None or cursor.older:
         found = list(_past(rows, cursor).order_by("-at", "-id")[: PAGE + 1])
         return found[:PAGE], len(found) > PAGE
@@ -140,12 +140,12 @@ def _at(event: AuditEvent, *, older: bool) -> Cursor:
 
 
 def _clock() -> datetime | None:
-    """The clock that the lines' times are from; None before the first line."""
+    """The clock of the lines' times; None before the first line."""
     return AuditEvent.objects.annotate(now=Now()).values_list("now", flat=True).first()
 
 
 def form(_request: LiveRequest, filters: Filters, _shown: object) -> dict[str, object]:
-    """What the filter form offers, and what is chosen in it."""
+    """The choices of the filter form, and what is chosen."""
     return {
         "choices": CHOICES,
         "chosen": {name: filters.choice(name, "") for name in CHOICES},

@@ -1,8 +1,8 @@
-"""A position in a list of executions, as it stands in an address.
+"""A position in a list of executions, as an address carries it.
 
-It is a place between rows, not a row: it stays exact when the row that it was taken from is gone
-or when many rows share its time. PURE, but for the installation's key, with which it is sealed so
-that a mistyped or altered one is refused instead of leading somewhere else.
+A cursor is a place between rows, not a row. So it stays exact when its row is gone or many rows
+share a time. PURE, except for the installation's key: the cursor is signed, so that a mistyped or
+altered one is refused instead of leading elsewhere.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _SHAPE = re.compile(
 
 @dataclass(frozen=True)
 class Cursor:
-    """Go on from here: ``older`` or ``newer``, in which segment, past which time and id.
+    """The place to continue: ``older`` or ``newer``, in which segment, past which time and id.
 
-    Without an id it stands before every row of its time, so that all of them are still to come.
+    Without an id the place is before every row of its time, so all of them are still to come.
     """
 
     segment: str
@@ -47,10 +47,10 @@ class Cursor:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The cursor that was written as ``text``.
+        """Read the cursor in ``text``.
 
         Raises:
-            ValueError: it is malformed, altered, or sealed by another installation.
+            ValueError: it is malformed, altered, or signed by another installation.
         """
         match = _SHAPE.fullmatch(text)
         if not match:

@@ -1,7 +1,7 @@
-"""What failed lately, grouped by error code and by message with its numbers and ids made equal.
+"""Recent failures, grouped by error code and by message with numbers and ids masked.
 
-It sees rows that are FAILED now. A retry that succeeds wipes the error of its plan, so an error
-that was recovered in the same plan is in no row any more (docs/contract.md section 6).
+It sees rows that are FAILED now. A retry that succeeds wipes its plan's error, so an error that was
+recovered in the same plan is in no row (docs/contract.md section 6).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from executions.text.digest import digest
 
 DEFAULT_WINDOW = "7d"
 WINDOW_NAMES = ("24h", "7d", "30d")
-# Each row costs a look at the two newest plans of its scope: together they stay within 5,000.
+# Each row costs a read of the two newest plans of its scope. Together they stay within 5,000.
 MOST_ROWS = 1_600
 MOST_GROUPS = 50
 SHOWN_PLANS = 24
@@ -37,7 +37,7 @@ _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class Outcome(StrEnum):
-    """What became of a failed plan."""
+    """What happened after a failed plan."""
 
     EXHAUSTED = "exhausted"
     ABANDONED = "abandoned"
@@ -46,7 +46,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class FailedExecution:
-    """One FAILED row, the newest plan of its scope, and how the newest that ended did.
+    """A FAILED row, the newest plan of its scope, and the result of the newest that ended.
 
     ``oldest_open`` is that of ``scheduler.plans`` for its job.
     """
@@ -75,15 +75,15 @@ class FailedExecution:
 
     @property
     def is_recovered(self) -> bool:
-        """Whether its scope works again: the newest plan of it that ended is a success."""
+        """Whether its scope works again: its newest ended plan is a success."""
         return self.ended_as == Status.SUCCESS
 
 
 @dataclass(frozen=True)
 class Group:
-    """Failures of one code and one message pattern, the newest first.
+    """Failures with one code and one message pattern, the newest first.
 
-    ``sample`` is the newest one's message in full, None where it has gone meanwhile.
+    ``sample`` is the newest failure's full message; None if it has gone meanwhile.
     """
 
     code: str
@@ -93,12 +93,12 @@ class Group:
 
     @property
     def key(self) -> str:
-        """The same for the same code and pattern at every refresh."""
+        """A key that stays the same for this code and pattern at every refresh."""
         return digest(self.code, self.pattern)
 
     @property
     def marks(self) -> list[tuple[object, ...]]:
-        """What can change of each of them."""
+        """The values of each failure that can change."""
         return [(one.id, one.seen_at, one.outcome, one.ended_as) for one in self.failures]
 
     @property
@@ -152,10 +152,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Errors:
-    """``reached`` is set where the newest rows did not reach the window's start.
+    """``reached`` is set if the newest rows did not reach the window's start.
 
     ``looked_at`` is the number of jobs asked for; with ``more_jobs`` the table may have others.
-    ``problem`` says that the failures took too long to read, ``samples_problem`` their messages.
+    ``problem`` says that the failures took too long to read, ``samples_problem`` the same of their
+    messages.
     """
 
     filters: Filters
@@ -197,7 +198,7 @@ def read_errors(filters: Filters) -> Errors:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: it can be read, but not whole.
+        RowsHidden: row security hides rows.
     """
     clock = read_clock()
     wanted = bounded(filters, DEFAULT_WINDOW, clock.now)
@@ -264,7 +265,7 @@ def _of_state(
 
 
 def _reached(failures: list[FailedExecution], most: int) -> datetime | None:
-    """How far back every job was seen, where the newest rows of one filled its share."""
+    """How far back every job was read, if the newest rows of a job filled its share."""
     oldest: dict[str, datetime] = {}
     for failure in failures:
         oldest[failure.job_name] = min(
@@ -275,9 +276,9 @@ def _reached(failures: list[FailedExecution], most: int) -> datetime | None:
 
 
 def group_up(failures: list[FailedExecution]) -> list[Group]:
-    """The groups, the one seen last first."""
+    """The groups, the latest first."""
     groups: dict[tuple[str, str], list[FailedExecution]] = {}
-    pattern = cache(pattern_of)  # most failures say what another one said
+    pattern = cache(pattern_of)  # most failures repeat another's message
     for failure in sorted(failures, key=lambda one: one.seen_at, reverse=True):
         key = failure.error_code or "", pattern(failure.error_line or "")
         groups.setdefault(key, []).append(failure)

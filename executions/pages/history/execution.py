@@ -1,4 +1,4 @@
-"""One execution in full: the row, the plans before and after it, what it did to the watermark."""
+"""One execution in full: the row, its neighbouring plans, and what it did to the watermark."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _STILL = timedelta()
 class Detail:
     """``older`` and ``newer`` are the neighbouring plans of the same job and scope.
 
-    ``skipped_reason`` is why an occurrence of Multica's autopilot dispatched nothing although it
-    succeeded. ``foreign_advance`` is how far something else moved the watermark between the plan
-    before and this one (`executions/health/writers.py`). It is not known if there is a ``problem``,
-    nor are the neighbours: they took too long to read.
+    ``skipped_reason`` says why an occurrence of Multica's autopilot succeeded but dispatched
+    nothing. ``foreign_advance`` is how far something else moved the watermark between the preceding
+    plan and this one (`executions/health/writers.py`). With a ``problem``, it and the neighbours
+    took too long to read.
     """
 
     row: ExecutionRow
@@ -74,7 +74,7 @@ class Detail:
 
     @property
     def had_nothing_to_do(self) -> bool:
-        """Whether the watermark was ahead of all that the run might process."""
+        """Whether the watermark was ahead of everything that the run may process."""
         before = self.watermark.before if self.watermark else None
         started_at = self.row.execution.started_at
         if before is None or started_at is None:
@@ -93,11 +93,11 @@ class Detail:
 
 
 def read_execution(execution_id: UUID) -> Detail | None:
-    """The execution, or None where there is none of that id (any more).
+    """The execution; None if there is none with that id, or no longer.
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: it can be read, but not whole.
+        RowsHidden: row security hides rows.
     """
     now = read_clock().now
     execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
@@ -130,7 +130,7 @@ def read_execution(execution_id: UUID) -> Detail | None:
 
 
 def _in_full() -> QuerySet[Any]:
-    """The result as text: a hostile one may be nested deeper than Python's parser goes."""
+    """The result as text, because a hostile one may nest deeper than Python's parser allows."""
     return Execution.objects.annotate(result_text=Cast("result", TextField())).defer("result")
 
 
@@ -148,7 +148,7 @@ def _neighbours(execution: Execution) -> tuple[Any, Any]:
 
 
 def _foreign_advance(execution: Execution, step: WatermarkStep | None) -> timedelta | None:
-    """How far something else moved the watermark just before this run, by the one rule for it."""
+    """How far something else moved the watermark just before this run, by the common rule."""
     if step is None:
         return None
     rows = fetch_for_dashboard(

@@ -1,6 +1,6 @@
-"""The current filters as a file: CSV for a spreadsheet, JSON lines for a program.
+"""The filtered history as a file: CSV for a spreadsheet, JSON lines for a program.
 
-Both are streamed page by page and end with a line that says so where they were cut.
+Both are streamed page by page. If the export is cut, the last line says so.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from executions.pages.history.filters import parse
 from executions.pages.history.rows_of_export import COLUMNS, Export, Record, start_export
 from executions.text.beyond import in_words
 
-# What a spreadsheet takes for the start of a formula, and what some of them drop at a cell's edge.
+# Characters that start a formula in a spreadsheet, and characters that some drop at a cell's edge.
 _SIGNS = frozenset("=+-@")
 _DROPPED = frozenset("\t\r\n")
-# Unicode's categories of characters that do not show: spaces, line ends, controls, format marks.
+# Unicode's categories of invisible characters: spaces, line ends, controls, format marks.
 _UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 
@@ -33,7 +33,7 @@ def as_csv(request: HttpRequest) -> StreamingHttpResponse:
     """``executions-<date>.csv``: a header row, then at most 100,000 executions.
 
     Raises:
-        BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
+        BadFilter: a value in the query string is invalid; it becomes a 400 that names it.
     """
     return _file(_start(request), "csv", "text/csv; charset=utf-8")
 
@@ -43,7 +43,7 @@ def as_json_lines(request: HttpRequest) -> StreamingHttpResponse:
     """``executions-<date>.jsonl``: one object per line, at most 100,000.
 
     Raises:
-        BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
+        BadFilter: a value in the query string is invalid; it becomes a 400 that names it.
     """
     return _file(_start(request), "jsonl", "application/jsonl; charset=utf-8")
 
@@ -78,9 +78,9 @@ def json_lines(export: Export) -> Iterator[str]:
 
 
 def _json_object(record: Record) -> str:
-    """The result is JSON already; as text it is spared a parser that a deep one would break.
+    """The object. The result already is JSON text; parsing a deeply nested one would fail.
 
-    All of it is ASCII: some readers of lines take U+2028 and its like for the end of one.
+    All of it is ASCII, because some readers take U+2028 and the like for the end of a line.
     """
     rest = {name: value for name, value in record.items() if name != "result"}
     result = _NOT_ASCII.sub(lambda match: json.dumps(match.group())[1:-1], record["result"])
@@ -98,7 +98,7 @@ def _csv_rows(rows: Iterable[Iterable[object]]) -> str:
 
 
 def _cell(value: object) -> object:
-    """A value as a spreadsheet may hold it: no text begins like a formula, times are UTC."""
+    """A value for a spreadsheet: no text begins like a formula, times are UTC."""
     if isinstance(value, datetime):
         return _time(value)
     if isinstance(value, str) and _may_be_formula(value):
@@ -107,9 +107,9 @@ def _cell(value: object) -> object:
 
 
 def _may_be_formula(text: str) -> bool:
-    """Whether a spreadsheet may compute the text: one that trims the cell, or reads other forms.
+    """Whether a spreadsheet may compute the text, even if it trims the cell or reads other forms.
 
-    The full-width and small forms of the signs count as the signs, as NFKC has it.
+    Full-width and small forms of the signs count as the signs, as in NFKC.
     """
     first = next((char for char in text if unicodedata.category(char) not in _UNSEEN), "")
     return text[:1] in _DROPPED or unicodedata.normalize("NFKC", first) in _SIGNS

@@ -1,7 +1,7 @@
-"""What a query string asks of the history: parsed whole, or refused with the name of what is wrong.
+"""PURE: the filters in a query string, parsed completely or refused with the name of the bad one.
 
-PURE: it knows neither a database nor a clock. A filter that is empty is none; every other value
-is either understood or a :class:`BadFilter`, never dropped in silence (docs/interfaces.md, HTTP).
+An empty filter is none. Every other value is either understood or a :class:`BadFilter`, never
+silently dropped (docs/interfaces.md, HTTP).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from executions.text.visible import visible
 
 NAMES = ("job", "scope", "status", "runner", "error", "since", "until", "q", "cursor")
 UNPAGED = NAMES[:-1]
-# PostgreSQL takes longer texts, but no id that a scheduler writes comes near.
+# PostgreSQL accepts longer texts, but no scheduler writes ids nearly this long.
 LONGEST = 1_000
-# Percent-encoded, a byte takes three characters; gunicorn reads 8,190 of a request line.
+# Percent-encoded, a byte takes three characters. gunicorn reads 8,190 of a request line.
 MOST_BYTES = 2_000
 LONGEST_SEARCH = 200
 MOST_PARAMETERS = 40
@@ -34,7 +34,7 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class BadFilter(BadRequest):
-    """A value in the query string that cannot be meant; its text names it and the way out."""
+    """An invalid value in the query string. The text names it and says what to do."""
 
     def __init__(self, name: str, problem: str) -> None:
         self.name = name
@@ -42,7 +42,7 @@ class BadFilter(BadRequest):
 
 
 class ExecutionState(StrEnum):
-    """What an execution is at a moment: the stored statuses and the two that are derived."""
+    """The state of an execution at a moment: the stored statuses and two derived ones."""
 
     RUNNING = "RUNNING"
     STALE = "STALE"
@@ -55,7 +55,7 @@ GLOBAL = Scope()
 
 
 def write_scope(scope: Scope) -> str:
-    """``kind/id``, with what would make the first slash ambiguous escaped in the kind."""
+    """``kind/id``, with a kind's characters escaped that make the first slash ambiguous."""
     kind = scope.kind.replace("%", "%25").replace("/", "%2F")
     return f"{kind}/{scope.id}"
 
@@ -64,8 +64,8 @@ def write_scope(scope: Scope) -> str:
 class Filters:
     """One view of the history. ``since`` is inclusive, ``until`` is not; both are UTC.
 
-    They bound plan_time inside one job and scope, and otherwise the time at which a row ended
-    (where it still runs: began).
+    Inside one job and scope they bound plan_time. Otherwise they bound the time at which a row
+    ended, or began if it still runs.
     """
 
     job: str = ""
@@ -95,11 +95,11 @@ class Filters:
         return [(name, text) for name, text in texts.items() if text] + list(self.extra)
 
     def query_string(self) -> str:
-        """The one way to write these filters: without ``?``, empty when none is set."""
+        """The canonical text of these filters: without ``?``, empty if none is set."""
         return urlencode(self.parameters())
 
     def at(self, cursor: Cursor | None = None) -> Filters:
-        """The same filters at another position; at the start without one."""
+        """The same filters at another position; without a cursor at the start."""
         return replace(self, cursor=cursor)
 
     def without(self, name: str) -> Filters:
@@ -112,7 +112,7 @@ class Filters:
         )
 
     def choosing(self, **chosen: str) -> Filters:
-        """The same filters with the page's own choices set to these, from the start."""
+        """The same filters with these choices of the page, from the start."""
         kept = [pair for pair in self.extra if pair[0] not in chosen]
         added = [(name, text) for name, text in chosen.items() if text]
         return replace(self, cursor=None, extra=(*kept, *added))
@@ -131,13 +131,13 @@ def parse(
     choices: Mapping[str, Iterable[str]] | None = None,
     names: Iterable[str] = NAMES,
 ) -> Filters:
-    """The filters of a raw query string, as WSGI hands it over.
+    """The filters of a raw query string, as WSGI passes it.
 
-    ``choices`` are the page's own parameters and the words that each of them takes; ``names`` are
-    the filters that the page has.
+    ``choices`` are the page's own parameters with the words that each accepts. ``names`` are the
+    filters that the page has.
 
     Raises:
-        BadFilter: a name is unknown or comes twice, or a value is malformed, unknown or too long.
+        BadFilter: a name is unknown or repeated, or a value is malformed, unknown or too long.
     """
     choices = choices or {}
     known = (*names, *choices)
@@ -166,14 +166,14 @@ def parse(
 
 
 def shortened(text: str, length: int = 80) -> str:
-    """A value as an error sentence shows it."""
+    """A value as an error sentence quotes it."""
     cut = text if len(text) <= length else f"{text[:length]}…"
     return visible(cut.encode("utf-8", "replace").decode())
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
     try:
-        # WSGI hands bytes over as Latin-1; what is no UTF-8 stays recognizable as surrogates.
+        # WSGI passes bytes as Latin-1. Bytes that are not UTF-8 stay recognizable as surrogates.
         decoded = query.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
         return parse_qsl(
             decoded,
@@ -262,7 +262,7 @@ _TIME = re.compile(
 
 
 def _time(name: str, text: str) -> datetime | None:
-    """A time as a form or a person writes it; UTC where no offset is given."""
+    """A time from a form or a person; UTC if it has no offset."""
     if not text:
         return None
     problem = _("it must be a UTC time like 2026-11-24T09:30Z or a day like 2026-11-24")
@@ -279,7 +279,7 @@ def _time(name: str, text: str) -> datetime | None:
 
 
 def write_time(time: datetime | None) -> str:
-    """The canonical text of a UTC time, as short as it can be without losing anything."""
+    """The shortest exact text of a UTC time."""
     if time is None:
         return ""
     unit = "microseconds" if time.microsecond else "seconds" if time.second else "minutes"

@@ -1,7 +1,7 @@
 """Every job in the table with its scopes and a small verdict of its own.
 
-The rollup's verdict is that of the overview, from the same snapshot. Of any other job only its rows
-are known, so it is judged by what came of them and never by gaps, as `checkrollup --job` does.
+The rollup's verdict is the overview's, from the same snapshot. Of any other job only its rows are
+known. So it is judged by their results and never by gaps, as in `checkrollup --job`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from executions.scheduler.spec import JobSpec, Scope
 from executions.text.digest import digest
 from executions.text.sentences import say
 
-# With a hundred jobs and a few, a skip and a look at the newest plan for each stay within 5,000.
+# With a few more than a hundred jobs, a skip and a read of the newest plan for each stay within
+# 5,000.
 SHOWN_SCOPES = 20
 SHOWN_PLANS = 12
 
@@ -40,7 +41,7 @@ _UNREAD = Verdict(Level.UNKNOWN, say(_("What came of it could not be looked at."
 
 @dataclass(frozen=True)
 class Newest:
-    """A scope's plan, as small as it can be shown."""
+    """A scope's plan in its smallest form."""
 
     id: UUID
     plan_time: datetime
@@ -77,9 +78,9 @@ class PlanCell:
 
 @dataclass(frozen=True)
 class HistoryJob:
-    """``plans`` are the newest of a job with one scope, oldest first; else there are none.
+    """``plans`` are the newest plans of a job with one scope, oldest first; else empty.
 
-    Where the statement timeout cut in, ``lately`` is None, and there are no scopes.
+    If the statement timeout struck, ``lately`` is None and there are no scopes.
     """
 
     name: str
@@ -101,7 +102,7 @@ class HistoryJob:
 
 @dataclass(frozen=True)
 class Jobs:
-    """``reached`` is set where the newest rows that ended did not reach 24 hours back."""
+    """``reached`` is set if the newest ended rows did not reach back 24 hours."""
 
     filters: Filters
     now: datetime
@@ -126,7 +127,7 @@ def read_all_jobs(filters: Filters) -> Jobs:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: it can be read, but not whole.
+        RowsHidden: row security hides rows.
     """
     found = attempt_jobs(filters.job)
     now = found.now or read_bare_clock()
@@ -162,7 +163,7 @@ def read_all_jobs(filters: Filters) -> Jobs:
 
 
 def _plans_by_scope(rows: list[dict[str, Any]]) -> dict[str, dict[Scope, list[Newest]]]:
-    """The plans by job and scope, in the order of the rows: the newest first."""
+    """The plans by job and scope, in the order of the rows: newest first."""
     found: dict[str, dict[Scope, list[Newest]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         plan = Newest(**{name: row[name] for name in Newest.__dataclass_fields__})

@@ -1,7 +1,7 @@
-"""PURE: the life of one execution as moments in their order, and what its watermark did.
+"""PURE: the life of one execution as moments in order, and what it did to the watermark.
 
-Everything is judged from one row and the settings of its job; where the row cannot tell, because a
-later attempt wrote over it, the text says so.
+It uses only one row and the settings of its job. If a later attempt has overwritten something, the
+text says so.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from executions.text.beyond import is_beyond
 
 # Beyond this an indented result would be mostly indentation.
 LONGEST_PRETTY = 65_536
-# The parts of a JSON text: strings, brackets, commas and colons, and what else is between them.
+# The parts of a JSON text: strings, brackets, commas and colons, and everything between them.
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One moment of a life. ``at`` is None where it has no time of its own; ``ahead`` of now."""
+    """One moment of a life. ``at`` is None without a time of its own; ``ahead`` is after now."""
 
     title: str
     at: datetime | None
@@ -41,7 +41,7 @@ class Moment:
 def life(
     execution: Execution, state: ExecutionState, spec: JobSpec | None, now: datetime
 ) -> list[Moment]:
-    """Planned, due, claimed by, heartbeat, finished, next retry: what there was of it."""
+    """Planned, due, claimed by, heartbeat, finished, next retry: those that happened."""
     moments = [
         *_planned(execution, spec),
         *_claimed(execution),
@@ -151,7 +151,7 @@ def _next(
 
 @dataclass(frozen=True)
 class WatermarkStep:
-    """What one run did to the watermark, as its result tells it. Times are UTC."""
+    """What one run did to the watermark, from its result. Times are UTC."""
 
     before: datetime | None
     after: datetime | None
@@ -162,14 +162,14 @@ class WatermarkStep:
 
 
 def watermark_step(result: object) -> WatermarkStep | None:
-    """The step in a result, or None for a result of some other kind."""
+    """The step in a result; None for a result of another kind."""
     if not isinstance(result, dict) or "advisory_lock_id" not in result:
         return None
     return WatermarkStep(_moment(result, "watermark_before"), _moment(result, "watermark_after"))
 
 
 def skipped_reason(result: object) -> str | None:
-    """Why nothing was dispatched, as Multica's autopilot has it; None if the result has none."""
+    """Why Multica's autopilot dispatched nothing; None if the result has no reason."""
     reason = result.get("skipped_reason") if isinstance(result, dict) else None
     return reason if isinstance(reason, str) and reason else None
 
@@ -183,7 +183,7 @@ def _moment(result: dict[str, Any], name: str) -> datetime | None:
 
 
 def parsed(text: str) -> object:
-    """A stored result; None where it is nested deeper than this process can follow."""
+    """A stored result; None if it is nested too deep for this process."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -191,9 +191,9 @@ def parsed(text: str) -> object:
 
 
 def pretty(text: str) -> str:
-    """A stored result indented for reading, or as it is where that would bury it.
+    """A stored result, indented for reading; unchanged if indentation would bury it.
 
-    Only the space between its parts is changed: a parser would round the numbers.
+    Only the space between its parts changes, because a parser would round the numbers.
     """
     written: list[str] = []
     length = depth = 0

@@ -1,4 +1,4 @@
-"""The plan history: one page of executions for the filters, and what is said around it."""
+"""The plan history: one page of executions for the filters, and the texts around it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from executions.text.digest import digest
 
 @dataclass(frozen=True)
 class PlansPage:
-    """``page`` and ``total`` are a Problem where the statement timeout cut the read off.
+    """``page`` and ``total`` are a Problem if the statement timeout cut off the read.
 
-    ``estimate`` is the table's size by the database's own statistics, set where nothing is filtered
-    and the rows were not all counted. ``table_is_empty`` is None where that took too long to tell;
-    with a ``states_problem`` it did so which of the failed ones are being retried.
+    ``estimate`` is the table's size by the database's statistics, set if nothing is filtered and
+    not all rows were counted. ``table_is_empty`` is None if that took too long to find out. With a
+    ``states_problem`` the same holds for which failed plans are being retried.
     """
 
     filters: Filters
@@ -56,7 +56,7 @@ class PlansPage:
 
     @property
     def is_one_scope(self) -> bool:
-        """Whether every row is of the same job and scope, so that neither need be told."""
+        """Whether every row is of the same job and scope, so that the page need not show them."""
         return self.walk.is_one_scope or len(self.scopes) == 1
 
     @property
@@ -83,7 +83,7 @@ class PlansPage:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the filter form offers for choosing; with a ``problem`` the jobs took too long."""
+    """The choices of the filter form. With a ``problem`` the jobs took too long to read."""
 
     jobs: list[str]
     scopes: list[Scope]
@@ -106,12 +106,12 @@ def read_plans(filters: Filters) -> PlansPage:
     Raises:
         BadFilter: the cursor is of another list.
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: it can be read, but not whole.
+        RowsHidden: row security hides rows.
     """
     clock = read_clock()
     chosen = attempt(lambda: choose_walk(filters, clock))
     if isinstance(chosen, Problem):
-        # In which order to list them hangs on the scopes, and every cursor on the order.
+        # The scopes decide the order of the list, and every cursor depends on the order.
         return _without_a_walk(filters, clock, chosen)
     walk, scopes = chosen
     reader = Reader(walk)
@@ -153,13 +153,13 @@ def _is_empty() -> bool | None:
 
 
 def read_choices(plans: PlansPage) -> Choices:
-    """For the form alone: a refresh of the list does not ask for it."""
+    """The choices of the form. A refresh of the list does not read them."""
     jobs = attempt_jobs(plans.filters.job)
     return Choices(jobs.names, plans.scopes, jobs.problem)
 
 
 def form(request: LiveRequest, _filters: Filters, shown: PlansPage) -> dict[str, object]:
-    """What the filter form offers; a refresh asks for the list alone."""
+    """The choices of the filter form. A refresh reads the list alone."""
     if request.htmx:
         return {}
     return {

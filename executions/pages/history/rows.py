@@ -1,4 +1,4 @@
-"""One execution as a list shows it: with its state at this moment and whose runner it was."""
+"""One execution in a list: with its state at this moment and whose runner ran it."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def rows_for_lists() -> QuerySet[Execution]:
 
 
 def newest_plans(executions: Iterable[Execution]) -> dict[UUID, datetime]:
-    """The newest plan_time of the scopes of those that might be retried, by the execution's id.
+    """The newest plan_time of the scopes of plans that might be retried, by the execution's id.
 
-    Apart from their page, and in one question: each costs a look at one more row.
+    One query, separate from the page's, because each costs a read of one more row.
     """
     asked = [one for one in executions if one.status == Status.FAILED and _attempts_left(one)]
     if not asked:
@@ -73,9 +73,9 @@ def newest_plans(executions: Iterable[Execution]) -> dict[UUID, datetime]:
 
 
 def state_of(execution: Execution, now: datetime, newest_plan: datetime | None) -> ExecutionState:
-    """What an execution is at ``now``; ``newest_plan`` is its scope's newest plan_time.
+    """The state of an execution at ``now``. ``newest_plan`` is its scope's newest plan_time.
 
-    Whether a FAILED one is being retried, ``scheduler.plans.is_retried`` says.
+    ``scheduler.plans.is_retried`` decides whether a FAILED one is being retried.
     """
     if execution.status == Status.RUNNING:
         stale = execution.stale_after is not None and execution.stale_after < now
@@ -92,7 +92,7 @@ def _attempts_left(execution: Execution) -> bool:
 
 
 def ours_among(runner_ids: Iterable[str | None]) -> frozenset[str]:
-    """Which of these runners are this installation's own."""
+    """Those of these runners that are this installation's own."""
     asked = {runner_id for runner_id in runner_ids if runner_id}
     if not asked:
         return frozenset()
@@ -104,8 +104,8 @@ def as_rows(
 ) -> tuple[list[ExecutionRow], Problem | None]:
     """The rows of a list that was read with :func:`rows_for_lists`.
 
-    With a problem it could not be told in time which of the FAILED ones are being retried: they
-    are then shown as FAILED, which is what is stored.
+    A problem means that it took too long to tell which FAILED ones are being retried. They are then
+    shown as FAILED, which is what is stored.
     """
     ours = ours_among(one.runner_id for one in executions)
     found = attempt(lambda: newest_plans(executions))

@@ -1,8 +1,8 @@
-"""Every row of the current filters, newest first, for as long as somebody reads on.
+"""Every row of the current filters, newest first, for as long as the client reads.
 
-It holds one page in memory and no transaction open: what changes meanwhile changes, but no row
-comes twice. It ends early at ``MOST_ROWS``, after ``MOST_PAGES`` looks that found too little, or
-when the database gives up, and then says so.
+It holds one page in memory and no open transaction. Rows may change meanwhile, but no row comes
+twice. It ends early after ``MOST_ROWS`` rows, after ``MOST_PAGES`` looks that found too little, or
+when the database fails, and then says so.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Record = dict[str, Any]
 
 @dataclass
 class Export:
-    """The records page by page; ``cut`` says why there are no more, None where that was all."""
+    """The records page by page. ``cut`` says why there are no more; None if that was all."""
 
     reader: Reader
     now: datetime
@@ -88,7 +88,7 @@ class Export:
         self.cut = _("Cut here: few rows match, and looking further takes too long.")
 
     def _not_twice(self, rows: list[Execution]) -> list[Execution]:
-        """A row that ran when it was written and has ended since stands in the list once more."""
+        """A row that was exported as RUNNING comes again in the list once it has ended."""
         new = [row for row in rows if row.id not in self._running]
         self._running |= {row.id for row in new if row.status == Status.RUNNING}
         return new
@@ -104,13 +104,13 @@ class Export:
 
 
 def start_export(filters: Filters) -> Export:
-    """The export of these filters from the newest row on, wherever the page stands.
+    """The export of these filters from the newest row on, whatever page is shown.
 
-    The first page is read here, so that what is wrong is still an answer of its own.
+    The first page is read here, so that an error can still be answered with an error page.
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: it can be read, but not whole.
+        RowsHidden: row security hides rows.
     """
     clock = read_clock()
     walk, _scopes = choose_walk(filters, clock)

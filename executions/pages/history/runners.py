@@ -1,7 +1,7 @@
-"""Who ran the plans of a job lately: each runner with what it won and what came of it.
+"""Who ran the plans of a job lately: each runner with what it won and the results.
 
-A runner that wins nothing writes nothing into Multica's table, so silence there proves nothing.
-Only this installation's own runners are known beyond it, from our own table.
+A runner that wins nothing writes nothing into Multica's table, so its silence there proves nothing.
+Only this installation's own runners are known better, from our own table.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ from executions.text.digest import digest
 DEFAULT_WINDOW = "24h"
 WINDOW_NAMES = ("24h", "7d")
 MOST_RUNNERS = 100
-# Beyond its interval: what a tick may take on a busy machine before the next one begins.
+# Beyond its interval, a tick on a busy machine may take this long before the next one begins.
 SLOW_TICK = timedelta(seconds=30)
 
 
 class RunnerStanding(StrEnum):
-    """What our own table tells of a runner of ours, whatever it won.
+    """What our own table says about a runner of ours, whatever it won.
 
-    Only of one that ticks to this day can it be said that others were first: one ``beaten`` saw
-    somebody begin a plan since it started, one that ``ticks`` saw nobody do so.
+    Only for a runner that still ticks can we say that others were first: since a ``beaten`` one
+    started, another runner began a plan; since one that ``ticks`` started, none did.
     """
 
     STOPPED = "stopped"
@@ -71,7 +71,7 @@ class Percentile(Aggregate):
 
 @dataclass(frozen=True)
 class RunnerExecution:
-    """One execution as far as a runner's line needs it; ``is_stale`` is past its lease."""
+    """The parts of one execution that a runner's line needs. ``is_stale`` means past its lease."""
 
     id: UUID
     plan_time: datetime
@@ -83,9 +83,9 @@ class RunnerExecution:
 
 @dataclass(frozen=True)
 class RunnerTally:
-    """One runner. ``ours`` is what our own table remembers of it, None for Multica's.
+    """One runner. ``ours`` is its row in our own table; None for Multica's.
 
-    ``last_begun`` is when it began a plan for the last time.
+    ``last_begun`` is when it last began a plan.
     """
 
     runner_id: str
@@ -111,7 +111,7 @@ class RunnerTally:
 
     @property
     def log_command(self) -> str:
-        """Finds the runner in the log of whoever runs it."""
+        """A command that finds the runner in the log of its process."""
         wanted = shlex.quote(_searchable(self.runner_id))
         if self.ours:
             return f"journalctl --since -1d | grep -F -e {wanted}"
@@ -120,10 +120,10 @@ class RunnerTally:
 
 @dataclass(frozen=True)
 class Runners:
-    """``reached`` is set where the newest 5,000 rows did not reach the window's start.
+    """``reached`` is set if the newest 5,000 rows did not reach the window's start.
 
-    With a ``jobs_problem`` the jobs took too long to list. ``last_begun`` is when anybody began a
-    plan for the last time.
+    With a ``jobs_problem`` the jobs took too long to list. ``last_begun`` is when any runner last
+    began a plan.
     """
 
     filters: Filters
@@ -157,7 +157,7 @@ def read_runners(filters: Filters) -> Runners:
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: it can be read, but not whole.
+        RowsHidden: row security hides rows.
     """
     clock = read_clock()
     job = filters.job or ROLLUP.name
@@ -188,9 +188,9 @@ def read_runners(filters: Filters) -> Runners:
 
 
 def _end_of_plans(job: str, now: datetime) -> datetime:
-    """Where the newest due bucket ends: a day back from there has the plans of the ledger's day.
+    """The end of the newest due bucket. The day before it has the plans of the ledger's day.
 
-    Now, for a job whose plans nobody can foresee.
+    For a job whose plans nobody can foresee it is now.
     """
     spec = JOBS.get(job)
     if spec is None or spec.planner is not None:
@@ -199,7 +199,7 @@ def _end_of_plans(job: str, now: datetime) -> datetime:
 
 
 def _sample(walk: Walk) -> tuple[list[RunnerTally], datetime | None]:
-    """Every runner in what one look at each segment sees, those without an id as one."""
+    """Every runner that one look at each segment sees. Rows without a runner's id count as one."""
     looks, reached = Reader(walk).samples()
     tallies: dict[str, RunnerTally] = {}
     for look in looks:
@@ -238,7 +238,7 @@ def _tallies(look: Q) -> list[RunnerTally]:
 
 
 def _merged(one: RunnerTally, other: RunnerTally) -> RunnerTally:
-    """Of two segments' tallies, which share no row; only one of them has durations."""
+    """The sum of two segments' tallies. They share no row, and only one of them has durations."""
     counts = ("plans", "succeeded", "failed", "retried", "running")
     return replace(
         one,
@@ -252,7 +252,7 @@ def _merged(one: RunnerTally, other: RunnerTally) -> RunnerTally:
 
 
 def _marks(look: Q, tallies: Iterable[RunnerTally]) -> Iterator[tuple[str, str, RunnerExecution]]:
-    """Of each runner that has any, the newest running execution and the newest failed one."""
+    """For each runner, its newest running execution and its newest failed one, if any."""
     named = [one.runner_id for one in tallies if one.failed or one.running]
     columns = ("id", "plan_time", "is_stale", "finished_at", "error_code", "error_line")
     rows = (
@@ -275,9 +275,9 @@ def _marks(look: Q, tallies: Iterable[RunnerTally]) -> Iterator[tuple[str, str, 
 
 
 def _ours(runner_ids: Iterable[str], since: datetime, filters: Filters) -> list[Any]:
-    """Our own among the winners, and those that have ticked since and won nothing.
+    """Our own runners among the winners, and those that have ticked since and won nothing.
 
-    With the clock of our own table, which need not be that of Multica's database.
+    Times are from our own table's clock, which may differ from Multica's database's.
     """
     known = Runner.objects.annotate(read_at=Now())
     seen = {runner_id for runner_id in runner_ids if runner_id}
@@ -292,7 +292,7 @@ def _ours(runner_ids: Iterable[str], since: datetime, filters: Filters) -> list[
 def _in_order(
     tallies: list[RunnerTally], ours: Iterable[Any], last_begun: datetime | None
 ) -> list[RunnerTally]:
-    """With their shares and what we know of our own, the one seen last first."""
+    """The runners with their shares and our own rows, the latest first."""
     total = sum(one.plans for one in tallies)
     known = {one.runner_id: replace(one, share=one.plans / total) for one in tallies}
     for runner in ours:
@@ -306,7 +306,7 @@ def _in_order(
 
 
 def _standing(runner: Any, one: RunnerTally, last_begun: datetime | None) -> RunnerStanding:
-    """What its last tick and its own interval tell. While it runs a plan it does not tick."""
+    """What a runner's last tick and its interval tell. It does not tick while it runs a plan."""
     if runner.stopped_at is not None:
         return RunnerStanding.STOPPED
     interval = TICK if runner.tick_seconds is None else timedelta(seconds=runner.tick_seconds)
@@ -323,6 +323,6 @@ def _age_key(one: RunnerTally) -> tuple[object, ...]:
 
 
 def _searchable(runner_id: str) -> str:
-    """The longest part of an id that a terminal shows and a log line holds as it is."""
+    """The longest part of an id that a terminal shows and a log line contains unchanged."""
     parts = re.split(r"[^\x20-\x7e]+", runner_id)
     return max(parts, key=len) or runner_id

@@ -1,7 +1,8 @@
-"""The bounded stretch of history from which runners and errors are summed up.
+"""The bounded part of the history from which runners and errors are summed up.
 
-``since`` and ``until`` of the filters choose it, else one of a few words in the address; inside it
-at most so many rows of one index are read, the newest, and what is shown says how far they reached.
+``since`` and ``until`` of the filters choose it, or else one of a few words in the address. Inside
+it at most a fixed number of the newest rows of one index is read, and the page says how far they
+reached.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ WINDOWS: dict[str, tuple[timedelta, str | Promise]] = {
 
 @dataclass(frozen=True)
 class Window:
-    """One choice of how far back to look; ``name`` is its word in the address."""
+    """One choice of how far back to look. ``name`` is its word in the address."""
 
     name: str
     label: str | Promise
@@ -33,7 +34,7 @@ class Window:
 
 
 def windows(filters: Filters, default: str, names: tuple[str, ...]) -> list[Window]:
-    """The choices as links; none of them is chosen where the filters say since when."""
+    """The choices as links. None is chosen if the filters have a ``since``."""
     chosen = "" if filters.since else filters.choice(WINDOW, default)
     return [
         Window(

@@ -1,6 +1,6 @@
-"""The first questions of every history page: the database's clock, the jobs, a job's scopes.
+"""The first reads of every history page: the database's clock, the jobs, a job's scopes.
 
-Each is bounded: names are found by skipping through the unique index, never by reading the table.
+Each is bounded: names are found by skipping through the unique index, never by scanning the table.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SQL = load("history")
 HEALTH = load("health")
 
 MOST_JOBS = 100
-# Enough to offer them for choosing; a job with more is looked at by typing its scope.
+# Enough to offer for choosing. For a job with more, people type the scope.
 MOST_SCOPES = 25
 
 Value = TypeVar("Value")
@@ -43,10 +43,10 @@ class Clock:
 
 
 def attempt(read: Callable[[], Value]) -> Value | Problem:
-    """What was read, or the problem where the statement timeout cut it off: the page then stands.
+    """What was read, or the problem if the statement timeout cut it off. The page then still shows.
 
     Raises:
-        django.db.DatabaseError: any other failure, which no part of a page survives.
+        django.db.DatabaseError: any other failure, for which no part of the page can be shown.
     """
     try:
         return read()
@@ -63,11 +63,11 @@ def attempt(read: Callable[[], Value]) -> Value | Problem:
 
 
 def read_clock() -> Clock:
-    """The clock; without the estimate where the statistics could not be read in time.
+    """The clock; without the estimate if the statistics could not be read in time.
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: it can be read, but not whole.
+        RowsHidden: row security hides rows.
     """
     read = attempt(lambda: fetch_for_dashboard(SQL.clock, {}))
     if isinstance(read, Problem):
@@ -78,11 +78,11 @@ def read_clock() -> Clock:
 
 
 def read_bare_clock() -> datetime:
-    """The clock alone, which looks at no table.
+    """The clock alone, which reads no table.
 
     Raises:
         django.db.DatabaseError: Multica's database cannot be asked.
-        RowsHidden: its table cannot be read whole.
+        RowsHidden: row security hides rows of its table.
     """
     (row,) = fetch_for_dashboard(SQL.bare_clock, {})
     _refuse_hidden(row)
@@ -91,11 +91,11 @@ def read_bare_clock() -> datetime:
 
 
 def _refuse_hidden(row: Row) -> None:
-    """Where row security is active, see whether it hides rows: none shown is not none there.
+    """If row security is active, find out whether it hides rows: an empty answer may be wrong.
 
     Raises:
-        django.db.DatabaseError: nobody can tell, not even in time: then nothing is shown either.
-        RowsHidden: it does.
+        django.db.DatabaseError: nobody can tell, or not in time. Then nothing is shown either.
+        RowsHidden: it hides rows.
     """
     if row["row_security"]:
         (ground,) = fetch_for_dashboard(HEALTH.ground, {})
@@ -104,9 +104,9 @@ def _refuse_hidden(row: Row) -> None:
 
 @dataclass(frozen=True)
 class JobNames:
-    """The jobs that a page looks at, by name. ``more`` says that the table may have others.
+    """The jobs that a page shows, by name. ``more`` says that the table may have others.
 
-    With a ``problem`` the statement timeout cut in: then there are none, and ``now`` is None.
+    With a ``problem`` the statement timeout struck: then there are none, and ``now`` is None.
     """
 
     names: list[str]
@@ -116,13 +116,13 @@ class JobNames:
 
 
 def attempt_jobs(named: str = "") -> JobNames:
-    """The first ``MOST_JOBS`` names, those that this project knows, and the one that is ``named``.
+    """The first ``MOST_JOBS`` names, those that this project knows, and the ``named`` one.
 
-    The last two only where the table has them. The rollup is thus looked at whatever else runs.
+    The last two only if the table has them. So the rollup is included, whatever else runs.
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
-        RowsHidden: it can be read, but not whole.
+        RowsHidden: row security hides rows.
     """
     parameters = {"most": MOST_JOBS, "named": [*JOBS, named]}
     rows = attempt(lambda: fetch_for_dashboard(SQL.jobs, parameters))
@@ -134,7 +134,7 @@ def attempt_jobs(named: str = "") -> JobNames:
 
 
 def read_scopes(job: str, most: int = MOST_SCOPES) -> list[Scope]:
-    """The first scopes of a job, one more than ``most`` where there are more."""
+    """The first scopes of a job, one more than ``most`` if there are more."""
     return [
         Scope(**row)
         for row in fetch_for_dashboard(SQL.scopes_of_job, {"job": job, "most": most + 1})

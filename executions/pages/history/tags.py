@@ -1,4 +1,4 @@
-"""Tags of the history pages: addresses with filters in them, and texts that came from elsewhere."""
+"""Tags of the history pages: addresses with filters, and texts from other programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def address(view: str, filters: Filters | None = None, **chosen: Any) -> str:
     """``{% address "plans" filters status="FAILED" %}``: a view with filters, from the start.
 
     Raises:
-        ValueError: a status is none of State.
+        ValueError: a status is not in `ExecutionState`.
     """
     if "status" in chosen:
         chosen["status"] = ExecutionState(chosen["status"])
@@ -55,7 +55,7 @@ def _with_query(path: str, filters: Filters) -> str:
 
 @register.simple_tag
 def foreign(text: str | None, css: str = "") -> SafeString | str:
-    """A text that came from elsewhere: escaped, unseen characters shown, its direction its own."""
+    """A text from another program: escaped, invisible characters shown, its direction isolated."""
     if not text:
         return "—"
     return format_html('<bdi class="{}">{}</bdi>', css, visible(text))
@@ -69,7 +69,7 @@ def key(text: str | None) -> str:
 
 @register.filter
 def about(value: int) -> str:
-    """A large count as it is honest to say it: "about 9.9 million", "about 12,000"."""
+    """A large count with honest precision: "about 9.9 million", "about 12,000"."""
     if value >= 1_000_000:
         return _("about %(n)s million") % {"n": number_format(round(value / 1_000_000, 1), 1)}
     digits = max(0, len(str(value)) - 2)
@@ -79,7 +79,7 @@ def about(value: int) -> str:
 
 @register.filter
 def input_time(value: datetime | None) -> str:
-    """A time as ``<input type="datetime-local">`` takes it, in UTC."""
+    """A time for ``<input type="datetime-local">``, in UTC."""
     if value is None:
         return ""
     unit = "seconds" if value.second or value.microsecond else "minutes"

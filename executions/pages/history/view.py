@@ -19,7 +19,7 @@ def execution(request: LiveRequest, execution_id: UUID) -> HttpResponse:
 
     Raises:
         Http404: there is no such execution, or no longer.
-        BadFilter: the address has a query string, and this page knows none.
+        BadFilter: the address has a query string, but this page has no filters.
     """
     parse(request.META.get("QUERY_STRING", ""), names=())
     detail = shared(request, "", lambda: _read(execution_id))

@@ -1,11 +1,11 @@
-"""Which index answers which filters: the order of a list, and how far one look may reach.
+"""Which index serves which filters: the order of a list, and how far one look may reach.
 
-Multica's table has five indexes and gets no more (docs/contract.md section 2), so a list is a walk
-along one of them, newest first: a few *segments*, each one index with the rows that it holds. What
-the index cannot tell apart is sifted from at most ``WINDOW`` rows of it at a time.
+Multica's table has five indexes and gets no more (docs/contract.md section 2). So a list is a walk
+along one of them, newest first: a few *segments*, each one index with the rows that it holds.
+Conditions that the index does not cover filter at most ``WINDOW`` rows of it at a time.
 
-It builds conditions and asks nothing. A row that ended without ``finished_at``, which no scheduler
-writes, is in no index outside its job and scope: it is found there.
+This module builds conditions and runs no query. A row that ended without ``finished_at``, which no
+scheduler writes, is in no index outside its job and scope, where it is found.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from executions.scheduler.jobs import JOBS
 from executions.scheduler.plans import oldest_open
 from executions.scheduler.spec import Scope
 
-# The most rows of an index that one page looks at.
+# The most rows of an index that one page reads.
 WINDOW = 5_000
 ENDED = (Status.SUCCESS.value, Status.FAILED.value)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Rows that one index holds in the order of ``column``, and what is sifted from them.
+    """The rows that one index holds in the order of ``column``, and the filter on them.
 
-    ``unique`` says that no two of them share that time; ``looks`` is how many may be looked at.
+    ``unique`` says that no two of them share a time. ``looks`` is how many rows may be read.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Walk:
-    """The segments of a list, newest first, one after the other; none where no row can match."""
+    """The segments of a list, newest first, one after the other; none if no row can match."""
 
     segments: tuple[Segment, ...]
 
@@ -54,7 +54,7 @@ class Walk:
 
     @property
     def looks(self) -> int:
-        """How many rows of one index a page looks at."""
+        """How many rows of one index a page reads."""
         return max((segment.looks for segment in self.segments), default=0)
 
     @property
@@ -65,8 +65,8 @@ class Walk:
 def newest_plan_time() -> Subquery:
     """The newest plan_time of a row's own job and scope: one row of the unique index.
 
-    A scalar subquery, which PostgreSQL asks for each row, and not an EXISTS, which it may turn
-    into a join with the whole table.
+    It is a scalar subquery, which PostgreSQL runs for each row. An EXISTS might become a join with
+    the whole table.
     """
     return Subquery(
         Execution.objects.filter(
@@ -80,7 +80,7 @@ def newest_plan_time() -> Subquery:
 
 
 def choose(filters: Filters, scopes: Sequence[Scope], now: datetime) -> Walk:
-    """The walk for these filters; ``scopes`` are the first scopes of the job that they name."""
+    """The walk for these filters. ``scopes`` are the first scopes of the job that they name."""
     if filters.job and not scopes:
         return Walk(())
     only_scope = scopes[0] if len(scopes) == 1 else None
@@ -122,7 +122,7 @@ def _failed(filters: Filters, now: datetime) -> Segment:
 
 
 def _running(filters: Filters, now: datetime) -> Segment:
-    """By the end of the lease, which moves with every heartbeat; the times bound the start."""
+    """Ordered by the end of the lease, which heartbeats move. The times bound the start."""
     rows = Q(status=Status.RUNNING, stale_after__isnull=False)
     if filters.status == ExecutionState.STALE:
         rows &= Q(stale_after__lt=now)
@@ -150,7 +150,7 @@ def _ended(filters: Filters, now: datetime) -> Segment:
 
 
 def _looks(filters: Filters) -> int:
-    """Whether a row is being retried costs a look at a second row."""
+    """Finding out whether a row is being retried costs a read of a second row."""
     return WINDOW // 2 if filters.status == ExecutionState.RETRYING else WINDOW
 
 
@@ -184,7 +184,7 @@ def _status(status: ExecutionState | None, now: datetime) -> Q:
 
 
 def _retrying(status: ExecutionState | None, now: datetime) -> Q:
-    """FAILED, or FAILED and still to be tried again: ``scheduler.plans.is_retried`` as SQL."""
+    """FAILED, or FAILED and still to be retried: ``scheduler.plans.is_retried`` as SQL."""
     if status is None:
         return Q()
     failed = Q(status=Status.FAILED)
@@ -195,7 +195,7 @@ def _retrying(status: ExecutionState | None, now: datetime) -> Q:
 
 
 def _open(now: datetime) -> Q:
-    """Of each job whose plans are known to be over with the next one, those that are not."""
+    """For each job whose plans are known to be over with the next one, those that are not over."""
     rows = Q()
     for spec in JOBS.values():
         oldest = oldest_open(spec, now)

@@ -1,6 +1,6 @@
-"""Retirements that are open, for the overview: what was done, how it goes, and when it ends.
+"""Open retirements for the overview: what was done, how it goes, and when it ends.
 
-Asks our own tables only. The whole story of one is on its own page: `retire.py`.
+It reads our own tables only. A retirement's own page has the whole story: `pages/wizard/`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _GOOD = {kind.value for kind in PlanOutcome if kind.is_success}
 
 @dataclass(frozen=True)
 class Begun:
-    """One open retirement. ``good`` of ``needed`` plans went well since something was done."""
+    """One open retirement. ``good`` of ``needed`` plans went well since the act."""
 
     pk: int
     label: str
@@ -78,7 +78,7 @@ class Begun:
     needed: int
 
     def may_be_in(self, pg_cron: PgCron | None) -> bool:
-        """Whether it may be about a job of this pg_cron; one outside the database always may."""
+        """Whether it may be about this pg_cron's job; always if outside the database."""
         return (
             self.jobid is None or pg_cron is None or pg_cron.may_be_at(self.server, self.database)
         )
@@ -89,9 +89,9 @@ class Begun:
 
 
 def read_begun(now: datetime | None) -> tuple[Begun, ...]:
-    """Those that somebody has begun and nobody has ended, newest first.
+    """The retirements that were begun and not ended, newest first.
 
-    None of them if our own tables cannot be asked: the page then says so in other places.
+    None if our own tables cannot be read; other parts of the page then say so.
     """
     found = Retirement.objects.exclude(state__in=Retirement.ENDED).prefetch_related("acts")
     try:
@@ -142,7 +142,7 @@ def _what_was_done(one: Retirement, now: datetime) -> Sentence:
 
 
 def _how_it_goes(one: Retirement, good: int, needed: int) -> Sentence:
-    """How many plans went well; once they are enough, why the watch goes on all the same."""
+    """How many plans went well; once they are enough, why the watch still continues."""
     if good >= needed and one.state != RetirementState.TRIAL_PASSED and one.watch.get("summary"):
         return say("%(said)s", said=one.watch["summary"])
     good = min(good, needed)

@@ -1,7 +1,7 @@
-"""PURE: a finding's evidence as labelled lines that a page can show, whatever the finding.
+"""PURE: any finding's evidence as labelled lines for a page.
 
-Evidence is plain data (``health/findings/base.py``). Here it gets words; what it means for a person
-is in the finding's sentences.
+Evidence is plain data (``health/findings/base.py``). This module gives it words. The finding's
+sentences say what it means.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.findings import Finding
 
-# What a finding's own sentences say already.
+# Keys whose values the finding's own sentences already contain.
 SAID = frozenset({"reason", "remedy"})
 
-# Where the value is a code of ours, which is read as words.
+# Keys whose values are our codes, shown as words.
 CODES = frozenset({"findings", "kind", "visibility"})
 
 LABELS: dict[str, str | Promise] = {
@@ -103,9 +103,9 @@ class Value:
 
 @dataclass(frozen=True)
 class EvidenceLine:
-    """One line of evidence: a value, or rows of them, of which each is a mapping by label.
+    """One line of evidence: a value, or rows, each a mapping by label.
 
-    ``executions`` are rows that lead to their pages.
+    ``executions`` are rows that link to their pages.
     """
 
     label: str
@@ -115,12 +115,12 @@ class EvidenceLine:
 
 
 def label(name: str) -> str:
-    """What a person calls it; a name that nobody has put into words is shown as it is."""
+    """The label for people. A key without a label is shown as it is."""
     return str(LABELS.get(name, name.replace("_", " ")))
 
 
 def lines(finding: Finding) -> list[EvidenceLine]:
-    """The evidence of a finding, without what is empty or said already."""
+    """The evidence of a finding, without what is empty or already said."""
     return [
         line
         for name, value in finding.evidence.items()

@@ -1,7 +1,7 @@
 """PURE: the runner lanes. Each runner's runs of the last 24 hours as rectangles on one line.
 
 Deploys, failovers and silence show as steps, overlaps and holes. A runner that won nothing has no
-lane: it wrote nothing (docs/contract.md section 6).
+lane, because it wrote nothing (docs/contract.md section 6).
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from django.utils.translation import gettext as _
 from executions.health.facts.executions import ExecutionFact
 from executions.text.formatters import written
 
-# The lane is as many units wide as a day has plans; app.css and the template know it too.
+# The lane is as many units wide as a day has plans. app.css and the template use the same number.
 WIDTH = 288
-# A run of a few milliseconds must be seen all the same.
+# A run of a few milliseconds must still be visible.
 NARROWEST = 0.8
 MOST_LANES = 12
 
-# Class, top and height within the 12 units of the lane: the shape tells what the colour does.
+# Class, top and height within the 12 units of the lane. The shape has the same meaning as the
+# colour.
 SHORT = ("run", "3.5", "5")
 SHAPES = {
     "retried": ("run run-retried", "2", "8"),
@@ -33,7 +34,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Bar:
-    """One run; numbers as SVG wants them, whatever the language."""
+    """One run. The numbers have SVG's form, whatever the language."""
 
     x: str
     width: str
@@ -73,7 +74,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Lanes:
-    """The lanes, the runner seen last on top, and how many more runners there were."""
+    """The lanes, the latest runner on top, and how many more runners there were."""
 
     lanes: tuple[Lane, ...]
     hidden: int

@@ -1,7 +1,7 @@
-"""What the overview shows, made from the snapshot that all viewers share: it asks no database.
+"""What the overview shows, made from the snapshot that all viewers share. It reads no database.
 
-Only the week of the long plan strip is read beside it, once for each snapshot (`week.py`). A fact
-that could not be read is a ``NotAvailable`` here as well, and is said in its place.
+Only the week of the long plan strip is read separately, once per snapshot (`week.py`). A fact that
+could not be read is a ``NotAvailable`` here too, and its place says so.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Known = TypeVar("Known")
 
 
 def known(fact: Known | NotAvailable | None) -> Known | None:
-    """The fact, or None where it could not be read."""
+    """The fact, or None if it could not be read."""
     return None if isinstance(fact, NotAvailable) else fact
 
 
@@ -64,10 +64,10 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Redundant:
-    """Schedules that call the rollup: visible pg_cron jobs, or one that only shows in traces.
+    """Schedules that call the rollup: visible pg_cron jobs, or one that shows only in its traces.
 
     ``in_doubt`` is set while the verdict is not good: then a schedule may be all that works.
-    ``whence`` is where it may be that only shows in traces.
+    ``whence`` says where a schedule may be that shows only in its traces.
     """
 
     calls: tuple[tuple[RollupCall, str], ...]
@@ -76,27 +76,27 @@ class Redundant:
 
     @property
     def jobs(self) -> list[tuple[PgCronJob, str]]:
-        """Those that do nothing but repeat it."""
+        """The jobs that only repeat the rollup."""
         return [(call.job, when) for call, when in self.calls if call.repeats]
 
     @property
     def others(self) -> list[tuple[PgCronJob, str, Sentence]]:
-        """Those that do other things as well, or only fail, with what is to be known of each."""
+        """The jobs that do other things as well, or only fail, each with what is known of it."""
         return [(call.job, when, about_call(call)) for call, when in self.calls if not call.repeats]
 
     @property
     def repeats(self) -> bool:
-        """Whether there is one that is simply not needed."""
+        """Whether there is a schedule that is simply not needed."""
         return bool(self.jobs) or (not self.calls and not self.may_be_gone)
 
     @property
     def may_be_gone(self) -> bool:
-        """Whether it may be a job that somebody has stopped already."""
+        """Whether the caller may be a job that somebody has already stopped."""
         return not self.calls and self.whence is Whence.GONE
 
     @property
     def may_be_hidden(self) -> bool:
-        """Whether it may be a job that this role is not shown."""
+        """Whether the caller may be a job that this role does not see."""
         return self.whence is Whence.HIDDEN
 
     @property
@@ -106,9 +106,9 @@ class Redundant:
 
 @dataclass(frozen=True)
 class Overview:
-    """The snapshot in the shapes of the page. ``week`` is read only where it is asked for.
+    """The snapshot in the shapes of the page. ``week`` is read only if it is asked for.
 
-    ``begun`` are the retirements that are open.
+    ``begun`` are the open retirements.
     """
 
     snapshot: Snapshot
@@ -117,7 +117,7 @@ class Overview:
 
     @cached_property
     def version(self) -> str:
-        """Changes with what this page shows: not with the queue's depth or who holds the lock."""
+        """Changes with what this page shows, not with the queue's depth or the lock's holder."""
         facts, executions = self.snapshot.facts, self.executions
         return digest(
             self.week.mark if isinstance(self.week, Ledger) else self.week,
@@ -145,14 +145,14 @@ class Overview:
 
     @property
     def now_there(self) -> datetime | None:
-        """The database's clock as it must be by now: the snapshot may be some seconds old."""
+        """The present time of the database's clock. The snapshot may be some seconds old."""
         return self.now + self.snapshot.age if self.now else None
 
     @property
     def lead(self) -> Finding | None:
-        """The finding that the verdict's sentence is from: it is shown with the verdict.
+        """The finding behind the verdict's sentence. It is shown with the verdict.
 
-        An unknown verdict tells why a basic could not be read, and that finding what to do.
+        An unknown verdict says why a basic could not be read, and that finding says what to do.
         """
         summary = self.verdict.summary
         reasons = {basic.reason for basic in self.snapshot.facts.basics}
@@ -167,7 +167,7 @@ class Overview:
 
     @property
     def findings(self) -> list[Finding]:
-        """The others, worst first."""
+        """The other findings, worst first."""
         return [finding for finding in self.verdict.findings if finding is not self.lead]
 
     # --- What the parts are made of ---------------------------------------------------------------
@@ -187,14 +187,14 @@ class Overview:
 
     @property
     def says_how_far(self) -> bool:
-        """Whether the verdict's own sentence tells the watermark: once on the first screen."""
+        """Whether the verdict's sentence tells the watermark already."""
         summary = self.verdict.summary
         sentences = (summary,) if isinstance(summary, Sentence) else summary.sentences
         return any("watermark" in sentence.values for sentence in sentences)
 
     @cached_property
     def ledger(self) -> Ledger | None:
-        """The verdict's own; where that has none, for want of another fact, one from the rows."""
+        """The verdict's own ledger; if it lacks another fact, one made from the rows."""
         executions = known(self.executions)
         if self.snapshot.ledger or executions is None or self.now is None:
             return self.snapshot.ledger
@@ -202,17 +202,17 @@ class Overview:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing has ever run, as far as can be seen."""
+        """Whether nothing has ever run, as far as can be seen."""
         return isinstance(self.executions, Executions) and self.executions.newest is None
 
     @property
     def is_on_standby(self) -> bool:
-        """Whether what is shown is a standby's: then nothing is offered that would write."""
+        """Whether this is a standby's data. Then the page offers nothing that would write."""
         return self.snapshot.is_on_standby
 
     @property
     def is_dark(self) -> bool:
-        """Neither executions nor state can be read, for one reason, which the verdict says."""
+        """Whether neither executions nor state can be read, for a reason in the verdict."""
         return isinstance(self.executions, NotAvailable) and self.executions == self.state
 
     @cached_property
@@ -268,9 +268,9 @@ class Overview:
 
     @property
     def redundant(self) -> Redundant | None:
-        """What there is to retire; nothing while no runner is there that would carry on.
+        """What can be retired; None while there is no runner that would carry on.
 
-        What is being retired already has a card of its own instead. In another database the same
+        A job that is being retired has a card of its own instead. In another database the same
         number is another job's.
         """
         pg_cron = known(self.snapshot.facts.pg_cron)
@@ -332,15 +332,15 @@ class Overview:
         return sparkline(self.durations.by_hour(lambda values: percentile(values, 0.95)))
 
 
-# What is made from a snapshot is made once for all viewers: the newest overview of each window.
+# Everything made from a snapshot is made once for all viewers: the newest overview of each window.
 _kept: dict[str, Overview] = {}
 
 
 def read_overview(window: str = DAY, *, anew: bool = False) -> Overview:
-    """The overview of this moment, from the snapshot; never raises for Multica's database.
+    """The present overview from the snapshot. Never raises for Multica's database.
 
-    Which retirements are open is read once for each snapshot, and ``anew`` for a page that is
-    opened: whoever comes from the wizard sees what they have just done.
+    The open retirements are read once per snapshot, and ``anew`` when a page is opened, so that
+    people who come from the wizard see what they have just done.
     """
     snapshot = snapshots.current()
     kept = _kept.get(window)
@@ -357,7 +357,7 @@ def read_overview(window: str = DAY, *, anew: bool = False) -> Overview:
 
 
 def _shape(finding: Finding) -> tuple[object, ...]:
-    """A finding without its sentences, whose ages change with the mere passing of time."""
+    """A finding without its sentences, whose ages change merely because time passes."""
     explained = [_shape(one) for one in finding.explains]
     return (finding.code, finding.severity, finding.evidence, explained)
 

@@ -1,7 +1,7 @@
 """PURE: numbers over time, as a sparkline, as a chart's points, and as the table beside it.
 
-Sparklines are SVG made here; the charts are drawn by ``static/charts.js`` from the points, which
-have a hole where a plan has no number.
+Sparklines are SVG from here. ``static/charts.js`` draws the charts from the points, with a hole
+where a plan has no number.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from executions.scheduler.plans import floor
 from executions.text.beyond import is_beyond
 
 HOUR = timedelta(hours=1)
-# The sparkline's own units; the template stretches them to its card.
+# The sparkline's own units. The template stretches them to its card.
 WIDTH, HEIGHT = 100, 24
 
 
 @dataclass(frozen=True)
 class Sparkline:
-    """``line`` and ``area`` are SVG path data; both are empty without two numbers."""
+    """``line`` and ``area`` are SVG path data; both are empty with fewer than two numbers."""
 
     line: str
     area: str
@@ -36,9 +36,9 @@ class Sparkline:
 
 
 def sparkline(values: Sequence[float | None], least: float | None = 0) -> Sparkline:
-    """A line through the values, evenly spaced; None leaves a hole.
+    """A line through evenly spaced values; None leaves a hole.
 
-    ``least`` is the value at the bottom: the smallest of them where it is None.
+    ``least`` is the value at the bottom. None means the smallest value.
     """
     known = [value for value in values if value is not None]
     if len(known) < 2:
@@ -73,7 +73,7 @@ class HourOfValues:
 
 @dataclass(frozen=True)
 class Series:
-    """One number for each plan, oldest first; None where a plan has none."""
+    """One number for each plan, oldest first; None if a plan has none."""
 
     times: tuple[datetime, ...]
     values: tuple[float | None, ...]
@@ -89,7 +89,7 @@ class Series:
 
     @cached_property
     def hours(self) -> list[HourOfValues]:
-        """The chart as a table: what each hour came to, newest first."""
+        """The chart as a table: a summary of each hour, newest first."""
         by_hour: dict[datetime, list[float]] = defaultdict(list)
         for time, value in zip(self.times, self.values, strict=True):
             if value is not None:
@@ -115,7 +115,7 @@ class Series:
 
 
 def over_plans(ledger: Ledger, measure: Callable[[ExecutionFact], float | None]) -> Series:
-    """The number of each plan of the ledger that somebody began."""
+    """The numbers of those plans of the ledger that somebody began."""
     return Series(
         tuple(cell.plan_time for cell in ledger.cells),
         tuple(measure(cell.execution) if cell.execution else None for cell in ledger.cells),
@@ -123,12 +123,12 @@ def over_plans(ledger: Ledger, measure: Callable[[ExecutionFact], float | None])
 
 
 def duration_of(row: ExecutionFact) -> float | None:
-    """Milliseconds that the handler took; of successes, as the figures have it."""
+    """Milliseconds of the handler, for successes only, like the figures."""
     return row.duration_ms if row.succeeded else None
 
 
 def lag_of(row: ExecutionFact) -> float | None:
-    """Seconds that the watermark was behind when the run had ended."""
+    """Seconds between the watermark and the end of the run."""
     if row.finished_at is None or row.watermark_after is None:
         return None
     if is_beyond(row.finished_at) or is_beyond(row.watermark_after):
@@ -137,7 +137,7 @@ def lag_of(row: ExecutionFact) -> float | None:
 
 
 def kept_by_hour(ledger: Ledger) -> list[float | None]:
-    """The share of each hour's expected plans that was kept, oldest hour first."""
+    """The share of each hour's expected plans that succeeded, oldest hour first."""
     shares: list[float | None] = []
     for _hour, hour in groupby(ledger.cells, lambda cell: floor(cell.plan_time, HOUR)):
         expected = [cell.kind.is_success for cell in hour if cell.kind.is_expected]
@@ -146,7 +146,7 @@ def kept_by_hour(ledger: Ledger) -> list[float | None]:
 
 
 def between_successes(rows: Iterable[ExecutionFact]) -> list[float]:
-    """Seconds from the end of each success to the end of the next one, oldest first."""
+    """Seconds from the end of each success to the end of the next, oldest first."""
     ends = sorted(
         row.finished_at
         for row in rows

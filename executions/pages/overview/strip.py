@@ -1,9 +1,9 @@
-"""PURE: the plan strip. The cells of the ledger as rows of squares, and every gap explained.
+"""PURE: the plan strip. The cells of the ledger as rows of squares, with every gap explained.
 
-A day has one square for each plan and one row for each clock hour, so that a square stays in its
-place while the window moves on; the hour in which the day begins and the one in which it ends are
-both in it in part. A week has one square for each hour, which shows the worst of its plans.
-It judges nothing: what became of a plan is the ledger's word.
+A day has one square for each plan and one row for each clock hour, so a square keeps its place
+while the window moves. The hours in which the day begins and ends are both partly in it. A week has
+one square for each hour, which shows the hour's worst plan. The strip judges nothing: the ledger
+does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from executions.text.sentences import At, Paragraph, Sentence, say, together
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
-# Beside them the classes of app.css; the order is that of the legend.
+# With the classes of app.css, in the order of the legend.
 LABELS: dict[PlanOutcome, tuple[str, str | Promise]] = {
     PlanOutcome.KEPT: ("kept", gettext_lazy("kept")),
     PlanOutcome.KEPT_LATE: ("late", gettext_lazy("kept late")),
@@ -42,7 +42,7 @@ LABELS: dict[PlanOutcome, tuple[str, str | Promise]] = {
     PlanOutcome.WAITING: ("ahead", gettext_lazy("not due yet")),
     PlanOutcome.NONE: ("none", gettext_lazy("nothing expected")),
 }
-# Which of an hour's plans its square shows: the first of these that is among them.
+# A square shows the first of these kinds that occurs in its hour.
 WORST_FIRST = (
     PlanOutcome.FAILED,
     PlanOutcome.STALE,
@@ -58,10 +58,9 @@ WORST_FIRST = (
 
 @dataclass(frozen=True)
 class Square:
-    """One cell, or those of one hour: the class of its look, and from when to when it stands for.
+    """One cell, or the cells of one hour: the class of its look, and its time span.
 
-    ``gap`` is the gap that it lies in, where its look is *missing*; ``unread`` says that what it
-    stands for was not looked at.
+    ``gap`` is the gap around a *missing* square. ``unread`` says that its time was not read.
     """
 
     cells: tuple[Cell, ...]
@@ -73,23 +72,23 @@ class Square:
 
     @property
     def look(self) -> str:
-        """The class of app.css; rows off the grid are odd whatever the plan itself came to."""
+        """The class of app.css. Rows off the grid make it odd, whatever the plan itself is."""
         return "odd" if self.extras else LABELS[self.kind][0]
 
     @property
     def key(self) -> int:
-        """Tells it from the others of its row, also after a refresh."""
+        """Identifies the square in its row, also after a refresh."""
         return int(self.start.timestamp())
 
     @property
     def execution(self) -> ExecutionFact | None:
-        """The one row of its one plan, where that is all there is in it."""
+        """The row of its plan, if the square holds nothing else."""
         alone = len(self.cells) == 1 and not self.extras
         return self.cells[0].execution if alone else None
 
     @cached_property
     def extras(self) -> int:
-        """Rows off the grid in it: a foreign writer made them."""
+        """How many rows off the grid it holds, from a foreign writer."""
         return sum(len(cell.extras) for cell in self.cells)
 
     @property
@@ -98,9 +97,9 @@ class Square:
 
 
 class Captions:
-    """What is said of a square, to a pointer that rests on it and to a screen reader.
+    """The text of a square, for a resting pointer and a screen reader.
 
-    The viewer's language and zone are looked up once, which for each square would take longer than
+    The viewer's language and zone are looked up once: for each square that would take longer than
     all else.
     """
 
@@ -109,7 +108,7 @@ class Captions:
         self._zone = get_current_timezone()
 
     def of(self, square: Square) -> str:
-        """When, and what became of it."""
+        """The time of the square, and what became of it."""
         parts = self._outcome(square)
         execution = square.execution
         if execution is not None and execution.duration_ms is not None:
@@ -129,7 +128,7 @@ class Captions:
 
 @dataclass(frozen=True)
 class StripRow:
-    """Squares side by side, and the places before and after them that the window leaves empty."""
+    """Squares side by side, and the empty places before and after them."""
 
     start: datetime
     squares: tuple[Square, ...]
@@ -139,7 +138,7 @@ class StripRow:
 
 @dataclass(frozen=True)
 class Strip:
-    """The rows, the gaps, newest first, and the ledger that both were made from."""
+    """The rows, the gaps, newest first, and the ledger of both."""
 
     rows: tuple[StripRow, ...]
     gaps: tuple[GapStory, ...]
@@ -148,7 +147,7 @@ class Strip:
 
     @cached_property
     def legend(self) -> list[tuple[str, str, int]]:
-        """Class, label and count of every kind of plan that there is."""
+        """Class, label and count of every kind of plan in the strip."""
         counts = self.ledger.counts
         shown = [
             (css, str(label), counts[kind])
@@ -161,9 +160,9 @@ class Strip:
 
 @dataclass(frozen=True)
 class GapStory:
-    """Plans that nobody began, and what can be said of why and of what came of it.
+    """Plans that nobody began, with what is known of the cause and the outcome.
 
-    ``after`` is None while nobody has begun a later one.
+    ``after`` is None while no later plan has begun.
     """
 
     first: datetime
@@ -176,7 +175,7 @@ class GapStory:
 
     @property
     def anchor(self) -> str:
-        """The id at which the page explains it."""
+        """The id of the gap's explanation on the page."""
         return f"gap-{self.first.astimezone(UTC):%Y%m%dT%H%MZ}"
 
     @property
@@ -186,7 +185,7 @@ class GapStory:
 
     @property
     def around(self) -> tuple[datetime, datetime]:
-        """From the plan before it to the one after it: what the history shows of it."""
+        """The history's time range for the gap: from the plan before it to the one after it."""
         return self.first - self.spec.cadence, self.until + self.spec.cadence
 
     @property
@@ -214,7 +213,7 @@ class GapStory:
         return At(moment, self.now)
 
     def _why(self) -> Sentence:
-        """A runner inside a run does not tick; otherwise none of them did, or none was there."""
+        """A runner inside a run does not tick. Otherwise no runner ticked, or there was none."""
         before = self.before
         due = self.first + self.spec.schedule_delay
         ended = None if before is None else before.finished_at or (before.running and self.now)
@@ -232,7 +231,7 @@ class GapStory:
         )
 
     def _outcome(self) -> Sentence:
-        """Latest-only never fills a gap (docs/contract.md section 3); the watermark closes it."""
+        """Latest-only never fills a gap (docs/contract.md section 3). The watermark closes it."""
         after = self.after
         if after is None:
             return say(gettext_lazy("Nobody has begun a later one either, so usage stands still."))
@@ -272,7 +271,7 @@ class GapStory:
         )
 
     def _how_far(self, after: ExecutionFact, watermark: datetime) -> Sentence:
-        """A run that lost the lock moves nothing, and one that catches up ends before the gap."""
+        """A run that lost the lock moves nothing, and a run that catches up ends before the gap."""
         if after.moved == timedelta():
             template = gettext_lazy(
                 "Missed plans are not run later. The next run, of %(plan)s, succeeded and moved"
@@ -292,7 +291,7 @@ class GapStory:
 
 
 def tell_gaps(ledger: Ledger, now: datetime, spec: JobSpec) -> tuple[GapStory, ...]:
-    """Every run of missing plans, newest first: the gaps, and the silence up to now."""
+    """Every series of missing plans, newest first: the gaps, and the silence up to now."""
     stories = [
         GapStory(gap.first, gap.last, gap.count, gap.before, gap.after, now, spec)
         for gap in ledger.gaps
@@ -347,7 +346,7 @@ def _square(
     kind = next(kind for kind in WORST_FIRST if kind in kinds)
     gap = None
     if kind is PlanOutcome.MISSING:
-        # The gaps come newest first, and one of them has what is missing here.
+        # The gaps come newest first, and one of them contains what is missing here.
         gap = next((gap for gap in gaps if gap.first < end), None)
     unread = kind is PlanOutcome.NONE and looked_from is not None and start < looked_from
     return Square(cells, kind, start, end, gap, unread)

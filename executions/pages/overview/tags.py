@@ -1,4 +1,4 @@
-"""Tags of the overview and of whatever else shows a finding."""
+"""Tags of the overview and of every page that shows a finding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from executions.text.formatters import count, duration, moment, seconds
 
 register = template.Library()
 
-# What the addresses of a kind are made with once, to be put in its place.
+# A placeholder id: an address is made with it once, then ids replace it.
 _ANY = UUID(int=0)
 _SINCE, _UNTIL = datetime(1, 1, 1, tzinfo=UTC), datetime(2, 1, 1, tzinfo=UTC)
 _QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTIL))
@@ -31,19 +31,19 @@ _QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTI
 
 @register.filter
 def evidence_lines(finding: Finding) -> list[evidence.EvidenceLine]:
-    """``{% for line in finding|evidence_lines %}``: its evidence, put into words."""
+    """``{% for line in finding|evidence_lines %}``: the finding's evidence in words."""
     return evidence.lines(finding)
 
 
-# A day has 288 squares, as many bars, and two tables of its hours. Put together here, with nothing
-# escaped but what may need it, they cost a quarter of what the nodes of a template's loop do.
+# A day has 288 squares, as many bars, and two tables of hours. Built here, with escaping only where
+# needed, they cost a quarter of a template loop.
 
 
 @register.simple_tag
 def drawn(rows: Iterable[StripRow], job: str) -> list[tuple[StripRow, SafeString]]:
-    """``{% drawn strip.rows job as rows %}``: each row with its squares as they are written.
+    """``{% drawn strip.rows job as rows %}``: each row with the HTML of its squares.
 
-    A square is a link to what it stands for, where there is something.
+    A square is a link to what it stands for, if there is anything.
     """
     addresses, captions = Addresses(job), Captions()
     return [
@@ -74,7 +74,7 @@ def bars(lane: Iterable[Bar]) -> SafeString:
 
 @register.simple_tag
 def hour_rows(hours: Iterable[HourOfValues], unit: str) -> SafeString:
-    """``{% hour_rows series.hours "ms" %}``: a table's rows; the values are milliseconds or "s"."""
+    """``{% hour_rows series.hours "ms" %}``: a table's rows; values are milliseconds or "s"."""
     write = duration if unit == "ms" else seconds
     return SafeString("".join(_hour_row(hour, unit, write) for hour in hours))
 
@@ -87,7 +87,7 @@ def _hour_row(hour: HourOfValues, unit: str, write: Callable[[float], str]) -> s
 
 
 class Addresses:
-    """Django's ``reverse`` for many squares of one job, asked once."""
+    """Django's ``reverse`` for many squares of one job, called once."""
 
     def __init__(self, job: str) -> None:
         self._before_id, self._after_id = reverse("execution", args=[_ANY]).split(str(_ANY))
@@ -102,7 +102,7 @@ class Addresses:
 
 
 def leads_to(square: Square, addresses: Addresses) -> str:
-    """The address of a square: its execution, its gap's explanation, or its stretch of history.
+    """The address of a square: its execution, its gap's explanation, or its part of the history.
 
     Empty for a plan that is not due yet or was never expected.
     """

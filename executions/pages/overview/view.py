@@ -1,4 +1,4 @@
-"""The overview: whether the rollup works, why not if it does not, and what to do."""
+"""The overview: whether the rollup works, if not why, and what to do."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ WINDOW = "window"
 
 @require_safe
 def overview(request: LiveRequest) -> HttpResponse:
-    """The page, or its live part from the same address: ``?window=7d`` has the long plan strip.
+    """The page, or its live part from the same address. ``?window=7d`` has the long plan strip.
 
     Raises:
-        BadFilter: a value in the query string cannot be meant; it becomes a 400 that names it.
+        BadFilter: a value in the query string is invalid; it becomes a 400 that names it.
     """
     chosen = parse(request.META["QUERY_STRING"], {WINDOW: (DAY, WEEK)}, names=())
     shown = read_overview(chosen.choice(WINDOW, DAY), anew=not request.htmx)
     context = {"filters": chosen, "site_verdict": SiteVerdict(shown.verdict.level)}
     response = answer(request, "overview/overview", shown, context)
     if request.htmx and shown.now is not None:
-        # A 204 renews the age that the page shows, and the snapshot may be some seconds old.
+        # A 204 renews the age that the page shows, although the snapshot may be some seconds old.
         response["X-Checked-At"] = shown.now.isoformat()
     return response
 

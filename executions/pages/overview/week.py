@@ -1,6 +1,6 @@
 """The plan ledger of seven days, for the long plan strip: one read of one index beyond the day.
 
-It is read once for each version of the snapshot in a web process, however many people look.
+Each web process reads it once per version of the snapshot, however many people look.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Week = Ledger | NotAvailable
 
 
 def read_week(snapshot: Snapshot) -> Week:
-    """The ledger of the week before the snapshot; why not, where it cannot be read."""
+    """The ledger of the week before the snapshot, or why it cannot be read."""
     facts = snapshot.facts
     if isinstance(facts.ground, NotAvailable):
         return facts.ground
@@ -50,9 +50,9 @@ def read_week(snapshot: Snapshot) -> Week:
 
 
 def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executions:
-    """Those of the snapshot, and the older ones of the week before them.
+    """The snapshot's executions, and the older ones of the week.
 
-    Of the older ones only what a ledger is laid from was read: no runner, no error, and watermarks
+    Of the older ones only the columns for a ledger are read: no runner, no error, and watermarks
     only where a gap ended.
     """
     spec = snapshot.facts.spec
@@ -78,7 +78,7 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
 
 
 def _seconds(week: Week) -> float:
-    """A week never changes with its version; what failed is tried again."""
+    """A week never changes within its version. A failed read is tried again."""
     return math.inf if isinstance(week, Ledger) else 0
 
 

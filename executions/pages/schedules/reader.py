@@ -1,7 +1,7 @@
-"""What calls the rollup: runners, pg_cron's jobs, and callers that only show in what they leave.
+"""What calls the rollup: runners, pg_cron's jobs, and callers that show only in their traces.
 
-What cannot be seen is told from what is not there, with the statements that would show it. Nothing
-here changes anything; retiring a schedule is `executions/retirement/`.
+What cannot be seen is kept apart from what does not exist, with the statements that would show it.
+It changes nothing; `executions/retirement/` retires schedules.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ class JobCard:
 
     @property
     def schedule(self) -> str:
-        """In words."""
+        """The schedule in words."""
         job = self.candidate.job
         return describe(job.schedule, both_days=job.both_days)
 
     @property
     def match(self) -> Gate:
-        """How the command leads to the rollup; it passes when the wizard may retire it."""
+        """How the command leads to the rollup. It passes if the wizard may retire the job."""
         return self.judged.check.gate(GateCode.COMMAND_MATCHES)
 
     @property
@@ -97,7 +97,7 @@ class JobCard:
 class Schedules:
     """Everything that is known to call the rollup, and what is not known.
 
-    ``callers`` is None where Multica's database could not be asked for them.
+    ``callers`` is None if Multica's database could not be asked.
     """
 
     report: RetirementReport
@@ -115,7 +115,7 @@ class Schedules:
 
     @property
     def standby(self) -> str:
-        """The variable that names a standby; empty where none does, as far as is known."""
+        """The variable that names a standby; empty if none does, as far as is known."""
         if self.snapshot.is_on_standby:
             return "DATABASE_URL"
         server = self.inventory.server
@@ -123,7 +123,7 @@ class Schedules:
 
     @property
     def now(self) -> datetime | None:
-        """The clock of pg_cron's database, else that of Multica's; None where neither answers."""
+        """The clock of pg_cron's database, else Multica's; None if neither answers."""
         server = self.inventory.server
         return server.now if server else self.snapshot.checked_at
 
@@ -157,7 +157,7 @@ class Schedules:
 
     @cached_property
     def runners(self) -> list[RunnerLine]:
-        """Those whose runs began within the last 24 hours, as in the overview's lanes."""
+        """The runners whose runs began within the last 24 hours, as in the overview's lanes."""
         facts, executions = self.snapshot.facts, self.executions
         if isinstance(executions, NotAvailable) or facts.now is None:
             return []
@@ -198,7 +198,7 @@ class Schedules:
 
     @cached_property
     def rare_writer(self) -> Text | None:
-        """What wrote too seldom for the finding, as an hourly schedule does; None if nothing."""
+        """A writer too rare for the finding, such as an hourly schedule; None if there is none."""
         executions, now = self.executions, self.snapshot.checked_at
         if isinstance(executions, NotAvailable) or now is None or self.other_writer is not None:
             return None
@@ -222,7 +222,7 @@ class Schedules:
 
     @property
     def is_explained(self) -> bool:
-        """Whether a job that is shown may be what leaves that trace now."""
+        """Whether a job on this page may be what leaves that trace now."""
         return not self._is_over and any(map(self._may_be, self.cards))
 
     @property
@@ -230,7 +230,7 @@ class Schedules:
         return self.other_writer is not None and is_over(self.other_writer)
 
     def _may_be(self, card: JobCard) -> bool:
-        """Whether the job ran at one of those moments, or nobody can tell when it ran."""
+        """Whether the job ran at one of those moments, or its runs are unknown."""
         job, pg_cron = card.candidate.job, self.snapshot.facts.pg_cron
         if not job.active or self.other_writer is None:
             return job.active
@@ -242,7 +242,7 @@ class Schedules:
 
     @property
     def whence(self) -> str:
-        """Where another writer may be; nothing where it is over."""
+        """Where another writer may be; empty if it is over."""
         if self.other_writer is None or self._is_over:
             return ""
         if self.is_explained:
@@ -262,7 +262,7 @@ class Schedules:
 
     @property
     def sight(self) -> str:
-        """How much of pg_cron this installation can see, and why it is not more."""
+        """How much of pg_cron this installation sees, and why not more."""
         inventory = self.inventory
         if inventory.reason:
             cannot_tell = _(
@@ -279,7 +279,7 @@ class Schedules:
 
     @property
     def showing(self) -> str:
-        """The statements with which an administrator would let this role see every job."""
+        """The statements with which an administrator lets this role see every job."""
         inventory = self.inventory
         blind = inventory.visibility in {Visibility.FILTERED, Visibility.NO_ACCESS}
         if not blind or inventory.role is None or inventory.database is None:
@@ -326,7 +326,7 @@ def _without_ages(seen: object) -> object:
 
 
 def read_schedules() -> Schedules:
-    """The page at this moment; what cannot be reached is said on it.
+    """The page at this moment. What cannot be reached is said on it.
 
     Raises:
         django.db.Error: our own tables cannot be reached.
