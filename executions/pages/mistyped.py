@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from executions.models.retirement import Act, Retirement, RetirementState
-from executions.pages.wizard.reader import Checked
+from executions.pages.wizard.checked import Checked
 
 _KEY = "mistyped"
 

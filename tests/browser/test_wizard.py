@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
-from executions.pages.wizard import reader
+from executions.pages.wizard import checked, watched
 from tests import waiting
 from tests.browser.remote import Remote
 from tests.retiring import acting_as, audited, jobs, pg_cron, role, schedule
@@ -39,9 +39,9 @@ def visitor(request: pytest.FixtureRequest, open_page: Callable[..., Remote]) ->
 
 @pytest.fixture(autouse=True)
 def live_parts_ask_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "CHECK_SECONDS", 1)
-    monkeypatch.setattr(reader, "WATCH_SECONDS", 1)
-    monkeypatch.setattr(reader, "REST_SECONDS", 1)
+    monkeypatch.setattr(checked, "BUSY_SECONDS", 1)
+    monkeypatch.setattr(watched, "BUSY_SECONDS", 1)
+    monkeypatch.setattr(watched, "QUIET_SECONDS", 1)
 
 
 @pytest.fixture

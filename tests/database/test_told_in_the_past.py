@@ -10,7 +10,7 @@ from executions.health.facts.pg_cron import Visibility
 from executions.health.findings import FindingCode
 from executions.health.read import read_facts
 from executions.models.retirement import Act, Retirement
-from executions.pages.wizard.reader import read_watched
+from executions.pages.wizard.watched import read_watched
 from executions.retirement import acts, external
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside

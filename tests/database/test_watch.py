@@ -11,7 +11,8 @@ from django.db import connections
 from django.db.models import F
 
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
-from executions.pages.wizard.reader import read_checked, read_watched
+from executions.pages.wizard.checked import read_checked
+from executions.pages.wizard.watched import read_watched
 from executions.retirement import acts, audit, by_hand, external, wizard
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside

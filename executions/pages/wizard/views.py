@@ -29,13 +29,9 @@ from executions.pages import mistyped
 from executions.pages.history.filters import parse
 from executions.pages.live import answer, shared
 from executions.pages.schedules.reader import read_schedules
-from executions.pages.wizard.reader import (
-    WizardStep,
-    open_retirements,
-    read_checked,
-    read_watched,
-    step_of,
-)
+from executions.pages.wizard.checked import read_checked
+from executions.pages.wizard.steps import WizardStep, open_retirements, step_of
+from executions.pages.wizard.watched import read_watched
 from executions.retirement import acts, audit, by_hand, external, moved, rules, wizard
 from executions.retirement.acts import Order
 from executions.retirement.forms import ConfirmedName, OutsideSchedule
