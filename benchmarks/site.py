@@ -20,7 +20,6 @@ from django.template.response import TemplateResponse
 from django.test import Client, RequestFactory
 from psycopg.conninfo import conninfo_to_dict
 
-from executions.database.problems import Problem
 from executions.health import snapshot
 from executions.models import Execution
 from executions.pages.history.cursors import Cursor
@@ -30,6 +29,7 @@ from executions.pages.live import forget_shared
 from executions.pages.overview import week
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.spec import Scope
+from executions.text.problem import Problem
 from multica_admin.databases import admin_alias, reader_alias
 from multica_admin.gunicorn import settle_garbage_collection
 from multica_admin.stack import with_room

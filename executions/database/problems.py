@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -27,6 +26,7 @@ from executions.database.router import is_multicas
 from executions.database.sqlstates import kind_of
 from executions.database.troubles import TROUBLES, UNKNOWN
 from executions.text import beyond
+from executions.text.problem import Problem
 from multica_admin import embedded
 
 BUG = "bug"
@@ -69,45 +69,21 @@ _OF_EMBEDDED: Mapping[str, str] = {
 }
 
 
-def _reference() -> str:
-    return secrets.token_hex(4)
+def for_strangers(problem: Problem) -> Problem:
+    """The same without internal details, for people who have not signed in.
 
-
-@dataclass(frozen=True)
-class Problem:
-    """What a person reads. ``code`` is stable and machine-readable, ``status`` an HTTP status."""
-
-    code: str
-    title: str
-    what: str
-    meaning: str
-    todo: str
-    status: int = 503
-    reference: str = field(default_factory=_reference)
-
-    @property
-    def of_database(self) -> bool:
-        """Whether it says what a database did, which strangers must not learn."""
-        return self.code in TROUBLES
-
-    def sentence(self) -> str:
-        return f"{self.what} {self.todo}"
-
-    def for_strangers(self) -> Problem:
-        """The same without internal details, for people who have not signed in.
-
-        Sentences about the embedded PostgreSQL stay, because they name no place.
-        """
-        if self.code in _OF_EMBEDDED.values():
-            return self
-        return replace(
-            self,
-            code="unavailable",
-            title=_("Multica Admin cannot answer now"),
-            what=_("Something that Multica Admin needs is not available."),
-            meaning=_("Nobody can sign in until it is. Nothing was changed."),
-            todo=_("Try again in a moment. Whoever runs it finds the details in its log."),
-        )
+    Sentences about the embedded PostgreSQL stay, because they name no place.
+    """
+    if problem.code not in TROUBLES or problem.code in _OF_EMBEDDED.values():
+        return problem
+    return replace(
+        problem,
+        code="unavailable",
+        title=_("Multica Admin cannot answer now"),
+        what=_("Something that Multica Admin needs is not available."),
+        meaning=_("Nobody can sign in until it is. Nothing was changed."),
+        todo=_("Try again in a moment. Whoever runs it finds the details in its log."),
+    )
 
 
 class Told(errors.DatabaseError):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from executions.health.facts.executions import ExecutionFact, runners_of
 from executions.health.findings.base import Case
 from executions.health.ledger import durations, percentile
 from executions.text.beyond import is_beyond
@@ -36,6 +39,18 @@ def age(now: datetime, moment: datetime | None) -> float | None:
     return None if moment is None or is_beyond(moment) else (now - moment).total_seconds()
 
 
+def of_rows(rows: Sequence[ExecutionFact]) -> dict[str, Any]:
+    """The figures that only the executions of the last 24 hours tell."""
+    taken = durations(rows)
+    return {
+        "retried_24h": sum(1 for row in rows if row.attempt > 1),
+        "failed_24h": sum(1 for row in rows if row.failed),
+        "runners_24h": len(runners_of(rows)),
+        "p50_ms": percentile(taken, 0.5),
+        "p95_ms": percentile(taken, 0.95),
+    }
+
+
 def measure(case: Case | None) -> Figures:
     """The figures of a case; all None without a case."""
     if case is None:
@@ -44,7 +59,6 @@ def measure(case: Case | None) -> Figures:
     cells = case.ledger.cells
     first = cells[0].plan_time if cells else case.now
     rows = [row for row in case.rows if row.plan_time >= first]
-    taken = durations(rows)
 
     return Figures(
         latest_success_age_seconds=age(case.now, case.succeeded_at),
@@ -54,9 +68,5 @@ def measure(case: Case | None) -> Figures:
         success_streak=len(case.ledger.streak),
         plans_expected_24h=case.ledger.expected,
         plans_missing_24h=case.ledger.missing,
-        retried_24h=sum(1 for row in rows if row.attempt > 1),
-        failed_24h=sum(1 for row in rows if row.failed),
-        runners_24h=len({row.runner_id for row in rows if row.runner_id is not None}),
-        p50_ms=percentile(taken, 0.5),
-        p95_ms=percentile(taken, 0.95),
+        **of_rows(rows),
     )

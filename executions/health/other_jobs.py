@@ -13,19 +13,19 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext_lazy as _
 
+from executions.database.problems import diagnose
 from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.assessment import JobAssessment
 from executions.health.facts import Ground
 from executions.health.facts.executions import ExecutionFact
-from executions.health.facts.not_available import NotAvailable
-from executions.health.figures import Figures, age
+from executions.health.figures import Figures, age, of_rows
 from executions.health.findings.base import Finding, FindingCode, Severity
 from executions.health.findings.progress import SWEEP_ALLOWANCE
-from executions.health.ledger import durations, percentile
-from executions.health.read import execution_of, refuse_hidden, why_not
+from executions.health.read import execution_of, refuse_hidden
 from executions.health.tally import Examples, JobTally, judge_tally
 from executions.health.verdict import Level, Verdict
+from executions.text.problem import Problem
 from executions.text.sentences import say, together
 
 SQL = load("health")
@@ -53,7 +53,7 @@ def assess_job(job: str, fetch: Fetch = fetch_for_dashboard) -> JobAssessment:
     try:
         return assess_facts(read_job(job, fetch))
     except (DatabaseError, psycopg.Error) as error:
-        return unreadable(job, why_not(error))
+        return unreadable(job, diagnose(error))
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _never_ran(facts: JobFacts) -> Verdict:
     return Verdict(Level.UNKNOWN, summary, (finding,))
 
 
-def unreadable(job: str, why: NotAvailable) -> JobAssessment:
+def unreadable(job: str, why: Problem) -> JobAssessment:
     """The assessment of a job that could not be read."""
     summary = together(
         say(_("We cannot tell how the job %(job)s is."), job=job),
@@ -149,9 +149,9 @@ def unreadable(job: str, why: NotAvailable) -> JobAssessment:
         FindingCode.NOT_AVAILABLE,
         Severity.INFO,
         summary,
-        say("%(remedy)s", remedy=why.remedy),
+        say("%(remedy)s", remedy=why.todo),
         None,
-        {"what": ["executions"], "reason": why.reason, "remedy": why.remedy},
+        {"what": ["executions"], "reason": why.reason, "remedy": why.todo},
     )
     verdict = Verdict(Level.UNKNOWN, summary, (finding,))
     return JobAssessment(job, None, Figures(), verdict)
@@ -160,7 +160,6 @@ def unreadable(job: str, why: NotAvailable) -> JobAssessment:
 def _figures(facts: JobFacts) -> Figures:
     """The figures of what ended in 24 hours, as far back as was read. No plans are expected."""
     rows = facts.finished
-    taken = durations(rows)
     success = next((row for row in rows if row.succeeded and row.finished_at), None)
     streak = next((n for n, row in enumerate(rows) if not row.succeeded), len(rows))
 
@@ -170,9 +169,5 @@ def _figures(facts: JobFacts) -> Figures:
         success_streak=streak,
         plans_expected_24h=0,
         plans_missing_24h=0,
-        retried_24h=sum(1 for row in rows if row.attempt > 1),
-        failed_24h=sum(1 for row in rows if row.failed),
-        runners_24h=len({row.runner_id for row in rows if row.runner_id is not None}),
-        p50_ms=percentile(taken, 0.5),
-        p95_ms=percentile(taken, 0.95),
+        **of_rows(rows),
     )

@@ -1,6 +1,6 @@
 """Reads the facts: one bounded query each, on the dashboard's read-only connection.
 
-A fact whose query fails becomes a `NotAvailable` and the others stay valid, so nothing here may run
+A fact whose query fails becomes a `Problem` and the others stay valid, so nothing here may run
 inside a transaction. `findings` decides what the facts mean.
 """
 
@@ -26,8 +26,7 @@ from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
 from executions.health.changes import changes_on_record
 from executions.health.facts import Drift, Facts, Ground, Queue, StateRow
-from executions.health.facts.executions import ExecutionFact, Executions
-from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.executions import ExecutionFact, Executions, runners_of
 from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.ledger import usual_window
 from executions.health.writers import jumps, pairs
@@ -43,6 +42,7 @@ from executions.rollup.queue import read_queue
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
 from executions.scheduler.spec import JobSpec
+from executions.text.problem import Problem
 
 SQL = load("health")
 
@@ -86,7 +86,7 @@ def read_facts(
         reader.leave()
 
 
-def nothing_known(spec: JobSpec, why: NotAvailable) -> Facts:
+def nothing_known(spec: JobSpec, why: Problem) -> Facts:
     """The facts if the database does not even tell its clock."""
     return Facts(
         spec=spec,
@@ -118,7 +118,7 @@ class _Reader:
 
     def read(self, earlier: Facts | None) -> Facts:
         ground = self._fact(self._ground)
-        if isinstance(ground, NotAvailable):
+        if isinstance(ground, Problem):
             return nothing_known(self._spec, ground)
         if why := behind(ground, self._spec):
             return replace(nothing_known(self._spec, why), ground=ground)
@@ -144,9 +144,9 @@ class _Reader:
         if self._failed and not connections[MULTICA_ALIAS].in_atomic_block:
             connections[MULTICA_ALIAS].close_if_unusable_or_obsolete()
 
-    def _fact(self, read: Callable[[], T]) -> T | NotAvailable:
+    def _fact(self, read: Callable[[], T]) -> T | Problem:
         if time.monotonic() > self._until:
-            return NotAvailable(
+            return Problem(
                 _("The database took too long, so the rest was not looked at."),
                 _("Try again in a moment; if it stays so, look at what else runs there."),
             )
@@ -154,7 +154,7 @@ class _Reader:
             return read()
         except (DatabaseError, psycopg.Error) as error:
             self._failed = True
-            return why_not(error)
+            return diagnose(error)
 
     def _ground(self) -> Ground:
         (row,) = self._fetch(SQL.ground, {})
@@ -197,14 +197,14 @@ class _Reader:
             cut_short=cut_short,
         )
 
-    def _state(self, ground: Ground) -> StateRow | NotAvailable | None:
+    def _state(self, ground: Ground) -> StateRow | Problem | None:
         """The watermark can be null only if Multica's own NOT NULL is gone."""
         refuse_hidden(ground, "task_usage_hourly_rollup_state")
         if not ground.has_state and not ground.has_executions and ground.has_usage:
             return None
         rows = self._fetch(SQL.state, {})
         if rows and rows[0]["watermark_at"] is None:
-            return NotAvailable(
+            return Problem(
                 _("The rollup's state row has no watermark, so nobody knows how far usage is."),
                 _("Run “manage.py backfill_task_usage_hourly”, which sets the watermark."),
             )
@@ -214,7 +214,7 @@ class _Reader:
         refuse_hidden(ground, "task_usage_hourly_dirty")
         return read_queue(self._fetch)
 
-    def _pg_cron(self, ground: Ground, executions: Executions | NotAvailable) -> PgCron:
+    def _pg_cron(self, ground: Ground, executions: Executions | Problem) -> PgCron:
         """The jobs; and when they ran, if something moved the watermark between the plans."""
         moved = isinstance(executions, Executions) and bool(jumps(pairs(executions.rows)))
         with ExitStack() as until_read:
@@ -252,9 +252,9 @@ class _Reader:
         return (further, fetch) if _sight(further) > _sight(seen) else (seen, self._fetch)
 
     def _drift(
-        self, ground: Ground, state: StateRow | NotAvailable | None, earlier: Facts | None
-    ) -> Drift | NotAvailable | None:
-        if state is None or isinstance(state, NotAvailable):
+        self, ground: Ground, state: StateRow | Problem | None, earlier: Facts | None
+    ) -> Drift | Problem | None:
+        if state is None or isinstance(state, Problem):
             return None
         known = earlier.drift if earlier else None
         if isinstance(known, Drift) and known.watermark == state.watermark_at:
@@ -299,11 +299,11 @@ def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str, *, with_ru
         if seen.visibility is Visibility.FULL:
             refuse_hidden_runs(fetch)
     except (DatabaseError, psycopg.Error) as error:
-        return replace(seen, runs_unseen=why_not(error))
+        return replace(seen, runs_unseen=diagnose(error))
     return seen
 
 
-def behind(ground: Ground, spec: JobSpec) -> NotAvailable | None:
+def behind(ground: Ground, spec: JobSpec) -> Problem | None:
     """Why a standby cannot tell what is true now; None if it can.
 
     Each plan commits something. So without a commit for two cadences either the standby lags or the
@@ -319,7 +319,7 @@ def behind(ground: Ground, spec: JobSpec) -> NotAvailable | None:
         else _("the last commit that it replayed is of %(at)s UTC")
         % {"at": f"{ground.now.astimezone(UTC):%Y-%m-%d %H:%M:%S}"}
     )
-    return NotAvailable(
+    return Problem(
         _(
             "This is a standby, and %(reached)s: it lags, or nothing was committed on the primary"
             " since. So it cannot tell how usage stands."
@@ -327,12 +327,6 @@ def behind(ground: Ground, spec: JobSpec) -> NotAvailable | None:
         % {"reached": reached},
         _("Point DATABASE_URL at the primary, or look why the standby does not follow it."),
     )
-
-
-def why_not(error: Exception) -> NotAvailable:
-    """The `NotAvailable` for a database error."""
-    problem = diagnose(error)
-    return NotAvailable(f"{problem.what} {problem.meaning}", problem.todo)
 
 
 def refuse_hidden(ground: Ground, *tables: str) -> None:
@@ -345,13 +339,11 @@ def refuse_hidden(ground: Ground, *tables: str) -> None:
         raise RowsHidden(hidden, ground.role)
 
 
-def _own_runners(executions: Executions | NotAvailable) -> frozenset[str]:
+def _own_runners(executions: Executions | Problem) -> frozenset[str]:
     """Which of the runners seen are this installation's own. It reads our tables, not Multica's."""
-    if isinstance(executions, NotAvailable):
+    if isinstance(executions, Problem):
         return frozenset()
-    seen = {row.runner_id for row in executions.rows if row.runner_id is not None}
-    ours = Runner.objects.filter(runner_id__in=seen).values_list("runner_id", flat=True)
-    return frozenset(ours) if seen else frozenset()
+    return Runner.ours_among(runners_of(executions.rows))
 
 
 def _recent_and_abandoned(

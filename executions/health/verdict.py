@@ -15,12 +15,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Facts, StateRow
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match, RollupCall
 from executions.health.findings.base import Case, Finding, FindingCode, Severity
 from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
 from executions.health.findings.writer import Whence, in_short, is_over, whence
+from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Text, say, together
 
 FAILURES = (FindingCode.EXHAUSTED_FAILURE, FindingCode.PLAN_ABANDONED)
@@ -139,7 +139,7 @@ def level_of(worst: Severity) -> Level:
     return levels.get(worst, Level.HEALTHY)
 
 
-def _unknown(basics: tuple[NotAvailable, ...]) -> Text:
+def _unknown(basics: tuple[Problem, ...]) -> Text:
     return together(
         say(_("We cannot tell whether usage is up to date.")),
         *(say("%(reason)s", reason=reason) for reason in dict.fromkeys(b.reason for b in basics)),
@@ -183,7 +183,7 @@ def _by_whom(case: Case) -> Sentence | None:
     """
     ours = case.facts.own_runners
     won = [row for row in case.lately if row.runner_id]
-    if isinstance(ours, NotAvailable) or not won:
+    if isinstance(ours, Problem) or not won:
         return None
     since = won[0].plan_time - 2 * case.spec.cadence
     at_it = {row.runner_id in ours for row in won if row.plan_time >= since}

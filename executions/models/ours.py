@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -36,3 +38,10 @@ class Runner(models.Model):
 
     def __str__(self) -> str:
         return self.runner_id
+
+    @classmethod
+    def ours_among(cls, runner_ids: Iterable[str]) -> frozenset[str]:
+        """Which of these runners are this installation's own."""
+        asked = set(runner_ids)
+        found = cls.objects.filter(runner_id__in=asked) if asked else cls.objects.none()
+        return frozenset(found.values_list("runner_id", flat=True))

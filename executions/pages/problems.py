@@ -19,8 +19,9 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from executions.accounts.roles import ADMINISTRATOR, VIEWER, RoleNeeded, administrators
-from executions.database.problems import BUG, Problem, diagnose, is_database_error
+from executions.database.problems import BUG, diagnose, for_strangers, is_database_error
 from executions.pages.history.filters import BadFilter
+from executions.text.problem import Problem
 from multica_admin.env import BadSetting
 from multica_admin.public_url import parse_public_url
 
@@ -37,8 +38,8 @@ def show(request: HttpRequest, problem: Problem) -> HttpResponse:
     the answer is ours and not a proxy's.
     """
     request.problem = problem  # type: ignore[attr-defined]  # for the log line
-    if problem.of_database and not _is_signed_in(request):
-        problem = problem.for_strangers()
+    if not _is_signed_in(request):
+        problem = for_strangers(problem)
     response = _page_or_text(request, problem)
     response["X-Problem"] = problem.code
     return response

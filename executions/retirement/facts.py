@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from executions.database.connections import retire_reader
 from executions.database.reading import Fetch, fetch_for_dashboard, fetch_on
 from executions.health.facts import Facts
-from executions.health.facts.not_available import NotAvailable
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts
@@ -25,6 +24,7 @@ from executions.pgcron.sight import read_sight
 from executions.retirement import gates
 from executions.retirement.gates.gate import Check, GateFacts
 from executions.retirement.rules import Rules
+from executions.text.problem import Problem
 
 # Plans beyond the streak itself: some are not due yet, or still run.
 _SPARE = 4
@@ -60,7 +60,7 @@ class PlanFacts:
 
     case: Case | None
     findings: tuple[Finding, ...] = ()
-    unreadable: tuple[NotAvailable, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
 
 
 def read_plans(rules: Rules, known: Facts | None = None) -> PlanFacts:

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from executions.database.connections import connect as open_connection
 from executions.database.connections import cut
-from executions.database.problems import diagnose
+from executions.database.problems import diagnose, for_strangers
 from multica_admin import embedded
 from multica_admin.cluster import ClusterError
 from tests import environment
@@ -255,7 +255,7 @@ def test_a_connection_to_the_embedded_server_that_breaks_is_told_as_that(
         stopped = diagnose(caught.value)
     assert stopped.code == "embedded_lost"
     assert "bin/run starts it again by itself" in stopped.todo
-    assert stopped.for_strangers() is stopped
+    assert for_strangers(stopped) is stopped
     monkeypatch.setattr(settings, "EMBEDDED", False)
     assert diagnose(caught.value).code == "lost"
 

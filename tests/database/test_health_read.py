@@ -15,7 +15,6 @@ from django.db import connections
 from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.health import read
 from executions.health.assessment import as_json, assess
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match, Visibility
 from executions.health.findings import FindingCode, Severity
 from executions.health.other_jobs import assess_job
@@ -28,6 +27,7 @@ from executions.rollup.guard import read_guard
 from executions.rollup.lock import read_lock
 from executions.rollup.queue import MOST_COUNTED, read_queue
 from executions.text.beyond import FAR_FUTURE
+from executions.text.problem import Problem
 from tests import scenarios
 from tests.factories import ExecutionFactory, put_state, usage
 from tests.scenarios import database_now, sound
@@ -77,9 +77,9 @@ def under_row_security(table, upstream, connect):
 def test_rows_that_row_security_hides_are_not_taken_for_none(upstream, connect, table, fact):
     fetch = under_row_security(table, upstream, connect)
     known = getattr(read_facts(fetch=fetch), fact)
-    assert isinstance(known, NotAvailable)
+    assert isinstance(known, Problem)
     assert f"row security hides rows of {table} from the role multica_view" in known.reason
-    assert "BYPASSRLS" in known.remedy
+    assert "BYPASSRLS" in known.todo
 
 
 @pytest.mark.parametrize("table", ["sys_cron_executions", "task_usage_hourly_rollup_state"])
@@ -92,7 +92,7 @@ def test_a_verdict_without_its_basics_for_row_security_is_unknown(upstream, conn
 def test_a_database_is_not_called_new_for_usage_that_row_security_hides(upstream, connect):
     upstream.execute("DELETE FROM sys_cron_executions")
     facts = read_facts(fetch=under_row_security("task_usage", upstream, connect))
-    assert isinstance(facts.first_trace, NotAvailable)
+    assert isinstance(facts.first_trace, Problem)
 
 
 def test_a_role_with_a_policy_to_see_every_row_is_told_all(upstream, connect):
@@ -139,7 +139,7 @@ def test_a_fact_that_takes_too_long_is_left_out_and_the_rest_stands(owner, conne
     with blocker.transaction():
         blocker.execute("LOCK TABLE task_usage_hourly_dirty IN ACCESS EXCLUSIVE MODE")
         assessment = assess(read_facts())
-    assert isinstance(assessment.facts.queue, NotAvailable)
+    assert isinstance(assessment.facts.queue, Problem)
     assert "Somebody has locked task_usage_hourly_dirty" in assessment.facts.queue.reason
     assert not assessment.facts.basics
     assert assessment.verdict.level is Level.HEALTHY
@@ -190,7 +190,7 @@ def test_the_newest_success_is_found_behind_a_day_of_failures(owner):
     world.plans[401] = {}
     world.write()
     executions = read_facts().executions
-    assert not isinstance(executions, NotAvailable)
+    assert not isinstance(executions, Problem)
     success = executions.latest_success(world.now)
     assert success is not None
     assert success.plan_time == world.plan_time(400)
@@ -203,7 +203,7 @@ def test_of_an_install_that_stopped_long_ago_the_newest_row_is_found(owner):
     world.plans = {900: {"failed": True}, 901: {}, 902: {}}
     world.write()
     executions = read_facts().executions
-    assert not isinstance(executions, NotAvailable)
+    assert not isinstance(executions, Problem)
     assert executions.rows == ()
     assert executions.newest is not None
     success = executions.latest_success(world.now)
@@ -217,7 +217,7 @@ def test_more_rows_than_a_day_can_have_shorten_the_window(owner, monkeypatch):
     world = scenarios.healthy(owner)
     assessment = assess(read_facts())
     executions = assessment.facts.executions
-    assert not isinstance(executions, NotAvailable)
+    assert not isinstance(executions, Problem)
     assert len(executions.rows) == 50
     assert executions.since == world.plan_time(49)
     assert assessment.figures.plans_expected_24h == 50
@@ -259,7 +259,7 @@ def test_other_jobs_and_scopes_are_not_the_rollups(owner):
     world.add(plan_time=world.plan_time(-1), scope_id="another")
     world.write()
     executions = read_facts().executions
-    assert not isinstance(executions, NotAvailable)
+    assert not isinstance(executions, Problem)
     assert executions.newest is not None
     assert executions.newest.plan_time == world.plan_time(0)
 
@@ -280,7 +280,7 @@ def test_a_result_may_hold_anything(owner, result):
     now = database_now(owner)
     ExecutionFactory(connection=owner, plan_time=now, result=result)
     executions = read_facts().executions
-    assert not isinstance(executions, NotAvailable)
+    assert not isinstance(executions, Problem)
     assert executions.rows[0].moved is None
 
 

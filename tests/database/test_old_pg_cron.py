@@ -12,9 +12,9 @@ from django.test import Client
 
 from executions.accounts.roles import OPERATOR
 from executions.database.reading import fetch_on
-from executions.health.facts.not_available import NotAvailable
 from executions.health.read import read_facts
 from executions.pgcron.sight import visible_jobs
+from executions.text.problem import Problem
 from tests.people import make_user
 from tests.retiring import lay_plans
 from tests.servers import connected, private_server
@@ -83,8 +83,8 @@ def test_the_overview_does_not_blame_multicas_tables(owner, old):
     """Where the dashboard's own role is not shown pg_cron, the other one is asked."""
     lay_plans(owner)
     found = read_facts().pg_cron
-    assert isinstance(found, NotAvailable)
-    assert CURE in str(found.remedy)
+    assert isinstance(found, Problem)
+    assert CURE in str(found.todo)
     assert "Multica's tables are not concerned" in str(found.reason)
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from executions.models import Execution
 from executions.pages.history.cursors import Cursor
-from executions.pages.history.filters import GLOBAL, BadFilter, ExecutionState, Filters
+from executions.pages.history.filters import GLOBAL, BadFilter, Filters
 from executions.pages.history.paging import Page, Reader
 from executions.pages.history.walks import Walk, choose
 from executions.scheduler.spec import Scope
+from executions.scheduler.states import ExecutionState
 from tests.factories import ExecutionFactory, insert_many
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)

@@ -16,11 +16,11 @@ from executions.database.connections import connect as open_connection
 from executions.database.connections import retire_connection, retire_reader, runner_connection
 from executions.database.direct import OnStandby
 from executions.health import snapshot
-from executions.health.facts.not_available import NotAvailable
 from executions.health.read import read_facts
 from executions.models.retirement import Retirement, RetirementState
 from executions.retirement import audit, protocol
 from executions.scheduler.jobs import ROLLUP
+from executions.text.problem import Problem
 from tests import scenarios
 from tests.faults.conftest import cluster_of_its_own
 from tests.faults.test_quickstart import start, var
@@ -161,7 +161,7 @@ def test_replay_that_lags_is_never_told_as_multicas_silence(on_standby):
             reached = there.execute("SELECT pg_last_xact_replay_timestamp() AS at").fetchone()["at"]
             assert read_facts().now == reached
             facts = read_facts(spec)
-            assert isinstance(facts.executions, NotAvailable)
+            assert isinstance(facts.executions, Problem)
             assert "This is a standby" in facts.executions.reason
             assert "lags" in facts.executions.reason
         finally:

@@ -9,12 +9,12 @@ import pytest
 from django.utils.html import strip_tags
 
 from executions.health.facts import Drift, DriftHour, Ground, StateRow
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.findings import RULES, Case, Finding, FindingCode, Severity, find
 from executions.health.findings.base import BRIEF, MOST_LISTED, brief
 from executions.health.findings.progress import NEVER
 from executions.text.beyond import FAR_PAST
+from executions.text.problem import Problem
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -151,7 +151,7 @@ def test_a_database_is_fresh_for_eleven_minutes(age, expected):
     assert severity(FindingCode.NO_EXECUTIONS, **known) is expected
 
 
-@pytest.mark.parametrize("trace", [None, NotAvailable("why", "what")], ids=["none", "unreadable"])
+@pytest.mark.parametrize("trace", [None, Problem("why", "what")], ids=["none", "unreadable"])
 @pytest.mark.parametrize(
     "state",
     [
@@ -448,7 +448,7 @@ UNSEEN = replace(IDLE, state=None, since=None)
         (Lock((IDLE,), (BUSY,)), (0, 1), False),
         (Lock((BUSY,)), (0, 1), False),
         (Lock(), (0, 1), False),
-        (NotAvailable("why", "what"), (0, 1), False),
+        (Problem("why", "what"), (0, 1), False),
         (Lock((BETWEEN,)), (0, 1, 2), False),
         (Lock((replace(BETWEEN, since=plan_time(1) + CADENCE),)), (0, 1), True),
         (Lock((UNSEEN,)), (0, 1), False),
@@ -492,7 +492,7 @@ def test_runs_that_a_future_watermark_kept_from_work_did_not_lose_the_lock():
 
 
 def test_what_cannot_be_read_is_named_in_words():
-    unread = NotAvailable("It may not be read.", "Grant it.")
+    unread = Problem("It may not be read.", "Grant it.")
     known = facts(queue=unread, drift=unread)
     (found,) = find(known, Case.of(known))
     assert "dirty" not in str(found.summary)

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executions.health.facts import StateRow
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match, Visibility
 from executions.health.findings import Case, find
 from executions.pgcron.job import Candidate, Inventory, Job, JobProcess, Rights, Server
@@ -21,6 +20,7 @@ from executions.retirement.gates.gate import APPLIES
 from executions.retirement.gates.plans import watermark_advancing
 from executions.retirement.report import REFUSED, UNKNOWN, Judged, RetirementReport
 from executions.scheduler.plans import newest_due
+from executions.text.problem import Problem
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
 from tests.sizes import sized
 
@@ -567,7 +567,7 @@ def test_a_run_in_flight_refuses_alone_and_names_its_process():
 
 
 def test_what_cannot_be_read_is_refused_with_the_reason_and_the_way_out():
-    away = NotAvailable("The table is gone.", "Look for it.")
+    away = Problem("The table is gone.", "Look for it.")
     checked = judged(executions=away)
     assert refusing(checked) == {
         "success_streak",
@@ -582,7 +582,7 @@ def test_what_cannot_be_read_is_refused_with_the_reason_and_the_way_out():
 
 
 def test_runners_that_cannot_be_told_apart_refuse_only_the_gate_that_needs_them():
-    away = NotAvailable("Our tables are away.", "Start them.")
+    away = Problem("Our tables are away.", "Start them.")
     alone(judged(own_runners=away), GateCode.BACKEND_RUNNER)
 
 
@@ -619,7 +619,7 @@ def test_a_backend_counts_as_a_run_unless_it_is_proved_to_be_another(backend, ru
 
 # --- What is said: once, and only of what there is ------------------------------------------------
 
-AWAY = NotAvailable("The database does not answer.", "See that PostgreSQL runs.")
+AWAY = Problem("The database does not answer.", "See that PostgreSQL runs.")
 SAID = {
     "healthy": {},
     "a gap": {"executions": executions({3: None})},

@@ -9,11 +9,11 @@ import pytest
 
 from executions.health.assessment import assess
 from executions.health.facts import Change
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import JobRun, Match, PgCron, PgCronJob, RollupCall, Visibility
 from executions.health.findings import Case
 from executions.health.findings.writer import is_over, other_writer
 from executions.health.writers import jumps, pairs
+from executions.text.problem import Problem
 from tests.pictures import CADENCE, SECOND, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -154,7 +154,7 @@ def test_a_silence_that_is_usual_ends_nothing(ages):
 @pytest.mark.parametrize(
     "pg_cron",
     [
-        NotAvailable("It cannot be read.", "Look."),
+        Problem("It cannot be read.", "Look."),
         *(
             PgCron(visibility)
             for visibility in Visibility
@@ -179,7 +179,7 @@ def test_where_every_job_is_known_the_caller_is_outside(pg_cron):
     [
         {"runs_since": None},
         {"runs_since": plan_time(4)},
-        {"runs_unseen": NotAvailable("It cannot be read.", "Look.")},
+        {"runs_unseen": Problem("It cannot be read.", "Look.")},
     ],
 )
 def test_where_no_run_details_tell_of_that_time_the_caller_is_not_said_to_be_outside(changed):

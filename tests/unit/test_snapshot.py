@@ -14,7 +14,6 @@ import pytest
 
 from executions.health.assessment import assess
 from executions.health.facts import Ground, Queue
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.snapshot import (
     BUSY_SECONDS,
@@ -24,6 +23,7 @@ from executions.health.snapshot import (
     version_of,
 )
 from executions.health.snapshot import _is_busy as is_busy
+from executions.text.problem import Problem
 from tests.pictures import CADENCE, NOW, SECOND, executions, facts
 from tests.waiting import HANG
 
@@ -150,7 +150,7 @@ def test_the_version_does_not_change_with_time_alone():
         {"executions": executions({0: {"rows_affected": 5}})},
         {"state": None},
         {"queue": Queue(1, False, NOW)},
-        {"queue": NotAvailable("why", "what")},
+        {"queue": Problem("why", "what")},
         {"lock": Lock((DatabaseSession(7, "x", "y", None, None, idle=True),))},
         {"own_runners": frozenset({"backend"})},
     ],
@@ -208,7 +208,7 @@ BUSY = DatabaseSession(7, None, None, None, None, idle=False)
         ({"lock": Lock(holders=(BUSY,))}, True),
         ({"lock": Lock(holders=(replace(BUSY, idle=True),))}, False),
         ({"lock": Lock(writers=(BUSY,))}, True),
-        ({"executions": NotAvailable("why", "what")}, False),
+        ({"executions": Problem("why", "what")}, False),
     ],
 )
 def test_something_runs_while_a_lease_or_somebody_at_work_is_alive(known, busy):

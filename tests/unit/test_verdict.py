@@ -10,18 +10,18 @@ from django.utils.html import escape
 
 from executions.health.assessment import as_json, assess, plain
 from executions.health.facts import StateRow
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match, PgCron, PgCronJob, RollupCall, Visibility
 from executions.health.findings import Case, Finding, FindingCode, Severity
 from executions.health.findings.progress import NEVER
 from executions.health.verdict import EXPLAINED_BY, FAILURES, Level, fold
+from executions.text.problem import Problem
 from executions.text.sentences import Ago, At, say, together
 from tests.pictures import CADENCE, NEWEST, NOW, execution, executions, facts, plan_time
 
 FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-UNREADABLE = NotAvailable("The table may not be read.", "Grant SELECT.")
+UNREADABLE = Problem("The table may not be read.", "Grant SELECT.")
 
 
 def case_of(*, behind=CADENCE, changed=None) -> Case:

@@ -9,9 +9,10 @@ import pytest
 
 from executions.pages.history import errors, table
 from executions.pages.history.errors import read_errors
-from executions.pages.history.filters import ExecutionState, Filters
+from executions.pages.history.filters import Filters
 from executions.pages.history.messages import pattern_of
 from executions.pages.live import forget_shared
+from executions.scheduler.states import ExecutionState
 from tests.factories import ExecutionFactory
 from tests.time_limits import cut_off
 

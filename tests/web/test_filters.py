@@ -18,12 +18,12 @@ from executions.pages.history.filters import (
     NAMES,
     UNPAGED,
     BadFilter,
-    ExecutionState,
     Filters,
     parse,
     write_scope,
 )
 from executions.scheduler.spec import Scope
+from executions.scheduler.states import ExecutionState
 
 stored_text = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40

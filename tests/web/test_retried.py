@@ -12,13 +12,14 @@ from executions.health.findings import FindingCode
 from executions.health.read import read_facts
 from executions.pages.history.errors import Outcome, read_errors
 from executions.pages.history.execution import read_execution
-from executions.pages.history.filters import ExecutionState, Filters
+from executions.pages.history.filters import Filters
 from executions.pages.history.jobs import read_all_jobs
 from executions.pages.history.plans import read_plans
 from executions.pages.history.rows_of_export import start_export
 from executions.pages.overview.reader import read_overview
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
+from executions.scheduler.states import ExecutionState
 from tests.factories import ExecutionFactory
 from tests.scenarios import database_now
 

@@ -1,6 +1,6 @@
 """PURE: what can be known about a job, as frozen values. Read by `read.py`, judged by `findings`.
 
-A fact that could not be read is a :class:`NotAvailable`, never a guess and never a zero. Times are
+A fact that could not be read is a :class:`Problem`, never a guess and never a zero. Times are
 aware and the database's own. Nothing here asks a database or a clock.
 """
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from executions.health.facts.executions import Executions
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import PgCron, RollupCall
 from executions.health.facts.sessions import Lock
 from executions.scheduler.spec import JobSpec
+from executions.text.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -113,35 +113,35 @@ class Facts:
     """
 
     spec: JobSpec
-    ground: Ground | NotAvailable
-    executions: Executions | NotAvailable
-    state: StateRow | NotAvailable | None
-    queue: Queue | NotAvailable
-    lock: Lock | NotAvailable
-    pg_cron: PgCron | NotAvailable
-    drift: Drift | NotAvailable | None
-    own_runners: frozenset[str] | NotAvailable
-    first_trace: datetime | NotAvailable | None = None
-    changes: tuple[Change, ...] | NotAvailable = ()
+    ground: Ground | Problem
+    executions: Executions | Problem
+    state: StateRow | Problem | None
+    queue: Queue | Problem
+    lock: Lock | Problem
+    pg_cron: PgCron | Problem
+    drift: Drift | Problem | None
+    own_runners: frozenset[str] | Problem
+    first_trace: datetime | Problem | None = None
+    changes: tuple[Change, ...] | Problem = ()
 
     @property
     def rollup_calls(self) -> tuple[RollupCall, ...]:
         """How the visible, active pg_cron jobs of this very database lead to the rollup."""
-        return () if isinstance(self.pg_cron, NotAvailable) else self.pg_cron.calls
+        return () if isinstance(self.pg_cron, Problem) else self.pg_cron.calls
 
     @property
     def now(self) -> datetime | None:
         """The database's clock, None where it could not be read."""
-        return None if isinstance(self.ground, NotAvailable) else self.ground.now
+        return None if isinstance(self.ground, Problem) else self.ground.now
 
     @property
-    def basics(self) -> tuple[NotAvailable, ...]:
+    def basics(self) -> tuple[Problem, ...]:
         """The basics that could not be read: with any of them the verdict is unknown."""
         basics = (self.ground, self.executions, self.state)
-        return tuple(fact for fact in basics if isinstance(fact, NotAvailable))
+        return tuple(fact for fact in basics if isinstance(fact, Problem))
 
     @property
-    def unreadable(self) -> dict[str, NotAvailable]:
+    def unreadable(self) -> dict[str, Problem]:
         """Every fact that could not be read, by name."""
         named = {
             "clock": self.ground,
@@ -155,4 +155,4 @@ class Facts:
             "own_runners": self.own_runners,
             "first_trace": self.first_trace,
         }
-        return {name: fact for name, fact in named.items() if isinstance(fact, NotAvailable)}
+        return {name: fact for name, fact in named.items() if isinstance(fact, Problem)}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 from uuid import UUID
+
+from executions.text.digest import digest
 
 # Rows may be a little newer than the reading of the clock just before them.
 CLOCK_ALLOWANCE = timedelta(seconds=5)
@@ -75,6 +80,11 @@ class ExecutionFact:
         """Every runner plans by the clock that it then claims by, and no plan before it is due."""
         return self.started_at is not None and self.plan_time - self.started_at > CLOCK_ALLOWANCE
 
+    @property
+    def last_seen(self) -> datetime:
+        """When its runner was last heard of."""
+        return self.finished_at or self.started_at or self.plan_time
+
     def is_ahead(self, now: datetime) -> bool:
         """Whether one of its times lies in the database's future, where no scheduler writes."""
         limit = now + CLOCK_ALLOWANCE
@@ -86,6 +96,22 @@ class ExecutionFact:
     def is_stale(self, now: datetime) -> bool:
         """RUNNING past its lease. Derived, never stored (docs/contract.md section 2)."""
         return self.running and self.stale_after is not None and self.stale_after < now
+
+
+def runners_of(rows: Iterable[Any]) -> set[str]:
+    """The runners that are named in these executions, in whichever form they were read."""
+    return {row.runner_id for row in rows if row.runner_id}
+
+
+def begun_by_runner(
+    rows: Iterable[ExecutionFact], now: datetime, window: timedelta
+) -> dict[str | None, list[ExecutionFact]]:
+    """The runs that began within the ``window`` before now, in the order of the rows."""
+    found: dict[str | None, list[ExecutionFact]] = defaultdict(list)
+    for row in rows:
+        if row.started_at is not None and now - window <= row.started_at <= now:
+            found[row.runner_id].append(row)
+    return found
 
 
 @dataclass(frozen=True)
@@ -113,8 +139,8 @@ class Executions:
 
     @cached_property
     def mark(self) -> str:
-        """All of it, for a digest: made once, because two digests need it."""
-        return repr(self)
+        """Changes with any of it, and is the same in all processes."""
+        return digest(self)
 
     def latest_success(self, now: datetime) -> ExecutionFact | None:
         """The SUCCESS that finished last, as far as its times can be believed."""

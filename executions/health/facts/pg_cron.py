@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from executions.health.facts.not_available import NotAvailable
+from executions.text.problem import Problem
 
 
 class Visibility(StrEnum):
@@ -122,7 +122,7 @@ class PgCron:
     calls: tuple[RollupCall, ...] = ()
     launcher: Launcher = Launcher.UNKNOWN
     runs: tuple[JobRun, ...] = ()
-    runs_unseen: NotAvailable | None = None
+    runs_unseen: Problem | None = None
     runs_since: datetime | None = None
     nodes: Mapping[int, str] = field(default_factory=dict)
     port: int | None = None

@@ -10,11 +10,11 @@ from functools import cached_property
 
 from executions.health.facts import Facts, Ground, StateRow
 from executions.health.facts.executions import ExecutionFact, Executions
-from executions.health.facts.not_available import NotAvailable
 from executions.health.ledger import Ledger, lay
 from executions.scheduler.plans import newest_due
 from executions.scheduler.spec import JobSpec
 from executions.text.formatters import NOTHING
+from executions.text.problem import Problem
 from executions.text.sentences import Ago, At, Text
 
 # The number of newest plans that count as "lately": docs/contract.md section 6.
@@ -114,9 +114,9 @@ class Case:
         """The case; None if a basic could not be read."""
         ground, executions, state = facts.ground, facts.executions, facts.state
         if (
-            isinstance(ground, NotAvailable)
-            or isinstance(executions, NotAvailable)
-            or isinstance(state, NotAvailable)
+            isinstance(ground, Problem)
+            or isinstance(executions, Problem)
+            or isinstance(state, Problem)
         ):
             return None
         return cls(facts, ground, executions, state, lay(executions, ground.now, facts.spec))

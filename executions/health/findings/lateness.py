@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from executions.health.facts import StateRow
-from executions.health.facts.not_available import NotAvailable
 from executions.health.findings.base import Case, Severity
+from executions.text.problem import Problem
 
 # The rollup never processes the last five minutes: docs/contract.md section 4.
 MARGIN = timedelta(minutes=5)
@@ -45,7 +45,7 @@ def _begun(case: Case) -> datetime | None:
     if case.executions.first_plan is not None:
         return min(case.executions.first_plan, case.now) + case.spec.schedule_delay
     trace = case.facts.first_trace
-    return None if isinstance(trace, NotAvailable) else trace
+    return None if isinstance(trace, Problem) else trace
 
 
 def silence(case: Case) -> Severity | None:

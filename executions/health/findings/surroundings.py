@@ -8,10 +8,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Drift, Facts
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.findings.base import MOST_LISTED, Case, Finding, FindingCode, Severity
 from executions.text.formatters import NOTHING
+from executions.text.problem import Problem
 from executions.text.sentences import Paragraph, say, together
 
 MANY_ROWS = 1_000_000
@@ -134,7 +134,7 @@ def on_the_primary(finding: Finding) -> Finding:
 
 def not_available(facts: Facts) -> list[Finding]:
     """One finding for each reason why a fact could not be read, the basics first."""
-    by_reason: dict[NotAvailable, list[str]] = {}
+    by_reason: dict[Problem, list[str]] = {}
     for name, fact in facts.unreadable.items():
         by_reason.setdefault(fact, []).append(name)
     found = [_unread(facts, fact, names) for fact, names in by_reason.items()]
@@ -143,7 +143,7 @@ def not_available(facts: Facts) -> list[Finding]:
     return found
 
 
-def _unread(facts: Facts, fact: NotAvailable, names: list[str]) -> Finding:
+def _unread(facts: Facts, fact: Problem, names: list[str]) -> Finding:
     """The verdict's own sentence says why a basic could not be read, so this finding does not."""
     template = (
         _("Not everything could be looked at (%(names)s).")
@@ -158,9 +158,9 @@ def _unread(facts: Facts, fact: NotAvailable, names: list[str]) -> Finding:
             names=", ".join(str(NAMES[name]) for name in names),
             reason=fact.reason,
         ),
-        advice=say("%(remedy)s", remedy=fact.remedy),
+        advice=say("%(remedy)s", remedy=fact.todo),
         seen_at=facts.now,
-        evidence={"what": names, "reason": fact.reason, "remedy": fact.remedy},
+        evidence={"what": names, "reason": fact.reason, "remedy": fact.todo},
     )
 
 

@@ -16,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Change, Facts
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import JobRun, PgCron, Visibility
 from executions.health.findings.base import LATELY, Case, Finding, FindingCode, Severity
 from executions.health.writers import Pair, jumps, pairs, ran_between, silences
+from executions.text.problem import Problem
 from executions.text.sentences import Paragraph, Sentence, say, together
 
 # This many of the last 12 pairs prove a schedule. Fewer may be a backfill or a manual call.
@@ -86,7 +86,7 @@ def _began(pair: Pair) -> datetime:
 def _latest_change(case: Case) -> Change | None:
     """The newest recorded change; or that a job which ran until then is gone or paused."""
     recorded = case.facts.changes
-    known = () if isinstance(recorded, NotAvailable) else recorded
+    known = () if isinstance(recorded, Problem) else recorded
     return max((*known, *_stopped(case)), key=lambda change: change.at, default=None)
 
 

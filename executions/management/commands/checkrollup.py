@@ -13,13 +13,13 @@ from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
 from executions.health.assessment import Assessment, JobAssessment, as_json, assess
-from executions.health.facts.not_available import NotAvailable
 from executions.health.findings import Finding
 from executions.health.other_jobs import assess_job, unreadable
 from executions.health.read import nothing_known, read_facts
 from executions.health.verdict import Level
 from executions.scheduler.jobs import ROLLUP
 from executions.text.formatters import written
+from executions.text.problem import Problem
 from multica_admin.cluster import ClusterError
 from multica_admin.embedded import ensure_running
 
@@ -50,7 +50,7 @@ def _look(job: str) -> Assessment | JobAssessment:
     try:
         ensure_running()
     except ClusterError as error:
-        why = NotAvailable(str(error), _("Start the dashboard with bin/run, then try again."))
+        why = Problem(str(error), _("Start the dashboard with bin/run, then try again."))
         return unreadable(job, why) if job != ROLLUP.name else assess(nothing_known(ROLLUP, why))
     return assess_job(job) if job != ROLLUP.name else assess(read_facts())
 

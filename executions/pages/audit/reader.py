@@ -9,22 +9,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _
 
 from executions.accounts.requests import LiveRequest
 from executions.database.kept import QUIET_SECONDS
 from executions.models.retirement import Act, AuditEvent
 from executions.pages.history.cursors import Cursor
-from executions.pages.history.filters import BadFilter, Filters
+from executions.pages.history.filters import Filters
+from executions.pages.history.paging import PAGE, Reader
+from executions.pages.history.walks import Segment, Walk
 from executions.text.digest import digest
 
 NAMES = ("q", "since", "until", "cursor")
-SEGMENT = "audit"
-PAGE = 50
+WALK = Walk((Segment("audit", "at", Q(), Q(), looks=0, is_ours=True),))
 MOST_EVIDENCE = 20_000
 # The actions of a line, in the order of the wizard.
 ACTIONS = (
@@ -81,18 +80,13 @@ def read_audit(filters: Filters) -> Audit:
         BadFilter: the cursor belongs to another list.
         django.db.Error: our own tables cannot be reached.
     """
-    cursor = filters.cursor
-    if cursor is not None and (cursor.segment != SEGMENT or cursor.id is None):
-        raise BadFilter("cursor", _("The filter “cursor” belongs to another list; remove it."))
-    found, more = _page(_matching(filters), cursor)
-    newest, oldest = (found[0], found[-1]) if found else (None, None)
-    goes_up = cursor is not None and not cursor.older
+    page = Reader(WALK).page(_matching(filters), filters.cursor, PAGE)
     return Audit(
-        lines=tuple(AuditLine(event) for event in found),
+        lines=tuple(AuditLine(event) for event in page.rows),
         now=_clock(),
-        older=_at(oldest, older=True) if oldest and (more or goes_up) else None,
-        newer=_at(newest, older=False) if newest and (more if goes_up else cursor) else None,
-        is_empty=not found and not AuditEvent.objects.exists(),
+        older=page.older,
+        newer=page.newer,
+        is_empty=not page.rows and not AuditEvent.objects.exists(),
     )
 
 
@@ -116,27 +110,6 @@ def _mentions(text: str) -> Q:
     for column in ("user_name", "subject", "summary", "statement", "role"):
         found |= Q(**{f"{column}__icontains": text})
     return found
-
-
-def _page(rows: QuerySet[AuditEvent], cursor: Cursor | None) -> tuple[list[AuditEvent], bool]:
-    """One page, newest first, and whether more lines follow."""
-    if cursor is None or cursor.older:
-        found = list(_past(rows, cursor).order_by("-at", "-id")[: PAGE + 1])
-        return found[:PAGE], len(found) > PAGE
-    found = list(_past(rows, cursor).order_by("at", "id")[: PAGE + 1])
-    return found[:PAGE][::-1], len(found) > PAGE
-
-
-def _past(rows: QuerySet[AuditEvent], cursor: Cursor | None) -> QuerySet[AuditEvent]:
-    if cursor is None or cursor.id is None:
-        return rows
-    way = "lt" if cursor.older else "gt"
-    same_time = Q(at=cursor.time, **{f"id__{way}": cursor.id.int})
-    return rows.filter(Q(**{f"at__{way}": cursor.time}) | same_time)
-
-
-def _at(event: AuditEvent, *, older: bool) -> Cursor:
-    return Cursor(SEGMENT, event.at, UUID(int=event.pk), older)
 
 
 def _clock() -> datetime | None:

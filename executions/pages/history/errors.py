@@ -15,16 +15,17 @@ from typing import Any
 from uuid import UUID
 
 from executions.database.kept import QUIET_SECONDS
-from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
 from executions.models import Execution, Status
-from executions.pages.history.filters import ExecutionState, Filters
+from executions.pages.history.filters import Filters
 from executions.pages.history.messages import pattern_of
 from executions.pages.history.samples import Window, bounded, windows
 from executions.pages.history.table import SQL, attempt, attempt_jobs, read_clock
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.plans import is_retried, oldest_open
+from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
+from executions.text.problem import Problem
 
 DEFAULT_WINDOW = "7d"
 WINDOW_NAMES = ("24h", "7d", "30d")

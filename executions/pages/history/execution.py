@@ -11,14 +11,13 @@ from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
-from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
+from executions.health.facts.executions import runners_of
 from executions.health.findings.lateness import MARGIN
 from executions.health.findings.watermark import FUTURE_ALLOWANCE
 from executions.health.read import MOST_ROWS, SQL, execution_of
 from executions.health.writers import pairs
-from executions.models import Execution, Status
-from executions.pages.history.filters import ExecutionState
+from executions.models import Execution, Runner, Status
 from executions.pages.history.life import (
     Moment,
     WatermarkStep,
@@ -28,12 +27,14 @@ from executions.pages.history.life import (
     skipped_reason,
     watermark_step,
 )
-from executions.pages.history.rows import ExecutionRow, ours_among, state_of
+from executions.pages.history.rows import ExecutionRow, state_now
 from executions.pages.history.table import attempt, read_clock
 from executions.pages.history.walks import newest_plan_time
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import JobSpec
+from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
+from executions.text.problem import Problem
 
 _STILL = timedelta()
 
@@ -79,7 +80,7 @@ class Detail:
         started_at = self.row.execution.started_at
         if before is None or started_at is None:
             return False
-        return before - started_at > FUTURE_ALLOWANCE - MARGIN
+        return bool(before - started_at > FUTURE_ALLOWANCE - MARGIN)
 
     @property
     def live_seconds(self) -> int:
@@ -107,10 +108,10 @@ def read_execution(execution_id: UUID) -> Detail | None:
     step = watermark_step(result)
     found = attempt(lambda: (*_neighbours(execution), _foreign_advance(execution, step)))
     older, newer, advance = (None, None, None) if isinstance(found, Problem) else found
-    ours = ours_among(one.runner_id for one in (older, execution, newer) if one)
+    ours = Runner.ours_among(runners_of(one for one in (older, execution, newer) if one))
 
     def as_row(one: Execution) -> ExecutionRow:
-        return ExecutionRow(one, state_of(one, now, execution.newest_plan), one.runner_id in ours)
+        return ExecutionRow(one, state_now(one, now, execution.newest_plan), one.runner_id in ours)
 
     row = as_row(execution)
     spec = JOBS.get(execution.job_name)

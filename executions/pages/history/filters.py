@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from urllib.parse import parse_qsl, urlencode
 
 from django.core.exceptions import BadRequest
@@ -18,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from executions.pages.history.cursors import Cursor
 from executions.scheduler.spec import Scope
+from executions.scheduler.states import ExecutionState
 from executions.text.visible import visible
 
 NAMES = ("job", "scope", "status", "runner", "error", "since", "until", "q", "cursor")
@@ -39,16 +39,6 @@ class BadFilter(BadRequest):
     def __init__(self, name: str, problem: str) -> None:
         self.name = name
         super().__init__(problem)
-
-
-class ExecutionState(StrEnum):
-    """The state of an execution at a moment: the stored statuses and two derived ones."""
-
-    RUNNING = "RUNNING"
-    STALE = "STALE"
-    SUCCESS = "SUCCESS"
-    RETRYING = "RETRYING"
-    FAILED = "FAILED"
 
 
 GLOBAL = Scope()

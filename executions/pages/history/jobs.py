@@ -15,19 +15,19 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from executions.database.kept import QUIET_SECONDS
-from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
 from executions.health.other_jobs import Tallies, read_tallies
 from executions.health.tally import JobTally, judge_tally
 from executions.health.verdict import Level, Verdict
-from executions.models import Status
-from executions.pages.history.filters import GLOBAL, ExecutionState, Filters
+from executions.pages.history.filters import GLOBAL, Filters
 from executions.pages.history.table import SQL, attempt, attempt_jobs, read_bare_clock
 from executions.scheduler.jobs import JOBS, ROLLUP
-from executions.scheduler.plans import is_retried, oldest_open
+from executions.scheduler.plans import oldest_open
 from executions.scheduler.spec import JobSpec, Scope
+from executions.scheduler.states import ExecutionState, state_of
 from executions.text.digest import digest
+from executions.text.problem import Problem
 from executions.text.sentences import say
 
 # With a few more than a hundred jobs, a skip and a read of the newest plan for each stay within
@@ -50,17 +50,6 @@ class Newest:
     max_attempts: int
     stale_after: datetime | None
     finished_at: datetime | None
-
-    def state(self, now: datetime, newest: datetime, oldest: datetime | None) -> ExecutionState:
-        """``newest`` and ``oldest`` are those of ``scheduler.plans.is_retried``."""
-        if self.status == Status.RUNNING:
-            stale = self.stale_after is not None and self.stale_after < now
-            return ExecutionState.STALE if stale else ExecutionState.RUNNING
-        if self.status == Status.SUCCESS:
-            return ExecutionState.SUCCESS
-        return (
-            ExecutionState.RETRYING if is_retried(self, newest, oldest) else ExecutionState.FAILED
-        )
 
 
 @dataclass(frozen=True)
@@ -180,11 +169,11 @@ def _job(
 ) -> HistoryJob:
     oldest = oldest_open(JOBS.get(name), now)
     scopes = [
-        ScopeLine(scope, newest, newest.state(now, newest.plan_time, oldest))
+        ScopeLine(scope, newest, state_of(newest, now, newest.plan_time, oldest))
         for scope, (newest, *_older) in plans.items()
     ]
     only = next(iter(plans.values())) if len(plans) == 1 else []
-    cells = [PlanCell(plan, plan.state(now, only[0].plan_time, oldest)) for plan in only]
+    cells = [PlanCell(plan, state_of(plan, now, only[0].plan_time, oldest)) for plan in only]
     return HistoryJob(
         name=name,
         spec=JOBS.get(name),

@@ -15,8 +15,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from executions.models import Execution, Status
-from executions.pages.history.filters import ExecutionState
 from executions.scheduler.spec import CatchUp, ErrorCode, JobSpec
+from executions.scheduler.states import ExecutionState
 from executions.text.beyond import is_beyond
 
 # Beyond this an indented result would be mostly indentation.

@@ -1,4 +1,4 @@
-"""Pages of executions along a walk, exact whatever shares a time or disappears meanwhile.
+"""Pages of rows along a walk, exact whatever shares a time or disappears meanwhile.
 
 A page is made of *looks*: the rows of an index between a position and an edge, at most as many as
 its segment allows, sifted. An edge never cuts through rows of the same time, so every look is whole
@@ -35,7 +35,7 @@ class Page:
     ``reached`` is the time at which the look ended, where that and not the rows made it short.
     """
 
-    rows: list[Execution]
+    rows: list[Any]
     older: Cursor | None
     newer: Cursor | None
     reached: datetime | None = None
@@ -53,7 +53,7 @@ class Total:
 class _Look:
     """Rows in the order of the walk, and where the look stopped short of the segment's end."""
 
-    rows: list[Execution]
+    rows: list[Any]
     stopped: Cursor | None = None
 
 
@@ -64,9 +64,7 @@ class Reader:
         self._walk = walk
         self._newest: dict[str, dict[str, Any]] = {}
 
-    def page(
-        self, rows: QuerySet[Execution], cursor: Cursor | None = None, size: int = PAGE
-    ) -> Page:
+    def page(self, rows: QuerySet[Any], cursor: Cursor | None = None, size: int = PAGE) -> Page:
         """One page of ``rows``, whose columns are chosen, neither filtered nor ordered.
 
         Raises:
@@ -115,8 +113,8 @@ class Reader:
             reached = stopped.time if stopped else reached
         return looks, reached
 
-    def _older(self, rows: QuerySet[Execution], cursor: Cursor | None, size: int) -> Page:
-        found: list[Execution] = []
+    def _older(self, rows: QuerySet[Any], cursor: Cursor | None, size: int) -> Page:
+        found: list[Any] = []
         newer = replace(cursor, older=False) if cursor else None
         for segment, start in _from_here(self._walk.segments, cursor):
             look = self._look(rows, segment, start, size + 1 - len(found), older=True)
@@ -129,9 +127,9 @@ class Reader:
                 return Page(found, look.stopped, newer, reached=look.stopped.time)
         return Page(found, None, newer)
 
-    def _newer(self, rows: QuerySet[Execution], cursor: Cursor, size: int) -> Page:
+    def _newer(self, rows: QuerySet[Any], cursor: Cursor, size: int) -> Page:
         """The page that ends at the cursor; the first page where too few rows are newer."""
-        found: list[Execution] = []
+        found: list[Any] = []
         older = replace(cursor, older=True)
         for segment, start in _from_here(self._walk.segments[::-1], cursor):
             look = self._look(rows, segment, start, size + 1 - len(found), older=False)
@@ -147,7 +145,7 @@ class Reader:
 
     def _look(
         self,
-        rows: QuerySet[Execution],
+        rows: QuerySet[Any],
         segment: Segment,
         start: Cursor | None,
         wanted: int,
@@ -156,7 +154,7 @@ class Reader:
     ) -> _Look:
         """At most ``wanted`` matching rows from the start on, before the edge of one look."""
         stopped, inside = None, Q()
-        if not segment.unique or segment.sift:
+        if not segment.is_ours and (not segment.unique or segment.sift):
             survey = self._survey(segment, start, older=older)
             stopped, inside = _edge(segment, survey, older=older)
             if not survey["matches"] and survey["newest"] != survey["oldest"]:
@@ -187,8 +185,9 @@ def _from_here(
     return [(segments[here], cursor), *((segment, None) for segment in segments[here + 1 :])]
 
 
-def _after(row: Execution, segment: Segment, *, older: bool = True) -> Cursor:
-    return Cursor(segment.name, getattr(row, segment.column), row.id, older)
+def _after(row: Any, segment: Segment, *, older: bool = True) -> Cursor:
+    row_id = UUID(int=row.id) if segment.is_ours else row.id
+    return Cursor(segment.name, getattr(row, segment.column), row_id, older)
 
 
 def _survey(segment: Segment, start: Cursor | None, *, older: bool) -> dict[str, Any]:
@@ -232,5 +231,6 @@ def _past(segment: Segment, start: Cursor | None, *, older: bool, whole: bool = 
     reach = Q(**{f"{column}__lte" if older else f"{column}__gte": time})
     if whole or start.id == _AFTER_ALL:
         return reach
-    past = Q(**{column: time, "id__lt" if older else "id__gte": start.id})
+    row_id = start.id.int if segment.is_ours else start.id
+    past = Q(**{column: time, "id__lt" if older else "id__gte": row_id})
     return reach & (Q(**{f"{column}__lt" if older else f"{column}__gt": time}) | past)

@@ -8,14 +8,15 @@ from typing import Literal
 
 from executions.accounts.requests import LiveRequest
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
-from executions.database.problems import Problem
-from executions.pages.history.filters import ExecutionState, Filters
+from executions.pages.history.filters import Filters
 from executions.pages.history.paging import Page, Reader, Total
 from executions.pages.history.rows import ExecutionRow, as_rows, rows_for_lists
 from executions.pages.history.table import Clock, attempt, attempt_jobs, read_clock, read_scopes
 from executions.pages.history.walks import Walk, choose
 from executions.scheduler.spec import ErrorCode, Scope
+from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
+from executions.text.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 
-from executions.database.problems import Problem
 from executions.database.reading import fetch_for_dashboard
+from executions.health.facts.executions import runners_of
 from executions.models import Execution, Runner, Status
-from executions.pages.history.filters import GLOBAL, ExecutionState
+from executions.pages.history.filters import GLOBAL
 from executions.pages.history.table import SQL, attempt
 from executions.scheduler.jobs import JOBS
-from executions.scheduler.plans import is_retried, oldest_open
+from executions.scheduler.plans import oldest_open
 from executions.scheduler.spec import Scope
+from executions.scheduler.states import ExecutionState, state_of
+from executions.text.problem import Problem
 
 ERROR_LINE = 200
 
@@ -26,7 +29,7 @@ ERROR_LINE = 200
 class ExecutionRow:
     """``is_ours`` tells this installation's runners from Multica's own."""
 
-    execution: Execution
+    execution: Any
     state: ExecutionState
     is_ours: bool
 
@@ -72,31 +75,13 @@ def newest_plans(executions: Iterable[Execution]) -> dict[UUID, datetime]:
     return {key: plan_time for key, plan_time in found.items() if plan_time is not None}
 
 
-def state_of(execution: Execution, now: datetime, newest_plan: datetime | None) -> ExecutionState:
-    """The state of an execution at ``now``. ``newest_plan`` is its scope's newest plan_time.
-
-    ``scheduler.plans.is_retried`` decides whether a FAILED one is being retried.
-    """
-    if execution.status == Status.RUNNING:
-        stale = execution.stale_after is not None and execution.stale_after < now
-        return ExecutionState.STALE if stale else ExecutionState.RUNNING
-    if execution.status == Status.SUCCESS:
-        return ExecutionState.SUCCESS
-    oldest = oldest_open(JOBS.get(execution.job_name), now)
-    retried = newest_plan is not None and is_retried(execution, newest_plan, oldest)
-    return ExecutionState.RETRYING if retried else ExecutionState.FAILED
+def state_now(execution: Execution, now: datetime, newest_plan: datetime | None) -> ExecutionState:
+    """The state of an execution of whichever job."""
+    return state_of(execution, now, newest_plan, oldest_open(JOBS.get(execution.job_name), now))
 
 
 def _attempts_left(execution: Execution) -> bool:
     return execution.attempt < execution.max_attempts
-
-
-def ours_among(runner_ids: Iterable[str | None]) -> frozenset[str]:
-    """Those of these runners that are this installation's own."""
-    asked = {runner_id for runner_id in runner_ids if runner_id}
-    if not asked:
-        return frozenset()
-    return frozenset(Runner.objects.filter(runner_id__in=asked).values_list("runner_id", flat=True))
 
 
 def as_rows(
@@ -107,13 +92,13 @@ def as_rows(
     A problem means that it took too long to tell which FAILED ones are being retried. They are then
     shown as FAILED, which is what is stored.
     """
-    ours = ours_among(one.runner_id for one in executions)
+    ours = Runner.ours_among(runners_of(executions))
     found = attempt(lambda: newest_plans(executions))
     newest, problem = ({}, found) if isinstance(found, Problem) else (found, None)
     rows = [
         ExecutionRow(
             execution,
-            state_of(execution, now, newest.get(execution.id)),
+            state_now(execution, now, newest.get(execution.id)),
             execution.runner_id in ours,
         )
         for execution in executions

@@ -23,7 +23,7 @@ from executions.models import Execution, Status
 from executions.pages.history.filters import Filters
 from executions.pages.history.paging import Page, Reader
 from executions.pages.history.plans import choose_walk
-from executions.pages.history.rows import newest_plans, state_of
+from executions.pages.history.rows import newest_plans, state_now
 from executions.pages.history.table import read_clock
 
 MOST_ROWS = 100_000
@@ -98,7 +98,7 @@ class Export:
         return [self._record(row, newest.get(row.id)) for row in rows]
 
     def _record(self, row: Any, newest_plan: datetime | None) -> Record:
-        state = state_of(row, self.now, newest_plan).value
+        state = state_now(row, self.now, newest_plan).value
         derived = {"state": state, "result": row.result_text}
         return {name: derived[name] if name in derived else getattr(row, name) for name in COLUMNS}
 

@@ -28,7 +28,6 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Left, Now
 
 from executions.database.kept import QUIET_SECONDS
-from executions.database.problems import Problem
 from executions.health.ledger import TICK
 from executions.models import Execution, Runner, Status
 from executions.pages.history.filters import Filters
@@ -41,6 +40,7 @@ from executions.pages.history.walks import Walk
 from executions.scheduler.jobs import JOBS, ROLLUP
 from executions.scheduler.plans import newest_due
 from executions.text.digest import digest
+from executions.text.problem import Problem
 
 DEFAULT_WINDOW = "24h"
 WINDOW_NAMES = ("24h", "7d")

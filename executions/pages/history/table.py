@@ -14,13 +14,14 @@ from typing import TypeVar
 from django.db import DatabaseError
 from psycopg import errors
 
-from executions.database.problems import Problem, database_error, diagnose
+from executions.database.problems import database_error, diagnose
 from executions.database.reading import Row, fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.facts import Ground
 from executions.health.read import refuse_hidden
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import Scope
+from executions.text.problem import Problem
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from executions.pages.history.cursors import Cursor
-from executions.pages.history.filters import ExecutionState, Filters, write_scope
+from executions.pages.history.filters import Filters, write_scope
+from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
 from executions.text.visible import visible
 

@@ -17,10 +17,11 @@ from datetime import datetime
 from django.db.models import F, OuterRef, Q, Subquery
 
 from executions.models import Execution, Status
-from executions.pages.history.filters import ExecutionState, Filters
+from executions.pages.history.filters import Filters
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.plans import oldest_open
 from executions.scheduler.spec import Scope
+from executions.scheduler.states import ExecutionState
 
 # The most rows of an index that one page reads.
 WINDOW = 5_000
@@ -32,6 +33,7 @@ class Segment:
     """The rows that one index holds in the order of ``column``, and the filter on them.
 
     ``unique`` says that no two of them share a time. ``looks`` is how many rows may be read.
+    A table that ``is_ours`` is small, so it is read without looks, and its ids are numbers.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Segment:
     sift: Q
     looks: int
     unique: bool = False
+    is_ours: bool = False
 
 
 @dataclass(frozen=True)

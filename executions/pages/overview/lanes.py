@@ -6,14 +6,13 @@ lane, because it wrote nothing (docs/contract.md section 6).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
-from executions.health.facts.executions import ExecutionFact
+from executions.health.facts.executions import ExecutionFact, begun_by_runner
 from executions.text.formatters import written
 
 # The lane is as many units wide as a day has plans. app.css and the template use the same number.
@@ -92,13 +91,9 @@ def draw_lanes(
 ) -> Lanes:
     """Lay the runs that began within the ``window`` before now on the lanes of their runners."""
     since = now - window
-    by_runner: dict[str | None, list[ExecutionFact]] = defaultdict(list)
-    for row in rows:
-        if row.started_at is not None and since <= row.started_at <= now:
-            by_runner[row.runner_id].append(row)
     lanes = [
         _lane(runner_id, runs, runner_id in ours, since, now)
-        for runner_id, runs in by_runner.items()
+        for runner_id, runs in begun_by_runner(rows, now, window).items()
     ]
     lanes.sort(key=lambda lane: (lane.last_seen, lane.first_seen), reverse=True)
     return Lanes(tuple(lanes[:MOST_LANES]), max(0, len(lanes) - MOST_LANES), since, now)

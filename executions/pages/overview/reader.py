@@ -1,7 +1,7 @@
 """What the overview shows, made from the snapshot that all viewers share. It reads no database.
 
 Only the week of the long plan strip is read separately, once per snapshot (`week.py`). A fact that
-could not be read is a ``NotAvailable`` here too, and its place says so.
+could not be read is a ``Problem`` here too, and its place says so.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from executions.health import ledger as ledgers
 from executions.health import snapshot as snapshots
 from executions.health.facts import StateRow
 from executions.health.facts.executions import ExecutionFact, Executions
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import PgCronJob, RollupCall
 from executions.health.findings import Finding, FindingCode
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import Ledger, durations, lay, percentile
 from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
-from executions.pages.history.filters import ExecutionState
+from executions.pages.history.rows import ExecutionRow
 from executions.pages.overview.begun import Begun, read_begun
 from executions.pages.overview.lanes import Lanes, draw_lanes
 from executions.pages.overview.series import (
@@ -38,8 +37,10 @@ from executions.pages.overview.series import (
 from executions.pages.overview.strip import Strip, lay_day, lay_week
 from executions.pages.overview.week import Week, week_of
 from executions.pgcron.schedule import describe
-from executions.scheduler.plans import is_retried, oldest_open
+from executions.scheduler.plans import oldest_open
+from executions.scheduler.states import state_of
 from executions.text.digest import digest
+from executions.text.problem import Problem
 from executions.text.sentences import Sentence
 
 DAY, WEEK = "24h", "7d"
@@ -48,18 +49,9 @@ RECENT = 12
 Known = TypeVar("Known")
 
 
-def known(fact: Known | NotAvailable | None) -> Known | None:
+def known(fact: Known | Problem | None) -> Known | None:
     """The fact, or None if it could not be read."""
-    return None if isinstance(fact, NotAvailable) else fact
-
-
-@dataclass(frozen=True)
-class PlanRow:
-    """An execution as a table shows it."""
-
-    execution: ExecutionFact
-    state: ExecutionState
-    is_ours: bool
+    return None if isinstance(fact, Problem) else fact
 
 
 @dataclass(frozen=True)
@@ -173,11 +165,11 @@ class Overview:
     # --- What the parts are made of ---------------------------------------------------------------
 
     @property
-    def executions(self) -> Executions | NotAvailable:
+    def executions(self) -> Executions | Problem:
         return self.snapshot.facts.executions
 
     @property
-    def state(self) -> StateRow | NotAvailable | None:
+    def state(self) -> StateRow | Problem | None:
         return self.snapshot.facts.state
 
     @property
@@ -213,7 +205,7 @@ class Overview:
     @property
     def is_dark(self) -> bool:
         """Whether neither executions nor state can be read, for a reason in the verdict."""
-        return isinstance(self.executions, NotAvailable) and self.executions == self.state
+        return isinstance(self.executions, Problem) and self.executions == self.state
 
     @cached_property
     def _rows(self) -> tuple[ExecutionFact, ...]:
@@ -227,10 +219,10 @@ class Overview:
     # --- The parts --------------------------------------------------------------------------------
 
     @cached_property
-    def strip(self) -> Strip | NotAvailable | None:
-        if isinstance(self.executions, NotAvailable):
+    def strip(self) -> Strip | Problem | None:
+        if isinstance(self.executions, Problem):
             return self.executions
-        if isinstance(self.week, NotAvailable):
+        if isinstance(self.week, Problem):
             return self.week
         if self.ledger is None or self.now is None:
             return None
@@ -255,14 +247,15 @@ class Overview:
         return over_plans(self.ledger, lag_of) if self.ledger else Series((), ())
 
     @property
-    def recent(self) -> list[PlanRow]:
+    def recent(self) -> list[ExecutionRow]:
         executions, now = known(self.executions), self.now
         if executions is None or now is None:
             return []
         ours = known(self.snapshot.facts.own_runners) or frozenset()
         oldest = oldest_open(self.snapshot.facts.spec, now)
+        newest = executions.newest.plan_time if executions.newest else None
         return [
-            PlanRow(row, _state_of(row, executions, now, oldest), row.runner_id in ours)
+            ExecutionRow(row, state_of(row, now, newest, oldest), row.runner_id in ours)
             for row in executions.rows[:RECENT]
         ]
 
@@ -360,15 +353,3 @@ def _shape(finding: Finding) -> tuple[object, ...]:
     """A finding without its sentences, whose ages change merely because time passes."""
     explained = [_shape(one) for one in finding.explains]
     return (finding.code, finding.severity, finding.evidence, explained)
-
-
-def _state_of(
-    row: ExecutionFact, executions: Executions, now: datetime, oldest: datetime | None
-) -> ExecutionState:
-    if row.running:
-        return ExecutionState.STALE if row.is_stale(now) else ExecutionState.RUNNING
-    if row.succeeded:
-        return ExecutionState.SUCCESS
-    newest = executions.newest
-    retried = newest is not None and is_retried(row, newest.plan_time, oldest)
-    return ExecutionState.RETRYING if retried else ExecutionState.FAILED

@@ -12,15 +12,16 @@ import psycopg
 from django.db import Error as DatabaseError
 
 from executions.database.kept import Kept
+from executions.database.problems import diagnose
 from executions.database.reading import fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.facts import Ground
 from executions.health.facts.executions import Executions
-from executions.health.facts.not_available import NotAvailable
 from executions.health.ledger import Ledger, lay
-from executions.health.read import execution_of, why_not
+from executions.health.read import execution_of
 from executions.health.snapshot import Snapshot
 from executions.scheduler.plans import newest_due
+from executions.text.problem import Problem
 
 SQL = load("health")
 
@@ -28,15 +29,15 @@ WINDOW = timedelta(days=7)
 # Twice the plans of a week: room for a foreign writer's rows.
 MOST_ROWS = 4_032
 
-Week = Ledger | NotAvailable
+Week = Ledger | Problem
 
 
 def read_week(snapshot: Snapshot) -> Week:
     """The ledger of the week before the snapshot, or why it cannot be read."""
     facts = snapshot.facts
-    if isinstance(facts.ground, NotAvailable):
+    if isinstance(facts.ground, Problem):
         return facts.ground
-    if isinstance(facts.executions, NotAvailable):
+    if isinstance(facts.executions, Problem):
         return facts.executions
     try:
         return lay(
@@ -46,7 +47,7 @@ def read_week(snapshot: Snapshot) -> Week:
             WINDOW,
         )
     except (DatabaseError, psycopg.Error) as error:
-        return why_not(error)
+        return diagnose(error)
 
 
 def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executions:

@@ -22,8 +22,7 @@ from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.permissions import sight_statements
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
-from executions.health.facts.executions import Executions
-from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.executions import Executions, begun_by_runner
 from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.findings import Finding, FindingCode
 from executions.health.findings.writer import Whence, is_over, whence
@@ -40,6 +39,7 @@ from executions.retirement.callers import Callers, read_callers
 from executions.retirement.gates.gate import Gate, GateCode
 from executions.retirement.report import Judged, RetirementReport, report
 from executions.text.digest import digest
+from executions.text.problem import Problem
 from executions.text.sentences import At, Text, say
 
 RETIREMENTS = 20
@@ -152,26 +152,22 @@ class Schedules:
     # --- Runners --------------------------------------------------------------------------------
 
     @property
-    def executions(self) -> Executions | NotAvailable:
+    def executions(self) -> Executions | Problem:
         return self.snapshot.facts.executions
 
     @cached_property
     def runners(self) -> list[RunnerLine]:
         """The runners whose runs began within the last 24 hours, as in the overview's lanes."""
         facts, executions = self.snapshot.facts, self.executions
-        if isinstance(executions, NotAvailable) or facts.now is None:
+        if isinstance(executions, Problem) or facts.now is None:
             return []
-        since = facts.now - WINDOW
-        ours = frozenset() if isinstance(facts.own_runners, NotAvailable) else facts.own_runners
-        lines: dict[str, RunnerLine] = {}
-        for row in executions.rows:  # newest first
-            if row.runner_id is None or (row.started_at or row.plan_time) < since:
-                continue
-            known = lines.get(row.runner_id)
-            seen = known.last_seen if known else row.finished_at or row.started_at or row.plan_time
-            plans = known.plans + 1 if known else 1
-            lines[row.runner_id] = RunnerLine(row.runner_id, row.runner_id in ours, plans, seen)
-        return sorted(lines.values(), key=attrgetter("last_seen"), reverse=True)
+        ours = frozenset() if isinstance(facts.own_runners, Problem) else facts.own_runners
+        lines = [
+            RunnerLine(runner_id, runner_id in ours, len(runs), runs[0].last_seen)
+            for runner_id, runs in begun_by_runner(executions.rows, facts.now, WINDOW).items()
+            if runner_id is not None
+        ]
+        return sorted(lines, key=attrgetter("last_seen"), reverse=True)
 
     @property
     def theirs(self) -> list[RunnerLine]:
@@ -200,7 +196,7 @@ class Schedules:
     def rare_writer(self) -> Text | None:
         """A writer too rare for the finding, such as an hourly schedule; None if there is none."""
         executions, now = self.executions, self.snapshot.checked_at
-        if isinstance(executions, NotAvailable) or now is None or self.other_writer is not None:
+        if isinstance(executions, Problem) or now is None or self.other_writer is not None:
             return None
         found = jumps(pairs(executions.rows))
         if not found:

@@ -12,7 +12,7 @@ from functools import cached_property
 import psycopg
 
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
-from executions.database.problems import Problem, diagnose
+from executions.database.problems import diagnose
 from executions.database.reading import Fetch
 from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pgcron.inventory import read_job, read_rights
@@ -27,6 +27,7 @@ from executions.retirement.rehearsal import Rehearsal, rehearsal_of
 from executions.retirement.watch import Word, due_after
 from executions.retirement.wizard import elsewhere, job_of
 from executions.text.digest import digest
+from executions.text.problem import Problem
 from executions.text.sentences import Text
 
 

@@ -12,10 +12,10 @@ from enum import StrEnum
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts.not_available import NotAvailable
 from executions.health.facts.pg_cron import Match
 from executions.health.findings import Case, Finding
 from executions.pgcron.job import Candidate
+from executions.text.problem import Problem
 from executions.text.sentences import Sentence, say
 
 
@@ -74,7 +74,7 @@ class GateFacts:
     case: Case | None
     streak: int
     findings: tuple[Finding, ...] = ()
-    unreadable: tuple[NotAvailable, ...] = ()
+    unreadable: tuple[Problem, ...] = ()
     affirmed_by: str | None = None
     paused_at: datetime | None = None
     may_try: bool = False

@@ -14,13 +14,13 @@ from math import ceil
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts.executions import ExecutionFact
-from executions.health.facts.not_available import NotAvailable
+from executions.health.facts.executions import ExecutionFact, runners_of
 from executions.health.findings import Case, Finding, Severity
 from executions.health.findings.lateness import LAG
 from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.retirement.gates.gate import Gate, GateCode, GateFacts
 from executions.scheduler.plans import floor
+from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Value, say
 
 # At least 9 of the 12: docs/interfaces.md, gate ``watermark_advancing``.
@@ -32,7 +32,7 @@ TRIAL_PLANS = 3
 def _unreadable(code: GateCode, facts: GateFacts) -> Gate:
     # Several facts are often unreadable for the same reason.
     reasons = " ".join(dict.fromkeys(fact.reason for fact in facts.unreadable))
-    remedies = " ".join(dict.fromkeys(fact.remedy for fact in facts.unreadable if fact.remedy))
+    remedies = " ".join(dict.fromkeys(fact.todo for fact in facts.unreadable if fact.todo))
     return Gate(
         code,
         False,
@@ -156,14 +156,14 @@ def backend_runner(facts: GateFacts) -> Gate:
     if case is None:
         return _unreadable(GateCode.BACKEND_RUNNER, facts)
     own = case.facts.own_runners
-    if isinstance(own, NotAvailable):
+    if isinstance(own, Problem):
         return _unreadable(GateCode.BACKEND_RUNNER, replace(facts, unreadable=(own,)))
     rows = [row for row in _streak_rows(facts, case.ledger) if row.succeeded and row.runner_id]
     theirs = [row for row in rows if row.runner_id not in own]
     evidence: dict[str, object] = {
         "plans": len(rows),
         "by_others": len(theirs),
-        "runners": sorted({row.runner_id for row in theirs if row.runner_id}),
+        "runners": sorted(runners_of(theirs)),
         "affirmed_by": facts.affirmed_by,
     }
     if theirs:

@@ -1,0 +1,35 @@
+"""PURE: why something could not be done or read, as a person is told it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+
+def _reference() -> str:
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What happened, and what to do about it, in whole sentences.
+
+    ``code`` is stable and machine-readable, ``status`` an HTTP status. The ``reference`` finds it
+    in the log, and is no part of what it says.
+    """
+
+    what: str
+    todo: str
+    meaning: str = ""
+    code: str = ""
+    title: str = ""
+    status: int = 503
+    reference: str = field(default_factory=_reference, compare=False, repr=False)
+
+    @property
+    def reason(self) -> str:
+        """Why something is not known."""
+        return f"{self.what} {self.meaning}".rstrip()
+
+    def sentence(self) -> str:
+        return f"{self.what} {self.todo}"
