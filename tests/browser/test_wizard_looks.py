@@ -10,8 +10,8 @@ from executions.retirement import acts, external, wizard
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
 from executions.retirement.rules import current
-from tests.browser.conftest import AXE, THEMES
-from tests.browser.test_pages import AXE_RUN, TOO_WIDE, WIDTHS
+from tests.browser.conftest import AXE
+from tests.browser.test_pages import AXE_RUN, TOO_WIDE, WIDTHS, faults_in_the_dark
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
 
 __all__ = ["pg_cron"]
@@ -65,9 +65,7 @@ def pages(paul, retirement, outside):
     yield "/audit/"
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(open_page, begun, theme, pg_cron):
-    page = open_page(color_scheme=theme)
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(page, begun, pg_cron):
     script = AXE.read_text("utf-8")
     found = []
     for path in pages(*begun):
@@ -77,5 +75,6 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(open_page, begun, 
             found += [f"{path} at {width}: {one}" for one in page.evaluate(TOO_WIDE)]
         page.evaluate(script)
         found += [f"{path}: {one}" for one in page.evaluate(AXE_RUN)]
+        found += [f"{path}: {one}" for one in faults_in_the_dark(page)]
     assert "\n".join(found) == ""
     assert len(jobs(pg_cron)) == 1
