@@ -18,6 +18,7 @@ from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from whitenoise import WhiteNoise
 
 from executions.database.connections import Connection
 from executions.database.connections import connect as open_connection
@@ -117,7 +118,26 @@ def django_db_setup(cluster: Cluster, django_db_blocker: Any) -> None:
                 "ALTER TABLE executions_auditevent DISABLE TRIGGER audit_refuses_truncate"
             )
         call_command("collectstatic", verbosity=0, interactive=False)
+        look_for_static_files_once()
         Ours().take_over()
+
+
+def look_for_static_files_once() -> None:
+    """Share what the first application found in a folder of static files with all later ones.
+
+    A process has one application. Each test client makes its own, and each of those would look at
+    several hundred files again.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    look = WhiteNoise.update_files_dictionary
+
+    def look_once(application: Any, root: str, prefix: str) -> None:
+        if (root, prefix) not in found:
+            look(application, root, prefix)
+            found[root, prefix] = dict(application.files)
+        application.files |= found[root, prefix]
+
+    WhiteNoise.update_files_dictionary = look_once
 
 
 @pytest.fixture
