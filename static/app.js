@@ -27,7 +27,7 @@
 
   async function copy(button) {
     const source = document.getElementById(button.dataset.copy);
-    // Without TLS a browser gives no clipboard; then the text is selected, ready for Ctrl-C.
+    // Without TLS a browser offers no clipboard. Then the text is selected, ready for Ctrl-C.
     if (!navigator.clipboard) return document.getSelection().selectAllChildren(source);
     await navigator.clipboard.writeText(source.textContent);
     const label = button.lastChild;

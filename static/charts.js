@@ -17,7 +17,7 @@
   const lang = document.documentElement.lang;
   const style = (name) => getComputedStyle(probe).getPropertyValue(name).trim();
 
-  // light-dark() is resolved in a property that takes a colour, not in a custom one.
+  // light-dark() is resolved only in a property for colours, not in a custom property.
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
@@ -69,7 +69,8 @@
     return {
       width: element.clientWidth,
       height: HEIGHT,
-      // At the right there is room for half a label of the time axis: its tick may be the very end.
+      // The right side has room for half a label of the time axis, because a tick may be at the
+      // very end.
       padding: [8, 20, 0, 0],
       tzDate: zoned,
       legend: { live: true },

@@ -10,7 +10,7 @@
   const root = document.documentElement;
   const systemIsDark = window.matchMedia("(prefers-color-scheme: dark)");
 
-  // A browser may forbid storage altogether; then the choice lasts as long as the page.
+  // A browser may forbid storage. Then the choice lasts as long as the page.
   let choice = "system";
   try {
     choice = localStorage.getItem(KEY) || "system";
@@ -21,7 +21,7 @@
     root.setAttribute("data-bs-theme", theme); // what Tabler looks at
     root.setAttribute("data-theme", theme); // what Django's pages under /accounts/ look at
     root.dataset.chosenTheme = choice;
-    // Charts are drawn on a canvas and have to be told.
+    // Charts are drawn on a canvas, so they must be told.
     window.dispatchEvent(new CustomEvent("theme:changed", { detail: { theme } }));
   }
 

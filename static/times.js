@@ -16,7 +16,7 @@
 (() => {
   const texts = document.getElementById("texts").dataset;
 
-  // Milliseconds that the database's clock is ahead of this browser's.
+  // How many milliseconds the database's clock is ahead of this browser's.
   let clockOffset = 0;
   let zone = "utc";
 
@@ -29,7 +29,7 @@
     if (!Number.isNaN(stated)) clockOffset = stated - answeredAt;
   }
 
-  /** Minutes that UTC is ahead of the zone; none where its time lies outside years 1 to 9999. */
+  /** Minutes that UTC is ahead of the zone; 0 if the local time is outside the years 1 to 9999. */
   function offset(date) {
     if (zone !== "local") return 0;
     const year = new Date(date.getTime() - date.getTimezoneOffset() * 60_000).getUTCFullYear();
@@ -46,7 +46,7 @@
   }
 
   function written(date, form) {
-    // Moved by its offset, the UTC fields of a date read as the local ones.
+    // With the date moved by its offset, its UTC fields are the local ones.
     const iso = new Date(date.getTime() - offset(date) * 60_000).toISOString();
     const day = iso.slice(0, 10);
     switch (form) {
@@ -88,7 +88,7 @@
     return selection !== null && !selection.isCollapsed && selection.containsNode(element, true);
   }
 
-  /** Sets a text only where it changed, and never under a selection. */
+  /** Sets a text only if it changed, and never under a selection. */
   function setText(element, text) {
     if (element.textContent !== text && !isSelected(element)) element.textContent = text;
   }

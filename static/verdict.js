@@ -16,9 +16,9 @@
   const texts = document.getElementById("texts").dataset;
   const { now, writeTimes } = window.times;
 
-  // What stood there before the doubt, by element.
+  // The contents before the doubt, by element.
   const before = new Map();
-  // The word of the last verdict that the server knew, and when it said so by this browser's clock.
+  // The last verdict that the server knew, and when it said so by this browser's clock.
   let known = null;
 
   const shape = (element) => element.querySelector("svg.icon use");
@@ -41,7 +41,7 @@
     element.removeAttribute("title");
   }
 
-  /** "Unknown since 20:13 UTC; last known: healthy", the time in the zone that is chosen. */
+  /** "Unknown since 20:13 UTC; last known: healthy", with the time in the chosen zone. */
   function sayDoubt(element, last, since) {
     const time = document.createElement("time");
     time.dateTime = new Date(since).toISOString();
@@ -53,7 +53,7 @@
     element.title = word(element).textContent;
   }
 
-  /** Nobody has confirmed it since that moment of this browser's clock. */
+  /** Nobody has confirmed the verdict since that moment of this browser's clock. */
   function doubt(answeredAt) {
     const since = answeredAt + now() - Date.now();
     for (const element of document.querySelectorAll("[data-verdict]")) {
@@ -69,7 +69,7 @@
     mark();
   }
 
-  /** Somebody has answered: what stood there holds until it is replaced. */
+  /** The server has answered: the old contents hold until they are replaced. */
   function believe() {
     for (const [element, last] of before) {
       write(element, last);
@@ -78,7 +78,7 @@
     before.clear();
   }
 
-  /** Has header, title and icon say what the page says. */
+  /** Makes header, title and icon show what the page shows. */
   function mark() {
     const card = document.getElementById("verdict-card");
     const header = document.querySelector("#site-verdict [data-verdict]");
@@ -95,7 +95,7 @@
     if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
   }
 
-  /** The server has answered at that moment: keep what it knows, or say what it knew last. */
+  /** The server answered at that moment. Keep its verdict, or say what it knew last. */
   function heard(answeredAt) {
     for (const element of document.querySelectorAll("[data-verdict]")) {
       const { level, word: said } = read(element);
