@@ -79,7 +79,7 @@ def _healthy(case: _Case) -> Text:
     tally = case.tally
     if tally.newest is None:
         return say(
-            _("Nothing of %(job)s ended in 24 hours, or as far back as was looked."), job=case.job
+            _("Nothing of %(job)s ended in 24 hours, or as far back as we looked."), job=case.job
         )
     return together(
         say(_("%(job)s runs."), job=case.job),
@@ -146,7 +146,7 @@ def _failures(case: _Case) -> Finding | None:
             _of_those_that_ended(tally) if tally.failed else None,
             _latest_error(case, exhausted[0]) if exhausted else None,
         ),
-        advice=say(_("Read the errors under History. The next plan of each scope runs as ever.")),
+        advice=say(_("Read the errors under History. The next plan of each scope runs as usual.")),
         seen_at=exhausted[0].plan_time if exhausted else tally.newest,
         evidence={
             "count": halted,

@@ -238,15 +238,15 @@ _CALLS: Mapping[Match, Promise] = {
         "pg_cron job %(jobid)s repeats the work and can be removed; nothing breaks if you leave it."
     ),
     Match.WRAPPED: _(
-        "pg_cron job %(jobid)s reaches %(function)s() through other code: look what else that"
-        " does before you change anything."
+        "pg_cron job %(jobid)s reaches %(function)s() through other code: find out what else"
+        " that does before you change anything."
     ),
     Match.WINDOW: _(
         "pg_cron job %(jobid)s calls %(function)s() for a window of its own: find out what for"
         " before you change anything."
     ),
     Match.LEGACY: _(
-        "pg_cron job %(jobid)s calls %(function)s(), which belongs to the daily rollup of before:"
+        "pg_cron job %(jobid)s calls %(function)s(), which belongs to the old daily rollup:"
         " newer versions of Multica remove it."
     ),
     Match.MULTIPLE: _(

@@ -85,7 +85,7 @@ def _go_on(request: HttpRequest, token: str, wanted: str) -> HttpResponseBase:
     if token:
         messages.warning(
             request,
-            _("Nothing was changed: what you had sent does not wait any more. Send it again."),
+            _("Nothing was changed: what you sent has expired. Send it again."),
         )
     return redirect(wanted)
 

@@ -149,8 +149,9 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
         again = [one for one in later if restores(job, one)]
         if not again:
             raise Refused(
-                _("No job is there that was scheduled after the removal and is %(job)s again as it"
-                  " was.") % {"job": retirement.label}
+                _(
+                    "There is no job that was scheduled after the removal and that is %(job)s"
+                    " again as it was.") % {"job": retirement.label}
             )  # fmt: skip
         with transaction.atomic():
             lock(

@@ -64,12 +64,12 @@ class Outside:
 
     def __post_init__(self) -> None:
         if self.kind not in _NAMES:
-            raise NotAName("kind", _("“%(name)s” cannot be the name of one.") % {"name": self.name})
+            raise NotAName("kind", _("“%(name)s” is not a valid name.") % {"name": self.name})
         for field, pattern in _NAMES[self.kind].items():
             name = getattr(self, field)
             _refuse_option(field, name)
             if not pattern.fullmatch(name):
-                raise NotAName(field, _("“%(name)s” cannot be the name of one.") % {"name": name})
+                raise NotAName(field, _("“%(name)s” is not a valid name.") % {"name": name})
 
     @property
     def unit(self) -> str:
@@ -122,8 +122,9 @@ def _refuse_option(field: str, name: str) -> None:
     if name.startswith("-"):
         raise NotAName(
             field,
-            _("“%(name)s” cannot be the name of one: it begins with “-”, so the command would take"
-              " it for an option.") % {"name": name}
+            _(
+                "“%(name)s” is not a valid name: it begins with “-”, so the command would"
+                " take it for an option.") % {"name": name}
         )  # fmt: skip
 
 

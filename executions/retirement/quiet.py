@@ -72,7 +72,7 @@ class Quiet:
             return self._how_long(now)
         return together(
             self._why_not(now),
-            say(_("If you know that it is gone, you say so, and your name is put on the audit.")),
+            say(_("If you know that it is gone, say so; the audit records your name.")),
         )
 
     def _how_long(self, now: datetime) -> Text:

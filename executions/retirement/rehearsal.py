@@ -94,8 +94,9 @@ class Rehearsal:
             )
         elif self.result is Result.UNTRIED and not self.role:
             told.append(
-                _("This job was checked before this installation tried whether a job can be put"
-                  " back. Check it again to have that tried.")
+                _(
+                    "This job was checked by a version that did not try to put jobs back. Check"
+                    " it again to try that.")
             )  # fmt: skip
         elif self.result is Result.UNTRIED:
             told.append(

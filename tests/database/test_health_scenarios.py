@@ -694,7 +694,7 @@ def test_our_own_backfill_between_two_slices_is_no_leak_though_its_state_is_hidd
             "probably Multica, which deletes a workspace",
         ),
         ("x", "SELECT 'codex'", "probably Multica's codex-usage backfill"),
-        ("x", "SELECT 1", "is not to be told from what it sends"),
+        ("x", "SELECT 1", "Its statements do not tell what it is for"),
     ],
 )
 def test_a_lost_lock_names_who_holds_it_and_what_that_probably_is(

@@ -777,7 +777,7 @@ def test_a_name_that_cannot_be_one_never_gets_into_a_command(kind, name):
     ],
 )
 def test_what_a_command_would_take_for_an_option_is_no_name(named):
-    with pytest.raises(ValueError, match=f"“{named[-1]}” cannot be the name of one: it begins"):
+    with pytest.raises(ValueError, match=f"“{named[-1]}” is not a valid name: it begins"):
         Outside(*named)
 
 

@@ -467,7 +467,7 @@ def test_a_leak_needs_an_idle_holder_nobody_at_work_and_runs_that_lose_again(loc
     ("holder", "said"),
     [
         (BETWEEN, "A session (pid 99, without a name) holds it now."),
-        (UNSEEN, "holds it now and is idle at this moment; for how long already, this role may"),
+        (UNSEEN, "holds it now and is idle at this moment; this role may not see for how"),
         (BUSY, "A session (pid 100, without a name) holds it now."),
     ],
 )

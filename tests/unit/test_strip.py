@@ -156,14 +156,14 @@ def test_a_gap_after_a_run_that_goes_on_is_explained_by_that_run():
     running = {"status": "RUNNING", "stale_after": NOW + SECOND}
     for after in ({3: {}}, dict.fromkeys(range(4))):  # a later plan was begun, or none
         story = str(day({5: running, 4: None} | after).gaps[0].story)
-        assert f"The run of {plan_time(5):%H:%M} UTC was in hand until {NOW:%H:%M} UTC" in story
+        assert f"The run of {plan_time(5):%H:%M} UTC was running until {NOW:%H:%M} UTC" in story
 
 
 def test_a_gap_after_a_long_run_is_explained_by_that_run():
     strip = day(
         {4: None, 3: None, 5: {"finished_at": plan_time(4) + ROLLUP.schedule_delay + SECOND}}
     )
-    assert "was in hand until" in str(strip.gaps[0].story)
+    assert "was running until" in str(strip.gaps[0].story)
     short = day({4: None, 3: None, 5: {"finished_at": plan_time(4) + ROLLUP.schedule_delay}})
     assert "No runner ticked then" in str(short.gaps[0].story)
 
@@ -203,7 +203,7 @@ def test_a_gap_promises_no_usage_that_the_next_run_did_not_reach(after, said):
 
 @pytest.mark.parametrize(
     ("lease", "said"),
-    [(SECOND, "is running now"), (-SECOND, "began and stopped reporting")],
+    [(SECOND, "is running now"), (-SECOND, "began but stopped reporting")],
 )
 def test_a_gap_before_a_run_that_has_not_ended_says_how_that_is(lease, said):
     running = {"status": "RUNNING", "stale_after": NOW + lease}

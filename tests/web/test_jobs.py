@@ -148,7 +148,7 @@ def test_an_irregular_job_shows_executions_and_no_gaps(viewer, owner, now):
     plan(owner, now, 10, job_name="pilot", scope_kind="trigger", scope_id="one")
     plan(owner, now, 300, job_name="pilot", scope_kind="trigger", scope_id="two")
     shown = text(show(viewer))
-    assert "nothing is said of gaps" in shown
+    assert "nothing is said about gaps" in shown
     assert "2 scopes" in shown
     assert "trigger/one" in shown
 

@@ -696,12 +696,12 @@ def test_what_is_only_not_shown_is_not_called_gone(signed_in, jobid, pg_cron, ac
     fingerprint = {"fingerprint": press(retirement)["fingerprint"]}
     told = after(signed_in, signed_in.post(step("by_hand", retirement), fingerprint))
     assert "At this moment the job is still there" in told
-    assert "can only be told by a role that is shown every job" in told
+    assert "Only a role that sees every job can tell" in told
     pg_cron.execute("SELECT cron.alter_job(%s, username := 'postgres')", [jobid])
     told = after(signed_in, signed_in.post(step("ran_it", retirement)))
     assert "nobody can tell" in told
     assert "is not shown this job any more, which does not prove that it is gone" in told
-    assert "can only be told by a role that is shown every job" in told
+    assert "Only a role that sees every job can tell" in told
     acting_as("postgres")
     told = text(signed_in.get(step("confirm", retirement)))
     assert "At this moment the job is still there" in told

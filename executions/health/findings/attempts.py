@@ -56,7 +56,10 @@ def plan_abandoned(case: Case) -> Finding | None:
             error=_error_of(newest),
         ),
         advice=say(
-            _("Read the error. If it was passing, nothing is to be done; if it repeats, mend it.")
+            _(
+                "Read the error. If a restart or a deploy caused it, do nothing. If it repeats,"
+                " fix the cause that the error names."
+            )
         ),
         seen_at=newest.plan_time,
         evidence={"count": len(abandoned), "executions": listed(abandoned)},
@@ -105,7 +108,10 @@ def exhausted_failure(case: Case) -> Finding | None:
             error=_error_of(newest),
         ),
         advice=say(
-            _("Read the error. If it was passing, nothing is to be done; if it repeats, mend it.")
+            _(
+                "Read the error. If a restart or a deploy caused it, do nothing. If it repeats,"
+                " fix the cause that the error names."
+            )
         ),
         seen_at=newest.plan_time,
         evidence=evidence,

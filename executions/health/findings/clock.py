@@ -78,8 +78,8 @@ def _how_far(case: Case) -> Sentence | None:
         return None
     return say(
         _(
-            "There are so many rows that only those since %(since)s were looked at; what is said of"
-            " a day is said of that time."
+            "There are so many rows that only those since %(since)s were read. What is said"
+            " about a day is about that time only."
         ),
         since=case.at(since),
     )

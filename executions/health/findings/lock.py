@@ -123,16 +123,16 @@ _PROBABLY: dict[SessionWork, Promise] = {
     SessionWork.BACKFILL: _("It is probably a backfill of Multica's."),
     SessionWork.DELETION: _("It is probably Multica, which deletes a workspace."),
     SessionWork.CODEX_BACKFILL: _("It is probably Multica's codex-usage backfill."),
-    SessionWork.OTHER: _("What it is for is not to be told from what it sends."),
-    SessionWork.HIDDEN: _("What it is for is not to be told: this role may not see what it sends."),
+    SessionWork.OTHER: _("Its statements do not tell what it is for."),
+    SessionWork.HIDDEN: _("Nobody can tell what it is for: this role may not see its statements."),
 }
 
 
 def _held_by(holder: DatabaseSession) -> tuple[Sentence, Sentence]:
     if holder.idle and holder.since is None:
         template = _(
-            "A session (pid %(pid)s, %(name)s) holds it now and is idle at this moment; for how"
-            " long already, this role may not see."
+            "A session (pid %(pid)s, %(name)s) holds it now and is idle at this moment; this"
+            " role may not see for how long."
         )
     else:
         template = _("A session (pid %(pid)s, %(name)s) holds it now.")

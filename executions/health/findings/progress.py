@@ -155,7 +155,7 @@ def latest_stale(case: Case) -> Finding | None:
 def _latest(case: Case, success: ExecutionFact | None) -> Sentence:
     at = case.succeeded_at
     if success is None or at is None:
-        return say(_("No run has succeeded as far back as was looked."))
+        return say(_("No run has succeeded as far back as we looked."))
     if at != success.finished_at:
         return say(
             _(
@@ -200,7 +200,7 @@ def _what_to_do_about_silence(case: Case) -> Sentence:
     newest = case.newest
     if newest is not None and newest.failed:
         return say(
-            _("The newest run failed with %(code)s: %(message)s. Mend that first."),
+            _("The newest run failed with %(code)s: %(message)s. Fix that first."),
             code=brief(newest.error_code),
             message=brief(newest.error_msg),
         )
@@ -238,9 +238,9 @@ def running_stale(case: Case) -> Finding | None:
         ),
         advice=say(
             _(
-                "Check that a backend is running. One that is closes such rows within 30 seconds,"
-                " unless it is busy inside a long run. If all backends ran on, look in their logs:"
-                " Multica cannot write down an error whose text is not valid UTF-8."
+                "Check that a backend is running. A running backend closes such rows within 30"
+                " seconds, unless it is busy inside a long run. If all backends ran on, look in"
+                " their logs: Multica cannot store an error whose text is not valid UTF-8."
             )
         ),
         seen_at=newest,

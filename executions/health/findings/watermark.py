@@ -152,7 +152,7 @@ def _about_lag(case: Case) -> tuple[Promise, Promise]:
     if catches_up(case):
         return (
             _("The watermark is from %(ago)s and moves one day with each run that succeeds."),
-            _("Nothing is to be done about the lag by itself; it ends with the catching up."),
+            _("Do nothing about the lag itself: it ends when the rollup has caught up."),
         )
     if case.state is not None and is_beyond(case.state.watermark_at):
         return (

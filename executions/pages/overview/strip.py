@@ -220,8 +220,8 @@ class GapStory:
         if before is not None and ended and ended > due:
             return say(
                 gettext_lazy(
-                    "The run of %(plan)s was in hand until %(ended)s, and a runner that is inside"
-                    " a run does not begin another."
+                    "The run of %(plan)s was running until %(ended)s, and a runner that is"
+                    " inside a run does not begin another."
                 ),
                 plan=self._at(before.plan_time),
                 ended=self._at(ended),
@@ -234,7 +234,7 @@ class GapStory:
         """Latest-only never fills a gap (docs/contract.md section 3). The watermark closes it."""
         after = self.after
         if after is None:
-            return say(gettext_lazy("Nobody has begun a later one either, so usage stands still."))
+            return say(gettext_lazy("No later plan has begun either, so usage stands still."))
         if after.running:
             return self._still_at_it(after)
         if not after.succeeded:
@@ -257,8 +257,8 @@ class GapStory:
         if after.is_stale(self.now):
             return say(
                 gettext_lazy(
-                    "The next run, of %(plan)s, began and stopped reporting, so it made nothing"
-                    " good."
+                    "The next run, of %(plan)s, began but stopped reporting, so it did not close"
+                    " the gap."
                 ),
                 plan=self._at(after.plan_time),
             )

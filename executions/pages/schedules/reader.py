@@ -242,14 +242,14 @@ class Schedules:
         if self.other_writer is None or self._is_over:
             return ""
         if self.is_explained:
-            return _("An active job above may be what does it; retire that first.")
+            return _("An active job above may be the cause; retire that job first.")
         if self.inventory.complete:
             if whence(self.snapshot.facts, self.other_writer) is Whence.OUTSIDE:
                 return _("No pg_cron job explains it, so it comes from outside the database.")
             return _(
-                "No pg_cron job that is there explains it, and pg_cron has no run details of that"
-                " time: a pg_cron job that is gone or paused by now may have done it, or something"
-                " outside the database."
+                "No existing pg_cron job explains it, and pg_cron has no run details of that"
+                " time: a pg_cron job that is gone or paused by now may have done it, or"
+                " something outside the database."
             )
         return _(
             "No visible job explains it: it may be a pg_cron job that this role may not see, or"
@@ -286,8 +286,8 @@ class Schedules:
 _SIGHTS = {
     Visibility.FULL: lambda: _("The role %(role)s sees every job of pg_cron in %(database)s."),
     Visibility.FILTERED: lambda: _(
-        "There may be more jobs than are shown: the role %(role)s may not see other owners' jobs."
-        " That it sees none is not the same as none."
+        "There may be more jobs than are shown: the role %(role)s may not see other owners'"
+        " jobs. Seeing none does not prove that there is none."
     ),
     Visibility.NO_ACCESS: lambda: _(
         "We cannot tell whether a pg_cron job exists: the role %(role)s may not look at pg_cron's"

@@ -81,7 +81,9 @@ def may_deactivate(facts: GateFacts) -> Gate:
         summary,
         {"role": facts.role, "owner": job.owner},
         None if rights.deactivate else say(
-            _("Pausing takes the owner or a superuser, and EXECUTE on cron.alter_job."),
+            _(
+                "Only the job's owner or a superuser can pause it, with EXECUTE on"
+                " cron.alter_job."),
         ),
     )  # fmt: skip
 

@@ -177,12 +177,13 @@ def backend_runner(facts: GateFacts) -> Gate:
             user=facts.affirmed_by,
         )
     else:
-        summary = say(_("No runner of Multica's won one of the last plans, only our own, if any."))
+        summary = say(_("No runner of Multica's won any of the last plans; at most our own did."))
     passed = bool(theirs or (rows and facts.affirmed_by))
     if rows:
         remedy = say(
-            _("See that Multica's backend runs, or put on record in the wizard that this"
-              " installation's runner stays.")
+            _(
+                "Make sure that Multica's backend runs, or put on record in the wizard that"
+                " this installation's runner stays.")
         )  # fmt: skip
     else:
         remedy = say(_("See that Multica's backend runs."))
@@ -253,8 +254,9 @@ def _advice_without_the_job(facts: GateFacts) -> Sentence:
               " the work.")
         )  # fmt: skip
     return say(
-        _("See to the other conditions first: a trial, which shows whether the others do the work,"
-          " needs them too.")
+        _(
+            "Meet the other conditions first: a trial, which shows whether the others do the"
+            " work, needs them too.")
     )  # fmt: skip
 
 
