@@ -278,7 +278,7 @@ def test_an_address_with_filters_is_refused_by_name(viewer, owner):
 
 def test_an_hourly_caller_is_not_said_to_be_nobody(viewer, owner, pg_cron):
     newest = lay_plans(owner, count=288)
-    assert "it shows nobody else" in look(viewer)
+    assert "it shows no other caller" in look(viewer)
     owner.execute(
         """
         UPDATE sys_cron_executions SET result = result || jsonb_build_object('watermark_before',
@@ -290,5 +290,5 @@ def test_an_hourly_caller_is_not_said_to_be_nobody(viewer, owner, pg_cron):
     )
     snapshot.forget()
     shown = look(viewer)
-    assert "it shows nobody else" not in shown
+    assert "it shows no other caller" not in shown
     assert "something besides the runners moved the watermark 5 times, the latest before" in shown
