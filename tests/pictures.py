@@ -80,7 +80,7 @@ def facts(**known: Any) -> Facts:
             ),
             "executions": executions(),
             "state": StateRow(watermark_at=NEWEST + SECOND, last_run_finished_at=NEWEST + CADENCE),
-            "queue": Queue(0, False, None),
+            "queue": Queue(None),
             "lock": Lock(),
             "pg_cron": PgCron(Visibility.ABSENT),
             "drift": None,

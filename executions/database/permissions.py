@@ -42,7 +42,7 @@ READ: dict[str, tuple[str, ...]] = {
         "error_msg", "created_at", "updated_at",
     ),
     "task_usage_hourly_rollup_state": (
-        "id", "watermark_at", "last_run_started_at", "last_run_finished_at", "last_run_rows",
+        "id", "watermark_at", "last_run_started_at", "last_run_finished_at",
     ),
     **_KEYS_OF_USAGE,
     "task_usage": ("task_id", "provider", "model", *_TOKENS, "created_at", "updated_at"),

@@ -38,8 +38,6 @@ _PARTS: Mapping[str, Promise] = {
     "nodeport": _("port"),
     "both_days": _("rule for two kinds of day (cron.dom_dow_and_logic)"),
 }
-# Statuses that are not final. They prove nothing, because after a restart they stay for ever.
-UNFINISHED = frozenset({"starting", "connecting", "sending", "running"})
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -98,7 +96,6 @@ class Job(PgCronJob):
 class RunDetails:
     """One row of ``cron.job_run_details``."""
 
-    runid: int
     pid: int | None
     status: str
     message: str | None
@@ -144,11 +141,6 @@ class Rights:
     retire: bool
     deactivate: bool
     put_back: bool
-
-    @property
-    def undo_trial(self) -> bool:
-        """Activating a job again needs the same right as deactivating it."""
-        return self.deactivate
 
 
 @dataclass(frozen=True)

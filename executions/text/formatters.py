@@ -70,20 +70,6 @@ def seconds(value: float | timedelta | None) -> str:
     return NOTHING if value is None else duration(value * 1000)
 
 
-@register.filter
-def bytesize(value: int | None) -> str:
-    """Bytes in binary units: "512 B", "1.5 KiB", "16 KiB"."""
-    if value is None:
-        return NOTHING
-    size, unit = float(value), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1023.95:
-            break
-        size, unit = size / 1024, larger
-    digits = 1 if unit != "B" and size < 9.95 else 0
-    return f"{number_format(round(size, digits), digits, force_grouping=True)} {unit}"
-
-
 def _span(whole_seconds: int, smallest: int) -> str:
     """Two neighbouring units; the second is left out if it is zero.
 
@@ -245,12 +231,6 @@ def badge(word: str) -> SafeString:
     return format_html(
         '<span class="status tone-{}">{}{}</span>', shown.tone, icon(shown.icon), shown.label
     )
-
-
-@register.simple_tag
-def status_badge(status: str, is_stale: bool = False) -> SafeString:
-    """An execution's badge. RUNNING past its lease is stale (docs/contract.md section 2)."""
-    return badge("STALE" if status == "RUNNING" and is_stale else status)
 
 
 @register.filter

@@ -107,11 +107,9 @@ def test_a_database_of_multicas_has_no_gaps(gaps):
 
 
 def test_a_column_without_a_right_is_named(gaps):
-    (gap,) = gaps(
-        "REVOKE SELECT (last_run_rows) ON task_usage_hourly_rollup_state FROM multica_view"
-    )
+    (gap,) = gaps("REVOKE SELECT (id) ON task_usage_hourly_rollup_state FROM multica_view")
     assert gap == (
-        "The role multica_view may not read column last_run_rows of task_usage_hourly_rollup_state:"
+        "The role multica_view may not read column id of task_usage_hourly_rollup_state:"
         " let an administrator run the statements that"
         " “manage.py permissions --role multica_view --as viewer” prints."
     )

@@ -23,13 +23,12 @@ from executions.health.verdict import Level
 from executions.models import Runner
 from executions.pgcron.sight import visible_jobs
 from executions.retirement.facts import retire_fetch
-from executions.rollup.guard import read_guard
 from executions.rollup.lock import read_lock
-from executions.rollup.queue import MOST_COUNTED, read_queue
+from executions.rollup.queue import read_queue
 from executions.text.beyond import FAR_FUTURE
 from executions.text.problem import Problem
 from tests import scenarios
-from tests.factories import ExecutionFactory, put_state, usage
+from tests.factories import ExecutionFactory
 from tests.scenarios import database_now, sound
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -346,49 +345,15 @@ def test_a_reader_of_the_lock_is_not_taken_for_a_writer(connect):
         assert read_lock(fetch_on(other)).writers == ()
 
 
-def test_the_queue_is_counted_up_to_a_limit(owner):
+def test_the_queue_is_as_old_as_its_oldest_entry(owner):
     assert read_queue(fetch_for_dashboard).oldest is None
     owner.execute(
         "INSERT INTO task_usage_hourly_dirty"
         " SELECT now(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), NULL, 'p', 'm',"
-        "        now() - n * interval '1 second' FROM generate_series(1, %s) AS n",
-        [MOST_COUNTED],
+        "        now() - n * interval '1 hour' FROM generate_series(0, 2) AS n"
     )
-    queue = read_queue(fetch_for_dashboard)
-    assert (queue.depth, queue.capped) == (MOST_COUNTED, False)
-    assert queue.oldest is not None
-    owner.execute(
-        "INSERT INTO task_usage_hourly_dirty"
-        " VALUES (now(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), NULL, 'p', 'm')"
-    )
-    assert read_queue(fetch_for_dashboard).capped
-
-
-@pytest.mark.parametrize(
-    ("behind", "passes"), [(HOUR, True), (HOUR + timedelta(seconds=1), False), (None, False)]
-)
-def test_the_guard_of_migration_103_allows_an_hour(owner, behind, passes):
-    now = database_now(owner)
-    usage(owner, now - 9 * HOUR, updated_at=now - 2 * HOUR)
-    usage(owner, now - 5 * HOUR, updated_at=None)
-    if behind is None:
-        owner.execute("DELETE FROM task_usage_hourly_rollup_state")
-    else:
-        put_state(owner, watermark_at=now - 2 * HOUR - behind)
-    guard = read_guard(fetch_for_dashboard)
-    assert guard.newest_usage_at == now - 2 * HOUR
-    assert guard.passes is passes
-
-
-def test_the_guard_passes_where_there_is_no_usage(owner):
-    owner.execute("DELETE FROM task_usage_hourly_rollup_state")
-    assert read_guard(fetch_for_dashboard).passes
-
-
-def test_the_guard_looks_at_created_at_where_updated_at_is_missing(owner):
-    now = database_now(owner)
-    usage(owner, now - HOUR, updated_at=None)
-    assert read_guard(fetch_for_dashboard).newest_usage_at == now - HOUR
+    waited = database_now(owner) - read_queue(fetch_for_dashboard).oldest
+    assert 2 * HOUR <= waited < 3 * HOUR
 
 
 # --- pg_cron ------------------------------------------------------------------------------------

@@ -345,12 +345,12 @@ def test_a_candidate_comes_with_its_last_runs_newest_first(pg_cron):
     for number in range(8):
         pg_cron.execute(
             "INSERT INTO cron.job_run_details (jobid, runid, job_pid, status, return_message,"
-            " start_time, end_time) VALUES (%s, %s, 1, 'succeeded', '1 row',"
+            " start_time, end_time) VALUES (%s, %s, %s, 'succeeded', '1 row',"
             " now() - %s * interval '5 min', now())",
-            [jobid, 100 + number, 10 - number],
+            [jobid, 100 + number, 200 + number, 10 - number],
         )
     (candidate,) = read_schedules().candidates
-    assert [run.runid for run in candidate.runs] == [107, 106, 105, 104, 103]
+    assert [run.pid for run in candidate.runs] == [207, 206, 205, 204, 203]
     assert candidate.runs[0].status == "succeeded"
 
 
@@ -448,7 +448,6 @@ def test_what_a_role_may_do_to_another_owners_job(pg_cron, role, acting_as, name
         pg_cron.execute("DROP POLICY IF EXISTS shows ON cron.job")
     rights = candidate.rights
     assert (rights.retire, rights.deactivate, rights.put_back) == expected
-    assert rights.undo_trial is rights.deactivate
 
 
 def test_the_owner_may_remove_and_put_back_and_may_pause_once_granted(pg_cron, acting_as):

@@ -59,23 +59,6 @@ def test_seconds_and_timedeltas_read_like_durations() -> None:
     assert display.seconds(None) == "—"
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (None, "—"),
-        (0, "0 B"),
-        (1023, "1,023 B"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (16_384, "16 KiB"),
-        (1024 * 1024 - 1, "1.0 MiB"),
-        (5 * 1024**4, "5.0 TiB"),
-    ],
-)
-def test_bytes_are_said_in_binary_units(size: int | None, text: str) -> None:
-    assert display.bytesize(size) == text
-
-
 def test_thousands_are_set_apart() -> None:
     assert display.count(9_902_213) == "9,902,213"
     assert display.count(0) == "0"
@@ -177,12 +160,6 @@ def test_every_badge_says_its_tone_in_text_and_in_a_shape_of_its_own(word: str) 
         other for other, look in display.BADGES.items() if look.icon == display.look(word).icon
     }
     assert {display.tone(other) for other in same_icon} == {display.tone(word)}
-
-
-def test_a_running_plan_past_its_lease_is_shown_as_stale() -> None:
-    assert "Stale" in display.status_badge("RUNNING", True)
-    assert "Running" in display.status_badge("RUNNING", False)
-    assert "Failed" in display.status_badge("FAILED", True)
 
 
 def test_a_word_nobody_planned_for_is_shown_as_it_is_and_harmless() -> None:

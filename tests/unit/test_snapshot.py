@@ -62,7 +62,7 @@ class Source:
         assert self.go_on.wait(HANG)
         if self.error is not None:
             raise self.error
-        return made(self.busy, queue=Queue(self.taken, False, None))
+        return made(self.busy, queue=Queue(NOW + timedelta(seconds=self.taken)))
 
 
 @pytest.mark.parametrize(("busy", "seconds"), [(True, BUSY_SECONDS), (False, QUIET_SECONDS)])
@@ -149,7 +149,7 @@ def test_the_version_does_not_change_with_time_alone():
         {"executions": executions({0: {"status": "FAILED"}})},
         {"executions": executions({0: {"rows_affected": 5}})},
         {"state": None},
-        {"queue": Queue(1, False, NOW)},
+        {"queue": Queue(NOW)},
         {"queue": Problem("why", "what")},
         {"lock": Lock((DatabaseSession(7, "x", "y", None, None, idle=True),))},
         {"own_runners": frozenset({"backend"})},

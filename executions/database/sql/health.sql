@@ -264,7 +264,7 @@ SELECT failed.id, failed.plan_time, failed.status, failed.attempt, failed.max_at
 
 -- name: state
 -- The watermark and the last run; no row if the state row is missing.
-SELECT watermark_at, last_run_started_at, last_run_finished_at, last_run_rows
+SELECT watermark_at, last_run_started_at, last_run_finished_at
   FROM task_usage_hourly_rollup_state
  WHERE id = 1
 

@@ -128,7 +128,7 @@ SELECT jobid FROM cron.job WHERE jobname::text = %(jobname)s AND username = %(ow
 -- name: runs
 -- The last runs of some jobs, newest first. The table is never pruned and is indexed by runid only,
 -- so only its newest rows are read.
-SELECT jobid, runid, job_pid AS pid, status, return_message AS message,
+SELECT jobid, job_pid AS pid, status, return_message AS message,
        start_time AS started_at, end_time AS ended_at
   FROM cron.job_run_details
  WHERE runid > (SELECT max(runid) FROM cron.job_run_details) - %(within)s

@@ -1,9 +1,8 @@
 -- What stands in the way of the rollup, and whether its buckets add up. All of it only reads.
 
 -- name: queue
--- The dirty queue, counted no further than a limit, and its oldest entry.
-SELECT (SELECT count(*) FROM (SELECT FROM task_usage_hourly_dirty LIMIT %(most)s) AS counted) AS depth,
-       (SELECT min(enqueued_at) FROM task_usage_hourly_dirty) AS oldest
+-- The oldest entry of the dirty queue.
+SELECT min(enqueued_at) AS oldest FROM task_usage_hourly_dirty
 
 -- name: lock_4246
 -- Who holds advisory lock 4246 of this database, who works on the buckets, and what each probably is.
@@ -121,10 +120,3 @@ SELECT bucket_hour AS hour,
            AND queued.model = compared.model)
  GROUP BY bucket_hour
  ORDER BY bucket_hour
-
--- name: migration_103
--- What the guard of Multica's migration 103 looks at: the watermark, and the newest usage.
-SELECT EXISTS (SELECT FROM task_usage) AS has_usage,
-       (SELECT watermark_at FROM task_usage_hourly_rollup_state WHERE id = 1) AS watermark_at,
-       greatest((SELECT max(updated_at) FROM task_usage),
-                (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS newest_usage_at

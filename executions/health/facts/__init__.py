@@ -46,15 +46,12 @@ class StateRow:
     watermark_at: datetime
     last_run_started_at: datetime | None = None
     last_run_finished_at: datetime | None = None
-    last_run_rows: int | None = None
 
 
 @dataclass(frozen=True)
 class Queue:
-    """The dirty queue. ``depth`` was counted no further than a limit; ``capped`` says so."""
+    """The dirty queue: since when its oldest bucket waits to be summed again; None if none does."""
 
-    depth: int
-    capped: bool
     oldest: datetime | None
 
 

@@ -109,7 +109,7 @@ class Overview:
 
     @cached_property
     def version(self) -> str:
-        """Changes with what this page shows, not with the queue's depth or the lock's holder."""
+        """Changes with what this page shows, not with the queue or the lock's holder."""
         facts, executions = self.snapshot.facts, self.executions
         return digest(
             self.week.mark if isinstance(self.week, Ledger) else self.week,

@@ -53,7 +53,6 @@ class JobSeen:
     known: bool = False
     role: str = ""
     may_put_back: bool = False
-    may_activate: bool = False
     problem: Problem | None = None
     elsewhere: str = ""
 
@@ -205,5 +204,4 @@ def _ask(retirement: Retirement, fetch: Fetch) -> JobSeen:
         known=now is not None or not sight["filtered"] or retirement.is_removed,
         role=sight["role"],
         may_put_back=rights.put_back,
-        may_activate=rights.deactivate,
     )

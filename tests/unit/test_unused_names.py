@@ -1,0 +1,75 @@
+"""Nothing in the product is there for tests only, or for nobody.
+
+vulture finds each name that the product's own Python never uses. What templates and dotted names in
+the settings use counts as well; what a test uses does not.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vulture import Vulture
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = [
+    ROOT / "manage.py",
+    *(ROOT / "multica_admin").rglob("*.py"),
+    *(path for path in (ROOT / "executions").rglob("*.py") if "migrations" not in path.parts),
+]
+# Files whose names are set for a framework: Django's settings, gunicorn's, the columns of tables.
+SET_FOR_A_FRAMEWORK = ("settings.py", "gunicorn.py", "models/multica.py", "models/retirement.py")
+
+USED_ELSEWHERE = {
+    "Django calls or reads them by name": (
+        "Meta", "add_arguments", "allow_migrate", "allow_relation", "app_label", "db_for_write",
+        "default_auto_field", "indexes", "multicas_tables", "process_view", "ready",
+        "requires_system_checks", "urlpatterns", "view_args", "view_kwargs", "handler400",
+        "handler403", "handler404", "handler500", "output_field", "_configure_connection",
+    ),
+    "Django's admin and sign-in views read them": (
+        "change_password_form", "enable_nav_sidebar", "fieldsets", "filter_horizontal",
+        "index_title", "list_display", "list_filter", "redirect_authenticated_user",
+        "site_header", "site_title", "site_url", "success_url",
+    ),
+    "Python's own modules read them: logging, threading, ctypes, psycopg's pool": (
+        "argtypes", "converter", "daemon", "default_msec_format", "default_time_format", "exc_text",
+        "msg", "timeout",
+    ),
+    "only in a quoted type": ("IO",),
+    "`Figures` is given as JSON whole": (
+        "failed_24h", "last_run_age_seconds", "latest_plan_age_seconds",
+        "latest_success_age_seconds", "plans_expected_24h", "plans_missing_24h", "retried_24h",
+        "runners_24h", "watermark_lag_seconds",
+    ),
+    "the finding about impossible times reads its columns by name": ("last_run_started_at",),
+    "handlers of jobs use it: docs/adding-a-job.md": ("cancelled",),
+    "benchmarks and tests ask a page anew": ("forget_shared",),
+}  # fmt: skip
+IGNORED = [name for names in USED_ELSEWHERE.values() for name in names]
+
+
+def words_of_templates():
+    for path in (ROOT / "templates").rglob("*.*"):
+        for tag in re.findall(r"\{[{%](.*?)[%}]\}", path.read_text("utf-8"), re.DOTALL):
+            yield from re.findall(r"\w+", tag)
+
+
+def dotted_in_settings():
+    """Classes and functions that the settings and the addresses name as text."""
+    for path in (ROOT / "multica_admin").glob("*.py"):
+        for dotted in re.findall(r'"((?:\w+\.)+\w+)"', path.read_text("utf-8")):
+            yield dotted.rpartition(".")[2]
+
+
+def test_the_product_uses_every_name_of_its_own():
+    vulture = Vulture(ignore_names=IGNORED)
+    for path in PRODUCT:
+        vulture.scan(path.read_text("utf-8"), path)
+    vulture.used_names |= set(words_of_templates()) | set(dotted_in_settings())
+    unused = [
+        f"{item.filename.relative_to(ROOT)}:{item.first_lineno}: {item.typ} {item.name}"
+        for item in vulture.get_unused_code()
+        if not str(item.filename).endswith(SET_FOR_A_FRAMEWORK)
+    ]
+    assert not unused, "only tests use these, or nobody does"
