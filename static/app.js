@@ -5,7 +5,6 @@
  *                                                 another one opens
  *   <button data-theme-choice="system|light|dark">   the theme; see theme.js
  *   <button data-copy="id">                       copies the text of that element
- * An htmx request that is refused is asked again as a page, which says in full what is wrong.
  */
 "use strict";
 
@@ -50,11 +49,6 @@
     if (menu) menu.querySelector("summary").focus();
   });
 
-  document.addEventListener("htmx:responseError", (event) => {
-    const { pathInfo, requestConfig, xhr } = event.detail;
-    if (xhr.status === 401) location.reload();
-    else if (requestConfig.verb === "get") location.assign(pathInfo.finalRequestPath);
-  });
   window.addEventListener("theme:changed", showThemeChoice);
   showThemeChoice();
 })();

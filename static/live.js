@@ -4,7 +4,7 @@
  *   <div id="overview" data-live data-live-seconds="15" data-version="7f3a">…</div>
  * asks the page's own address again every so many seconds (data-live="/other" asks another one)
  * with these headers:
- *   HX-Request: true           so the server answers with the fragment, as it does for htmx
+ *   HX-Request: true           so the server answers with the fragment, by django-htmx
  *   HX-Target: overview        the part's id, so a page may have several
  *   X-Data-Version: 7f3a       the version of the data that is shown, where there is one
  * and understands these answers:
@@ -269,7 +269,6 @@
 
   document.addEventListener("visibilitychange", resume);
   window.addEventListener("pageshow", resume);
-  document.addEventListener("htmx:load", adopt);
 
   adopt();
   window.setInterval(() => parts.forEach((part) => part.age()), 1000);

@@ -140,7 +140,6 @@
     if (button) chooseZone(button.dataset.zone);
   });
   document.addEventListener("visibilitychange", age);
-  document.addEventListener("htmx:load", (event) => writeTimes(event.target));
 
   window.times = { now, setClock, span, setText, isSelected, writeTimes };
 

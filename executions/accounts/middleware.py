@@ -82,7 +82,7 @@ class WatcherMiddleware:
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Django's middleware, but htmx and JSON requests get a 401 instead of a login page."""
+    """Django's middleware, but refreshes and JSON requests get a 401 instead of a login page."""
 
     redirect_field_name = REDIRECT_FIELD_NAME
 

@@ -68,3 +68,32 @@ def test_an_age_goes_on_between_refreshes(page):
     page.wait_for_function(
         "() => parseInt(document.querySelector('[data-checked] time').textContent) >= 2"
     )
+
+
+IN_VIEW = """(id) => {
+  const { top } = document.getElementById(id).getBoundingClientRect();
+  return top >= 0 && top < innerHeight / 2;
+}"""
+
+
+def test_another_window_is_chosen_without_losing_the_place(open_page, expect):
+    page = open_page(viewport={"width": 390, "height": 844})
+    page.goto("/")
+    page.get_by_role("link", name="7 days").click()
+    expect(page.locator("#strip-title")).to_contain_text("7 days")
+    page.wait_for_function(IN_VIEW, arg="plan-strip")
+    page.get_by_role("link", name="24 hours").click()
+    expect(page.locator("#strip-title")).to_contain_text("24 hours")
+    page.wait_for_function(IN_VIEW, arg="plan-strip")
+    page.go_back()
+    expect(page.locator("#strip-title")).to_contain_text("7 days")
+
+
+def test_paging_goes_on_in_the_list_and_so_does_the_keyboard(open_page):
+    page = open_page(viewport={"width": 390, "height": 844})
+    page.goto("/executions/")
+    page.get_by_role("link", name="Older").click()
+    assert "cursor=" in page.evaluate("location.search")
+    page.wait_for_function(IN_VIEW, arg="plans")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#plans') !== null")
