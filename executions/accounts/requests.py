@@ -1,4 +1,4 @@
-"""What the middleware notes on a request before a view gets it."""
+"""What the middleware adds to a request before a view gets it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django_htmx.middleware import HtmxDetails
 
 
 class LiveRequest(HttpRequest):
-    """``htmx`` tells a page's live part from a person; ``may_look`` is whether there is a role."""
+    """``htmx`` marks a live part's request. ``may_look`` says whether there is a role."""
 
     htmx: HtmxDetails
     may_look: bool

@@ -1,6 +1,7 @@
-"""Answers that are kept for some seconds, so that the database is asked once, however many watch.
+"""Answers that are kept for some seconds, so that many viewers cost the database one query.
 
-One thread asks at a time, in this process. It neither knows what is asked nor decides anything.
+One thread of this process asks at a time. The module neither knows what is asked nor decides
+anything.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ class _Place(Generic[Answer]):
 
 
 class Kept(Generic[Answer]):
-    """The newest answers by what was asked, at most ``most`` of them.
+    """The newest answers by question, at most ``most`` of them.
 
-    ``seconds`` says for how long an answer is good. While a thread asks anew, the others get the
-    last answer. They wait where there is none, and always where an old answer ``serves`` nobody.
+    ``seconds`` is how long an answer is good. While a thread asks anew, other threads get the last
+    answer. They wait if there is none, and always if an old answer ``serves`` nobody.
     """
 
     def __init__(
@@ -46,9 +47,9 @@ class Kept(Generic[Answer]):
         self._places: OrderedDict[str, _Place[Answer]] = OrderedDict()
 
     def get(self, asked: str, ask: Callable[[], Answer], *, anew: bool = False) -> Answer:
-        """The answer at hand; asked for where there is none, it is old, or ``anew``.
+        """The kept answer; asked anew if there is none, it is old, or with ``anew``.
 
-        An answer that is wanted anew is asked for after this call began.
+        With ``anew`` the question is asked after this call began.
 
         Raises:
             Exception: whatever ``ask`` raises; nothing is kept then.
@@ -72,12 +73,12 @@ class Kept(Generic[Answer]):
             place.lock.release()
 
     def newest(self, asked: str, within: float = float("inf")) -> Answer | None:
-        """The last answer, without asking or waiting; None if none is of the last seconds."""
+        """The last answer, without asking or waiting; None if older than ``within`` seconds."""
         newest = self._place(asked).newest
         return newest[0] if newest and self._clock() - newest[1] < within else None
 
     def forget(self) -> None:
-        """Have everything asked anew."""
+        """Forget every answer."""
         with self._lock:
             self._places.clear()
 

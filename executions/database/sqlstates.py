@@ -1,6 +1,6 @@
-"""PURE: which SQLSTATE is of which kind of trouble (PostgreSQL's manual, appendix A).
+"""PURE: the kind of trouble of each SQLSTATE (PostgreSQL's manual, appendix A).
 
-The kinds are those of `troubles.py`.
+`troubles.py` has the kinds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from executions.database.troubles import UNKNOWN
 
-# The longest beginning of a SQLSTATE that is here decides.
+# The longest prefix of a SQLSTATE in this table decides.
 _BY_SQLSTATE: Mapping[str, str] = {
     "08": "lost",
     "22": "value",
@@ -37,7 +37,7 @@ _BY_SQLSTATE: Mapping[str, str] = {
     "XX001": "damaged",
     "XX002": "damaged",
 }
-# What else they mean where the server refuses a connection.
+# The meaning of a SQLSTATE with which the server refuses a connection, if it differs.
 _AT_CONNECT: Mapping[str, str] = {
     "22": "setting",
     "42501": "no_connect_right",
@@ -47,7 +47,7 @@ _AT_CONNECT: Mapping[str, str] = {
 
 
 def kind_of(sqlstate: str, *, at_connect: bool = False) -> str:
-    """The kind of trouble that a SQLSTATE stands for; ``unknown`` where it is none of these."""
+    """The kind of trouble of a SQLSTATE; ``unknown`` if no prefix matches."""
     for length in (5, 3, 2):
         beginning = sqlstate[:length]
         if at_connect and beginning in _AT_CONNECT:

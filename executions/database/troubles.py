@@ -1,8 +1,8 @@
-"""PURE: every kind of database trouble in sentences.
+"""PURE: the sentences for every kind of database trouble.
 
-`problems.py` finds out which kind an error is of, by `sqlstates.py`. Nothing here looks at an
-error. In the sentences ``%(said)s`` is what the server or libpq said, ``%(url)s`` the variable that
-names the database, ``%(sqlstate)s`` PostgreSQL's own code (its manual, appendix A).
+`problems.py` finds the kind of an error, with `sqlstates.py`. Nothing here reads an error. In the
+sentences ``%(said)s`` is the server's or libpq's message, ``%(url)s`` the variable that names the
+database, ``%(sqlstate)s`` PostgreSQL's own code (its manual, appendix A).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NOTHING_CHANGED = _("Nothing was changed.")
 
 @dataclass(frozen=True)
 class Trouble:
-    """What a person is told about one kind. ``of_our_own`` replaces ``todo`` for our own tables."""
+    """What a person reads about one kind. ``of_our_own`` replaces ``todo`` for our own tables."""
 
     title: StrPromise
     meaning: StrPromise
@@ -114,7 +114,7 @@ TROUBLES: Mapping[str, Trouble] = {
             " or let an administrator raise max_connections or the role's own limit."
         ),
     ),
-    # The code of its refusal is not known: it let the next try in.
+    # The code of the server's refusal is not known: it accepted the next try.
     "refused": Trouble(
         title=_("The server refused the connection"),
         what=_REFUSED,

@@ -1,7 +1,7 @@
-"""One question to the database, however many viewers: the assessment that live parts share.
+"""One assessment for all viewers: live parts share it, and it costs the database one reading.
 
-Taken at most once per interval and web process. One thread reads while the others are served the
-previous snapshot, or wait where there is none yet. It decides nothing; it only keeps.
+It is taken at most once per interval and web process. One thread reads while the others get the
+previous snapshot, or wait if there is none yet. It decides nothing; it only keeps.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ KEPT_SECONDS = 60.0
 class Snapshot:
     """An assessment with the version of its data.
 
-    ``version`` changes when something that is shown changes, and not with the mere passing of
-    time: a request that brings the same version is answered 204. ``busy`` is whether something
-    runs, which makes the interval short.
+    ``version`` changes when something that is shown changes, but not merely because time passes. A
+    request with the same version gets a 204. ``busy`` says that something runs, which makes the
+    interval short.
     """
 
     assessment: Assessment
@@ -47,7 +47,7 @@ class Snapshot:
 
     @property
     def age(self) -> timedelta:
-        """How long ago it was taken."""
+        """The time since it was taken."""
         return timedelta(seconds=time.monotonic() - self.taken_at)
 
     @property
@@ -60,7 +60,7 @@ class Snapshot:
 
     @property
     def ledger(self) -> Ledger | None:
-        """None where a basic could not be read: the verdict is unknown then."""
+        """None if a basic could not be read; the verdict is then unknown."""
         return self.assessment.ledger
 
     @property
@@ -75,7 +75,7 @@ class Snapshot:
 
     @property
     def checked_at(self) -> datetime | None:
-        """The database's clock at the reading; None where it could not be read."""
+        """The database's clock at the reading; None if it could not be read."""
         return self.assessment.checked_at
 
     @property
@@ -85,7 +85,7 @@ class Snapshot:
 
 
 def take(previous: Snapshot | None = None) -> Snapshot:
-    """Read and judge now. A failure to read is a snapshot too: its verdict is unknown."""
+    """Read and judge now. A failed reading is a snapshot too, with the verdict unknown."""
     assessment = assess(read_facts(earlier=previous.facts if previous else None))
     snapshot = Snapshot(assessment, version_of(assessment), _is_busy(assessment.facts))
     if previous is None or _codes(previous.verdict) != _codes(snapshot.verdict):
@@ -105,7 +105,7 @@ def _log(verdict: Verdict) -> None:
 
 
 def _is_busy(facts: Facts) -> bool:
-    """Whether a run is under a live lease, or somebody works under lock 4246 or on the buckets."""
+    """Whether a run is under a live lease, or a session holds lock 4246 or writes buckets."""
     lock, executions, now = facts.lock, facts.executions, facts.now
     if isinstance(lock, Lock) and (lock.writers or any(not one.idle for one in lock.holders)):
         return True
@@ -115,9 +115,9 @@ def _is_busy(facts: Facts) -> bool:
 
 
 def version_of(assessment: Assessment) -> str:
-    """A short digest of what is shown, the clock and what only ages left out."""
+    """A short digest of what is shown, without the clock and without ages."""
     facts, ledger = assessment.facts, assessment.ledger
-    ours = facts.own_runners  # a set has no order of its own
+    ours = facts.own_runners  # a set has no defined order
     executions = facts.executions
     return digest(
         executions.mark if isinstance(executions, Executions) else executions,
@@ -155,11 +155,11 @@ class SnapshotKeeper:
         return self._kept.get("", lambda: self._take(self._kept.newest("")), anew=anew)
 
     def fresh(self) -> Snapshot:
-        """A snapshot that was begun after this call: for what was changed just now."""
+        """A snapshot that was begun after this call, for what was changed just now."""
         return self.current(anew=True)
 
     def kept(self) -> Snapshot | None:
-        """The snapshot at hand, without waiting; None if none is of the last ``KEPT_SECONDS``."""
+        """The present snapshot, without waiting; None if it is older than ``KEPT_SECONDS``."""
         return self._kept.newest("", KEPT_SECONDS)
 
 

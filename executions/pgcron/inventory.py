@@ -1,6 +1,6 @@
 """Which pg_cron jobs lead to the rollup, and what this role may do to them. It changes nothing.
 
-What the role may see at all is in `sight.py`, how a command is judged in `match.py`.
+`sight.py` reads what the role sees at all, `match.py` judges a command.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ RUNS_SHOWN = 5
 
 
 def read_inventory(fetch: Fetch, fetch_multica: Fetch) -> Inventory:
-    """Every visible job that leads to the rollup. Not to be called inside a transaction.
+    """Every visible job that leads to the rollup. Never call it inside a transaction.
 
-    ``fetch`` asks pg_cron's database, ``fetch_multica`` Multica's; they may be the same.
+    ``fetch`` reads pg_cron's database, ``fetch_multica`` Multica's; they may be the same.
 
     Raises:
         django.db.Error, psycopg.Error: as the two do.
@@ -78,7 +78,7 @@ def read_inventory(fetch: Fetch, fetch_multica: Fetch) -> Inventory:
 
 
 def read_job(fetch: Fetch, jobid: int) -> Job | None:
-    """The job as it is now; None where it is gone or hidden.
+    """The job as it is now; None if it is gone or hidden.
 
     Raises:
         psycopg.Error: as ``fetch`` does, above all without USAGE on schema cron.
@@ -88,7 +88,7 @@ def read_job(fetch: Fetch, jobid: int) -> Job | None:
 
 
 def highest_jobid(fetch: Fetch) -> int:
-    """The highest number among the jobs that are shown: one that is scheduled later has a higher.
+    """The highest number among the visible jobs. A job that is scheduled later has a higher one.
 
     Raises:
         psycopg.Error: as `read_job`.
@@ -98,7 +98,7 @@ def highest_jobid(fetch: Fetch) -> int:
 
 
 def read_rights(fetch: Fetch) -> Row:
-    """What this role may call of pg_cron's, for `rights_over`.
+    """What this role may call of pg_cron's functions, for `rights_over`.
 
     Raises:
         psycopg.Error: as ``fetch`` does.
@@ -113,7 +113,7 @@ def read_backends(fetch: Fetch) -> tuple[JobProcess, ...]:
 
 
 class JobReader:
-    """One look at jobs: judges commands, and reads rights, runs and processes once for all.
+    """One look at jobs. It judges commands, and reads rights, runs and processes once for all.
 
     It is safe inside a transaction once the two servers are known.
     """
@@ -127,7 +127,7 @@ class JobReader:
         self.multica = multica
 
     def candidates(self, jobs: Sequence[Job]) -> tuple[Candidate, ...]:
-        """Those of the jobs that lead to the rollup."""
+        """The jobs that lead to the rollup."""
         rows = self._quietly(self._fetch_multica, SQL.ways, asked_of(jobs, steps=0))
         names = meanings_of(rows) if rows else Meanings()
         judged = [(job, self._judge(job, names)) for job in jobs]
@@ -154,12 +154,12 @@ class JobReader:
         )
 
     def _judge(self, job: Job, names: Meanings) -> Judgement | None:
-        """In another database than Multica's nobody looks what a bare name means to its owner."""
+        """Outside Multica's database nobody resolves what a bare name means to the owner."""
         meaning = names.by_owner.get(job.owner) if self._same_database(job) else None
         return judge_command(job.command, self._resolver(job), names.homes, meaning)
 
     def _resolver(self, job: Job) -> Resolver:
-        """Looks functions up in the database that the job runs in, where that can be reached."""
+        """Looks functions up in the job's database, if that can be reached."""
         if self.server.holds(job) and job.database == self.server.database:
             return self._resolve_with(self._fetch)
         if self._same_database(job):
@@ -174,7 +174,7 @@ class JobReader:
         return resolve
 
     def _same_database(self, job: Job) -> bool | None:
-        """None where nobody can tell: a node that is not known may be any server, Multica's too."""
+        """None if nobody can tell: an unknown node may be any server, Multica's too."""
         if self.multica is None:
             return None
         if job.database != self.multica.database:
@@ -200,7 +200,7 @@ class JobReader:
 
     @staticmethod
     def _quietly(fetch: Fetch, statement: str, values: Mapping[str, object]) -> list[Row] | None:
-        """None where Multica's database cannot be asked: then it is simply not known."""
+        """None if Multica's database cannot be asked: then the answer is not known."""
         try:
             return fetch(statement, values)
         except Exception as error:

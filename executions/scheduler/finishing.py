@@ -1,4 +1,4 @@
-"""Writes how a run ended, and tries again while its lease lives if that could not be written."""
+"""Writes the outcome of a run, and tries again while its lease lives if that fails."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from executions.scheduler.spec import ErrorCode
 
 logger = logging.getLogger(__name__)
 
-# A finish that could not be written is tried again this soon while the lease lives, and then twice
-# as late each time; by a cancelled runner, whose time is short, always this soon.
+# A finish that could not be written is tried again after this pause while the lease lives, then
+# after twice that, and so on. A cancelled runner has little time, so it always waits only this
+# long.
 FINISH_PAUSE_SECONDS = 0.5
 LONGEST_FINISH_PAUSE_SECONDS = 8.0
 
@@ -26,17 +27,16 @@ LONGEST_FINISH_PAUSE_SECONDS = 8.0
 def write_end(
     lease: Lease, ended: Ended, own: OwnConnection, cancelled: threading.Event
 ) -> tuple[Finish, Ended]:
-    """Write the end on the runner's own connection; ``cancelled`` says that the runner has to stop.
+    """Write the outcome on the runner's connection; ``cancelled`` means that it must stop.
 
-    The second try follows at once, on a fresh connection: the first may have died long ago.
-    Returns what was to be written in the end, too: an end that cannot be stored becomes a failure
-    that can.
+    The second try follows at once, on a fresh connection, because the first may have died long ago.
+    Returns the outcome in the end too: an outcome that cannot be stored becomes a failure that can.
     """
     pause = 0.0
     while True:
         try:
             return leases.finish(own.get(), lease, ended.outcome, ended.duration_ms), ended
-        except Exception as error:  # whatever it is, the row must not stay RUNNING
+        except Exception as error:  # whatever the error is, the row must not stay RUNNING
             own.close()
             logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
             if _is_unstorable(error):
@@ -51,19 +51,19 @@ def write_end(
 
 
 def _given_up_after(pause: float, own: OwnConnection, cancelled: threading.Event) -> bool:
-    """Wait before another try; a cancellation leads to one at once."""
+    """Wait before another try. A cancellation starts one at once."""
     waker = own.given_up if cancelled.is_set() else cancelled
     waker.wait(pause)
     return own.given_up.is_set()
 
 
 def _is_unstorable(error: Exception) -> bool:
-    """Whether what was to be written is at fault, so that it would fail again."""
+    """Whether the outcome itself is at fault, so that writing it would fail again."""
     return isinstance(error, psycopg.DataError) or not isinstance(error, psycopg.Error)
 
 
 def _unstored(error: Exception) -> Failure:
-    """The end of a run whose own end cannot be stored; in ASCII, which every database takes."""
+    """The outcome of a run whose own cannot be stored; in ASCII, which every database accepts."""
     said = bounds.said(error).encode("ascii", "backslashreplace").decode()
     text = f"The end of the run could not be stored: {type(error).__name__}: {said}"
     return Failure(ErrorCode.HANDLER_ERROR, text)

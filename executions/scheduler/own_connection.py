@@ -1,4 +1,4 @@
-"""The connection that a runner plans, claims and finishes on. Its handlers have others."""
+"""The connection on which a runner plans, claims and finishes. Its handlers have others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from executions.scheduler.cutting import Connect
 
 
 class OwnConnection:
-    """Opens the connection when it is needed, and opens another after it was closed.
+    """Opens the connection when it is needed, and another one after it was closed.
 
     `get` and `close` belong to the runner's thread; `give_up` may be called from any thread.
     """
@@ -29,7 +29,7 @@ class OwnConnection:
         """
         if self._connection is None:
             opened = self._connect("multica-admin runner")
-            # A stranger's row with a time that Python cannot hold must not stop a job.
+            # A foreign row with a time that Python cannot hold must not stop a job.
             opened.adapters.register_loader("timestamptz", TolerantLoader)
             with self._lock:
                 self._connection = opened
@@ -45,7 +45,7 @@ class OwnConnection:
                 self._connection = None
 
     def give_up(self) -> None:
-        """A database that does not answer must not keep a cancelled runner from its end."""
+        """A database that does not answer must not keep a cancelled runner from ending."""
         with self._lock:
             self.given_up.set()
             if self._connection is not None:
@@ -53,5 +53,5 @@ class OwnConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether there is no connection any more."""
+        """Whether the connection is lost."""
         return self._connection is None or self._connection.closed

@@ -1,4 +1,4 @@
-"""What became of a scope in a tick, for the commands that print it and for the log."""
+"""The outcome for a scope in a tick, for the commands that print it and for the log."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from executions.scheduler.spec import Scope
 
 @dataclass(frozen=True)
 class TickReport:
-    """What became of one scope in one tick.
+    """The outcome for one scope in one tick.
 
     Without an ``outcome`` nothing was due or, with an ``error_msg``, nobody can tell. ``status`` is
-    the row's as far as it is known: of a CONFLICT it is the other runner's, and None where this
-    runner lost its lease.
+    the row's as far as it is known: for a CONFLICT it is the other runner's; None if this runner
+    lost its lease.
     """
 
     job: str
@@ -48,7 +48,7 @@ class TickReport:
     def of_run(
         cls, outcome: ClaimOutcome, lease: Lease, ended: Ended, written: Finish
     ) -> TickReport:
-        """For a plan that this runner won and ran, by what could be written of its end."""
+        """For a plan that this runner won and ran, with what could be written of its outcome."""
         result = ended.outcome
         return cls(
             lease.plan.spec.name,
@@ -64,7 +64,7 @@ class TickReport:
         )
 
     def log_fields(self) -> dict[str, object]:
-        """How the run ended, for the log."""
+        """The outcome of the run, for the log."""
         return {
             "status": self.status,
             "rows": self.rows,

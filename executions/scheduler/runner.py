@@ -1,9 +1,8 @@
-"""A runner: it ticks, claims what is due, runs it, and writes how it ended.
+"""A runner: it ticks, claims due plans, runs them, and writes their outcome.
 
-`JobRunner.tick` is the step, `JobRunner.run` the loop around it; tests drive the step. The module
-knows neither which jobs there are nor what starts it: `runrollup` does, and `inprocess.py` in the
-web processes.
-Source: docs/contract.md section 3.
+`JobRunner.tick` is one pass, `JobRunner.run` the loop around it; tests drive single ticks. The
+module knows neither the jobs nor what starts it: `runrollup`, or `inprocess.py` in the web
+processes. Source: docs/contract.md section 3.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 30.0
 # After a failure: half a second, then twice as long each time, up to the tick's own interval.
 FIRST_PAUSE_SECONDS = 0.5
-# What a cancelled runner allows the database, in all, for stopping the run and writing its end.
+# In all, a cancelled runner waits this long for the database to stop the run and store its outcome.
 GIVE_UP_SECONDS = 10.0
 
 _WRITTEN = {
@@ -47,19 +46,19 @@ _WRITTEN = {
 
 
 class Presence(Protocol):
-    """Somebody who remembers the runner. None of it may raise or take long."""
+    """Keeps the runner's own row. No method may raise or take long."""
 
     def started(self) -> None: ...
     def ticked(self) -> None: ...
     def stopped(self) -> None: ...
 
     def abandon(self) -> None:
-        """From any thread: what is under way ends soon."""
+        """From any thread: end the current write soon."""
 
 
 @dataclass(frozen=True)
 class _Unanswered:
-    """A claim whose answer has not come. A row that it began has that id, and lives so long."""
+    """A claim whose answer has not come. A row that it began has this id, and lives this long."""
 
     plan: Plan
     new_id: UUID
@@ -96,13 +95,13 @@ class JobRunner:
     # --- from any thread ------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Claim nothing more; the run in hand may end, and then the loop does."""
+        """Claim nothing more. The current run may end, and then the loop does."""
         self._wake.set()
 
     def cancel(self) -> None:
-        """Drain, and cancel the run in hand; it is written as ``canceled``.
+        """Drain, and cancel the current run, which is stored as ``canceled``.
 
-        Once the database has not taken that for 10 s, the runner ends without.
+        If the database has not stored that within 10 s, the runner ends without it.
         """
         self._cancelled.set()
         self._wake.set()
@@ -124,7 +123,7 @@ class JobRunner:
     def run(self, tick_seconds: float = TICK_SECONDS) -> None:
         """Tick at once and then at that interval, in seconds, until drained.
 
-        While the database is away it backs off and comes back by itself.
+        While the database is away it waits longer and longer, and recovers by itself.
         """
         failures = 0
         with self:
@@ -150,8 +149,8 @@ class JobRunner:
                 )
             return False
         except BaseException:
-            # A mistake in this program must not end the only scheduler of an installation, whatever
-            # it raises. A signal does not come as an exception here: it drains or cancels.
+            # A mistake in this program must not end an installation's only scheduler, whatever it
+            # raises. Signals do not arrive as exceptions here: they drain or cancel.
             logger.exception("A tick failed", extra={"runner": self.runner_id})
             self._own.close()
             return False
@@ -177,13 +176,13 @@ class JobRunner:
         """One planning pass: sweep, plan and claim for each job, and run what was won.
 
         Raises:
-            psycopg.Error: the database is away or refuses; nothing of it is kept open.
-            BaseException: something else that a job met. Where the database is not lost, all jobs
-                have had their turn before what the first of them met is raised.
+            psycopg.Error: the database is away or refuses; no connection stays open.
+            BaseException: another error of a job. Unless the database is lost, all jobs have had
+                their turn before the first such error is raised.
         """
         reports: list[TickReport] = []
         met: list[BaseException] = []
-        if self._presence:  # first: a handler may take long
+        if self._presence:  # first, because a handler may take long
             self._presence.ticked()
         for spec in self.specs:
             try:
@@ -203,11 +202,11 @@ class JobRunner:
         return reports
 
     def _has_lost_the_database(self, error: BaseException) -> bool:
-        """Whether there is no connection any more, so that the next job would meet the same."""
+        """Whether the connection is lost, so that the next job would meet the same error."""
         return self._own.is_lost and isinstance(error, psycopg.Error)
 
     def _tell_what_was_met(self, spec: JobSpec, error: BaseException) -> None:
-        """Once for each text: it may be the same in every tick."""
+        """Log each text once, because it may be the same in every tick."""
         said = f"{type(error).__name__}: {bounds.said(error)}"
         if self._met.get(spec.name) != said:
             logger.error(
@@ -218,7 +217,7 @@ class JobRunner:
         self._met[spec.name] = said
 
     def _tell(self, report: TickReport) -> None:
-        """Report what became of a scope. Whoever cannot be told any more is not told again."""
+        """Report the outcome for a scope. A receiver that has failed gets no more reports."""
         if self._report is None:
             return
         try:
@@ -254,7 +253,7 @@ class JobRunner:
             for standing in standings:
                 ran = yield from self._tick_scope(spec, scopes.pop(0), standing, read_at, taken_up)
                 if ran or self.draining:
-                    break  # a run may have taken long: the scopes that are left are read anew
+                    break  # a run may have taken long: the remaining scopes are read anew
 
     def _tick_scope(
         self,
@@ -264,13 +263,13 @@ class JobRunner:
         read_at: float,
         taken_up: Collection[Plan],
     ) -> Generator[TickReport, None, bool]:
-        """Try what is due for one scope; returns whether a handler ran.
+        """Try what is due for one scope. Return whether a handler ran.
 
-        A planner of the job's own that crashes harms that job alone.
+        If a job's own planner crashes, only that job is affected.
         """
         try:
             planned = due_plans(spec, standing, self._wake.is_set)
-        except BaseException as error:  # as with a handler: whatever it is, it ends here
+        except BaseException as error:  # like a handler's, any exception ends here
             logger.exception(
                 "The job's planner failed", extra={"runner": self.runner_id, "job": spec.name}
             )
@@ -289,7 +288,7 @@ class JobRunner:
             if plan in taken_up:
                 continue
             now = standing.now + timedelta(seconds=elapsed() - read_at)
-            # What was seen before a run may have changed since.
+            # What was read before a run may have changed since.
             foreseen = None if ran else leases.foreseen_conflict(plan, standing)
             report = self._attempt(self._claim(plan, leases.uuid7(now), foreseen))
             ran |= report.attempt is not None
@@ -297,9 +296,9 @@ class JobRunner:
         return ran
 
     def _won_unheard(self, spec: JobSpec) -> Iterator[leases.Claim]:
-        """Claims of this job that had been won although their answers were lost.
+        """Claims of this job that were won although their answers were lost.
 
-        Nobody may plan them again: to an every-plan job their rows are stored ones.
+        No planner returns them: to an every-plan job their rows are stored plans.
         """
         for asked in [asked for asked in self._unanswered if asked.plan.spec is spec]:
             lease = leases.begun(
@@ -311,7 +310,7 @@ class JobRunner:
                 yield leases.Claim(ClaimOutcome.WON, asked.plan, lease)
 
     def _claim(self, plan: Plan, new_id: UUID, foreseen: leases.Claim | None) -> leases.Claim:
-        """Claim a plan; sent again with the id of a claim that got no answer, it knows its row."""
+        """Claim a plan. With the id of a claim without an answer, it recognizes its row."""
         asked = next((asked for asked in self._unanswered if asked.plan == plan), None)
         if asked is None:
             if foreseen:
@@ -324,7 +323,7 @@ class JobRunner:
         return claim
 
     def _attempt(self, claim: leases.Claim) -> TickReport:
-        """If the plan was won, run it and write how it ended."""
+        """If the plan was won, run it and write its outcome."""
         lease = claim.lease
         if lease is None:
             return TickReport.of_conflict(claim)

@@ -1,4 +1,4 @@
-"""PURE: what an execution is at a moment, by its stored columns and its scope's newest plan."""
+"""PURE: an execution's state at a moment, from its columns and its scope's newest plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from executions.scheduler.plans import Tried, is_retried
 
 
 class ExecutionState(StrEnum):
-    """What an execution is at a moment: the stored statuses and the two that are derived."""
+    """The state of an execution at a moment: the stored statuses and two derived ones."""
 
     RUNNING = "RUNNING"
     STALE = "STALE"
@@ -31,10 +31,11 @@ class Stored(Tried, Protocol):
 def state_of(
     row: Stored, now: datetime, newest: datetime | None, oldest: datetime | None
 ) -> ExecutionState:
-    """What an execution is at ``now``.
+    """The state of an execution at ``now``.
 
-    ``newest`` is its scope's newest plan_time, None where that is not known; ``oldest`` is that of
-    :func:`executions.scheduler.plans.oldest_open`. The same as SQL: ``pages/history/walks.py``.
+    ``newest`` is its scope's newest plan_time; None if it is not known. ``oldest`` is that of
+    :func:`executions.scheduler.plans.oldest_open`. ``pages/history/walks.py`` has the same rule in
+    SQL.
     """
     if row.status == ExecutionState.RUNNING:
         is_stale = row.stale_after is not None and row.stale_after < now

@@ -1,4 +1,4 @@
-"""PURE: a short mark of facts, to see later whether they changed."""
+"""PURE: a short mark of facts, which shows later whether they changed."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from hashlib import blake2b
 
 
 def digest(*facts: object) -> str:
-    """It is another one when any of these facts is: the version of a live part's data."""
+    """A digest that differs if any of these facts differs: the version of a live part's data."""
     return blake2b(repr(facts).encode(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""PURE: why something could not be done or read, as a person is told it."""
+"""PURE: why something could not be done or read, in words for a person."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def _reference() -> str:
 class Problem:
     """What happened, and what to do about it, in whole sentences.
 
-    ``code`` is stable and machine-readable, ``status`` an HTTP status. The ``reference`` finds it
-    in the log, and is no part of what it says.
+    ``code`` is stable and machine-readable, ``status`` an HTTP status. The ``reference`` finds the
+    problem in the log, and is not part of its text.
     """
 
     what: str

@@ -1,7 +1,7 @@
-"""PURE: what can be known about a job, as frozen values. Read by `read.py`, judged by `findings`.
+"""PURE: what can be known about a job, as frozen values. `read.py` reads them, `findings` judge.
 
-A fact that could not be read is a :class:`Problem`, never a guess and never a zero. Times are
-aware and the database's own. Nothing here asks a database or a clock.
+A fact that could not be read is a :class:`Problem`, never a guess and never a zero. Times are aware
+and the database's own. Nothing here reads a database or a clock.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from executions.text.problem import Problem
 
 @dataclass(frozen=True)
 class Ground:
-    """What the database says of itself: its clock, who we are there, which tables we see.
+    """What the database says of itself: its clock, our role, the tables that we see.
 
-    ``executions_estimate`` is the planner's estimate of the rows in ``sys_cron_executions``,
-    None where there is none yet. ``hidden`` are the tables of which row security hides rows. On a
-    standby ``now`` is the time of the last commit that it replayed, ``replay_lag`` how long ago
-    that was by the clock; None where it replayed none yet.
+    ``executions_estimate`` is the planner's estimate of the rows in ``sys_cron_executions``; None
+    if there is none yet. ``hidden`` are the tables with rows that row security hides. On a standby
+    ``now`` is the time of the last replayed commit, and ``replay_lag`` how long ago that was by the
+    clock; None if none was replayed.
     """
 
     now: datetime
@@ -57,9 +57,9 @@ class Queue:
 
 @dataclass(frozen=True)
 class Change:
-    """A change to a schedule that is on our own record, of pg_cron's or outside the database.
+    """A recorded change of a schedule, pg_cron's or outside the database.
 
-    ``stops`` says whether the schedule stopped with it: it was paused or removed, and not activated
+    ``stops`` says whether the change stopped the schedule: it was paused or removed, not activated
     or put back.
     """
 
@@ -70,7 +70,7 @@ class Change:
 
 @dataclass(frozen=True)
 class DriftHour:
-    """One hour of created_at: what the usage rows sum to, and what the buckets say.
+    """One hour of created_at: the sums of the usage rows, and the buckets' values.
 
     ``keys`` is how many of the hour's bucket keys differ.
     """
@@ -89,7 +89,7 @@ class DriftHour:
 
 @dataclass(frozen=True)
 class Drift:
-    """Usage and buckets compared per hour, from ``since`` up to the ``watermark`` of then."""
+    """Usage and buckets compared per hour, from ``since`` up to the ``watermark`` at that time."""
 
     since: datetime
     watermark: datetime
@@ -102,11 +102,11 @@ class Drift:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that a verdict is made of, read at one moment.
+    """Everything behind a verdict, read at one moment.
 
-    ``state`` is None where the table is there and its row is not. ``first_trace`` is when the
-    first usage or the first migration was written, looked for only where there are no executions;
-    None where there is neither. ``changes`` are those of schedules on our own record, lately.
+    ``state`` is None if the table exists but its row does not. ``first_trace`` is when the first
+    usage or the first migration was written, read only if there are no executions; None if there is
+    neither. ``changes`` are the recent recorded changes of schedules.
     """
 
     spec: JobSpec
@@ -128,12 +128,12 @@ class Facts:
 
     @property
     def now(self) -> datetime | None:
-        """The database's clock, None where it could not be read."""
+        """The database's clock; None if it could not be read."""
         return None if isinstance(self.ground, Problem) else self.ground.now
 
     @property
     def basics(self) -> tuple[Problem, ...]:
-        """The basics that could not be read: with any of them the verdict is unknown."""
+        """The basics that could not be read. With any of them the verdict is unknown."""
         basics = (self.ground, self.executions, self.state)
         return tuple(fact for fact in basics if isinstance(fact, Problem))
 

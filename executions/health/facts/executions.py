@@ -12,7 +12,7 @@ from uuid import UUID
 
 from executions.text.digest import digest
 
-# Rows may be a little newer than the reading of the clock just before them.
+# Rows may be a little newer than the clock that was read just before them.
 CLOCK_ALLOWANCE = timedelta(seconds=5)
 
 
@@ -60,16 +60,17 @@ class ExecutionFact:
 
     @property
     def moved(self) -> timedelta | None:
-        """How far it moved the watermark; None where its result does not say."""
+        """How far it moved the watermark; None if its result does not say."""
         if self.watermark_before is None or self.watermark_after is None:
             return None
         return self.watermark_after - self.watermark_before
 
     def proven_at(self, now: datetime) -> datetime | None:
-        """When a SUCCESS was certainly made, None where it tells nothing of the past.
+        """When a SUCCESS certainly ended; None if it says nothing about the past.
 
-        An end in the database's future is nobody's measurement (docs/contract.md section 6,
-        ``clock_or_foreign_writer``): there only its plan_time counts, if that is not ahead too.
+        An end in the database's future is no measurement (docs/contract.md section 6,
+        ``clock_or_foreign_writer``). Then only its plan_time counts, if that is not in the future
+        too.
         """
         if self.finished_at is None or self.finished_at <= now + CLOCK_ALLOWANCE:
             return self.finished_at
@@ -77,7 +78,7 @@ class ExecutionFact:
 
     @property
     def starts_before_its_plan(self) -> bool:
-        """Every runner plans by the clock that it then claims by, and no plan before it is due."""
+        """Every runner plans and claims by the same clock, and claims no plan before it is due."""
         return self.started_at is not None and self.plan_time - self.started_at > CLOCK_ALLOWANCE
 
     @property
@@ -86,7 +87,7 @@ class ExecutionFact:
         return self.finished_at or self.started_at or self.plan_time
 
     def is_ahead(self, now: datetime) -> bool:
-        """Whether one of its times lies in the database's future, where no scheduler writes."""
+        """Whether one of its times lies in the database's future, which no scheduler writes."""
         limit = now + CLOCK_ALLOWANCE
         return any(
             moment is not None and moment > limit
@@ -116,13 +117,13 @@ def begun_by_runner(
 
 @dataclass(frozen=True)
 class Executions:
-    """The executions of one job and scope, newest plan_time first, whole from ``since`` on.
+    """The executions of one job and scope, newest plan_time first, complete from ``since`` on.
 
-    ``earlier`` is the newest row before ``since``, looked for only where ``rows`` is empty;
-    ``earlier_success`` the newest SUCCESS before it, looked for (within a bounded number of rows)
-    only where ``rows`` has none. ``stale`` are RUNNING rows past their lease, of any age, the most
-    recent lease first. ``first_plan`` is the oldest plan_time of all. ``cut_short`` says that there
-    were more rows than are read, so that ``since`` is later than was asked for.
+    ``earlier`` is the newest row before ``since``, read only if ``rows`` is empty.
+    ``earlier_success`` is the newest SUCCESS before it, read (within a bounded number of rows) only
+    if ``rows`` has none. ``stale`` are RUNNING rows past their lease, of any age, the most recent
+    lease first. ``first_plan`` is the oldest plan_time of all. ``cut_short`` says that there were
+    too many rows, so ``since`` is later than asked for.
     """
 
     rows: tuple[ExecutionFact, ...]
@@ -143,7 +144,7 @@ class Executions:
         return digest(self)
 
     def latest_success(self, now: datetime) -> ExecutionFact | None:
-        """The SUCCESS that finished last, as far as its times can be believed."""
+        """The latest SUCCESS to finish, as far as its times can be believed."""
         proven = [
             (at, row)
             for row in self.rows

@@ -1,6 +1,6 @@
-"""PURE: what a role is shown of pg_cron: its launcher, its jobs and their runs.
+"""PURE: what a role sees of pg_cron: its launcher, its jobs and their runs.
 
-`pgcron/` reads it; nothing here judges a command.
+`pgcron/` reads it. Nothing here judges a command.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Visibility(StrEnum):
 
 
 class Launcher(StrEnum):
-    """pg_cron's launcher, the one process that starts jobs; ``off`` is a setting of it."""
+    """pg_cron's launcher, the one process that starts jobs. ``off`` is one of its settings."""
 
     RUNNING = "running"
     OFF = "off"
@@ -43,7 +43,7 @@ class PgCronJob:
     """One row of ``cron.job`` as it is.
 
     ``both_days`` is the server's ``cron.dom_dow_and_logic``: a schedule that names days of the
-    month and days of the week means those that are both. None where this role may not read it.
+    month and days of the week then means days that are both. None if this role may not read it.
     """
 
     jobid: int
@@ -74,8 +74,8 @@ class Match(StrEnum):
 class RollupCall:
     """An active pg_cron job of Multica's database that leads to the rollup, judged by parsing.
 
-    ``function`` is the one that it reaches; ``gone`` says that there is none of that name. ``node``
-    is where the job connects to if that is not known to be Multica's server, else empty.
+    ``function`` is the function that it reaches; ``gone`` says that it does not exist. ``node`` is
+    where the job connects to if that is not known to be Multica's server, else empty.
     """
 
     job: PgCronJob
@@ -86,13 +86,13 @@ class RollupCall:
 
     @property
     def repeats(self) -> bool:
-        """Whether it does nothing but repeat what a runner does anyway."""
+        """Whether the job only repeats what a runner does anyway."""
         return self.match is Match.EXACT and not self.gone and not self.node
 
 
 @dataclass(frozen=True)
 class JobRun:
-    """A run of a pg_cron job, by its run details; ``calls`` if its command calls the rollup."""
+    """A run of a pg_cron job, from its run details; ``calls`` if its command calls the rollup."""
 
     jobid: int
     started_at: datetime
@@ -102,16 +102,15 @@ class JobRun:
 
 @dataclass(frozen=True)
 class PgCron:
-    """pg_cron as ``role`` sees it. ``database`` is where the extension is, None if unknown.
+    """pg_cron as ``role`` sees it. ``database`` is where the extension is; None if unknown.
 
-    ``jobs`` is complete only where ``visibility`` is full (docs/contract.md section 5); ``calls``
-    are those of them that lead to the rollup and that a launcher starts. ``runs`` are the latest
-    runs of these and of jobs that are gone, newest first, as far as this role is shown them, and
-    ``runs_unseen`` says why it is not shown them all; None where nothing is in the way.
-    ``runs_since`` is from when on there are run details of every job, None where there are none.
-    ``nodes`` has, by jobid, where jobs connect to that are not known to run on Multica's server.
-    ``port`` is that of the server that was asked, None where its jobs were not looked at.
-    ``server`` is that server's own number, empty if it keeps it to itself or there are no calls.
+    ``jobs`` is complete only if ``visibility`` is full (docs/contract.md section 5). ``calls`` are
+    the jobs that lead to the rollup and that a launcher starts. ``runs`` are their latest runs and
+    those of jobs that are gone, newest first, as far as this role sees them; ``runs_unseen`` says
+    why it may not see them all. ``runs_since`` is when the run details of every job begin; None if
+    there are none. ``nodes`` has, by jobid, the nodes that are not known to be Multica's server.
+    ``port`` is the asked server's; None if its jobs were not read. ``server`` is that server's
+    number; empty if it is hidden or there are no calls.
     """
 
     visibility: Visibility
@@ -130,17 +129,17 @@ class PgCron:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every job of it is known; none where there is no pg_cron."""
+        """Whether every job is known. Without pg_cron there are none."""
         return self.visibility in {Visibility.FULL, Visibility.ABSENT}
 
     def may_be_at(self, server: str, database: str) -> bool:
-        """Whether this may be the pg_cron in that database of the server of that number."""
+        """Whether this may be the pg_cron in that database, on the server with that number."""
         return self.database is None or is_same_place(
             (self.server, self.database), (server, database)
         )
 
     def tells_of(self, moment: datetime) -> bool:
-        """Whether every job that ran at that moment is known, also one that is gone since."""
+        """Whether every job that ran at that moment is known, even if it is gone now."""
         if self.visibility is Visibility.ABSENT:
             return True
         return (
@@ -152,9 +151,9 @@ class PgCron:
 
 
 def is_same_place(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether two pairs of a server's number and a database are the same database.
+    """Whether two pairs of a server's number and a database mean the same database.
 
-    A server that keeps its number to itself, so that it is empty, is told by its database only.
+    A server that hides its number has an empty one. Then only the database's name counts.
     """
     known = one[0] and other[0]
     return one == other if known else one[1] == other[1]

@@ -1,4 +1,4 @@
-"""PURE: who holds lock 4246 of the database, and who works on the buckets."""
+"""PURE: who holds lock 4246 of the database, and who writes buckets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SessionWork(StrEnum):
 class DatabaseSession:
     """A session of this database. What the role may not see of it is None.
 
-    ``idle`` needs no rights: a session outside any transaction holds no virtual transaction id.
+    ``idle`` needs no rights: a session outside a transaction holds no virtual transaction id.
     ``since`` is when its state last changed.
     """
 
@@ -40,11 +40,11 @@ class DatabaseSession:
 
 @dataclass(frozen=True)
 class Lock:
-    """Advisory lock 4246 of this database: who holds it, and who works on the buckets now.
+    """Advisory lock 4246 of this database: who holds it, and who writes buckets now.
 
-    ``writers`` have ``task_usage_hourly`` locked for writing or visibly call a rollup function. A
-    backfill is idle between two slices, so the sessions of ours, and those that ran the window
-    function a moment ago, are writers too.
+    ``writers`` hold a write lock on ``task_usage_hourly`` or visibly call a rollup function. A
+    backfill is idle between two slices, so our own backfill's sessions and sessions that ran the
+    window function a moment ago are writers too.
     """
 
     holders: tuple[DatabaseSession, ...] = ()

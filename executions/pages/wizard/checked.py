@@ -1,6 +1,6 @@
-"""What the second and the third step show of a retirement; it changes nothing.
+"""What the second and the third step show of a retirement. It changes nothing.
 
-They look at pg_cron anew, so that they say what is so and not only what is on record.
+Both read pg_cron anew, so that they show the present and not only the record.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Checked:
 
     @property
     def differences(self) -> Mapping[str, tuple[object, object]]:
-        """What changed in the job since it was put on record, in words; our pause is no change."""
+        """What changed in the job since it was recorded, in words. Our own pause does not count."""
         if self.job is None:
             return {}
         found = self.on_record.differences(self.job)
@@ -95,12 +95,12 @@ class Checked:
 
     @property
     def is_missing(self) -> bool:
-        """No such job that leads to the rollup is shown, for whatever reason."""
+        """Whether no such job that leads to the rollup is shown, for whatever reason."""
         return self.job is None and not self.elsewhere
 
     @property
     def is_gone(self) -> bool:
-        """It is proved that it is gone: this role is shown every job, and not this one."""
+        """Whether the job is proved to be gone: this role sees every job, but not this one."""
         return self.found.job is None and self.found.sees
 
     @property
@@ -109,7 +109,7 @@ class Checked:
 
     @property
     def waiting(self) -> bool:
-        """Whether this is still before anything was done."""
+        """Whether nothing has been done yet."""
         return self.retirement.state in Retirement.UNCHANGED
 
     @property
@@ -118,7 +118,7 @@ class Checked:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether one of the three ways is open; the server asks again when a button is pressed."""
+        """Whether one of the three ways is open. The server checks again on a press."""
         return self.waiting and (self.check.retirable or self.check.trial or self.check.by_hand)
 
     @property
@@ -127,17 +127,17 @@ class Checked:
 
     @property
     def refusals(self) -> Sequence[Gate]:
-        """What stands against removing it; that it may not be paused is another matter."""
+        """The gates against removing it. Gates against pausing do not count."""
         return self.check.refusals(self.check.aim)
 
     @property
     def trial_refusals(self) -> Sequence[Gate]:
-        """What stands against pausing it."""
+        """The gates against pausing it."""
         return self.check.refusals(Aim.TRIAL)
 
     @property
     def may_affirm(self) -> bool:
-        """Whether it is only that none but our own runner won plans."""
+        """Whether the only obstacle is that none but our own runner won plans."""
         refused = [gate for gate in self.refusals if gate.code is GateCode.BACKEND_RUNNER]
         return bool(refused and refused[0].evidence.get("plans"))
 
@@ -157,22 +157,22 @@ class Checked:
 
     @property
     def rehearsal(self) -> Rehearsal:
-        """What putting the job back would come to, as tried when it was confirmed."""
+        """What putting the job back would give, as tried at the confirmation."""
         return rehearsal_of(self.retirement)
 
     @property
     def remove_acceptance(self) -> str:
-        """The sentence that is to be ticked before this role removes the job; empty if none is."""
+        """The sentence to tick before this role removes the job; empty if none is needed."""
         return "" if self.rehearsal.proved else self.rehearsal.acceptance
 
     @property
     def by_hand_acceptance(self) -> str:
-        """The same before somebody else removes it."""
+        """The sentence to tick before somebody else removes it."""
         return self.rehearsal.acceptance if self.rehearsal.fails else ""
 
 
 def read_checked(retirement: Retirement) -> Checked:
-    """Every gate of this moment; a job of another database is not looked for in this one.
+    """Every gate at this moment. A job of another database is not looked for in this one.
 
     Raises:
         psycopg.Error: pg_cron's database cannot be reached or asked.

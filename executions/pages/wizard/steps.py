@@ -1,4 +1,4 @@
-"""The four steps of the wizard, and at which of them a retirement stands."""
+"""The four steps of the wizard, and the step of each retirement."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class WizardStep(StrEnum):
 
 
 def step_of(retirement: Retirement) -> WizardStep:
-    """Where a retirement goes on: after a reload, in a second tab, for a second operator."""
+    """The step of a retirement: after a reload, in a second tab, for a second operator."""
     if retirement.state == RetirementState.CHOSEN:
         return WizardStep.CHECK
     return WizardStep.CONFIRM if retirement.state in Retirement.UNCHANGED else WizardStep.WATCH
 
 
 def open_retirements() -> list[Retirement]:
-    """Those that somebody has begun and nobody has ended, newest first."""
+    """The retirements that were begun and not ended, newest first."""
     return list(Retirement.objects.exclude(state__in=Retirement.ENDED).order_by("-pk"))

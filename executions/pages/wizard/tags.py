@@ -46,7 +46,7 @@ OUTCOMES: dict[str, Badge] = {
     AuditEvent.Outcome.REFUSED: Badge(pgettext_lazy("outcome", "Refused"), "warn", "ban"),
     AuditEvent.Outcome.FAILED: Badge(pgettext_lazy("outcome", "Failed"), "bad", "x"),
 }
-# What pg_cron calls its runs, and what the watch calls a plan.
+# The badges of pg_cron's words for runs and the watch's words for plans.
 RUNS: dict[str, Badge] = {
     "succeeded": Badge(_("succeeded"), "good", "check"),
     "failed": Badge(_("failed"), "bad", "x"),
@@ -78,25 +78,25 @@ def _unplanned(word: str) -> Badge:
 
 @register.simple_tag
 def state_badge(retirement: Retirement) -> SafeString:
-    """Where a retirement stands."""
+    """The state of a retirement."""
     return _badge(STATES[retirement.state])
 
 
 @register.filter
 def action_in_words(action: str) -> str:
-    """What was done, as a person says it."""
+    """The action in words."""
     return in_words(action)
 
 
 @register.simple_tag
 def outcome_badge(outcome: str) -> SafeString:
-    """What came of something on record."""
+    """The outcome of a recorded action."""
     return _badge(OUTCOMES.get(outcome, _unplanned(outcome)))
 
 
 @register.simple_tag
 def run_badge(word: str) -> SafeString:
-    """How a run of pg_cron's ended, or what became of a plan that is watched."""
+    """How a run of pg_cron's ended, or the result of a watched plan."""
     return _badge(RUNS.get(word, _unplanned(word)))
 
 
@@ -112,7 +112,7 @@ def state_icon(retirement: Retirement) -> SafeString:
 
 @register.filter
 def took_ms(run: RunDetails) -> float | None:
-    """How long a run of pg_cron's took, in milliseconds; None while that is not known."""
+    """How long a run of pg_cron's took, in milliseconds; None if not known yet."""
     if run.started_at is None or run.ended_at is None:
         return None
     return (run.ended_at - run.started_at) / timedelta(milliseconds=1)
@@ -120,7 +120,7 @@ def took_ms(run: RunDetails) -> float | None:
 
 @register.filter
 def gate_evidence(gate: Gate) -> list[tuple[str, object, bool]]:
-    """What a gate rests on: label, value, and whether that is a moment. Empty ones are left out."""
+    """The evidence of a gate: label, value, and whether it is a time. Empty values are out."""
     return [
         (label(name), value if isinstance(value, datetime) else _told(value, coded=name in CODES),
          isinstance(value, datetime))
@@ -143,7 +143,7 @@ def _told(value: object, *, coded: bool = False) -> str:
 
 @register.inclusion_tag("executions/wizard/_steps.html")
 def wizard_steps(step: WizardStep) -> dict[str, object]:
-    """The four steps, with the one that the page is."""
+    """The four steps, with the present page's step."""
     here = [name for name, _label in STEPS].index(step)
     return {
         "steps": [

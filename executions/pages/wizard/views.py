@@ -1,7 +1,8 @@
 """The retirement wizard: choose, check, confirm, watch. Plain pages and plain forms.
 
-A GET changes nothing; a POST takes one step of `executions/retirement/` and leads to a page that
-shows what is so. What was refused is said there, whatever the form or the page had claimed.
+A GET changes nothing. A POST takes one step of `executions/retirement/` and redirects to a page
+that shows the present state. That page says what was refused, whatever the form or the old page
+claimed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from executions.retirement.refusals import NotPermitted, Refused, Unknown, Wrong
 @operators_only
 @require_safe
 def retire(request: LiveRequest) -> HttpResponse:
-    """The first step: what there is to retire."""
+    """The first step: what can be retired."""
     parse(request.META["QUERY_STRING"], names=())
     return _choose_page(request, OutsideSchedule())
 
@@ -54,7 +55,7 @@ def _choose_page(request: HttpRequest, form: OutsideSchedule, status: int = 200)
         "schedules": read_schedules(),
         "begun": open_retirements(),
         "form": form,
-        # Each kind has a form of its own on the page; what was sent stands in that of its kind.
+        # Each kind has its own form on the page. The form of the sent kind shows what was sent.
         "outside": {form.data.get("kind", ""): form},
     }
     return render(request, "executions/wizard/choose.html", context, status=status)
@@ -63,7 +64,7 @@ def _choose_page(request: HttpRequest, form: OutsideSchedule, status: int = 200)
 @operators_only
 @require_safe
 def retire_at(request: HttpRequest, number: int) -> HttpResponse:
-    """Wherever this retirement stands now."""
+    """Redirect to the present step of this retirement."""
     return _where_it_is(get_object_or_404(Retirement, pk=number))
 
 
@@ -115,7 +116,7 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
 @operators_only
 @require_safe
 def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
-    """The fourth step: what came of it, and how to undo it."""
+    """The fourth step: the result, and how to undo it."""
     retirement = get_object_or_404(Retirement, pk=number)
     if not request.htmx and step_of(retirement) != WizardStep.WATCH:
         return _where_it_is(retirement)
@@ -126,7 +127,7 @@ def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
 @operators_only
 @require_safe
 def retire_stuck(request: HttpRequest, number: int) -> HttpResponse:
-    """Whether it can never go on, and then the way to close it."""
+    """Whether it can never continue, and then the way to close it."""
     retirement = get_object_or_404(Retirement, pk=number)
     context: dict[str, object] = {"step": WizardStep.WATCH, "retirement": retirement}
     try:
@@ -145,10 +146,10 @@ def _where_it_is(retirement: Retirement) -> HttpResponse:
 
 
 def _require_permission(request: HttpRequest, action: str, about: Retirement | str) -> None:
-    """Refuse a form that outlived the permission of the account that sends it, and log that.
+    """Refuse a form that outlived its account's permission, and log that.
 
     Raises:
-        RoleNeeded: no operator, or not any more.
+        RoleNeeded: the account is no operator, or no longer.
     """
     try:
         with wizard.on_record(_who(request), action, about):
@@ -159,7 +160,7 @@ def _require_permission(request: HttpRequest, action: str, about: Retirement | s
 
 @require_POST
 def choose(request: HttpRequest, jobid: int) -> HttpResponse:
-    """Begin with a pg_cron job, or go on where somebody else has begun."""
+    """Begin with a pg_cron job, or continue what somebody else has begun."""
     _require_permission(request, "choose", f"pg_cron job {jobid}")
     try:
         retirement = wizard.choose(_who(request), jobid)
@@ -189,9 +190,9 @@ View = Callable[..., HttpResponseBase]
 
 
 def _step(action: str) -> Callable[[Take], View]:
-    """A POST that takes a step and leads to the page where the retirement then is.
+    """A POST that takes a step and redirects to the present page of the retirement.
 
-    What it returns is said there; so is why it was refused. ``action`` is the audit's word for it.
+    The page shows the step's message, or why it was refused. ``action`` is the audit's word for it.
     """
 
     def decorate(take: Take) -> View:
@@ -221,7 +222,7 @@ def _step(action: str) -> Callable[[Take], View]:
 
 
 def _act(action: Act.Kind) -> Callable[[Take], View]:
-    """A step that changes something in pg_cron: only by who has signed in again just now."""
+    """A step that changes something in pg_cron. It needs a password from a moment ago."""
 
     def decorate(take: Take) -> View:
         step = _step(action)(take)
@@ -251,13 +252,13 @@ _SENTENCES: dict[str, Promise] = {
 
 
 def _job_in_words(retirement: Retirement) -> str:
-    """Its number, and its name where it has one."""
+    """Its number, and its name if it has one."""
     name = retirement.job.get("jobname") if retirement.job else None
     return f"{retirement.label} ({name})" if name else retirement.label
 
 
 def carry_on(request: HttpRequest, act: WaitingAct) -> HttpResponseBase:
-    """Take the act that waited for the password, as if its form were sent now."""
+    """Carry out the act that waited for the password, as if its form were sent now."""
     request.POST = QueryDict(urlencode(act.form))
     return _ACTS[act.action](request, act.number)
 
@@ -273,7 +274,7 @@ def affirm(request: HttpRequest, retirement: Retirement) -> str:
 
 @_step("confirm")
 def checked(request: HttpRequest, retirement: Retirement) -> None:
-    """From checking to confirming: the job as it is now is what will be acted on."""
+    """From checking to confirming: the job as it is now becomes the confirmed job."""
     wizard.confirm(_who(request), retirement, rules.current())
 
 
@@ -334,7 +335,7 @@ _ACTS: dict[str, View] = {
 
 @_step(by_hand.REMOVED_BY_HAND)
 def by_myself(request: HttpRequest, retirement: Retirement) -> None:
-    """The operator is going to run the statement."""
+    """The operator will run the statement."""
     fingerprint = _confirmed_name(request)["fingerprint"]
     by_hand.begin(
         _who(request),
@@ -357,14 +358,14 @@ def ran_it(request: HttpRequest, retirement: Retirement) -> str:
 
 @_step(external.CONFIRMED_GONE)
 def gone(request: HttpRequest, retirement: Retirement) -> str:
-    """The operator says that a caller outside the database is gone, where nothing proves it."""
+    """The operator says that an outside caller is gone, where nothing proves it."""
     external.confirm_gone(_who(request), retirement)
     return _("It is on record that you confirm that it is gone.")
 
 
 @_step(by_hand.PUT_BACK_BY_HAND)
 def brought_back(request: HttpRequest, retirement: Retirement) -> str:
-    """The operator has put it back by themselves."""
+    """The operator has put the schedule back without the wizard."""
     if retirement.kind == CallerKind.PG_CRON:
         by_hand.put_back_done(_who(request), retirement)
         return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
@@ -381,7 +382,7 @@ def _order(request: HttpRequest, retirement: Retirement) -> Order:
 
 
 def _confirmed_name(request: HttpRequest) -> dict[str, str]:
-    """What the form of the confirmation page sends; an empty one is compared and refused."""
+    """The fields of the confirmation form. An empty name is compared and refused."""
     form = ConfirmedName(request.POST)
     form.is_valid()
     values = form.cleaned_data

@@ -1,6 +1,6 @@
-"""What the fourth step shows of a retirement; it changes nothing.
+"""What the fourth step shows of a retirement. It changes nothing.
 
-It looks at pg_cron anew, so that it says what is so and not only what is on record.
+It reads pg_cron anew, so that it shows the present and not only the record.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from executions.text.sentences import Text
 
 @dataclass(frozen=True)
 class PlanSeen:
-    """A plan since the act, as the watch has kept it."""
+    """A plan since the act, as the watch has stored it."""
 
     plan_time: datetime
     kind: str
@@ -41,11 +41,11 @@ class PlanSeen:
 
 @dataclass(frozen=True)
 class JobSeen:
-    """What pg_cron says of the job now. ``problem`` is why it could not be asked.
+    """What pg_cron says of the job now. ``problem`` says why it could not be asked.
 
-    ``known`` says whether a job that is not shown is gone: because the role is shown every job, or
-    because its removal was proved before. A number is never given to another job.
-    ``elsewhere`` says that pg_cron is reached in another database than the job's.
+    ``known`` says whether a job that is not shown is certainly gone: the role sees every job, or
+    the removal was proved before. A number is never given to another job. ``elsewhere`` says that
+    pg_cron is reached in another database than the job's.
     """
 
     now: datetime | None = None
@@ -59,7 +59,7 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class WatchPage:
-    """The fourth step: what has been done, what has been seen since, and what can be done now."""
+    """The fourth step: what was done, what was seen since, and what can be done now."""
 
     retirement: Retirement
     seen: JobSeen
@@ -103,7 +103,7 @@ class WatchPage:
 
     @property
     def earliest(self) -> datetime | None:
-        """When that silence is over at the earliest, while it is watched."""
+        """The earliest end of that silence, while it is watched."""
         quiet = external.quiet_of(self.retirement) if self.is_external else None
         since = self.retirement.watched_since
         if quiet is None or quiet.plans is None or since is None or not self.is_watched:
@@ -118,7 +118,7 @@ class WatchPage:
 
     @property
     def job(self) -> Job | None:
-        """As it was confirmed."""
+        """The confirmed job."""
         return None if self.is_external else job_of(self.retirement)
 
     @property
@@ -144,7 +144,7 @@ class WatchPage:
 
     @property
     def still_to_come(self) -> range:
-        """One for each plan that the watch still waits for."""
+        """One element for each plan that the watch still waits for."""
         done = [plan for plan in self.plans if plan.kind != "waiting"]
         return range(max(0, self.needed - len(done))) if self.is_watched else range(0)
 
@@ -154,7 +154,7 @@ class WatchPage:
 
     @property
     def is_back(self) -> bool:
-        """Whether the schedule runs again, so that what was watched is the past."""
+        """Whether the schedule runs again, so that the watch is over."""
         return self.retirement.state in {RetirementState.TRIAL_ENDED, RetirementState.PUT_BACK}
 
     @property
@@ -167,12 +167,12 @@ class WatchPage:
 
     @property
     def rehearsal(self) -> Rehearsal | None:
-        """What putting the job back would come to, as tried when it was confirmed."""
+        """What putting the job back would give, as tried at the confirmation."""
         return None if self.is_external else rehearsal_of(self.retirement)
 
 
 def read_watched(retirement: Retirement) -> WatchPage:
-    """What there is to see of it; a database that is away is said, not raised."""
+    """What there is to see of it. If a database is away, the page says so."""
     events = AuditEvent.objects.filter(retirement_id=retirement.pk).order_by("at", "pk")
     return WatchPage(retirement, _look(retirement), tuple(events))
 
