@@ -1,7 +1,7 @@
 """Runs every benchmark on a private PostgreSQL and rewrites the table in docs/benchmarks.md.
 
-`bin/bench` for all, `bin/bench scheduler` for some. Exit status 1 where a bound is broken. What is
-promised are ratios of figures from one run, side by side, because machines differ and are shared.
+`bin/bench` runs all, `bin/bench scheduler` some. Exit status 1 if a bound is broken. The project
+promises ratios of figures from one run, side by side, because machines differ and are shared.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Row(Protocol):
 
 @contextmanager
 def private_cluster() -> Iterator[Cluster]:
-    """A PostgreSQL for this run only, with durability off: the disk is not what is measured."""
+    """A PostgreSQL for this run only, without durability, because the disk is not measured."""
     folder = Path(tempfile.mkdtemp(prefix="multica-admin-bench-"))
     folder.chmod(0o711)
     cluster = Cluster(
@@ -89,7 +89,7 @@ def with_section(page: str, name: str, body: str) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Run the named benchmarks, or all; the exit status."""
+    """Run the named benchmarks, or all, and return the exit status."""
     unknown = [name for name in names if name not in SECTIONS]
     if unknown:
         print(f"bin/bench knows {', '.join(SECTIONS)}; not {', '.join(unknown)}.", file=sys.stderr)

@@ -1,14 +1,14 @@
-"""What each page and each live part costs at the server on ten million executions.
+"""What each page and each live part costs at the server with ten million executions.
 
-Two databases have the same density of plans (the mix of docs/contract.md section 2): one of 200,000
-executions, which is a week of them, so that no page looks at less in it, and one of ten million.
-The same requests go to both in turns, in this process, signed in, with nothing kept from the
-request before. Promised are, at ten million rows: 95 of 100 requests under 100 ms, at most 12
-queries to Multica's side, and at most 1.3 times the page's own time on 200,000 rows. Django's stock
-admin list over the same table stands beside them, and so does a piece of work that never changes:
-what its 95th percentile is of its median, the machine adds to that of every page.
+Two databases have the same density of plans (the mix of docs/contract.md section 2). One has
+200,000 executions, a week of them, so that no page reads less there; the other has ten million. The
+same requests go to both in turns, in this process, signed in, with nothing cached from the request
+before. Promised are, with ten million rows: 95 of 100 requests under 100 ms, at most 12 queries to
+Multica's side, and at most 1.3 times the page's time with 200,000 rows. Django's stock admin list
+over the same table is shown for comparison, and so is a piece of work that never changes: the ratio
+of its 95th percentile to its median is the machine's own part in those of the pages.
 
-The ten million rows take a few minutes and 4 to 5 GB. It is no test of what the pages show.
+The ten million rows take a few minutes and 4 to 5 GB. It does not test what the pages show.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from executions.rollup.provision import provision
 if TYPE_CHECKING:
     from benchmarks.site import Site
 
-# Both end as far into a day of 288, so that the newest runners have won as many plans in either.
+# Both end equally far into a day of 288, so that the newest runners have won as many plans in each.
 BUCKETS = {"200,000": 2_104, "10 million": 105_208}
 SCOPES = 2_000
 PER_BUCKET = 94  # of the job with many scopes, for each plan of the rollup
@@ -41,8 +41,8 @@ MOST_MS = 100.0
 MOST_QUERIES = 12
 MOST_RATIO = 1.3
 
-# Plans are written in the order of their time, as they are in life, so that the rows of one scope
-# lie far apart. Three in 200 failed, most of them for good; three runners take turns by the day.
+# Plans are written in the order of their time, as in real life, so that the rows of one scope lie
+# far apart. Three in 200 failed, most of them for good. Three runners take turns by the day.
 FILL = """
 INSERT INTO sys_cron_executions (job_name, scope_kind, scope_id, plan_time, status, attempt,
     runner_id, lease_token, heartbeat_at, stale_after, started_at, finished_at, duration_ms,
@@ -86,7 +86,7 @@ INDEXES = (
 
 ROLLUP = "job=rollup_task_usage_hourly"
 DISPATCH = "job=autopilot_schedule_dispatch"
-# What stands in braces is `benchmarks.site.Site.address`'s to fill in, for each table.
+# `benchmarks.site.Site.address` fills in the braces, for each table.
 PAGES = {
     "overview": "/",
     "overview of 7 days": "/?window=7d",
@@ -121,7 +121,7 @@ PAGES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; ``most`` bounds the value itself, which is a 95th percentile."""
+    """One line of the table. ``most`` bounds the value itself, which is a 95th percentile."""
 
     name: str
     value: float
@@ -139,7 +139,7 @@ class Row:
 
 @dataclass
 class Measured:
-    """One address on one table: milliseconds of each request, and its queries at most."""
+    """One address on one table: milliseconds of each request, and its most queries."""
 
     milliseconds: list[float] = field(default_factory=list)
     queries: int = 0
@@ -166,7 +166,7 @@ def run(conninfo: str) -> list[Row]:
 
 @contextmanager
 def filled(conninfo: str) -> Iterator[dict[str, str]]:
-    """A database for each size of the table, by its name; dropped in the end."""
+    """A database for each size of the table, by its name, dropped at the end."""
     databases = {size: f"pages_{uuid4().hex[:12]}" for size in BUCKETS}
     with psycopg.connect(conninfo, autocommit=True) as server:
         try:
@@ -174,7 +174,8 @@ def filled(conninfo: str) -> Iterator[dict[str, str]]:
                 server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
                 with psycopg.connect(conninfo, dbname=database, autocommit=True) as connection:
                     fill(connection, BUCKETS[size])
-            server.execute("CHECKPOINT")  # or the server still writes while pages are measured
+            # otherwise the server still writes while pages are measured
+            server.execute("CHECKPOINT")
             yield {
                 size: make_conninfo(conninfo, dbname=database)
                 for size, database in databases.items()
@@ -186,7 +187,7 @@ def filled(conninfo: str) -> Iterator[dict[str, str]]:
 
 
 def fill(connection: psycopg.Connection, buckets: int) -> None:
-    """So many plans of the rollup among 94 times as many of others; indexes once it is full."""
+    """The rollup's plans and 94 times as many others; indexes once the table is full."""
     provision(connection)
     connection.execute("ALTER TABLE sys_cron_executions DROP CONSTRAINT uq_sys_cron_execution")
     connection.execute("ALTER TABLE sys_cron_executions DROP CONSTRAINT sys_cron_executions_pkey")
@@ -213,7 +214,7 @@ def fill(connection: psycopg.Connection, buckets: int) -> None:
 
 
 def measure(site: Site, name: str, path: str, machine: Measured) -> list[Row]:
-    """Both tables in turns, so that whatever else the machine does falls on both alike."""
+    """Both tables in turns, so that other load on the machine affects both alike."""
     return [_row(site, name, path, machine, part=part) for part in (False, True)]
 
 
@@ -241,7 +242,7 @@ def _row(site: Site, name: str, path: str, machine: Measured, *, part: bool) -> 
 
 
 def _unchanging_work() -> float:
-    """Milliseconds of work of the interpreter's own, which asks and keeps nothing."""
+    """Milliseconds of the interpreter's own work, which reads and keeps nothing."""
     began = time.perf_counter()
     sum(number * number for number in range(60_000))
     return 1000 * (time.perf_counter() - began)
@@ -253,7 +254,7 @@ def _of_the_machine(machine: Measured) -> Row:
 
 
 def stock_admin(site: Site) -> Row:
-    """Nothing is promised of it; fewer rounds, because it takes so long."""
+    """Nothing is promised for it. It has fewer rounds, because it takes so long."""
     small, big = (
         statistics.median(site.ask_stock_admin(size) for _number in range(3)) for size in site.sizes
     )

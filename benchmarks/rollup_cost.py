@@ -1,11 +1,11 @@
 """What one day's rollup costs, and that the history behind it does not matter.
 
-Two databases are filled side by side, one with 30 days of usage and one with 300, at the same
-density: 20 agents, 4,000 rows a day. The same last day is then rolled up in both, in turns, each
-time from nothing and rolled back, so that load on the machine falls on both alike. The bound on
-the ratio is that of the project's own promise: ten times the history, at most 1.5 times the cost.
+Two databases are filled side by side, with 30 and 300 days of usage at the same density: 20 agents,
+4,000 rows a day. The same last day is then rolled up in both, in turns, each time from nothing and
+rolled back, so that load on the machine affects both alike. The bound on the ratio is the project's
+promise: ten times the history costs at most 1.5 times as much.
 
-It is no test of right figures: tests/database/test_rollup_histories.py is.
+It does not test the figures: tests/database/test_rollup_histories.py does.
 """
 
 import sys
@@ -104,7 +104,7 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """Whether the figure keeps its promise; true where nothing was promised."""
+        """Whether the figure keeps its promise; true if nothing was promised."""
         return self.ratio is None or self.bound is None or self.ratio <= self.bound
 
 
@@ -128,7 +128,7 @@ def filled(conninfo: str, days: int) -> Iterator[psycopg.Connection]:
 def fill(connection: psycopg.Connection, days: int) -> None:
     """Insert the parents and `days` days of usage, then roll up all but the last."""
     connection.execute(PARENTS)
-    # Day by day, so that rows lie on disk in the order in which usage comes to be.
+    # Day by day, so that rows lie on disk in the order in which usage arises.
     for day in range(days - 1, -1, -1):
         figures = {"first": day, "last": day, "rows": ROWS_PER_DAY, "last_day": LAST_DAY}
         connection.execute(TASKS, figures)
@@ -171,7 +171,7 @@ def run(conninfo: str) -> list[Row]:
         raise RuntimeError(
             f"The rollup and the direct aggregate disagree on the buckets: {buckets}"
         )
-    # The fastest round: whatever else the machine does can only add to a time.
+    # The fastest round, because other load can only add to a time.
     figures = {name: min(values) for name, values in times.items()}
     rows_behind = DAYS * ROWS_PER_DAY
     return [
@@ -189,7 +189,7 @@ def run(conninfo: str) -> list[Row]:
 
 
 def main() -> int:
-    """Print the table for the server named on the command line; 1 where a bound is broken."""
+    """Print the table for the server named on the command line. Return 1 if a bound is broken."""
     if len(sys.argv) != 2:
         print("usage: python -m benchmarks.rollup_cost CONNINFO", file=sys.stderr)
         return 2

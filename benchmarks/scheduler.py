@@ -1,12 +1,12 @@
 """What the scheduler adds to the work that it schedules.
 
-A claim-to-finish cycle of the real rollup is set beside the very statements that it sends, sent
-bare on connections of the same kind, in turns, so that load on the machine falls on both alike.
-All of those connections are open already: a runner opens one for each handler, which costs several
-times what all the statements do, would hide what is measured, and has a row of its own.
-An idle tick's statements are counted. Fifty runners contend for one grid of plans.
+A claim-to-finish cycle of the real rollup is compared with the bare statements that it sends, on
+connections of the same kind, in turns, so that load on the machine affects both alike. All of those
+connections are open already. A runner opens one for each handler, which costs several times as much
+as all the statements, would hide what is measured, and has a row of its own. An idle tick's
+statements are counted. Fifty runners contend for one grid of plans.
 
-It is no test of leases: tests/faults is.
+It does not test leases: tests/faults does.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class CountingCursor(psycopg.Cursor[DictRow]):
 
 
 class KeptOpen(psycopg.Connection[DictRow]):
-    """A connection that stays open when who uses it closes it."""
+    """A connection that stays open when its user closes it."""
 
     def close(self) -> None:
         pass
@@ -149,9 +149,9 @@ def cycles(conninfo: str) -> list[Row]:
         for _ in range(ROUNDS):
             figures["runner"].append(cycle_with_runner(lend, plans))
             figures["bare"].append(cycle_bare(lend, plans))
-    # The best of each: load from elsewhere only ever adds.
+    # The best of each, because other load can only add.
     runner, bare = min(figures["runner"]), min(figures["bare"])
-    # Afterwards, because backends that end still work while the next figure is taken.
+    # Measured last, because ending backends still work during the next figure.
     opened = min(opening(opener(conninfo)) for _ in range(ROUNDS))
     return [
         Row("claim to finish, by a runner", runner, "ms", ratio=runner / bare, bound=CYCLE_BOUND),

@@ -38,7 +38,7 @@ HOST = "localhost"
 
 
 class StockAdmin(admin.ModelAdmin):
-    """What Django offers for the table as it comes, with a filter."""
+    """Django's stock list for the table, with a filter."""
 
     list_display = ("plan_time", "job_name", "status", "attempt", "runner_id")
     list_filter = ("status",)
@@ -61,7 +61,7 @@ class Site:
         call_command("migrate", verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
         self._user = User.objects.create_superuser("bench")
-        # As a browser asks, so compressing counts.
+        # Like a browser's request, so that compression counts.
         self._client = Client(SERVER_NAME=HOST, headers={"Accept-Encoding": "gzip"})
         self._client.force_login(self._user)
         self._get = with_room(self._client.get)  # as a web process does
@@ -81,7 +81,7 @@ class Site:
             yield asked
 
     def address(self, size: str, path: str) -> str:
-        """The path with what stands in braces taken from rows of that table."""
+        """The path with its braces filled from rows of that table."""
         with self.reading(size):
             rollup = Execution.objects.filter(job_name=ROLLUP.name).order_by("-plan_time")
             row, day = rollup[5], rollup[288].plan_time
@@ -103,7 +103,7 @@ class Site:
         return path.format(**{name: quote(str(place)) for name, place in places.items()})
 
     def ask(self, path: str, *, part: bool) -> float:
-        """Milliseconds of one request, whole or as a live part, with nothing kept from before.
+        """Milliseconds of one request, whole or as a live part, with nothing cached from before.
 
         Raises:
             RuntimeError: the answer is not the page.

@@ -1,7 +1,7 @@
 """200,000 executions for the tests that look at query plans: docs/contract.md section 2's mix.
 
 One job with a single scope and a plan every five minutes, and one with 2,000 scopes. They are made
-once for a module that asks for ``big_table``; such a module must not ask for ``owner``, which
+once for a module that asks for ``big_table``. Such a module must not ask for ``owner``, which
 empties the tables after each test.
 """
 
@@ -88,7 +88,7 @@ class Asked:
 
     @property
     def rows_read(self) -> int:
-        """Rows of the table that were looked at, also those that a filter then dropped."""
+        """The rows of the table that were read, including those that a filter then dropped."""
         return sum(
             round(
                 node["Actual Loops"]
@@ -119,10 +119,10 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def explaining() -> Iterator[list[Asked]]:
-    """Collects every statement that is sent to Multica's side, each explained as it is run.
+    """Collects every statement that is sent to Multica's side, each explained as it runs.
 
     Raises:
-        psycopg.Error: a statement is none that PostgreSQL can explain, so it would go unseen.
+        psycopg.Error: PostgreSQL cannot explain a statement, so it would go unseen.
     """
     asked: list[Asked] = []
 

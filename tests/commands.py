@@ -1,4 +1,4 @@
-"""A command of ``manage.py`` in this process, and all that came of it."""
+"""A command of ``manage.py`` in this process, and its whole result."""
 
 from __future__ import annotations
 

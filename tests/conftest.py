@@ -1,7 +1,7 @@
-"""Fixtures for everybody: a private PostgreSQL with pg_cron, and connections to it.
+"""Fixtures for every test: a private PostgreSQL with pg_cron, and connections to it.
 
-Everything on Multica's side is really committed, because other connections must see it; the
-tables are emptied when a test that used them ends.
+Everything on Multica's side is really committed, because other connections must see it. The tables
+are emptied when a test that used them ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.rights import let_read
 from tests.sizes import sized
 from tests.waiting import slowness
 
-# How long an example takes tells about the machine, not about us.
+# How long an example takes says something about the machine, not about us.
 hypothesis_settings.register_profile(
     "any machine",
     deadline=None,
@@ -50,12 +50,12 @@ def postgresql_with_pg_cron() -> Binaries:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, or one process is left with it when the others have ended."""
+    """Begin with the longest tests, or one process is left with one when the others have ended."""
     items.sort(key=lambda item: "faults" not in item.path.parts)
 
 
 class QuickPasswordHasher(PBKDF2PasswordHasher):
-    """Django's own with one round, because a password takes a quarter of a second of it."""
+    """Django's own hasher with one round, because it takes a quarter of a second otherwise."""
 
     iterations = 1
 
@@ -103,13 +103,13 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def slow(cluster: Cluster) -> float:
-    """How many times longer than an idle machine this one takes now."""
+    """How many times slower than an idle machine this one is now."""
     return slowness(cluster)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(cluster: Cluster, django_db_blocker: Any) -> None:
-    """Our own tables, in the very database that the settings name: the cluster is disposable."""
+    """Our own tables, in the database that the settings name: the cluster is disposable."""
     with django_db_blocker.unblock():
         call_command("migrate", verbosity=0, interactive=False)
         with connections["default"].cursor() as cursor:
@@ -188,14 +188,14 @@ def upstream(cluster: Cluster, connect: Callable[..., Connection]) -> Iterator[C
     administrator.execute("DROP ROLE upstream_owner")
 
 
-# What answers something else than a page, and what is for who has not signed in.
+# Addresses that answer something else than a page, and pages for people who are signed out.
 NO_PAGES = {"export_csv", "export_jsonl", "healthz", "livez", "readyz", "status", "metrics"}
 NO_PAGES |= {"login", "logout", "confirm", "password_change", "verdict"}
 
 
 @pytest.fixture
 def every_page() -> list[str]:
-    """The address of every page that needs no argument; a page that is added joins by itself."""
+    """The address of every page that needs no argument. A new page is included automatically."""
     return [reverse(name) for name in _names(get_resolver()) if name not in NO_PAGES]
 
 

@@ -86,7 +86,7 @@ def operator(db: None) -> User:
 
 @pytest.fixture
 def console() -> list[str]:
-    """What any page of the test wrote to its console; a test that empties it has looked."""
+    """What any page of the test wrote to its console. A test that empties it has looked at it."""
     return []
 
 
@@ -133,7 +133,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "BUSY_SECONDS", 1.0)
 
 
-# Longer and stranger than anything that a scheduler writes, and nowhere a place to break a line.
+# Longer and stranger than anything that a scheduler writes, without a place to break a line.
 NASTY = "<b>bold</b> \u202eturned\u202c \x1b[31m\x07" + "x" * 300
 MESSAGE = "canceling_statement_due_to_user_request:\x1b[0m" + "a_very_long_token" * 230
 CODE = "handler_panic_" * 14
@@ -174,7 +174,7 @@ def busy_day(owner: Any) -> scenarios.World:
 
 @pytest.fixture
 def pages(every_page: list[str], busy_day: scenarios.World, owner: Any) -> list[str]:
-    """Every page, also those that need an argument, those for who is signed out, and an error."""
+    """Every page, including those that need an argument, those without a sign-in, and an error."""
     failed = owner.execute(
         "SELECT id FROM sys_cron_executions WHERE error_code = %s AND attempt = 3", [CODE]
     ).fetchone()

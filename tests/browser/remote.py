@@ -1,13 +1,13 @@
 """Playwright in a thread of its own, used from the test's thread as if it were there.
 
-Its synchronous interface runs an event loop, and in a thread with a running loop Django refuses
-every query. Objects of Playwright's are wrapped: each access and each call goes over to that
-thread, and what comes back is wrapped again.
+Its synchronous interface runs an event loop, and Django refuses every query in a thread with a
+running loop. So Playwright's objects are wrapped: each access and each call runs in that thread,
+and its result is wrapped again.
 
-A click returns as soon as the next document begins to arrive. Before a test uses a page or a
-locator in any way, the wrapper therefore waits until the document has loaded: no test reads half a
-page. ``page.keyboard`` does not even wait for the next document to begin: a key that leads to
-another page needs ``locator.press``, or an ``expect`` of what only the next page has.
+A click returns as soon as the next document begins to arrive. So before a test uses a page or a
+locator, the wrapper waits until the document has loaded: no test reads half a page.
+``page.keyboard`` does not even wait for the next document to begin. A key that leads to another
+page needs ``locator.press``, or an ``expect`` of what only the next page has.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Remote:
 
 
 def loaded(target: Any) -> Any:
-    """The same object; if it is a page or a part of one, once the page's document has loaded."""
+    """The same object, once its page's document has loaded if it is part of a page."""
     page = target.page if isinstance(target, Locator) else target
     if isinstance(page, Page):
         page.wait_for_load_state()

@@ -1,7 +1,7 @@
 """The dashboard served for real on a free port of loopback, by threads of this process.
 
-In this process, so that a test can change the pace of refreshes and forget a snapshot; over HTTP
-and through the whole middleware, so that the browser gets the very headers that it will get.
+It runs in this process, so that a test can change the pace of refreshes and forget a snapshot. It
+uses HTTP and the whole middleware, so that the browser gets the real headers.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Server:
         yield body[half:]
 
     def wait_until_idle(self) -> None:
-        """Return once nothing is being answered: a test may then take its tables away."""
+        """Return once no request is being answered. A test may then remove its tables."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._busy == 0, timeout=HANG)
 

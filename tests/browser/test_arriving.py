@@ -1,4 +1,4 @@
-"""A page that arrives slowly: tests read it once it is whole, however they got there."""
+"""A page that arrives slowly: tests read it once it is complete, however they reached it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page that is not confirmed any more must not look healthy: a real browser, real deaths."""
+"""A page that is no longer confirmed must not look healthy: a real browser, real deaths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.faults.conftest import cluster_of_its_own
 from tests.processes import Process, free_port
 
 PASSWORD = "correct horse battery staple"
-WHILE = 120_000  # milliseconds that only something that hangs takes
+WHILE = 120_000  # milliseconds that only a hang takes
 KNOWN = "document.querySelector('#verdict-card').dataset.verdict"
 ICON = "document.querySelector('#icon').getAttribute('href')"
 
@@ -101,7 +101,7 @@ def toned(tone):
 
 
 def kill_postgresql(cluster):
-    """``kill -9`` of the server; those that it started see that and end."""
+    """``kill -9`` of the server. Its child processes notice and end."""
     os.kill(int((cluster.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
 

@@ -10,7 +10,7 @@ from tests.sizes import sized
 
 WIDTHS = (390, 768, 1440)
 
-# What reaches past the right edge of the page, were it not for something that scrolls by itself.
+# Elements past the right edge of the page, unless something that scrolls contains them.
 TOO_WIDE = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
@@ -19,7 +19,7 @@ TOO_WIDE = """() => {
   return ["the page", ...wide.slice(0, 5).map((element) => element.outerHTML.slice(0, 120))];
 }"""
 
-# A menu is for one moment; what else folds may stay open while somebody reads.
+# A menu is open for a moment; other foldable parts may stay open while somebody reads.
 OPEN_ALL = """() => document.querySelectorAll("details:not([data-menu])")
   .forEach((details) => { details.open = true; })"""
 
@@ -35,7 +35,7 @@ AXE_RUN = """async (rules) => {
   return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(told).join(" | ")}`);
 }"""
 
-# Remembers every element that gets the focus, and those of them on which it cannot be seen.
+# Remembers every element that gets the focus, and those whose focus is invisible.
 WATCH_FOCUS = """() => {
   window.reached = new Set();
   window.unseen = [];
@@ -53,7 +53,7 @@ FOCUSABLE = """() => [...document.querySelectorAll(
     { visibilityProperty: true, contentVisibilityAuto: true }))"""
 
 
-# A refresh knows what it has before it by its id: two of one id, or none, are not told apart.
+# A refresh recognizes rows by their id: rows with the same id, or none, cannot be told apart.
 NOT_TOLD_APART = """() => {
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   const twice = ids.filter((id, place) => ids.indexOf(id) !== place);
@@ -103,7 +103,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(page, pages, conso
             found += [f"{told} at {width}: {one}" for one in page.evaluate(AXE_RUN)]
         found += [f"{path}: {one}" for one in faults_in_the_dark(page)]
         if "WRONG" in path:
-            # A 400 is one line in the console of every browser, and not one of ours.
+            # A 400 writes one line to the console of every browser. It is not ours.
             console[:] = [line for line in console if "400 (Bad Request)" not in line]
     assert "\n".join(found) == ""
 

@@ -1,4 +1,4 @@
-"""Live parts in a real browser: what is new comes by itself, and nobody is disturbed by it."""
+"""Live parts in a real browser: news arrives by itself, and disturbs nobody."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_page_with_nothing_live_but_its_header_says_it_too(page, world, expect
 
 
 def test_a_server_in_trouble_is_not_asked_every_second(page, world):
-    """Where no snapshot is at hand the header's first refresh comes after one second."""
+    """Without a recent snapshot the header's first refresh comes after one second."""
     page.clock.install()
     page.goto("/")
     page.evaluate(

@@ -1,4 +1,4 @@
-"""With JavaScript off: nothing is missing but what moves by itself."""
+"""With JavaScript off: nothing is missing except what moves by itself."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ BOTH = ("scripts", "no scripts")
 
 
 def visited_with(*ways: str) -> pytest.MarkDecorator:
-    """An operator comes with JavaScript, without, or both ways in turn; for bin/audit, both."""
+    """An operator comes with JavaScript, without, or both in turn; with both for bin/audit."""
     return pytest.mark.parametrize("visitor", sized(ways, BOTH), indirect=True)
 
 
@@ -74,7 +74,7 @@ def press(page: Remote, way: str) -> None:
 
 
 def until(page: Remote, expect: Any, state: RetirementState) -> None:
-    """Wait for a state as somebody does who looks: the page shows it, or is loaded again."""
+    """Wait for a state like a person who looks: the page shows it, or is loaded again."""
     if page.evaluate("document.documentElement.classList.contains('js')"):
         expect(page.locator("#outcome")).to_have_attribute("data-state", state)
     else:

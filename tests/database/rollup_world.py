@@ -1,7 +1,7 @@
 """What the rollup's tests share: usage to make, the buckets to expect, and runs to pause.
 
-`expected_buckets` is the second opinion: it reads the raw tables without a join and sums them in
-Python, so that it can share no mistake with the SQL that it judges.
+`expected_buckets` is the second opinion. It reads the raw tables without a join and sums them in
+Python, so it cannot share a mistake with the SQL that it judges.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from psycopg import sql
 from executions.database.connections import Connection
 from tests.waiting import HANG, until
 
-# Whatever the time of the test, usage lies well in its past, and no queue entry in its future.
+# Whenever the test runs, usage lies well in the past, and no queue entry in the future.
 NOON = datetime(2025, 3, 30, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 # After the time of any test, so that the whole queue is before it.
@@ -51,7 +51,7 @@ class Key(NamedTuple):
 
 @dataclass
 class Figures:
-    """What a bucket says. Tokens are input, output, cache read, cache write."""
+    """The figures of a bucket. Tokens are input, output, cache read, cache write."""
 
     tokens: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
     uncosted: list[int] | None = field(default_factory=lambda: [0, 0, 0, 0])
@@ -63,8 +63,8 @@ class Figures:
 class World:
     """A small Multica: two workspaces with an agent, a runtime and an issue each, in one project.
 
-    Ids count up, so that a history replays exactly. What it does goes through `connection` and is
-    committed at once, unless that is inside a transaction.
+    Ids count up, so that a history replays exactly. Changes go through `connection` and are
+    committed at once, unless they are inside a transaction.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -83,7 +83,7 @@ class World:
             self.issues.append(self.insert("issue", workspace_id=workspace, project_id=project))
 
     def next_id(self) -> UUID:
-        """An id that nothing has yet."""
+        """An unused id."""
         return next(self._ids)
 
     def insert(self, table: str, **values: Any) -> UUID:
@@ -135,7 +135,7 @@ class World:
         )
 
     def delete(self, table: str, row: UUID) -> None:
-        """Delete one row, and what depends on it."""
+        """Delete one row, and everything that depends on it."""
         self.connection.execute(
             sql.SQL("DELETE FROM {} WHERE id = %s").format(sql.Identifier(table)), [row]
         )
@@ -167,7 +167,7 @@ def set_watermark(connection: Connection, moment: datetime) -> None:
 
 
 def expected_buckets(connection: Connection) -> dict[Key, Figures]:
-    """Every bucket as the raw rows demand it, added up one by one."""
+    """Every bucket that the raw rows require, added up one by one."""
     agents = _by_id(connection, "agent")
     issues = _by_id(connection, "issue")
     tasks = _by_id(connection, "agent_task_queue")
@@ -205,7 +205,7 @@ def _add(figures: Figures, usage: dict[str, Any]) -> None:
 
 
 def stored_buckets(connection: Connection) -> dict[Key, Figures]:
-    """Every bucket as task_usage_hourly has it, but for those of agents that are gone."""
+    """Every bucket in task_usage_hourly, except those of agents that are gone."""
     kinds = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
     agents = _by_id(connection, "agent")
     return {
@@ -227,7 +227,7 @@ def stored_buckets(connection: Connection) -> dict[Key, Figures]:
 
 
 def key_of(world: World, agent: int = 0, **other: Any) -> Key:
-    """The key of `world.usage(world.task(agent))`, but for `other`."""
+    """The key of `world.usage(world.task(agent))`, except for `other`."""
     return Key(
         NOON,
         world.workspaces[agent],
@@ -257,7 +257,7 @@ def queued_keys(connection: Connection) -> set[Key]:
 
 
 def contents(connection: Connection, *tables: str) -> list[Any]:
-    """Every row of the tables with its version: where two are equal, nothing was written."""
+    """Every row of the tables with its version: if two results are equal, nothing was written."""
     return [
         sorted(tuple(row.values()) for row in connection.execute(_VERSIONS.format(name)))
         for name in map(sql.Identifier, tables)
@@ -318,8 +318,8 @@ def paused_run(
 ) -> Iterator[None]:
     """Run a window on `connection` around the block, which changes things through `rival`.
 
-    The run has stopped at `pause` when the block begins, and goes on once what the rival did is
-    committed, at the block's end. Stopping "while summing" needs `pausing_trigger`.
+    The run has stopped at `pause` when the block begins. It continues once the rival's changes are
+    committed at the block's end. Stopping "while summing" needs `pausing_trigger`.
     """
     with ThreadPoolExecutor(1) as pool:
         with rival.transaction():

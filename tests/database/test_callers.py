@@ -35,7 +35,7 @@ def test_a_session_that_calls_the_rollup_is_named(superuser, connect):
     caller.execute("SET application_name = 'nightly cron'")
     caller.execute(f"/* by cron */ {ROLLUP}")
     looking = connect("multica")
-    looking.execute("SELECT 'rollup_task_usage_hourly'")  # names it and does not call it
+    looking.execute("SELECT 'rollup_task_usage_hourly'")  # names the rollup but does not call it
     found = read_callers(fetch_on(superuser))
     assert found.all_sessions
     [session] = [one for one in found.sessions if one.application_name == "nightly cron"]

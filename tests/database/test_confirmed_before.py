@@ -34,7 +34,7 @@ def newer(pg_cron: Connection) -> Iterator[None]:
 
 
 def without(retirement: Retirement, name: str) -> Retirement:
-    """As a version wrote it that did not know this part of a job."""
+    """The record of a version that did not know this part of a job."""
     job = {key: value for key, value in (retirement.job or {}).items() if key != name}
     Retirement.objects.filter(pk=retirement.pk).update(job=job)
     retirement.refresh_from_db()

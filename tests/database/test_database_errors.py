@@ -154,7 +154,7 @@ def refusal_in_another_language(sqlstate, message):
     ],
 )
 def test_a_refusal_is_told_whatever_language_the_server_speaks(sqlstate, code):
-    """No words are looked at: the server's SQLSTATE decides, which libpq keeps from the driver."""
+    """The SQLSTATE decides, not the words. libpq does not pass it to the driver."""
     with answering(refusal_in_another_language(sqlstate, "だめです")) as place:
         problem = diagnose(met(**place, sslmode="disable", gssencmode="disable"))
     assert problem.code == code
@@ -238,7 +238,7 @@ def test_a_connection_that_breaks_is_told_as_broken(connect, owner):
 def test_a_connection_to_the_embedded_server_that_breaks_is_told_as_that(
     monkeypatch, tmp_path, named
 ):
-    """A broken connection names no place: it is the embedded one's if only that can have broken."""
+    """A broken connection names no address: it is the embedded server's if nothing else broke."""
     monkeypatch.setattr(settings, "EMBEDDED", True)
     monkeypatch.setattr(settings, "NAMED_DATABASES", named)
     with cluster_of_its_own() as private:

@@ -1,4 +1,4 @@
-"""Reading the facts: each from real rows, each by itself, and each failure said and contained."""
+"""Reading the facts: each from real rows and by itself, and each failure told and contained."""
 
 from __future__ import annotations
 
@@ -607,7 +607,7 @@ def test_a_job_that_cannot_be_looked_at_is_unknown():
 
 
 def test_nothing_that_is_looked_at_is_compiled_first(owner):
-    """Its cost cannot be estimated, and PostgreSQL compiled for 280 ms what then took one."""
+    """PostgreSQL cannot estimate its cost, and compiled for 280 ms what then took one."""
     assert fetch_for_dashboard("SHOW jit", {}) == [{"jit": "off"}]
     with retire_fetch("look") as fetch:
         assert fetch("SHOW jit", {}) == [{"jit": "off"}]

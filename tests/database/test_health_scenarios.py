@@ -1,6 +1,6 @@
 """Every finding with real rows: it appears with its evidence and nothing unfounded beside it.
 
-Beside each stands a near miss, which looks alike and is nothing.
+Each has a near miss: a setting that looks alike but gives no finding.
 """
 
 from __future__ import annotations
@@ -875,7 +875,7 @@ def test_a_role_that_may_not_look_at_pg_cron_says_so(owner, now, settings):
 
 @dataclass(frozen=True)
 class Stage:
-    """What a setting is arranged with."""
+    """What a setting is made with."""
 
     owner: Connection
     superuser: Connection
@@ -955,7 +955,7 @@ def of_so_many_rows(rows: int) -> Setting:
     return setting
 
 
-# Of each finding a setting in which it appears, and one that looks alike and in which it does not.
+# For each finding a setting in which it appears, and a similar one in which it does not.
 # `tests/faults/test_standby.py` has a real standby; every world here is a near miss of it.
 SETTINGS: dict[FindingCode, tuple[Setting, Setting]] = {
     FindingCode.SCHEDULER_NOT_INSTALLED: (

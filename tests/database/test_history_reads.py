@@ -1,7 +1,7 @@
-"""Every query of every history page on 200,000 rows: by an index, and of few rows.
+"""Every query of every history page on 200,000 rows uses an index and reads few rows.
 
-What a page asks is caught while it asks, explained by PostgreSQL as it really runs, and held
-against docs/contract.md section 2: no sequential scan of the table, at most 5,000 of its rows.
+The test catches a page's queries, has PostgreSQL explain them as they really run, and compares them
+with docs/contract.md section 2: no sequential scan of the table, at most 5,000 of its rows.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_a_page_of_plans_and_the_pages_around_it(query):
 
 @pytest.mark.parametrize("query", [ROLLUP, f"{ROLLUP}&runner=runner-1", f"{DISPATCH}&{SCOPE}"])
 def test_the_plans_of_one_scope_come_as_the_index_has_them(query):
-    """A sort reads the whole scope wherever the planner thinks it small, and it often does."""
+    """A sort reads the whole scope if the planner thinks that it is small, and it often does."""
     with explaining() as asked:
         plans.read_plans(parse(query))
     (rows,) = (one for one in asked if "LIMIT 51" in one.sql)

@@ -1,4 +1,4 @@
-"""What is seen of pg_cron, and whether that is all there is, for every kind of role."""
+"""What each kind of role sees of pg_cron, and whether there may be more."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_without_usage_on_the_schema_nothing_is_seen_and_nothing_raised(pg_cron,
 
 @pytest.mark.parametrize("name", ["postgres", "multica_view"])
 def test_the_extension_in_another_database_is_found_to_be_elsewhere(connect, name):
-    """Whether by pg_cron's settings or by its launcher, which every role is shown."""
+    """Whether pg_cron's settings tell, or its launcher, which every role sees."""
     found = visible_jobs(fetch_on(connect(name, database="postgres")))
     assert (found.visibility, found.database) == (Visibility.ELSEWHERE, "multica")
 

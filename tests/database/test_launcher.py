@@ -1,4 +1,4 @@
-"""pg_cron's launcher: jobs that nobody starts repeat nothing, and the page says why."""
+"""pg_cron's launcher: jobs that nothing starts repeat nothing, and the page says why."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def orphan(pg_cron: Connection) -> Iterator[int]:
     until(lambda: read_inventory(fetch, fetch).launcher is Launcher.MISSING)
     yield jobid
     pg_cron.execute("DELETE FROM cron.job")
-    until(launchers)  # the tests that follow find it at work
+    until(launchers)  # the following tests need it running
     until(launchers)
 
 

@@ -157,7 +157,7 @@ def test_a_stale_lease_is_stolen(owner, plan):
 def test_a_stale_lease_that_is_swept_while_it_is_being_stolen_is_left_for_the_next_tick(
     owner, connect, plan
 ):
-    """It would be claimed as something else than what was seen."""
+    """Otherwise it would be claimed as something else than what was seen."""
     won(owner, plan)
     age(owner, HOUR)
     sweeper, thief = connect(), connect()
@@ -374,7 +374,7 @@ def test_the_standings_of_many_scopes_are_read_together_in_their_order(owner, pl
 
 @pytest.mark.parametrize("reentrant", [True, False])
 def test_a_conflict_is_foreseen_exactly_where_a_claim_meets_one(owner, plan, reentrant):
-    """In every state of a row; inside a transaction, where now() stands still for both."""
+    """In every state of a row, inside a transaction, so that now() is the same for both."""
     plan = Plan(job(allow_stale_reentry=reentrant), plan.scope, plan.plan_time)
     won(owner, plan)
     states = product(

@@ -1,4 +1,4 @@
-"""Every alias has a time limit for statements, and what may take longer is freed from it."""
+"""Every alias has a statement timeout, and work that may take longer is exempt from it."""
 
 from __future__ import annotations
 

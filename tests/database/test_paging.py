@@ -1,4 +1,4 @@
-"""Pages of executions: whole and in order, whatever shares a time or disappears meanwhile."""
+"""Pages of executions: complete and in order, whatever shares a time or disappears meanwhile."""
 
 from __future__ import annotations
 

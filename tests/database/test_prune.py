@@ -30,7 +30,7 @@ def left(owner):
 
 
 def run(*arguments):
-    """The exit status, what was said, and what was refused."""
+    """The exit status, the output, and the refusal."""
     return run_command("pruneexecutions", *arguments)
 
 

@@ -146,7 +146,7 @@ def removed_by_hand(who, jobid, pg_cron):
 
 @pytest.mark.parametrize("remove", [removed_here, removed_by_hand])
 def test_a_later_twin_that_was_there_at_the_removal_is_not_the_job_put_back(owner, pg_cron, remove):
-    """Two jobs without a name may be the same in everything but their number."""
+    """Two jobs without a name may be equal except for their numbers."""
     lay_plans(owner)
     jobid, twin = (schedule(pg_cron, name=None) for _ in range(2))
     who = operator()

@@ -229,7 +229,7 @@ def delete_the_user(world):
 
 
 class World:
-    """A confirmed retirement, and what it takes to spoil it."""
+    """A confirmed retirement, and the ways to spoil it."""
 
     def __init__(self, owner, pg_cron, cluster):
         self.owner, self.pg_cron, self.cluster = owner, pg_cron, cluster
@@ -398,7 +398,7 @@ def remove_until(world, reached=protocol.nothing):
 
 
 def stopped(world):
-    """What is on record of the removal that the error stopped, which is the same everywhere."""
+    """The record of the removal that the error stopped, which is the same everywhere."""
     act = world.retirement.acts.get()
     last = AuditEvent.objects.filter(retirement_id=world.retirement.pk).latest("pk")
     assert (last.action, last.outcome, last.summary) == ("remove", act.outcome, act.detail)
@@ -603,7 +603,7 @@ def test_an_operator_of_another_installation_is_named(world, connect):
 
 
 def test_an_operator_of_this_installation_is_named_in_full(world):
-    """A session's name would be cut, and holds nothing but ASCII."""
+    """A session's name would be cut, and holds only ASCII."""
     name = "Зоя Петрова, " + "x" * 80
     Act.objects.create(
         retirement=Retirement.objects.create(jobid=1, started_by=name),

@@ -59,7 +59,7 @@ def ticking(monkeypatch, rules):
 
 
 def when_it_passes(who, retirement, act, rules):
-    """Confirm and act as soon as the gates let it: with such short plans one may just be missed."""
+    """Confirm and act as soon as the gates allow it: with plans this short one may be missed."""
 
     def done():
         try:

@@ -104,8 +104,8 @@ Step = tuple[str, tuple[Any, ...]]
 class Histories(RuleBasedStateMachine):
     """A history on a clock of its own, rolled up from watermark to watermark.
 
-    `connection` makes the history and runs the rollup; `rival` commits in the middle of a run;
-    `neighbour` has a transaction open beside all of it for as long as it likes.
+    `connection` makes the history and runs the rollup. `rival` commits in the middle of a run.
+    `neighbour` has a transaction open beside both for any time.
     """
 
     connection: Connection
@@ -284,7 +284,7 @@ class Histories(RuleBasedStateMachine):
             self.world.delete(table, row)
 
     def nth(self, table: str, n: int | None) -> UUID | None:
-        """Some row of the table, by its place; None for None, or where there is none."""
+        """A row of the table by its place; None for None, or if there is none."""
         if n is None:
             return None
         query = sql.SQL("SELECT id FROM {} ORDER BY id").format(sql.Identifier(table))

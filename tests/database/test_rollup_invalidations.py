@@ -1,4 +1,4 @@
-"""The queue of dirty buckets: what fills it, and that no run loses what is put into it."""
+"""The queue of dirty buckets: what fills it, and that no run loses an entry."""
 
 from __future__ import annotations
 

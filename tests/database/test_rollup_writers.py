@@ -1,6 +1,7 @@
 """Two transactions that change usage at once, beside the run.
 
-Each sees a moment of its own, so what its trigger queues may fit neither what was nor what is.
+Each sees its own snapshot, so the keys that its trigger queues may fit neither the old nor the new
+state.
 """
 
 from __future__ import annotations

@@ -752,7 +752,7 @@ def test_a_lease_that_is_taken_up_late_is_extended_when_its_beat_was_due(owner, 
 
 @pytest.fixture
 def suspend(monkeypatch):
-    """Lets so much time pass on the scheduler's clock, as a suspended machine does for it."""
+    """Moves the scheduler's clock forward by this much, as a suspended machine does."""
     slept = 0.0
 
     def sleep(duration):

@@ -1,4 +1,4 @@
-"""What became of an act that was interrupted; in the end the job itself says it."""
+"""The outcome of an act that was interrupted. In the end the job itself tells it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHO = Who("olga", 1)
 
 @pytest.fixture
 def interrupted(pg_cron):
-    """An act that somebody began and whose process is gone; ``columns`` say how far it came."""
+    """An act that somebody began and whose process is gone. ``columns`` say how far it got."""
 
     def make(kind=Act.Kind.REMOVE, state=RetirementState.CONFIRMED, *, active=True, **columns):
         jobid = schedule(pg_cron, active=active)
@@ -182,7 +182,7 @@ def test_a_role_that_would_not_see_the_job_does_not_decide_that_it_is_gone(
 def test_a_job_that_got_another_owner_meanwhile_is_not_gone(
     interrupted, pg_cron, acting_as, kind, state
 ):
-    """Its old owner is not shown it any more: only who is shown every job can tell."""
+    """Its old owner does not see it any more. Only a role that sees every job can tell."""
     act = interrupted(kind, state)
     Act.objects.filter(kind=Act.Kind.PUT_BACK).update(new_jobid=act.job["jobid"])
     acting_as("multica")
