@@ -182,6 +182,13 @@ def add_plan(
         owner.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = %s", [after])
 
 
+@pytest.fixture
+def jobid(owner: Connection, pg_cron: Connection) -> int:
+    """A redundant job, beside a backend that has long done the work."""
+    lay_plans(owner)
+    return schedule(pg_cron)
+
+
 def operator(name: str = "olga") -> audit.Who:
     """A new user who may retire schedules."""
     return audit.Who.user(make_user(name, OPERATOR))
@@ -227,4 +234,4 @@ def acting_as(settings: Any) -> Callable[[str], None]:
     return become
 
 
-__all__ = ["acting_as", "pg_cron", "role"]
+__all__ = ["acting_as", "jobid", "pg_cron", "role"]

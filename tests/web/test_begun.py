@@ -16,6 +16,7 @@ from tests.retiring import (
     MINUTES,
     acting_as,
     confirmed,
+    jobid,
     lay_plans,
     operator,
     pg_cron,
@@ -25,14 +26,8 @@ from tests.retiring import (
     schedule,
 )
 
-__all__ = ["acting_as", "pg_cron", "role"]
+__all__ = ["acting_as", "jobid", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
-
-
-@pytest.fixture
-def jobid(owner, pg_cron):
-    lay_plans(owner)
-    return schedule(pg_cron)
 
 
 def look(client, **headers):

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import re
-import time
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,6 +14,7 @@ from django.test import Client
 from psycopg import OperationalError, errors
 
 from multica_admin.logging import JsonFormatter, TextFormatter
+from tests.people import just_signed_in
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -34,12 +34,8 @@ def stderr(monkeypatch):
 
 @pytest.fixture
 def root():
-    client = Client(raise_request_exception=False)
-    client.force_login(User.objects.create_superuser("root", password="correct horse battery"))
-    session = client.session
-    session["confirmed_at"] = time.time()
-    session.save()
-    return client
+    user = User.objects.create_superuser("root", password="correct horse battery")
+    return just_signed_in(user, raise_request_exception=False)
 
 
 def raising(error):

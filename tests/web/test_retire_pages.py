@@ -23,11 +23,13 @@ from executions.retirement.acts import Order
 from executions.retirement.gates import gate
 from executions.retirement.rules import current
 from executions.retirement.tick import retirement_tick
-from tests.people import make_user
+from tests.people import just_signed_in, make_user
 from tests.retiring import (
     ROLLUP,
     acting_as,
     audited,
+    confirmed,
+    jobid,
     jobs,
     lay_plans,
     operator,
@@ -38,7 +40,7 @@ from tests.retiring import (
 )
 from tests.rights import let_read
 
-__all__ = ["acting_as", "pg_cron", "role"]
+__all__ = ["acting_as", "jobid", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 PASSWORD = "correct horse battery"
@@ -57,18 +59,7 @@ def olga(db):
 @pytest.fixture
 def signed_in(olga):
     """A browser whose operator has signed in just now."""
-    client = Client()
-    client.force_login(olga)
-    session = client.session
-    session["confirmed_at"] = time.time()
-    session.save()
-    return client
-
-
-@pytest.fixture
-def jobid(owner, pg_cron):
-    lay_plans(owner)
-    return schedule(pg_cron)
+    return just_signed_in(olga)
 
 
 def step(name, retirement):
@@ -147,10 +138,7 @@ def test_a_permission_that_was_withdrawn_meanwhile_is_refused_and_logged(
 
 
 def confirmed_by_somebody(jobid):
-    who = operator("paul")
-    retirement = wizard.choose(who, jobid)
-    wizard.confirm(who, retirement, current())
-    return retirement
+    return confirmed(operator("paul"), jobid)
 
 
 @pytest.fixture

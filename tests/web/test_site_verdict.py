@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from executions.health import snapshot
 from tests import scenarios
+from tests.people import just_signed_in
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -20,12 +21,7 @@ WORDS = {"healthy": "Healthy", "degraded": "Degraded", "failing": "Failing", "un
 
 @pytest.fixture
 def root():
-    client = Client()
-    client.force_login(User.objects.create_superuser("root"))
-    session = client.session
-    session["confirmed_at"] = time.time()
-    session.save()
-    return client
+    return just_signed_in(User.objects.create_superuser("root"))
 
 
 def header(html):
