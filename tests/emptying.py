@@ -1,7 +1,7 @@
-"""Emptying what a test wrote, as thoroughly as before and at the cost of what it wrote.
+"""Removes what a test wrote, as thoroughly as a flush but at the cost of what it wrote.
 
-Most tests write to few tables, and it is a table that takes its time to be truncated. Django's own
-flush also makes every permission and role anew, which takes longer than most tests.
+Most tests write to few tables, and truncating a table takes time. Django's own flush also creates
+every permission and role again, which takes longer than most tests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from executions.rollup.provision import TABLES
 STATE = "task_usage_hourly_rollup_state"
 MULTICA_TABLES = tuple(table for table in TABLES if table != STATE)
 
-# What a migration makes and tests only read; `_roles` tells when one did not.
+# Tables that a migration fills and tests only read; `_roles` tells when a test did not.
 KEPT = {
     "auth_group",
     "auth_group_permissions",
@@ -30,7 +30,7 @@ KEPT = {
     "django_content_type",
     "django_migrations",
 }
-# It refuses DELETE, to everybody.
+# This table refuses DELETE to everybody.
 AUDIT = "executions_auditevent"
 ROLES = """
 SELECT md5(string_agg(line, ';' ORDER BY line))
@@ -45,14 +45,14 @@ SELECT md5(string_agg(line, ';' ORDER BY line))
 
 
 def forget_all() -> None:
-    """Forget what a web process keeps for a while; the tests share one process."""
+    """Forget what a web process caches, because the tests share one process."""
     snapshot.forget()
     forget_shared()
     second_tries.forget()
 
 
 def empty_multica(connection: psycopg.Connection[Any]) -> None:
-    """Empty every table of Multica's and put the state row back to where a new install has it."""
+    """Empty every table of Multica's and reset the state row to that of a new install."""
     filled = _filled(MULTICA_TABLES)
     names = [row["name"] if isinstance(row, dict) else row[0] for row in connection.execute(filled)]
     if names:
@@ -65,7 +65,7 @@ def empty_multica(connection: psycopg.Connection[Any]) -> None:
 
 
 def _filled(tables: Sequence[str]) -> sql.Composed:
-    """A query for the names of those that have rows."""
+    """A query for the names of the tables that have rows."""
     looks = [
         sql.SQL("SELECT {} AS name WHERE EXISTS (SELECT FROM {})").format(
             sql.Literal(table), sql.Identifier(table)
@@ -76,7 +76,7 @@ def _filled(tables: Sequence[str]) -> sql.Composed:
 
 
 class Ours:
-    """Our own tables, once they are made: `empty` stands in for Django's flush after a test."""
+    """Our own tables, once they exist. `empty` replaces Django's flush after a test."""
 
     def __init__(self) -> None:
         with connections["default"].cursor() as cursor:
@@ -98,7 +98,7 @@ class Ours:
             return
         deletes = "; ".join(f'DELETE FROM "{table}"' for table in self._emptied)
         with transaction.atomic("default"), connections["default"].cursor() as cursor:
-            cursor.execute(deletes)  # foreign keys are looked at when all is gone
+            cursor.execute(deletes)  # foreign keys are checked when everything is gone
             cursor.execute(f"SELECT EXISTS (SELECT FROM {AUDIT})")
             if cursor.fetchone() == (True,):
                 cursor.execute(f"TRUNCATE {AUDIT}")

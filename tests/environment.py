@@ -1,6 +1,6 @@
-"""A pytest plugin that says where the tests' own PostgreSQL will be, before settings are read.
+"""A pytest plugin that sets the address of the tests' own PostgreSQL before settings are read.
 
-It starts nothing; `conftest.py` does, once somebody needs it.
+It starts nothing; `conftest.py` does, once a test needs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 ROOT = Path(tempfile.mkdtemp(prefix="multica-admin-tests-"))
-ROOT.chmod(0o711)  # as root the server runs as another user, who must get through
+ROOT.chmod(0o711)  # as root the server runs as another user, who must be able to pass
 atexit.register(shutil.rmtree, ROOT, ignore_errors=True)
 DATA = ROOT / "postgres"
 SOCKET = ROOT / "socket"

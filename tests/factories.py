@@ -1,8 +1,8 @@
 """Rows of Multica's tables, made by name: ``ExecutionFactory(connection=owner, plan_time=...)``.
 
-Our models refuse to write those tables, so a factory inserts through the psycopg connection that
-it is given, and returns the row as a dict. ``build`` makes the columns without inserting them.
-What is made is committed, as everything on Multica's side is in these tests.
+Our models refuse to write those tables, so a factory inserts through the given psycopg connection
+and returns the row as a dict. ``build`` makes the columns without inserting them. Rows are
+committed, like everything on Multica's side in these tests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BACKEND = "7c1f2d9a-0000-4000-8000-00000000beef"  # Multica's runners name thems
 
 
 def insert(connection: Connection, table: str, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Insert one row and return it as it then is, defaults included."""
+    """Insert one row and return it as stored, defaults included."""
     row = connection.execute(_insert(table, columns), _adapted(columns)).fetchone()
     assert row is not None
     return row
@@ -54,7 +54,7 @@ def _adapted(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rfc3339(moment: datetime) -> str:
-    """As results have their times: UTC, whole seconds."""
+    """A time as results have it: UTC, whole seconds."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -206,10 +206,10 @@ class TaskUsageFactory(MulticaFactory):
 
 
 def usage(connection: Connection, created_at: datetime, **columns: Any) -> dict[str, Any]:
-    """One usage row with all that it hangs on: workspace, runtime, agent and task of its own.
+    """One usage row with everything that it needs: workspace, runtime, agent and task of its own.
 
-    ``updated_at`` is ``created_at`` unless it is given; ``with_runtime=False`` leaves the task
-    without a runtime. The row has ``agent_id`` besides its columns.
+    ``updated_at`` is ``created_at`` unless given. ``with_runtime=False`` leaves the task without a
+    runtime. The row has ``agent_id`` besides its columns.
     """
     workspace = WorkspaceFactory(connection=connection)
     agent = AgentFactory(connection=connection, workspace_id=workspace["id"])

@@ -1,6 +1,6 @@
-"""A database that takes connections and says nothing: how long it keeps our requests.
+"""A database that accepts connections and says nothing: how long it holds up our requests.
 
-Each web process has four threads. A request that waits for a silent database keeps one of them.
+Each web process has four threads. A request that waits for a silent database occupies one of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SOCKET = ".s.PGSQL.5432"
 
 @contextmanager
 def silent_server():
-    """The folder of a socket that takes every connection and answers none."""
+    """The folder of a socket that accepts every connection and answers none."""
     with tempfile.TemporaryDirectory(prefix="multica-admin-silent-") as folder:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(f"{folder}/{SOCKET}")

@@ -1,4 +1,4 @@
-"""What `provision` makes, that it can be repeated, and what it refuses to touch."""
+"""What `provision` creates, that it can be repeated, and what it refuses to touch."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ COLUMNS = {
     " error_msg text?, created_at timestamptz, updated_at timestamptz",
 }
 
-# Every index, and where it is a constraint, its name.
+# Every index, and its name if it is a constraint.
 INDEXES = {
     "task_usage_hourly": {
         "uq_task_usage_hourly_key": "UNIQUE (bucket_hour, workspace_id, runtime_id, agent_id,"
@@ -97,7 +97,7 @@ def empty(connect: Connect, database: str) -> Connection:
 
 
 def catalog(connection: Connection) -> list[tuple[Any, ...]]:
-    """The version of every catalog row and of the state row: equal ones mean nothing was made."""
+    """The version of every catalog row and of the state row, to see whether anything was made."""
     query = """
         SELECT 'relation', oid::bigint, xmin::text FROM pg_class WHERE oid >= 16384
         UNION ALL SELECT 'function', oid, xmin::text FROM pg_proc WHERE oid >= 16384
@@ -270,7 +270,7 @@ def test_it_knows_its_own_by_the_mark(empty: Connection) -> None:
 
 
 def test_an_error_in_the_middle_leaves_nothing_behind(empty: Connection) -> None:
-    # Nobody can tell whom a relation of that name belongs to, and a constraint needs the name.
+    # Nobody can tell who owns a relation of that name, and a constraint needs the name.
     empty.execute("CREATE TABLE uq_task_usage_hourly_key (id integer)")
     before = catalog(empty)
     with pytest.raises(NotAsMade, match="uq_task_usage_hourly_key"):

@@ -1,4 +1,4 @@
-"""Every value of target_session_attrs in a URL leads each part of ours to a server it can use."""
+"""Every target_session_attrs of a URL leads each part of ours to a server that it can use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def through(monkeypatch):
     """Opens an alias of ours with other parameters, once, and gives what it is asked."""
 
     def ask(alias, made, statement):
-        made["OPTIONS"].pop("pool", None)  # which would keep to itself why it gives no connection
+        made["OPTIONS"].pop("pool", None)  # a pool would not report why it gives no connection
         another = connections[alias].copy()
         monkeypatch.setattr(another, "settings_dict", another.settings_dict | made)
         try:

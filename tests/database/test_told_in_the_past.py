@@ -1,4 +1,4 @@
-"""What a schedule did until it stopped is told in the past, by a real pg_cron and our record."""
+"""What a stopped schedule did is told in the past, with a real pg_cron and our record."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_without_run_details_a_job_stopped_by_sql_is_not_said_to_be_outside(
 
 
 def test_run_details_that_begin_later_do_not_tell_who_wrote_before(busy, pg_cron):
-    """As where somebody has deleted the older ones, and another job runs on."""
+    """For example after somebody deleted the older ones while another job runs on."""
     pg_cron.execute("UPDATE cron.job_run_details SET start_time = now(), end_time = now()")
     pg_cron.execute("UPDATE cron.job_run_details SET jobid = 4711, command = 'SELECT 1'")
     pg_cron.execute("SELECT cron.unschedule(%s)", [busy])

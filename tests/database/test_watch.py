@@ -148,7 +148,7 @@ def test_a_run_from_before_the_removal_is_alive_until_its_process_is_gone(owner,
 def test_a_run_that_began_between_the_last_look_and_the_commit_is_alive_too(
     owner, pg_cron, connect
 ):
-    """Its number in the run details says that it is a run of this job: later none can begin."""
+    """Its number in the run details says that it is a run of this job: none begins later."""
     lay_plans(owner)
     retirement = retire(operator(), schedule(pg_cron))
     late = connect("multica")

@@ -29,7 +29,7 @@ def proxy(cluster):
 
 @pytest.fixture
 def proxied(proxy):
-    """Connections of a runner's, through the proxy."""
+    """A runner's connections, through the proxy."""
     opener = Reach({"host": proxy.host, "dbname": environment.DATABASE, "user": "multica"})
     yield opener
     opener.close()
@@ -44,7 +44,7 @@ def restartable():
 
 @pytest.fixture
 def with_background_workers():
-    """The same, where pg_cron runs its jobs in background workers instead of over libpq."""
+    """The same, but pg_cron runs its jobs in background workers instead of over libpq."""
     with cluster_of_its_own(**{"cron.use_background_workers": "on"}) as cluster:
         yield cluster
 

@@ -1,7 +1,7 @@
-"""A crowd before the real thing, for bin/audit: gunicorn with two processes, for a minute.
+"""A crowd before the real product, for bin/audit: gunicorn with two processes, for a minute.
 
-One viewer watches, then two hundred, at the pages' own pace; what PostgreSQL was asked is counted
-in its own log. It takes three minutes, and its name keeps pytest from collecting it by itself.
+One viewer watches, then two hundred, at the pages' own pace. PostgreSQL's own log counts its
+statements. It takes three minutes, and its name keeps pytest from collecting it by itself.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ VIEWERS = 200
 THREADS = 8
 ROLES = ("multica_view", "multica_admin")
 PROCESSES = 2
-# What each process may do in a minute, however many watch.
+# The most readings of each process in a minute, however many people watch.
 READINGS = PROCESSES * (SECONDS / PACE + 1)
 LOOKS = PROCESSES * (SECONDS / LOOK_SECONDS + 1)
 # The session, the user, and whether the connection still lives.
 STATEMENTS_OF_A_LOOK = 3
-# So many may meet the other process for the first time all the same, which brings a look.
+# This many may still meet the other process for the first time, which costs a look.
 NEWCOMERS = VIEWERS // 10
 STATEMENT = re.compile(r"(?m)^(\w+) LOG:  (?:statement|execute [^:]*): (?!BEGIN|COMMIT|SET)")
 
@@ -121,7 +121,7 @@ def test_two_hundred_viewers_for_a_minute_ask_what_one_asks(owner, asked):
     with web(WEB_CONCURRENCY=str(PROCESSES), ROLLUP_SCHEDULER="off") as (_server, port):
         until(lambda: serves(port))
         one, all_of_them = Crowd(port, viewers[:1]), Crowd(port, viewers)
-        # Both processes come to know everybody, as they do within minutes.
+        # Both processes meet everybody, as they would within minutes.
         for _round in range(12):
             all_of_them.refresh_all()
         idle = asked(lambda: time.sleep(PACE))

@@ -1,4 +1,4 @@
-"""Each right that `manage.py permissions` prints is taken away in turn, and something breaks.
+"""Each right that `manage.py permissions` prints is revoked in turn, and something breaks.
 
 What breaks says so in a sentence. It takes minutes: `bin/audit rights`.
 """
@@ -26,14 +26,14 @@ CANNOT_TELL = "cannot tell how old the database is"
 
 
 def anew(right):
-    """Let the pages connect again: the right to connect is looked at only then."""
+    """Make the pages connect again, because only a new connection checks the right to connect."""
     if "CONNECT" in right.take:
         connections["multica"].close()
         connections["multica"].close_pool()
 
 
 def taken_in_turn(printed, rights, complaints):
-    """What each right's absence leads to; the rights whose absence nobody notices."""
+    """What the lack of each right leads to, and the rights whose lack goes unnoticed."""
     unnoticed = []
     for right in rights:
         printed.run(right.database, right.take)
@@ -48,7 +48,7 @@ def taken_in_turn(printed, rights, complaints):
 
 
 def of_age(right):
-    """Whether the right is needed only where no execution tells how old the database is."""
+    """Whether the right is needed only if no execution tells how old the database is."""
     return "schema_migrations" in right.take
 
 

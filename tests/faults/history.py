@@ -1,8 +1,8 @@
-"""What may happen to an execution, checked against all that did: docs/contract.md section 3.
+"""What may happen to an execution, compared with everything that did: docs/contract.md section 3.
 
-A trigger of the tests' own keeps every change of the table. `broken_rules` names those changes
-that no correct set of runners makes, whatever crashes, stalls or is cut off. A writer that is
-known by the name of its connection must be the lease's owner.
+A trigger of the tests records every change of the table. `broken_rules` names the changes that no
+correct set of runners makes, whatever crashes, stalls or is cut off. A writer with a named
+connection must be the lease's owner.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every part of ours behind a real PgBouncer in every mode, for bin/audit: some two minutes.
 
-What writes is refused before anything is changed. What reads goes on where PgBouncer lets the
-greeting pass, and leaves no setting behind. The name keeps pytest from collecting it by itself.
+Writes are refused before anything is changed. Reads work if PgBouncer accepts the connection
+request, and leave no setting behind. The name keeps pytest from collecting it by itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["dashboard_through", "pg_cron", "pooler"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 NEEDED = "A connection pooler answers where PostgreSQL itself is needed."
-# What a role may have of its own, and a session behind a pooler with it.
+# Settings that a role may have of its own, and with it a session behind a pooler.
 OF_THE_ROLE = {
     "datestyle": "German, DMY",
     "default_transaction_read_only": "off",
@@ -60,7 +60,7 @@ def between(pooler, mode, ignores_options):
 
 @pytest.fixture
 def lenient(pooler, mode):
-    """A PgBouncer that lets the greeting pass."""
+    """A PgBouncer that accepts the connection request."""
     return pooler(mode, ignores_options=True)
 
 
@@ -129,7 +129,7 @@ def test_the_wizard_is_refused_and_the_job_stays(
 
 
 def test_our_own_tables_are_refused(between, monkeypatch, capsys):
-    """With what it asked for dropped, each query would quietly go to the schema public."""
+    """Without the settings that it asked for, each query would silently go to the schema public."""
     another = connections["default"].copy()
     made = admin_alias(between.conninfo("multica_admin"))
     monkeypatch.setattr(another, "settings_dict", another.settings_dict | made)
@@ -168,7 +168,7 @@ def test_nothing_is_migrated_through_a_pooler(between, tmp_path):
     assert process.end() == 2
     (line,) = process.errors
     assert "Give PostgreSQL's own address in ADMIN_DATABASE_URL" in line
-    assert "ignore_startup_parameters" not in line  # which helps only what reads
+    assert "ignore_startup_parameters" not in line  # that helps only what reads
 
 
 def test_the_dashboard_shows_the_same_as_without_a_pooler(

@@ -1,6 +1,6 @@
-"""A small proxy before PostgreSQL's socket, to lose connections at a chosen moment.
+"""A small proxy before PostgreSQL's socket that loses connections at a chosen moment.
 
-It forwards bytes and understands nothing but the text of a statement on its way to the server.
+It forwards bytes and understands only the text of a statement on its way to the server.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Proxy:
         self._swallows: bytes | None = None
         # Set once a connection was cut after its statement was committed.
         self.lost_an_answer = threading.Event()
-        # Cleared, nothing passes: the network swallows every byte.
+        # When cleared, nothing passes: the network drops every byte.
         self.passing = threading.Event()
         self.passing.set()
-        # Every message from the client arrives that many seconds late: a database far away.
+        # Every message from the client arrives this many seconds late, as at a distant database.
         self.delay = 0.0
         # Set once a connection was refused.
         self.refused = threading.Event()
@@ -46,7 +46,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lose_the_answer_to(self, statement: str) -> None:
-        """The next statement with that text reaches the server; its answer reaches nobody."""
+        """The next statement with that text reaches the server, but its answer reaches nobody."""
         self._loses = statement.encode()
         self.lost_an_answer.clear()
 
@@ -55,7 +55,7 @@ class Proxy:
         self._swallows = statement.encode()
 
     def refuse(self) -> None:
-        """Close every new connection at once, as a database does that is starting up."""
+        """Close every new connection at once, like a database that is starting up."""
         self._refusing = True
 
     def accept_again(self) -> None:
@@ -139,7 +139,7 @@ class _Connection:
                 if not self._answer_is_lost.is_set():
                     self._client.sendall(chunk)
                 elif READY_FOR_QUERY in chunk:
-                    # What was sent is committed and answered: now the connection breaks.
+                    # The statement is committed and answered: now the connection breaks.
                     self._proxy.lost_an_answer.set()
                     _shut(self._client, self._server)
         _shut(self._client, self._server)

@@ -1,8 +1,8 @@
-"""Replica processes for the contests: `runrollup` and web processes with a job of the tests' own.
+"""Replica processes for the contests: `runrollup` and web processes with a job of the tests.
 
-Run as a module it is `runrollup` with that job; named as gunicorn's configuration it gives the
-in-process form. The job works on the table ``ledger``, one row for each statement of a handler.
-Every connection of a runner has the runner's id as its name, so that the history knows who wrote.
+Run as a module it is `runrollup` with that job; as gunicorn's configuration it is the in-process
+form. The job writes one row to the table ``ledger`` for each statement of a handler. Every
+connection of a runner has the runner's id as its name, so that the history knows who wrote.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from tests.short_jobs import every_plan, seconds
 JOB = "contest"
 STEPS = 6
 LEASE = 1.5  # seconds on an idle machine
-# So long a success is on its way: a runner that is stopped meanwhile wakes up with it in hand.
+# A success takes this long to send, so that a runner that is stopped meanwhile still has it to
+# send.
 SECONDS_TO_SUCCEED = 0.3  # times SLOWNESS
 
 LEDGER = """
@@ -47,8 +48,8 @@ STEP = "INSERT INTO ledger (plan_time, attempt, step, pid) VALUES (%s, %s, %s, %
 def work(context: Context) -> Returned:
     """A few writes with pauses between them, so that a process can be stopped inside.
 
-    A later attempt takes longer, so that it is still under way when the runner that lost the
-    plan wakes up.
+    A later attempt takes longer, so that it is still running when the runner that lost the plan
+    wakes up.
     """
     for step in range(STEPS):
         context.connection.execute(STEP, [context.plan_time, context.attempt, step, os.getpid()])
@@ -58,15 +59,16 @@ def work(context: Context) -> Returned:
 
 PEACE = every_plan(name=JOB, handler=work, catch_up_window=seconds(600))
 
-# How many times longer than an idle machine this one takes: the limits of the harm grow so.
+# How many times slower than an idle machine this one is. The limits of the harm grow with it.
 SLOWNESS = float(os.environ.get("CONTEST_SLOWNESS", "1"))
 
 
 def harm(slowness: float) -> JobSpec:
     """The job for a contest with harm, at the pace of this machine.
 
-    The run timeout is shorter than the stale timeout by more than a heartbeat, as the rollup's is:
-    so the server itself ends the session of a stopped process before anybody may steal its lease.
+    Like the rollup's, the run timeout is shorter than the stale timeout by more than a heartbeat.
+    So the server itself ends the session of a stopped process before another runner may steal its
+    lease.
     """
     return replace(
         PEACE,
@@ -83,7 +85,7 @@ def chosen() -> JobSpec:
 
 
 class SlowToSucceed(psycopg.Cursor[DictRow]):
-    """Sends a success late, as a runner on a busy machine does."""
+    """Sends a success late, like a runner on a busy machine."""
 
     def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
         if query == SQL.succeed:
@@ -92,9 +94,9 @@ class SlowToSucceed(psycopg.Cursor[DictRow]):
 
 
 def name_the_runner() -> str:
-    """Give this process's runner an id of its own, and its connections that name; the id.
+    """Give this process's runner an id of its own, use it to name its connections, and return it.
 
-    The pid is in it where `new_runner_id` has it.
+    The pid has the same place in it as in `new_runner_id`.
     """
     name = f"runner-{os.getpid()}-{secrets.token_hex(3)}"
     connect = connecting.connect_runner
@@ -114,7 +116,7 @@ def post_worker_init(worker: Any) -> None:
 
     inprocess.new_runner_id = lambda: name
     inprocess.start(grace_seconds=worker.cfg.graceful_timeout, specs=[chosen()], tick_seconds=0.3)
-    # As the product's own hook does: without it the process would not wait for its run in hand.
+    # As the product's own hook does. Otherwise the process would not wait for its current run.
     worker.inprocess = inprocess
 
 

@@ -1,7 +1,7 @@
-"""A process that retires, and that dies or waits at a point of the protocol when it is told to.
+"""A process that retires, and that dies or waits at a chosen point of the protocol.
 
 It forks for every command, so each runs in a process of its own that can be killed, without the
-time that Python and Django take to start. Commands and answers are JSON, one line each.
+start-up time of Python and Django. Commands and answers are JSON, one line each.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from executions.retirement.rules import current  # noqa: E402
 
 
 def read_line() -> str:
-    """One line, no further: the next one may be another process's."""
+    """One line and no more: the next line may be for another process."""
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)
@@ -80,7 +80,7 @@ def act(kind: str, retirement: int, die_at: str = "", wait_at: str = "") -> dict
 
 
 def look(retirement: int, **_rest: Any) -> dict[str, Any]:
-    """What the wizard shows: first whatever a crash left open is settled."""
+    """What the wizard shows, after settling what a crash left open."""
     protocol.recover(current())
     found = Retirement.objects.get(pk=retirement)
     events = AuditEvent.objects.filter(retirement_id=retirement).order_by("pk")

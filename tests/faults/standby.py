@@ -63,7 +63,7 @@ def gate_of_the_job():
 
 @pytest.mark.parametrize(("multica", "retire"), list(product(NAMES, NAMES)))
 def test_the_gate_says_what_is_so(aimed, multica, retire):
-    """A copy has its original's number: only the very same server, which takes writes, passes."""
+    """A copy has its original's number. Only the very same server, if it accepts writes, passes."""
     aimed(multica, retire)
     gate = gate_of_the_job()
     assert gate.passed == (multica == retire != "standby")
@@ -89,7 +89,7 @@ def test_only_a_server_that_takes_writes_is_acted_on(aimed, retire):
 
 
 def test_a_standby_that_is_promoted_is_none_any_more(aimed):
-    """On a pair of its own, because nothing makes a standby of it again."""
+    """On a pair of its own, because the promoted server cannot become a standby again."""
     with cluster_of_its_own() as primary:
         with_a_job(primary)
         with standby_of(primary) as follower:

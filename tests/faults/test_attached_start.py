@@ -1,4 +1,4 @@
-"""The whole product started on somebody's Multica, as a process: it looks, and writes nothing."""
+"""The whole product, started on somebody's Multica as a process: it reads and writes nothing."""
 
 from __future__ import annotations
 

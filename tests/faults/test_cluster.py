@@ -1,4 +1,4 @@
-"""The private cluster: made whole or not at all, found again, never on TCP, and hard to kill."""
+"""The private cluster: complete or absent, found again, never on TCP, and hard to kill."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def processes_of(cluster):
 
 
 def kill_everything_of(cluster):
-    """Kill -9, but for what ended by itself meanwhile."""
+    """Kill -9, except for processes that have ended meanwhile."""
     killed = processes_of(cluster)
     for process in killed:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -77,7 +77,7 @@ def test_killing_only_the_postmaster_is_survived_too(private):
 
 @pytest.fixture
 def bystander(folder):
-    """A process of the server's own user that has nothing to do with it."""
+    """A process of the server's own user that is unrelated to the server."""
     owner = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     process = subprocess.Popen(["sleep", "600"], user=owner.pw_uid, cwd="/")
     yield process
@@ -86,7 +86,7 @@ def bystander(folder):
 
 
 def name_in_the_lock_files(cluster, number):
-    """What a server leaves that was cut off with its machine, whose id another process got."""
+    """What a server leaves after a power failure, with its id taken by another process."""
     for path in (cluster.data / "postmaster.pid", cluster.socket_directory / ".s.PGSQL.5432.lock"):
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join([f"{number}\n", *lines[1:]]))
@@ -147,7 +147,7 @@ def test_its_log_has_no_statements_and_no_values_of_parameters(private):
         fails(connection, "INSERT INTO account VALUES (%s)", SECRET)
         fails(connection, "SELECT %s::text::uuid", SECRET)
         fails(connection, f"SELECT '{SECRET}' FROM no_such_table")
-        # A session that is ended in the midst of a statement leaves a FATAL line.
+        # A session that is ended in the middle of a statement leaves a FATAL line.
         pid = ended.info.backend_pid
         thread = threading.Thread(
             target=fails, args=[ended, "SELECT pg_sleep(600), %s::text", SECRET]
@@ -193,7 +193,7 @@ def test_a_cluster_that_cannot_be_made_leaves_nothing_behind(folder):
 
 
 def disk_with(monkeypatch, *free):
-    """Disks with so many bytes free, one look after the other; the last goes on."""
+    """Disks with this many free bytes, one value per look; the last one stays."""
     left = list(free)
 
     def usage(_path):

@@ -1,7 +1,7 @@
-"""What a runner makes of a database that restarts, connections that die, and answers that vanish.
+"""How a runner copes with database restarts, dying connections and lost answers.
 
-After each of it lock 4246 is free, the next tick works, and nothing stays RUNNING for longer than
-its stale timeout.
+Afterwards lock 4246 is free, the next tick works, and nothing stays RUNNING for longer than its
+stale timeout.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def ticking(runner):
 
 @contextmanager
 def rollup_in_hand(owner, connect, runner):
-    """The rollup waits for its state row, with lock 4246 in its hand; gives the tick's future."""
+    """The rollup waits for its state row while it holds lock 4246; gives the tick's future."""
     rival = connect()
     with ticking(runner) as done, rival.transaction():
         rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
@@ -61,7 +61,7 @@ def rollup_in_hand(owner, connect, runner):
 
 
 def next_tick_works(owner, reach, spec):
-    """Whatever happened: a runner that comes along afterwards brings the plan to its end."""
+    """Whatever happened, a runner that starts afterwards completes the plan."""
     assert lock_holders(owner, at_most=0) == 0
     age(owner, HOUR)
     with JobRunner([spec], reach, runner_id="next") as following:
@@ -106,7 +106,7 @@ def test_every_connection_cut_in_the_middle_of_a_run_fails_the_attempt_and_frees
     with rollup_in_hand(owner, connect, JobRunner([spec], proxied, runner_id="ours")) as done:
         proxy.cut()
         (report,) = done.result(HANG)
-        # The statement that was under way ends with its client, not with the rival.
+        # The current statement ends with its client, not with the rival.
         assert lock_holders(owner, at_most=0) == 0
     assert (report.status, report.error_code) == ("FAILED", "handler_error")
     next_tick_works(owner, proxied, spec)

@@ -1,4 +1,4 @@
-"""Django's own commands where the database of our own tables fails them: a sentence, status 2."""
+"""Django's own commands when the database of our own tables fails: a sentence, status 2."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_role_that_may_not_read_our_own_tables_is_a_sentence(empty, start, con
 def test_two_migrations_at_once_make_the_tables_once(empty, start, connect):
     administrator, watching = connect("postgres", database=empty), connect("postgres")
     with administrator.transaction(force_rollback=True):
-        # Whoever has found out what there is to do comes no further.
+        # A process that has found out what to do gets no further.
         administrator.execute("CREATE SCHEMA multica_admin")
         both = [run(start, ("migrate", "--verbosity", "0"), empty) for _each in range(2)]
         until(lambda: len(waiting_for_locks(watching, empty)) == 2)

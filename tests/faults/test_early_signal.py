@@ -1,4 +1,4 @@
-"""A signal that comes while a web process is being made ends it as any later one."""
+"""A signal during the start of a web process ends it like any later signal."""
 
 from __future__ import annotations
 

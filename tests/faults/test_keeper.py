@@ -1,4 +1,4 @@
-"""The dashboard starts its embedded PostgreSQL again when that was killed, and never after itself.
+"""The dashboard restarts its embedded PostgreSQL after a kill, and never after its own end.
 
 Real processes and real kills: of the server that the test's own dashboard started, by its id.
 """
@@ -39,7 +39,7 @@ def kill_server(var):
 
 
 def page(port, path):
-    """The status and the text of an answer, whatever it is, to a browser with some session."""
+    """The status and the text of any answer, for a browser with some session."""
     cookie = {"Cookie": f"multica_admin_session={'0' * 32}"}
     request = Request(f"http://127.0.0.1:{port}{path}", headers=cookie)
     try:
@@ -118,7 +118,7 @@ def test_of_two_dashboards_over_one_folder_one_starts_the_server_for_both(dashbo
     until(lambda: serves(one_port) and serves(other_port))
     told = [line for line in (*one.errors, *other.errors) if AGAIN in line]
     assert len(told) == 1
-    # Whichever of the two started it, the other one goes on when it stops.
+    # Whichever dashboard started it, the other one continues when that one stops.
     assert one.stop() == 0
     assert serves(other_port)
     kill_server(var)

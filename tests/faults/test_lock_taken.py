@@ -1,7 +1,7 @@
-"""A job that pg_cron really runs takes lock 4246 from every plan; the way past it is a trial.
+"""A job that pg_cron really runs takes lock 4246 from every plan. The way past it is a trial.
 
-pg_cron starts a job once in a minute, so one long run stands for the many short ones that meet
-each plan of five minutes: while it lasts, plans of a second and a half find the lock taken.
+pg_cron starts a job once in a minute, so one long run stands for many short runs that meet each
+plan of five minutes. While it lasts, plans of a second and a half find the lock taken.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 EVERY_MINUTE = "* * * * *"
 A_MINUTE_AND_SOME = 60 + HANG
 STREAK = 8
-# What keeps a run of pg_cron's in its middle; nobody's but this test's.
+# The lock that keeps a run of pg_cron's in its middle. Only this test uses it.
 HELD = 904246
 SLOW_FOR_PG_CRON = f"""
 CREATE FUNCTION slow_for_pg_cron() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,6 +1,6 @@
 """A real PgBouncer in between, in the mode that breaks most: the smoke test for `bin/test`.
 
-Every mode of it, before every part of ours, is tests/faults/poolers.py in `bin/audit`.
+tests/faults/poolers.py in `bin/audit` tests every mode with every part of ours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From nothing to a served dashboard, as real processes; and every way in which it must refuse."""
+"""From nothing to a served dashboard, as real processes; and every case in which it must refuse."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.waiting import HANG, until
 
 PASSWORD = "correct horse battery"
 QUICKSTART = ("manage.py", "quickstart", "--port")
-# Where the demo is not what is tested: making its week takes most of a start.
+# For tests that are not about the demo: making its week takes most of a start.
 EMPTY_START = ("manage.py", "quickstart", "--no-demo", "--port")
 
 
@@ -64,7 +64,7 @@ def start(var):
 
 @pytest.fixture
 def empty(connect):
-    """The name of a database for our own tables in which nothing has been made."""
+    """The name of an empty database for our own tables."""
     administrator = connect("postgres", database="postgres")
     administrator.execute("CREATE DATABASE ours OWNER multica_admin")
     yield "ours"
@@ -72,7 +72,7 @@ def empty(connect):
 
 
 class Browser:
-    """Just enough of one: cookies and forms."""
+    """A minimal browser: cookies and forms."""
 
     def __init__(self, port, host="127.0.0.1"):
         self.base = f"http://{host}:{port}"
@@ -195,7 +195,7 @@ def test_two_first_starts_that_share_only_our_own_tables_make_one_first_user(
     assert start("manage.py", "migrate", "--verbosity", "0", **urls).end() == 0
     administrator, watching = connect("postgres", database=empty), connect("postgres")
     with administrator.transaction():
-        # Whoever has seen that there is no user yet comes no further.
+        # A start that has seen that there is no user yet gets no further.
         administrator.execute("LOCK TABLE multica_admin.auth_user IN SHARE MODE")
         both = [
             start(*QUICKSTART, str(free_port()), **urls, VAR_DIR=str(var.with_name(name)))
@@ -254,7 +254,7 @@ def test_stopped_while_it_makes_its_postgresql_it_leaves_nothing_half_made(
 
 
 def call_once_postgresql_answers(caller, var):
-    """The first call of a start that has its own PostgreSQL; the calls before are hung up on."""
+    """The first call of a start that has its own PostgreSQL. Earlier calls are dropped."""
     while True:
         call = caller.calls.get(timeout=HANG)
         if embedded.cluster(var).answers():
@@ -329,7 +329,7 @@ def test_on_every_address_it_says_what_others_need(start, cluster):
 
 
 class OldServer(threading.Thread):
-    """A server that greets like PostgreSQL 14, is no pooler, and knows nothing more."""
+    """A server that greets like PostgreSQL 14, is no pooler, and does nothing more."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -421,7 +421,7 @@ def test_a_port_in_use_is_refused_before_anything_is_made(start, var):
 
 
 class Caller(threading.Thread):
-    """A server that never answers; it tells when somebody connected, and lets go when told."""
+    """A server that never answers. It tells when a client connects, and lets go when told."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -506,7 +506,7 @@ def test_a_full_var_is_refused_and_leaves_no_half_made_cluster(var):
 
 
 def full(var, **env):
-    """A start whose files may hold nothing, as on a disk that is full."""
+    """A start whose files may hold nothing, as on a full disk."""
     return Process(
         *QUICKSTART,
         str(free_port()),

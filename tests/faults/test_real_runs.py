@@ -1,6 +1,6 @@
 """pg_cron itself runs the job, in both of its ways, and the wizard tells whose run it is.
 
-A run is held in its middle, with lock 4246 in its hand, by somebody who has the state row. Both
+A rival holds the state row, which stops a run in its middle while the run holds lock 4246. Both
 clusters wait for the same minute, unless it begins between them.
 """
 
@@ -30,7 +30,7 @@ A_MINUTE_AND_SOME = 60 + HANG
 
 @dataclass
 class World:
-    """A database with two jobs that are alike but for when they run: every minute, and not now."""
+    """A database with two jobs that differ only in when they run: every minute, and not now."""
 
     database: Connection
     background_workers: bool
@@ -52,7 +52,7 @@ class World:
         return check.gate(GateCode.NO_RUN_IN_FLIGHT).passed
 
     def held(self) -> list[int]:
-        """The process that has lock 4246, once the run details name it as a run that goes on."""
+        """The process that holds lock 4246, once the run details name it as a current run."""
         rows = self.database.execute(
             "SELECT pid FROM pg_locks JOIN cron.job_run_details ON job_pid = pid"
             " WHERE locktype = 'advisory' AND granted AND (classid, objid, objsubid) = (0, 4246, 1)"

@@ -71,7 +71,7 @@ class Replicas:
         return self._start("-m", "tests.faults.replicas")
 
     def processes(self) -> list[int]:
-        """The pids of all that run a runner."""
+        """The pids of all processes that run a runner."""
         web = psutil.Process(self.web.pid).children()
         return [*(command.pid for command in self.commands), *(process.pid for process in web)]
 
@@ -82,7 +82,7 @@ class Replicas:
                 self.commands[number] = self._start_command()
 
     def stop(self) -> list[int]:
-        """End all as a deploy does, with SIGTERM; their exit statuses."""
+        """End all with SIGTERM, like a deploy. Return their exit statuses."""
         everyone = [*self.commands, self.web]
         for process in everyone:
             process.send_signal(signal.SIGTERM)
@@ -165,7 +165,7 @@ def test_nothing_runs_twice_or_is_lost_while_processes_are_killed_stopped_and_st
     contest, replicas, reach
 ):
     wait_for_everybody(contest, replicas)
-    # pytest-randomly has seeded it, so --randomly-seed does the same harm again.
+    # pytest-randomly has seeded it, so --randomly-seed repeats the same harm.
     chance = random.Random(random.random())
     deadline = monotonic() + CONTEST_SECONDS * replicas.slowness
     done = {"killed": 0, "stopped": 0, "robbed": 0}
@@ -190,8 +190,8 @@ def test_nothing_runs_twice_or_is_lost_while_processes_are_killed_stopped_and_st
         assert row["status"] == "SUCCESS" or exhausted
     assert min(done.values()) >= CONTEST_SECONDS / 15
     assert sum(row["attempt"] > 1 for row in rows) >= CONTEST_SECONDS / 15
-    # What a lost lease must not do was really tried, by who had a success and by who had not; a
-    # contest of seconds has no time to be sure of both.
+    # Runners really tried what a lost lease must prevent, both with a success and with a failure. A
+    # contest of seconds is too short to be sure of both.
     successes, failures = refused_finishes(replicas)
     assert min(successes, failures) >= CONTEST_SECONDS // 60
     assert broken_rules(contest) == []
@@ -200,7 +200,7 @@ def test_nothing_runs_twice_or_is_lost_while_processes_are_killed_stopped_and_st
 
 
 def somebody(connection, replicas, chance):
-    """The pid of a runner, mostly of one with a run in hand."""
+    """The pid of a runner, mostly of one with a current run."""
     deadline = monotonic() + 3
     while chance.random() < 0.98 and monotonic() < deadline:
         rows = connection.execute(
@@ -217,7 +217,7 @@ def somebody(connection, replicas, chance):
 
 
 def lose_the_lease(connection, pid, chance, slowness):
-    """Wait past the lease of a stopped process, mostly for whoever takes it over; whether so."""
+    """Wait past a stopped process's lease, mostly for the takeover; return whether it came."""
     held = connection.execute(
         "SELECT id, attempt FROM sys_cron_executions WHERE status = 'RUNNING'"
         " AND runner_id LIKE %s",
@@ -247,7 +247,7 @@ def refused_finishes(replicas):
 
 
 def settle(connection, reach, slowness):
-    """One last runner brings what is left to its end, within the limits of the job."""
+    """One last runner completes what is left, within the limits of the job."""
     deadline = monotonic() + HANG
     with JobRunner([harm(slowness)], reach, runner_id="last") as last:
         while True:

@@ -1,7 +1,7 @@
 """kill -9 and a restart of the database at every point of the protocol.
 
-Afterwards the job is there and nothing says that it was retired, or it is gone and everything says
-so; with everything in one database, and with our tables, pg_cron and Multica in one each.
+Afterwards the job either exists and nothing says that it was retired, or it is gone and everything
+says so; with everything in one database, and with our tables, pg_cron and Multica in one each.
 `bin/audit crashes` tries every act at every point.
 """
 
@@ -37,7 +37,7 @@ POINTS = ["intended", "signed", "verified", "changed", "proved", "committed", "c
 # each of these differs in kind. A removal by a process that is killed is tried at every point.
 KINDS_OF_POINT = ["intended", "changed", "committed"]
 SOME_POINTS = sized(KINDS_OF_POINT, POINTS)
-# From here on the acting transaction is committed.
+# From these points on the acting transaction is committed.
 ACTED = ["committed", "concluded"]
 ROOT = Path(__file__).parents[2]
 OURS = "executions_act, executions_retirement, executions_auditevent, auth_user"
@@ -202,7 +202,7 @@ class World:
         return self.process.go_on()
 
     def is_told_truly(self, kind: str = "remove") -> bool:
-        """Whether the record and the audit say what is so; returns whether it was done."""
+        """Check that the record and the audit are true; return whether the act was done."""
         seen = self.settled()
         outcomes = [outcome for act, outcome in seen["acts"] if act == kind]
         audited = [outcome for act, outcome in seen["audit"] if act == kind]
@@ -220,7 +220,7 @@ def world(private: Cluster, process: Process, places: Places) -> Iterator[World]
     with superuser_of(private) as connection:
         empty_multica(connection)
     with superuser_of(private, places.ours) as connection:
-        # The audit refuses that, until the owner of the table or a superuser takes it off.
+        # The audit refuses that, until the owner of the table or a superuser removes the trigger.
         refuses = "TRIGGER audit_refuses_truncate"
         connection.execute(
             f"SET search_path = multica_admin;"

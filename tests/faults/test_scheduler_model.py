@@ -1,9 +1,9 @@
-"""Any history of runners that tick, crash, stall, lose the database and come back keeps the rules.
+"""Any history of runners that tick, crash, stall, lose the database and recover keeps the rules.
 
-Hypothesis makes up the histories; every step is one of real runners on real connections. Time
-passes by moving what is stored into the past, which to the database's clock is the same, so a
-history with hours in it takes milliseconds. `bin/audit histories` plays thousands. A failure
-prints its steps and the seed that, as MODEL_SEED, plays it again.
+Hypothesis makes up the histories. Every step is a step of real runners on real connections. Time
+passes by moving what is stored into the past, which is the same to the database's clock, so a
+history of hours takes milliseconds. `bin/audit histories` plays thousands. A failure prints its
+steps and a seed; as MODEL_SEED it plays them again.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Replica:
         self.context: Context | None = None
         self.lease: Lease | None = None
         self.ticking: Future[list[TickReport]] | None = None
-        # The handler has ended, and its finish waits for the database to come back.
+        # The handler has ended, and its finish waits until the database is back.
         self.waiting = False
 
     def _handle(self, context: Context) -> Returned:
