@@ -1,4 +1,4 @@
-"""A pytest plugin: what is skipped has not been tested, so it fails."""
+"""A pytest plugin: a skipped test has not been run, so it fails."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Facts made in memory, for tests of what is concluded from them: no database, no clock.
+"""Facts made in memory, for tests of the conclusions from them: no database, no clock.
 
-``NOW`` lies seven minutes after its newest plan. Plans are named by their age, as in `scenarios`.
+``NOW`` is seven minutes after its newest plan. Plans are named by their age, as in `scenarios`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def execution(age: int, **columns: Any) -> ExecutionFact:
 def executions(
     changed: Mapping[int, Mapping[str, Any] | None] | None = None, count: int = 289, **others: Any
 ) -> Executions:
-    """A day of kept plans; ``changed`` gives columns by age, or None for a plan nobody began."""
+    """A day of kept plans. ``changed`` gives columns by age, or None for a missing plan."""
     differing = dict(changed or {})
     ages = [age for age in range(count) if differing.get(age, {}) is not None]
     rows = tuple(execution(age, **(differing.get(age) or {})) for age in ages)
@@ -65,7 +65,7 @@ def executions(
 
 
 def facts(**known: Any) -> Facts:
-    """A healthy install, but for the facts that are given."""
+    """A healthy install, except for the given facts."""
     return Facts(
         **{
             "spec": ROLLUP,

@@ -1,7 +1,7 @@
 """Roles with exactly what `manage.py permissions` prints, and everything that is done with them.
 
-The database is the one of `tests/upstream.sql`, which has the columns of a real install. PUBLIC has
-no right to it, so that each printed statement counts.
+The database is that of `tests/upstream.sql`, with the columns of a real install. PUBLIC has no
+right to it, so each printed statement counts.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ VALUES (%s, 1, 1, 'upstream', 'multica', 'SELECT rollup_task_usage_hourly()', 's
 """
 
 
-# One run found the watermark further than the runs before it had left it: pg_cron's runs
-# are looked at only where something else moved it.
+# One run found the watermark further than the runs before it had left it: pg_cron's runs are read
+# only if something else moved it.
 JUMP = """
 UPDATE sys_cron_executions
    SET result = jsonb_set(result, '{watermark_before}', result->'watermark_after')
@@ -86,7 +86,7 @@ class Right:
 
 
 class Printed:
-    """The world of these tests: who has what, and what goes wrong."""
+    """The world of these tests: the rights of each role, and what goes wrong."""
 
     def __init__(self, superuser: Callable[[str], Connection], client: Client) -> None:
         self._superuser = superuser
@@ -115,7 +115,7 @@ class Printed:
         return found
 
     def grant(self, role: str, purpose: str) -> list[Right]:
-        """Run what is printed; each right of it, so that it can be taken away by itself."""
+        """Run the printed statements. Return each right, so that it can be revoked by itself."""
         rights = []
         for database, statement in self.statements(role, purpose):
             self.run(database, statement)
@@ -148,7 +148,7 @@ class Printed:
         return [*found, warnings] if "executions.W" in warnings else found
 
     def _unseen(self) -> list[str]:
-        """What is not seen of pg_cron: by whoever may retire, and by the overview."""
+        """What is not seen of pg_cron: by the role that may retire, and by the overview."""
         try:
             inventory = read_schedules()
         except psycopg.Error as error:
@@ -176,7 +176,7 @@ class Printed:
         return found
 
 
-# By these words a page says that it was refused something.
+# A page uses these words to say that it was refused something.
 REFUSED = ("permission denied", "may not read", "may not look", "would show them")
 UNREAD = "not_available"
 
@@ -189,7 +189,7 @@ _POLICY = re.compile(r"CREATE POLICY (?P<name>\S+) ON (?P<table>\S+) ")
 
 
 def _apart(statement: str) -> Iterator[tuple[str, str]]:
-    """How to give and how to take each right of a statement."""
+    """How to grant and how to revoke each right of a statement."""
     if found := _POLICY.match(statement):
         yield statement, f"DROP POLICY {found['name']} ON {found['table']}"
     elif found := _GRANT.fullmatch(statement):
@@ -213,7 +213,7 @@ def printed(
     role: Any, upstream: Connection, pg_cron: Connection, connect: Any, cluster: Any, settings: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Printed]:  # fmt: skip
-    """Both roles without any right yet, and every connection of the product's leading there."""
+    """Both roles without any right yet, and every connection of the product using them."""
     role(VIEWER)
     role(RUNNER)
     opened: dict[str, Connection] = {}

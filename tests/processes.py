@@ -1,4 +1,4 @@
-"""Real processes of ours for tests: started, listened to line by line, and stopped by their id."""
+"""Real processes of ours for tests: started, read line by line, and stopped by their id."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Process:
                 return line
 
     def end(self, seconds: float = HANG) -> int:
-        """Wait until it has ended; its exit status. All of its output is then in ``seen``."""
+        """Wait for its end and return its exit status. All its output is then in ``seen``."""
         status = self.popen.wait(seconds)
         while (line := self.lines.get(timeout=seconds)) is not None:
             self.seen.append(line)
@@ -96,7 +96,7 @@ class Process:
         return self.popen.wait(HANG)
 
     def kill_group(self) -> None:
-        """``kill -9`` of the process and everything that it started."""
+        """``kill -9`` the process and everything that it started."""
         if self.popen.poll() is None:
             os.killpg(self.popen.pid, signal.SIGKILL)
             self.popen.wait(HANG)

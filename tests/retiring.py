@@ -38,7 +38,7 @@ def clean(superuser: Connection) -> None:
 
 
 def note_a_run(superuser: Connection) -> None:
-    """Let another job's run stand in the run details since long ago, so that they tell of all."""
+    """Put an old run of another job into the run details, so that they cover all later times."""
     superuser.execute(
         """
         INSERT INTO cron.job_run_details
@@ -116,7 +116,7 @@ def lay_plans(
     status: Callable[[int], str | None] = lambda _back: "SUCCESS",
     newest: datetime | None = None,
 ) -> datetime:
-    """The newest ``count`` plans as a healthy backend leaves them; returns the newest plan_time.
+    """The newest ``count`` plans as a healthy backend leaves them. Return the newest plan_time.
 
     ``back`` counts from 0, the newest. A status of None leaves the plan out.
     """
@@ -195,7 +195,7 @@ def operator(name: str = "olga") -> audit.Who:
 
 
 def confirmed(who: audit.Who, jobid: int, rules: Rules | None = None) -> Retirement:
-    """A retirement of that job, as far as its confirmation."""
+    """A retirement of that job, up to its confirmation."""
     rules = rules or current()
     retirement = wizard.choose(who, jobid)
     wizard.confirm(who, retirement, rules)
@@ -203,7 +203,7 @@ def confirmed(who: audit.Who, jobid: int, rules: Rules | None = None) -> Retirem
 
 
 def press(retirement: Retirement) -> dict[str, str]:
-    """What the form of the confirmation page sends."""
+    """The fields of the confirmation form."""
     job = wizard.job_of(retirement)
     return {"typed": job.label, "fingerprint": job.fingerprint}
 
@@ -219,14 +219,14 @@ def retire(
 
 
 def audited(retirement: Retirement) -> list[tuple[str, str]]:
-    """What the audit says of a retirement: actions and outcomes, oldest first."""
+    """What the audit says about a retirement: actions and outcomes, oldest first."""
     events = AuditEvent.objects.filter(retirement_id=retirement.pk).order_by("pk")
     return list(events.values_list("action", "outcome"))
 
 
 @pytest.fixture
 def acting_as(settings: Any) -> Callable[[str], None]:
-    """Let everything that looks at pg_cron or acts on it connect as another role."""
+    """Make everything that reads pg_cron or acts on it connect as another role."""
 
     def become(name: str) -> None:
         settings.RETIRE_CONNINFO = {**settings.RETIRE_CONNINFO, "user": name}

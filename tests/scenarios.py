@@ -28,8 +28,8 @@ PLANS = 300
 class World:
     """A day of plans by age, and the state row. Healthy until it is changed.
 
-    ``marks`` are the watermarks (before, after) of plans; those not given follow from one success
-    to the next. ``state`` is None where the row is missing.
+    ``marks`` are the watermarks (before, after) of plans. Plans without marks continue from one
+    success to the next. ``state`` is None if the row is missing.
     """
 
     connection: Connection
@@ -62,17 +62,17 @@ class World:
             self.marks[age] = (self.reached_before(age), self.reached_before(age))
 
     def reached_before(self, age: int) -> datetime:
-        """Up to where the run before had come."""
+        """The watermark that the preceding run reached."""
         older = min((other for other in self.plans if other > age), default=age + 1)
         before, after = self.marks.get(older, (None, None))
         return after or before or self.started_at(older) - DELAY
 
     def add(self, **columns: Any) -> None:
-        """One more row, whatever it be."""
+        """One more row of any kind."""
         self.others.append(ExecutionFactory.build(**columns))
 
     def write(self) -> World:
-        """Put it into the database, in place of what is there; who looks meanwhile sees either."""
+        """Replace the database's contents in one transaction."""
         rows = [self._row(age) for age in sorted(self.plans, reverse=True)]
         with self.connection.transaction():
             self.connection.execute("DELETE FROM sys_cron_executions")
@@ -234,7 +234,7 @@ def losing_the_lock(connection: Connection, now: datetime | None = None) -> Worl
 
 
 def locked_out(connection: Connection, now: datetime | None = None) -> World:
-    """The last two runs found the lock taken. Who holds it is for the test to arrange."""
+    """The last two runs found the lock taken. The test arranges who holds it."""
     world = sound(connection, now)
     world.lose_the_lock(1, 0)
     return world.write()

@@ -19,9 +19,9 @@ Opened = dict[str, list[Connection]]
 
 
 class Reach:
-    """Opens connections as a runner does, and keeps them by application name to be looked at.
+    """Opens connections as a runner does, and keeps them by application name for tests.
 
-    While ``away`` is set it refuses, as a database that cannot be reached does.
+    While ``away`` is set it refuses, like a database that cannot be reached.
     """
 
     def __init__(self, conninfo: dict[str, str]) -> None:
@@ -72,7 +72,7 @@ def execution(connection: Connection) -> dict[str, Any]:
 
 
 def age(connection: Connection, by: timedelta) -> None:
-    """Let time pass: to the database's clock it is the same whether now or what is stored moves."""
+    """Let time pass: to the database's clock, moving stored times back is the same."""
     connection.execute(
         "UPDATE sys_cron_executions SET started_at = started_at - %(by)s,"
         " heartbeat_at = heartbeat_at - %(by)s, stale_after = stale_after - %(by)s,"
@@ -100,7 +100,7 @@ def usage(connection: Connection, *, hours: int) -> None:
 
 
 def lock_holders(connection: Connection, *, at_least: int = 0, at_most: int | None = None) -> int:
-    """Backends that hold lock 4246, once there are that many."""
+    """Backends that hold lock 4246, once there are enough of them."""
 
     def as_many() -> tuple[int] | None:
         row = connection.execute(

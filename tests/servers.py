@@ -1,4 +1,4 @@
-"""PostgreSQL servers of a test's own, for what would disturb the others, as with a launcher."""
+"""PostgreSQL servers of a test's own, for what would disturb other tests, such as the launcher."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ PLAIN = {"fsync": "off", "cron.database_name": "postgres"}
 
 @contextmanager
 def private_server() -> Iterator[Cluster]:
-    """A running server that loads pg_cron, whose objects are to be in the database postgres."""
+    """A running server that loads pg_cron, whose objects belong in the database postgres."""
     with tempfile.TemporaryDirectory(prefix="multica-admin-server-") as folder:
-        Path(folder).chmod(0o711)  # as root the server runs as another user, who must get through
+        # as root the server runs as another user, who must be able to pass
+        Path(folder).chmod(0o711)
         settings = {**PLAIN, "shared_preload_libraries": "pg_cron"}
         cluster = Cluster(Path(folder) / "postgres", postgresql_with_pg_cron(), settings)
         cluster.start()

@@ -18,7 +18,7 @@ def nothing(_context: Context) -> Returned:
 
 
 def job(**settings: Any) -> JobSpec:
-    """A job with a one-second cadence whose limits no slow machine reaches; any can be given."""
+    """A job with a one-second cadence whose limits no slow machine reaches."""
     return JobSpec(
         **{
             "name": "test_job",
@@ -46,9 +46,9 @@ def every_plan(**settings: Any) -> JobSpec:
 
 
 class Held:
-    """A handler that says when it has begun and goes on when it is released.
+    """A handler that says when it has begun and continues when it is released.
 
-    Released by a cancellation too, like every good handler: then it raises.
+    A cancellation releases it too, as it should every handler: then it raises.
     """
 
     def __init__(self, returned: Returned = (1, {})) -> None:

@@ -30,17 +30,17 @@ from tests.retiring import add_plan, now
 from tests.waiting import HANG, slowness
 
 STREAK = 4
-# In tenths of a second the next look follows, instead of in seconds.
+# The next look follows within tenths of a second instead of seconds.
 LOOK = timedelta(milliseconds=100)
 
 
 class Backend:
-    """A backend's runner, with the plans that it has run before; it can be made to fail."""
+    """A backend's runner, with the plans that it has run before. It can be made to fail."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._conninfo = cluster.conninfo(environment.DATABASE, "multica")
         self.broken = threading.Event()
-        # A machine that is slow now gets as much longer for each plan.
+        # A slow machine gets proportionally longer for each plan.
         cadence = slowness(cluster) * timedelta(seconds=1.5)
         self._needs_job: int | None = None
         self.spec = replace(
@@ -61,7 +61,7 @@ class Backend:
         return connect(self._conninfo, application_name=application_name)
 
     def need(self, jobid: int) -> None:
-        """Be broken from the moment on at which that pg_cron job is paused or removed."""
+        """Fail from the moment at which that pg_cron job is paused or removed."""
         self._needs_job = jobid
 
     def _handle(self, context: Context) -> Returned:
@@ -76,7 +76,7 @@ class Backend:
         return connection.execute(query, [self._needs_job]).rowcount == 1
 
     def lay_history(self, owner: Connection) -> None:
-        """The plans up to now, each with what it moved, as if it had run them."""
+        """The plans up to now, each with its effect on the watermark, as if it had run them."""
         moment = now(owner)
         newest = newest_due(self.spec, moment)
         lag, cadence = timedelta(minutes=5), self.spec.cadence
@@ -110,7 +110,7 @@ def short_rules(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rules]:
 
 @contextmanager
 def ticking(found: Rules) -> Iterator[None]:
-    """What a web process does in the background, by these rules and every tenth of a second."""
+    """The background work of a web process, by these rules and every tenth of a second."""
     told = threading.Event()
 
     def run() -> None:
@@ -130,7 +130,7 @@ def ticking(found: Rules) -> Iterator[None]:
 
 @pytest.fixture
 def backend(cluster: Cluster, owner: Connection) -> Iterator[Backend]:
-    """A backend that runs plans all the while."""
+    """A backend that keeps running plans."""
     with Backend(cluster).running(owner) as found:
         yield found
 

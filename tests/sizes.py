@@ -1,6 +1,6 @@
 """How much the long tests do: a little in `bin/test`, everything in `bin/audit`.
 
-`bin/audit` sets FULL_SIZE. A smaller size leaves out more of the same kind, never a mechanism.
+`bin/audit` sets FULL_SIZE. A smaller size leaves out more cases of a kind, never a mechanism.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from tests.waiting import until
 
 @contextmanager
 def standby_of(primary: Cluster) -> Iterator[Cluster]:
-    """A server that follows the primary, in a folder of its own; stopped and removed at the end."""
+    """A server that follows the primary, in a folder of its own. It is removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="multica-admin-standby-"))
     folder.chmod(0o711)
     follower = Cluster(
@@ -55,7 +55,7 @@ def wait_until_replayed(primary: Cluster, follower: Cluster, database: str = "po
         connect(primary.conninfo(database), application_name="test primary") as here,
         connect(follower.conninfo(database), application_name="test standby") as there,
     ):
-        # A standby cannot make a transaction id, so the primary's newest one tells where it is.
+        # A standby cannot make a transaction id, so the primary's newest one tells how far it is.
         number = here.execute("SELECT txid_current() AS n").fetchone()["n"]
         here.execute("SELECT pg_switch_wal()")
         until(
@@ -68,7 +68,7 @@ def wait_until_replayed(primary: Cluster, follower: Cluster, database: str = "po
 def aim(
     monkeypatch: pytest.MonkeyPatch, *, multica: Conninfo, retire: Conninfo | None = None
 ) -> None:
-    """Have DATABASE_URL, and RETIRE_DATABASE_URL unless another is given, lead there."""
+    """Point DATABASE_URL there, and RETIRE_DATABASE_URL too unless another is given."""
     connections["multica"].close_pool()
     before = connections["multica"].settings_dict
     settings_dict = connections.configure_settings(
@@ -81,6 +81,6 @@ def aim(
 
 
 def leave() -> None:
-    """Give up the connections to where `aim` led."""
+    """Close the connections to where `aim` led."""
     connections["multica"].close()
     connections["multica"].close_pool()

@@ -1,4 +1,4 @@
-"""Has PostgreSQL stop some of the dashboard's reads at their time limit, as a busy one would."""
+"""Makes PostgreSQL stop some of the dashboard's reads at their time limit, like a busy server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def cut_off(what: str) -> AbstractContextManager[list[str]]:
 
 
 def cut_off_number(number: int) -> AbstractContextManager[list[str]]:
-    """The read of that number, from 0 on, takes too long; the list is given each that does."""
+    """The read of that number, from 0 on, takes too long. The list receives each one that does."""
     numbers = count()
     return _cut_off(lambda _statement: next(numbers) == number)
 
@@ -29,7 +29,7 @@ def _cut_off(chosen: Callable[[str], bool]) -> Iterator[list[str]]:
         if not chosen(sql):
             return execute(sql, params, many, context)
         stopped.append(sql)
-        # In one message, so one transaction: PostgreSQL takes the limit back with what it stops.
+        # In one message, so one transaction: PostgreSQL resets the limit with what it stops.
         return execute("SET statement_timeout = 1; SELECT pg_sleep(600)", None, many, context)
 
     with connections["multica"].execute_wrapper(too_long):

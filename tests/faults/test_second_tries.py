@@ -1,4 +1,4 @@
-"""What is asked once more after an error is bounded: through a pooler, and of a silent server."""
+"""The second question after an error has limits: through a pooler, and to a silent server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_behind_a_pooler_that_drops_our_settings_it_is_read_only_and_limited(
 
 
 def test_a_server_that_falls_silent_holds_up_no_page(owner, monkeypatch):
-    """Its own time limit ends nothing then: only a deadline on our side does."""
+    """The server's own time limit does not help then. Only a deadline on our side does."""
     with closing(Proxy(environment.SOCKET)) as proxy:
         alias = connections["multica"]
         monkeypatch.setattr(alias, "settings_dict", alias.settings_dict | {"HOST": proxy.host})
@@ -46,7 +46,7 @@ def test_a_server_that_falls_silent_holds_up_no_page(owner, monkeypatch):
         page.start()
         page.join(ONLY_A_HANG_SECONDS)
         hangs = page.is_alive()
-        proxy.cut()  # or the thread would outlive the test
+        proxy.cut()  # otherwise the thread would outlive the test
         page.join(ONLY_A_HANG_SECONDS)
         assert not hangs
         assert found == [Holders()]

@@ -1,4 +1,4 @@
-"""A start on a server that lets the start in and then says nothing, or breaks the connection."""
+"""A start on a server that accepts the connection and then falls silent or breaks it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GREETING = (
 
 
 class Greeter(threading.Thread):
-    """Greets each client as PostgreSQL does. To the first statement it falls silent or hangs up."""
+    """Greets each client like PostgreSQL. At the first statement it falls silent or hangs up."""
 
     def __init__(self, *, greets=True, hangs_up=False):
         super().__init__(daemon=True)
@@ -65,7 +65,7 @@ class Greeter(threading.Thread):
 
 @pytest.fixture
 def check(start, cluster):
-    """What a look whether it can start says of our own tables on such a server."""
+    """What `--check` says about our own tables on such a server."""
     greeters = []
 
     def look(**behaviour):

@@ -77,7 +77,7 @@ def test_one_of_six_does_the_work_and_the_watermark_moves_once(restartable, data
         ).fetchall()
 
     def ended(connection):
-        """How many of the six have come back."""
+        """How many of the six have returned."""
         rows = executions(connection)
         return (
             sum(row["status"] == "SUCCESS" for row in rows)
@@ -87,7 +87,7 @@ def test_one_of_six_does_the_work_and_the_watermark_moves_once(restartable, data
 
     with ThreadPoolExecutor(BARE) as pool, database() as look, database() as rival:
         before = read_watermark(look)
-        # Whoever wins lock 4246 waits for the state row until all others have been turned away.
+        # The winner of lock 4246 waits for the state row until all others have been turned away.
         with rival.transaction():
             rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
             calls = [pool.submit(bare) for _ in range(BARE)]
@@ -103,7 +103,7 @@ def test_one_of_six_does_the_work_and_the_watermark_moves_once(restartable, data
         until(lambda: cron_has_run(look))
         returned = [call.result() for call in calls]
         returned += [row["rows_affected"] for row in executions(look)]
-        # What pg_cron's call returned is kept nowhere: it did the work if nobody else did.
+        # Nothing stores what pg_cron's call returned: it did the work if no other caller did.
         assert sorted(returned)[:-1] == [0, 0, 0, 0]
         assert returned.count(3) <= 1
         (moved,) = look.execute("SELECT watermark_at FROM moved").fetchall()

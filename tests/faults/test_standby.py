@@ -104,7 +104,7 @@ def test_statements_that_would_show_the_jobs_are_for_the_primary(servers, monkey
 
 
 def test_the_gate_says_that_it_is_a_standby(on_standby, operator):
-    """Nothing can have begun there; whoever asks for the steps by hand is told by the gate."""
+    """No retirement can have begun there. A request for the steps gets the gate's answer."""
     operator.post(reverse("retire_choose", args=[1]))
     page = text(operator.get(reverse("retire_check", args=[_newest_retirement()])))
     assert "DATABASE_URL is a standby" in page
@@ -147,7 +147,7 @@ def test_a_command_that_writes_says_so_and_exits_with_2(servers, start, command)
 
 
 def test_replay_that_lags_is_never_told_as_multicas_silence(on_standby):
-    """The standby's clock is what it has replayed; once that is too old, nobody can tell."""
+    """The standby's clock is its last replayed commit. Once that is too old, nobody can tell."""
     primary, follower = on_standby
     spec = replace(ROLLUP, cadence=timedelta(seconds=1))
     with open_connection(follower.conninfo("postgres"), application_name="t") as there:

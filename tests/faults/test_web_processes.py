@@ -1,4 +1,4 @@
-"""The in-process runner: it starts and ends with its web process, and writes what it cut short."""
+"""The in-process runner: it starts and ends with its process, and records what it cut short."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def web(*arguments, **variables):
 
 @contextmanager
 def rollup_held(connect):
-    """Any rollup waits for its state row, with lock 4246 in its hand."""
+    """Any rollup waits for its state row while it holds lock 4246."""
     rival = connect()
     with rival.transaction():
         rival.execute("SELECT FROM task_usage_hourly_rollup_state FOR UPDATE")
@@ -79,7 +79,7 @@ def far():
 
 
 def accepted(server, client):
-    """Whether a process of the server's has that client's connection in its hand."""
+    """Whether a process of the server has accepted that client's connection."""
     return any(
         connection.raddr == client.getsockname()
         for process in psutil.Process(server.pid).children()
@@ -229,7 +229,7 @@ def test_a_killed_web_process_frees_lock_4246_and_its_successor_takes_over(owner
         with rollup_held(connect):
             lock_holders(owner, at_least=1)
             (child,) = psutil.Process(server.pid).children()
-            server.send_signal(signal.SIGSTOP)  # no successor before all is seen
+            server.send_signal(signal.SIGSTOP)  # no successor before everything is seen
             child.kill()
             assert lock_holders(owner, at_most=0) == 0
         assert execution(owner)["status"] == "RUNNING"

@@ -1,8 +1,8 @@
 """The wizard at its true pace, for bin/audit: five-minute plans, the product's own settings.
 
 Everything is as an operator has it after ``bin/run``: the embedded PostgreSQL with its pg_cron job,
-gunicorn, the in-process runners, Chromium. Paused on trial, removed, verified, put back. It takes
-some 35 minutes, which is why the name keeps pytest from collecting it by itself.
+gunicorn, the in-process runners, Chromium. The job is paused on trial, removed, verified and put
+back. It takes some 35 minutes, so its name keeps pytest from collecting it by itself.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def sign_in(page: Page, name: str | None = None) -> None:
 
 
 def act(page: Page, way: str) -> None:
-    """Sign in again where ten minutes have passed, type the name and press the button."""
+    """Sign in again if ten minutes have passed, type the name and press the button."""
     page.wait_for_load_state()  # the click before returns when the page begins to arrive
     again = page.get_by_role("link", name="Sign in again now")
     if again.count():
@@ -118,7 +118,7 @@ def put_back(page: Page) -> None:
 
 
 def outcome(page: Page, state: str) -> None:
-    """Wait, as somebody does who looks and touches nothing."""
+    """Wait like a person who looks and touches nothing."""
     expect(page.locator("#outcome")).to_have_attribute("data-state", state, timeout=THREE_PLANS_MS)
 
 
@@ -131,7 +131,7 @@ def now(database: psycopg.Connection[dict[str, Any]]) -> Any:
 
 
 def kept_since(database: psycopg.Connection[dict[str, Any]], began: Any) -> int:
-    """Plans begun since then; every one must have succeeded."""
+    """The number of plans begun since then. Every one must have succeeded."""
     rows = database.execute(
         "SELECT status FROM sys_cron_executions WHERE started_at > %s AND finished_at IS NOT NULL",
         [began],

@@ -1,4 +1,4 @@
-"""Every command that a text tells somebody to run is one that there is."""
+"""Every command that a text tells people to run exists."""
 
 from __future__ import annotations
 
