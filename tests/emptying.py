@@ -65,7 +65,6 @@ def empty_multica(connection: psycopg.Connection[Any]) -> None:
 
 
 def _filled(tables: Sequence[str]) -> sql.Composed:
-    """A query for the names of the tables that have rows."""
     looks = [
         sql.SQL("SELECT {} AS name WHERE EXISTS (SELECT FROM {})").format(
             sql.Literal(table), sql.Identifier(table)

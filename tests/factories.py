@@ -148,7 +148,6 @@ class RollupStateFactory(MulticaFactory):
 
 
 def put_state(connection: Connection, **columns: Any) -> dict[str, Any]:
-    """Replace the state row."""
     connection.execute("DELETE FROM task_usage_hourly_rollup_state")
     return RollupStateFactory(connection=connection, **columns)
 

@@ -12,7 +12,6 @@ from executions.accounts.roles import VIEWER
 
 
 def make_user(name: str, role: str = VIEWER, password: str | None = None) -> User:
-    """A new user with that role."""
     user = User.objects.create_user(name, password=password)
     user.groups.add(Group.objects.get(name=role))
     return user

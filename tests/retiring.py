@@ -96,7 +96,6 @@ def schedule(
 
 
 def jobs(superuser: Connection) -> dict[int, dict[str, Any]]:
-    """Every job as pg_cron has it, by jobid."""
     return {row["jobid"]: row for row in superuser.execute("SELECT * FROM cron.job")}
 
 
@@ -211,7 +210,6 @@ def press(retirement: Retirement) -> dict[str, str]:
 def retire(
     who: audit.Who, jobid: int, rules: Rules | None = None, *, accepted: bool = False
 ) -> Retirement:
-    """Choose, check, confirm and remove."""
     rules = rules or current()
     retirement = confirmed(who, jobid, rules)
     acts.remove(Order(who, retirement, rules), **press(retirement), accepted=accepted)

@@ -68,7 +68,6 @@ class World:
         return after or before or self.started_at(older) - DELAY
 
     def add(self, **columns: Any) -> None:
-        """One more row of any kind."""
         self.others.append(ExecutionFactory.build(**columns))
 
     def write(self) -> World:

@@ -37,7 +37,6 @@ class Reach:
         return connection
 
     def lose(self) -> None:
-        """Cut every connection and refuse new ones."""
         self.away.set()
         for connection in self._all():
             cut(connection)
@@ -59,14 +58,12 @@ def reach(cluster: Cluster) -> Iterator[Reach]:
 
 
 def executions(connection: Connection) -> list[dict[str, Any]]:
-    """Every stored execution, by job and plan_time."""
     return connection.execute(
         "SELECT *, now() AS now FROM sys_cron_executions ORDER BY job_name, plan_time, scope_id"
     ).fetchall()
 
 
 def execution(connection: Connection) -> dict[str, Any]:
-    """The one stored execution."""
     (row,) = executions(connection)
     return row
 

@@ -130,7 +130,6 @@ def ticking(found: Rules) -> Iterator[None]:
 
 @pytest.fixture
 def backend(cluster: Cluster, owner: Connection) -> Iterator[Backend]:
-    """A backend that keeps running plans."""
     with Backend(cluster).running(owner) as found:
         yield found
 

@@ -163,7 +163,6 @@ _watchers = Watchers()
 
 
 def current() -> Watchers:
-    """The watchers of this process."""
     return _watchers
 
 

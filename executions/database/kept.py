@@ -78,7 +78,6 @@ class Kept(Generic[Answer]):
         return newest[0] if newest and self._clock() - newest[1] < within else None
 
     def forget(self) -> None:
-        """Forget every answer."""
         with self._lock:
             self._places.clear()
 

@@ -159,7 +159,6 @@ def presences() -> tuple[dict[str, Any], ...]:
 
 
 def _ask_dashboards(statement: str) -> list[dict[str, Any]]:
-    """Ask as the dashboard's role."""
     return _ask(_dashboards(), statement)
 
 

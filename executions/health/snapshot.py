@@ -47,7 +47,6 @@ class Snapshot:
 
     @property
     def age(self) -> timedelta:
-        """The time since it was taken."""
         return timedelta(seconds=time.monotonic() - self.taken_at)
 
     @property

@@ -164,7 +164,6 @@ def _without_a_role(request: HttpRequest) -> Problem:
 
 
 def _ask_for(role: str) -> str:
-    """Whom to ask for a role."""
     people = administrators()
     if not people:
         return _(

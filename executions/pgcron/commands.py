@@ -81,10 +81,8 @@ def schedule_again(connection: Connection, how: Again) -> int:
 
 
 def unschedule_text(jobid: int) -> str:
-    """The statement that removes the job."""
     return f"SELECT cron.unschedule({jobid});"
 
 
 def set_active_text(jobid: int, *, active: bool) -> str:
-    """The statement that resumes or pauses the job."""
     return f"SELECT cron.alter_job({jobid}, active := {str(active).lower()});"

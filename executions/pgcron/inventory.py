@@ -127,7 +127,6 @@ class JobReader:
         self.multica = multica
 
     def candidates(self, jobs: Sequence[Job]) -> tuple[Candidate, ...]:
-        """The jobs that lead to the rollup."""
         rows = self._quietly(self._fetch_multica, SQL.ways, asked_of(jobs, steps=0))
         names = meanings_of(rows) if rows else Meanings()
         judged = [(job, self._judge(job, names)) for job in jobs]

@@ -109,7 +109,6 @@ class Judgement:
 
     @property
     def leads_there(self) -> bool:
-        """Whether it certainly leads to the rollup."""
         return bool(self.functions)
 
     @property

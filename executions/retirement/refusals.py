@@ -96,7 +96,6 @@ def changed(before: Job, now: Job | None) -> Refused:
 
 
 def refused_by(gates: Iterable[Gate]) -> Refused:
-    """One or more gates refuse."""
     refusing = tuple(gates)
     reasons = " ".join(str(gate.summary) for gate in refusing)
     return Refused(_("%(reasons)s Nothing was changed.") % {"reasons": reasons}, gates=refusing)

@@ -34,7 +34,6 @@ class Judged:
 
     @property
     def leads_there(self) -> bool:
-        """Whether the job certainly leads to the rollup."""
         return self.candidate.judgement.leads_there
 
     @property

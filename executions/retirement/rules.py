@@ -32,11 +32,9 @@ class Rules:
     try_again_every: timedelta = TRY_AGAIN_EVERY
 
     def try_again_after(self, failures: int) -> timedelta:
-        """The wait after this many failed attempts."""
         doubled = min(max(failures - 1, 0), 16)
         return min(self.try_again_every * (1 << doubled), TRY_AGAIN_AT_MOST)
 
 
 def current() -> Rules:
-    """The rules of this installation."""
     return Rules(ROLLUP, settings.RETIREMENT_STREAK)

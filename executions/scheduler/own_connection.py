@@ -53,5 +53,4 @@ class OwnConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the connection is lost."""
         return self._connection is None or self._connection.closed

@@ -24,7 +24,6 @@ def floor(moment: datetime, cadence: timedelta) -> datetime:
 
 
 def newest_due(spec: JobSpec, now: datetime) -> datetime:
-    """The newest bucket that is due at ``now``."""
     return floor(now - spec.schedule_delay, spec.cadence)
 
 

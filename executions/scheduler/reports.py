@@ -33,7 +33,6 @@ class TickReport:
 
     @classmethod
     def of_conflict(cls, claim: Claim) -> TickReport:
-        """For a plan that another runner has."""
         plan = claim.plan
         return cls(
             plan.spec.name,
@@ -64,7 +63,6 @@ class TickReport:
         )
 
     def log_fields(self) -> dict[str, object]:
-        """The outcome of the run, for the log."""
         return {
             "status": self.status,
             "rows": self.rows,

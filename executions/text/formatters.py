@@ -235,7 +235,6 @@ def badge(word: str) -> SafeString:
 
 @register.filter
 def tone(word: str) -> str:
-    """The tone of a word, for a ``tone-…`` class."""
     return look(word).tone
 
 

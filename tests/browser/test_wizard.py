@@ -33,7 +33,6 @@ def visited_with(*ways: str) -> pytest.MarkDecorator:
 
 @pytest.fixture
 def visitor(request: pytest.FixtureRequest, open_page: Callable[..., Remote]) -> Remote:
-    """An operator's browser."""
     return open_page(java_script_enabled=request.param == "scripts")
 
 

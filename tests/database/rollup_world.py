@@ -122,7 +122,6 @@ class World:
         return self.insert("task_usage", task_id=task, **chosen)
 
     def change(self, table: str, row: UUID, **values: Any) -> None:
-        """Set columns of one row."""
         self.connection.execute(
             sql.SQL("UPDATE {} SET {} WHERE id = %(id)s").format(
                 sql.Identifier(table),
@@ -135,7 +134,6 @@ class World:
         )
 
     def delete(self, table: str, row: UUID) -> None:
-        """Delete one row, and everything that depends on it."""
         self.connection.execute(
             sql.SQL("DELETE FROM {} WHERE id = %s").format(sql.Identifier(table)), [row]
         )
@@ -156,13 +154,11 @@ def window(connection: Connection, start: datetime, end: datetime) -> int:
 
 
 def now(connection: Connection) -> datetime:
-    """The database's clock."""
     moment: datetime = number(connection, "SELECT clock_timestamp()")
     return moment
 
 
 def set_watermark(connection: Connection, moment: datetime) -> None:
-    """Move the watermark there."""
     connection.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = %s", [moment])
 
 
@@ -248,7 +244,6 @@ def queue(connection: Connection, key: Key, enqueued_at: datetime) -> None:
 
 
 def queued_keys(connection: Connection) -> set[Key]:
-    """The keys in the queue of dirty buckets."""
     rows = connection.execute("SELECT * FROM task_usage_hourly_dirty")
     return {
         Key(row["bucket_hour"].astimezone(UTC), *(row[name] for name in Key._fields[1:]))

@@ -29,7 +29,6 @@ def proxy(cluster):
 
 @pytest.fixture
 def proxied(proxy):
-    """A runner's connections, through the proxy."""
     opener = Reach({"host": proxy.host, "dbname": environment.DATABASE, "user": "multica"})
     yield opener
     opener.close()

@@ -27,7 +27,6 @@ ENDED = "The embedded PostgreSQL has ended."
 
 
 def server_of(var):
-    """The process id of the embedded server."""
     path = embedded.data_directory(var) / "postmaster.pid"
     return int(path.read_text().split("\n", 1)[0])
 

@@ -114,7 +114,6 @@ def weekday(day: date) -> set[int]:
 
 
 def claimed_on(words: str, day: date) -> bool:
-    """Whether the words say that it runs on a day."""
     said = re.fullmatch(r"(.*), at 00:00 GMT", words)
     if said is None:
         return words == "every day at 00:00 GMT"

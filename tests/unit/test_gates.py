@@ -87,7 +87,6 @@ def refusing(checked: Check, aim: Aim = Aim.EXACT) -> set[str]:
 
 
 def alone(checked: Check, code: GateCode, aim: Aim = Aim.EXACT):
-    """The one gate that refuses."""
     assert refusing(checked, aim) == {code.value}
     return checked.gate(code)
 

@@ -34,7 +34,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 
 @pytest.fixture
 def paused(owner, pg_cron):
-    """A trial of a moment ago."""
     lay_plans(owner)
     who = operator()
     retirement = confirmed(who, schedule(pg_cron))

@@ -38,7 +38,6 @@ CHOICES = {"action": ACTIONS, "outcome": tuple(AuditEvent.Outcome.values)}
 
 
 def in_words(action: str) -> str:
-    """The action in words."""
     return str(_WORDS.get(action, action))
 
 

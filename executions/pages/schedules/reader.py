@@ -67,7 +67,6 @@ class JobCard:
 
     @property
     def schedule(self) -> str:
-        """The schedule in words."""
         job = self.candidate.job
         return describe(job.schedule, both_days=job.both_days)
 

@@ -132,7 +132,6 @@ class Checked:
 
     @property
     def trial_refusals(self) -> Sequence[Gate]:
-        """The gates against pausing it."""
         return self.check.refusals(Aim.TRIAL)
 
     @property

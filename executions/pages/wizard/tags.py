@@ -78,13 +78,11 @@ def _unplanned(word: str) -> Badge:
 
 @register.simple_tag
 def state_badge(retirement: Retirement) -> SafeString:
-    """The state of a retirement."""
     return _badge(STATES[retirement.state])
 
 
 @register.filter
 def action_in_words(action: str) -> str:
-    """The action in words."""
     return in_words(action)
 
 
