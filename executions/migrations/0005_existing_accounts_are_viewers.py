@@ -11,7 +11,7 @@ def give_the_role(apps, _schema_editor) -> None:
     without = user_model.objects.exclude(groups__name__in=["viewer", "operator"])
     if not without.exists():
         return
-    # The permission of the role is added after each migration, by executions/accounts.py.
+    # The permission of the role is added after each migration, by executions/accounts/roles.py.
     viewer, _made = apps.get_model("auth", "Group").objects.get_or_create(name="viewer")
     for user in without:
         user.groups.add(viewer)

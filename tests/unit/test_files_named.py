@@ -1,0 +1,29 @@
+"""Every file that a text or a comment names is one that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TOP = ("benchmarks", "bin", "docs", "executions", "multica_admin", "static", "templates", "tests")
+TEXTS = sorted(
+    path
+    for folder in TOP
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".py", ".html", ".md", ".sql", ".sh", ".js", ".css", ""}
+    and path.is_file()
+    and path != Path(__file__)
+)
+NAMED = re.compile(rf"(?<![\w/.<-])(?:{'|'.join(TOP)})/[\w/.-]+\.(?:py|md|sql|html|js|css)\b")
+
+
+def test_a_file_that_is_named_exists():
+    places = (ROOT, ROOT / "templates", ROOT / "executions")
+    missing = [
+        f"{path.relative_to(ROOT)} names {name}"
+        for path in (*TEXTS, *ROOT.glob("*.md"), ROOT / "pyproject.toml")
+        for name in NAMED.findall(path.read_text("utf-8"))
+        if not any((place / name).exists() for place in (*places, path.parent))
+    ]
+    assert not missing
