@@ -107,7 +107,7 @@ def test_where_the_role_may_not_the_statement_is_given_and_the_new_job_found(
     retirement = retire(who, jobid, accepted=True)
     with pytest.raises(Refused, match="administrator run"):
         acts.put_back(Order(who, retirement, current()))
-    with pytest.raises(Refused, match="No job is there"):
+    with pytest.raises(Refused, match="There is no job"):
         by_hand.put_back_done(who, retirement)
     assert retirement.state == RetirementState.WATCHING
     pg_cron.execute(by_hand.put_back_statement(retirement).encode())
@@ -127,7 +127,7 @@ def test_a_twin_that_was_there_all_along_is_not_the_job_put_back(owner, pg_cron)
     who = operator()
     retirement = retire(who, jobid)
     assert set(jobs(pg_cron)) == {twin}
-    with pytest.raises(Refused, match="No job is there"):
+    with pytest.raises(Refused, match="There is no job"):
         by_hand.put_back_done(who, retirement)
 
 
@@ -151,7 +151,7 @@ def test_a_later_twin_that_was_there_at_the_removal_is_not_the_job_put_back(owne
     jobid, twin = (schedule(pg_cron, name=None) for _ in range(2))
     who = operator()
     retirement = remove(who, jobid, pg_cron)
-    with pytest.raises(Refused, match="No job is there"):
+    with pytest.raises(Refused, match="There is no job"):
         by_hand.put_back_done(who, retirement)
     assert (retirement.state, retirement.put_back_jobid) == (RetirementState.WATCHING, None)
     pg_cron.execute(by_hand.put_back_statement(retirement).encode())
@@ -176,7 +176,7 @@ def test_a_removal_that_a_crash_interrupted_remembers_the_twins_too(owner, pg_cr
     recover(current())
     retirement.refresh_from_db()
     assert retirement.state == RetirementState.WATCHING
-    with pytest.raises(Refused, match="No job is there"):
+    with pytest.raises(Refused, match="There is no job"):
         by_hand.put_back_done(who, retirement)
 
 

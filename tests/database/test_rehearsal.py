@@ -160,7 +160,7 @@ def test_a_confirmation_from_before_rehearsals_asks_for_a_word(owner, pg_cron):
     evidence = {key: value for key, value in retirement.evidence.items() if key != "put_back"}
     Retirement.objects.update(evidence=evidence)
     retirement.refresh_from_db()
-    refused_without_a_word(who, retirement, "checked before this installation tried")
+    refused_without_a_word(who, retirement, "checked by a version that did not try")
 
 
 def test_a_rehearsal_leaves_nothing_behind_when_it_is_cut_off(owner, pg_cron, connect):

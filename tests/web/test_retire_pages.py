@@ -693,7 +693,7 @@ def test_what_is_only_not_shown_is_not_called_gone(signed_in, jobid, pg_cron, ac
     acting_as("postgres")
     told = text(signed_in.get(step("confirm", retirement)))
     assert "At this moment the job is still there" in told
-    assert "can only be told" not in told
+    assert "Only a role that sees every job can tell" not in told
     pg_cron.execute("SELECT cron.unschedule(%s)", [jobid])
     assert "This job is gone." in text(signed_in.get(step("confirm", retirement)))
 
