@@ -21,11 +21,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-def now(owner):
-    return owner.execute("SELECT date_trunc('minute', now()) AS now").fetchone()["now"]
-
-
 def plan(owner, now, age, **columns):
     return ExecutionFactory(connection=owner, plan_time=now - age * MINUTE, **columns)
 

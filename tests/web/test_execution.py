@@ -19,11 +19,6 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def now(owner):
-    return owner.execute("SELECT date_trunc('minute', now()) AS now").fetchone()["now"]
-
-
-@pytest.fixture
 def show(viewer):
     def show(row):
         answer = viewer.get(f"/executions/{row['id']}/")

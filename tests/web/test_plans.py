@@ -20,11 +20,6 @@ MINUTE = timedelta(minutes=1)
 LIVE = {"HX-Request": "true", "HX-Target": "plans"}
 
 
-@pytest.fixture
-def now(owner):
-    return owner.execute("SELECT date_trunc('minute', now()) AS now").fetchone()["now"]
-
-
 def plan(owner, now, age=10, **columns):
     return ExecutionFactory(connection=owner, plan_time=now - age * MINUTE, **columns)
 
