@@ -269,7 +269,7 @@ class _Reader:
     def _first_trace(self, ground: Ground) -> datetime | None:
         refuse_hidden(ground, "task_usage")
         traces = self._fetch(SQL.first_usage, {})
-        if self._fetch(SQL.has_migrations, {})[0]["found"]:
+        if traces[0]["has_migrations"]:
             traces += self._fetch(SQL.first_migration, {})
         return min((row["trace"] for row in traces if row["trace"] is not None), default=None)
 

@@ -35,7 +35,7 @@ def read_tables():
     return set(READ)
 
 
-# The dashboard's own. What first_migration reads, has_migrations has looked at before.
+# The dashboard's own. What first_migration reads, first_usage has looked at before.
 ASKED = [
     (source, name)
     for source, names in {

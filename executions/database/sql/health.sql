@@ -269,15 +269,14 @@ SELECT watermark_at, last_run_started_at, last_run_finished_at
  WHERE id = 1
 
 -- name: first_usage
--- When the oldest usage was written. An infinite time does not count.
-SELECT min(created_at) AS trace FROM task_usage WHERE created_at > '-infinity'
-
--- name: has_migrations
--- Whether Multica's own record of its migrations exists and may be read.
-SELECT EXISTS (SELECT FROM pg_attribute
+-- When the oldest usage was written; an infinite time does not count. Also whether Multica's own
+-- record of its migrations exists and may be read.
+SELECT min(created_at) AS trace,
+       EXISTS (SELECT FROM pg_attribute
                 WHERE attrelid = to_regclass('schema_migrations') AND attname = 'applied_at'
                   AND NOT attisdropped
-                  AND has_column_privilege(attrelid, attnum, 'SELECT')) AS found
+                  AND has_column_privilege(attrelid, attnum, 'SELECT')) AS has_migrations
+  FROM task_usage WHERE created_at > '-infinity'
 
 -- name: first_migration
 -- When Multica first migrated this database.
