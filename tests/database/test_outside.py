@@ -102,7 +102,7 @@ def test_an_outside_schedule_is_verified_by_the_silence_that_follows(owner):
     tick(begun_before(retirement, 3, newest))
     assert retirement.state == RetirementState.WATCHING
     owner.execute("TRUNCATE sys_cron_executions")
-    lay_plans(owner, count=288)
+    lay_plans(owner, count=288, newest=newest)
     tick(begun_before(retirement, 4, newest))
     assert retirement.state == RetirementState.VERIFIED
     external.put_back_done(who, retirement)
@@ -116,7 +116,7 @@ def test_an_hourly_caller_is_not_declared_gone_before_its_hour_is_over(owner):
     tick(begun_before(retirement, 6, newest))
     assert retirement.state == RetirementState.WATCHING
     owner.execute("TRUNCATE sys_cron_executions")
-    lay_plans(owner, count=288)
+    lay_plans(owner, count=288, newest=newest)
     tick(begun_before(retirement, 12, newest))
     assert retirement.state == RetirementState.WATCHING
     tick(begun_before(retirement, 13, newest))

@@ -97,7 +97,7 @@ def test_a_job_that_takes_the_lock_at_every_plan_is_retired_by_way_of_a_trial(ow
         acts.remove(Order(who, retirement, current()), **press(retirement))
     acts.pause(Order(who, retirement, current()), **press(retirement))
     owner.execute("TRUNCATE sys_cron_executions")
-    lay_plans(owner, moved=lambda back: back < 3)
+    lay_plans(owner, newest=newest, moved=lambda back: back < 3)
     tick(begun_before(retirement, 3, newest))
     assert retirement.state == RetirementState.TRIAL_PASSED
     acts.remove(Order(who, retirement, current()), **press(retirement))
@@ -107,7 +107,7 @@ def test_a_job_that_takes_the_lock_at_every_plan_is_retired_by_way_of_a_trial(ow
 def test_a_trial_that_goes_worse_activates_the_job_and_says_why(owner, pg_cron, paused):
     retirement, jobid, newest = paused
     owner.execute("TRUNCATE sys_cron_executions")
-    lay_plans(owner, status=lambda back: None if back == 1 else "SUCCESS")
+    lay_plans(owner, newest=newest, status=lambda back: None if back == 1 else "SUCCESS")
     tick(begun_before(retirement, 3, newest))
     assert jobs(pg_cron)[jobid]["active"]
     assert retirement.state == RetirementState.TRIAL_ENDED
@@ -138,7 +138,7 @@ def test_a_trial_that_goes_worse_after_it_had_passed_still_ends(owner, pg_cron, 
     tick(begun_before(retirement, 3, newest))
     assert retirement.state == RetirementState.TRIAL_PASSED
     owner.execute("TRUNCATE sys_cron_executions")
-    lay_plans(owner, status=lambda back: None if back == 1 else "SUCCESS")
+    lay_plans(owner, newest=newest, status=lambda back: None if back == 1 else "SUCCESS")
     tick(retirement)
     assert jobs(pg_cron)[jobid]["active"]
 

@@ -63,7 +63,7 @@ def test_a_plan_that_was_missed_or_failed_for_good_is_worse_and_the_job_can_be_p
     who = operator()
     retirement = retire(who, schedule(pg_cron))
     owner.execute("TRUNCATE sys_cron_executions")
-    lay_plans(owner, status=lambda back: status.get(back, "SUCCESS"))
+    lay_plans(owner, newest=newest, status=lambda back: status.get(back, "SUCCESS"))
     tick(begun_before(retirement, 3, newest))
     assert retirement.state == RetirementState.WORSE
     assert told in retirement.reason
@@ -76,7 +76,7 @@ def test_a_watermark_that_stands_still_is_worse(owner, pg_cron):
     newest = lay_plans(owner)
     retirement = retire(operator(), schedule(pg_cron))
     owner.execute("TRUNCATE sys_cron_executions")
-    lay_plans(owner, moved=lambda back: back > 2)
+    lay_plans(owner, newest=newest, moved=lambda back: back > 2)
     tick(begun_before(retirement, 3, newest))
     assert retirement.state == RetirementState.WORSE
     assert "stands still" in retirement.reason
