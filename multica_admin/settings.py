@@ -194,7 +194,7 @@ TEMPLATES = [
             ],
             # Each library lies beside the page that uses it.
             "libraries": {
-                "display": "executions.text.formatters",
+                "display": "executions.pages.display",
                 "history": "executions.pages.history.tags",
                 "overview": "executions.pages.overview.tags",
                 "wizard": "executions.pages.wizard.tags",

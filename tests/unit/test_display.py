@@ -13,7 +13,8 @@ from django.utils.timezone import override as in_zone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.text import formatters as display
+from executions.pages import display
+from executions.text import formatters
 from multica_admin import settings as project
 
 NOON = datetime(2025, 11, 24, 12, 0, 9, tzinfo=UTC)
@@ -50,19 +51,19 @@ def plain_static_files(settings: object) -> None:
     ],
 )
 def test_a_duration_is_said_in_at_most_two_units(milliseconds: int | None, text: str) -> None:
-    assert display.duration(milliseconds) == text
+    assert formatters.duration(milliseconds) == text
 
 
 def test_seconds_and_timedeltas_read_like_durations() -> None:
-    assert display.seconds(15_600) == "4 h 20 min"
-    assert display.seconds(timedelta(milliseconds=850)) == "850 ms"
-    assert display.seconds(None) == "—"
+    assert formatters.seconds(15_600) == "4 h 20 min"
+    assert formatters.seconds(timedelta(milliseconds=850)) == "850 ms"
+    assert formatters.seconds(None) == "—"
 
 
 def test_thousands_are_set_apart() -> None:
-    assert display.count(9_902_213) == "9,902,213"
-    assert display.count(0) == "0"
-    assert display.count(None) == "—"
+    assert formatters.count(9_902_213) == "9,902,213"
+    assert formatters.count(0) == "0"
+    assert formatters.count(None) == "—"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_thousands_are_set_apart() -> None:
     ],
 )
 def test_a_zone_is_named_by_its_offset(offset: timedelta, name: str) -> None:
-    assert display.zone_name(NOON.astimezone(timezone(offset))) == name
+    assert formatters.zone_name(NOON.astimezone(timezone(offset))) == name
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_a_zone_is_named_by_its_offset(offset: timedelta, name: str) -> None:
 )
 def test_a_time_is_written_in_the_viewers_zone(form: str, text: str) -> None:
     with in_zone(ZoneInfo("Europe/Berlin")):
-        assert display.written(NOON, form) == text
+        assert formatters.written(NOON, form) == text
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_a_time_at_an_end_of_the_calendar_is_written_in_utc(
     zone: str, value: datetime, text: str
 ) -> None:
     with in_zone(ZoneInfo(zone)):
-        assert display.written(value, "clock") == text
+        assert formatters.written(value, "clock") == text
 
 
 @pytest.mark.parametrize(
@@ -120,13 +121,13 @@ def test_a_time_at_an_end_of_the_calendar_is_written_in_utc(
     ],
 )
 def test_an_age_counts_from_the_given_clock(away: timedelta, text: str) -> None:
-    assert display.relative(NOON + away, NOON) == text
+    assert formatters.relative(NOON + away, NOON) == text
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=30_000)))
 def test_an_age_never_reads_older_than_it_is(away: timedelta) -> None:
     units = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
-    words = display.relative(NOON - away, NOON).removesuffix(" ago").split()
+    words = formatters.relative(NOON - away, NOON).removesuffix(" ago").split()
     said = sum(
         int(number.replace(",", "")) * units[unit]
         for number, unit in zip(words[::2], words[1::2], strict=True)

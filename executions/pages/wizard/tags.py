@@ -12,11 +12,11 @@ from django.utils.translation import pgettext_lazy
 
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pages.audit.reader import in_words
+from executions.pages.display import Badge, icon
 from executions.pages.overview.evidence import CODES, label
 from executions.pages.wizard.steps import WizardStep
 from executions.pgcron.job import RunDetails
 from executions.retirement.gates.gate import Gate
-from executions.text.formatters import Badge, icon
 
 register = template.Library()
 
