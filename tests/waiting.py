@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from executions.database.connections import connect
+from executions.database.connections import Connection, connect
 from multica_admin.cluster import Cluster
 from tests import environment
 
@@ -40,6 +40,23 @@ def until(happened: Callable[[], Answer], *, hang: float = HANG) -> Answer:
         assert time.monotonic() < end, f"it has not happened in {hang:g} seconds"
         threading.Event().wait(PAUSE)
     return answer
+
+
+def let_a_near_plan_come_due(connection: Connection) -> None:
+    """Wait past the next plan of five minutes if it comes due within half a minute.
+
+    A plan that comes due in the middle of a test rightly changes what the test compares.
+    """
+    until(lambda: _seconds_to_the_next_plan(connection) > 30)
+
+
+def _seconds_to_the_next_plan(connection: Connection) -> float:
+    row = connection.execute(
+        "SELECT (300 - extract(epoch FROM clock_timestamp()) % 300)::float8 AS seconds"
+    ).fetchone()
+    assert row is not None
+    left: float = row["seconds"]
+    return left
 
 
 def slowness(cluster: Cluster) -> float:

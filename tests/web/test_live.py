@@ -23,6 +23,7 @@ from executions.pages.overview import reader as overview
 from tests import scenarios
 from tests.people import make_user
 from tests.sizes import sized
+from tests.waiting import let_a_near_plan_come_due
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -100,6 +101,7 @@ def test_a_cache_keeps_the_page_and_its_part_apart(viewer, owner, name):
     "world", [scenarios.healthy, scenarios.catching_up, scenarios.ahead_of_time]
 )
 def test_the_passing_of_time_alone_is_no_new_version(viewer, owner, world):
+    let_a_near_plan_come_due(owner)
     world(owner)
     version = refresh(viewer)["X-Data-Version"]
     snapshot.forget()

@@ -27,6 +27,7 @@ from tests import scenarios
 from tests.retiring import note_a_run, pg_cron
 from tests.scenarios import CADENCE, DELAY, sound
 from tests.time_limits import cut_off
+from tests.waiting import let_a_near_plan_come_due
 
 __all__ = ["pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -166,6 +167,7 @@ def look_of(row):
 
 
 def test_a_change_beyond_the_day_is_shown_once_the_week_is_read_anew(viewer, owner):
+    let_a_near_plan_come_due(owner)
     world = sound(owner, plans=7 * 288)
     world.write()
     assert "2,016 kept" in text(page(viewer, "?window=7d"))
