@@ -369,6 +369,8 @@ def _was_done(act: Act, connection: Connection, here: Server) -> bool | None:
         return False
     if not here.is_place(act.server, act.database):
         return None
+    if here.place != (act.server, act.database):
+        return _shows(act, connection)  # a server hides its number: the xid may be another's
     try:
         with connection.transaction():
             row = connection.execute(SQL.transaction_status, {"xid": act.xid}).fetchone()
