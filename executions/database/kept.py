@@ -25,6 +25,7 @@ Answer = TypeVar("Answer")
 class _Place(Generic[Answer]):
     lock: threading.Lock = field(default_factory=threading.Lock)
     newest: tuple[Answer, float] | None = None
+    failed: bool = False
 
 
 class Kept(Generic[Answer]):
@@ -52,22 +53,24 @@ class Kept(Generic[Answer]):
         With ``anew`` the question is asked after this call began.
 
         Raises:
-            Exception: whatever ``ask`` raises; nothing is kept then.
+            Exception: whatever ``ask`` raises. The next caller asks again; until one succeeds,
+                only `newest` gives the last answer.
         """
         place = self._place(asked)
-        held = place.newest if self._serves and not anew else None
+        held = place.newest if self._serves and not anew and not place.failed else None
         if not place.lock.acquire(blocking=held is None) and held is not None:
             return held[0]
         try:
             newest = place.newest
-            if newest and not anew and self._clock() - newest[1] < self._seconds(newest[0]):
+            asks = anew or place.failed or newest is None
+            if newest and not asks and self._clock() - newest[1] < self._seconds(newest[0]):
                 return newest[0]
             try:
                 answer = ask()
             except BaseException:
-                place.newest = None
+                place.failed = True
                 raise
-            place.newest = answer, self._clock()
+            place.newest, place.failed = (answer, self._clock()), False
             return answer
         finally:
             place.lock.release()
@@ -85,6 +88,11 @@ class Kept(Generic[Answer]):
         with self._lock:
             place = self._places.setdefault(asked, _Place())
             self._places.move_to_end(asked)
-            while len(self._places) > self._most:
-                self._places.popitem(last=False)
+            self._give_way()
             return place
+
+    def _give_way(self) -> None:
+        """Drop the places asked for longest ago, but none that a thread is reading for."""
+        for asked in list(self._places)[: -self._most]:
+            if not self._places[asked].lock.locked():
+                del self._places[asked]

@@ -154,3 +154,36 @@ def test_an_answer_that_is_good_for_no_time_is_asked_for_again(clock):
 def test_no_more_answers_are_kept_than_wanted(clock):
     kept, read = Kept(lambda _answer: 60, clock, most=1), Source()
     assert [kept.get(asked, read).number for asked in ("a", "b", "b", "a")] == [1, 2, 2, 3]
+
+
+def test_the_last_answer_outlives_a_failure_but_is_given_to_nobody_who_asks(shared, clock):
+    read = Source()
+    shared.get("/a", read)
+    clock.seconds = 3
+
+    def fail():
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        shared.get("/a", fail, anew=True)
+    assert shared.newest("/a") == Answer(1)
+    assert shared.newest("/a", within=3) is None
+    assert shared.get("/a", read).number == 2
+
+
+def test_a_place_that_a_thread_reads_for_does_not_give_way(clock):
+    kept = Kept(lambda _answer: 5, clock, most=1)
+    began, go_on, read = threading.Event(), threading.Event(), Source()
+
+    def slow():
+        began.set()
+        assert go_on.wait(HANG)
+        return read()
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(kept.get, "/a", slow)
+        assert began.wait(HANG)
+        assert kept.newest("/b") is None
+        second = threads.submit(kept.get, "/a", read)
+        go_on.set()
+        assert (first.result(HANG), second.result(HANG)) == (Answer(1), Answer(1))
