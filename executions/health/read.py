@@ -220,7 +220,7 @@ class _Reader:
         with ExitStack() as until_read:
             seen, fetch = self._visible_jobs(ground.database, until_read, with_runs=moved)
             found = read_calls(seen.jobs, ground.database, self._fetch)
-            server = read_identifier(fetch) if found and _a_retirement_is_open() else ""
+            server = _number_of_server(fetch) if found and _a_retirement_is_open() else ""
         calls = tuple(replace(call, node=seen.nodes.get(call.job.jobid, "")) for call in found)
         calling = {call.job.jobid for call in calls}
         return replace(
@@ -272,6 +272,14 @@ class _Reader:
         if traces[0]["has_migrations"]:
             traces += self._fetch(SQL.first_migration, {})
         return min((row["trace"] for row in traces if row["trace"] is not None), default=None)
+
+
+def _number_of_server(fetch: Fetch) -> str:
+    """Its number; empty if it cannot be read, since the jobs are worth showing without it."""
+    try:
+        return read_identifier(fetch)
+    except (DatabaseError, psycopg.Error):
+        return ""
 
 
 def _a_retirement_is_open() -> bool:

@@ -148,6 +148,18 @@ def test_a_server_that_keeps_its_number_to_itself_is_told_by_its_database(
         pg_cron.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
 
 
+def test_a_server_that_tells_its_number_too_late_hides_no_job_for_that(
+    admin_client, jobid, monkeypatch
+):
+    def too_late(fetch):
+        fetch("SET statement_timeout = 1; SELECT pg_sleep(600)", None)
+
+    wizard.choose(operator(), jobid)
+    Retirement.objects.update(database="another")
+    monkeypatch.setattr("executions.health.read.read_identifier", too_late)
+    assert 'id="redundant"' in look(admin_client)
+
+
 @pytest.mark.parametrize(
     ("place", "stands_in"), [({}, True), ({"database": "another"}, False), ({"server": ""}, True)]
 )
