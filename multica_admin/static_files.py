@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from importlib.metadata import version
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.core.management import call_command
 
 
 def collect() -> None:
-    """Collect the files, unless they were already made from exactly these sources.
+    """Collect the files, unless exactly these sources were collected and nothing is missing.
 
     Collecting replaces files one after the other. A dashboard that runs over the same folder, or is
     about to load it, would miss the file that is being replaced.
@@ -21,17 +22,23 @@ def collect() -> None:
     """
     made_of = settings.STATIC_ROOT / "made-of"
     sources = _digest()
-    try:
-        if made_of.read_text("ascii") == sources:
-            return
-    except FileNotFoundError:
-        pass
+    if _is_whole() and made_of.exists() and made_of.read_bytes() == sources:
+        return
     made_of.unlink(missing_ok=True)
     call_command("collectstatic", interactive=False, verbosity=0)
-    made_of.write_text(sources, "ascii")
+    made_of.write_bytes(sources)
 
 
-def _digest() -> str:
+def _is_whole() -> bool:
+    """Whether the manifest is there, and every hashed file that it names."""
+    try:
+        names = json.loads((settings.STATIC_ROOT / "staticfiles.json").read_bytes())["paths"]
+    except (FileNotFoundError, ValueError):
+        return False
+    return all((settings.STATIC_ROOT / name).exists() for name in names.values())
+
+
+def _digest() -> bytes:
     """A digest of every source file and of everything else that the result depends on."""
     digest = hashlib.sha256(
         f"{version('django')} {version('whitenoise')} {settings.STATIC_URL}".encode()
@@ -41,4 +48,4 @@ def _digest() -> str:
             with storage.open(path) as file:
                 digest.update(f"\0{path}\0{file.size}\0".encode())
                 digest.update(file.read())
-    return digest.hexdigest()
+    return digest.hexdigest().encode()

@@ -62,3 +62,11 @@ def test_collecting_that_was_cut_off_is_done_again(source, settings, monkeypatch
     before = collected(settings.STATIC_ROOT)
     static_files.collect()
     assert collected(settings.STATIC_ROOT) != before
+
+
+def test_what_somebody_deleted_is_made_again_by_the_next_start(source, settings):
+    static_files.collect()
+    lost = settings.STATIC_ROOT / hashed_name(settings.STATIC_ROOT)
+    lost.unlink()
+    static_files.collect()
+    assert lost.exists()
