@@ -48,10 +48,10 @@ def shared(request: LiveRequest, query: str, read: Callable[[], Shown]) -> Shown
 def answer(
     request: LiveRequest, template: str, shown: Live, context: dict[str, Any]
 ) -> HttpResponse:
-    """``executions/<template>.html``, or for a live part ``executions/_<template>.html`` or a 204.
+    """The page ``executions/<template>.html``; for a refresh its live part, or a 204.
 
-    A template may be in a folder: ``retire/check``, and for the part ``retire/_check``. The context
-    has the shown data under the template's own name.
+    ``template`` is ``<folder>/<name>``, and the live part ``<folder>/_<name>``. The context has the
+    shown data as ``<name>``.
     """
     folder, slash, name = template.rpartition("/")
     version, seconds = shown.version, shown.live_seconds

@@ -1,8 +1,9 @@
-"""Every file that a text or a comment names is one that there is."""
+"""Every file that a text names is one that there is, and so is every class in a template."""
 
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,7 @@ TEXTS = sorted(
     and path != Path(__file__)
 )
 NAMED = re.compile(rf"(?<![\w/.<-])(?:{'|'.join(TOP)})/[\w/.-]+\.(?:py|md|sql|html|js|css)\b")
+CLASS = re.compile(r"\b(executions(?:\.[a-z_]+)+)\.([A-Z]\w+)")
 
 
 def test_a_file_that_is_named_exists():
@@ -27,3 +29,13 @@ def test_a_file_that_is_named_exists():
         if not any((place / name).exists() for place in (*places, path.parent))
     ]
     assert not missing
+
+
+def test_a_class_that_a_template_names_exists():
+    named = {
+        (path.relative_to(ROOT), module, name)
+        for path in (ROOT / "templates").rglob("*.html")
+        for module, name in CLASS.findall(path.read_text("utf-8"))
+    }
+    assert len(named) > 10
+    assert not [found for found in named if not hasattr(import_module(found[1]), found[2])]

@@ -91,7 +91,7 @@ class Begun:
 def read_begun(now: datetime | None) -> tuple[Begun, ...]:
     """The retirements that were begun and not ended, newest first.
 
-    None if our own tables cannot be read; other parts of the page then say so.
+    Empty if our own tables cannot be read; other parts of the page then say so.
     """
     found = Retirement.objects.exclude(state__in=Retirement.ENDED).prefetch_related("acts")
     try:
