@@ -83,7 +83,7 @@ def read_job(fetch: Fetch, jobid: int) -> Job | None:
     Raises:
         psycopg.Error: as ``fetch`` does, above all without USAGE on schema cron.
     """
-    rows = of_cron(fetch)(SQL.job, {"jobid": jobid})
+    rows = of_cron(fetch)(SQL.jobs, {"jobid": jobid, "most": 1})
     return Job(**rows[0]) if rows else None
 
 

@@ -74,7 +74,7 @@ def shown_jobs(fetch: Fetch) -> tuple[Job, ...]:
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does, above all without USAGE on schema cron.
     """
-    return tuple(Job(**row) for row in fetch(SQL.jobs, {"most": MOST_JOBS}))
+    return tuple(Job(**row) for row in fetch(SQL.jobs, {"jobid": None, "most": MOST_JOBS}))
 
 
 def seen_with(sight: Row, fetch: Fetch) -> PgCron:

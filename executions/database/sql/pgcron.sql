@@ -73,8 +73,8 @@ SELECT pg_postmaster_start_time() AS started_at,
 SELECT system_identifier::text AS identifier FROM pg_control_system()
 
 -- name: jobs
--- The jobs that this role sees, up to a limit. cron.dom_dow_and_logic came with pg_cron 1.6.8,
--- whose objects have version 1.6.
+-- The jobs that this role sees, or the one of a number, up to a limit. cron.dom_dow_and_logic came
+-- with pg_cron 1.6.8, whose objects have version 1.6.
 SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
        nodename, nodeport, both_days
   FROM cron.job
@@ -83,6 +83,7 @@ SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS
                          WHEN (regexp_match(extversion, '^(\d+)\.(\d+)'))::int[] < ARRAY[1, 6] THEN false
                     END AS both_days
                FROM pg_extension WHERE extname = 'pg_cron') AS setting
+ WHERE %(jobid)s::bigint IS NULL OR jobid = %(jobid)s
  ORDER BY jobid
  LIMIT %(most)s
 
@@ -94,18 +95,6 @@ SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = username)
  ORDER BY jobid
  LIMIT 20
-
--- name: job
--- One job as it is now; no row if it is gone or hidden.
-SELECT jobid, jobname::text AS jobname, schedule, command, database, username AS owner, active,
-       nodename, nodeport, both_days
-  FROM cron.job
- CROSS JOIN (SELECT CASE WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
-                         THEN coalesce(current_setting('cron.dom_dow_and_logic', true), 'off')::boolean
-                         WHEN (regexp_match(extversion, '^(\d+)\.(\d+)'))::int[] < ARRAY[1, 6] THEN false
-                    END AS both_days
-               FROM pg_extension WHERE extname = 'pg_cron') AS setting
- WHERE jobid = %(jobid)s
 
 -- name: highest
 -- The highest number among the jobs that this role sees; null if it sees none.
