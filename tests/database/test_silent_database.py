@@ -1,10 +1,12 @@
-"""A database that accepts connections and says nothing: how long it holds up our requests.
+"""A database that accepts connections, or has accepted one, and says nothing.
 
 Each web process has four threads. A request that waits for a silent database occupies one of them.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import tempfile
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from django.db import OperationalError, connections
 
 from executions.database.problems import diagnose
 from executions.database.reading import fetch_for_dashboard
+from executions.database.schema import time_limit
 from multica_admin.databases import reader_alias
 from tests import environment
 from tests.waiting import until
@@ -85,3 +88,64 @@ def test_who_waits_only_briefly_still_finds_the_database_when_it_is_back(silent)
     assert until(answers) == [{"one": 1}]
     pool = connections["multica"].pool
     assert pool.timeout == connections["multica"].settings_dict["OPTIONS"]["pool"]["timeout"]
+
+
+def close_all():
+    for alias in connections:
+        connections[alias].close()
+    connections["multica"].close_pool()
+
+
+@pytest.fixture
+def only_one():
+    """Each alias opens its first connection, and none outlives the test."""
+    close_all()
+    yield
+    close_all()
+
+
+@contextmanager
+def stopped(alias):
+    """The server process of the alias's connection does nothing at all."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("alias", ["default", "multica"])
+def test_a_server_that_falls_silent_amid_a_connection_is_given_up(owner, only_one, alias):
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT 1")
+    raw = connections[alias].connection
+    limit = int(connections[alias].settings_dict["SESSION"]["statement_timeout"]) / 1000
+    assert limit < raw.silent_after < 3 * limit
+    with stopped(alias):
+        raw.silent_after = 0.5
+        with pytest.raises(OperationalError, match="has said nothing") as caught:
+            connections[alias].cursor().execute("SELECT 1")
+        assert diagnose(caught.value).code == "lost"
+        assert not connections[alias].is_usable()
+    connections[alias].close()
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
+def test_a_silent_connection_of_the_pool_is_replaced_when_a_request_takes_it(owner, only_one):
+    fetch_for_dashboard("SELECT 1 AS one", {})
+    connections["multica"].connection.silent_after = 0.5
+    with stopped("multica"):
+        connections["multica"].close()  # back to the pool, as at the end of a request
+        assert fetch_for_dashboard("SELECT 1 AS one", {}) == [{"one": 1}]
+        assert connections["multica"].connection.silent_after != 0.5
+
+
+def test_what_may_take_its_time_waits_as_long_as_it_takes(owner):
+    with time_limit(0):
+        connections["default"].ensure_connection()
+        assert connections["default"].connection.silent_after is None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -30,8 +31,31 @@ AWAY_SECONDS = 0.5
 _Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
 
 
+class BoundedConnection(psycopg.Connection[Any]):
+    """Gives up a server that falls silent, which its own statement timeout cannot do.
+
+    ``silent_after`` is in seconds; with None it waits for ever. A request that waits for a silent
+    server occupies one of the few threads of a process.
+    """
+
+    silent_after: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Raise `psycopg.OperationalError`, and close, if the wait takes too long."""
+        try:
+            return super().wait(gen, interval, self.silent_after if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout as error:
+            self.close()
+            raise psycopg.OperationalError(
+                f"the server has said nothing for {self.silent_after:g} seconds"
+            ) from error
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """One alias. On a pooled connection, psycopg's ``read_only`` is set."""
+
+    # Django connects with what this has as ``connect``.
+    Database: Any = SimpleNamespace(**vars(psycopg) | {"connect": BoundedConnection.connect})
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -44,6 +68,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         adapters.register_loader("timestamptz", TolerantLoader)
         adapters.register_dumper(datetime, TolerantDumper)
         return parameters | {"context": adapters}
+
+    @property
+    def pool(self) -> Any:
+        if options := self.settings_dict["OPTIONS"].get("pool"):
+            options.setdefault("connection_class", BoundedConnection)
+        return super().pool
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A proved connection. The pool proves its own connections when it opens them.
@@ -86,7 +116,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._prove(connection)
         return False
 
-    def _prove(self, connection: Any) -> None:
+    def _prove(self, connection: BoundedConnection) -> None:
+        limit = int(self.settings_dict["SESSION"]["statement_timeout"])
+        connection.silent_after = limit / 1000 + CONNECT_SECONDS if limit else None
         with cut_after(CONNECT_SECONDS, connection):
             if is_held(connection, self.settings_dict["SESSION"]):
                 return
