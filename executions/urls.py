@@ -14,6 +14,7 @@ from executions.pages.history import errors, export, jobs, plans, runners
 from executions.pages.history.filters import UNPAGED
 from executions.pages.history.view import execution
 from executions.pages.overview.view import overview, verdict
+from executions.pages.rollup.health import read_health
 from executions.pages.schedules.reader import read_schedules
 from executions.pages.wizard import views as wizard
 
@@ -40,6 +41,13 @@ _HISTORY = [
         name="errors",
     ),
     path("jobs/", page("history/jobs", jobs.read_all_jobs, names=("job",)), name="jobs"),
+]
+_ROLLUP = [
+    path(
+        "rollup/",
+        page("rollup/health", lambda _filters: read_health(), names=()),
+        name="rollup",
+    ),
 ]
 _SCHEDULES = [
     path(
@@ -83,4 +91,4 @@ _WIZARD = [
     path("retire/<int:number>/gone/", wizard.gone, name="retire_gone"),
     path("retire/<int:number>/brought-back/", wizard.brought_back, name="retire_brought_back"),
 ]
-urlpatterns = [*_OVERVIEW, *_HISTORY, *_SCHEDULES, *_AUDIT, *_WIZARD]
+urlpatterns = [*_OVERVIEW, *_HISTORY, *_ROLLUP, *_SCHEDULES, *_AUDIT, *_WIZARD]

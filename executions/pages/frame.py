@@ -13,6 +13,7 @@ from executions.pages.site_verdict import kept_verdict
 from multica_admin import __version__
 
 HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
+ROLLUP = frozenset({"rollup"})
 SCHEDULES = frozenset(
     {
         "schedules",
@@ -36,6 +37,7 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     doors = [
         {"label": _("Overview"), "url": reverse("overview"), "active": here == "overview"},
         {"label": _("History"), "url": reverse("plans"), "active": here in HISTORY},
+        {"label": _("Rollup"), "url": reverse("rollup"), "active": here in ROLLUP},
         {"label": _("Schedules"), "url": reverse("schedules"), "active": here in SCHEDULES},
         {"label": _("Audit"), "url": reverse("audit"), "active": here == "audit"},
     ]

@@ -40,6 +40,7 @@ def test_every_page_stands_and_says_it_in_words(viewer, owner, value):
         "/runners/",
         "/errors/",
         "/jobs/",
+        "/rollup/",
         "/schedules/",
         "/executions/export.csv",
         "/executions/export.jsonl",

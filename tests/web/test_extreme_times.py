@@ -16,7 +16,15 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-PAGES = ("/", "/executions/", "/runners/", "/errors/?since=2020-01-01", "/jobs/", "/schedules/")
+PAGES = (
+    "/",
+    "/executions/",
+    "/runners/",
+    "/errors/?since=2020-01-01",
+    "/jobs/",
+    "/rollup/",
+    "/schedules/",
+)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ PAGES = [
     f"/errors/?{JOB}",
     "/jobs/",
     f"/jobs/?{JOB}",
+    "/rollup/",
     "/schedules/",
     "/audit/",
 ]
