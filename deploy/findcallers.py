@@ -207,7 +207,7 @@ class Host:
             return ""
         if len(data) > MOST_BYTES:
             self.cannot_see(path, f"it is larger than {MOST_BYTES} bytes; the rest was not read")
-        return data[:MOST_BYTES].decode("utf-8-sig", "backslashreplace")
+        return data[:MOST_BYTES].decode("utf-8", "backslashreplace").lstrip("\ufeff")
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder, in order; none where there is no such folder."""
@@ -443,7 +443,7 @@ class Host:
     def look_at_cronjobs(self, data: bytes) -> None:
         """Judge the answer of `kubectl get cronjobs -A -o json`."""
         try:
-            answer = json.loads(data.decode("utf-8-sig", "replace"))
+            answer = json.loads(data.decode("utf-8", "replace").lstrip("\ufeff"))
         except (ValueError, RecursionError):
             answer = None
         kind = at(answer).get("kind")
