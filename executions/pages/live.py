@@ -51,17 +51,19 @@ def answer(
     """The page ``executions/<template>.html``; for a refresh its live part, or a 204.
 
     ``template`` is ``<folder>/<name>``, and the live part ``<folder>/_<name>``. The context has the
-    shown data as ``<name>``.
+    shown data as ``<name>``, and what ``shared/_live.html`` needs.
     """
-    folder, slash, name = template.rpartition("/")
+    folder, _slash, name = template.rpartition("/")
     version, seconds = shown.version, shown.live_seconds
+    part = f"executions/{folder}/_{name}.html"
     context = {name: shown, "version_of_data": version, "live_seconds": seconds, **context}
     if not request.htmx:
+        context |= {"live_part": name, "live_template": part}
         response = _render(request, f"executions/{template}.html", context)
     elif request.headers.get("X-Data-Version") == version:
         response = HttpResponse(status=204)
     else:
-        response = _render(request, f"executions/{folder}{slash}_{name}.html", context)
+        response = _render(request, part, context)
     if request.htmx:
         response["X-Data-Version"] = version
         response["X-Live-Seconds"] = str(seconds)

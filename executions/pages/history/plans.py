@@ -61,9 +61,9 @@ class PlansPage:
         return self.walk.is_one_scope or len(self.scopes) == 1
 
     @property
-    def is_live(self) -> bool:
-        """Only the newest page changes by itself."""
-        return self.filters.cursor is None and self.filters.until is None
+    def is_still(self) -> bool:
+        """Whether the list never changes by itself, because it does not begin with the newest."""
+        return bool(self.filters.cursor or self.filters.until)
 
     @property
     def live_seconds(self) -> int:
