@@ -10,6 +10,7 @@ from django.urls import path
 
 from executions.pages.audit import reader as audit
 from executions.pages.common import page
+from executions.pages.explain.view import explanation, explanations
 from executions.pages.history import errors, export, jobs, plans, runners
 from executions.pages.history.filters import UNPAGED
 from executions.pages.history.view import execution
@@ -48,6 +49,10 @@ _ROLLUP = [
         page("rollup/health", lambda _filters: read_health(), names=()),
         name="rollup",
     ),
+]
+_EXPLAIN = [
+    path("explain/", explanations, name="explanations"),
+    path("explain/<str:code>/", explanation, name="explain"),
 ]
 _SCHEDULES = [
     path(
@@ -91,4 +96,4 @@ _WIZARD = [
     path("retire/<int:number>/gone/", wizard.gone, name="retire_gone"),
     path("retire/<int:number>/brought-back/", wizard.brought_back, name="retire_brought_back"),
 ]
-urlpatterns = [*_OVERVIEW, *_HISTORY, *_ROLLUP, *_SCHEDULES, *_AUDIT, *_WIZARD]
+urlpatterns = [*_OVERVIEW, *_HISTORY, *_EXPLAIN, *_ROLLUP, *_SCHEDULES, *_AUDIT, *_WIZARD]

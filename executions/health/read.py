@@ -29,6 +29,7 @@ from executions.health.facts import Drift, Facts, Ground, Queue, StateRow
 from executions.health.facts.executions import ExecutionFact, Executions, runners_of
 from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.ledger import usual_window
+from executions.health.remedies import BACKFILL
 from executions.health.writers import jumps, pairs
 from executions.models import Retirement, Runner
 from executions.pgcron.calls import read_calls
@@ -206,7 +207,7 @@ class _Reader:
         if rows and rows[0]["watermark_at"] is None:
             return Problem(
                 _("The rollup's state row has no watermark, so nobody knows how far usage is."),
-                _("Run “manage.py backfill_task_usage_hourly”, which sets the watermark."),
+                _("Run “%(command)s”, which sets the watermark.") % {"command": BACKFILL},
             )
         return StateRow(**rows[0]) if rows else None
 

@@ -183,6 +183,8 @@ def pages(every_page: list[str], busy_day: scenarios.World, owner: Any) -> list[
         "/?window=7d",
         "/executions/?status=FAILED&q=nothing-like-it",
         reverse("execution", args=[failed["id"]]),
+        reverse("explain", args=["lock_leaked"]),
+        reverse("explain", args=["latest_stale"]),
         reverse("password_change"),
         reverse("confirm"),
         "/executions/?status=WRONG",

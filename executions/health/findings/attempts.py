@@ -12,6 +12,7 @@ from executions.health.findings.base import Case, Finding, FindingCode, Severity
 from executions.health.findings.lateness import MARGIN
 from executions.health.findings.progress import how_far, newest_is
 from executions.health.findings.watermark import STEP, is_in_the_future
+from executions.health.remedies import BACKFILL, READ_THE_ERROR
 from executions.text.beyond import is_beyond
 from executions.text.sentences import Sentence, say, together
 
@@ -55,12 +56,7 @@ def plan_abandoned(case: Case) -> Finding | None:
             plan=case.at(newest.plan_time),
             error=_error_of(newest),
         ),
-        advice=say(
-            _(
-                "Read the error. If a restart or a deploy caused it, do nothing. If it repeats,"
-                " fix the cause that the error names."
-            )
-        ),
+        advice=say(READ_THE_ERROR),
         seen_at=newest.plan_time,
         evidence={"count": len(abandoned), "executions": listed(abandoned)},
     )
@@ -107,12 +103,7 @@ def exhausted_failure(case: Case) -> Finding | None:
             plan=case.at(newest.plan_time),
             error=_error_of(newest),
         ),
-        advice=say(
-            _(
-                "Read the error. If a restart or a deploy caused it, do nothing. If it repeats,"
-                " fix the cause that the error names."
-            )
-        ),
+        advice=say(READ_THE_ERROR),
         seen_at=newest.plan_time,
         evidence=evidence,
     )
@@ -125,10 +116,8 @@ def _after_mending(case: Case) -> Sentence | None:
     if case.now - MARGIN - case.state.watermark_at <= STEP:
         return say(_("The next plan then catches up."))
     return say(
-        _(
-            "Each run then does one day at most; manage.py backfill_task_usage_hourly does it all"
-            " in one go."
-        )
+        _("Each run then does one day at most; %(command)s does it all in one go."),
+        command=BACKFILL,
     )
 
 

@@ -12,6 +12,7 @@ from executions.health.facts.executions import ExecutionFact
 from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 from executions.health.findings.base import HOUR, Case, Finding, FindingCode, Severity, listed
 from executions.health.findings.watermark import is_in_the_future
+from executions.health.remedies import end_session
 from executions.health.writers import ROUNDING
 from executions.text.formatters import NOTHING
 from executions.text.sentences import Sentence, say, together
@@ -185,10 +186,9 @@ def lock_leaked(case: Case) -> Finding | None:
         advice=say(
             _(
                 "Make sure that no backfill is at work, then let an administrator run"
-                " SELECT pg_terminate_backend(%(pid)s). Multica before v0.4.23 can leak this lock:"
-                " upgrade it."
+                " %(statement)s Multica before v0.4.23 can leak this lock: upgrade it."
             ),
-            pid=str(holder.pid or NOTHING),
+            statement=end_session(holder.pid or NOTHING),
         ),
         seen_at=case.now,
         evidence={

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext_lazy
 from executions.health.facts import Drift, Facts
 from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.findings.base import MOST_LISTED, Case, Finding, FindingCode, Severity
+from executions.health.remedies import ALL_JOBS, BACKFILL, PRUNE_LOOK
 from executions.text.formatters import NOTHING
 from executions.text.problem import Problem
 from executions.text.sentences import Paragraph, say, together
@@ -51,10 +52,8 @@ def rollup_drift(case: Case) -> Finding | None:
             hour=case.at(newest.hour),
         ),
         advice=say(
-            _(
-                "Run manage.py backfill_task_usage_hourly: it sums every hour again from raw"
-                " usage, and may be repeated."
-            )
+            _("Run %(command)s: it sums every hour again from raw usage, and may be repeated."),
+            command=BACKFILL,
         ),
         seen_at=newest.hour,
         evidence={
@@ -90,7 +89,7 @@ def table_growth(case: Case) -> Finding | None:
             millions=f"{rows / 1_000_000:.1f}",
         ),
         advice=say(
-            _("Run manage.py pruneexecutions --dry-run to see what could be removed, then do so.")
+            _("Run %(command)s to see what could be removed, then do so."), command=PRUNE_LOOK
         ),
         seen_at=case.now,
         evidence={"rows_estimated": rows, "info_above": MANY_ROWS},
@@ -189,7 +188,7 @@ def _unseen_jobs(facts: Facts, pg_cron: PgCron) -> list[Finding]:
     else:
         advice = say(
             _("An administrator can look with this statement: %(statement)s"),
-            statement="SELECT jobid, jobname, username, database, schedule, command FROM cron.job;",
+            statement=ALL_JOBS,
         )
     summary = say(reason, role=pg_cron.role or NOTHING, database=pg_cron.database or NOTHING)
     return [

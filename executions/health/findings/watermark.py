@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import Case, Finding, FindingCode, Severity
 from executions.health.findings.lateness import LAG, MARGIN, lag, silence
+from executions.health.remedies import BACKFILL, PUT_STATE_ROW_BACK
 from executions.health.writers import ROUNDING
 from executions.text.beyond import is_beyond
 from executions.text.sentences import say
@@ -40,10 +41,11 @@ def state_row_missing(case: Case) -> Finding | None:
         ),
         advice=say(
             _(
-                "Let the owner of Multica's tables put the row back, with"
-                " INSERT INTO task_usage_hourly_rollup_state (id) VALUES (1);"
-                " then run manage.py backfill_task_usage_hourly."
-            )
+                "Let the owner of Multica's tables put the row back, with %(statement)s then run"
+                " %(command)s."
+            ),
+            statement=PUT_STATE_ROW_BACK,
+            command=BACKFILL,
         ),
         seen_at=case.now,
         evidence={"state_rows": 0, "successes_without_watermark": len(without)},
@@ -74,9 +76,10 @@ def watermark_future(case: Case) -> Finding | None:
         ),
         advice=say(
             _(
-                "Find out whether the database server's clock was wrong, then run"
-                " manage.py backfill_task_usage_hourly: it sets the watermark right."
-            )
+                "Find out whether the database server's clock was wrong, then run %(command)s: it"
+                " sets the watermark right."
+            ),
+            command=BACKFILL,
         ),
         seen_at=case.now,
         evidence={
@@ -123,7 +126,7 @@ def watermark_lag(case: Case) -> Finding | None:
         FindingCode.WATERMARK_LAG,
         severity,
         summary=say(summary, watermark=case.at(watermark), ago=case.ago(watermark)),
-        advice=say(advice),
+        advice=say(advice, command=BACKFILL),
         seen_at=case.now,
         evidence={
             "watermark_at": watermark,
@@ -160,7 +163,7 @@ def _about_lag(case: Case) -> tuple[Promise, Promise]:
                 "Usage numbers do not move: the watermark is %(watermark)s. Raw usage is kept in"
                 " task_usage, so nothing is lost."
             ),
-            _("Run manage.py backfill_task_usage_hourly: it sets the watermark right."),
+            _("Run %(command)s: it sets the watermark right."),
         )
     if not len(case.ledger.streak):
         return (
@@ -208,10 +211,8 @@ def watermark_catching_up(case: Case) -> Finding | None:
             began, watermark=case.at(watermark), duration=_roughly(plans * case.spec.cadence)
         ),
         advice=say(
-            _(
-                "Wait if that is soon enough. Otherwise run"
-                " manage.py backfill_task_usage_hourly, which does it in one go."
-            )
+            _("Wait if that is soon enough. Otherwise run %(command)s, which does it in one go."),
+            command=BACKFILL,
         ),
         seen_at=case.now,
         evidence={

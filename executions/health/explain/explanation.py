@@ -1,0 +1,66 @@
+"""PURE: what an explanation of a finding consists of. The other modules here have the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from executions.health.findings.base import FindingCode
+from executions.health.remedies import Commands
+
+
+class Reader(StrEnum):
+    """The least role that may run a statement."""
+
+    VIEWER = "viewer"
+    OWNER = "owner"
+    ADMINISTRATOR = "administrator"
+
+    @property
+    def label(self) -> Promise:
+        return _READERS[self]
+
+
+_READERS: Mapping[Reader, Promise] = {
+    Reader.VIEWER: _("The dashboard's own role may run it."),
+    Reader.OWNER: _("It needs the owner of Multica's tables."),
+    Reader.ADMINISTRATOR: _("It needs a superuser of the database server."),
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SQL statement: what it shows or does, and who may run it."""
+
+    shows: Promise
+    sql: str
+    reader: Reader = Reader.VIEWER
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do, with its command for each place, or with a statement."""
+
+    text: Promise
+    commands: Commands = field(default_factory=dict)
+    statement: Statement | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A finding in general: it knows nothing of the present install.
+
+    ``title`` is the finding as a short sentence. ``is_not`` says what people take it for.
+    """
+
+    code: FindingCode
+    title: Promise
+    meaning: Promise
+    evidence: Promise
+    steps: tuple[Step, ...]
+    statements: tuple[Statement, ...]
+    is_not: Promise

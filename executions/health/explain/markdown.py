@@ -1,0 +1,72 @@
+"""PURE: explanations as Markdown, for docs/findings.md and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from textwrap import fill, indent
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from executions.health.explain.explanation import Explanation, Statement, Step
+from executions.health.remedies import PSQL, Commands
+
+_WIDTH = 100
+
+
+def page(explanations: Iterable[Explanation]) -> str:
+    """All of them, after a line about where they come from, and then how to run a statement."""
+    intro = _(
+        "One section for each finding code. manage.py explain prints this page from the same source"
+        " as the dashboard's pages, so edit the source in executions/health/explain/."
+    )
+    parts = [f"# {_('What each finding means')}", _wrapped(intro)]
+    parts += [section(one) for one in explanations]
+    parts += [f"## {_('How to run a statement')}", *_commands(PSQL)]
+    return "\n\n".join(parts) + "\n"
+
+
+def section(explanation: Explanation) -> str:
+    """One explanation, in the order in which the page shows it."""
+    return "\n\n".join(_section(explanation))
+
+
+def _section(one: Explanation) -> Iterator[str]:
+    yield f"## {one.code}"
+    yield f"**{one.title}.** " + _wrapped(one.meaning, room=len(str(one.title)) + 6)
+    yield f"### {_('What to do')}"
+    for number, step in enumerate(one.steps, 1):
+        yield from _step(number, step)
+    yield f"### {_('How we know')}"
+    yield _wrapped(one.evidence)
+    if one.statements:
+        yield f"### {_('The SQL that shows it')}"
+        for statement in one.statements:
+            yield _statement(statement)
+    yield f"### {_('What it is not')}"
+    yield _wrapped(one.is_not)
+
+
+def _step(number: int, step: Step) -> Iterator[str]:
+    first = fill(f"{number}. {step.text}", _WIDTH, subsequent_indent="   ", break_on_hyphens=False)
+    yield first
+    parts = [*_commands(step.commands)]
+    if step.statement:
+        parts.append(_statement(step.statement))
+    yield from (indent(part, "   ") for part in parts)
+
+
+def _commands(commands: Commands) -> Iterator[str]:
+    for place, command in commands.items():
+        yield f"{place.label}:\n\n```\n{command}\n```"
+
+
+def _statement(statement: Statement) -> str:
+    said = _wrapped(f"{statement.shows}. {statement.reader.label}")
+    return f"{said}\n\n```sql\n{statement.sql}\n```"
+
+
+def _wrapped(text: str | Promise, room: int = 0) -> str:
+    """The text in lines of at most ``_WIDTH``; ``room`` is taken on the first one."""
+    whole = fill("x" * room + str(text), _WIDTH, break_on_hyphens=False, break_long_words=False)
+    return whole[room:]

@@ -1,0 +1,94 @@
+"""PURE: the commands and statements that findings advise and explanations show, each once.
+
+It decides nothing: `findings/` say when a remedy applies, and `explain/` why.
+
+The names are those of Multica's own files for self-hosting: the services ``backend`` and
+``postgres`` of docker-compose.selfhost.yml, and the labels and deployments of its Helm chart. A
+plain host has no official unit; ours are called after the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Place(StrEnum):
+    """Where a command is typed."""
+
+    COMPOSE = "compose"
+    KUBERNETES = "kubernetes"
+    HOST = "host"
+    HERE = "here"  # where Multica Admin itself is installed
+
+    @property
+    def label(self) -> Promise:
+        return _LABELS[self]
+
+
+_LABELS: Mapping[Place, Promise] = {
+    Place.COMPOSE: _("Docker Compose, in the folder of docker-compose.selfhost.yml"),
+    Place.KUBERNETES: _("Kubernetes, with Multica's Helm chart"),
+    Place.HOST: _("Plain host, if systemd runs Multica as multica-backend"),
+    Place.HERE: _("Where Multica Admin is installed"),
+}
+
+Commands = Mapping[Place, str]
+
+_COMPOSE = "docker compose -f docker-compose.selfhost.yml"
+_PODS = "--selector app.kubernetes.io/name=multica,app.kubernetes.io/component=backend"
+
+BACKEND_STATUS: Commands = {
+    Place.COMPOSE: f"{_COMPOSE} ps --all backend",
+    Place.KUBERNETES: f"kubectl get pods {_PODS}",
+    Place.HOST: "systemctl status multica-backend",
+}
+BACKEND_LOG: Commands = {
+    Place.COMPOSE: f"{_COMPOSE} logs --timestamps --since 2h backend",
+    Place.KUBERNETES: f"kubectl logs {_PODS} --prefix --timestamps --since=2h --tail=-1",
+    Place.HOST: "journalctl --unit multica-backend --since -2h",
+}
+BACKEND_RESTART: Commands = {
+    Place.COMPOSE: f"{_COMPOSE} up --detach --force-recreate backend",
+    Place.KUBERNETES: f"kubectl rollout restart deployment {_PODS}",
+    Place.HOST: "systemctl restart multica-backend",
+}
+BACKEND_UPGRADE: Commands = {
+    Place.COMPOSE: f"{_COMPOSE} pull && {_COMPOSE} up --detach",
+    Place.KUBERNETES: "helm upgrade multica deploy/helm/multica --reuse-values",
+}
+PSQL: Commands = {
+    Place.COMPOSE: f"{_COMPOSE} exec postgres psql --username multica --dbname multica",
+    Place.KUBERNETES: "kubectl exec --stdin --tty deployment/multica-postgres --"
+    " psql --username multica --dbname multica",
+    Place.HOST: 'psql "$DATABASE_URL"',
+}
+
+BACKFILL = "manage.py backfill_task_usage_hourly"
+BACKFILL_LOOK = f"{BACKFILL} --dry-run"
+PRUNE = "manage.py pruneexecutions"
+PRUNE_LOOK = f"{PRUNE} --dry-run"
+RUN_ONCE = "manage.py runrollup --once"
+GRANTS = "manage.py permissions --role multica_view --as viewer"
+CALLERS = "manage.py checkretirement"
+CALLERS_OUTSIDE = "manage.py findcallers"
+
+PUT_STATE_ROW_BACK = "INSERT INTO task_usage_hourly_rollup_state (id) VALUES (1);"
+ALL_JOBS = "SELECT jobid, jobname, username, database, schedule, command FROM cron.job;"
+
+READ_THE_ERROR = _(
+    "Read the error. If a restart or a deploy caused it, do nothing. If it repeats, fix the cause"
+    " that the error names."
+)
+
+
+def here(command: str) -> Commands:
+    """A command of our own, as it is typed in the folder of Multica Admin."""
+    return {Place.HERE: f".venv/bin/python {command}"}
+
+
+def end_session(pid: str | int) -> str:
+    return f"SELECT pg_terminate_backend({pid});"

@@ -1,0 +1,37 @@
+"""Prints what a finding means and what to do, as Markdown. It asks no database."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from difflib import get_close_matches
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from executions.health.explain import EXPLANATIONS
+from executions.health.explain.markdown import page, section
+from executions.health.findings.base import FindingCode
+
+
+class Command(BaseCommand):
+    help = "Print what a finding means and what to do; without a code, all of them."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("code", nargs="?", metavar="CODE", help="such as latest_stale")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        code = options["code"]
+        if code is None:
+            self.stdout.write(page(EXPLANATIONS.values()), ending="")
+        elif code in EXPLANATIONS:
+            self.stdout.write(section(EXPLANATIONS[FindingCode(code)]))
+        else:
+            raise CommandError(_unknown(code), returncode=2)
+
+
+def _unknown(code: str) -> str:
+    near = get_close_matches(code, list(EXPLANATIONS), n=1)
+    meant = _(" Did you mean %(near)s?") % {"near": near[0]} if near else ""
+    return _("No finding has the code %(code)s.%(meant)s") % {"code": code, "meant": meant}

@@ -1,0 +1,59 @@
+"""The explanation of each finding code, and the list of them all.
+
+The texts are in `executions/health/explain/`. Nothing is read for these pages: whether the finding
+is present now comes from the snapshot that the process keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from executions.health import snapshot as snapshots
+from executions.health.explain import EXPLANATIONS
+from executions.health.findings.base import Finding, FindingCode
+from executions.health.remedies import PSQL
+
+
+@require_safe
+def explanations(request: HttpRequest) -> HttpResponse:
+    """Every finding that there can be, with a link to its page."""
+    return render(request, "executions/explain/index.html", _list())
+
+
+@require_safe
+def explanation(request: HttpRequest, code: str) -> HttpResponse:
+    """One finding; for an unknown code a 404 that lists those that there are."""
+    if code not in EXPLANATIONS:
+        context = {**_list(), "unknown": code}
+        return render(request, "executions/explain/index.html", context, status=404)
+    known = FindingCode(code)
+    context = {"explanation": EXPLANATIONS[known], "present": _present(known), "psql": PSQL}
+    return render(request, "executions/explain/explain.html", context)
+
+
+def _list() -> dict[str, object]:
+    present = {finding.code for finding in _all_present()}
+    return {
+        "explanations": [(one, one.code in present) for one in EXPLANATIONS.values()],
+    }
+
+
+def _present(code: FindingCode) -> list[Finding]:
+    """The findings with that code in the kept snapshot; `not_available` may be there repeatedly."""
+    return [finding for finding in _all_present() if finding.code is code]
+
+
+def _all_present() -> Iterator[Finding]:
+    kept = snapshots.kept()
+    if kept is not None:
+        yield from _unfolded(kept.verdict.findings)
+
+
+def _unfolded(findings: Iterable[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        yield finding
+        yield from _unfolded(finding.explains)
