@@ -28,6 +28,7 @@ SECTIONS = {
     "rollup_cost": "What a day's rollup costs",
     "scheduler": "What the scheduler costs",
     "pages": "What a page costs",
+    "wire": "What a page weighs",
 }
 
 

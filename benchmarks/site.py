@@ -67,6 +67,12 @@ class Site:
         self._get = with_room(self._client.get)  # as a web process does
         settle_garbage_collection()  # likewise
 
+    @property
+    def session(self) -> dict[str, str]:
+        """The cookie that signs a browser in."""
+        name = settings.SESSION_COOKIE_NAME
+        return {"name": name, "value": self._client.cookies[name].value}
+
     @contextmanager
     def reading(self, size: str) -> Iterator[list[str]]:
         """Pages read that table; the list is given each statement that they ask of it."""

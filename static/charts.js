@@ -2,7 +2,7 @@
  * Charts of time series, drawn by uPlot from what the page holds. Each has its table beside it, so
  * without scripts, and for who cannot see them, nothing is missing.
  *
- *   <div class="chart" data-chart-points="[[seconds…],[numbers and nulls…]]" data-chart-unit="ms|s"
+ *   <div class="chart" data-chart-points="[[steps in seconds…],[numbers and nulls…]]" data-chart-unit="ms|s"
  *        data-chart-label="…" data-live-keep>
  * A live part keeps the drawing and changes the points; the chart is then drawn from the new ones.
  * A canvas knows no style sheet: colours are read from it, and again when the theme changes.
@@ -109,7 +109,9 @@
     }
 
     get points() {
-      return JSON.parse(this.element.dataset.chartPoints);
+      const [steps, values] = JSON.parse(this.element.dataset.chartPoints);
+      let time = 0;
+      return [steps.map((step) => (time += step)), values];
     }
 
     draw() {

@@ -125,7 +125,7 @@ def _bar(run: ExecutionFact, since: datetime, now: datetime) -> Bar:
     x = (begun - since) / day * WIDTH
     width = max((ended - begun) / day * WIDTH, NARROWEST)
     css, y, height = _shape(run)
-    return Bar(_number(min(x, WIDTH - width)), _number(width), y, height, css)
+    return Bar(number(min(x, WIDTH - width)), number(width), y, height, css)
 
 
 def _shape(run: ExecutionFact) -> tuple[str, str, str]:
@@ -136,5 +136,6 @@ def _shape(run: ExecutionFact) -> tuple[str, str, str]:
     return SHAPES["retried"] if run.attempt > 1 else SHORT
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A number in SVG's form, to the hundredth of a unit."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -83,9 +83,14 @@ class Series:
 
     @property
     def points(self) -> str:
-        """JSON for the chart: seconds since the epoch, and the values."""
+        """JSON for the chart: steps of time in seconds, the first from the epoch; and the values.
+
+        Plans come at an even pace, so steps compress to next to nothing.
+        """
         seconds = [int(time.timestamp()) for time in self.times]
-        return json.dumps([seconds, self.values], separators=(",", ":"))
+        steps = [later - earlier for earlier, later in pairwise([0, *seconds])]
+        whole = [None if value is None else round(value) for value in self.values]
+        return json.dumps([steps, whole], separators=(",", ":"))
 
     @cached_property
     def hours(self) -> list[HourOfValues]:
