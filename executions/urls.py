@@ -13,7 +13,7 @@ from executions.pages.common import page
 from executions.pages.explain.view import explanation, explanations
 from executions.pages.history import errors, export, jobs, plans, runners
 from executions.pages.history.filters import UNPAGED
-from executions.pages.history.view import execution
+from executions.pages.history.view import execution, plan
 from executions.pages.overview.view import overview, verdict
 from executions.pages.rollup.health import read_health
 from executions.pages.schedules.reader import read_schedules
@@ -31,6 +31,7 @@ _HISTORY = [
     path("executions/export.csv", export.as_csv, name="export_csv"),
     path("executions/export.jsonl", export.as_json_lines, name="export_jsonl"),
     path("executions/<uuid:execution_id>/", execution, name="execution"),
+    path("executions/at/<int:seconds>/", plan, name="plan"),
     path(
         "runners/",
         page("history/runners", runners.read_runners, choices=_RUNNERS_WINDOWS, names=UNPAGED),

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.utils.html import escape
 
+from tests import scenarios
 from tests.factories import ExecutionFactory, rollup_result
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -250,3 +251,20 @@ def test_a_run_under_a_watermark_in_the_future_lost_no_lock(owner, now, show):
     )
     assert "It did not move, because it is ahead of all that a run may process" in html
     assert "held its lock" not in html
+
+
+def test_a_time_without_an_execution_leads_to_the_plans_around_it(viewer, owner):
+    world = scenarios.gap(owner, ages=(3,))
+    missing = world.plan_time(3)
+    answer = viewer.get(f"/executions/at/{int(missing.timestamp())}/", follow=True)
+    ((there, _status),) = answer.redirect_chain
+    assert there.startswith("/executions/?job=rollup_task_usage_hourly&since=")
+    html = answer.content.decode()
+    assert f"{world.plan_time(2):%H:%M}" in html
+    assert f"{world.plan_time(4):%H:%M}" in html
+
+
+def test_a_number_that_is_no_time_of_the_calendar_is_not_found(viewer, owner):
+    scenarios.healthy(owner)
+    assert viewer.get("/executions/at/99999999999999999999/").status_code == 404
+    assert viewer.get("/executions/at/253402300799/").status_code == 404

@@ -98,7 +98,10 @@ def test_a_healthy_overview_has_a_square_that_leads_on_for_each_of_288_plans(vie
     assert len(leading) >= 287
     assert len(set(leading)) == len(leading)
     for href in (leading[0], leading[-1]):
-        assert viewer.get(href).status_code == 200
+        answer = viewer.get(href, follow=True)
+        assert answer.status_code == 200
+        ((there, _status),) = answer.redirect_chain
+        assert re.fullmatch(r"/executions/[0-9a-f-]{36}/", there)
 
 
 def test_a_missing_plan_leads_to_the_explanation_of_its_gap(viewer, owner):

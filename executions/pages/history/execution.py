@@ -28,7 +28,7 @@ from executions.pages.history.life import (
     watermark_step,
 )
 from executions.pages.history.rows import ExecutionRow, state_now
-from executions.pages.history.table import attempt, read_clock
+from executions.pages.history.table import attempt, read_bare_clock, read_clock
 from executions.pages.history.walks import newest_plan_time
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import JobSpec
@@ -91,6 +91,21 @@ class Detail:
         neighbours = [(row.execution.id, row.state) for row in (self.older, self.newer) if row]
         problem = self.problem and self.problem.code
         return digest(self.row.execution.updated_at, self.row.state, neighbours, problem)
+
+
+def execution_of_plan(spec: JobSpec, plan_time: datetime) -> UUID | None:
+    """The execution of a plan of the job's first scope; None if nobody began it.
+
+    Raises:
+        django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
+        RowsHidden: row security hides rows.
+    """
+    read_bare_clock()
+    scope = spec.scopes[0]
+    found = Execution.objects.filter(
+        job_name=spec.name, scope_kind=scope.kind, scope_id=scope.id, plan_time=plan_time
+    )
+    return found.values_list("id", flat=True).first()
 
 
 def read_execution(execution_id: UUID) -> Detail | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from html import escape
 from urllib.parse import quote
-from uuid import UUID
 
 from django import template
 from django.urls import reverse
@@ -24,8 +23,8 @@ from executions.text.formatters import count, duration, moment, seconds
 
 register = template.Library()
 
-# A placeholder id: an address is made with it once, then ids replace it.
-_ANY = UUID(int=0)
+# A placeholder: an address is made with it once, then times replace it.
+_ANY = 1_234_567_890
 _SINCE, _UNTIL = datetime(1, 1, 1, tzinfo=UTC), datetime(2, 1, 1, tzinfo=UTC)
 _QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTIL))
 
@@ -98,11 +97,12 @@ class Addresses:
     """Django's ``reverse`` for many squares of one job, called once."""
 
     def __init__(self, job: str) -> None:
-        self._before_id, self._after_id = reverse("execution", args=[_ANY]).split(str(_ANY))
+        self._before_plan, self._after_plan = reverse("plan", args=[_ANY]).split(str(_ANY))
         self._stretch = address("plans", job=job, since=_SINCE, until=_UNTIL)
 
-    def of_execution(self, execution_id: UUID) -> str:
-        return f"{self._before_id}{execution_id}{self._after_id}"
+    def of_plan(self, plan_time: datetime) -> str:
+        """A quarter of a page's bytes would be the ids of executions, so its time names a plan."""
+        return f"{self._before_plan}{int(plan_time.timestamp())}{self._after_plan}"
 
     def of_stretch(self, since: datetime, until: datetime) -> str:
         between = self._stretch.replace(_QUOTED_SINCE, quote(write_time(since)))
@@ -114,9 +114,8 @@ def leads_to(square: Square, addresses: Addresses) -> str:
 
     Empty for a plan that is not due yet or was never expected.
     """
-    execution = square.execution
-    if execution is not None:
-        return addresses.of_execution(execution.id)
+    if square.execution is not None:
+        return addresses.of_plan(square.start)
     if square.gap is not None:
         return f"#{square.gap.anchor}"
     if square.has_rows:
