@@ -17,6 +17,7 @@ from executions.pages.history.view import execution, plan
 from executions.pages.overview.view import overview, verdict
 from executions.pages.rollup.health import read_health
 from executions.pages.schedules.reader import read_schedules
+from executions.pages.wizard import choosing
 from executions.pages.wizard import views as wizard
 
 _RUNNERS_WINDOWS = {"window": runners.WINDOW_NAMES}
@@ -76,9 +77,11 @@ _AUDIT = [
     ),
 ]
 _WIZARD = [
-    path("retire/", wizard.retire, name="retire"),
-    path("retire/job/<int:jobid>/", wizard.choose, name="retire_choose"),
-    path("retire/outside/<slug:way>/", wizard.choose_outside, name="retire_outside"),
+    path("retire/", choosing.retire, name="retire"),
+    path("retire/job/<int:jobid>/", choosing.choose, name="retire_choose"),
+    path("retire/outside/<slug:way>/", choosing.choose_outside, name="retire_outside"),
+    path("retire/found/", choosing.upload_callers, name="retire_upload"),
+    path("retire/found/<int:report>/<int:caller>/", choosing.choose_found, name="retire_found"),
     path("retire/<int:number>/", wizard.retire_at, name="retire_at"),
     path("retire/<int:number>/check/", wizard.retire_check, name="retire_check"),
     path("retire/<int:number>/confirm/", wizard.retire_confirm, name="retire_confirm"),

@@ -158,6 +158,10 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
 ]
+# The only upload is a report of findcallers. Its size is bounded while it is received.
+FILE_UPLOAD_HANDLERS = ["executions.pages.wizard.upload.BoundedUpload"]
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
+
 MIDDLEWARE = [
     "executions.accounts.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",

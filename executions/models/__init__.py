@@ -9,11 +9,12 @@ from executions.models.multica import (
     Status,
 )
 from executions.models.ours import Runner
-from executions.models.retirement import Act, AuditEvent, Retirement
+from executions.models.retirement import Act, AuditEvent, CallersReport, Retirement
 
 __all__ = [
     "Act",
     "AuditEvent",
+    "CallersReport",
     "Execution",
     "MulticaModel",
     "ReadOnly",

@@ -118,7 +118,10 @@ class Retirement(models.Model):
         """The name of the retired schedule for people."""
         if self.kind == CallerKind.PG_CRON:
             return f"pg_cron job {self.jobid}"
-        return f"{CallerKind(self.kind).label} {(self.external or {}).get('name', '')}".strip()
+        stored = self.external or {}
+        return (
+            f"{CallerKind(self.kind).label} {stored.get('name') or stored.get('place', '')}".strip()
+        )
 
     @property
     def is_open(self) -> bool:
@@ -219,6 +222,19 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%dT%H:%M:%SZ} {self.user_name}: {self.action} {self.subject}"
+
+
+class CallersReport(models.Model):
+    """A report of `findcallers` as an operator uploaded it. ``made_at`` is by the host's clock."""
+
+    uploaded_at = models.DateTimeField(db_default=Now())
+    uploaded_by = models.TextField()
+    host = models.TextField()
+    made_at = models.DateTimeField()
+    report = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.made_at.isoformat()}"
 
 
 # The name for acts of this product itself: ending a trial, settling a crash.

@@ -1,15 +1,13 @@
-"""Schedules outside the database: the exact command that removes each kind, and proof of removal.
+"""Schedules outside the database: how one is retired, and the proof that its caller is gone.
 
-Nothing here runs a command, because cron, systemd and Kubernetes cannot be reached from here. The
-plans show whether a caller is gone, by other writers (docs/contract.md section 6, `other_writer`).
+`outside.py` has the commands. Nothing runs them, because cron, systemd and Kubernetes cannot be
+reached from here. The plans show whether a caller is gone, by other writers (docs/contract.md
+section 6, `other_writer`), and a later report of `findcallers` is a second proof.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 
 from django.db import transaction
@@ -17,121 +15,20 @@ from django.utils.translation import gettext as _
 
 from executions.health.findings.writer import LEAST
 from executions.models.retirement import AuditEvent, CallerKind, Retirement, RetirementState
-from executions.pgcron.match import ROLLUP
 from executions.retirement import audit
+from executions.retirement.callers_report import second_look
 from executions.retirement.facts import read_plans
 from executions.retirement.outcomes import REMOVED_BY, move
+from executions.retirement.outside import Outside, outside_of
 from executions.retirement.quiet import Quiet, quiet_period
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
 from executions.retirement.watch import Word
 from executions.retirement.wizard import on_record, permitted, require
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-# The pattern of names for each kind of schedule. The name of a crontab may be empty.
-_NAMES: dict[str, dict[str, re.Pattern[str]]] = {
-    CallerKind.CRON: {"name": re.compile(r"([a-z_][a-z0-9_.-]{0,31}\$?)?", re.IGNORECASE)},
-    CallerKind.SYSTEMD: {"name": re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")},
-    CallerKind.CRONJOB: {"name": _LABEL, "namespace": _LABEL},
-}
 REMOVED = "remove outside"
 PUT_BACK = "put back outside"
 CONFIRMED_GONE = "confirm that it is gone"
-
-
-class NotAName(ValueError):
-    """The operator typed something that cannot be a name. ``field`` says where."""
-
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.field = field
-
-
-@dataclass(frozen=True)
-class Outside:
-    """A schedule outside the database, as the operator names it.
-
-    ``name`` is the user of a crontab, the unit of a timer or the name of a CronJob, and
-    ``namespace`` a CronJob's. An empty ``name`` of cron is the operator's own crontab.
-
-    Raises:
-        NotAName: a name is invalid, with a sentence that says why.
-    """
-
-    kind: str
-    name: str = ""
-    namespace: str = "default"
-
-    def __post_init__(self) -> None:
-        if self.kind not in _NAMES:
-            raise NotAName("kind", _("“%(name)s” is not a valid name.") % {"name": self.name})
-        for field, pattern in _NAMES[self.kind].items():
-            name = getattr(self, field)
-            _refuse_option(field, name)
-            if not pattern.fullmatch(name):
-                raise NotAName(field, _("“%(name)s” is not a valid name.") % {"name": name})
-
-    @property
-    def unit(self) -> str:
-        return self.name if self.name.endswith(".timer") else f"{self.name}.timer"
-
-    @property
-    def find(self) -> str:
-        """The command that shows the schedule."""
-        if self.kind == CallerKind.CRON:
-            return f"crontab {self._user}-l | grep -n {ROLLUP}"
-        if self.kind == CallerKind.SYSTEMD:
-            return f"systemctl list-timers --all {shlex.quote(self.unit)}"
-        return f"kubectl --namespace {self.namespace} get cronjob {self.name} -o yaml"
-
-    @property
-    def remove(self) -> str:
-        """The command that removes the schedule. A crontab's line becomes a comment."""
-        if self.kind == CallerKind.CRON:
-            edit = f"sed '/^[^#].*{ROLLUP}/s/^/#retired /'"
-            return f"crontab {self._user}-l | {edit} | crontab {self._user}-"
-        if self.kind == CallerKind.SYSTEMD:
-            return f"systemctl disable --now {shlex.quote(self.unit)}"
-        return (
-            f"kubectl --namespace {self.namespace} get cronjob {self.name} -o yaml"
-            f" > {self.name}.yaml"
-            f" && kubectl --namespace {self.namespace} delete cronjob {self.name}"
-        )
-
-    @property
-    def undo(self) -> str:
-        """The command that brings the schedule back."""
-        if self.kind == CallerKind.CRON:
-            edit = f"sed '/{ROLLUP}/s/^#retired //'"
-            return f"crontab {self._user}-l | {edit} | crontab {self._user}-"
-        if self.kind == CallerKind.SYSTEMD:
-            return f"systemctl enable --now {shlex.quote(self.unit)}"
-        return f"kubectl --namespace {self.namespace} apply -f {self.name}.yaml"
-
-    @property
-    def _user(self) -> str:
-        return f"-u {shlex.quote(self.name)} " if self.name else ""
-
-
-def _refuse_option(field: str, name: str) -> None:
-    """Refuse a name that begins with "-": even quoted, a command would take it for an option.
-
-    Raises:
-        NotAName: the name begins so.
-    """
-    if name.startswith("-"):
-        raise NotAName(
-            field,
-            _(
-                "“%(name)s” is not a valid name: it begins with “-”, so the command would"
-                " take it for an option.") % {"name": name}
-        )  # fmt: skip
-
-
-def outside_of(retirement: Retirement) -> Outside:
-    """The schedule that an external retirement is about."""
-    stored: Mapping[str, str] = retirement.external or {}
-    return Outside(**{name: stored[name] for name in ("kind", "name", "namespace")})
 
 
 def choose(who: audit.Who, outside: Outside) -> Retirement:
@@ -239,6 +136,7 @@ def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
                     _("The plans still decide it: %(said)s Nothing was changed.")
                     % {"said": now.watch.get("summary", "")}
                 )
+            look = second_look(outside_of(retirement))
             said = _("%(who)s confirms that it is gone. Behaviour could not prove it.") % {
                 "who": who.name
             }
@@ -252,7 +150,11 @@ def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
                 retirement,
                 summary=said,
                 statement=outside_of(retirement).remove,
-                evidence={"watch": now.watch, "quiet": now.evidence.get("quiet")},
+                evidence={
+                    "watch": now.watch,
+                    "quiet": now.evidence.get("quiet"),
+                    "findcallers": look.summary if look else None,
+                },
             )
 
 

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from executions.models.retirement import CallerKind
-from executions.retirement.external import NotAName, Outside
+from executions.retirement.outside import NotAName, Outside
 
 
 class ConfirmedName(forms.Form):

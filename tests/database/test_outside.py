@@ -41,7 +41,10 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
                 "kubectl --namespace multica get cronjob rollup -o yaml > rollup.yaml"
                 " && kubectl --namespace multica delete cronjob rollup"
             ),
-            "kubectl --namespace multica apply -f rollup.yaml",
+            (
+                "kubectl --namespace multica apply -f rollup.yaml && kubectl --namespace multica"
+                """ patch cronjob rollup --type merge --patch '{"spec":{"suspend":false}}'"""
+            ),
         ),
     ],
 )

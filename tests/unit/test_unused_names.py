@@ -14,6 +14,7 @@ from vulture import Vulture
 ROOT = Path(__file__).parents[2]
 PRODUCT = [
     ROOT / "manage.py",
+    ROOT / "deploy" / "findcallers.py",
     *(ROOT / "multica_admin").rglob("*.py"),
     *(path for path in (ROOT / "executions").rglob("*.py") if "migrations" not in path.parts),
 ]
@@ -26,6 +27,7 @@ USED_ELSEWHERE = {
         "default_auto_field", "indexes", "multicas_tables", "process_view", "ready",
         "requires_system_checks", "urlpatterns", "view_args", "view_kwargs", "handler400",
         "handler403", "handler404", "handler500", "output_field", "_configure_connection",
+        "file_complete", "file_size", "receive_data_chunk",
     ),
     "Django's admin and sign-in views read them": (
         "change_password_form", "enable_nav_sidebar", "fieldsets", "filter_horizontal",

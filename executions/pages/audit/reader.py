@@ -30,6 +30,7 @@ ACTIONS = (
     "choose", "affirm", "confirm", "close",
     *Act.Kind.values,
     "remove by hand", "put back by hand", "remove outside", "put back outside",
+    "upload callers", "look again outside",
     "trial", "watch",
 )  # fmt: skip
 # The words for actions that are stored as codes.

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import psycopg
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -23,49 +23,29 @@ from django.views.decorators.http import require_POST, require_safe
 
 from executions.accounts.confirmation import WaitingAct, ask_first, is_confirmed
 from executions.accounts.requests import LiveRequest
-from executions.accounts.roles import OPERATOR, RoleNeeded, operators_only
+from executions.accounts.roles import operators_only
 from executions.database.problems import diagnose
 from executions.models.retirement import Act, CallerKind, Retirement, RetirementState
 from executions.pages import mistyped
-from executions.pages.history.filters import parse
 from executions.pages.live import answer, shared
-from executions.pages.schedules.reader import read_schedules
 from executions.pages.wizard.checked import read_checked
-from executions.pages.wizard.steps import WizardStep, open_retirements, step_of
+from executions.pages.wizard.requests import require_permission, where_it_is, who
+from executions.pages.wizard.steps import WizardStep, step_of
 from executions.pages.wizard.watched import read_watched
-from executions.retirement import acts, audit, by_hand, external, moved, rules, wizard
+from executions.retirement import acts, by_hand, external, moved, rules, wizard
 from executions.retirement.acts import Order
-from executions.retirement.forms import ConfirmedName, OutsideSchedule
-from executions.retirement.refusals import NotPermitted, Refused, Unknown, WrongName
+from executions.retirement.forms import ConfirmedName
+from executions.retirement.outside import outside_of
+from executions.retirement.refusals import Refused, Unknown, WrongName
 
 # --- The pages ------------------------------------------------------------------------------------
 
 
 @operators_only
 @require_safe
-def retire(request: LiveRequest) -> HttpResponse:
-    """The first step: what can be retired."""
-    parse(request.META["QUERY_STRING"], names=())
-    return _choose_page(request, OutsideSchedule())
-
-
-def _choose_page(request: HttpRequest, form: OutsideSchedule, status: int = 200) -> HttpResponse:
-    context = {
-        "step": WizardStep.CHOOSE,
-        "schedules": read_schedules(),
-        "begun": open_retirements(),
-        "form": form,
-        # Each kind has its own form on the page. The form of the sent kind shows what was sent.
-        "outside": {form.data.get("kind", ""): form},
-    }
-    return render(request, "executions/wizard/choose.html", context, status=status)
-
-
-@operators_only
-@require_safe
 def retire_at(request: HttpRequest, number: int) -> HttpResponse:
     """Redirect to the present step of this retirement."""
-    return _where_it_is(get_object_or_404(Retirement, pk=number))
+    return where_it_is(get_object_or_404(Retirement, pk=number))
 
 
 @operators_only
@@ -80,7 +60,7 @@ def retire_check(request: LiveRequest, number: int) -> HttpResponse:
     if retirement.kind != CallerKind.PG_CRON or (
         not request.htmx and step_of(retirement) == WizardStep.WATCH
     ):
-        return _where_it_is(retirement)
+        return where_it_is(retirement)
     shown = shared(request, "", lambda: read_checked(retirement))
     return answer(request, "wizard/check", shown, {"step": WizardStep.CHECK})
 
@@ -96,7 +76,7 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
     retirement = get_object_or_404(Retirement, pk=number)
     context: dict[str, object] = {"step": WizardStep.CONFIRM, "retirement": retirement}
     if retirement.kind != CallerKind.PG_CRON and retirement.state == RetirementState.BY_HAND:
-        context["outside"] = external.outside_of(retirement)
+        context["outside"] = outside_of(retirement)
         found = external.how_long(rules.current())
         context["quiet"] = found[0].summary(found[1]) if found else None
         return render(request, "executions/wizard/outside.html", context)
@@ -105,7 +85,7 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
         RetirementState.BY_HAND,
         RetirementState.TRIAL_PASSED,
     }:
-        return _where_it_is(retirement)
+        return where_it_is(retirement)
     check = read_checked(retirement)
     context |= {"check": check, "is_confirmed": is_confirmed(request)}
     context["mistyped"] = mistyped.take(request, check)
@@ -119,7 +99,7 @@ def retire_watch(request: LiveRequest, number: int) -> HttpResponse:
     """The fourth step: the result, and how to undo it."""
     retirement = get_object_or_404(Retirement, pk=number)
     if not request.htmx and step_of(retirement) != WizardStep.WATCH:
-        return _where_it_is(retirement)
+        return where_it_is(retirement)
     shown = shared(request, "", lambda: read_watched(retirement))
     return answer(request, "wizard/watch", shown, {"step": WizardStep.WATCH})
 
@@ -138,51 +118,7 @@ def retire_stuck(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "executions/wizard/moved.html", context)
 
 
-def _where_it_is(retirement: Retirement) -> HttpResponse:
-    return redirect(f"retire_{step_of(retirement)}", retirement.pk)
-
-
 # --- The steps that only go into our own record ---------------------------------------------------
-
-
-def _require_permission(request: HttpRequest, action: str, about: Retirement | str) -> None:
-    """Refuse a form that outlived its account's permission, and log that.
-
-    Raises:
-        RoleNeeded: the account is no operator, or no longer.
-    """
-    try:
-        with wizard.on_record(_who(request), action, about):
-            wizard.permitted(_who(request))
-    except NotPermitted as refusal:
-        raise RoleNeeded(OPERATOR, str(refusal)) from refusal
-
-
-@require_POST
-def choose(request: HttpRequest, jobid: int) -> HttpResponse:
-    """Begin with a pg_cron job, or continue what somebody else has begun."""
-    _require_permission(request, "choose", f"pg_cron job {jobid}")
-    try:
-        retirement = wizard.choose(_who(request), jobid)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("retire")
-    return _where_it_is(retirement)
-
-
-@require_POST
-def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
-    """Begin with a schedule outside the database."""
-    _require_permission(request, "choose", way)
-    form = OutsideSchedule({**request.POST.dict(), "kind": way})
-    if not form.is_valid():
-        return _choose_page(request, form, status=400)
-    try:
-        retirement = external.choose(_who(request), form.outside)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("retire")
-    return _where_it_is(retirement)
 
 
 Take = Callable[[HttpRequest, Retirement], str | None]
@@ -200,7 +136,7 @@ def _step(action: str) -> Callable[[Take], View]:
         @wraps(take)
         def taken(request: HttpRequest, number: int) -> HttpResponse:
             retirement = get_object_or_404(Retirement, pk=number)
-            _require_permission(request, action, retirement)
+            require_permission(request, action, retirement)
             try:
                 said = take(request, retirement)
             except Unknown as reason:
@@ -214,7 +150,7 @@ def _step(action: str) -> Callable[[Take], View]:
                 if said:
                     messages.success(request, said)
             retirement.refresh_from_db()
-            return _where_it_is(retirement)
+            return where_it_is(retirement)
 
         return taken
 
@@ -233,7 +169,7 @@ def _act(action: Act.Kind) -> Callable[[Take], View]:
             if is_confirmed(request):
                 return step(request, number)
             retirement = get_object_or_404(Retirement, pk=number)
-            _require_permission(request, action, retirement)
+            require_permission(request, action, retirement)
             what = str(_SENTENCES[action]) % {"job": _job_in_words(retirement)}
             act = WaitingAct(action, number, what, ConfirmedName.as_sent(request.POST))
             return ask_first(request, act, reverse("retire_at", args=[number]))
@@ -268,27 +204,27 @@ def affirm(request: HttpRequest, retirement: Retirement) -> str:
     """Put on record that this installation's own runner stays."""
     if request.POST.get("stays") != "yes":
         raise Refused(_("Tick the box to put it on record. Nothing was changed."))
-    wizard.affirm(_who(request), retirement)
+    wizard.affirm(who(request), retirement)
     return _("It is on record that this installation's own runner stays.")
 
 
 @_step("confirm")
 def checked(request: HttpRequest, retirement: Retirement) -> None:
     """From checking to confirming: the job as it is now becomes the confirmed job."""
-    wizard.confirm(_who(request), retirement, rules.current())
+    wizard.confirm(who(request), retirement, rules.current())
 
 
 @_step("close")
 def close(request: HttpRequest, retirement: Retirement) -> str:
     """Drop a retirement that has changed nothing."""
-    wizard.close(_who(request), retirement)
+    wizard.close(who(request), retirement)
     return _("Dropped. Nothing was changed.")
 
 
 @_step(moved.MOVED)
 def close_as_moved(request: HttpRequest, retirement: Retirement) -> str:
     """End the record of a retirement whose database moved or is gone."""
-    moved.close_as_moved(_who(request), retirement)
+    moved.close_as_moved(who(request), retirement)
     return _("Closed as moved. Nothing was changed in pg_cron.")
 
 
@@ -338,7 +274,7 @@ def by_myself(request: HttpRequest, retirement: Retirement) -> None:
     """The operator will run the statement."""
     fingerprint = _confirmed_name(request)["fingerprint"]
     by_hand.begin(
-        _who(request),
+        who(request),
         retirement,
         fingerprint=fingerprint,
         rules=rules.current(),
@@ -350,16 +286,16 @@ def by_myself(request: HttpRequest, retirement: Retirement) -> None:
 def ran_it(request: HttpRequest, retirement: Retirement) -> str:
     """The operator has run it, in the database or outside of it."""
     if retirement.kind == CallerKind.PG_CRON:
-        by_hand.ran_it(_who(request), retirement)
+        by_hand.ran_it(who(request), retirement)
         return _("%(job)s is gone.") % {"job": retirement.label}
-    external.ran_it(_who(request), retirement, rules.current())
+    external.ran_it(who(request), retirement, rules.current())
     return _("It is on record. Whether it is gone shows in the plans that follow.")
 
 
 @_step(external.CONFIRMED_GONE)
 def gone(request: HttpRequest, retirement: Retirement) -> str:
     """The operator says that an outside caller is gone, where nothing proves it."""
-    external.confirm_gone(_who(request), retirement)
+    external.confirm_gone(who(request), retirement)
     return _("It is on record that you confirm that it is gone.")
 
 
@@ -367,18 +303,14 @@ def gone(request: HttpRequest, retirement: Retirement) -> str:
 def brought_back(request: HttpRequest, retirement: Retirement) -> str:
     """The operator has put the schedule back without the wizard."""
     if retirement.kind == CallerKind.PG_CRON:
-        by_hand.put_back_done(_who(request), retirement)
+        by_hand.put_back_done(who(request), retirement)
         return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
-    external.put_back_done(_who(request), retirement)
+    external.put_back_done(who(request), retirement)
     return _("It is on record that the schedule is back.")
 
 
-def _who(request: HttpRequest) -> audit.Who:
-    return audit.Who.user(request.user)
-
-
 def _order(request: HttpRequest, retirement: Retirement) -> Order:
-    return Order(_who(request), retirement, rules.current())
+    return Order(who(request), retirement, rules.current())
 
 
 def _confirmed_name(request: HttpRequest) -> dict[str, str]:

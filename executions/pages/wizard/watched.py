@@ -21,8 +21,9 @@ from executions.pgcron.schedule import describe
 from executions.pgcron.servers import read_server
 from executions.pgcron.sight import read_sight
 from executions.retirement import external, protocol, rules
-from executions.retirement.external import Outside
+from executions.retirement.callers_report import SecondLook, second_look
 from executions.retirement.facts import retire_fetch
+from executions.retirement.outside import Outside, outside_of
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
 from executions.retirement.watch import Word, due_after
 from executions.retirement.wizard import elsewhere, job_of
@@ -93,7 +94,12 @@ class WatchPage:
 
     @property
     def outside(self) -> Outside | None:
-        return external.outside_of(self.retirement) if self.is_external else None
+        return outside_of(self.retirement) if self.is_external else None
+
+    @cached_property
+    def second_look(self) -> SecondLook | None:
+        """What a later report of `findcallers` says of a schedule outside the database."""
+        return second_look(self.outside) if self.outside and self.can_be_put_back else None
 
     @property
     def quiet(self) -> Text | None:
