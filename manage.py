@@ -1,8 +1,6 @@
 #!/usr/bin/env python
 """Django's command line, with a sentence instead of a traceback when it cannot do its work."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Any, NoReturn

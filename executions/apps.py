@@ -1,7 +1,5 @@
 """Start-up of the one app: our schema first, then tables, then the two roles."""
 
-from __future__ import annotations
-
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_migrate
 

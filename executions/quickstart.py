@@ -3,8 +3,6 @@
 The command `manage.py quickstart` runs them in order and then becomes gunicorn.
 """
 
-from __future__ import annotations
-
 import logging
 import secrets
 import signal

@@ -4,8 +4,6 @@ A page of the common shape is one line with `page`. docs/how-to/add-a-page.md ex
 one.
 """
 
-from __future__ import annotations
-
 from django.urls import path
 
 from executions.pages.audit import reader as audit

@@ -5,8 +5,6 @@ pgx. libpq refuses parameters that it does not know, so this module translates t
 by name.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address

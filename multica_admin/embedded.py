@@ -4,8 +4,6 @@ Importing settings runs nothing here. Commands call :func:`ensure_running` befor
 database. The README says when the project uses it.
 """
 
-from __future__ import annotations
-
 import atexit
 import fcntl
 import os

@@ -3,8 +3,6 @@
 It knows how to read a variable, not which variables exist.
 """
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path

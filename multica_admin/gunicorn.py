@@ -3,8 +3,6 @@
 Each process has four threads. Nothing opens a connection before the fork.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

@@ -4,8 +4,6 @@ One web process at a time does it. A file lock decides which, also between two d
 folder. gunicorn's first process cannot do it: it takes every child for a web process.
 """
 
-from __future__ import annotations
-
 import fcntl
 import logging
 import os

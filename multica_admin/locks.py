@@ -4,8 +4,6 @@ A user who can open a file, even only to read it, can hold its lock and delay ev
 for it. This module does not know what a lock is for.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os

@@ -4,8 +4,6 @@ A request's path, header or user name may hold any characters. None of them can 
 a field or another record, or reach a terminal as a control sequence.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """Django's settings, read from the environment. Importing them opens no connection."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import sys

@@ -1,7 +1,5 @@
 """The folder of the private PostgreSQL's socket. This module reads and makes nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -11,8 +11,6 @@ milliseconds of processor time (median, 95th percentile): the overview takes 40 
 (`bin/bench pages`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 

@@ -1,7 +1,5 @@
 """The files that the browser loads, hashed and compressed once into ``var/static``."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from importlib.metadata import version

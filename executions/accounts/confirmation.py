@@ -4,8 +4,6 @@ An act that comes without it waits in the session, and the right password carrie
 is typed twice. A waiting act is bound to the account, to the page that names it, and to one use.
 """
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Callable, Mapping

@@ -4,8 +4,6 @@ Without a sign-in, a browser is redirected to sign in and a machine gets a 401. 
 role sees only whom to ask for one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any

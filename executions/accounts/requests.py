@@ -1,7 +1,5 @@
 """What the middleware adds to a request before a view gets it."""
 
-from __future__ import annotations
-
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 

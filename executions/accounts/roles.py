@@ -1,7 +1,5 @@
 """The roles viewer and operator, as groups with permissions, and which view needs which role."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar

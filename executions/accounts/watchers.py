@@ -9,8 +9,6 @@ process that made the change, and in every other process at its next check. Only
 answered this way. Opening a page, every form and every permission to act still ask Django.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import threading

@@ -4,8 +4,6 @@ It asks catalogs only, reads no row and changes nothing. Its findings stop nothi
 for itself what it could not read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any

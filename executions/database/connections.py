@@ -5,8 +5,6 @@ it. Connections from here are really closed, and refused if a pooler such as PgB
 Dashboard reads use Django's alias ``multica``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

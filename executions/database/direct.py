@@ -6,8 +6,6 @@ arrive. One thing reveals it: PostgreSQL gives libpq its process number at conne
 invents another. A pooler in session mode does so too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

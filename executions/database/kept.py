@@ -4,8 +4,6 @@ One thread of this process asks at a time. The module neither knows what is aske
 anything.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import OrderedDict

@@ -8,8 +8,6 @@ Multica's tables may hold secrets beside the columns that we read: an agent's en
 keys, an issue has texts. So rights to read are on columns, and `READ` is the one list of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Readers take a `Fetch`, so the same reader serves the dashboard's pooled, read-o
 command's plain connection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

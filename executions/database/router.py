@@ -1,7 +1,5 @@
 """Reads Multica's tables through ``multica`` and never migrates them; ours live in ``default``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db.models import Model

@@ -1,7 +1,5 @@
 """Creates our own schema first, by one process at a time, and proves that it is used."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

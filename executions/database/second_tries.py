@@ -4,8 +4,6 @@ Many parts of a page meet the same trouble, and pages refresh often, so each ans
 few seconds. This module draws no conclusion: `problems.py` does.
 """
 
-from __future__ import annotations
-
 import ctypes
 import importlib
 import re

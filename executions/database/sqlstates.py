@@ -3,8 +3,6 @@
 `troubles.py` has the kinds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from executions.database.troubles import UNKNOWN

@@ -5,8 +5,6 @@ psycopg itself refuses such a value, and with it every row of the answer. This m
 nothing about them.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import psycopg

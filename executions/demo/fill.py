@@ -1,7 +1,5 @@
 """Writes the made-up week into an empty embedded database, completely or not at all."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from uuid import uuid4
 

@@ -3,8 +3,6 @@
 It knows no clock and no database. All times are UTC and derived from ``now``.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field

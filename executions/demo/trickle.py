@@ -1,7 +1,5 @@
 """Writes new demo usage every few seconds, in one of our processes, so every plan has work."""
 
-from __future__ import annotations
-
 import logging
 import random
 import threading

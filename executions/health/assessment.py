@@ -3,8 +3,6 @@
 Pages, monitors and `manage.py checkrollup` all show this.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime

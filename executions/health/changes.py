@@ -3,8 +3,6 @@
 It reads our own tables, not Multica's. `findings` decides what they mean for another writer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

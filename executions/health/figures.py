@@ -1,7 +1,5 @@
 """PURE: the figures beside the verdict (docs/interfaces.md, ``checkrollup --json``)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

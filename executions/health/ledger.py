@@ -4,8 +4,6 @@ It is the one source for the plan strip, the counts of the last 24 hours, the st
 retirement needs and the gap finding. It judges no severity, and is for jobs with a cadence only.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

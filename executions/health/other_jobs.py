@@ -3,8 +3,6 @@
 `tally` judges it. The rollup has facts, findings and a ledger of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime

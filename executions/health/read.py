@@ -4,8 +4,6 @@ A fact whose query fails becomes a `Problem` and the others stay valid, so nothi
 inside a transaction. `findings` decides what the facts mean.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing

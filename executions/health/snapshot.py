@@ -4,8 +4,6 @@ It is taken at most once per interval and web process. One thread reads while th
 previous snapshot, or wait if there is none yet. It decides nothing; it only keeps.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

@@ -4,8 +4,6 @@ Nobody knows which plans such a job should have had, so there are no gaps or lat
 page and ``manage.py checkrollup --job`` both use this verdict.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 

@@ -5,8 +5,6 @@ degraded, and a basic that cannot be read unknown. A finding that another explai
 so a lag is folded only under what can have caused it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum

@@ -4,8 +4,6 @@ The finding `other_writer`, the watch after an act, the quiet period of an outsi
 execution's page use it. It does not decide who moved the watermark.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -3,8 +3,6 @@
 ``scheduler/leases.py`` writes ``sys_cron_executions`` in SQL. These models refuse to write.
 """
 
-from __future__ import annotations
-
 from typing import Any, NoReturn, TypeVar
 
 from django.db import models

@@ -1,7 +1,5 @@
 """Our own tables except the retirements: our runners."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from django.db import models

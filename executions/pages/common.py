@@ -3,8 +3,6 @@
 Each such page is one line in `executions/urls.py`. `live.py` has the answers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ No rules belong here: other modules decide whether a plan is stale or a verdict 
 the word.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 

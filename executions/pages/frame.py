@@ -1,7 +1,5 @@
 """The frame of every page: doors, environment, version, the viewer's choices."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.conf import settings

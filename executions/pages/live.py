@@ -3,8 +3,6 @@
 The top of ``static/live.js`` has the browser's half of the agreement.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar

@@ -3,8 +3,6 @@
 It does not judge names.
 """
 
-from __future__ import annotations
-
 from django.contrib import messages
 from django.http import HttpRequest
 

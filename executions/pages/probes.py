@@ -1,7 +1,5 @@
 """Endpoints for machines: alive, ready, healthy. They tell nobody more than that."""
 
-from __future__ import annotations
-
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor

@@ -1,7 +1,5 @@
 """Error pages: each says what happened, what it means and what to do, with a logged reference."""
 
-from __future__ import annotations
-
 import logging
 import sys
 

@@ -1,7 +1,5 @@
 """Signing in, signing in again, and the users' pages for administrators."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 

@@ -3,8 +3,6 @@
 It reads nothing for a page. The header's live part asks for the shared snapshot.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from executions.database.kept import QUIET_SECONDS

@@ -3,8 +3,6 @@
 `match.py` judges a single command. This module reads what it needs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ It decides nothing: the caller has checked, holds the lock and has recorded the 
 touches the extension itself or identifies a job by its name only.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 `sight.py` reads what the role sees at all, `match.py` judges a command.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Why pg_cron starts no job, and what to do about it, as sentences."""
 
-from __future__ import annotations
-
 from django.utils.translation import gettext as _
 
 from executions.health.facts.pg_cron import Launcher

@@ -4,8 +4,6 @@ The details outlive their job, so they show jobs that are gone. If ``cron.log_ru
 somebody has deleted them, there are none, which proves nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
 

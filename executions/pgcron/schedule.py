@@ -5,8 +5,6 @@ words, ``$`` for the last day of a month, and from 1.5 "n seconds". It returns a
 unchanged, so that a person still sees it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

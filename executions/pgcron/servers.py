@@ -1,7 +1,5 @@
 """The identity of a server and database, which tells pg_cron's and Multica's from others."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from psycopg import errors

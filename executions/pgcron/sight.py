@@ -4,8 +4,6 @@ It changes nothing. "No job" and "not allowed to see jobs" are different answers
 is proved first: docs/contract.md section 5.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

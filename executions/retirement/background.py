@@ -4,8 +4,6 @@ The thread is a daemon and stops with its process. Another process or the next s
 because a tick can be cut off at any point.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 

@@ -4,8 +4,6 @@ For roles that may see a job but not remove it, as on most managed databases, an
 back without the right to do so. `external.py` covers schedules outside the database.
 """
 
-from __future__ import annotations
-
 from django.db import transaction
 from django.utils.translation import gettext as _
 

@@ -7,8 +7,6 @@ there". This installation's own sessions are recognized by their statements, bec
 anybody's.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import datetime

@@ -5,8 +5,6 @@ reached from here. The plans show whether a caller is gone, by other writers (do
 section 6, `other_writer`), and a later report of `findcallers` is a second proof.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from datetime import datetime
 

@@ -4,8 +4,6 @@ The plans are read as the dashboard reads them. The job is read on the caller's 
 inside the acting transaction it is that transaction's own view.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

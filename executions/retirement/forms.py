@@ -1,7 +1,5 @@
 """The wizard's forms, read strictly: a forged form is refused by the name of its field."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from django import forms

@@ -4,8 +4,6 @@ Nothing changes in pg_cron. An operator closes the record as *moved*, and the au
 refused if the retirement can continue, or if nobody can tell now.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import psycopg

@@ -4,8 +4,6 @@ All three are one transaction of our own database. It begins with one comparison
 outcome still open writes it, be it the acting process or one that settles a crash.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any

@@ -13,8 +13,6 @@ id is committed before the work begins. With an id, ``pg_xact_status`` tells wha
 `recover` asks it. It takes the same lock first, so it never meets an act that is under way.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress

@@ -3,8 +3,6 @@
 Code that raises a refusal has changed nothing. `Unknown` is the exception: nobody can tell yet.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from django.utils.functional import Promise

@@ -4,8 +4,6 @@ Nothing here commits. pg_cron's launcher sees committed rows only, so it never m
 job. The rehearsal uses up a number of ``cron.jobid_seq``. The confirmation keeps its result.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum

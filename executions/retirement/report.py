@@ -3,8 +3,6 @@
 The page Schedules and `manage.py checkretirement` use it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import psycopg

@@ -3,8 +3,6 @@
 Tests use their own, so that three plans take seconds. All other code uses `current`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 

@@ -4,8 +4,6 @@ Every process of ours may call `retirement_tick` as often as it likes. One proce
 retirement, by comparing when it was last looked at, and every end is written once.
 """
 
-from __future__ import annotations
-
 import logging
 from datetime import timedelta
 

@@ -3,8 +3,6 @@
 A trial never lasts for ever: it goes well and is decided about, or the job is activated again.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum

@@ -4,8 +4,6 @@ It serves a removed job, a paused one and a schedule outside the database (docs/
 plan that is due after the act counts, from the first on. The database's clock decides.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -4,8 +4,6 @@ None of them changes anything in pg_cron. A `Retirement` stores their decisions,
 restart and a second tab find them. The acts themselves are in `acts.py` and `by_hand.py`.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -6,8 +6,6 @@ transaction of its own, so the walk can be interrupted and repeated. A dry run t
 Source: docs/contract.md section 4, "Backfill".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Compares the hourly buckets with the raw usage. It repairs nothing."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from executions.database.reading import Fetch

@@ -1,7 +1,5 @@
 """Advisory lock 4246: who holds it, and who writes buckets now. Nothing here takes it."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from executions.database.reading import Fetch

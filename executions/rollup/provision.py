@@ -7,8 +7,6 @@ create from nothing, and creates lost ones again. It writes no usage and knows n
 `manage.py provision` is a thin command over it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The dirty queue: since when buckets wait to be recomputed."""
 
-from __future__ import annotations
-
 from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.health.facts import Queue

@@ -1,7 +1,5 @@
 """Reads the watermark and calls the rollup once. The function itself takes lock 4246."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from executions.database.connections import Connection

@@ -3,8 +3,6 @@
 Source: docs/contract.md section 3, "Limits". PostgreSQL stores neither NUL nor lone surrogates.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 

@@ -3,8 +3,6 @@
 ``time.monotonic`` stops during suspension, but the database's clock and the lease do not.
 """
 
-from __future__ import annotations
-
 import time
 
 # Systems without that clock, such as macOS, count suspension in clock_gettime's monotonic clock.

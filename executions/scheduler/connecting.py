@@ -1,7 +1,5 @@
 """How our runners connect to Multica's database: ``RUNNER_DATABASE_URL``, with time limits."""
 
-from __future__ import annotations
-
 from executions.database.connections import Connection, runner_connection
 
 # A network that drops packets is noticed after this many milliseconds, not after minutes.

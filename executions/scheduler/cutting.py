@@ -1,7 +1,5 @@
 """Ends another thread's statement, on the server and here, whatever that thread waits for."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Writes the outcome of a run, and tries again while its lease lives if that fails."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from dataclasses import replace

@@ -4,8 +4,6 @@ The connection opens when the first beat is due, so a short run never opens one.
 longer than 5 s is cut off. Source: docs/contract.md section 3, "Heartbeat".
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Callable

@@ -8,8 +8,6 @@ another handler inside `Event.set` and then wait for that lock for ever. The thr
 deadline, because gunicorn may wait for a slow client during the whole grace before it calls `stop`.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import select

@@ -1,7 +1,5 @@
 """The jobs that our runners run. docs/adding-a-job.md explains how to add one."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from executions.database.sql import load

@@ -6,8 +6,6 @@ row's id, the lease_token and RUNNING, so after a lost lease nothing can be writ
 docs/contract.md section 3.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass

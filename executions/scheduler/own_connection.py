@@ -1,7 +1,5 @@
 """The connection on which a runner plans, claims and finishes. Its handlers have others."""
 
-from __future__ import annotations
-
 import threading
 
 from executions.database.connections import Connection, cut

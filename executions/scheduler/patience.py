@@ -3,8 +3,6 @@
 A command refuses to start instead. A web process must serve its pages in any case.
 """
 
-from __future__ import annotations
-
 import logging
 
 import psycopg

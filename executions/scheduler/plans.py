@@ -4,8 +4,6 @@ It decides nothing about leases: a due plan may be won, lost to another runner, 
 docs/contract.md section 3, "Plan" and "Catch-up".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile

@@ -1,7 +1,5 @@
 """Checks, before a runner starts, that it can work with this database. It changes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import psycopg

@@ -4,8 +4,6 @@ Our own tables may be away, locked or silent while Multica's answer. The runner 
 logs that once.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import secrets

@@ -5,8 +5,6 @@ our own: the newest row of each scope stays (docs/contract.md section 2). Each b
 transaction of its own, so the prune can be interrupted and repeated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

@@ -6,8 +6,6 @@ limit, the lease and a cancellation from outside, and cuts the handler's connect
 is reached.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """PURE: an execution's state at a moment, from its columns and its scope's newest plan."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol

@@ -5,8 +5,6 @@ like the times that it stands for, and nobody writes it as a real time.
 `executions/database/times.py` reads them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """PURE: a short mark of facts, which shows later whether they changed."""
 
-from __future__ import annotations
-
 from hashlib import blake2b
 
 

@@ -1,7 +1,5 @@
 """Durations as people write them on a command line: ``30s``, ``500ms``, ``1m30s``, ``2h``."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 

@@ -4,8 +4,6 @@
 every form alike. Templates reach these through the library ``display``: `pages/display.py`.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from django.utils.formats import number_format

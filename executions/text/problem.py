@@ -1,7 +1,5 @@
 """PURE: why something could not be done or read, in words for a person."""
 
-from __future__ import annotations
-
 import secrets
 from dataclasses import dataclass, field
 

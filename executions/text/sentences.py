@@ -4,8 +4,6 @@ All viewers of a web process share a verdict. So its texts must not be fixed in 
 first viewer, and its times must keep ageing on the page.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -4,8 +4,6 @@ Runner ids, messages and names come from other programs and may contain anything
 stores. Escaping keeps them harmless in HTML. This module keeps them readable and honest.
 """
 
-from __future__ import annotations
-
 import re
 
 # C0 and C1 except tab and newline; zero-width and direction marks, isolates, line separators, BOM.

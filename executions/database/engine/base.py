@@ -6,8 +6,6 @@ read-only transaction of its own with these settings and the URL's; without it t
 refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 from types import SimpleNamespace

@@ -4,8 +4,6 @@ A file holds queries that each begin with ``-- name: some_name``. Parameters are
 ones, ``%(job_name)s``; nothing is ever interpolated.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache

@@ -4,8 +4,6 @@ A fact that could not be read is a :class:`Problem`, never a guess and never a z
 and the database's own. Nothing here reads a database or a clock.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

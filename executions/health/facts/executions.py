@@ -1,7 +1,5 @@
 """PURE: what is known of the executions of one job (docs/contract.md section 2)."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass

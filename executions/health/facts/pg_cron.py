@@ -3,8 +3,6 @@
 `pgcron/` reads it. Nothing here judges a command.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

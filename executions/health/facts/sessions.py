@@ -1,7 +1,5 @@
 """PURE: who holds lock 4246 of the database, and who writes buckets."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum

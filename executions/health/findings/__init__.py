@@ -7,8 +7,6 @@ nobody ran or finished), `attempts.py` (how single plans went), `clock.py` (impo
 it in `RULES`.
 """
 
-from __future__ import annotations
-
 from executions.health.facts import Facts
 from executions.health.findings.attempts import (
     blocked_tick,

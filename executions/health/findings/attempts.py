@@ -1,7 +1,5 @@
 """PURE: findings about how single plans went: failures, retries and delays."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from django.utils.translation import gettext_lazy as _

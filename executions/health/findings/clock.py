@@ -1,7 +1,5 @@
 """PURE: the finding about times that no scheduler writes (docs/contract.md section 6)."""
 
-from __future__ import annotations
-
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 

@@ -4,8 +4,6 @@ It makes no finding itself. Source: docs/contract.md section 6, ``latest_stale``
 ``watermark_lag``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """PURE: findings about runs that found advisory lock 4246 taken (docs/contract.md section 6)."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from django.utils.functional import Promise

@@ -1,7 +1,5 @@
 """PURE: findings about plans that nobody ran or nobody finished (docs/contract.md section 6)."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _

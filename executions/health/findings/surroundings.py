@@ -1,7 +1,5 @@
 """PURE: findings about the surroundings of the runs: drift, table size, what cannot be read."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _

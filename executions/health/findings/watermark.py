@@ -1,7 +1,5 @@
 """PURE: findings about how far the rollup is: docs/contract.md section 6."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from math import ceil
 

@@ -4,8 +4,6 @@
 a schedule are told in the present tense.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime

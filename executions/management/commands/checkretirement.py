@@ -1,7 +1,5 @@
 """The wizard's gates as text or JSON, with an exit status. It changes nothing."""
 
-from __future__ import annotations
-
 import json
 import sys
 from argparse import ArgumentParser

@@ -1,7 +1,5 @@
 """Django's own `migrate`, but only one at a time over the same tables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.core.management.commands import migrate

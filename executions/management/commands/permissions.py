@@ -1,7 +1,5 @@
 """Prints the exact statements that give a role its rights here. It runs none of them."""
 
-from __future__ import annotations
-
 from argparse import ArgumentParser
 from contextlib import closing
 from typing import Any

@@ -1,7 +1,5 @@
 """Creates the standalone Multica side in a database that has none of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import psycopg

@@ -1,7 +1,5 @@
 """``manage.py pruneexecutions``: remove old executions from Multica's table."""
 
-from __future__ import annotations
-
 from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import closing
 from datetime import timedelta

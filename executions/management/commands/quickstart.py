@@ -1,7 +1,5 @@
 """From settings to a served dashboard: `bin/run` ends here."""
 
-from __future__ import annotations
-
 import os
 import sys
 from socket import socket

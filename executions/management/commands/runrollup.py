@@ -4,8 +4,6 @@ A runner that keeps running also continues retirements, like every long-running 
 installation may have no other.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import math

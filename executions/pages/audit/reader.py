@@ -4,8 +4,6 @@ It only reads. Lines are added in `executions/retirement/audit.py`; triggers ref
 change.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from datetime import datetime

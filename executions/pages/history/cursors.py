@@ -5,8 +5,6 @@ share a time. PURE, except for the installation's key: the cursor is signed, so 
 altered one is refused instead of leading elsewhere.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -4,8 +4,6 @@ It sees rows that are FAILED now. A retry that succeeds wipes its plan's error, 
 recovered in the same plan is in no row (docs/contract.md section 6).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """One execution in full: the row, its neighbouring plans, and what it did to the watermark."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any

@@ -3,8 +3,6 @@
 Both are streamed page by page. If the export is cut, the last line says so.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -4,8 +4,6 @@ The rollup's verdict is the overview's, from the same snapshot. Of any other job
 known. So it is judged by their results and never by gaps, as in `checkrollup --job`.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -4,8 +4,6 @@ It uses only one row and the settings of its job. If a later attempt has overwri
 text says so.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

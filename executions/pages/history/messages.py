@@ -1,7 +1,5 @@
 """PURE: makes error messages alike that differ only in numbers and ids, to count them as one."""
 
-from __future__ import annotations
-
 import re
 
 _PARTS = (

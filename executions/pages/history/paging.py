@@ -8,8 +8,6 @@ have, that time alone is the look.
 A position is "just after this row": older rows follow it, the row itself and newer ones precede it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """The plan history: one page of executions for the filters, and the texts around it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal

@@ -1,7 +1,5 @@
 """One execution in a list: with its state at this moment and whose runner ran it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime

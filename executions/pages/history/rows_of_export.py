@@ -5,8 +5,6 @@ twice. It ends early after ``MOST_ROWS`` rows, after ``MOST_PAGES`` looks that f
 when the database fails, and then says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime

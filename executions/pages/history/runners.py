@@ -4,8 +4,6 @@ A runner that wins nothing writes nothing into Multica's table, so its silence t
 Only this installation's own runners are known better, from our own table.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterable, Iterator

@@ -5,8 +5,6 @@ it at most a fixed number of the newest rows of one index is read, and the page 
 reached.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 

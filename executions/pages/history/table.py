@@ -3,8 +3,6 @@
 Each is bounded: names are found by skipping through the unique index, never by scanning the table.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Tags of the history pages: addresses with filters, and texts from other programs."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """One execution: its life, its lease, its result, its error, and the plans around it."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from uuid import UUID
 

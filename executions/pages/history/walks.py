@@ -8,8 +8,6 @@ This module builds conditions and runs no query. A row that ended without ``fini
 scheduler writes, is in no index outside its job and scope, where it is found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -3,8 +3,6 @@
 It reads our own tables only. A retirement's own page has the whole story: `pages/wizard/`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime

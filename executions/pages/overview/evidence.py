@@ -4,8 +4,6 @@ Evidence is plain data (``health/findings/base.py``). This module gives it words
 sentences say what it means.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

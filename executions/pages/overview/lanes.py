@@ -4,8 +4,6 @@ Deploys, failovers and silence show as steps, overlaps and holes. A runner that 
 lane, because it wrote nothing (docs/contract.md section 6).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

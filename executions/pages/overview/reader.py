@@ -4,8 +4,6 @@ Only the week of the long plan strip is read separately, once per snapshot (`wee
 could not be read is a ``Problem`` here too, and its place says so.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property

@@ -4,8 +4,6 @@ Sparklines are SVG from here. ``static/charts.js`` draws the charts from the poi
 where a plan has no number.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """The overview: whether the rollup works, if not why, and what to do."""
 
-from __future__ import annotations
-
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe

@@ -3,8 +3,6 @@
 Each web process reads it once per version of the snapshot, however many people look.
 """
 
-from __future__ import annotations
-
 import math
 from datetime import timedelta
 

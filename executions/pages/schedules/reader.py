@@ -4,8 +4,6 @@ What cannot be seen is kept apart from what does not exist, with the statements 
 It changes nothing; `executions/retirement/` retires schedules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime

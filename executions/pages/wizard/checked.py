@@ -3,8 +3,6 @@
 Both read pg_cron anew, so that they show the present and not only the record.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

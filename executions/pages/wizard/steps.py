@@ -1,7 +1,5 @@
 """The four steps of the wizard, and the step of each retirement."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 from executions.models.retirement import Retirement, RetirementState

@@ -1,7 +1,5 @@
 """Tags of the wizard, the schedules and the audit: their badges, and what a run says."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 from django import template

@@ -5,8 +5,6 @@ that shows the present state. That page says what was refused, whatever the form
 claimed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from urllib.parse import urlencode

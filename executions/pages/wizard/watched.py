@@ -3,8 +3,6 @@
 It reads pg_cron anew, so that it shows the present and not only the record.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property

@@ -5,8 +5,6 @@ Nothing here reads a database or a clock, so the same facts always give the same
 page, in ``manage.py checkretirement`` and inside the transaction that removes a job.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 `job.py` and `plans.py` have the conditions; the package judges them all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

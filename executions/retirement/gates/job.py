@@ -3,8 +3,6 @@
 One function for each gate of docs/interfaces.md, ``checkretirement``, with the gate's name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from django.utils.functional import Promise

@@ -4,8 +4,6 @@ One function for each gate of docs/interfaces.md, ``checkretirement``, with the 
 `health.ledger` decides when a plan is due, so the page's strip and the gate never disagree.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
