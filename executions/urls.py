@@ -10,8 +10,9 @@ from executions.pages.audit import reader as audit
 from executions.pages.common import page
 from executions.pages.explain.view import explanation, explanations
 from executions.pages.history import errors, export, jobs, plans, runners
+from executions.pages.history.execution import read_execution
 from executions.pages.history.filters import UNPAGED
-from executions.pages.history.view import execution, plan
+from executions.pages.history.view import plan
 from executions.pages.overview.view import overview, verdict
 from executions.pages.rollup.health import read_health
 from executions.pages.schedules.reader import read_schedules
@@ -29,7 +30,11 @@ _HISTORY = [
     path("executions/", page("history/plans", plans.read_plans, around=plans.form), name="plans"),
     path("executions/export.csv", export.as_csv, name="export_csv"),
     path("executions/export.jsonl", export.as_json_lines, name="export_jsonl"),
-    path("executions/<uuid:execution_id>/", execution, name="execution"),
+    path(
+        "executions/<uuid:execution_id>/",
+        page("history/execution", read_execution, names=()),
+        name="execution",
+    ),
     path("executions/at/<int:seconds>/", plan, name="plan"),
     path(
         "runners/",

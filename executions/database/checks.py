@@ -33,7 +33,7 @@ def find_gaps(fetch: Fetch) -> list[str]:
     tables, columns = zip(*wanted, strict=True)
     rows = fetch(SQL.gaps, {"tables": list(tables), "columns": list(columns)})
     groups = groupby(sorted(rows, key=_alike), key=_alike)
-    return [_SENTENCES[missing](list(group)) for (missing, *_place), group in groups]
+    return [_told(missing, list(group)) for (missing, *_place), group in groups]
 
 
 def _alike(row: Row) -> tuple[str, str]:
@@ -49,50 +49,13 @@ def _wanted() -> Iterator[tuple[str, str]]:
             yield table, column
 
 
-def _no_table(rows: Sequence[Row]) -> str:
-    return (
-        f"There is no table {rows[0]['table_name']}: check that DATABASE_URL names Multica's"
-        " database and that its migrations ran."
-    )
-
-
-def _no_column(rows: Sequence[Row]) -> str:
-    return (
-        f"The table {rows[0]['table_name']} has no {_columns(rows)}: its Multica is older or newer"
-        " than this release knows, or half upgraded."
-    )
-
-
-def _no_select(rows: Sequence[Row]) -> str:
-    table, role = rows[0]["table_name"], rows[0]["role"]
-    return (
-        f"The role {role} may not read {_columns(rows)} of {table}: let an administrator run the"
-        f" statements that “manage.py permissions --role {role} --as viewer” prints."
-    )
-
-
-def _no_rows(rows: Sequence[Row]) -> str:
-    table, role = rows[0]["table_name"], rows[0]["role"]
-    return (
-        f"Row security hides rows of {table} from the role {role}, so none there is not the same as"
-        f" none: let an administrator give the role BYPASSRLS, or a policy to see every row, as"
-        f" “manage.py permissions --role {role} --as viewer” says."
-    )
-
-
-def _no_usage(rows: Sequence[Row]) -> str:
-    role, schema = rows[0]["role"], rows[0]["schema"]
-    return (
-        f"{_tables(rows)} in the schema {schema}, which the role {role} may not use: let an"
-        f" administrator run GRANT USAGE ON SCHEMA {schema} TO {role}."
-    )
-
-
-def _not_on_path(rows: Sequence[Row]) -> str:
-    role, schema = rows[0]["role"], rows[0]["schema"]
-    return (
-        f"{_tables(rows)} in the schema {schema}, which is not on the search_path of the role"
-        f" {role}: add ?search_path={schema} to DATABASE_URL."
+def _told(missing: str, rows: Sequence[Row]) -> str:
+    return _SENTENCES[missing].format(
+        table=rows[0]["table_name"],
+        role=rows[0]["role"],
+        schema=rows[0]["schema"],
+        columns=_columns(rows),
+        tables=_tables(rows),
     )
 
 
@@ -108,12 +71,19 @@ def _columns(rows: Sequence[Row]) -> str:
 
 _OF_A_SCHEMA = frozenset(("usage", "search_path"))
 _SENTENCES = {
-    "table": _no_table,
-    "column": _no_column,
-    "select": _no_select,
-    "rows": _no_rows,
-    "usage": _no_usage,
-    "search_path": _not_on_path,
+    "table": "There is no table {table}: check that DATABASE_URL names Multica's database and that"
+    " its migrations ran.",
+    "column": "The table {table} has no {columns}: its Multica is older or newer than this release"
+    " knows, or half upgraded.",
+    "select": "The role {role} may not read {columns} of {table}: let an administrator run the"
+    " statements that “manage.py permissions --role {role} --as viewer” prints.",
+    "rows": "Row security hides rows of {table} from the role {role}, so none there is not the same"
+    " as none: let an administrator give the role BYPASSRLS, or a policy to see every row, as"
+    " “manage.py permissions --role {role} --as viewer” says.",
+    "usage": "{tables} in the schema {schema}, which the role {role} may not use: let an"
+    " administrator run GRANT USAGE ON SCHEMA {schema} TO {role}.",
+    "search_path": "{tables} in the schema {schema}, which is not on the search_path of the role"
+    " {role}: add ?search_path={schema} to DATABASE_URL.",
 }
 
 

@@ -46,20 +46,9 @@ class Holders:
     pids: tuple[int, ...] = ()
 
 
-def _seconds(_answer: object) -> float:
-    return KEPT_SECONDS
-
-
-_pool_reasons: Kept[psycopg.Error | None] = Kept(_seconds, serves=False)
-_sqlstates: Kept[str | None] = Kept(_seconds, serves=False)
-_holders: Kept[Holders] = Kept(_seconds, serves=False)
-_presences: Kept[tuple[dict[str, Any], ...]] = Kept(_seconds, serves=False)
-
-
-def forget() -> None:
-    """Forget every cached answer."""
-    for kept in (_pool_reasons, _sqlstates, _holders, _presences):
-        kept.forget()
+# The answers by question. What each question is answered with stands at its function.
+_kept: Kept[Any] = Kept(lambda _answer: KEPT_SECONDS, serves=False)
+forget = _kept.forget
 
 
 def _dashboards() -> dict[str, Any]:
@@ -80,7 +69,8 @@ def pool_reason() -> psycopg.Error | None:
             return error
         return None
 
-    return _pool_reasons.get("", ask)
+    reason: psycopg.Error | None = _kept.get("pool", ask)
+    return reason
 
 
 def sqlstate_at_connect(error: psycopg.Error) -> str | None:
@@ -93,7 +83,8 @@ def sqlstate_at_connect(error: psycopg.Error) -> str | None:
         return None
     options = {one.keyword.decode(): one.val for one in error.pgconn.info if one.val is not None}
     conninfo = make_conninfo(**{name: value.decode() for name, value in options.items()})
-    return _sqlstates.get(conninfo, lambda: _ask_sqlstate(conninfo))
+    found: str | None = _kept.get(f"sqlstate {conninfo}", lambda: _ask_sqlstate(conninfo))
+    return found
 
 
 def _ask_sqlstate(conninfo: str) -> str | None:
@@ -132,13 +123,14 @@ def lock_holders() -> Holders:
     """Who locks tables of Multica's database against others now."""
 
     def ask() -> Holders:
-        rows = _ask_dashboards(LOCKS.holders)
+        rows = _ask(_dashboards(), LOCKS.holders)
         return Holders(
             tuple(dict.fromkeys(row["name"] for row in rows)),
             tuple(dict.fromkeys(row["pid"] for row in rows)),
         )
 
-    return _holders.get("", ask)
+    holders: Holders = _kept.get("locks", ask)
+    return holders
 
 
 def presences() -> tuple[dict[str, Any], ...]:
@@ -153,11 +145,8 @@ def presences() -> tuple[dict[str, Any], ...]:
             asked += _ask({**runners, **limits}, CHECKS.presence)
         return tuple(asked)
 
-    return _presences.get("", ask)
-
-
-def _ask_dashboards(statement: str) -> list[dict[str, Any]]:
-    return _ask(_dashboards(), statement)
+    rows: tuple[dict[str, Any], ...] = _kept.get("presences", ask)
+    return rows
 
 
 def _ask(parameters: dict[str, Any], statement: str) -> list[dict[str, Any]]:

@@ -20,22 +20,23 @@ Around = Callable[[LiveRequest, Filters, Any], Mapping[str, object]]
 
 def page(
     template: str,
-    read: Callable[[Filters], Live],
+    read: Callable[..., Live],
     *,
     choices: Choices | None = None,
     names: tuple[str, ...] = NAMES,
     around: Around = lambda _request, _filters, _shown: {},
-) -> Callable[[LiveRequest], HttpResponse]:
+) -> Callable[..., HttpResponse]:
     """The view of a page whose live part ``read`` reads for the filters in its address.
 
+    ``read`` also gets what the address itself names, such as an id.
     ``choices`` and ``names`` list the filters that the address accepts: see `parse`. Any other
     value raises `BadFilter`, which becomes a 400 that names it.
     """
 
     @require_safe
-    def view(request: LiveRequest) -> HttpResponse:
+    def view(request: LiveRequest, **named: Any) -> HttpResponse:
         filters = parse(request.META.get("QUERY_STRING", ""), choices, names)
-        shown = shared(request, filters.query_string(), lambda: read(filters))
+        shown = shared(request, filters.query_string(), lambda: read(filters, **named))
         context = {"filters": filters, **around(request, filters, shown)}
         return answer(request, template, shown, context)
 

@@ -4,6 +4,7 @@ No rules belong here: other modules decide whether a plan is stale or a verdict 
 the word.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -55,15 +56,18 @@ BADGES: dict[str, Badge] = {
 }
 
 
-def look(word: str) -> Badge:
+def look(word: str, badges: Mapping[str, Badge] = BADGES) -> Badge:
     """The badge of a word. An unknown word is shown as it is, in a neutral tone."""
-    return BADGES.get(word, Badge(word, "mute", "help-circle"))
+    return badges.get(word, Badge(word, "mute", "help-circle"))
 
 
 @register.simple_tag
 def badge(word: str) -> SafeString:
     """``{% badge "healthy" %}``: text and shape, never colour alone."""
-    shown = look(word)
+    return drawn_badge(look(word))
+
+
+def drawn_badge(shown: Badge) -> SafeString:
     return format_html(
         '<span class="status tone-{}">{}{}</span>', shown.tone, icon(shown.icon), shown.label
     )

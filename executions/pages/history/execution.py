@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
+from django.http import Http404
 
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.reading import fetch_for_dashboard
@@ -16,6 +17,7 @@ from executions.health.findings.watermark import FUTURE_ALLOWANCE
 from executions.health.read import MOST_ROWS, SQL, execution_of
 from executions.health.writers import pairs
 from executions.models import Execution, Runner, Status
+from executions.pages.history.filters import Filters
 from executions.pages.history.life import (
     Moment,
     WatermarkStep,
@@ -106,17 +108,18 @@ def execution_of_plan(spec: JobSpec, plan_time: datetime) -> UUID | None:
     return found.values_list("id", flat=True).first()
 
 
-def read_execution(execution_id: UUID) -> Detail | None:
-    """The execution; None if there is none with that id, or no longer.
+def read_execution(_filters: Filters, execution_id: UUID) -> Detail:
+    """The execution. Its page has no filters.
 
     Raises:
+        Http404: there is none with that id, or no longer.
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.
         RowsHidden: row security hides rows.
     """
     now = read_clock().now
     execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
     if execution is None:
-        return None
+        raise Http404
     result = parsed(execution.result_text)
     step = watermark_step(result)
     found = attempt(lambda: (*_neighbours(execution), _foreign_advance(execution, step)))

@@ -1,5 +1,6 @@
 """The plan history: one page of executions for the filters, and the texts around it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,7 +11,7 @@ from executions.pages.history.filters import Filters
 from executions.pages.history.paging import Page, Reader, Total
 from executions.pages.history.rows import ExecutionRow, as_rows, rows_for_lists
 from executions.pages.history.table import Clock, attempt, attempt_jobs, read_clock, read_scopes
-from executions.pages.history.walks import Walk, choose
+from executions.pages.history.walks import NOWHERE, Walk, choose
 from executions.scheduler.spec import ErrorCode, Scope
 from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
@@ -28,14 +29,14 @@ class PlansPage:
 
     filters: Filters
     now: datetime
-    walk: Walk
-    rows: list[ExecutionRow]
     page: Page | Problem
     total: Total | Problem
-    estimate: int | None
-    table_is_empty: bool | None
-    scopes: list[Scope]
-    states_problem: Problem | None
+    walk: Walk = NOWHERE
+    rows: Sequence[ExecutionRow] = ()
+    estimate: int | None = None
+    table_is_empty: bool | None = False
+    scopes: Sequence[Scope] = ()
+    states_problem: Problem | None = None
 
     @property
     def problem(self) -> Problem | None:
@@ -80,15 +81,6 @@ class PlansPage:
         )
 
 
-@dataclass(frozen=True)
-class Choices:
-    """The choices of the filter form. With a ``problem`` the jobs took too long to read."""
-
-    jobs: list[str]
-    scopes: list[Scope]
-    problem: Problem | None
-
-
 def choose_walk(filters: Filters, clock: Clock) -> tuple[Walk, list[Scope]]:
     """The walk for the filters, and the first scopes of the job they name.
 
@@ -111,7 +103,7 @@ def read_plans(filters: Filters) -> PlansPage:
     chosen = attempt(lambda: choose_walk(filters, clock))
     if isinstance(chosen, Problem):
         # The scopes decide the order of the list, and every cursor depends on the order.
-        return _without_a_walk(filters, clock, chosen)
+        return PlansPage(filters, clock.now, page=chosen, total=chosen)
     walk, scopes = chosen
     reader = Reader(walk)
     page = attempt(lambda: reader.page(rows_for_lists(), filters.cursor))
@@ -131,30 +123,9 @@ def read_plans(filters: Filters) -> PlansPage:
     )
 
 
-def _without_a_walk(filters: Filters, clock: Clock, problem: Problem) -> PlansPage:
-    return PlansPage(
-        filters=filters,
-        now=clock.now,
-        walk=Walk(()),
-        rows=[],
-        page=problem,
-        total=problem,
-        estimate=None,
-        table_is_empty=False,
-        scopes=[],
-        states_problem=None,
-    )
-
-
 def _is_empty() -> bool | None:
     jobs = attempt_jobs()
     return None if jobs.problem else not jobs.names
-
-
-def read_choices(plans: PlansPage) -> Choices:
-    """The choices of the form. A refresh of the list does not read them."""
-    jobs = attempt_jobs(plans.filters.job)
-    return Choices(jobs.names, plans.scopes, jobs.problem)
 
 
 def form(request: LiveRequest, _filters: Filters, shown: PlansPage) -> dict[str, object]:
@@ -162,7 +133,8 @@ def form(request: LiveRequest, _filters: Filters, shown: PlansPage) -> dict[str,
     if request.htmx:
         return {}
     return {
-        "choices": read_choices(shown),
+        "jobs": attempt_jobs(shown.filters.job),
+        "scopes": shown.scopes,
         "states": list(ExecutionState),
         "error_codes": list(ErrorCode),
     }

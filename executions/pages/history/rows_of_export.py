@@ -29,27 +29,10 @@ MOST_PAGES = 1_000
 PAGE_ROWS = 500
 
 COLUMNS = (
-    "id",
-    "job_name",
-    "scope_kind",
-    "scope_id",
-    "plan_time",
-    "status",
-    "state",
-    "attempt",
-    "max_attempts",
-    "runner_id",
-    "started_at",
-    "finished_at",
-    "duration_ms",
-    "rows_affected",
-    "error_code",
-    "error_msg",
-    "next_retry_at",
-    "heartbeat_at",
-    "stale_after",
-    "result",
-)
+    "id", "job_name", "scope_kind", "scope_id", "plan_time", "status", "state", "attempt",
+    "max_attempts", "runner_id", "started_at", "finished_at", "duration_ms", "rows_affected",
+    "error_code", "error_msg", "next_retry_at", "heartbeat_at", "stale_after", "result",
+)  # fmt: skip
 Record = dict[str, Any]
 
 

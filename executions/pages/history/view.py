@@ -1,31 +1,16 @@
-"""One execution: its life, its lease, its result, its error, and the plans around it."""
+"""The way from a plan's time to its execution."""
 
 from datetime import UTC, datetime
-from uuid import UUID
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from executions.accounts.requests import LiveRequest
-from executions.pages.history.execution import Detail, execution_of_plan, read_execution
+from executions.pages.history.execution import execution_of_plan
 from executions.pages.history.filters import parse
 from executions.pages.history.tags import address
-from executions.pages.live import answer, shared
 from executions.scheduler.jobs import ROLLUP
-
-
-@require_safe
-def execution(request: LiveRequest, execution_id: UUID) -> HttpResponse:
-    """The page, or for a refresh its live part, from the same address.
-
-    Raises:
-        Http404: there is no such execution, or no longer.
-        BadFilter: the address has a query string, but this page has no filters.
-    """
-    parse(request.META.get("QUERY_STRING", ""), names=())
-    detail = shared(request, "", lambda: _read(execution_id))
-    return answer(request, "history/execution", detail, {"detail": detail})
 
 
 @require_safe
@@ -46,10 +31,3 @@ def plan(request: LiveRequest, seconds: int) -> HttpResponse:
     if execution_id is not None:
         return redirect("execution", execution_id)
     return redirect(address("plans", job=ROLLUP.name, since=around[0], until=around[1]))
-
-
-def _read(execution_id: UUID) -> Detail:
-    detail = read_execution(execution_id)
-    if detail is None:
-        raise Http404
-    return detail

@@ -63,6 +63,9 @@ class Walk:
         return any(segment.unique for segment in self.segments)
 
 
+NOWHERE = Walk(())
+
+
 def newest_plan_time() -> Subquery:
     """The newest plan_time of a row's own job and scope: one row of the unique index.
 
@@ -83,7 +86,7 @@ def newest_plan_time() -> Subquery:
 def choose(filters: Filters, scopes: Sequence[Scope], now: datetime) -> Walk:
     """The walk for these filters. ``scopes`` are the first scopes of the job that they name."""
     if filters.job and not scopes:
-        return Walk(())
+        return NOWHERE
     only_scope = scopes[0] if len(scopes) == 1 else None
     scope = filters.scope or only_scope
     failed = filters.status in (ExecutionState.FAILED, ExecutionState.RETRYING)

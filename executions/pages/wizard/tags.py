@@ -3,20 +3,20 @@
 from datetime import datetime, timedelta
 
 from django import template
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pages.audit.reader import in_words
-from executions.pages.display import Badge, icon
+from executions.pages.display import Badge, drawn_badge, icon, look
 from executions.pages.overview.evidence import CODES, label
 from executions.pages.wizard.steps import WizardStep
 from executions.pgcron.job import RunDetails
 from executions.retirement.gates.gate import Gate
 
 register = template.Library()
+register.filter("action_in_words", in_words)
 
 STATES: dict[str, Badge] = {
     RetirementState.CHOSEN: Badge(RetirementState.CHOSEN.label, "mute", "list-details"),
@@ -64,36 +64,21 @@ STEPS = (
 )
 
 
-def _badge(look: Badge) -> SafeString:
-    return format_html(
-        '<span class="status tone-{}">{}{}</span>', look.tone, icon(look.icon), look.label
-    )
-
-
-def _unplanned(word: str) -> Badge:
-    return Badge(word, "mute", "help-circle")
-
-
 @register.simple_tag
 def state_badge(retirement: Retirement) -> SafeString:
-    return _badge(STATES[retirement.state])
-
-
-@register.filter
-def action_in_words(action: str) -> str:
-    return in_words(action)
+    return drawn_badge(STATES[retirement.state])
 
 
 @register.simple_tag
 def outcome_badge(outcome: str) -> SafeString:
     """The outcome of a recorded action."""
-    return _badge(OUTCOMES.get(outcome, _unplanned(outcome)))
+    return drawn_badge(look(outcome, OUTCOMES))
 
 
 @register.simple_tag
 def run_badge(word: str) -> SafeString:
     """How a run of pg_cron's ended, or the result of a watched plan."""
-    return _badge(RUNS.get(word, _unplanned(word)))
+    return drawn_badge(look(word, RUNS))
 
 
 @register.filter
