@@ -45,48 +45,24 @@ READING_ONLY = {
 }
 
 # Parameters of pgx's own pool and statement cache. They mean nothing to the server.
-_PGX_ONLY = frozenset(
-    {
-        "pool_max_conns",
-        "pool_min_conns",
-        "pool_min_idle_conns",
-        "pool_max_conn_lifetime",
-        "pool_max_conn_lifetime_jitter",
-        "pool_max_conn_idle_time",
-        "pool_health_check_period",
-        "default_query_exec_mode",
-        "statement_cache_capacity",
-        "statement_cache_mode",
-        "description_cache_capacity",
-    }
-)
+_PGX_ONLY = frozenset((
+    "pool_max_conns", "pool_min_conns", "pool_min_idle_conns", "pool_max_conn_lifetime",
+    "pool_max_conn_lifetime_jitter", "pool_max_conn_idle_time", "pool_health_check_period",
+    "default_query_exec_mode", "statement_cache_capacity", "statement_cache_mode",
+    "description_cache_capacity",
+))  # fmt: skip
 # pgx sends every other parameter to the server as a setting. These are the ones in real use.
-_SERVER_SETTINGS = frozenset(
-    {
-        "datestyle",
-        "idle_in_transaction_session_timeout",
-        "intervalstyle",
-        "lock_timeout",
-        "role",
-        "search_path",
-        "statement_timeout",
-        "timezone",
-        "work_mem",
-    }
-)
+_SERVER_SETTINGS = frozenset((
+    "datestyle", "idle_in_transaction_session_timeout", "intervalstyle", "lock_timeout", "role",
+    "search_path", "statement_timeout", "timezone", "work_mem",
+))  # fmt: skip
 _LIBPQ = frozenset(
     option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults() if option.keyword
 )
-_NUMBERS = frozenset(
-    {
-        "connect_timeout",
-        "keepalives",
-        "keepalives_count",
-        "keepalives_idle",
-        "keepalives_interval",
-        "tcp_user_timeout",
-    }
-)
+_NUMBERS = frozenset((
+    "connect_timeout", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval",
+    "tcp_user_timeout",
+))  # fmt: skip
 # An address without a server. libpq tries it only after it has checked every value.
 _NOWHERE = {"host": "/nonexistent", "hostaddr": "", "port": "5432", "user": "x", "dbname": "x"}
 _EXPECTED = "postgresql://user:password@host:5432/database"

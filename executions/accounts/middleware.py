@@ -27,41 +27,42 @@ from executions.accounts.roles import VIEWER, RoleNeeded, may_look
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/livez/", "/readyz/", "/healthz/"})
 
 
-class ProbeMiddleware:
+class _Middleware:
+    """Lets every request pass. Each middleware below adds what it does."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: LiveRequest) -> HttpResponseBase:
+        return self._get_response(request)
+
+
+class ProbeMiddleware(_Middleware):
     """Answers probes under any host name: a kubelet's probe names the pod's own address.
 
     No answer of a probe depends on the host or a cookie. So the host is replaced by this machine's
     own name, and cookies are removed before anything can read a session by them.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def __call__(self, request: LiveRequest) -> HttpResponseBase:
         if request.path_info in PROBES:
             request.META["HTTP_HOST"] = "localhost"
             request.META.pop("HTTP_COOKIE", None)
         return self._get_response(request)
 
 
-class NoStoreMiddleware:
+class NoStoreMiddleware(_Middleware):
     """Keeps pages out of every cache, even the browser's after signing out."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def __call__(self, request: LiveRequest) -> HttpResponseBase:
         response = self._get_response(request)
         if "no-store" not in response.get("Cache-Control", ""):
             response["Cache-Control"] = "no-store"
         return response
 
 
-class WatcherMiddleware:
+class WatcherMiddleware(_Middleware):
     """Knows who is signed in when a page refreshes, mostly without asking the database."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
 
     def __call__(self, request: LiveRequest) -> HttpResponseBase:
         key = request.session.session_key
@@ -100,14 +101,8 @@ class SignInMiddleware(LoginRequiredMiddleware):
         return super().handle_no_permission(request, view_func)
 
 
-class RoleMiddleware:
+class RoleMiddleware(_Middleware):
     """Refuses an account without a role everything but signing out and changing its password."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self._get_response(request)
 
     def process_view(
         self, request: LiveRequest, view_func: Any, view_args: Any, view_kwargs: Any
@@ -133,16 +128,13 @@ def _page_of_the_form(request: HttpRequest) -> str:
     return urlsplit(page)._replace(scheme="", netloc="").geturl()
 
 
-class TimeZoneMiddleware:
+class TimeZoneMiddleware(_Middleware):
     """Writes times in the zone that the viewer chose. ``static/times.js`` sets the same zone.
 
     A cookie may contain anything. With an unknown zone, times stay in UTC.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def __call__(self, request: LiveRequest) -> HttpResponseBase:
         zone = chosen_zone(request)
         if zone is None:
             return self._get_response(request)

@@ -23,24 +23,27 @@ REFUSED_OPTIONS = "unsupported startup parameter"
 OF_A_STANDBY = "server is in hot standby mode"
 
 
-class NotDirect(psycopg.OperationalError):
-    """A pooler answers where PostgreSQL itself is needed. ``named`` is the variable to set."""
+class WrongServer(psycopg.OperationalError):
+    """Another server answers than is needed. ``named`` is the variable to set."""
 
-    kind = "not_direct"  # a kind of executions/database/troubles.py
+    kind: str  # one of executions/database/troubles.py
+    answers: str
 
     def __init__(self, named: str) -> None:
-        super().__init__(f"a connection pooler answers for {named}")
+        super().__init__(f"{self.answers} answers for {named}")
         self.named = named
 
 
-class OnStandby(psycopg.OperationalError):
-    """A write was wanted, but a standby answers. ``named`` is the variable to set."""
+class NotDirect(WrongServer):
+    """A pooler answers where PostgreSQL itself is needed."""
 
-    kind = "standby"  # a kind of executions/database/troubles.py
+    kind, answers = "not_direct", "a connection pooler"
 
-    def __init__(self, named: str) -> None:
-        super().__init__(f"a standby answers for {named}")
-        self.named = named
+
+class OnStandby(WrongServer):
+    """A write was wanted, but a standby answers."""
+
+    kind, answers = "standby", "a standby"
 
 
 def refuse_standby(connection: psycopg.Connection[Any], named: str) -> None:

@@ -1,9 +1,8 @@
 """The jobs that our runners run. docs/adding-a-job.md explains how to add one."""
 
-from datetime import UTC, datetime
-
 from executions.database.sql import load
 from executions.rollup.watermark import read_watermark, roll_up
+from executions.scheduler.leases import rfc3339
 from executions.scheduler.spec import Context, JobSpec, Needs, Returned, registry
 
 ADVISORY_LOCK = 4246
@@ -16,14 +15,10 @@ def roll_up_task_usage(context: Context) -> Returned:
     after = read_watermark(context.connection)
     result: dict[str, object] = {"advisory_lock_id": ADVISORY_LOCK}
     if before is not None:
-        result["watermark_before"] = _rfc3339(before)
+        result["watermark_before"] = rfc3339(before)
     if after is not None:
-        result["watermark_after"] = _rfc3339(after)
+        result["watermark_after"] = rfc3339(after)
     return rows, result
-
-
-def _rfc3339(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 # What roll_up_task_usage sends, and what its function uses (docs/contract.md section 4).

@@ -44,46 +44,39 @@ def visible(facts: GateFacts) -> Gate:
 
 
 def privileged(facts: GateFacts) -> Gate:
-    if facts.candidate is None:
-        return _unseen(GateCode.PRIVILEGED, facts)
-    job, rights = facts.candidate.job, facts.candidate.rights
-    names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
-    if rights.retire:
-        summary = say(_("The role %(role)s may unschedule job %(jobid)s."), **names)
-    else:
-        summary = say(_("The role %(role)s may not unschedule this job of %(owner)s."), **names)
-    return Gate(
+    return _right(
         GateCode.PRIVILEGED,
-        rights.retire,
-        summary,
-        {"role": facts.role, "owner": job.owner},
-        None if rights.retire else say(
-            _("Its owner, a superuser or a role with DELETE on cron.job may: set"
-              " RETIRE_DATABASE_URL to one, or let one of them run the statement."),
-        ),
+        facts,
+        facts.candidate is not None and facts.candidate.rights.retire,
+        _("The role %(role)s may unschedule job %(jobid)s."),
+        _("The role %(role)s may not unschedule this job of %(owner)s."),
+        _("Its owner, a superuser or a role with DELETE on cron.job may: set"
+          " RETIRE_DATABASE_URL to one, or let one of them run the statement."),
     )  # fmt: skip
 
 
 def may_deactivate(facts: GateFacts) -> Gate:
-    if facts.candidate is None:
-        return _unseen(GateCode.MAY_DEACTIVATE, facts)
-    job, rights = facts.candidate.job, facts.candidate.rights
-    names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
-    if rights.deactivate:
-        summary = say(_("The role %(role)s may pause job %(jobid)s and resume it."), **names)
-    else:
-        summary = say(_("The role %(role)s may not pause this job of %(owner)s."), **names)
-    return Gate(
+    return _right(
         GateCode.MAY_DEACTIVATE,
-        rights.deactivate,
-        summary,
-        {"role": facts.role, "owner": job.owner},
-        None if rights.deactivate else say(
-            _(
-                "Only the job's owner or a superuser can pause it, with EXECUTE on"
-                " cron.alter_job."),
-        ),
-    )  # fmt: skip
+        facts,
+        facts.candidate is not None and facts.candidate.rights.deactivate,
+        _("The role %(role)s may pause job %(jobid)s and resume it."),
+        _("The role %(role)s may not pause this job of %(owner)s."),
+        _("Only the job's owner or a superuser can pause it, with EXECUTE on cron.alter_job."),
+    )
+
+
+def _right(
+    code: GateCode, facts: GateFacts, has: bool, may: Promise, may_not: Promise, remedy: Promise
+) -> Gate:
+    """A gate about a right of this role over the job."""
+    if facts.candidate is None:
+        return _unseen(code, facts)
+    job = facts.candidate.job
+    names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
+    evidence = {"role": facts.role, "owner": job.owner}
+    summary = say(may if has else may_not, **names)
+    return Gate(code, has, summary, evidence, None if has else say(remedy))
 
 
 def loaded(facts: GateFacts) -> Gate:
