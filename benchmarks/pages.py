@@ -116,6 +116,7 @@ PAGES = {
     "errors of 30 days": "/errors/?window=30d",
     "errors of the rollup": f"/errors/?{ROLLUP}",
     "jobs": "/jobs/",
+    "rollup": "/rollup/",
 }
 
 

@@ -1,4 +1,4 @@
-"""Advisory lock 4246: who holds it, and who writes buckets now. Nothing here takes it."""
+"""Advisory lock 4246: who holds it or waits for it, and who writes buckets. It takes no lock."""
 
 from datetime import timedelta
 
@@ -32,12 +32,12 @@ def read_lock(fetch: Fetch, lately: timedelta = _NOW) -> Lock:
                 idle=row["idle"],
                 work=SessionWork(row["work"]),
             ),
-            row["holds"],
-            row["writes"],
+            row,
         )
         for row in fetch(SQL.lock_4246, {"backfill": BACKFILL_NAME, "lately": lately})
     ]
     return Lock(
-        holders=tuple(session for session, holds, _ in sessions if holds),
-        writers=tuple(session for session, _, writes in sessions if writes),
+        holders=tuple(session for session, row in sessions if row["holds"]),
+        writers=tuple(session for session, row in sessions if row["writes"]),
+        waiters=tuple(session for session, row in sessions if row["waits"]),
     )

@@ -46,7 +46,7 @@ _FILES = 3
 # No other advisory lock of the project or of Multica has this number. 4246 is the rollup's.
 _LOCK = 4246_0001
 
-_MARK = "Made by Multica Admin (manage.py provision), not by Multica."
+MARK = "Made by Multica Admin (manage.py provision), not by Multica."
 
 _TRIGGER = re.compile(r"^CREATE OR REPLACE TRIGGER (\w+)\s.*?\bON (\w+)$", re.MULTILINE | re.DOTALL)
 _FUNCTION = re.compile(r"^CREATE OR REPLACE FUNCTION (\w+)", re.MULTILINE)
@@ -244,7 +244,7 @@ def _found(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
 
 def _foreign(found: dict[str, str | None]) -> tuple[str, ...]:
     """The objects without our mark, of whatever version."""
-    return tuple(name for name, comment in found.items() if not (comment or "").startswith(_MARK))
+    return tuple(name for name, comment in found.items() if not (comment or "").startswith(MARK))
 
 
 def _sign(connection: psycopg.Connection[Any], mark: str) -> None:
@@ -275,4 +275,4 @@ def _functions() -> tuple[str, ...]:
 def _mark() -> str:
     """The comment on everything that this version of the files creates."""
     version = sha256("".join(_files()).encode()).hexdigest()[:12]
-    return f"{_MARK} Version {version}."
+    return f"{MARK} Version {version}."

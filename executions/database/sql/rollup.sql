@@ -4,23 +4,53 @@
 -- The oldest entry of the dirty queue.
 SELECT min(enqueued_at) AS oldest FROM task_usage_hourly_dirty
 
+-- name: queue_depth
+-- How many entries the dirty queue has, counted up to a limit, and the oldest entry.
+SELECT (SELECT count(*) FROM (SELECT FROM task_usage_hourly_dirty LIMIT %(most)s) AS counted) AS depth,
+       min(enqueued_at) AS oldest
+  FROM task_usage_hourly_dirty
+
+-- name: newest
+-- The newest raw usage by its creation, the newest change of any, and the newest bucket: each is an
+-- end of an index. The newest change is what migration 103 compares the watermark with.
+SELECT (SELECT max(created_at) FROM task_usage) AS event,
+       greatest((SELECT max(updated_at) FROM task_usage),
+                (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS change,
+       (SELECT max(bucket_hour) FROM task_usage_hourly) AS bucket
+
+-- name: installed
+-- The rollup's function without its comments: which kind of lock it takes, and whether it is ours by
+-- the comment that provision gives it; nulls if it is missing. Also the owner of the raw usage.
+SELECT source IS NOT NULL AS has_function,
+       source ~ 'pg_(try_)?advisory_lock\s*\(' AS for_session,
+       source ~ 'pg_(try_)?advisory_xact_lock\s*\(' AS for_transaction,
+       coalesce(obj_description(function, 'pg_proc') LIKE %(mark)s, false) AS ours,
+       (SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = to_regclass('task_usage'))
+           AS owner
+  FROM (SELECT to_regprocedure('rollup_task_usage_hourly()')::oid AS function) AS named
+  LEFT JOIN LATERAL (
+       SELECT regexp_replace(prosrc, '--[^\n]*', '', 'g') AS source
+         FROM pg_proc WHERE oid = function) AS written ON true
+
 -- name: lock_4246
--- Who holds advisory lock 4246 of this database, who works on the buckets, and what each probably is.
+-- Who holds advisory lock 4246 of this database or waits for it, who works on the buckets, and what
+-- each probably is.
 -- pg_locks is the same for every role, so idle and writing are judged by it: a session in a
 -- transaction holds its virtual transaction id. A backfill is idle between two slices, so a session
 -- that ran the window function lately works, and so does one of our own backfill, whose name every
 -- role is shown. The patterns must not match this statement itself.
 WITH lock AS MATERIALIZED (
-    SELECT pid, locktype, relation, mode, classid, objid, objsubid, database
+    SELECT pid, locktype, relation, mode, classid, objid, objsubid, database, granted
       FROM pg_locks
-     WHERE granted AND locktype IN ('advisory', 'relation', 'virtualxid')
+     WHERE locktype = 'advisory' OR granted AND locktype IN ('relation', 'virtualxid')
 ),
 here AS (SELECT oid FROM pg_database WHERE datname = current_database()),
-holder AS (
-    SELECT DISTINCT pid
+asker AS (
+    SELECT pid, bool_or(granted) AS holds, bool_or(NOT granted) AS waits
       FROM lock, here
      WHERE locktype = 'advisory' AND classid = 0 AND objid = 4246 AND objsubid = 1
        AND lock.database = here.oid
+     GROUP BY pid
 ),
 writer AS (
     SELECT pid
@@ -43,7 +73,8 @@ SELECT involved.pid,
        activity.state_change AS since,
        NOT EXISTS (SELECT FROM lock WHERE locktype = 'virtualxid' AND lock.pid = involved.pid)
            AS idle,
-       EXISTS (SELECT FROM holder WHERE holder.pid IS NOT DISTINCT FROM involved.pid) AS holds,
+       coalesce(asker.holds, false) AS holds,
+       coalesce(asker.waits, false) AS waits,
        EXISTS (SELECT FROM writer WHERE writer.pid = involved.pid) AS writes,
        CASE WHEN activity.application_name = %(backfill)s THEN 'our_backfill'
             WHEN activity.application_name ~ '^multica-admin' THEN 'our_runner'
@@ -56,7 +87,8 @@ SELECT involved.pid,
             WHEN activity.query ~* 'code[x]' THEN 'codex_backfill'
             ELSE 'other'
        END AS work
-  FROM (SELECT pid FROM holder UNION SELECT pid FROM writer) AS involved
+  FROM (SELECT pid FROM asker UNION SELECT pid FROM writer) AS involved
+  LEFT JOIN asker ON asker.pid IS NOT DISTINCT FROM involved.pid
   LEFT JOIN pg_stat_activity AS activity ON activity.pid = involved.pid
  WHERE involved.pid IS DISTINCT FROM pg_backend_pid()
  ORDER BY involved.pid

@@ -1,4 +1,4 @@
-"""PURE: who holds lock 4246 of the database, and who writes buckets."""
+"""PURE: who holds lock 4246 of the database or waits for it, and who writes buckets."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,15 +38,17 @@ class DatabaseSession:
 
 @dataclass(frozen=True)
 class Lock:
-    """Advisory lock 4246 of this database: who holds it, and who writes buckets now.
+    """Advisory lock 4246 of this database: who holds it, who waits, and who writes buckets now.
 
     ``writers`` hold a write lock on ``task_usage_hourly`` or visibly call a rollup function. A
     backfill is idle between two slices, so our own backfill's sessions and sessions that ran the
-    window function a moment ago are writers too.
+    window function a moment ago are writers too. ``waiters`` wait for the lock, as a backfill and
+    the deletion of a workspace do. A run of the rollup never waits.
     """
 
     holders: tuple[DatabaseSession, ...] = ()
     writers: tuple[DatabaseSession, ...] = ()
+    waiters: tuple[DatabaseSession, ...] = ()
 
     @property
     def idle_holder(self) -> DatabaseSession | None:

@@ -114,7 +114,7 @@ def _nothing_to_do(case: Case, lost: list[ExecutionFact]) -> Finding:
     )
 
 
-_PROBABLY: dict[SessionWork, Promise] = {
+PROBABLY: dict[SessionWork, Promise] = {
     SessionWork.OUR_BACKFILL: _("It is probably a backfill that was started from here."),
     SessionWork.OUR_RUNNER: _("It is probably this installation's own runner."),
     SessionWork.PG_CRON: _("It is probably a run of a pg_cron job."),
@@ -135,7 +135,7 @@ def _held_by(holder: DatabaseSession) -> tuple[Sentence, Sentence]:
         )
     else:
         template = _("A session (pid %(pid)s, %(name)s) holds it now.")
-    return say(template, **_named(holder)), say(_PROBABLY[holder.work])
+    return say(template, **_named(holder)), say(PROBABLY[holder.work])
 
 
 def _named(holder: DatabaseSession) -> dict[str, str | Promise]:

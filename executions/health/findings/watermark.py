@@ -183,6 +183,12 @@ def _about_lag(case: Case) -> tuple[Promise, Promise]:
     )
 
 
+def catch_up(case: Case, watermark: datetime) -> tuple[int, datetime]:
+    """How many plans bring the watermark up to now, and when the last of them is due."""
+    plans = ceil((case.now - watermark) / STEP)
+    return plans, case.newest_plan + case.spec.schedule_delay + plans * case.spec.cadence
+
+
 def watermark_catching_up(case: Case) -> Finding | None:
     if case.state is None or not catches_up(case):
         return None
@@ -190,7 +196,7 @@ def watermark_catching_up(case: Case) -> Finding | None:
     behind = case.now - watermark
     if behind <= LAG.warning:
         return None
-    plans = ceil(behind / STEP)
+    plans, done_at = catch_up(case, watermark)
     began = (
         _(
             "The rollup began at 1970 and has come to %(watermark)s. It does one day with each run,"
@@ -216,7 +222,7 @@ def watermark_catching_up(case: Case) -> Finding | None:
         evidence={
             "watermark_at": watermark,
             "plans_left": plans,
-            "done_at": case.newest_plan + case.spec.schedule_delay + plans * case.spec.cadence,
+            "done_at": done_at,
         },
     )
 

@@ -1,44 +1,159 @@
-"""How the rollup stands: how far it is, when it last ran, and what that means.
+"""How the rollup stands: how far it is, what waits, who holds its lock, what comes next.
 
-The figures come from the snapshot that the overview shows, so the two never differ. It changes
-nothing.
+What the snapshot knows is taken from it, so this page and the overview never differ. The rest is
+read here, each part by one bounded query; a part that cannot be read says so in its place. It
+changes nothing.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
 
+import psycopg
+from django.db import Error as DatabaseError
+
+from executions.database.problems import diagnose
+from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.health import snapshot as snapshots
-from executions.health.facts import StateRow
+from executions.health.facts import Ground, StateRow
+from executions.health.facts.pg_cron import PgCron
+from executions.health.facts.sessions import Lock
+from executions.health.findings import Case
+from executions.health.forecast import NextPlan, caught_up, next_plan
+from executions.health.read import behind, refuse_hidden
 from executions.health.snapshot import Snapshot
+from executions.pages.rollup.asking import Asking, askers
+from executions.pages.rollup.migration import DailyJobs, daily_jobs, guard
+from executions.rollup.installed import InstalledRollup, read_installed
+from executions.rollup.newest import Newest, read_newest
+from executions.rollup.queue import QueueDepth, read_depth
+from executions.scheduler.jobs import ROLLUP
+from executions.text.digest import digest
 from executions.text.problem import Problem
+from executions.text.sentences import Sentence, Text
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class RollupHealth:
-    """``state`` is None if the table exists but its row does not."""
+    """``snapshot`` is the overview's; the rest is this page's own."""
 
     snapshot: Snapshot
+    installed: InstalledRollup | Problem
+    depth: QueueDepth | Problem
+    newest: Newest | Problem
 
     @property
     def now(self) -> datetime | None:
         """The database's clock; None if it could not be read."""
         return self.snapshot.checked_at
 
+    @cached_property
+    def case(self) -> Case | None:
+        """None if the executions, the state row or the clock could not be read."""
+        return Case.of(self.snapshot.facts)
+
     @property
     def state(self) -> StateRow | Problem | None:
         return self.snapshot.facts.state
 
     @property
+    def has_state(self) -> bool:
+        """Whether the state row's table exists, as far as is known."""
+        ground = self.snapshot.facts.ground
+        return isinstance(ground, Ground) and ground.has_state
+
+    @cached_property
+    def caught_up(self) -> Sentence | None:
+        return caught_up(self.case) if self.case else None
+
+    @property
+    def next_plan(self) -> NextPlan | None:
+        return next_plan(self.case) if self.case else None
+
+    @property
+    def lock(self) -> Lock | Problem:
+        return self.snapshot.facts.lock
+
+    @cached_property
+    def askers(self) -> list[Asking]:
+        """Who holds lock 4246 and who waits for it."""
+        if isinstance(self.lock, Problem):
+            return []
+        return askers(self.lock, self.snapshot.verdict.findings)
+
+    # --- Migration 103 --------------------------------------------------------------------------
+
+    @cached_property
+    def guard(self) -> Text | Problem:
+        """Whether migration 103 would pass, in its own terms."""
+        if isinstance(self.newest, Problem):
+            return self.newest
+        if isinstance(self.state, Problem):
+            return self.state
+        return guard(self.newest, self.state, self.now)
+
+    @cached_property
+    def daily_jobs(self) -> DailyJobs | Problem:
+        """Whether legacy daily jobs would make migration 103 fail."""
+        pg_cron, ground = self.snapshot.facts.pg_cron, self.snapshot.facts.ground
+        if not isinstance(pg_cron, PgCron):
+            return pg_cron
+        if not isinstance(ground, Ground):
+            return ground
+        if isinstance(self.installed, Problem):
+            return self.installed
+        return daily_jobs(pg_cron, ground.database, self.installed.owner)
+
+    # --- The live part --------------------------------------------------------------------------
+
+    @property
     def live_seconds(self) -> int:
         return self.snapshot.interval_seconds
 
-    @property
+    @cached_property
     def version(self) -> str:
-        return self.snapshot.version
+        told = self.caught_up
+        return digest(
+            self.snapshot.version,
+            self.installed,
+            self.depth,
+            self.newest,
+            told.still() if told else None,
+            self.next_plan,
+        )
 
 
-def read_health() -> RollupHealth:
+def read_health(fetch: Fetch = fetch_for_dashboard) -> RollupHealth:
     """How the rollup stands now. What cannot be read is a problem in its place."""
-    return RollupHealth(snapshots.current())
+    snapshot = snapshots.current()
+    ground = snapshot.facts.ground
+    if isinstance(ground, Problem):
+        return RollupHealth(snapshot, ground, ground, ground)
+    if why := behind(ground, ROLLUP):
+        return RollupHealth(snapshot, why, why, why)
+    return RollupHealth(
+        snapshot=snapshot,
+        installed=_fact(lambda: read_installed(fetch)),
+        depth=_fact(lambda: _unhidden(ground, ("task_usage_hourly_dirty",), fetch, read_depth)),
+        newest=_fact(
+            lambda: _unhidden(ground, ("task_usage", "task_usage_hourly"), fetch, read_newest)
+        ),
+    )
+
+
+def _unhidden(
+    ground: Ground, tables: tuple[str, ...], fetch: Fetch, read: Callable[[Fetch], T]
+) -> T:
+    refuse_hidden(ground, *tables)
+    return read(fetch)
+
+
+def _fact(read: Callable[[], T]) -> T | Problem:
+    try:
+        return read()
+    except (DatabaseError, psycopg.Error) as error:
+        return diagnose(error)

@@ -1,0 +1,61 @@
+"""The sessions that hold lock 4246 or wait for it, each with what it is and whether it leaks."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from executions.health.facts.sessions import DatabaseSession, Lock
+from executions.health.findings import Finding, FindingCode
+from executions.health.findings.lock import PROBABLY
+
+
+@dataclass(frozen=True)
+class Asking:
+    """``leak`` is the finding that calls this session a leak; None if none does."""
+
+    session: DatabaseSession
+    holds: bool
+    leak: Finding | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{'holds' if self.holds else 'waits'}-{self.session.pid or 'prepared'}"
+
+    @property
+    def probably(self) -> Promise:
+        return PROBABLY[self.session.work]
+
+    @property
+    def meaning(self) -> Promise:
+        """What follows from it, if it is no leak."""
+        if not self.holds:
+            return _(
+                "It goes on when the lock is free, and a rollup that comes meanwhile waits not."
+            )
+        if not self.session.idle:
+            return _("It is at work. Others get the lock when it ends.")
+        return _(
+            "It is idle at this moment, as a backfill is between two slices. If it stays so while"
+            " runs find the lock taken, it is a leak, and this page says so."
+        )
+
+
+def askers(lock: Lock, findings: Iterable[Finding]) -> list[Asking]:
+    """The holders first, each with the finding that calls it a leak."""
+    leak = next((one for one in _all(findings) if one.code is FindingCode.LOCK_LEAKED), None)
+    leaking = leak.evidence.get("pid") if leak else None
+    return [
+        *(
+            Asking(one, holds=True, leak=leak if leak and one.pid == leaking else None)
+            for one in lock.holders
+        ),
+        *(Asking(one, holds=False) for one in lock.waiters),
+    ]
+
+
+def _all(findings: Iterable[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        yield finding
+        yield from _all(finding.explains)
