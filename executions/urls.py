@@ -15,6 +15,7 @@ from executions.pages.history.filters import UNPAGED
 from executions.pages.history.view import plan
 from executions.pages.overview.view import overview, verdict
 from executions.pages.rollup.health import read_health
+from executions.pages.rollup.zero import read_zero
 from executions.pages.schedules.reader import read_schedules
 from executions.pages.wizard import choosing
 from executions.pages.wizard import views as wizard
@@ -54,6 +55,7 @@ _ROLLUP = [
         page("rollup/health", lambda _filters: read_health(), names=()),
         name="rollup",
     ),
+    path("rollup/zero/", page("rollup/zero", lambda _filters: read_zero(), names=()), name="zero"),
 ]
 _EXPLAIN = [
     path("explain/", explanations, name="explanations"),

@@ -116,12 +116,12 @@ def two_jumps(owner, now):
 
 
 @contextmanager
-def renamed(owner, table):
-    owner.execute(f"ALTER TABLE {table} RENAME TO set_aside")
+def renamed(owner, table, to="set_aside"):
+    owner.execute(f"ALTER TABLE {table} RENAME TO {to}")
     try:
         yield
     finally:
-        owner.execute(f"ALTER TABLE set_aside RENAME TO {table}")
+        owner.execute(f"ALTER TABLE {to} RENAME TO {table}")
 
 
 def hold_lock(session):

@@ -46,9 +46,17 @@ READ: dict[str, tuple[str, ...]] = {
     "task_usage": ("task_id", "provider", "model", *_TOKENS, "created_at", "updated_at"),
     "task_usage_hourly": (*_KEY, *_TOKENS, "event_count"),
     "task_usage_hourly_dirty": (*_KEY, "enqueued_at"),
+    "agent_runtime": ("id",),
 }  # fmt: skip
-# Multica's record of its migrations dates the database. Our standalone side has none.
-_AGE = {"schema_migrations": ("applied_at",)}
+# What only a Multica has, by what it is read for. Our standalone side lacks it, and the dashboard
+# can do without.
+_OF_MULTICA_ALONE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "To tell how old the database is:": {"schema_migrations": ("applied_at",)},
+    "To find tasks that ran and reported no usage:": {
+        "agent_task_queue": ("started_at", "completed_at")
+    },
+    "To name a workspace whose usage is missing:": {"workspace": ("id", "name")},
+}
 _RUN_DETAILS = (
     "jobid", "runid", "job_pid", "database", "command", "status", "return_message", "start_time",
     "end_time",
@@ -69,6 +77,9 @@ class Installed:
     columns: Mapping[str, frozenset[str]]
     queues: bool | None
 
+    def has(self, table: str, columns: Sequence[str]) -> bool:
+        return self.columns.get(table, frozenset()).issuperset(columns)
+
 
 def read_installed(fetch: Fetch) -> Installed:
     """Look at the catalogs.
@@ -76,7 +87,12 @@ def read_installed(fetch: Fetch) -> Installed:
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
-    wanted = [(table, column) for table, columns in (READ | _AGE).items() for column in columns]
+    wanted = [
+        (table, column)
+        for group in (READ, *_OF_MULTICA_ALONE.values())
+        for table, columns in group.items()
+        for column in columns
+    ]
     tables, columns = zip(*wanted, strict=True)
     found = fetch(SQL.columns, {"tables": list(tables), "columns": list(columns)})
     by_table: dict[str, set[str]] = {}
@@ -182,9 +198,10 @@ def _viewer(role: str, database: str, installed: Installed | None) -> Iterator[s
     yield from _enters(role, database)
     yield "-- Only the columns that are read: others of these tables hold API keys and texts."
     yield from _reads(role, READ, installed)
-    if installed is None or installed.columns.keys() & _AGE.keys():
-        yield "-- To tell how old the database is:"
-        yield from _reads(role, _AGE, installed)
+    for purpose, wanted in _OF_MULTICA_ALONE.items():
+        if installed is None or all(installed.has(*one) for one in wanted.items()):
+            yield f"-- {purpose}"
+            yield from _reads(role, wanted, installed)
     yield "-- Row security hides rows without an error. Where a table has it, let a superuser run"
     yield "-- the next statement too, or the owner the one after it for each such table:"
     yield _written("-- ALTER ROLE {role} BYPASSRLS;", role)

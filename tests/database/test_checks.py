@@ -43,6 +43,8 @@ ASKED = [
         "history": load("history"),
         "rollup": load("rollup"),
         "watermark": {"read"},
+        # What tasks and workspaces have only in a Multica, the dashboard can do without.
+        "usage": set(load("usage")) - {"tasks", "workspace_names"},
     }.items()
     for name in names
 ]

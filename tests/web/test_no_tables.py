@@ -16,6 +16,7 @@ from executions.database.problems import NoTables, diagnose
 from executions.database.reading import fetch_on
 from multica_admin.databases import reader_alias
 from tests import environment
+from tests.commands import run_command
 from tests.faults.test_quickstart import QUICKSTART, start, var
 from tests.processes import free_port
 
@@ -109,3 +110,21 @@ def test_one_table_of_multicas_makes_it_multicas(other_program, connect):
     gaps = find_gaps(fetch_on(connect("multica_view", database="other_program")))
     assert len(gaps) > 1
     assert not any("holds none" in gap for gap in gaps)
+
+
+def test_the_diagnosis_calls_it_the_wrong_database(attached, viewer):
+    done = run_command("diagnose", "--json")
+    said = json.loads(done.said)
+    assert (done.status, said["cause"]) == (1, "wrong_database")
+    assert said["summary"].startswith(TOLD)
+    assert [one["answer"] for one in said["questions"]] == ["no"]
+    assert TOLD in text_of(viewer.get("/rollup/zero/"))
+
+
+def test_the_diagnosis_finds_the_tables_in_another_schema(attached, other_program, viewer):
+    other_program.execute("CREATE SCHEMA app")
+    other_program.execute("CREATE TABLE app.task_usage (id int)")
+    done = run_command("diagnose", "--json")
+    said = json.loads(done.said)
+    assert (done.status, said["cause"]) == (1, "other_schema")
+    assert "app" in said["summary"]

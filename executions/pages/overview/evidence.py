@@ -7,11 +7,12 @@ sentences say what it means.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.findings import Finding
+from executions.health.findings.base import Evidence
 
 # Keys whose values the finding's own sentences already contain.
 SAID = frozenset({"reason", "remedy"})
@@ -22,6 +23,7 @@ CODES = frozenset({"findings", "kind", "visibility"})
 LABELS: dict[str, str | Promise] = {
     "after_plan": _("After the plan of"),
     "application_name": _("Application"),
+    "back_to": _("Looked back to"),
     "before_plan": _("Before the plan of"),
     "beyond_the_calendar": _("Infinite, or outside the years 1 to 9999"),
     "bucket_events": _("Events in the buckets"),
@@ -30,7 +32,9 @@ LABELS: dict[str, str | Promise] = {
     "critical_after_seconds": _("Critical after"),
     "database": _("Database"),
     "database_known_since": _("The database's first sign of life"),
+    "deleted_runtimes_traced": _("Deleted runtimes still named"),
     "done_at": _("Done at"),
+    "ended": _("Ran to their end"),
     "executions": _("Executions"),
     "finished_before_started": _("Finished before they started"),
     "first": _("First"),
@@ -54,41 +58,67 @@ LABELS: dict[str, str | Promise] = {
     "keys": _("Bucket keys that differ"),
     "last": _("Last"),
     "latest_runs": _("Latest runs"),
+    "latest_success": _("Latest success"),
     "latest_success_finished_at": _("Latest success finished"),
     "latest_success_plan_time": _("Plan of the latest success"),
     "left_at": _("Left at"),
     "loaded": _("pg_cron's library is loaded"),
     "looked_from": _("Looked at from"),
     "lost_in_the_last_hour": _("Runs in the last hour that found the lock taken"),
+    "missing": _("Without a bucket"),
     "missing_plans": _("Missing plans"),
     "missing_table": _("Missing table"),
     "never_processed_seconds": _("Never processed, up to now"),
+    "newest": _("Newest"),
+    "newest_bucket": _("Newest bucket"),
     "newest_execution": _("Newest execution"),
+    "newest_plan": _("Newest plan"),
+    "newest_usage": _("Newest usage"),
+    "newest_with_bucket": _("Newest usage with a bucket"),
+    "newest_without_usage": _("Newest task without usage"),
     "of_the_last_12": _("Of the last 12 plans"),
     "off_the_grid": _("Off the five-minute grid"),
     "pid": _("Process of the server"),
     "plan_time": _("Plan"),
     "plans": _("Plans"),
     "plans_left": _("Plans left"),
+    "role": _("Role"),
     "rows": _("Rows"),
     "rows_estimated": _("Rows, estimated"),
+    "settled": _("Before the watermark"),
+    "shown": _("With a bucket"),
     "since": _("Since"),
     "stale_after": _("Lease ended"),
     "state": _("State"),
     "state_rows": _("State rows"),
     "successes_without_watermark": _("Successes without a watermark"),
+    "tasks_seen": _("Tasks looked at"),
     "until": _("Until"),
+    "usage": _("Rows of usage"),
     "usage_events": _("Events in the raw usage"),
+    "usage_seen": _("Rows of usage looked at"),
     "usage_tokens": _("Tokens in the raw usage"),
     "user": _("Role"),
     "visibility": _("What can be seen"),
     "waited_seconds": _("Waited"),
+    "waiting": _("Later than the watermark"),
     "warning_after_seconds": _("Warning after"),
     "watermark_after": _("Watermark after"),
     "watermark_at": _("Watermark"),
     "watermark_before": _("Watermark before"),
     "what": _("What was to be read"),
+    "without_runtime": _("Without a runtime"),
+    "without_usage": _("Without usage"),
+    "workspace": _("Workspace"),
+    "workspaces": _("Workspaces"),
 }
+
+
+class Evidenced(Protocol):
+    """What rests on evidence: a finding, or an answer of the diagnosis."""
+
+    @property
+    def evidence(self) -> Evidence: ...
 
 
 @dataclass(frozen=True)
@@ -117,11 +147,11 @@ def label(name: str) -> str:
     return str(LABELS.get(name, name.replace("_", " ")))
 
 
-def lines(finding: Finding) -> list[EvidenceLine]:
-    """The evidence of a finding, without what is empty or already said."""
+def lines(shown: Evidenced) -> list[EvidenceLine]:
+    """The evidence of a finding or an answer, without what is empty or already said."""
     return [
         line
-        for name, value in finding.evidence.items()
+        for name, value in shown.evidence.items()
         if name not in SAID
         for line in _lines(name, value)
     ]

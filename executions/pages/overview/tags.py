@@ -12,7 +12,6 @@ from django import template
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from executions.health.findings import Finding
 from executions.pages.history.filters import write_time
 from executions.pages.history.tags import address
 from executions.pages.overview import evidence
@@ -30,9 +29,9 @@ _QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTI
 
 
 @register.filter
-def evidence_lines(finding: Finding) -> list[evidence.EvidenceLine]:
-    """``{% for line in finding|evidence_lines %}``: the finding's evidence in words."""
-    return evidence.lines(finding)
+def evidence_lines(shown: evidence.Evidenced) -> list[evidence.EvidenceLine]:
+    """``{% for line in finding|evidence_lines %}``: its evidence in words."""
+    return evidence.lines(shown)
 
 
 # A day has 288 squares, as many bars, and two tables of hours. Built here, with escaping only where

@@ -1,0 +1,93 @@
+"""PURE: the whole diagnosis from the facts of one moment, and its JSON form."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy as _
+
+from executions.health.assessment import Assessment, plain
+from executions.health.diagnosis.causes import decide, without_a_look
+from executions.health.diagnosis.look import Answer, Cause, CauseCode, Diagnosis, Look, Question
+from executions.health.diagnosis.questions import QUESTIONS
+from executions.health.explain.explanation import Step
+from executions.health.facts.usage import UsageFacts
+from executions.health.findings import Case
+from executions.text.problem import Problem
+from executions.text.sentences import say
+
+
+def conclude(assessment: Assessment, usage: UsageFacts | Problem) -> Diagnosis:
+    """The same facts give the same diagnosis."""
+    facts = assessment.facts
+    case = Case.of(facts)
+    if case is None or isinstance(usage, Problem):
+        reasons = [*facts.basics, *([usage] if isinstance(usage, Problem) else [])]
+        cause = without_a_look(reasons)
+        return Diagnosis(cause, (_multicas_by(cause),), facts.now)
+    look = Look(assessment, usage, case)
+    cause = decide(look)
+    return Diagnosis(cause, (_multicas(look, cause), *(ask(look) for ask in QUESTIONS)), look.now)
+
+
+_RIGHT = _("Is this Multica's database?")
+_ANSWERS = {CauseCode.WRONG_DATABASE: Answer.NO, CauseCode.OTHER_SCHEMA: Answer.YES}
+
+
+def _multicas_by(cause: Cause) -> Question:
+    """The only question if the database could not be read."""
+    answer = _ANSWERS.get(cause.code, Answer.UNKNOWN)
+    return Question("right_database", _RIGHT, answer, cause.summary)
+
+
+def _multicas(look: Look, cause: Cause) -> Question:
+    wrong = cause.code is CauseCode.WRONG_DATABASE
+    name = look.case.ground.database
+    template = (
+        _("The database %(database)s has Multica's tables, but nothing in them.")
+        if wrong
+        else _("The database %(database)s has Multica's tables.")
+    )
+    return Question(
+        "right_database",
+        _RIGHT,
+        Answer.NO if wrong else Answer.YES,
+        say(template, database=name),
+        {"database": name, "role": look.case.ground.role},
+        sql="SELECT current_database(), current_user;",
+    )
+
+
+def as_json(diagnosis: Diagnosis, clock: datetime) -> dict[str, object]:
+    """The object of docs/interfaces.md. ``clock`` is used if the database's is not known."""
+    cause = diagnosis.cause
+    return {
+        "cause": str(cause.code),
+        "summary": str(cause.summary),
+        "finding": str(cause.finding.code) if cause.finding else None,
+        "checked_at": plain(diagnosis.checked_at or clock),
+        "questions": [_question(one) for one in diagnosis.questions],
+        "next_step": {
+            "summary": str(cause.next_step),
+            "steps": [_step(one) for one in cause.steps],
+        },
+    }
+
+
+def _question(one: Question) -> dict[str, object]:
+    return {
+        "code": one.code,
+        "question": str(one.text),
+        "answer": str(one.answer),
+        "summary": str(one.summary),
+        "evidence": plain(one.evidence),
+        "sql": one.sql,
+    }
+
+
+def _step(step: Step) -> dict[str, object]:
+    return {
+        "summary": str(step.text),
+        "commands": {str(place): command for place, command in step.commands.items()},
+        "sql": step.statement.sql if step.statement else "",
+    }

@@ -1,0 +1,333 @@
+"""PURE: the questions of the diagnosis in their order, each with its answer and what shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.diagnosis.causes import runs_fail, runtime_was_deleted
+from executions.health.diagnosis.look import Answer, Look, Question
+from executions.health.explain.statements import HOLDERS, LATEST_RUNS, WATERMARK
+from executions.health.facts.sessions import DatabaseSession, Lock
+from executions.health.facts.usage import WorkspaceUsage
+from executions.health.findings import FindingCode
+from executions.text.formatters import NOTHING
+from executions.text.problem import Problem
+from executions.text.sentences import Sentence, say, together
+
+MOST_NAMED = 12
+
+
+def _cannot_tell(code: str, text: Promise, why: Problem, sql: str = "") -> Question:
+    summary = say("%(reason)s %(todo)s", reason=why.reason, todo=why.todo)
+    return Question(code, text, Answer.UNKNOWN, summary, sql=sql)
+
+
+def _yes(condition: bool) -> Answer:
+    return Answer.YES if condition else Answer.NO
+
+
+def is_there_usage(look: Look) -> Question:
+    code, text = "raw_usage", _("Is there raw usage?")
+    sql = look.usage.asked.get("newest_usage", "")
+    newest = look.usage.newest_usage
+    if isinstance(newest, Problem):
+        return _cannot_tell(code, text, newest, sql)
+    if newest is None:
+        return Question(code, text, Answer.NO, say(_("task_usage is empty.")), sql=sql)
+    summary = say(_("The newest is of %(at)s, %(ago)s."), at=look.at(newest), ago=look.ago(newest))
+    return Question(code, text, Answer.YES, summary, {"newest_usage": newest}, sql)
+
+
+def did_tasks_report_none(look: Look) -> Question:
+    code, text = "tasks_reported_none", _("Did tasks run that reported none?")
+    tasks, sql = look.usage.tasks, look.usage.asked.get("tasks", "")
+    if isinstance(tasks, Problem):
+        return _cannot_tell(code, text, tasks, sql)
+    if tasks is None:
+        why = _("Nobody can tell: agent_task_queue does not say here when a task ran.")
+        return Question(code, text, Answer.UNKNOWN, say(why))
+    return Question(
+        code,
+        text,
+        _yes(tasks.silent > 0),
+        say(
+            _(
+                "%(seen)s tasks were looked at. %(ended)s of them ran to their end, and %(silent)s"
+                " of those have no usage."
+            ),
+            seen=tasks.seen,
+            ended=tasks.ended,
+            silent=tasks.silent,
+        ),
+        {
+            "tasks_seen": tasks.seen,
+            "ended": tasks.ended,
+            "without_usage": tasks.silent,
+            "newest_without_usage": tasks.newest_silent,
+        },
+        sql,
+    )
+
+
+def have_tasks_runtimes(look: Look) -> Question:
+    code, text = "runtimes", _("Do the tasks have runtimes?")
+    latest, sql = look.usage.latest, look.usage.asked.get("latest", "")
+    if isinstance(latest, Problem):
+        return _cannot_tell(code, text, latest, sql)
+    if not latest.usage:
+        return Question(code, text, Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
+    without = latest.total("without_runtime")
+    summary = (
+        say(
+            ngettext_lazy(
+                "Of the newest %(n)s row of usage, %(without)s has a task without a runtime and"
+                " counts for nothing.",
+                "Of the newest %(n)s rows of usage, %(without)s have a task without a runtime and"
+                " count for nothing.",
+                "n",
+            ),
+            n=latest.usage,
+            without=without,
+        )
+        if without
+        else say(
+            ngettext_lazy(
+                "The task of the newest %(n)s row of usage has one.",
+                "The tasks of the newest %(n)s rows of usage all have one.",
+                "n",
+            ),
+            n=latest.usage,
+        )
+    )
+    evidence = {"usage_seen": latest.usage, "without_runtime": without, "back_to": latest.oldest}
+    return Question(code, text, _yes(without < latest.usage), summary, evidence, sql)
+
+
+def was_runtime_deleted(look: Look) -> Question:
+    code, text = "runtime_deleted", _("Was a runtime deleted?")
+    latest, deleted = look.usage.latest, look.usage.deleted_runtimes
+    sql = look.usage.asked.get("deleted_runtimes", "") or look.usage.asked.get("shape", "")
+    if isinstance(latest, Problem):
+        return _cannot_tell(code, text, latest, sql)
+    without = latest.total("without_runtime")
+    if not without:
+        summary = say(_("No usage that was looked at has lost its runtime."))
+        return Question(code, text, Answer.NO, summary, {"without_runtime": 0}, sql)
+    evidence = {
+        "without_runtime": without,
+        "deleted_runtimes_traced": deleted if isinstance(deleted, int) else None,
+    }
+    if runtime_was_deleted(look):
+        summary = say(
+            ngettext_lazy(
+                "The task of %(n)s row had a runtime that is gone. Since v0.4.17 its buckets go"
+                " with it, while the raw usage stays.",
+                "The tasks of %(n)s rows had a runtime that is gone. Since v0.4.17 its buckets go"
+                " with it, while the raw usage stays.",
+                "n",
+            ),
+            n=without,
+        )
+        return Question(code, text, Answer.YES, summary, evidence, sql)
+    if isinstance(deleted, Problem):
+        return _cannot_tell(code, text, deleted, sql)
+    summary = say(_("No bucket and no queued key has a runtime that is gone."))
+    return Question(code, text, Answer.NO, summary, evidence, sql)
+
+
+def are_there_buckets(look: Look) -> Question:
+    code, text = "buckets", _("Are there buckets?")
+    newest, sql = look.usage.newest_bucket, look.usage.asked.get("newest_bucket", "")
+    if isinstance(newest, Problem):
+        return _cannot_tell(code, text, newest, sql)
+    if newest is None:
+        summary = say(_("task_usage_hourly is empty, so every usage page shows zero."))
+        return Question(code, text, Answer.NO, summary, sql=sql)
+    summary = say(_("The newest is the hour of %(hour)s."), hour=look.at(newest))
+    return Question(code, text, Answer.YES, summary, {"newest_bucket": newest}, sql)
+
+
+def is_scheduler_installed(look: Look) -> Question:
+    code, text = "scheduler_installed", _("Is the scheduler installed?")
+    installed = look.case.ground.has_executions
+    summary = say(
+        _("The table sys_cron_executions is there.")
+        if installed
+        else _("The table sys_cron_executions is missing: Multica is older than v0.3.17.")
+    )
+    sql = "SELECT to_regclass('sys_cron_executions') IS NOT NULL AS installed;"
+    return Question(code, text, _yes(installed), summary, sql=sql)
+
+
+def does_scheduler_run(look: Look) -> Question:
+    code, text = "scheduler_runs", _("Does it run?")
+    if not look.case.ground.has_executions:
+        return Question(code, text, Answer.NO, say(_("There is no scheduler to run.")))
+    newest, success = look.case.newest, look.case.succeeded_at
+    sql, evidence = LATEST_RUNS.sql, {"newest_plan": newest and newest.plan_time}
+    if newest is None:
+        return Question(code, text, Answer.NO, say(_("It has never run here.")), evidence, sql)
+    evidence |= {"latest_success": success}
+    last = (
+        say(_("No run has succeeded."))
+        if success is None
+        else say(
+            _("The latest success ended at %(at)s, %(ago)s."),
+            at=look.at(success),
+            ago=look.ago(success),
+        )
+    )
+    silent = look.first_of(FindingCode.LATEST_STALE, FindingCode.NO_EXECUTIONS) is not None
+    if runs_fail(look):
+        summary = together(say(_("Runs begin, and the newest one failed.")), last)
+        return Question(code, text, Answer.YES, summary, evidence, sql)
+    return Question(code, text, _yes(not silent), last, evidence, sql)
+
+
+def does_watermark_move(look: Look) -> Question:
+    code, text = "watermark_moves", _("Does the watermark move?")
+    watermark = look.watermark
+    if watermark is None:
+        summary = say(_("There is no watermark: the rollup's state row is missing."))
+        return Question(code, text, Answer.NO, summary, sql=WATERMARK.sql)
+    finding = look.first_of(
+        FindingCode.WATERMARK_FUTURE, FindingCode.WATERMARK_CATCHING_UP, FindingCode.WATERMARK_LAG
+    )
+    catching_up = FindingCode.WATERMARK_CATCHING_UP in look.found
+    at = say(_("It is at %(at)s, %(ago)s."), at=look.at(watermark), ago=look.ago(watermark))
+    if FindingCode.WATERMARK_FUTURE in look.found:
+        at = say(_("It is at %(at)s, which is in the future."), at=look.at(watermark))
+    moves = catching_up or (not look.stands and finding is None)
+    slowly = say(_("It moves one day with each run.")) if catching_up else None
+    evidence = {"watermark_at": watermark}
+    return Question(code, text, _yes(moves), together(at, slowly), evidence, WATERMARK.sql)
+
+
+def is_it_blocked(look: Look) -> Question:
+    code, text = "blocked", _("Does something hold the rollup's lock?")
+    lock, sql = look.case.facts.lock, HOLDERS.sql
+    if not isinstance(lock, Lock):
+        return _cannot_tell(code, text, lock, sql)
+    if not lock.holders:
+        summary = say(_("Nobody holds advisory lock 4246 of this database now."))
+        return Question(code, text, Answer.NO, summary, sql=sql)
+    holder = lock.holders[0]
+    leaked = FindingCode.LOCK_LEAKED in look.found
+    held = say(
+        _("A session (pid %(pid)s, %(name)s) holds advisory lock 4246."),
+        pid=str(holder.pid or NOTHING),
+        name=holder.application_name or _("without a name"),
+    )
+    judged = say(
+        _("It is idle and does nothing with it: the lock leaked.")
+        if leaked
+        else _("That is normal while a run or a backfill works.")
+    )
+    evidence = {"holders": [_of_session(one) for one in lock.holders]}
+    return Question(code, text, Answer.YES, together(held, judged), evidence, sql)
+
+
+def _of_session(one: DatabaseSession) -> dict[str, object]:
+    return {
+        "pid": one.pid,
+        "application_name": one.application_name,
+        "user": one.user,
+        "state": one.state,
+        "since": one.since,
+    }
+
+
+def is_only_recent_missing(look: Look) -> Question:
+    """Older usage has its buckets, and newer has none yet."""
+    code, text = "only_recent", _("Is only recent usage missing?")
+    latest, sql = look.usage.latest, look.usage.asked.get("latest", "")
+    if isinstance(latest, Problem):
+        return _cannot_tell(code, text, latest, sql)
+    if not latest.counts:
+        return Question(code, text, Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
+    waiting = latest.total("waiting")
+    older: datetime | None = max(
+        (one.newest_shown for one in look.workspaces if one.newest_shown), default=None
+    )
+    recent = waiting > 0 and older is not None and not any(one.missing for one in look.workspaces)
+    waits = say(
+        ngettext_lazy(
+            "%(n)s row of the newest usage is later than the watermark.",
+            "%(n)s rows of the newest usage are later than the watermark.",
+            "n",
+        ),
+        n=waiting,
+    )
+    has = None if older is None else say(_("Usage up to %(at)s has a bucket."), at=look.at(older))
+    evidence = {"waiting": waiting, "newest_with_bucket": older}
+    return Question(code, text, _yes(recent), together(waits, has), evidence, sql)
+
+
+def is_it_one_workspace(look: Look) -> Question:
+    code, text = "one_workspace", _("Is it one workspace?")
+    sql = look.usage.asked.get("settled", "") or look.usage.asked.get("latest", "")
+    if not look.samples:
+        why = next(look.unread, None)
+        return (
+            _cannot_tell(code, text, why, sql)
+            if why
+            else Question(code, text, Answer.UNKNOWN, _nothing_to_look_at())
+        )
+    seen = [one for one in look.workspaces if one.settled or one.without_runtime]
+    missing = [one for one in seen if one.is_missing_wholly or one.lacks_every_runtime]
+    if not seen:
+        return Question(code, text, Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
+    some = 0 < len(missing) < len(seen)
+    if some:
+        summary = say(_("Nothing of %(names)s shows."), names=look.named(missing))
+    elif missing:
+        summary = say(_("Nothing shows of any workspace that was looked at."))
+    else:
+        summary = say(_("Usage shows of every workspace that was looked at."))
+    names = look.usage.names
+    unnamed = (
+        say("%(reason)s %(todo)s", reason=names.reason, todo=names.todo)
+        if isinstance(names, Problem)
+        else None
+    )
+    evidence = {"workspaces": _workspaces(look, seen)}
+    return Question(code, text, _yes(some), together(summary, unnamed), evidence, sql)
+
+
+def _workspaces(look: Look, seen: Iterable[WorkspaceUsage]) -> list[dict[str, object]]:
+    return [
+        {
+            "workspace": look.named([one]),
+            "usage": one.usage,
+            "without_runtime": one.without_runtime,
+            "settled": one.settled,
+            "shown": one.shown,
+            "missing": one.missing,
+            "newest": one.newest,
+        }
+        for one in list(seen)[:MOST_NAMED]
+    ]
+
+
+def _nothing_to_look_at() -> Sentence:
+    return say(_("There is no usage to look at for this."))
+
+
+QUESTIONS: tuple[Callable[[Look], Question], ...] = (
+    is_there_usage,
+    did_tasks_report_none,
+    have_tasks_runtimes,
+    was_runtime_deleted,
+    are_there_buckets,
+    is_scheduler_installed,
+    does_scheduler_run,
+    does_watermark_move,
+    is_it_blocked,
+    is_only_recent_missing,
+    is_it_one_workspace,
+)

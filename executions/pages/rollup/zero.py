@@ -1,0 +1,56 @@
+"""Why usage shows zero: the questions, the one cause and the next step. It changes nothing.
+
+The verdict's part comes from the snapshot that the overview shows. Raw usage is read anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from executions.database.kept import QUIET_SECONDS
+from executions.health import snapshot as snapshots
+from executions.health.diagnosis.conclude import conclude
+from executions.health.diagnosis.look import Cause, Diagnosis, Question
+from executions.health.diagnosis.read import read_usage
+from executions.text.digest import digest
+
+
+@dataclass(frozen=True)
+class Zero:
+    diagnosis: Diagnosis
+    live_seconds: int = QUIET_SECONDS
+
+    @property
+    def now(self) -> datetime | None:
+        """The database's clock; None if it could not be read."""
+        return self.diagnosis.checked_at
+
+    @property
+    def cause(self) -> Cause:
+        return self.diagnosis.cause
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        return self.diagnosis.questions
+
+    @property
+    def word(self) -> str:
+        """The word of the verdict whose tone and shape the cause has."""
+        if self.cause.is_unknown:
+            return "unknown"
+        return "healthy" if self.cause.is_there else "failing"
+
+    @property
+    def version(self) -> str:
+        return digest(
+            self.cause.code,
+            self.cause.summary.still(),
+            [(one.code, one.answer, one.summary.still()) for one in self.questions],
+        )
+
+
+def read_zero() -> Zero:
+    """The diagnosis of this moment. What cannot be read is an answer of its own."""
+    assessment = snapshots.current().assessment
+    return Zero(conclude(assessment, read_usage(assessment.facts)))

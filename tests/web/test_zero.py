@@ -1,0 +1,110 @@
+"""Usage shows zero: the page and ``manage.py diagnose`` say the same, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from html import unescape
+
+import pytest
+
+from executions.health.diagnosis.look import CauseCode
+from executions.management.commands import diagnose
+from multica_admin.cluster import ClusterError
+from tests.commands import run_command
+from tests.near_misses import hidden
+from tests.zero_worlds import ZEROS, all_is_well, passed_by
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+QUESTIONS = [
+    "right_database", "raw_usage", "tasks_reported_none", "runtimes", "runtime_deleted", "buckets",
+    "scheduler_installed", "scheduler_runs", "watermark_moves", "blocked", "only_recent",
+    "one_workspace",
+]  # fmt: skip
+
+
+def text(answer):
+    """What a reader sees, in one line."""
+    shown = re.sub(r"<[^>]+>", "", answer.content.decode())
+    return re.sub(r"\s+", " ", unescape(shown)).strip()
+
+
+def told():
+    done = run_command("diagnose", "--json")
+    return done.status, json.loads(done.said)
+
+
+@pytest.mark.parametrize("name", ZEROS)
+def test_page_and_command_name_the_same_cause(viewer, owner, name):
+    zero = ZEROS[name]
+    with zero.made(owner):
+        page = viewer.get("/rollup/zero/")
+        status, said = told()
+    assert page.status_code == 200
+    assert said["cause"] == zero.cause
+    there = {CauseCode.USAGE_IS_THERE, CauseCode.TOO_RECENT}
+    assert status == (0 if zero.cause in there else 1)
+    assert str(page.context["zero"].cause.title) in text(page)
+    assert [one.code for one in page.context["zero"].questions] == QUESTIONS
+
+
+def test_json_has_the_documented_shape(owner):
+    passed_by(owner)
+    status, said = told()
+    assert status == 1
+    assert said.keys() == {"cause", "summary", "finding", "checked_at", "questions", "next_step"}
+    assert datetime.fromisoformat(said["checked_at"]).tzinfo
+    assert [one["code"] for one in said["questions"]] == QUESTIONS
+    for one in said["questions"]:
+        assert one.keys() == {"code", "question", "answer", "summary", "evidence", "sql"}
+        assert one["answer"] in {"yes", "no", "unknown"}
+        assert one["summary"]
+    steps = said["next_step"]["steps"]
+    assert said["next_step"].keys() == {"summary", "steps"}
+    assert any("backfill_task_usage_hourly" in step["commands"]["here"] for step in steps)
+
+
+def test_the_text_says_cause_answers_and_next_step(owner):
+    all_is_well(owner)
+    done = run_command("diagnose")
+    assert done.status == 0
+    lines = done.said.splitlines()
+    assert lines[0].startswith("usage_is_there: It is there:")
+    assert any(line.startswith("Is there raw usage? yes: ") for line in lines)
+    assert any(line.startswith("Next step: Look at") for line in lines)
+    assert "SELECT" not in done.said
+    assert "SELECT created_at AS newest" in run_command("diagnose", "--sql").said
+
+
+def test_what_cannot_be_read_exits_with_3(owner):
+    all_is_well(owner)
+    with hidden(owner, "task_usage_hourly_rollup_state"):
+        status, said = told()
+    assert (status, said["cause"]) == (3, "cannot_tell")
+    assert said["next_step"]["summary"]
+
+
+def test_a_dashboard_that_is_not_started_exits_with_3(monkeypatch, owner):
+    def not_started():
+        raise ClusterError("No embedded PostgreSQL runs here.")
+
+    monkeypatch.setattr(diagnose, "ensure_running", not_started)
+    status, said = told()
+    assert (status, said["cause"]) == (3, "cannot_tell")
+    assert "No embedded PostgreSQL runs here." in said["summary"]
+
+
+def test_the_page_shows_the_statement_behind_an_answer(viewer, owner):
+    passed_by(owner)
+    page = viewer.get("/rollup/zero/").content.decode()
+    assert "SELECT created_at AS newest" in unescape(page)
+    assert "backfill_task_usage_hourly" in page
+    assert 'href="/rollup/zero/" aria-current="page"' in page
+
+
+def test_a_finding_leads_to_its_explanation(viewer, owner):
+    with ZEROS["stopped"].made(owner):
+        page = viewer.get("/rollup/zero/").content.decode()
+    assert 'href="/explain/latest_stale/"' in page
