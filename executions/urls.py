@@ -14,6 +14,7 @@ from executions.pages.history.execution import read_execution
 from executions.pages.history.filters import UNPAGED
 from executions.pages.history.view import plan
 from executions.pages.overview.view import overview, verdict
+from executions.pages.rollup import upgrade
 from executions.pages.rollup.health import read_health
 from executions.pages.rollup.zero import read_zero
 from executions.pages.schedules.reader import read_schedules
@@ -56,6 +57,17 @@ _ROLLUP = [
         name="rollup",
     ),
     path("rollup/zero/", page("rollup/zero", lambda _filters: read_zero(), names=()), name="zero"),
+    path(
+        "rollup/upgrade/",
+        page(
+            "rollup/upgrade",
+            upgrade.read_answer,
+            names=(),
+            readers=upgrade.READERS,
+            around=upgrade.form,
+        ),
+        name="upgrade",
+    ),
 ]
 _EXPLAIN = [
     path("explain/", explanations, name="explanations"),

@@ -4,8 +4,6 @@ That file has the tables of a current release. Each older point takes away what 
 added, and adds what it dropped. Only what the rollup and the dashboard need is there.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
 

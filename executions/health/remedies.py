@@ -7,8 +7,6 @@ The names are those of Multica's own files for self-hosting: the services ``back
 plain host has no official unit; ours are called after the service.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -60,6 +58,14 @@ BACKEND_UPGRADE: Commands = {
     Place.COMPOSE: f"{_COMPOSE} pull && {_COMPOSE} up --detach",
     Place.KUBERNETES: "helm upgrade multica deploy/helm/multica --reuse-values",
 }
+# In pg_dump's own format and never through a pipe: a failed dump must not look like a whole one.
+BACKUP: Commands = {
+    Place.COMPOSE: f"{_COMPOSE} exec -T postgres pg_dump --username multica --format custom"
+    " multica > multica-before-upgrade.dump",
+    Place.KUBERNETES: "kubectl exec deployment/multica-postgres -- pg_dump --username multica"
+    " --format custom multica > multica-before-upgrade.dump",
+    Place.HOST: 'pg_dump --format custom --file multica-before-upgrade.dump "$DATABASE_URL"',
+}
 PSQL: Commands = {
     Place.COMPOSE: f"{_COMPOSE} exec postgres psql --username multica --dbname multica",
     Place.KUBERNETES: "kubectl exec --stdin --tty deployment/multica-postgres --"
@@ -75,6 +81,7 @@ RUN_ONCE = "manage.py runrollup --once"
 GRANTS = "manage.py permissions --role multica_view --as viewer"
 CALLERS = "manage.py checkretirement"
 CALLERS_OUTSIDE = "manage.py findcallers"
+VERDICT = "manage.py checkrollup"
 
 PUT_STATE_ROW_BACK = "INSERT INTO task_usage_hourly_rollup_state (id) VALUES (1);"
 ALL_JOBS = "SELECT jobid, jobname, username, database, schedule, command FROM cron.job;"
@@ -92,3 +99,14 @@ def here(command: str) -> Commands:
 
 def end_session(pid: str | int) -> str:
     return f"SELECT pg_terminate_backend({pid});"
+
+
+def upgrade_to(tag: str) -> Commands:
+    """To a release by its tag. A pinned tag stays what it is until somebody changes it."""
+    return {
+        Place.COMPOSE: f"MULTICA_IMAGE_TAG={tag} {_COMPOSE} pull"
+        f" && MULTICA_IMAGE_TAG={tag} {_COMPOSE} up --detach",
+        Place.KUBERNETES: f"{BACKEND_UPGRADE[Place.KUBERNETES]}"
+        f" --set images.backend.tag={tag} --set images.frontend.tag={tag}",
+        Place.HOST: "./server/bin/migrate up && systemctl restart multica-backend",
+    }

@@ -14,6 +14,7 @@ from executions.pages.history.filters import NAMES, Filters, parse
 from executions.pages.live import Live, answer, shared
 
 Choices = Mapping[str, Collection[str]]
+Readers = Mapping[str, Callable[[str], str]]
 # What a whole page shows around its live part, such as the choices of a form.
 Around = Callable[[LiveRequest, Filters, Any], Mapping[str, object]]
 
@@ -24,18 +25,19 @@ def page(
     *,
     choices: Choices | None = None,
     names: tuple[str, ...] = NAMES,
+    readers: Readers | None = None,
     around: Around = lambda _request, _filters, _shown: {},
 ) -> Callable[..., HttpResponse]:
     """The view of a page whose live part ``read`` reads for the filters in its address.
 
     ``read`` also gets what the address itself names, such as an id.
-    ``choices`` and ``names`` list the filters that the address accepts: see `parse`. Any other
-    value raises `BadFilter`, which becomes a 400 that names it.
+    ``choices``, ``readers`` and ``names`` list the filters that the address accepts: see `parse`.
+    Any other value raises `BadFilter`, which becomes a 400 that names it.
     """
 
     @require_safe
     def view(request: LiveRequest, **named: Any) -> HttpResponse:
-        filters = parse(request.META.get("QUERY_STRING", ""), choices, names)
+        filters = parse(request.META.get("QUERY_STRING", ""), choices, names, readers)
         shown = shared(request, filters.query_string(), lambda: read(filters, **named))
         context = {"filters": filters, **around(request, filters, shown)}
         return answer(request, template, shown, context)

@@ -1,7 +1,5 @@
 """Reads which changes of Multica's releases the catalogs show. `versions.py` judges them."""
 
-from __future__ import annotations
-
 from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.rollup.versions import Change, Marks

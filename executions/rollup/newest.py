@@ -1,16 +1,12 @@
-"""The newest raw usage and the newest bucket, and whether migration 103's guard passes."""
+"""The newest raw usage and the newest bucket."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from executions.database.reading import Fetch
 from executions.database.sql import load
 
 SQL = load("rollup")
-
-# The guard of migration 103 lets the watermark trail the newest change of usage by so much:
-# docs/contract.md section 4.
-GUARD_LAG = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -33,13 +29,3 @@ def read_newest(fetch: Fetch) -> Newest:
     """
     (row,) = fetch(SQL.newest, {})
     return Newest(**row)
-
-
-def guard_passes(newest_change: datetime | None, watermark: datetime | None) -> bool:
-    """PURE: whether migration 103 passes: docs/contract.md section 4.
-
-    ``newest_change`` is None without usage, ``watermark`` without a state row.
-    """
-    if newest_change is None:
-        return True
-    return watermark is not None and newest_change - watermark <= GUARD_LAG

@@ -4,14 +4,14 @@ The versions that matter to the rollup are those of docs/contract.md section 1. 
 store which version its backend runs. Its tables only show which migrations ran.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from django.utils.translation import gettext as _
+
+from executions.text.visible import shortened
 
 # More digits than a version ever has would only make numbers that nobody can read.
 _SPELLED = re.compile(r"v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})", re.ASCII | re.IGNORECASE)
@@ -29,10 +29,22 @@ class Version:
         return f"v{self.major}.{self.minor}.{self.patch}"
 
 
-def parse_version(text: str) -> Version | None:
-    """The version that ``v0.4.25`` or ``0.4.25`` names; None for any other text."""
+def parse_version(text: str) -> Version:
+    """The version that ``v0.4.25`` or ``0.4.25`` names.
+
+    Raises:
+        ValueError: any other text, with a sentence for people that names versions.
+    """
     spelled = _SPELLED.fullmatch(text.strip())
-    return Version(*map(int, spelled.groups())) if spelled else None
+    if spelled is None:
+        raise ValueError(
+            _(
+                "“%(text)s” is no version of Multica. Write one like v0.4.25. These versions"
+                " changed the rollup: %(known)s."
+            )
+            % {"text": shortened(text), "known": ", ".join(map(str, CHANGED_IN.values()))}
+        )
+    return Version(*map(int, spelled.groups()))
 
 
 class Change(StrEnum):

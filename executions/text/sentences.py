@@ -7,6 +7,7 @@ first viewer, and its times must keep ageing on the page.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Union
 
 from django.utils.functional import Promise
 from django.utils.html import conditional_escape
@@ -51,7 +52,8 @@ class Ago:
         return ago(self.value, self.now)
 
 
-Value = str | int | timedelta | At | Ago | Promise
+Value = Union[str, int, timedelta, At, Ago, Promise, "Sentence"]
+Values = dict[str, Value]
 
 
 def _text(value: Value) -> str | int:
@@ -63,7 +65,7 @@ def _text(value: Value) -> str | int:
 
 
 def _html(value: Value) -> str | int:
-    if isinstance(value, At | Ago):
+    if isinstance(value, At | Ago | Sentence):
         return value.html()
     text = _text(value)
     return text if isinstance(text, int) else conditional_escape(text)
@@ -73,6 +75,8 @@ def _still(value: Value) -> str | int:
     """The part of a value that stays the same while nothing happens: no age, no span, no zone."""
     if isinstance(value, At):
         return value.value.isoformat()
+    if isinstance(value, Sentence):
+        return value.still()
     return "" if isinstance(value, Ago | timedelta) else _text(value)
 
 

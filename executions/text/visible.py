@@ -18,3 +18,9 @@ def visible(text: str) -> str:
     Tabs and newlines stay: a place for whole texts keeps them, a single line collapses them.
     """
     return _UNSEEN.sub(lambda match: f"[U+{ord(match.group()):04X}]", text)
+
+
+def shortened(text: str, length: int = 80) -> str:
+    """A value as an error sentence quotes it."""
+    cut = text if len(text) <= length else f"{text[:length]}…"
+    return visible(cut.encode("utf-8", "replace").decode())

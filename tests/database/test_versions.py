@@ -1,7 +1,5 @@
 """The range of Multica's versions that tables belong to, on databases of several releases."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """Versions of Multica, and which of them tables belong to."""
 
-from __future__ import annotations
-
 import pytest
 
 from executions.rollup.versions import (
@@ -32,10 +30,14 @@ def test_a_version_is_read_with_and_without_its_v(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "v", "latest", "0.4", "0.4.25.1", "v0.4.x", "-1.0.0", "0.4.25-rc1", "٠.٤.٢٥", "9" * 50],
+    ["", "v", "latest", "0.4", "0.4.25.1", "v0.4.x", "-1.0.0", "0.4.25-rc1", "٠.٤.٢٥", "9" * 500],
 )
-def test_anything_else_is_no_version(text: str) -> None:
-    assert parse_version(text) is None
+def test_anything_else_is_refused_and_the_sentence_names_versions(text: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"is no version of Multica.*v0\.3\.5, v0\.3\.17, "
+    ) as refused:
+        parse_version(text)
+    assert len(str(refused.value)) < 400
 
 
 def test_versions_sort_by_number_and_not_by_text() -> None:

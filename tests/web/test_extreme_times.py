@@ -1,7 +1,5 @@
 """Times at the ends of what PostgreSQL and Python both know, seen by a viewer east or west."""
 
-from __future__ import annotations
-
 import html as entities
 import re
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,7 @@ PAGES = (
     "/errors/?since=2020-01-01",
     "/jobs/",
     "/rollup/",
+    "/rollup/upgrade/",
     "/schedules/",
 )
 

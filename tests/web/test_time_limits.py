@@ -1,7 +1,5 @@
 """Whatever single read takes too long, its page stands and says what it could not look at."""
 
-from __future__ import annotations
-
 from itertools import count
 
 import pytest
@@ -30,6 +28,7 @@ PAGES = [
     "/jobs/",
     f"/jobs/?{JOB}",
     "/rollup/",
+    "/rollup/upgrade/",
     "/schedules/",
     "/audit/",
 ]

@@ -7,7 +7,7 @@ silently dropped (docs/interfaces.md, HTTP).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlencode
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from executions.pages.history.cursors import Cursor
 from executions.scheduler.spec import Scope
 from executions.scheduler.states import ExecutionState
-from executions.text.visible import visible
+from executions.text.visible import shortened
 
 NAMES = ("job", "scope", "status", "runner", "error", "since", "until", "q", "cursor")
 UNPAGED = NAMES[:-1]
@@ -120,17 +120,19 @@ def parse(
     query: str,
     choices: Mapping[str, Iterable[str]] | None = None,
     names: Iterable[str] = NAMES,
+    readers: Mapping[str, Callable[[str], str]] | None = None,
 ) -> Filters:
     """The filters of a raw query string, as WSGI passes it.
 
-    ``choices`` are the page's own parameters with the words that each accepts. ``names`` are the
-    filters that the page has.
+    ``choices`` are the page's own parameters with the words that each accepts. ``readers`` are its
+    own parameters that accept more than words: each returns the canonical text, or raises
+    `ValueError` with a sentence for people. ``names`` are the filters that the page has.
 
     Raises:
         BadFilter: a name is unknown or repeated, or a value is malformed, unknown or too long.
     """
-    choices = choices or {}
-    known = (*names, *choices)
+    choices, readers = choices or {}, readers or {}
+    known = (*names, *choices, *readers)
     texts: dict[str, str] = {}
     for name, text in _pairs(query):
         if name not in known:
@@ -148,17 +150,14 @@ def parse(
         until=_time("until", texts.get("until", "")),
         q=_search(texts.get("q", "")),
         cursor=_cursor(texts.get("cursor", "")),
-        extra=tuple(_choice(name, texts.get(name, ""), words) for name, words in choices.items()),
+        extra=(
+            *(_choice(name, texts.get(name, ""), words) for name, words in choices.items()),
+            *(_read(name, texts.get(name, ""), reader) for name, reader in readers.items()),
+        ),
     )
     if filters.since and filters.until and filters.since >= filters.until:
         raise BadFilter("until", _("“until” is not later than “since”, so nothing can match."))
     return replace(filters, extra=tuple(pair for pair in filters.extra if pair[1]))
-
-
-def shortened(text: str, length: int = 80) -> str:
-    """A value as an error sentence quotes it."""
-    cut = text if len(text) <= length else f"{text[:length]}…"
-    return visible(cut.encode("utf-8", "replace").decode())
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
@@ -212,6 +211,13 @@ def _choice(name: str, text: str, words: Iterable[str]) -> tuple[str, str]:
         problem = _("it must be one of %(words)s") % {"words": ", ".join(allowed)}
         raise _malformed(name, text, problem)
     return name, text
+
+
+def _read(name: str, text: str, reader: Callable[[str], str]) -> tuple[str, str]:
+    try:
+        return name, reader(text) if text else ""
+    except ValueError as error:
+        raise BadFilter(name, str(error)) from None
 
 
 def _status(text: str) -> ExecutionState | None:

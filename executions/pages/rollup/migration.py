@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.facts import StateRow
 from executions.health.facts.pg_cron import PgCron, PgCronJob, Visibility
 from executions.pgcron.match import LEGACY
-from executions.rollup.newest import Newest, guard_passes
+from executions.rollup.guard import guard_passes
+from executions.rollup.newest import Newest
 from executions.text.formatters import NOTHING
 from executions.text.sentences import At, Sentence, say
 

@@ -1,0 +1,113 @@
+"""PURE: what is known before an upgrade. `read.py` reads it, `answer.py` judges it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from executions.health.facts import StateRow
+from executions.health.facts.pg_cron import Visibility
+from executions.rollup.versions import Range
+from executions.scheduler.spec import JobSpec
+from executions.text.problem import Problem
+
+
+class Extension(StrEnum):
+    """Whether the database has an extension, or the server could create it there."""
+
+    INSTALLED = "installed"
+    AVAILABLE = "available"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Server:
+    """PostgreSQL itself. ``version`` is as it says, ``major`` its first number."""
+
+    version: str
+    major: int
+    extensions: Mapping[str, Extension]
+    is_standby: bool = False
+
+
+@dataclass(frozen=True)
+class Migrator:
+    """The role that most likely runs the migrations: the owner of `task_usage`.
+
+    ``may_create`` says whether it may create extensions, ``may_look`` whether it may read
+    `cron.job`, and ``sees_all`` whether row security hides no job of another owner from it.
+    """
+
+    role: str
+    may_create: bool
+    may_look: bool
+    sees_all: bool
+
+
+@dataclass(frozen=True)
+class DailyJob:
+    """A pg_cron job with the name of a legacy daily job. ``unschedule`` is the statement."""
+
+    jobid: int
+    name: str
+    owner: str
+    unschedule: str
+
+
+@dataclass(frozen=True)
+class DailyJobs:
+    """The jobs that migration 103 unschedules by name, as far as the asking role sees them.
+
+    Only pg_cron in Multica's own database matters: the migration looks nowhere else.
+    """
+
+    visibility: Visibility
+    asking: str
+    jobs: tuple[DailyJob, ...] = ()
+
+
+@dataclass(frozen=True)
+class RawUsage:
+    """The rows of `task_usage`.
+
+    ``newest`` is the latest update, or creation where a row was never updated. ``rows`` is exact up
+    to a limit, else the planner's estimate. ``agents`` is limited too.
+    """
+
+    rows: int
+    is_exact: bool
+    agents: int
+    oldest: datetime | None
+    newest: datetime | None
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """When migrations last ran, and when the rollup first succeeded after that."""
+
+    migrated_at: datetime
+    first_success: datetime | None
+
+
+@dataclass(frozen=True)
+class UpgradeFacts:
+    """Everything that is read. A fact that cannot be read is a problem. ``spec`` is the rollup's.
+
+    ``versions`` is a problem if this is not Multica's database. ``state`` is None if the row, or
+    its table, is missing. ``upgraded`` is None if nobody recorded migrations here.
+    """
+
+    spec: JobSpec
+    now: datetime | None
+    versions: Range | Problem
+    server: Server | Problem
+    migrator: Migrator | Problem
+    daily_jobs: DailyJobs | Problem
+    usage: RawUsage | Problem
+    state: StateRow | Problem | None
+    upgraded: Upgraded | Problem | None
+
+
+def nothing_read(spec: JobSpec, why: Problem) -> UpgradeFacts:
+    """The facts if the database cannot be asked, or is not Multica's."""
+    return UpgradeFacts(spec, None, why, why, why, why, why, why, why)

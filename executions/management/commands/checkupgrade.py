@@ -1,0 +1,101 @@
+"""Whether an upgrade of Multica is safe: text or JSON, and an exit status. It changes nothing."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from executions.health.upgrade.answer import Answer, judge
+from executions.health.upgrade.facts import UpgradeFacts, nothing_read
+from executions.health.upgrade.read import read_upgrade
+from executions.health.upgrade.report import as_json
+from executions.health.upgrade.step import Step, StepState
+from executions.rollup.versions import NEWEST_KNOWN, Version, parse_version
+from executions.scheduler.jobs import ROLLUP
+from executions.text.problem import Problem
+from multica_admin.cluster import ClusterError
+from multica_admin.embedded import ensure_running
+
+MARKS = {
+    StepState.OK: "+",
+    StepState.INFO: " ",
+    StepState.DO: ">",
+    StepState.BLOCKS: "-",
+    StepState.UNKNOWN: "?",
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Say whether an upgrade of Multica is safe and what comes first. Exit status: 0 safe,"
+        " 1 not yet, 3 cannot tell."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--to", default=str(NEWEST_KNOWN), help="the version to upgrade to, such as v0.4.25"
+        )
+        parser.add_argument("--json", action="store_true", help="one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> NoReturn:
+        answer = judge(_look(), _target(options["to"]))
+        if options["json"]:
+            shown = json.dumps(as_json(answer), ensure_ascii=False, indent=2)
+        else:
+            shown = "\n".join(_lines(answer))
+        self.stdout.write(shown)
+        sys.exit(answer.outcome.exit_status)
+
+
+def _target(text: str) -> Version:
+    try:
+        return parse_version(text)
+    except ValueError as error:
+        raise CommandError(str(error), returncode=2) from None
+
+
+def _look() -> UpgradeFacts:
+    try:
+        ensure_running()
+    except ClusterError as error:
+        return nothing_read(
+            ROLLUP, Problem(str(error), _("Start the dashboard with bin/run, then try again."))
+        )
+    return read_upgrade()
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    yield str(answer.summary)
+    if answer.after is not None:
+        yield str(answer.after)
+    if answer.limit is not None:
+        yield str(answer.limit)
+    if answer.changes:
+        yield ""
+        yield _("What lies between, for the rollup:")
+        for ahead in answer.changes:
+            sure = "" if ahead.is_certain else _("(may be there already)") + " "
+            yield f"  {ahead.version}  {sure}{ahead.summary}"
+    for step in answer.steps:
+        yield ""
+        yield from _about(step)
+    yield ""
+    yield _("What no database tells:")
+    for text in answer.unknowable:
+        yield f"  {text}"
+
+
+def _about(step: Step) -> Iterator[str]:
+    yield f"{MARKS[step.state]} {step.code}: {step.summary}"
+    if step.todo is not None:
+        yield f"    {step.todo}"
+    for place, command in step.commands.items():
+        yield f"    {place.label}:"
+        yield f"      {command}"
+    if step.statement:
+        yield f"    {step.statement}"
