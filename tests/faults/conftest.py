@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import shutil
+import socket
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from tests import environment
 from tests.conftest import postgresql_with_pg_cron
 from tests.faults.proxy import Proxy
 from tests.scheduling import Reach, reach
+from tests.waiting import HANG
 
 __all__ = ["reach"]
 
@@ -68,3 +73,41 @@ def cluster_of_its_own(**settings):
     finally:
         cluster.stop(mode="immediate")
         shutil.rmtree(folder)
+
+
+class Caller(threading.Thread):
+    """A server that never answers. It tells when a client connects, and lets go when told."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql://u@127.0.0.1:{self.listener.getsockname()[1]}/multica"
+        self.calls = queue.Queue()
+        self._lets_go = False
+
+    def run(self):
+        while True:
+            try:
+                self.calls.put(self.listener.accept()[0])
+            except OSError:
+                return
+            if self._lets_go:
+                self.let_everybody_go()
+
+    def let_everybody_go(self):
+        """Close every connection that nobody has taken, from now on at once."""
+        self._lets_go = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.calls.get_nowait().close()
+
+
+@pytest.fixture
+def caller():
+    silent = Caller()
+    silent.start()
+    yield silent
+    silent.listener.shutdown(socket.SHUT_RDWR)
+    silent.join(HANG)
+    silent.listener.close()
+    silent.let_everybody_go()  # a start may have called again

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests import environment
-from tests.faults.test_quickstart import QUICKSTART, Browser, start, var
 from tests.processes import free_port
+from tests.starting import QUICKSTART, Browser, start, var
 from tests.web.test_attached import everything
 
 __all__ = ["start", "var"]

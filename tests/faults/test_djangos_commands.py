@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import environment
-from tests.faults.test_quickstart import empty, refusal, start, var, waiting_for_locks
+from tests.starting import empty, refusal, start, var, waiting_for_locks
 from tests.waiting import until
 
 __all__ = ["empty", "start", "var"]

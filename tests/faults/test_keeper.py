@@ -16,8 +16,8 @@ from multica_admin import embedded, keeper
 from multica_admin.cluster import Cluster
 from multica_admin.keeper import ClusterKeeper, pause_before
 from multica_admin.locks import locked
-from tests.faults.test_quickstart import QUICKSTART, start, var
 from tests.processes import free_port
+from tests.starting import QUICKSTART, start, var
 from tests.waiting import HANG, until
 
 __all__ = ["start", "var"]

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from tests import environment
-from tests.faults.test_quickstart import QUICKSTART, refusal, start, var
 from tests.processes import free_port
+from tests.starting import QUICKSTART, refusal, start, var
 
 __all__ = ["start", "var"]
 

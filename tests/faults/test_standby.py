@@ -23,9 +23,9 @@ from executions.scheduler.jobs import ROLLUP
 from executions.text.problem import Problem
 from tests import scenarios
 from tests.faults.conftest import cluster_of_its_own
-from tests.faults.test_quickstart import start, var
 from tests.people import make_user
 from tests.standby import aim, leave, standby_of, wait_until_replayed
+from tests.starting import start, var
 from tests.waiting import until
 
 __all__ = ["start", "var"]

@@ -7,8 +7,11 @@ from datetime import datetime
 import pytest
 from django.test import Client
 
+from executions.accounts.roles import OPERATOR
 from executions.database.connections import Connection
-from tests.people import make_user
+from executions.health import snapshot
+from tests.people import just_signed_in, make_user
+from tests.wizard import PASSWORD
 
 
 @pytest.fixture
@@ -26,3 +29,31 @@ def now(owner: Connection) -> datetime:
     assert row is not None
     moment: datetime = row["now"]
     return moment
+
+
+@pytest.fixture
+def olga(db):
+    return make_user("olga", OPERATOR)
+
+
+@pytest.fixture
+def signed_in(olga):
+    """A browser whose operator has signed in just now."""
+    return just_signed_in(olga)
+
+
+@pytest.fixture
+def not_lately(olga):
+    """A browser whose operator has not signed in lately; the password is ``PASSWORD``."""
+    olga.set_password(PASSWORD)
+    olga.save()
+    client = Client()
+    client.force_login(olga)
+    return client
+
+
+@pytest.fixture
+def one_snapshot(monkeypatch):
+    """The snapshot that a page was made of is still the current one when the test looks at it."""
+    monkeypatch.setattr(snapshot, "QUIET_SECONDS", 600)
+    monkeypatch.setattr(snapshot, "BUSY_SECONDS", 600)

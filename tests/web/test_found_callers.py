@@ -13,12 +13,7 @@ from django.urls import reverse
 
 from deploy import findcallers
 from executions.accounts.roles import OPERATOR
-from executions.models.retirement import (
-    AuditEvent,
-    CallersReport,
-    Retirement,
-    RetirementState,
-)
+from executions.models.retirement import AuditEvent, CallersReport, Retirement, RetirementState
 from tests.people import just_signed_in, make_user
 from tests.planting import CALL, cronjob, plant
 from tests.retiring import acting_as, lay_plans, pg_cron, role

@@ -17,8 +17,8 @@ from executions.database.reading import fetch_on
 from multica_admin.databases import reader_alias
 from tests import environment
 from tests.commands import run_command
-from tests.faults.test_quickstart import QUICKSTART, start, var
 from tests.processes import free_port
+from tests.starting import QUICKSTART, start, var
 
 __all__ = ["start", "var"]
 

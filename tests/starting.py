@@ -1,0 +1,99 @@
+"""A start of `manage.py quickstart` as a real process, with a folder of its own."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import shutil
+import tempfile
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from multica_admin import embedded
+from tests.processes import Process
+from tests.waiting import HANG
+
+PASSWORD = "correct horse battery"
+QUICKSTART = ("manage.py", "quickstart", "--port")
+
+
+# For tests that are not about the demo: making its week takes most of a start.
+EMPTY_START = ("manage.py", "quickstart", "--no-demo", "--port")
+
+
+@pytest.fixture
+def var():
+    folder = Path(tempfile.mkdtemp(prefix="multica-admin-quickstart-"))
+    folder.chmod(0o711)
+    yield folder / "var"
+    if (folder / "var" / "postgres").exists():
+        embedded.cluster(folder / "var").stop(mode="immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def start(var):
+    started = []
+
+    def begin(*arguments, **env):
+        process = Process(
+            *arguments,
+            env={"VAR_DIR": str(var), "MULTICA_ADMIN_PASSWORD": PASSWORD, **env},
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.stop()
+
+
+@pytest.fixture
+def empty(connect):
+    """The name of an empty database for our own tables."""
+    administrator = connect("postgres", database="postgres")
+    administrator.execute("CREATE DATABASE ours OWNER multica_admin")
+    yield "ours"
+    administrator.execute("DROP DATABASE ours WITH (FORCE)")
+
+
+class Browser:
+    """A minimal browser: cookies and forms."""
+
+    def __init__(self, port, host="127.0.0.1"):
+        self.base = f"http://{host}:{port}"
+        self.jar = http.cookiejar.CookieJar()
+        handler = urllib.request.HTTPCookieProcessor(self.jar)
+        self.opener = urllib.request.build_opener(handler)
+
+    def get(self, path):
+        with self.opener.open(self.base + path, timeout=HANG) as answer:
+            return answer.read().decode()
+
+    def sign_in(self):
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get("/login/"))[1]
+        form = {"csrfmiddlewaretoken": token, "username": "admin", "password": PASSWORD}
+        data = urllib.parse.urlencode(form).encode()
+        request = urllib.request.Request(self.base + "/login/", data)
+        with self.opener.open(request, timeout=HANG) as answer:
+            return answer.read().decode()
+
+
+def waiting_for_locks(connection, database):
+    """The sessions of a database that wait for another one."""
+    return connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'",
+        [database],
+    ).fetchall()
+
+
+def refusal(process):
+    """The one line on standard error with which it refused; nothing else was said but "Using"."""
+    assert process.end() == 2
+    (line,) = process.errors
+    assert line.startswith("multica-admin: ")
+    assert all(other.startswith("Using ") for other in process.seen if other != line)
+    return line
