@@ -82,6 +82,8 @@ for _name in ("RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"):
 ADMIN_DATABASE_URL_SET = bool(env.secret("ADMIN_DATABASE_URL"))
 MULTICA_IS_EMBEDDED = not DATABASE_URL_SET
 EMBEDDED = not (DATABASE_URL_SET and ADMIN_DATABASE_URL_SET)
+# The image and the units set it, so that nobody takes the demo's made-up health for their own.
+REQUIRE_DATABASE_URL = env.boolean("REQUIRE_DATABASE_URL", False)
 
 MULTICA_CONNINFO = _conninfo("DATABASE_URL", embedded.conninfo(VAR_DIR, embedded.VIEWER))
 ADMIN_CONNINFO = _conninfo("ADMIN_DATABASE_URL", embedded.conninfo(VAR_DIR, embedded.ADMIN))

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO
@@ -32,13 +32,18 @@ class Process:
     """
 
     def __init__(
-        self, *arguments: str, env: Mapping[str, str], cwd: Path = PROJECT, **options: object
+        self,
+        *arguments: str,
+        env: Mapping[str, str],
+        cwd: Path = PROJECT,
+        program: Sequence[str] = (sys.executable,),
+        **options: object,
     ) -> None:
         self.lines: queue.Queue[str | None] = queue.Queue()
         self.seen: list[str] = []
         self.errors: list[str] = []
         self.popen = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*program, *arguments],
             cwd=cwd,
             env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **env},
             stdin=subprocess.DEVNULL,

@@ -22,7 +22,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", help="address to listen on (HOST, else 127.0.0.1)")
         parser.add_argument("--port", help="port to listen on (PORT, else 8000)")
-        parser.add_argument("--no-demo", action="store_true", help="no demo data when embedded")
+        demo = parser.add_mutually_exclusive_group()
+        demo.add_argument("--no-demo", action="store_true", help="no demo data when embedded")
+        demo.add_argument(
+            "--demo", action="store_true", help="serve the demo despite REQUIRE_DATABASE_URL"
+        )
         parser.add_argument(
             "--check", action="store_true", help="only look whether it can start; make nothing"
         )
@@ -30,6 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         quickstart.be_stopped_by_signals()
         try:
+            _require_a_database(demo=options["demo"])
             host, port = self._address(options)
             quickstart.refuse_a_taken_port(host, port)
             quickstart.refuse_unusable_servers()
@@ -93,6 +98,19 @@ class Command(BaseCommand):
         ]  # fmt: skip
         quickstart.hold_signals_back()
         os.execve(sys.executable, arguments, environment)  # noqa: S606  no shell is involved
+
+
+def _require_a_database(*, demo: bool) -> None:
+    """Refuse to show made-up data to somebody who did not ask for it, and the other way round."""
+    if demo and not settings.MULTICA_IS_EMBEDDED:
+        raise quickstart.CannotStart(
+            "DATABASE_URL is set, so there is no demo to show: leave out --demo, or DATABASE_URL."
+        )
+    if settings.REQUIRE_DATABASE_URL and settings.MULTICA_IS_EMBEDDED and not demo:
+        raise quickstart.CannotStart(
+            "DATABASE_URL is not set, so there is no Multica to watch: set it to the URL of"
+            " Multica's database, or add --demo to see made-up data."
+        )
 
 
 def _address_to_open(host: str, port: int) -> str:
