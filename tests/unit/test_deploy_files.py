@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
+import yaml
+from compose_spec import ComposeSpecification
+from pydantic import ValidationError
 
+from tests import chart
 from tests.deployed import DEPLOY, namespaced
 from tests.processes import PROJECT
 
@@ -93,3 +99,81 @@ def test_systemd_refuses_a_broken_unit(units, name, right, wrong):
     (units / name).write_text(text)
     status, told = verify(units, name)
     assert status or told
+
+
+# --- Compose --------------------------------------------------------------------------------------
+
+
+COMPOSE = (DEPLOY / "compose" / "compose.yaml").read_text()
+
+
+def check_compose(text):
+    return ComposeSpecification.model_validate(yaml.safe_load(text), extra="forbid")
+
+
+def test_the_compose_file_is_what_the_specification_knows():
+    (service,) = check_compose(COMPOSE).services.values()
+    assert service.env_file is None
+    assert service.read_only
+    assert service.environment["APP_ENV"] == "production"
+    assert "@postgres:5432/" in service.environment["DATABASE_URL"]
+    assert "multica_view:" in service.environment["DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("environment:", "enviroment:"),
+        ("restart: unless-stopped", "restart: [unless-stopped]"),
+        ("external: true", "extern: true"),
+        ("networks: [multica]", "networks: 7"),
+        ("services:", "service:"),
+        ("cap_drop: [ALL]", "cap_drop: [ALL"),
+    ],
+)
+def test_a_broken_compose_file_is_refused(right, wrong):
+    assert COMPOSE.count(right) == 1
+    with pytest.raises((ValidationError, yaml.YAMLError)):
+        check_compose(COMPOSE.replace(right, wrong))
+
+
+# --- The chart ------------------------------------------------------------------------------------
+
+
+def test_the_manifests_are_those_of_the_present_chart():
+    """Otherwise `bin/audit chart` must render them again."""
+    assert chart.MANIFESTS.read_text().startswith(chart.heading())
+
+
+def test_a_change_of_the_chart_changes_its_digest(tmp_path):
+    copy = shutil.copytree(chart.CHART, tmp_path / "chart")
+    assert chart.digest(copy) == chart.digest()
+    (copy / "values.yaml").write_text((copy / "values.yaml").read_text() + "#\n")
+    assert chart.digest(copy) != chart.digest()
+
+
+def test_kubernetes_knows_every_manifest():
+    text = chart.MANIFESTS.read_text()
+    chart.validate(text)
+    kinds = [one["kind"] for one in chart.documents(text)]
+    assert sorted(kinds) == ["Deployment", "NetworkPolicy", "PersistentVolumeClaim", "Service"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("readOnlyRootFilesystem: true", "readOnlyRootFilesystems: true"),
+        ("replicas: 1", "replicas: one"),
+        ("apiVersion: apps/v1", "apiVersion: apps/v9"),
+        ("targetPort: http", "targetPort: [http]"),
+        ("policyTypes: [Ingress, Egress]", "policyTypes: Ingress"),
+        ("accessModes: [ReadWriteOnce]", "accessModes: ReadWriteOnce"),
+    ],
+)
+def test_broken_manifests_are_refused(right, wrong):
+    text = chart.MANIFESTS.read_text()
+    assert right in text
+    with pytest.raises(
+        (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError)
+    ):
+        chart.validate(text.replace(right, wrong))
