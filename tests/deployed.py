@@ -38,6 +38,9 @@ chown "$6:$6" /var/lib/multica-admin
 mount -o remount,bind,ro /opt
 mount -o remount,bind,ro /var/lib
 mount -t tmpfs -o "mode=700,uid=$6,gid=$6" tmpfs /var/lib/multica-admin
+cp /etc/passwd "$scratch/passwd"
+echo "multica-admin:x:$6:$6::/var/lib/multica-admin:/bin/sh" >>"$scratch/passwd"
+mount --bind "$scratch/passwd" /etc/passwd
 [ "$5" = rw ] || mount -o remount,bind,ro /
 cd /opt/multica-admin
 user=$6

@@ -92,6 +92,27 @@ def test_the_image_refuses_to_start_without_a_database(start, scratch):
     assert process.popen.wait(60) == 2
 
 
+def test_a_demo_beside_a_database_is_refused(start, scratch, urls):
+    code = build_image(scratch / "code")
+    words = [*image_command(DOCKERFILE), "--demo"]
+    process = start(code, words, image_environment(DOCKERFILE), urls)
+    process.wait_for("DATABASE_URL is set, so there is no demo to show")
+    assert process.popen.wait(60) == 2
+
+
+def test_the_image_shows_the_demo_when_it_is_told_to(start, scratch):
+    code = build_image(scratch / "code")
+    port = str(free_port())
+    words = [*image_command(DOCKERFILE), "--demo"]
+    env = image_environment(DOCKERFILE) | {"HOST": "127.0.0.1", "PORT": port}
+    env["MULTICA_ADMIN_PASSWORD"] = PASSWORD
+    process = start(code, words, env)
+    process.wait_for("Listening at")
+    browser = Browser(int(port))
+    browser.sign_in()
+    assert "Demo data" in browser.get("/")
+
+
 @pytest.mark.parametrize("command", ["permissions --role x --as viewer", "findcallers"])
 def test_the_image_has_what_its_other_commands_need(start, scratch, urls, command):
     code = build_image(scratch / "code")
