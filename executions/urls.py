@@ -16,6 +16,7 @@ from executions.pages.history.view import plan
 from executions.pages.overview.view import overview, verdict
 from executions.pages.rollup import upgrade
 from executions.pages.rollup.health import read_health
+from executions.pages.rollup.once import run_once
 from executions.pages.rollup.zero import read_zero
 from executions.pages.schedules.reader import read_schedules
 from executions.pages.wizard import choosing
@@ -68,6 +69,7 @@ _ROLLUP = [
         ),
         name="upgrade",
     ),
+    path("rollup/run/", run_once, name="rollup_run"),
 ]
 _EXPLAIN = [
     path("explain/", explanations, name="explanations"),

@@ -63,7 +63,7 @@ def check_connection(connection: Connection, specs: Iterable[JobSpec]) -> None:
     check_version(connection.info.server_version)
     _check_table(connection)
     for spec in specs:
-        _check_needs(connection, spec)
+        check_needs(connection, spec)
 
 
 def _check_table(connection: Connection) -> None:
@@ -86,8 +86,13 @@ def _check_table(connection: Connection) -> None:
         )
 
 
-def _check_needs(connection: Connection, spec: JobSpec) -> None:
-    """Attempts are shared by all replicas, so a run that cannot succeed must not use one up."""
+def check_needs(connection: Connection, spec: JobSpec) -> None:
+    """Attempts are shared by all replicas, so a run that cannot succeed must not use one up.
+
+    Raises:
+        CannotRun: something that the job needs is missing, or the role may not use it.
+        psycopg.Error: the database does not answer.
+    """
     rights = [*spec.needs.rights, *spec.needs.behind]
     lacks = connection.execute(
         SQL.lacks,

@@ -12,3 +12,12 @@ SELECT rollup_task_usage_hourly() AS rows
 -- The window function over a day before any usage. It sums nothing and needs every right of a real
 -- run.
 SELECT rollup_task_usage_hourly_window('1969-12-30 00:00:00+00', '1969-12-31 00:00:00+00')
+
+-- name: take_turn
+-- Whether this session is the only one that runs the rollup at an operator's command. The lock is
+-- for the session, whose connection is closed when the run has ended.
+SELECT pg_try_advisory_lock(%(turn)s) AS taken
+
+-- name: clock
+-- The database's clock.
+SELECT clock_timestamp() AS now

@@ -23,13 +23,14 @@ from executions.text.digest import digest
 NAMES = ("q", "since", "until", "cursor")
 WALK = Walk((Segment("audit", "at", Q(), Q(), looks=0, is_ours=True),))
 MOST_EVIDENCE = 20_000
-# The actions of a line, in the order of the wizard.
+# The actions of a line: the wizard's in its order, then the one outside it.
 ACTIONS = (
     "choose", "affirm", "confirm", "close",
     *Act.Kind.values,
     "remove by hand", "put back by hand", "remove outside", "put back outside",
     "upload callers", "look again outside",
     "trial", "watch",
+    "run once",
 )  # fmt: skip
 # The words for actions that are stored as codes.
 _WORDS = dict(Act.Kind.choices)

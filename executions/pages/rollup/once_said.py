@@ -1,0 +1,90 @@
+"""What came of a run that an operator asked for, in sentences. It knows no database."""
+
+from datetime import timedelta
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from executions.health.findings.lateness import LAG
+from executions.health.findings.lock import PROBABLY
+from executions.scheduler.once import Ran, Result
+from executions.text.beyond import is_beyond
+from executions.text.formatters import NOTHING
+from executions.text.sentences import At, Sentence, Text, say, together
+
+_STEP = timedelta(days=1)
+
+_ZERO: dict[Result, Promise] = {
+    Result.IDLE: _(
+        "It returned 0, because nothing was to be summed: no usage changed between %(before)s and"
+        " %(after)s. The watermark moved there."
+    ),
+    Result.JUST_RUN: _(
+        "It returned 0, because nothing was left to do: a run ended a moment ago, and the rollup"
+        " leaves the last five minutes alone. The watermark is %(after)s."
+    ),
+    Result.FUTURE: _(
+        "It returned 0, because the watermark lies in the future, at %(after)s: runs do nothing"
+        " until time has caught up with it. A backfill sets it right."
+    ),
+    Result.NO_STATE: _(
+        "It returned 0, because the rollup has lost its place: its state row is missing. The"
+        " overview says how to put it back."
+    ),
+    Result.LOCK: _(
+        "It returned 0, because another session held lock 4246: that session does the work, or"
+        " blocks it. The watermark is still %(after)s."
+    ),
+}
+
+
+def said(ran: Ran) -> Text:
+    """The result, what follows from it, and that it restored no scheduling."""
+    return together(_result(ran), *_holder(ran), _still_behind(ran), say(_SCHEDULING))
+
+
+_SCHEDULING = _("This was one run; it restores no scheduling.")
+
+
+def _result(ran: Ran) -> Sentence:
+    moments = {
+        name: At(value, ran.began) if value is not None else NOTHING
+        for name, value in (("before", ran.before), ("after", ran.after))
+    }
+    if ran.result is not Result.SUMMED:
+        return say(_ZERO[ran.result], **moments)
+    template = ngettext_lazy(
+        "It wrote or removed %(n)s bucket, and the watermark moved from %(before)s to %(after)s.",
+        "It wrote or removed %(n)s buckets, and the watermark moved from %(before)s to %(after)s.",
+        "n",
+    )
+    return say(template, n=ran.rows, **moments)
+
+
+def _holder(ran: Ran) -> list[Sentence]:
+    if ran.result is not Result.LOCK:
+        return []
+    if not ran.holders:
+        return [say(_("By now it is free again."))]
+    holder = ran.holders[0]
+    held_by = say(
+        _("It is held by pid %(pid)s, %(name)s."),
+        pid=str(holder.pid or NOTHING),
+        name=holder.application_name or _("without a name"),
+    )
+    return [held_by, say(PROBABLY[holder.work])]
+
+
+def _still_behind(ran: Ran) -> Sentence | None:
+    """How much is left after a run that moved the watermark."""
+    moved = ran.result in {Result.SUMMED, Result.IDLE}
+    if not moved or ran.after is None or is_beyond(ran.after):
+        return None
+    left = ran.began - ran.after
+    if left <= LAG.warning:
+        return None
+    return say(
+        _("It is still %(left)s behind: a run does at most a day. A backfill does it all at once."),
+        left=left if left < 2 * _STEP else timedelta(days=left.days),
+    )

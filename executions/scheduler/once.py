@@ -1,0 +1,121 @@
+"""One call of the rollup at an operator's command: who may have the turn, and what came of it.
+
+It does exactly what a scheduled run does, on a connection of its own, and leaves no execution. The
+function itself takes lock 4246. `pages/rollup/once.py` puts it on record and tells it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import ceil
+
+from executions.database.connections import Connection
+from executions.database.reading import fetch_on
+from executions.database.sql import load
+from executions.database.times import TolerantLoader
+from executions.health.facts.sessions import DatabaseSession
+from executions.rollup.lock import read_lock
+from executions.rollup.watermark import read_watermark, roll_up
+from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.preflight import check_needs, check_version
+from executions.text.beyond import is_beyond
+
+SQL = load("watermark")
+LEASES = load("leases")
+
+NAME = "multica-admin run once"
+# The statement as a person would type it.
+STATEMENT = "SELECT rollup_task_usage_hourly();"
+# It may take as long as any run.
+LONGEST = ROLLUP.run_timeout
+
+# No other advisory lock of the project or of Multica has this number. 4246 is the rollup's.
+_TURN = 4246_0002
+# The rollup never processes the last five minutes: docs/contract.md section 4.
+_MARGIN = timedelta(minutes=5)
+_FUTURE = timedelta(minutes=1)
+
+
+class AtWork(Exception):
+    """Another run that somebody asked for has not ended."""
+
+
+class Result(StrEnum):
+    """What a run did. All but the first two moved nothing and returned 0."""
+
+    SUMMED = "summed"
+    IDLE = "idle"
+    JUST_RUN = "just_run"
+    FUTURE = "future"
+    NO_STATE = "no_state"
+    LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run that ended. ``began`` is the database's clock before it.
+
+    ``holders`` are the sessions that held lock 4246 after a run that found it taken.
+    """
+
+    began: datetime
+    rows: int
+    before: datetime | None
+    after: datetime | None
+    holders: tuple[DatabaseSession, ...] = ()
+
+    @property
+    def result(self) -> Result:
+        if self.rows:
+            return Result.SUMMED
+        if self.before is None or self.after is None:
+            return Result.NO_STATE
+        if self.after != self.before:
+            return Result.IDLE
+        if is_beyond(self.before):
+            return Result.FUTURE if self.before > self.began else Result.LOCK
+        ahead = self.before - (self.began - _MARGIN)
+        if ahead > _FUTURE:
+            return Result.FUTURE
+        return Result.JUST_RUN if ahead >= timedelta() else Result.LOCK
+
+
+def take_turn(open_connection: Callable[[str], Connection]) -> Connection:
+    """A connection that may run the rollup, alone among those that operators ask for.
+
+    Raises:
+        AtWork: another such run has not ended.
+        CannotRun: the function is missing, or the role lacks a right.
+        psycopg.Error: the database is away, a standby or behind a pooler.
+    """
+    connection = open_connection(NAME)
+    try:
+        connection.adapters.register_loader("timestamptz", TolerantLoader)
+        check_version(connection.info.server_version)
+        taken = connection.execute(SQL.take_turn, {"turn": _TURN}).fetchone()
+        if not (taken and taken["taken"]):
+            raise AtWork
+        check_needs(connection, ROLLUP)
+        limit = ceil(LONGEST.total_seconds() * 1000)
+        connection.execute(LEASES.bound_run, {"milliseconds": limit})
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def run(connection: Connection) -> Ran:
+    """Call the rollup once, on a connection of `take_turn`. The caller closes it.
+
+    Raises:
+        psycopg.Error: it failed or reached its time limit, and changed nothing.
+    """
+    clock = connection.execute(SQL.clock).fetchone()
+    assert clock is not None  # noqa: S101  a SELECT without FROM always has a row
+    before = read_watermark(connection)
+    rows = roll_up(connection)
+    ran = Ran(clock["now"], rows, before, read_watermark(connection))
+    if ran.result is not Result.LOCK:
+        return ran
+    return Ran(ran.began, rows, before, ran.after, read_lock(fetch_on(connection)).holders)
