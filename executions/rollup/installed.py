@@ -22,13 +22,11 @@ class LockKind(StrEnum):
 class InstalledRollup:
     """``lock`` is None if there is no such function.
 
-    ``is_ours`` says that `manage.py provision` made it. ``owner`` is the owner of `task_usage`;
-    None if there is no such table.
+    ``is_ours`` says that `manage.py provision` made it.
     """
 
     lock: LockKind | None
     is_ours: bool
-    owner: str | None
 
     @property
     def can_leak(self) -> bool:
@@ -43,7 +41,7 @@ def read_installed(fetch: Fetch) -> InstalledRollup:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
     (row,) = fetch(SQL.installed, {"mark": f"{MARK}%"})
-    return InstalledRollup(_kind(row), row["ours"], row["owner"])
+    return InstalledRollup(_kind(row), row["ours"])
 
 
 def _kind(row: dict[str, object]) -> LockKind | None:

@@ -210,7 +210,7 @@ def test_without_usage_migration_103_passes(target: Version) -> None:
     empty = RawUsage(0, True, 0, None, None)
     answer = judge(facts(BEFORE, usage=empty), target)
     assert answer.outcome is Outcome.SAFE
-    assert "task_usage is empty here, so it passes" in str(step(answer, StepCode.GUARD).summary)
+    assert "It passes: task_usage is empty." in str(step(answer, StepCode.GUARD).summary)
     assert StepCode.DURATION not in codes(answer)
 
 

@@ -82,7 +82,8 @@ def test_a_healthy_rollup_is_told_in_all_its_parts(viewer, owner):
     assert "Nobody holds it now, and nobody waits for it." in page
     assert "The installed function cannot leak this lock" in page
     assert "It passes: task_usage is empty." in page
-    assert "No: no legacy daily job of another owner is scheduled." in page
+    assert "No job of another owner stands in its way." in page
+    assert "They are those of Multica v0.4.25 or newer." in page
 
 
 def test_watermark_lag_and_last_run_are_kept_apart(viewer, owner):
@@ -215,13 +216,21 @@ def test_a_holder_in_another_database_is_not_reported(viewer, owner, connect):
 # --- Migration 103 --------------------------------------------------------------------------------
 
 
-def test_a_legacy_daily_job_of_another_owner_makes_the_migration_fail(viewer, owner, pg_cron):
+def test_a_legacy_daily_job_of_another_owner_is_told_by_what_the_migration_sees(
+    viewer, owner, pg_cron
+):
     scenarios.healthy(owner)
     name, command = "rollup_task_usage_daily", "SELECT rollup_task_usage_daily()"
     jobid = schedule(pg_cron, name=name, command=command, owner="postgres")
-    assert f"Yes: rollup_task_usage_daily ({jobid}, postgres)." in look(viewer)
+    job = f"rollup_task_usage_daily ({jobid}, postgres)"
+    assert f"leaves them: {job}." in look(viewer)
+    pg_cron.execute("ALTER ROLE multica BYPASSRLS")
+    try:
+        assert f"the upgrade stops. Here: {job}." in look(viewer)
+    finally:
+        pg_cron.execute("ALTER ROLE multica NOBYPASSRLS")
     pg_cron.execute("UPDATE cron.job SET username = 'multica' WHERE jobid = %s", [jobid])
-    assert "No: no legacy daily job of another owner is scheduled." in look(viewer)
+    assert "No job of another owner stands in its way." in look(viewer)
 
 
 # --- What cannot be read --------------------------------------------------------------------------

@@ -20,13 +20,11 @@ SELECT (SELECT max(created_at) FROM task_usage) AS event,
 
 -- name: installed
 -- The rollup's function without its comments: which kind of lock it takes, and whether it is ours by
--- the comment that provision gives it; nulls if it is missing. Also the owner of the raw usage.
+-- the comment that provision gives it; nulls if it is missing.
 SELECT source IS NOT NULL AS has_function,
        source ~ 'pg_(try_)?advisory_lock\s*\(' AS for_session,
        source ~ 'pg_(try_)?advisory_xact_lock\s*\(' AS for_transaction,
-       coalesce(obj_description(function, 'pg_proc') LIKE %(mark)s, false) AS ours,
-       (SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = to_regclass('task_usage'))
-           AS owner
+       coalesce(obj_description(function, 'pg_proc') LIKE %(mark)s, false) AS ours
   FROM (SELECT to_regprocedure('rollup_task_usage_hourly()')::oid AS function) AS named
   LEFT JOIN LATERAL (
        SELECT regexp_replace(prosrc, '--[^\n]*', '', 'g') AS source

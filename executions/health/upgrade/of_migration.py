@@ -18,7 +18,7 @@ from executions.pgcron.match import LEGACY
 from executions.rollup.guard import guard_passes, never_passes
 from executions.rollup.versions import CHANGED_IN, Change
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Text, say, together
+from executions.text.sentences import At, Sentence, Text, say, together
 
 _ITSELF = say(
     _(
@@ -52,8 +52,31 @@ def guard(case: Case) -> Step | None:
             return _judge_guard(case, usage.newest, state)
     if unread_fact is not None:
         return _unread_guard(case, unread_fact)
-    passes = say(_("task_usage is empty here, so it passes."))
+    passes = what_the_guard_finds(None, None, case.now)
     return Step(StepCode.GUARD, StepState.OK, together(_fact_first(case), _RULE, passes))
+
+
+def what_the_guard_finds(
+    newest: datetime | None, state: StateRow | None, now: datetime | None
+) -> Sentence:
+    """What migration 103's guard finds as everything is now. ``newest`` is None without usage."""
+    if newest is None:
+        return say(_("It passes: task_usage is empty."))
+    if state is None:
+        return say(_("It would refuse: there is usage, and the state row is missing."))
+    seen_from = now or newest
+    template = (
+        _(
+            "It passes: the watermark, %(watermark)s, is at most an hour older than the newest"
+            " change of usage, %(change)s."
+        )
+        if guard_passes(newest, state.watermark_at)
+        else _(
+            "It would refuse: the watermark, %(watermark)s, is more than an hour older than the"
+            " newest change of usage, %(change)s."
+        )
+    )
+    return say(template, watermark=At(state.watermark_at, seen_from), change=At(newest, seen_from))
 
 
 def _judge_guard(case: Case, newest: datetime, state: StateRow | None) -> Step:
@@ -61,17 +84,8 @@ def _judge_guard(case: Case, newest: datetime, state: StateRow | None) -> Step:
     if state is not None:
         evidence["watermark"] = state.watermark_at
         evidence["passes"] = guard_passes(newest, state.watermark_at)
-        template = (
-            _("The watermark is %(watermark)s and the newest usage of %(newest)s, so it passes.")
-            if evidence["passes"]
-            else _(
-                "The watermark is %(watermark)s and the newest usage of %(newest)s, so by itself"
-                " it would refuse."
-            )
-        )
-        told = say(template, watermark=case.at(state.watermark_at), newest=case.at(newest))
-    elif case.versions.stopped:
-        told = say(_("The state row is missing, so by itself it would refuse."))
+    if state is not None or case.versions.stopped:
+        told = what_the_guard_finds(newest, state, case.now)
     else:
         told = say(
             _(
@@ -150,6 +164,11 @@ def daily_jobs(case: Case) -> Step | None:
     if not case.meets_103:
         return None
     jobs, migrator = case.facts.daily_jobs, case.facts.migrator
+    return judge_daily_jobs(jobs, migrator)
+
+
+def judge_daily_jobs(jobs: DailyJobs | Problem, migrator: Migrator | Problem) -> Step:
+    """Whether unscheduling the legacy daily jobs by name fails for the migrating role."""
     if isinstance(jobs, Problem):
         return unread(StepCode.DAILY_JOBS, say(_("pg_cron cannot be looked at")), jobs)
     if jobs.visibility in {Visibility.ABSENT, Visibility.ELSEWHERE, Visibility.UNKNOWN}:

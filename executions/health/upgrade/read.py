@@ -57,7 +57,7 @@ def read_upgrade(fetch: Fetch = fetch_for_dashboard) -> UpgradeFacts:
         return nothing_read(ROLLUP, ground)
     if why := behind(ground, ROLLUP):
         return nothing_read(ROLLUP, why)
-    versions = _fact(lambda: _versions(fetch, ground))
+    versions = _fact(lambda: read_versions(fetch, ground))
     if isinstance(versions, Problem):
         return nothing_read(ROLLUP, versions)
     return UpgradeFacts(
@@ -65,7 +65,7 @@ def read_upgrade(fetch: Fetch = fetch_for_dashboard) -> UpgradeFacts:
         now=ground.now,
         versions=versions,
         server=_fact(lambda: _server(fetch)),
-        migrator=_fact(lambda: Migrator(**fetch(SQL.migrator, {})[0])),
+        migrator=_fact(lambda: read_migrator(fetch)),
         daily_jobs=_fact(lambda: _daily_jobs(fetch, ground)),
         usage=_fact(lambda: _usage(fetch, ground)),
         state=_fact(lambda: _state(fetch, ground)),
@@ -80,7 +80,7 @@ def _fact(read: Callable[[], T]) -> T | Problem:
         return diagnose(error)
 
 
-def _versions(fetch: Fetch, ground: Ground) -> Range:
+def read_versions(fetch: Fetch, ground: Ground) -> Range:
     """The range of versions.
 
     Raises:
@@ -102,11 +102,28 @@ def _server(fetch: Fetch) -> Server:
     )
 
 
+def read_migrator(fetch: Fetch) -> Migrator:
+    """The owner of `task_usage` and what it may do. There must be such a table.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does.
+    """
+    (row,) = fetch(SQL.migrator, {})
+    return Migrator(**row)
+
+
 def _daily_jobs(fetch: Fetch, ground: Ground) -> DailyJobs:
     """The jobs by name, asked with the role that sees more of pg_cron in Multica's database."""
     seen = visible_jobs(fetch)
     if seen.visibility in {Visibility.FILTERED, Visibility.NO_ACCESS}:
         seen = _seen_by_retirer(ground.database) or seen
+    return daily_jobs_in(ground, seen)
+
+
+def daily_jobs_in(ground: Ground, seen: PgCron) -> DailyJobs:
+    """The jobs with the names of the daily ones, if this is pg_cron in Multica's database."""
+    if seen.database != ground.database:
+        return DailyJobs(Visibility.ELSEWHERE, ground.role)
     jobs = [
         DailyJob(job.jobid, job.jobname, job.owner, unschedule_text(job.jobid))
         for job in seen.jobs

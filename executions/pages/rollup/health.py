@@ -24,11 +24,15 @@ from executions.health.findings import Case
 from executions.health.forecast import NextPlan, caught_up, next_plan
 from executions.health.read import behind, refuse_hidden
 from executions.health.snapshot import Snapshot
+from executions.health.upgrade.facts import Migrator
+from executions.health.upgrade.of_migration import judge_daily_jobs, what_the_guard_finds
+from executions.health.upgrade.read import daily_jobs_in, read_migrator, read_versions
+from executions.health.upgrade.step import Step
 from executions.pages.rollup.asking import Asking, askers
-from executions.pages.rollup.migration import DailyJobs, daily_jobs, guard
 from executions.rollup.installed import InstalledRollup, read_installed
 from executions.rollup.newest import Newest, read_newest
 from executions.rollup.queue import QueueDepth, read_depth
+from executions.rollup.versions import Range
 from executions.scheduler.jobs import ROLLUP
 from executions.text.digest import digest
 from executions.text.problem import Problem
@@ -45,6 +49,8 @@ class RollupHealth:
     installed: InstalledRollup | Problem
     depth: QueueDepth | Problem
     newest: Newest | Problem
+    migrator: Migrator | Problem
+    versions: Range | Problem
 
     @property
     def now(self) -> datetime | None:
@@ -94,19 +100,17 @@ class RollupHealth:
             return self.newest
         if isinstance(self.state, Problem):
             return self.state
-        return guard(self.newest, self.state, self.now)
+        return what_the_guard_finds(self.newest.change, self.state, self.now)
 
     @cached_property
-    def daily_jobs(self) -> DailyJobs | Problem:
+    def daily_jobs(self) -> Step | Problem:
         """Whether legacy daily jobs would make migration 103 fail."""
         pg_cron, ground = self.snapshot.facts.pg_cron, self.snapshot.facts.ground
         if not isinstance(pg_cron, PgCron):
             return pg_cron
         if not isinstance(ground, Ground):
             return ground
-        if isinstance(self.installed, Problem):
-            return self.installed
-        return daily_jobs(pg_cron, ground.database, self.installed.owner)
+        return judge_daily_jobs(daily_jobs_in(ground, pg_cron), self.migrator)
 
     # --- The live part --------------------------------------------------------------------------
 
@@ -122,6 +126,8 @@ class RollupHealth:
             self.installed,
             self.depth,
             self.newest,
+            self.migrator,
+            self.versions,
             told.still() if told else None,
             self.next_plan,
         )
@@ -132,9 +138,9 @@ def read_health(fetch: Fetch = fetch_for_dashboard) -> RollupHealth:
     snapshot = snapshots.current()
     ground = snapshot.facts.ground
     if isinstance(ground, Problem):
-        return RollupHealth(snapshot, ground, ground, ground)
+        return RollupHealth(snapshot, ground, ground, ground, ground, ground)
     if why := behind(ground, ROLLUP):
-        return RollupHealth(snapshot, why, why, why)
+        return RollupHealth(snapshot, why, why, why, why, why)
     return RollupHealth(
         snapshot=snapshot,
         installed=_fact(lambda: read_installed(fetch)),
@@ -142,6 +148,8 @@ def read_health(fetch: Fetch = fetch_for_dashboard) -> RollupHealth:
         newest=_fact(
             lambda: _unhidden(ground, ("task_usage", "task_usage_hourly"), fetch, read_newest)
         ),
+        migrator=_fact(lambda: read_migrator(fetch)),
+        versions=_fact(lambda: read_versions(fetch, ground)),
     )
 
 
