@@ -19,9 +19,12 @@
  * A part is left alone in a hidden tab, while text in it is selected, and while a form control in
  * it has the focus. Idiomorph merges new contents into the old: elements keep their identity by
  * their id, so focus, scroll positions and open <details> stay; a <form>, and what a script put into
- * an element with data-live-keep, are never touched. Then the part gets the event "live:merged".
+ * an element with data-live-keep, are never touched. Before, the document gets the event
+ * "live:arrived" with the new contents, and then the part "live:merged".
  *
  *   <… data-checked>           holds the <time> at which the server last looked; a 204 renews it
+ *   <a data-in-place>          in a part: leads to the same page at another address, whose part then
+ *                              comes in place of this one, without a jump
  *   data-live-quiet            the part says nothing of its own age; and that the viewer is signed
  *                              out only where it is the page's only part, at the top of the page
  * A part that shows the verdict (verdict.js) puts it in doubt when it gets no answer.
@@ -47,9 +50,9 @@
     beforeNodeRemoved: (node) => !node.parentElement?.hasAttribute("data-live-keep"),
   };
 
-  /** Runs `change` while what stands at the top of the window stays where it is. */
-  function withoutMoving(part, change) {
-    const anchor = [...part.querySelectorAll("[id]")].find((element) => {
+  /** Runs `change` while the anchor, or what stands at the top of the window, stays where it is. */
+  function withoutMoving(part, anchor, change) {
+    anchor ||= [...part.querySelectorAll("[id]")].find((element) => {
       const box = element.getBoundingClientRect();
       return box.top >= 0 && box.height > 0;
     });
@@ -59,6 +62,8 @@
     const moved = anchor.getBoundingClientRect().top - before;
     if (Math.abs(moved) >= 1) window.scrollBy({ top: moved, behavior: "instant" });
   }
+
+  const here = () => location.pathname + location.search;
 
   // --- Live parts -------------------------------------------------------------------------------
 
@@ -73,6 +78,7 @@
   class LivePart {
     constructor(element) {
       this.element = element;
+      this.address = here();
       this.answeredAt = Date.now();
       this.notice = null;
       this.why = texts.old;
@@ -105,8 +111,11 @@
       // A hidden tab asks for nothing: it is planned anew when it is seen again.
       if (document.hidden) return;
       if (this.inUse) return this.plan(1000);
+      const { address } = this;
       try {
         const response = await this.ask();
+        // Somebody chose another window while the answer was on its way.
+        if (address !== this.address) return;
         const answeredAt = Date.now();
         if (response.status === 401) return this.endSignedOut();
         if (response.status === 403 && response.headers.has("X-Problem")) {
@@ -126,6 +135,27 @@
         this.plan();
       } catch {
         this.fail(texts.old);
+      }
+    }
+
+    /** Shows what another address of the same page has, in place; loads that page if it fails. */
+    async go(address, anchor) {
+      window.clearTimeout(this.timer);
+      this.address = address;
+      this.element.dataset.version = "";
+      this.element.setAttribute("aria-busy", "true");
+      try {
+        const response = await this.ask(address);
+        if (response.status !== 200 || !isFragment(response)) return location.assign(address);
+        const html = await response.text();
+        if (address !== this.address) return;
+        this.answeredAt = Date.now();
+        this.show(html, response.headers, anchor);
+        this.plan();
+      } catch {
+        location.assign(address);
+      } finally {
+        this.element.removeAttribute("aria-busy");
       }
     }
 
@@ -155,11 +185,11 @@
       }
     }
 
-    ask() {
+    ask(address = here()) {
       const { live, version } = this.element.dataset;
       const headers = { Accept: "text/html", "HX-Request": "true", "HX-Target": this.element.id };
       if (version) headers["X-Data-Version"] = version;
-      return fetch(live || location.pathname + location.search, {
+      return fetch(live || address, {
         headers,
         cache: "no-store",
         credentials: "same-origin",
@@ -167,7 +197,7 @@
       });
     }
 
-    show(html, headers) {
+    show(html, headers, anchor) {
       const fresh = document.createElement("template");
       fresh.innerHTML = html;
       const { dataset } = this.element;
@@ -175,7 +205,8 @@
       if (headers.has("X-Live-Seconds")) dataset.liveSeconds = headers.get("X-Live-Seconds");
       setClock(fresh.content, this.answeredAt);
       writeTimes(fresh.content);
-      withoutMoving(this.element, () => {
+      document.dispatchEvent(new CustomEvent("live:arrived", { detail: fresh.content }));
+      withoutMoving(this.element, anchor, () => {
         window.Idiomorph.morph(this.element, fresh.content, { morphStyle: "innerHTML", callbacks });
       });
       window.verdict.mark();
@@ -259,6 +290,26 @@
       if (!parts.has(element)) parts.set(element, new LivePart(element));
     }
   }
+
+  /** The part that a link with data-in-place belongs to. */
+  const partOf = (link) => parts.get(link.closest("[data-live]"));
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-in-place]");
+    const isPlain = !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0;
+    if (!link || !isPlain || !partOf(link)) return;
+    event.preventDefault();
+    const address = link.pathname + link.search;
+    if (address !== here()) history.pushState({}, "", address);
+    partOf(link).go(address, link);
+  });
+
+  window.addEventListener("popstate", () => {
+    const link = document.querySelector("[data-live] a[data-in-place]");
+    const part = link && partOf(link);
+    // Another place of the same page is the browser's own affair.
+    if (part && part.address !== here()) part.go(here(), link);
+  });
 
   function resume() {
     if (document.hidden) return;

@@ -1,7 +1,7 @@
 /*
  * Times on a page: written in the zone that the viewer chose, and ageing while they look.
  *
- *   <time datetime="…" data-form="datetime|seconds|clock|time|date">   absolute, in the zone chosen
+ *   <time datetime="…" data-form="datetime|seconds|clock|time|date|hour">   absolute, in the zone chosen
  *   <time datetime="…" data-relative>                                  ages every second
  *   <time datetime="…" data-relative="span">                           the same without "ago"
  *   <… data-now="…">   the database's clock when the server answered; ages are counted from it
@@ -19,6 +19,12 @@
   // How many milliseconds the database's clock is ahead of this browser's.
   let clockOffset = 0;
   let zone = "utc";
+
+  const monthAndDay = new Intl.DateTimeFormat(document.documentElement.lang, {
+    month: "short",
+    day: "numeric",
+    timeZone: "UTC",
+  });
 
   const now = () => Date.now() + clockOffset;
   const two = (number) => String(number).padStart(2, "0");
@@ -58,6 +64,8 @@
         return iso.slice(11, 16);
       case "date":
         return day;
+      case "hour": // the time, and the day where it begins
+        return iso.slice(11, 13) === "00" ? monthAndDay.format(new Date(`${day}T00:00Z`)) : iso.slice(11, 16);
       default:
         return `${day} ${iso.slice(11, 16)} ${zoneName(date)}`;
     }

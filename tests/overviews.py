@@ -19,7 +19,7 @@ def text(html):
 
 def squares(html):
     """Class, and the address or None, of every square of the plan strip."""
-    strip = html[html.index('<ol class="plan-strip') :].partition("</ol>")[0]
+    strip = html[html.index('<div class="plan-strip') :].partition('class="legend"')[0]
     found = re.findall(
         r'<(?:a|span) class="plan plan-(\w+)" id="square-\d+"(?: href="([^"]*)")?', strip
     )

@@ -6,7 +6,7 @@ every form alike. Templates reach these through the library ``display``: `pages/
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
@@ -102,7 +102,7 @@ def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None)
     """An aware time in the viewer's zone. A caller with many times looks the zone up once.
 
     Raises:
-        KeyError: ``form`` is not in ``TIME_FORMS``.
+        KeyError: ``form`` is neither in ``TIME_FORMS`` nor "hour".
     """
     if words := in_words(value):
         return words
@@ -110,8 +110,15 @@ def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None)
 
 
 def _as_text(local: datetime, form: str) -> str:
+    if form == "hour":
+        return _hour(local)
     text = local.strftime(TIME_FORMS[form])
     return f"{text} {zone_name(local)}" if form in FORMS_WITH_ZONE else text
+
+
+def _hour(local: datetime) -> str:
+    """A row of a day's hours: the time, and the day where it begins."""
+    return date_format(local, "M j") if local.hour == 0 else local.strftime("%H:%M")
 
 
 def relative(value: datetime, now: datetime) -> str:

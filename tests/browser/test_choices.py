@@ -76,17 +76,16 @@ IN_VIEW = """(id) => {
 }"""
 
 
-def test_another_window_is_chosen_without_losing_the_place(open_page, expect):
-    page = open_page(viewport={"width": 390, "height": 844})
+def test_without_scripts_another_window_begins_at_its_strip(open_page, expect):
+    page = open_page(viewport={"width": 390, "height": 844}, java_script_enabled=False)
     page.goto("/")
-    page.get_by_role("link", name="7 days").click()
-    expect(page.locator("#strip-title")).to_contain_text("7 days")
-    page.wait_for_function(IN_VIEW, arg="plan-strip")
-    page.get_by_role("link", name="24 hours").click()
-    expect(page.locator("#strip-title")).to_contain_text("24 hours")
-    page.wait_for_function(IN_VIEW, arg="plan-strip")
+    title = page.locator("#strip-title")
+    for name in ("7 days", "24 hours"):
+        page.get_by_role("link", name=name).click()
+        expect(title).to_contain_text(name)
+        expect(title).to_be_in_viewport()
     page.go_back()
-    expect(page.locator("#strip-title")).to_contain_text("7 days")
+    expect(title).to_contain_text("7 days")
 
 
 def test_paging_goes_on_in_the_list_and_so_does_the_keyboard(open_page):
@@ -97,3 +96,36 @@ def test_paging_goes_on_in_the_list_and_so_does_the_keyboard(open_page):
     page.wait_for_function(IN_VIEW, arg="plans")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('#plans') !== null")
+
+
+def test_seven_days_come_in_place_and_what_is_read_stays_where_it_is(page, expect):
+    """Without the page being loaded again, and back and forward go through the windows."""
+    page.goto("/")
+    page.evaluate("window.stays = true")
+    choice = page.locator("#plan-strip").get_by_role("link", name="7 days")
+    choice.scroll_into_view_if_needed()
+    page.mouse.wheel(0, 150)
+    before = choice.bounding_box()["y"]
+    choice.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#strip-title")).to_contain_text("7 days")
+    assert abs(choice.bounding_box()["y"] - before) < 2
+    assert page.evaluate("document.activeElement.textContent") == "7 days"
+    assert page.evaluate("location.search") == "?window=7d"
+    assert "#" not in page.url
+    page.go_back()
+    expect(page.locator("#strip-title")).to_contain_text("24 hours")
+    page.go_forward()
+    expect(page.locator("#strip-title")).to_contain_text("7 days")
+    assert page.evaluate("window.stays")
+
+
+def test_a_window_that_does_not_come_is_loaded_as_a_page(page, expect, console):
+    page.goto("/")
+    page.route("**/?window=7d", lambda route: (
+        route.abort() if "hx-request" in route.request.headers else route.continue_()
+    ))  # fmt: skip
+    page.locator("#plan-strip").get_by_role("link", name="7 days").click()
+    expect(page.locator("#strip-title")).to_contain_text("7 days")
+    assert page.evaluate("location.search") == "?window=7d"
+    console[:] = [line for line in console if "ERR_FAILED" not in line]

@@ -87,11 +87,19 @@ def test_a_zone_is_named_by_its_offset(offset: timedelta, name: str) -> None:
         ("clock", "13:00 UTC+1"),
         ("time", "13:00"),
         ("date", "2025-11-24"),
+        ("hour", "13:00"),
     ],
 )
 def test_a_time_is_written_in_the_viewers_zone(form: str, text: str) -> None:
     with in_zone(ZoneInfo("Europe/Berlin")):
         assert formatters.written(NOON, form) == text
+
+
+def test_the_first_hour_of_a_day_is_written_as_the_day_in_the_viewers_zone() -> None:
+    late = NOON.replace(hour=23)
+    assert formatters.written(late, "hour") == "23:00"
+    with in_zone(ZoneInfo("Europe/Berlin")):
+        assert formatters.written(late, "hour") == "Nov 25"
 
 
 @pytest.mark.parametrize(

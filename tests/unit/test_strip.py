@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from executions.health.ledger import PlanOutcome, lay
 from executions.pages.history.tags import address
-from executions.pages.overview.strip import HOUR, Captions, Square, Strip, lay_day, lay_week
+from executions.pages.overview.strip import HOUR, Captions, Kind, Square, Strip, lay_day, lay_week
 from executions.pages.overview.tags import Addresses, leads_to
 from executions.pages.overview.week import WINDOW as WEEK
 from executions.scheduler.jobs import ROLLUP
@@ -114,15 +114,16 @@ def test_a_row_off_the_grid_makes_its_square_odd_and_leads_to_both_rows():
     square = square_of(strip, 4)
     assert (square.look, square.execution, square.has_rows) == ("odd", None, True)
     assert "1 off the grid" in Captions().of(square)
-    assert ("odd", "off the grid", 1) in strip.legend
+    assert Kind("odd", "off the grid", 1, square.key) in strip.legend
 
 
 def test_the_legend_counts_every_plan_once():
     strip = day({1: None, 2: None, 5: {"status": "FAILED"}})
+    newest = {age: int(plan_time(age).timestamp()) for age in (0, 1, 5)}
     assert strip.legend == [
-        ("kept", "kept", 285),
-        ("failed", "failed", 1),
-        ("missing", "missing", 2),
+        Kind("kept", "kept", 285, newest[0]),
+        Kind("failed", "failed", 1, newest[5]),
+        Kind("missing", "missing", 2, newest[1]),
     ]
 
 

@@ -27,6 +27,9 @@ from executions.scheduler.spec import JobSpec
 from executions.text.formatters import duration, written
 from executions.text.sentences import At, Paragraph, Sentence, say, together
 
+# A day has at most 25 rows. On a wide page they stand in two columns.
+ROWS_IN_A_COLUMN = 13
+
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -95,6 +98,11 @@ class Square:
     def has_rows(self) -> bool:
         return any(cell.execution or cell.extras for cell in self.cells)
 
+    @property
+    def leads(self) -> bool:
+        """Whether there is anything that it can lead to."""
+        return self.has_rows or self.gap is not None
+
 
 class Captions:
     """The text of a square, for a resting pointer and a screen reader.
@@ -137,6 +145,19 @@ class StripRow:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A line of the legend. ``newest`` is the key of the newest square with that look.
+
+    It is None if no square shows that kind: an hour shows only its worst plan.
+    """
+
+    look: str
+    label: str
+    count: int
+    newest: int | None
+
+
+@dataclass(frozen=True)
 class Strip:
     """The rows, the gaps, newest first, and the ledger of both."""
 
@@ -145,17 +166,27 @@ class Strip:
     ledger: Ledger
     by_hour: bool
 
+    @property
+    def half(self) -> int:
+        """The number of rows in the first of two columns, as app.css lays them; a week has one."""
+        return 0 if self.by_hour else ROWS_IN_A_COLUMN
+
     @cached_property
-    def legend(self) -> list[tuple[str, str, int]]:
-        """Class, label and count of every kind of plan in the strip."""
+    def legend(self) -> list[Kind]:
+        """Every kind of plan in the strip."""
         counts = self.ledger.counts
+        newest = {
+            square.look: square.key for row in self.rows for square in row.squares if square.leads
+        }
         shown = [
-            (css, str(label), counts[kind])
-            for kind, (css, label) in LABELS.items()
+            Kind(look, str(label), counts[kind], newest.get(look))
+            for kind, (look, label) in LABELS.items()
             if counts[kind] and kind is not PlanOutcome.NONE
         ]
         odd = len(self.ledger.off_grid)
-        return shown + ([("odd", str(_("off the grid")), odd)] if odd else [])
+        if odd:
+            shown.append(Kind("odd", str(_("off the grid")), odd, newest.get("odd")))
+        return shown
 
 
 @dataclass(frozen=True)

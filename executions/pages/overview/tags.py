@@ -55,8 +55,10 @@ def _square(square: Square, addresses: Addresses, captions: Captions) -> str:
     to, title = escape(leads_to(square, addresses)), escape(captions.of(square))
     mark = f'class="plan plan-{square.look}" id="square-{square.key}"'
     if to:
-        return f'<a {mark} href="{to}" title="{title}"><span>{title}</span></a>'
-    return f"<span {mark}><span>{title}</span></span>"
+        inside = f'<a {mark} href="{to}" title="{title}"><span>{title}</span></a>'
+    else:
+        inside = f"<span {mark}><span>{title}</span></span>"
+    return f'<span role="gridcell">{inside}</span>'
 
 
 @register.simple_tag
