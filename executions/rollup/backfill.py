@@ -7,6 +7,7 @@ Source: docs/contract.md section 4, "Backfill".
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -19,6 +20,8 @@ from executions.database.reading import fetch_on
 from executions.database.sql import load
 from executions.health.facts.sessions import DatabaseSession
 from executions.rollup.lock import read_lock
+from executions.rollup.proven import Proven
+from executions.rollup.summing import sum_slice
 from executions.text.beyond import is_beyond
 
 SQL = load("backfill")
@@ -26,6 +29,8 @@ SQL = load("backfill")
 # The watermark stays this far behind now, or rows that are not committed yet would be skipped.
 MARGIN = timedelta(minutes=5)
 _TICK = timedelta(microseconds=1)
+# How often a slice is tried that another session's writing made impossible.
+_TRIES = 5
 
 
 class Locked(Exception):
@@ -162,11 +167,16 @@ def walk(
     connection: Connection,
     months: list[Slice],
     *,
+    proven: Proven | None,
     pause: timedelta,
     stop: Event,
+    begun: Callable[[Slice], None],
     done: Callable[[Sliced], None],
 ) -> datetime | None:
     """Sum every month and set the watermark. Return it, or None if stopped before the end.
+
+    The statements of `summing` sum each month if the installed window function is ``proven``, else
+    that function does.
 
     The new watermark is five minutes before the start of the last month's slice, so usage that was
     written during that slice is left to the next ordinary run. Needs `take_lock` first.
@@ -180,19 +190,41 @@ def walk(
             stop.wait(pause.total_seconds())
         if stop.is_set():
             return None
+        begun(one)
         began = _clock(connection)
-        done(_sum_up(connection, one, began, is_last=number == len(months) - 1))
+        done(_sum_up(connection, one, began, proven, is_last=number == len(months) - 1))
     watermark = began - MARGIN
     connection.execute(SQL.stamp, {"watermark": watermark})
     return watermark
 
 
-def _sum_up(connection: Connection, one: Slice, began: datetime, *, is_last: bool) -> Sliced:
+def _sum_up(
+    connection: Connection, one: Slice, began: datetime, proven: Proven | None, *, is_last: bool
+) -> Sliced:
     """The last month ends at the moment at which its slice begins, however long the others took."""
     until = max(one.until, began) if is_last else one.until
     started = monotonic()
-    row = connection.execute(SQL.roll_up_slice, {"since": one.since, "until": until}).fetchone()
-    return Sliced(one, int(row["rows"]) if row else 0, monotonic() - started)
+    buckets = _again_if_in_the_way(lambda: _sum(connection, proven, one.since, until))
+    return Sliced(one, buckets, monotonic() - started)
+
+
+def _sum(connection: Connection, proven: Proven | None, since: datetime, until: datetime) -> int:
+    if proven:
+        return sum_slice(connection, proven, since, until)
+    row = connection.execute(SQL.roll_up_slice, {"since": since, "until": until}).fetchone()
+    return int(row["rows"]) if row else 0
+
+
+def _again_if_in_the_way(work: Callable[[], int]) -> int:
+    """Repeat a slice that PostgreSQL undid for the sake of another session's writing.
+
+    Lock 4246 keeps other rollups away, but not changes that fill the queue, nor a window function
+    that somebody calls by hand.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(errors.DeadlockDetected, errors.SerializationFailure):
+            return work()
+    return work()
 
 
 def _clock(connection: Connection) -> datetime:

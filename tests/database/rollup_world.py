@@ -7,7 +7,7 @@ Python, so it cannot share a mistake with the SQL that it judges.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -309,17 +309,23 @@ PAUSES = {
 
 @contextmanager
 def paused_run(
-    connection: Connection, rival: Connection, pause: str, start: datetime, end: datetime
+    connection: Connection,
+    rival: Connection,
+    pause: str,
+    start: datetime,
+    end: datetime,
+    run_window: Callable[[Connection, datetime, datetime], int] = window,
 ) -> Iterator[None]:
     """Run a window on `connection` around the block, which changes things through `rival`.
 
-    The run has stopped at `pause` when the block begins. It continues once the rival's changes are
-    committed at the block's end. Stopping "while summing" needs `pausing_trigger`.
+    The run has stopped at `pause` when the block begins, or has found nothing to do. It continues
+    once the rival's changes are committed at the block's end. Stopping "while summing" needs
+    `pausing_trigger`.
     """
     with ThreadPoolExecutor(1) as pool:
         with rival.transaction():
             rival.execute(PAUSES[pause])
-            run = pool.submit(window, connection, start, end)
-            wait_until_blocked(rival, connection.info.backend_pid)
+            run = pool.submit(run_window, connection, start, end)
+            wait_until_done_or_blocked(run, rival, connection)
             yield
         run.result(timeout=HANG)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from psycopg import sql
 
 from tests import environment
 from tests.commands import run_command
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 COMMAND = "backfill_task_usage_hourly"
 MONTH = timedelta(days=31)
 CLOCK = "SELECT now() AS now"
+WINDOW = "rollup_task_usage_hourly_window"
 WATERMARK = "SELECT watermark_at FROM task_usage_hourly_rollup_state WHERE id = 1"
 
 
@@ -52,6 +54,37 @@ def test_every_bucket_is_right_and_the_rollup_goes_on_from_there(owner, world):
     assert "Done: usage is summed up to" in said
     assert said.count(" buckets changed in ") == (watermark.year - 2025) * 12 + watermark.month - 2
     assert lock_holders(owner) == 0
+
+
+def test_the_installed_function_sums_where_it_is_asked_for(owner, world):
+    status, said, _refused = run("--use-installed-function")
+    assert status == 0
+    assert "as --use-installed-function asks" in said
+    assert stored_buckets(owner) == expected_buckets(owner)
+
+
+def test_beside_our_own_function_our_statements_sum_and_it_says_so(owner, world):
+    _status, said, _refused = run("--dry-run")
+    assert "summed by statements of our own" in said
+    assert "Multica Admin (manage.py provision)" in said
+
+
+def test_a_function_that_nobody_knows_is_used_itself_and_it_says_why(owner, world):
+    """A comment is enough to make it another source."""
+    source = number(owner, f"SELECT prosrc FROM pg_proc WHERE proname = '{WINDOW}'")
+    body = sql.SQL(
+        "CREATE OR REPLACE FUNCTION {}(p_from timestamptz, p_to timestamptz)"
+        " RETURNS bigint LANGUAGE plpgsql AS {}"
+    )
+    name = sql.Identifier(WINDOW)
+    owner.execute(body.format(name, sql.Literal(f"-- altered{source}")))
+    try:
+        status, said, _refused = run()
+    finally:
+        owner.execute(body.format(name, sql.Literal(source)))
+    assert status == 0
+    assert "is none that our own statements were proven equal to" in said
+    assert stored_buckets(owner) == expected_buckets(owner)
 
 
 def test_again_it_changes_nothing(owner, world):
@@ -86,6 +119,8 @@ def test_leaving_older_usage_out_takes_two_words(owner, world):
     status, _said, refused = run("--months-back", "1")
     assert status == 1
     assert "There is usage from 2025-03" in refused
+    assert "from 2025-03-30 to " in refused
+    assert "would be abandoned" in refused
     assert stored_buckets(owner) == {}
     status, _said, _refused = run("--months-back", "1", "--force-partial")
     assert status == 0
@@ -170,6 +205,27 @@ def process(owner):
     yield start
     for made in started:
         made.kill_group()
+
+
+def test_it_says_within_ten_seconds_that_it_is_still_at_work(owner, world, process, connect):
+    blocking = connect("multica")
+    with blocking.transaction():
+        blocking.execute("LOCK TABLE task_usage_hourly IN SHARE MODE")
+        running = process()
+        running.wait_for("Still summing 2025-03, month 1 of ")
+        lock_holders(owner, at_least=1)
+    assert running.end() == 0
+
+
+def test_it_says_within_ten_seconds_that_it_still_waits_for_the_lock(
+    owner, world, process, connect
+):
+    holder = connect("multica")
+    with holder.transaction():
+        holder.execute("SELECT pg_advisory_xact_lock(4246)")
+        running = process("--lock-timeout", "1h")
+        running.wait_for("Still waiting for lock 4246, for ")
+    assert running.end() == 0
 
 
 def test_usage_written_while_the_last_month_runs_is_left_to_the_next_run(

@@ -112,6 +112,8 @@ class Histories(RuleBasedStateMachine):
     rival: Connection
     neighbour: Connection
     observer: Connection
+    # What rolls up: the installed function, or what stands in for it.
+    window: Callable[[Connection, datetime, datetime], int] = staticmethod(window)
 
     # Since when on the history's clock the neighbour has reported what nobody sees yet.
     unseen_since: datetime | None = None
@@ -187,12 +189,12 @@ class Histories(RuleBasedStateMachine):
     @rule(zone=zones)
     def roll_up(self, zone: str) -> None:
         self.connection.execute("SELECT set_config('TimeZone', %s, false)", [zone])
-        window(self.connection, self.watermark, END)
+        self.window(self.connection, self.watermark, END)
         assert stored_buckets(self.connection) == expected_buckets(self.connection)
         # Beside an open change, a run keeps what it rolled up in the queue, each time anew.
         queue = [] if self.beside else ["task_usage_hourly_dirty"]
         before = contents(self.connection, "task_usage_hourly", *queue)
-        assert window(self.connection, self.watermark, END) == 0
+        assert self.window(self.connection, self.watermark, END) == 0
         assert before == contents(self.connection, "task_usage_hourly", *queue)
         self.watermark = self.passed
 
@@ -201,7 +203,7 @@ class Histories(RuleBasedStateMachine):
         # The others lock a whole table, for which they would wait for the neighbour.
         pause = "while summing" if self.beside else pause
         passed = self.passed
-        with paused_run(self.connection, self.rival, pause, self.watermark, END):
+        with paused_run(self.connection, self.rival, pause, self.watermark, END, self.window):
             self.world.connection = self.rival
             self.happen(step)
             self.world.connection = self.connection
@@ -295,13 +297,20 @@ class Histories(RuleBasedStateMachine):
 def test_after_any_history_the_buckets_are_the_sums_and_a_rerun_changes_nothing(
     owner: Connection, connect: Callable[..., Connection]
 ) -> None:
+    run_histories(Histories, owner, connect)
+
+
+def run_histories(
+    kind: type[Histories], owner: Connection, connect: Callable[..., Connection], usual: int = 30
+) -> None:
+    """Run a machine of that kind; ``usual`` is how many histories `bin/test` makes."""
     others = {name: connect() for name in ("rival", "neighbour", "observer")}
-    machine = type("These", (Histories,), {"connection": owner, **others})
+    machine = type("These", (kind,), {"connection": owner, **others})
     with pausing_trigger(owner):
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=sized(30, 1200),
+                max_examples=sized(usual, 1200),
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

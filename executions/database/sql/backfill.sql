@@ -25,11 +25,15 @@ SELECT now() AS now,
 
 -- name: bound_wait
 -- Wait for the lock no longer than this, let a month's work take as long as it needs, and end with
--- the client if the client dies.
+-- the client if the client dies. A month is much to sort and group, and compiling it does not pay.
 SELECT set_config('lock_timeout', %(milliseconds)s::text, false),
        set_config('statement_timeout', '0', false),
        set_config('idle_session_timeout', '0', false),
-       set_config('client_connection_check_interval', '1s', false)
+       set_config('client_connection_check_interval', '1s', false),
+       set_config('default_transaction_isolation', 'read committed', false),
+       set_config('work_mem', greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)
+                              ::text, false),
+       set_config('jit', 'off', false)
 
 -- name: take_lock
 -- The lock of every rollup, held until this session ends. Raises after the time of bound_wait.

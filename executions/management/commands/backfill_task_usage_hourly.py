@@ -13,16 +13,17 @@ from typing import IO, Any, cast
 
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from executions.database.connections import Connection, runner_connection
 from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
 from executions.health.facts.sessions import DatabaseSession
+from executions.management.progress import Slices, StillThere
 from executions.rollup import backfill
 from executions.rollup.backfill import Extent, Locked, Partial, Slice, Sliced
 from executions.rollup.lock import BACKFILL_NAME
+from executions.rollup.proven import PROVEN, WindowSource
+from executions.rollup.summing import read_source
 from executions.scheduler.leases import rfc3339
 from executions.text.beyond import in_words, select
 from executions.text.durations import parse_duration
@@ -73,6 +74,10 @@ class Command(BaseCommand):
             "--lock-timeout", type=_duration, default="30s", metavar="30s",
             help="how long to wait for another rollup; default 30s",
         )  # fmt: skip
+        parser.add_argument(
+            "--use-installed-function", action="store_true",
+            help="sum with the installed window function even where our own statements are equal",
+        )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
         ensure_running()
@@ -101,17 +106,26 @@ class Command(BaseCommand):
         self._say(_standing(extent, months))
         if extent.beyond:
             self._say(_left_out(extent))
+        source = read_source(connection)
+        asked = options["use_installed_function"]
+        self._say(_how(source, asked=asked))
         if options["dry_run"]:
             for one in months:
                 rows = backfill.usage_rows(connection, one)
                 self._say(f"{one.since:%Y-%m}: {rows:,} usage rows")
             self._say("Nothing was changed: this was a dry run.")
             return
-        backfill.take_lock(connection, options["lock_timeout"])
+        with StillThere(self._say, "waiting for lock 4246"):
+            backfill.take_lock(connection, options["lock_timeout"])
         pause = options["sleep_between_slices"]
         self._has_begun = True
-        with interruption.gentle() as stop, self._progress(len(months)) as done:
-            watermark = backfill.walk(connection, months, pause=pause, stop=stop, done=done)
+        out = cast("IO[str]", self.stdout)
+        with interruption.gentle() as stop, Slices(out, len(months)) as progress:
+            watermark = backfill.walk(
+                connection, months, proven=None if asked else source.proven, pause=pause,
+                stop=stop, begun=lambda one: progress.begin(_name(one)),
+                done=lambda one: progress.end(_line(one)),
+            )  # fmt: skip
         if watermark is None:
             raise self._stopped()
         self._say(
@@ -133,26 +147,6 @@ class Command(BaseCommand):
 
     def _stopped(self) -> CommandError:
         return CommandError(f"Stopped. {self._after_a_stop()}", returncode=INTERRUPTED)
-
-    @contextmanager
-    def _progress(self, count: int) -> Iterator[Any]:
-        """A progress bar on a terminal, else a line for each month."""
-        console = Console(file=cast("IO[str]", self.stdout), highlight=False)
-        if not console.is_terminal:
-            yield lambda one: self._say(_line(one))
-            return
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=console) as progress:
-            bar = progress.add_task("months", total=count)
-
-            def advance(one: Sliced) -> None:
-                progress.console.print(_line(one))
-                progress.advance(bar)
-
-            yield advance
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
@@ -233,17 +227,43 @@ def _left_out(extent: Extent) -> str:
     )
 
 
+def _how(source: WindowSource, *, asked: bool) -> str:
+    """Which statements sum a month, and why."""
+    slow = "Each month goes through the installed window function"
+    if asked:
+        return f"{slow}, as --use-installed-function asks."
+    if source.proven:
+        return (
+            "Each month is summed by statements of our own. They give the same buckets as the"
+            f" installed window function, which is that of {source.proven.whose}."
+        )
+    if source.sha256 in PROVEN:
+        return (
+            f"{slow}, because task_usage_hour_bucket does not cut at UTC hours here, on which our"
+            " own statements rely. On a large install that can take hours."
+        )
+    return (
+        f"{slow}, because its source (sha256 {(source.sha256 or 'none')[:12]}) is none that our own"
+        " statements were proven equal to. On a large install that can take hours."
+    )
+
+
+def _name(one: Slice) -> str:
+    return f"{one.since:%Y-%m}"
+
+
 def _line(one: Sliced) -> str:
-    return f"{one.slice.since:%Y-%m}: {one.buckets:,} buckets changed in {one.seconds:.1f} s"
+    return f"{_name(one.slice)}: {one.buckets:,} buckets changed in {one.seconds:.1f} s"
 
 
 def _why_not(refusal: Partial | Locked) -> str:
     if isinstance(refusal, Partial):
         return (
             f"There is usage from {refusal.oldest:%Y-%m}, and --months-back begins with"
-            f" {refusal.since:%Y-%m}. What is older would never be summed up, because the"
-            " watermark passes it all the same. Leave --months-back out, or add --force-partial."
-            " Nothing was changed."
+            f" {refusal.since:%Y-%m}. The usage from {refusal.oldest:%Y-%m-%d} to"
+            f" {refusal.since - timedelta(days=1):%Y-%m-%d} would be abandoned: it would never be"
+            " summed up, because the watermark passes it all the same. Leave --months-back out, or"
+            " add --force-partial. Nothing was changed."
         )
     return (
         f"Lock 4246 is held by {_who(refusal.holders)}: another rollup or backfill is at work. Try"

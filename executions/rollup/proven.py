@@ -1,0 +1,54 @@
+"""PURE: the window functions whose buckets our own statements give too.
+
+A function is known by the SHA-256 of its source (`pg_proc.prosrc`). Hashes only: Multica's text is
+not ours to carry. Each entry was proven equal on generated histories before it was added, with the
+machine of `tests/database/test_backfill_equality.py`, which proves ours in every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Proven:
+    """How a known window function works, and whose it is.
+
+    A ``costed`` one writes the cost columns. For a ``widened`` one, as is ours, a queued key stands
+    for all of its hour, agent, provider and model, and what it judged beside an open change stays
+    queued.
+    """
+
+    whose: str
+    costed: bool
+    widened: bool
+
+
+PROVEN: Mapping[str, Proven] = {
+    "297244c607dedd67160b136352fc5905065daa089edd25518bb0b0681b50ddb5": Proven(
+        "Multica v0.3.5 to v0.4.9", costed=False, widened=False
+    ),
+    "303ae930cfd68111ffeab5900d9ec0437d942effb99d3cd0b8e7b9da86e31309": Proven(
+        "Multica v0.4.10 and newer", costed=True, widened=False
+    ),
+    "ae407834c8d5ae30a92acb9700dd28219c66a0c5329fe0616c16f611ab88fdc1": Proven(
+        "Multica Admin (manage.py provision)", costed=True, widened=True
+    ),
+}
+
+
+@dataclass(frozen=True)
+class WindowSource:
+    """The hash of the installed window function; None without one.
+
+    ``hourly`` is whether `task_usage_hour_bucket` cuts at UTC hours, on which the proof relies.
+    """
+
+    sha256: str | None
+    hourly: bool
+
+    @property
+    def proven(self) -> Proven | None:
+        """What is proven of it, or None."""
+        return PROVEN.get(self.sha256 or "") if self.hourly else None
