@@ -250,7 +250,7 @@ def test_ctrl_c_stops_between_two_months_and_says_how_to_go_on(
     running.wait_for("2025-03: ")
     running.popen.send_signal(number_of_signal)
     assert running.end() == 130
-    assert "Run the same command again to go on" in running.seen[-1]
+    assert "Run the same command again to go on" in running.errors[-1]
     assert 0 < len(stored_buckets(owner)) < len(expected_buckets(owner))
     assert number(owner, WATERMARK) == datetime(1970, 1, 1, tzinfo=UTC)
     lock_holders(owner, at_most=0)
