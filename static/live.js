@@ -1,33 +1,33 @@
 /*
- * Live parts: a part of a page that keeps itself up to date. The page is complete without them.
+ * Live parts: a part of a page that refreshes itself. The page is complete without this script.
  *
  *   <div id="overview" data-live data-live-seconds="15" data-version="7f3a">…</div>
- * asks the page's own address again every so many seconds (data-live="/other" asks another one)
- * with these headers:
- *   HX-Request: true           so the server answers with the fragment, by django-htmx
- *   HX-Target: overview        the part's id, so a page may have several
- *   X-Data-Version: 7f3a       the version of the data that is shown, where there is one
- * and understands these answers:
- *   204                        the data is still of that version; with the header X-Checked-At
- *                              where the server looked some seconds ago
- *   200, the fragment          the new contents of the part; with the headers
- *                              X-Data-Version (the new version) and X-Live-Seconds (the new pace)
- *   401                        signed out: the part says so and stops
- *   403 with X-Problem         the role was taken away: the page is loaded again and says so
- *   anything else, or nothing  the part says how old it is and why, and goes on trying, at most
- *                              every five seconds; an error of ours has the header X-Problem
- * A part is left alone in a hidden tab, while text in it is selected, and while a form control in
- * it has the focus. Idiomorph merges new contents into the old: elements keep their identity by
- * their id, so focus, scroll positions and open <details> stay; a <form>, and what a script put into
- * an element with data-live-keep, are never touched. Before, the document gets the event
- * "live:arrived" with the new contents, and then the part "live:merged".
+ * The part asks the page's own address again at this interval (data-live="/other" asks another
+ * address). It sends these headers:
+ *   HX-Request: true           the server answers with the fragment only (django-htmx)
+ *   HX-Target: overview        the part's id, because a page may have several parts
+ *   X-Data-Version: 7f3a       the version of the shown data, if the part has one
+ * It understands these answers:
+ *   204                        the data still has that version. The header X-Checked-At says when the
+ *                              server looked, if that is some seconds ago
+ *   200 with the fragment      the new contents of the part. The headers X-Data-Version and
+ *                              X-Live-Seconds have the new version and the new interval
+ *   401                        the viewer is signed out: the part says so and stops
+ *   403 with X-Problem         the viewer has lost the role: the page is loaded again and says so
+ *   anything else, or nothing  the part says how old it is and why, and tries again, at most every
+ *                              five seconds. An error of ours has the header X-Problem
+ * A part does not change in a hidden tab, while text in it is selected, or while a form control in it
+ * has the focus. Idiomorph merges the new contents into the old. It recognizes elements by their id,
+ * so focus, scroll positions and open <details> stay. It never touches a <form>, or what a script
+ * put into an element with data-live-keep. Before the merge the document gets the event
+ * "live:arrived" with the new contents, and after it the part gets "live:merged".
  *
- *   <… data-checked>           holds the <time> at which the server last looked; a 204 renews it
- *   <a data-in-place>          in a part: leads to the same page at another address, whose part then
- *                              comes in place of this one, without a jump
- *   data-live-quiet            the part says nothing of its own age; and that the viewer is signed
- *                              out only where it is the page's only part, at the top of the page
- * A part that shows the verdict (verdict.js) puts it in doubt when it gets no answer.
+ *   <… data-checked>           contains the <time> of the server's last look; a 204 renews it
+ *   <a data-in-place>          in a part: leads to another address of the same page. The part then
+ *                              shows the part of that address, without a jump
+ *   data-live-quiet            the part does not show its age. It says that the viewer is signed out
+ *                              only if it is the page's only part, at the top of the page
+ * A part that shows the verdict (verdict.js) marks it as doubtful when no answer comes.
  */
 "use strict";
 
@@ -37,20 +37,20 @@
 
   // --- Merging new contents into old ------------------------------------------------------------
 
-  // Idiomorph makes an element into which it moves old ones empty and then fills it: until it has
-  // contents, nobody has seen it.
+  // If Idiomorph moves old elements into a new element, it inserts the new one empty and fills it
+  // later. Nobody has seen an element that is still empty.
   const isShown = (element, nodeName) => element.nodeName === nodeName && element.hasChildNodes();
 
   const callbacks = {
-    // What is typed into a form is the reader's, and so is whether a <details> is open. To pass over
-    // what is equal takes an overview of 1,900 elements from some 60 ms to some 10.
+    // The reader decides what a form contains and whether a <details> is open. Skipping equal
+    // elements reduces the merge of an overview with 1,900 elements from about 60 ms to 10 ms.
     beforeNodeMorphed: (old, fresh) => !isShown(old, "FORM") && !old.isEqualNode(fresh),
     beforeAttributeUpdated: (name, old) => !(name === "open" && isShown(old, "DETAILS")),
-    // The server sends such an element empty: what is in it was put there by a script.
+    // The server sends such an element empty, so a script has put its contents there.
     beforeNodeRemoved: (node) => !node.parentElement?.hasAttribute("data-live-keep"),
   };
 
-  /** Runs `change` while the anchor, or what stands at the top of the window, stays where it is. */
+  /** Runs `change` and keeps the anchor, or the element at the top of the window, in its place. */
   function withoutMoving(part, anchor, change) {
     anchor ||= [...part.querySelectorAll("[id]")].find((element) => {
       const box = element.getBoundingClientRect();
@@ -68,9 +68,9 @@
   // --- Live parts -------------------------------------------------------------------------------
 
   const PATIENCE = 20_000;
-  // A server in trouble is asked no more often than one where something runs.
+  // A part asks a server in trouble no more often than it asks while a plan runs.
   const AFTER_FAILURE = 5_000;
-  // A verdict that was not confirmed for so long is in doubt whatever the reason: a tab out of sight,
+  // After this time without confirmation the verdict is doubtful, whatever the reason: a hidden tab,
   // a selection in the part, a computer that slept.
   const TRUST = 120_000;
   const parts = new Map();
@@ -99,7 +99,7 @@
       parts.delete(this.element);
     }
 
-    /** Whether somebody is selecting or typing in it, so that it must stay as it is. */
+    /** Whether somebody selects or types in the part, so that it must not change. */
     get inUse() {
       if (isSelected(this.element)) return true;
       const focused = document.activeElement;
@@ -108,7 +108,7 @@
 
     async refresh() {
       if (!this.element.isConnected) return this.stop();
-      // A hidden tab asks for nothing: it is planned anew when it is seen again.
+      // A hidden tab asks for nothing. `resume` plans the next refresh when the tab is visible.
       if (document.hidden) return;
       if (this.inUse) return this.plan(1000);
       const { address } = this;
@@ -124,7 +124,7 @@
         const html = response.status === 200 ? await response.text() : "";
         const fine = response.status === 204 || (response.status === 200 && isFragment(response));
         if (!fine) return this.fail(whyNot(response));
-        // Somebody may have begun to select while the answer was on its way.
+        // The reader may have begun to select text while the answer was on its way.
         if (html && this.inUse) return this.plan(1000);
         this.answeredAt = answeredAt;
         this.clearNotice();
@@ -159,7 +159,7 @@
       }
     }
 
-    /** Whether it shows the verdict, which then is no better known than when it last had an answer. */
+    /** Whether the part shows the verdict. The verdict is then as old as the part's last answer. */
     get tellsVerdict() {
       return this.element.querySelector("[data-verdict]") !== null;
     }
@@ -177,7 +177,7 @@
       this.stop();
     }
 
-    /** What a second makes of it: its age goes on, and in the end its verdict is not trusted. */
+    /** Called every second: shows the new age, and doubts a verdict that is too old. */
     age() {
       this.showAge();
       if (this.tellsVerdict && Date.now() - this.answeredAt >= TRUST) {
@@ -214,7 +214,7 @@
       this.element.dispatchEvent(new CustomEvent("live:merged", { bubbles: true }));
     }
 
-    /** A 204: what is shown was looked at again, just now unless the server says when. */
+    /** A 204: the server has looked again, just now unless it says when. */
     confirm(headers) {
       const checked = headers.get("X-Checked-At") || new Date(now()).toISOString();
       for (const element of this.element.querySelectorAll("[data-checked] time")) {
@@ -233,7 +233,7 @@
       const first = !this.notice;
       this.sayText("");
       this.showAge();
-      // The age is read out once, when it appears, and not with every second.
+      // A screen reader reads the age once, when it appears, and not every second.
       if (first) this.notice.querySelector("[role=status]").textContent = this.ageText;
     }
 
@@ -267,24 +267,24 @@
     }
   }
 
-  /** Where the contents of the page begin; the accounts pages are Django's own. */
+  /** The element where the page's contents begin. The accounts pages are Django's own. */
   function topOfPage() {
     return document.querySelector(".page-body > .container-xl") || document.querySelector("main");
   }
 
-  /** A fragment, and not some page that a proxy or a sign-in put in its place. */
+  /** Whether the answer is a fragment, and not a page of a proxy or of the sign-in. */
   function isFragment(response) {
     const type = response.headers.get("Content-Type") || "";
     return !response.redirected && type.startsWith("text/html");
   }
 
-  /** Why an answer is none, with its age left open. */
+  /** Why the answer cannot be used, as a text with a placeholder for the age. */
   function whyNot(response) {
     if (response.status === 503 && response.headers.has("X-Problem")) return texts.oldDatabase;
     return texts.oldError.replace("{status}", response.status);
   }
 
-  /** Takes on the live parts that are new on the page. */
+  /** Starts the live parts that are new on the page. */
   function adopt() {
     for (const element of document.querySelectorAll("[data-live]")) {
       if (!parts.has(element)) parts.set(element, new LivePart(element));

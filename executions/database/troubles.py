@@ -62,9 +62,9 @@ TROUBLES: Mapping[str, Trouble] = {
     ),
     "no_host": Trouble(
         title=_("The database's host is unknown"),
-        what=_("The name of the database's host leads nowhere: %(said)s."),
+        what=_("This machine cannot resolve the name of the database's host: %(said)s."),
         meaning=_CANNOT_LOOK,
-        todo=_("Correct the host name in %(url)s, or look why this machine cannot resolve it."),
+        todo=_("Correct the host name in %(url)s, or check the name service of this machine."),
     ),
     "no_database": Trouble(
         title=_("There is no such database"),
@@ -110,8 +110,8 @@ TROUBLES: Mapping[str, Trouble] = {
         what=_REFUSED,
         meaning=_CANNOT_LOOK,
         todo=_(
-            "Look in pg_stat_activity who has so many connections and end those that nobody needs,"
-            " or let an administrator raise max_connections or the role's own limit."
+            "Look in pg_stat_activity for sessions that nobody needs and end them, or let an"
+            " administrator raise max_connections or the role's own limit."
         ),
     ),
     # The code of the server's refusal is not known: it accepted the next try.
@@ -120,7 +120,7 @@ TROUBLES: Mapping[str, Trouble] = {
         what=_REFUSED,
         meaning=_CANNOT_LOOK,
         todo=_(
-            "Try again in a moment. If it stays so, correct in %(url)s what the server names here."
+            "Try again in a moment. If the server refuses again, correct in %(url)s what it names."
         ),
     ),
     "not_ready": Trouble(
@@ -128,13 +128,13 @@ TROUBLES: Mapping[str, Trouble] = {
         what=_("The server is starting up, shutting down or recovering: %(said)s."),
         meaning=_CANNOT_LOOK,
         todo=_(
-            "Wait a moment and try again. If it stays so, look in PostgreSQL's own log. A standby"
-            " with hot_standby = off never lets anybody in: then point %(url)s at its primary."
+            "Wait a moment and try again. If it refuses again, look in PostgreSQL's own log."
+            " A standby with hot_standby = off accepts no connection: point %(url)s at its primary."
         ),
     ),
     "server_kind": Trouble(
-        title=_("No server is of the kind that is asked for"),
-        what=_("Every server that was tried is of another kind: %(said)s."),
+        title=_("No server is of the wanted kind"),
+        what=_("Every server in the URL is of another kind than it asks for: %(said)s."),
         meaning=_CANNOT_LOOK,
         todo=_(
             "Name a server of that kind in %(url)s, or correct its target_session_attrs; during a"
@@ -149,7 +149,7 @@ TROUBLES: Mapping[str, Trouble] = {
     ),
     "not_postgresql": Trouble(
         title=_("Something else answers there"),
-        what=_("What answers is not PostgreSQL: %(said)s."),
+        what=_("The program that answers is not PostgreSQL: %(said)s."),
         meaning=_CANNOT_LOOK,
         todo=_("Correct the host and the port in %(url)s."),
     ),
@@ -158,9 +158,8 @@ TROUBLES: Mapping[str, Trouble] = {
         what=_REFUSED,
         meaning=_("PgBouncer refuses the settings that hold this connection read-only."),
         todo=_(
-            "Give PostgreSQL's own address in %(url)s, past the pooler. For what the dashboard"
-            " reads it is enough that PgBouncer's own configuration names options among what it"
-            " ignores, as in ignore_startup_parameters = options."
+            "Give PostgreSQL's own address in %(url)s, past the pooler. For the dashboard's reads"
+            " it is enough to set ignore_startup_parameters = options in PgBouncer's configuration."
         ),
         of_our_own=_("Give PostgreSQL's own address in ADMIN_DATABASE_URL, past the pooler."),
     ),
@@ -180,14 +179,18 @@ TROUBLES: Mapping[str, Trouble] = {
     "pool_busy": Trouble(
         title=_("The dashboard is busy"),
         what=_("No connection to the database could be opened in time."),
-        meaning=_("All of this process's own connections are in use; the database lets us in."),
+        meaning=_(
+            "This process uses all of its connections. The database itself accepts new ones."
+        ),
         todo=_("Try again in a moment; if it stays so, look at what the database is busy with."),
     ),
     # --- A connection that was lost -----------------------------------------------------------
     "lost": Trouble(
         title=_("The connection to the database broke"),
         what=_("The connection to the database broke: %(said)s."),
-        meaning=_("What was under way is not known to be done. This says nothing of the rollup."),
+        meaning=_(
+            "Nobody knows whether the current work was done. This says nothing about the rollup."
+        ),
         todo=_(
             "Try again: the next connection is a new one. If it repeats, look at the network and in"
             " PostgreSQL's own log."
@@ -216,8 +219,8 @@ TROUBLES: Mapping[str, Trouble] = {
         title=_("pg_cron's own objects are not as expected"),
         what=_("pg_cron's objects %(said)s."),
         meaning=_(
-            "Multica's tables are not concerned. Most likely the package of pg_cron was upgraded"
-            " and its objects in the database were not."
+            "Multica's tables are fine. Most likely somebody upgraded the package of pg_cron but"
+            " not its objects in the database."
         ),
         todo=_("Let an administrator run there: ALTER EXTENSION pg_cron UPDATE;"),
     ),
@@ -252,13 +255,13 @@ TROUBLES: Mapping[str, Trouble] = {
             "Multica's tables are in the schema %(schema)s, which is not on the search_path of the"
             " role %(roles)s."
         ),
-        meaning=_("Nothing is wrong with Multica itself; the tables are only not found."),
+        meaning=_("Nothing is wrong with Multica itself; the role only does not find the tables."),
         todo=_("Add ?search_path=%(schema)s to %(url)s."),
     ),
     "row_security": Trouble(
         title=_("The role is not shown every row"),
-        what=_("It cannot be told what is there: %(said)s."),
-        meaning=_("What it is not shown may be there all the same, so nothing is concluded."),
+        what=_("Nobody can tell what the tables hold: %(said)s."),
+        meaning=_("The hidden rows may exist, so Multica Admin draws no conclusion."),
         todo=_(
             "Let an administrator give the role BYPASSRLS, or a policy to see every row, as"
             " “manage.py permissions --role NAME --as viewer” says."
@@ -274,7 +277,7 @@ TROUBLES: Mapping[str, Trouble] = {
         of_our_own=_("Name in ADMIN_DATABASE_URL the role that owns our own tables."),
     ),
     "value": Trouble(
-        title=_("The database holds what cannot be read"),
+        title=_("The database holds a value that cannot be read"),
         what=_("A value in the database cannot be read: %(said)s."),
         meaning=_(
             "The database itself answers. It holds a value that Multica's scheduler does not"
@@ -297,33 +300,33 @@ TROUBLES: Mapping[str, Trouble] = {
         what=_("Somebody has locked %(table)s, and Multica Admin waited no longer."),
         meaning=_("Nobody can read the table until the lock is gone. Nothing was changed."),
         todo=_(
-            "Wait until it is done: a migration and VACUUM FULL lock tables so. If it lasts, look"
-            " in pg_stat_activity what the process %(holder)s does."
+            "Wait until the lock is gone: a migration and VACUUM FULL lock tables like this. If it"
+            " stays, look in pg_stat_activity what the process %(holder)s does."
         ),
     ),
     "busy": Trouble(
-        title=_("Two acts were in each other's way"),
-        what=_("The database stopped one of two acts that were in each other's way: %(said)s."),
-        meaning=_("What was under way was rolled back, and nothing was half done."),
+        title=_("Two changes blocked each other"),
+        what=_("The database stopped one of two changes that blocked each other: %(said)s."),
+        meaning=_("The current work was rolled back; no half of it remains."),
         todo=_("Try again."),
     ),
     "taken": Trouble(
         title=_("It exists already"),
-        what=_("The same was made a moment ago: %(said)s."),
+        what=_("Somebody made the same thing a moment ago: %(said)s."),
         meaning=_("It is there once, and nothing else was changed."),
         todo=_("Look at what is there now; choose another name where a name is taken."),
         status=409,
     ),
     "conflict": Trouble(
-        title=_("It does not fit what is there"),
-        what=_("The database refused it because it does not fit what is there: %(said)s."),
+        title=_("The change does not fit the stored data"),
+        what=_("The database refused a change that does not fit the stored data: %(said)s."),
         meaning=_NOTHING_CHANGED,
         todo=_("Load the page again: somebody may have changed it meanwhile. Then try again."),
         status=409,
     ),
     "resources": Trouble(
         title=_("The database has run out of something"),
-        meaning=_("Nothing was half done: what was under way was rolled back."),
+        meaning=_("The current work was rolled back; no half of it remains."),
         todo=_("Make room on its disk, or give it more memory; then try again."),
     ),
     "read_only": Trouble(
@@ -339,7 +342,7 @@ TROUBLES: Mapping[str, Trouble] = {
     "damaged": Trouble(
         title=_("PostgreSQL reports damaged data"),
         what=_("PostgreSQL reports damaged data or an index that is damaged: %(said)s."),
-        meaning=_("What the damaged part holds cannot be told. Nothing was changed."),
+        meaning=_("Nobody can tell what the damaged part holds. Nothing was changed."),
         todo=_("Let an administrator look in PostgreSQL's own log now, and at the last backup."),
     ),
     UNKNOWN: Trouble(
@@ -348,7 +351,7 @@ TROUBLES: Mapping[str, Trouble] = {
             "Multica Admin does not know this error of the database (SQLSTATE %(sqlstate)s):"
             " %(said)s."
         ),
-        meaning=_("Nobody has said here what it means, so nothing is concluded from it."),
+        meaning=_("Its meaning is not known here, so Multica Admin draws no conclusion."),
         todo=_(
             "Try again; if it stays so, look up the SQLSTATE in PostgreSQL's manual, look in both"
             " logs, and report it."

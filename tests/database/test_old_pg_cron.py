@@ -85,7 +85,7 @@ def test_the_overview_does_not_blame_multicas_tables(owner, old):
     found = read_facts().pg_cron
     assert isinstance(found, Problem)
     assert CURE in str(found.todo)
-    assert "Multica's tables are not concerned" in str(found.reason)
+    assert "Multica's tables are fine" in str(found.reason)
 
 
 def test_any_error_in_pg_crons_own_tables_is_told_as_that(old):

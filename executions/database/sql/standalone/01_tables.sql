@@ -1,8 +1,8 @@
--- The standalone Multica side: what usage is about, the usage itself, and its hourly rollup.
+-- The tables of the standalone Multica side: workspaces, agents, tasks, usage, its hourly rollup.
 --
--- docs/contract.md section 4 names the tables and columns. Only what the rollup reads is here:
--- nothing of a workspace but its id. Deleting a parent deletes its children, as on a real install.
--- Every statement may be run again over what it made.
+-- docs/contract.md section 4 names the tables and columns. They have only the columns that the
+-- rollup reads; a workspace has only its id. Deleting a parent deletes its children, as on a real
+-- install. Every statement can be repeated.
 
 CREATE TABLE IF NOT EXISTS workspace (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid()
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS agent_task_queue (
     issue_id   uuid REFERENCES issue (id) ON DELETE CASCADE
 );
 
--- One per foreign key: without them, deleting a parent reads every task.
+-- One index for each foreign key. Without it, deleting a parent reads every task.
 CREATE INDEX IF NOT EXISTS idx_agent_task_queue_agent ON agent_task_queue (agent_id);
 CREATE INDEX IF NOT EXISTS idx_agent_task_queue_runtime ON agent_task_queue (runtime_id);
 CREATE INDEX IF NOT EXISTS idx_agent_task_queue_issue ON agent_task_queue (issue_id);
@@ -57,7 +57,7 @@ CREATE INDEX IF NOT EXISTS idx_task_usage_updated_at ON task_usage (updated_at);
 CREATE INDEX IF NOT EXISTS idx_task_usage_created_at_legacy
     ON task_usage (created_at) WHERE updated_at IS NULL;
 
--- A bucket outlives what it was summed from, so nothing here is a foreign key.
+-- A bucket outlives the rows that it sums up, so this table has no foreign key.
 CREATE TABLE IF NOT EXISTS task_usage_hourly (
     bucket_hour                 timestamptz NOT NULL,
     workspace_id                uuid NOT NULL,

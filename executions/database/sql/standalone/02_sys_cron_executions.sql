@@ -1,7 +1,7 @@
 -- The lease and audit table of every scheduled job: docs/contract.md section 2.
 --
--- One row is one planned execution. These are the columns, constraints and indexes of a real
--- install and no others, so that a read that is fast here is fast there.
+-- One row is one planned execution. The table has exactly the columns, constraints and indexes of a
+-- real install, so a read that is fast here is fast there.
 
 CREATE TABLE IF NOT EXISTS sys_cron_executions (
     id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),

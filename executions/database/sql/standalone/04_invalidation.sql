@@ -1,29 +1,31 @@
--- The queue of buckets that a watermark over updated_at cannot see to be wrong.
+-- The queue of buckets that are wrong although no updated_at tells so.
 --
--- Four triggers fill it. All run BEFORE the change, while the rows that tell the key are still
--- there: a cascade from the parent would have removed them first. A key that is queued already
--- gets a new row version even where enqueued_at stays, because the rollup drains by version.
+-- Four triggers fill the queue. All run BEFORE the change, while the rows that tell the key still
+-- exist: later a cascade from the parent has removed them. A key that is queued already gets a new
+-- row version even if its enqueued_at stays, because the rollup drains row versions.
 --
--- Two transactions at once each see a moment of their own. While one moves a task and the other
--- the project of its issue, neither sees the key with both the new runtime and the new project.
--- So a key stands for all of its hour, agent, provider and model, which no such change alters, and
--- the rollup looks at each of their runtimes and projects.
+-- Two concurrent transactions each see a moment of their own. If one moves a task and the other
+-- changes the project of its issue, neither sees the key with both the new runtime and the new
+-- project. Therefore a queued key stands for its hour, agent, provider and model, which no such
+-- change alters. The rollup looks at every runtime and project of those.
 --
--- Nor does a change see usage that is reported while it is open, and the rollup may sum that before
--- the change is over. So each announces itself before it looks, by a shared advisory lock of its
--- transaction with the minute in which that began, and a run that finds one open keeps what it
--- summed queued (06_window.sql). Nobody asks for that lock otherwise, so nobody waits for it: but
--- for the rows themselves, a change waits only for a key that another one is queueing. One
--- statement's keys for a row are queued in their order, so two of those cannot deadlock.
+-- A change also does not see usage that is reported while the change is open, and the rollup may
+-- sum that usage before the change commits. Therefore each change announces itself before it
+-- looks: it takes a shared advisory lock of its transaction, whose number is the minute in which
+-- the transaction began. A rollup that finds such a lock leaves its keys in the queue
+-- (06_window.sql). Nobody requests that lock exclusively, so nobody waits for it. Apart from the
+-- rows themselves, a change waits only for a key that another change is queueing. One statement
+-- queues the keys of a row in their order, so two such statements cannot deadlock.
 --
--- All this holds at READ COMMITTED, where a trigger sees what is committed when it looks. In a
--- transaction at REPEATABLE READ it misses the usage that was reported since that began.
+-- All this holds at READ COMMITTED, where a trigger sees what is committed when it looks. At
+-- REPEATABLE READ a trigger misses usage that was reported after its transaction began.
 --
--- What they queue nothing for, nor do those of a real install: usage whose provider, model, task or
--- created_at is corrected in place, and a task that changes its agent alone. Where updated_at tells
--- of the correction, the new bucket is summed; the old one keeps what it had. To correct these,
--- delete the row and report it anew. Nor is anything queued for an agent that is deleted. It is
--- gone before its tasks are, and with it the workspace of the key; such buckets stay.
+-- The triggers queue nothing for these changes, like those of a real install: a correction of
+-- provider, model, task or created_at in place, and a task that changes only its agent. If
+-- updated_at shows the correction, the rollup sums the new bucket, and the old bucket keeps its
+-- sums. To correct such usage, delete the row and report it anew. The triggers also queue nothing
+-- for an agent that is deleted: it is gone before its tasks are, and with it the workspace of the
+-- key. Such buckets stay.
 
 CREATE OR REPLACE FUNCTION enqueue_task_usage_hourly_dirty_for_usage()
 RETURNS trigger
@@ -55,7 +57,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    -- An UPDATE that names the columns and leaves their values moves no usage.
+    -- An UPDATE that sets the columns to their old values moves no usage.
     IF TG_OP = 'UPDATE'
        AND (NEW.runtime_id, NEW.issue_id) IS NOT DISTINCT FROM (OLD.runtime_id, OLD.issue_id) THEN
         RETURN NEW;
@@ -63,7 +65,7 @@ BEGIN
 
     PERFORM pg_advisory_xact_lock_shared(4247, floor(extract(epoch FROM now()) / 60)::integer);
 
-    -- NEW is null in a DELETE, and a task without a runtime has no bucket: both drop out below.
+    -- NEW is null in a DELETE, and a task without a runtime has no bucket. Both are skipped below.
     INSERT INTO task_usage_hourly_dirty AS queued
            (bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model)
     SELECT DISTINCT task_usage_hour_bucket(usage.created_at),
@@ -89,7 +91,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    -- Where the usage was, and for a change of project where it goes to.
+    -- The key where the usage was and, for a change of project, the key where it goes.
     projects uuid[] := CASE TG_OP
         WHEN 'DELETE' THEN ARRAY[OLD.project_id]
         ELSE ARRAY[OLD.project_id, NEW.project_id]

@@ -1,8 +1,8 @@
--- When the queue of 04_invalidation.sql is filled.
+-- The triggers that fill the queue of 04_invalidation.sql.
 --
--- Deleting a workspace sets multica.workspace_teardown to 'on' in its transaction: everything that
--- a key could point at goes with it, so queueing would be work for nothing. A project that changes
--- is no part of a teardown, and its trigger heeds no setting.
+-- A transaction that deletes a workspace sets multica.workspace_teardown to 'on'. It also deletes
+-- everything that a key could name, so the triggers queue nothing. A change of a project is no part
+-- of a teardown, so its trigger ignores the setting.
 
 CREATE OR REPLACE TRIGGER trg_tu_dirty_hourly
     BEFORE DELETE ON task_usage

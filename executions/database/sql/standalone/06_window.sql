@@ -1,32 +1,33 @@
--- The rollup of one window: find the buckets that it made wrong and sum each anew.
+-- The rollup of one window: it finds the buckets that the window made wrong, and sums each anew.
 --
--- Its cost follows the hours that the window touches. The rows of an hour are found by created_at
--- and each row's task, agent and issue by primary key, so what lies in other hours is never read.
--- That plan is held in place by the settings of the function. Left to itself the planner takes an
--- hour of created_at for a ninth of the table, and with statistics from when all rows lay in one
--- hour for all of it. So it reads every usage row or starts from every task that there ever was, or
--- joins to a hash of them all, and compiles a few milliseconds' work to machine code first. With
--- 1.2 million rows of history a day then took two seconds instead of 30 ms.
+-- Its cost depends on the hours that the window touches. It finds the rows of an hour by
+-- created_at, and each row's task, agent and issue by primary key, so it reads nothing of other
+-- hours. The settings of the function fix that plan. Otherwise the planner takes an hour of
+-- created_at for a ninth of the table, or for all of it if the statistics are older than the other
+-- hours. It then reads every usage row, starts from every task, or joins to a hash of all
+-- tasks, and compiles a few milliseconds of work to machine code first. With 1.2 million rows of
+-- history, a day then took two seconds instead of 30 ms.
 --
--- A touched hour is read whole, because its rows are neighbours in the index, but only its dirty
--- buckets are judged: those of usage that was updated in the window, and of every queued key all
--- of its hour, agent, provider and model, whatever their runtime and project: where usage went to
--- and where it came from may be in no trigger's sight (04_invalidation.sql). A bucket that nothing
--- invalidated stays as it is, also one whose agent was deleted, unless its very key is queued. Of
--- the dirty ones, those that come out as they were are not written. So the same window run again
--- writes no bucket and returns 0.
+-- The function reads a touched hour whole, because its rows are neighbours in the index, but it
+-- judges only the dirty buckets. Those are the buckets of usage that was updated in the window and,
+-- for every queued key, all buckets of its hour, agent, provider and model, whatever their runtime
+-- and project: a trigger may see neither where usage went nor where it came from
+-- (04_invalidation.sql). A bucket that nothing invalidated stays as it is, even if its agent was
+-- deleted, unless exactly its key is queued. The function does not write a dirty bucket whose sums
+-- have not changed. So the same window, run again, writes no bucket and returns 0.
 --
--- Four statements, each with a snapshot of its own, in the order that loses nothing: the row
--- versions in the queue, then the changes that are open, then the sums, then the draining of just
--- those versions. What commits in between is a new version or a new row, stays, and is summed by
--- the next run. A version that somebody holds locked stays as well: never waiting for another
--- transaction's key, the rollup cannot be one half of a deadlock with it.
+-- The function sends four statements, each with a snapshot of its own, in the order that loses
+-- nothing: it reads the row versions in the queue, then the open changes, then sums, then removes
+-- exactly those row versions. A key that is queued in between is a new row version. It stays, and
+-- the next run sums it. A row version that another transaction has locked stays as well. The rollup
+-- never waits for another transaction's key, so it cannot be part of a deadlock.
 --
--- A change that is open cannot have seen what was committed after it looked, and is not seen here.
--- So whatever is rolled up beside it is queued again, under the nil runtime, which no trigger
--- queues and nobody has to wait for. There it stays, judged by every run, until the changes that
--- were open at its time are over; those begun later saw it and queue what they must. What
--- updated_at finds is committed when the run begins: for that the watermark stays behind.
+-- An open change cannot have seen usage that was committed after it looked, and the rollup does not
+-- see the change. So the rollup queues whatever it sums beside an open change again, under the nil
+-- runtime. No trigger queues that runtime, so nobody waits for it. The key stays, and every run
+-- judges it, until the changes that were open at its time are over. Later changes have seen the
+-- usage and queue their own keys. Usage that updated_at finds is committed when the run begins,
+-- because the watermark stays behind the clock.
 
 CREATE OR REPLACE FUNCTION rollup_task_usage_hourly_window(p_from timestamptz, p_to timestamptz)
 RETURNS bigint
@@ -41,7 +42,7 @@ AS $$
 DECLARE
     queued_places   tid[];
     queued_versions xid[];
-    -- The beginning of the oldest open change, null without one.
+    -- The beginning of the oldest open change; null if no change is open.
     open_since      timestamptz;
     any_runtime     CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     changed         bigint;
@@ -78,10 +79,10 @@ BEGIN
           FROM task_usage_hourly_dirty
          WHERE enqueued_at < p_to
     ),
-    -- Every usage row of the touched hours, and as rows without usage the queued keys and the
-    -- buckets of their hours: so a key with nothing left still forms a group, and GROUP BY matches
-    -- a null project with a null one. Usage of a task without a runtime has no bucket, but a change
-    -- that is open may be giving it one, so it is kept queued like the rest.
+    -- Every usage row of the touched hours. The queued keys and the buckets of their hours come
+    -- as rows without usage, so a key without usage still forms a group. GROUP BY matches a null
+    -- project with a null project. Usage of a task without a runtime has no bucket, but an open
+    -- change may give it one, so its key stays in the queue like the others.
     evidence AS (
         SELECT hour.bucket_hour, agent.workspace_id, task.runtime_id, task.agent_id,
                issue.project_id, usage.provider, usage.model,
@@ -194,8 +195,8 @@ BEGIN
            AND stored.model = bucket.model
         RETURNING 1
     ),
-    -- A key that stays keeps its time, so that the changes begun since do not keep it longer; its
-    -- new row version saves it from the draining below.
+    -- A key that stays keeps its time, so that changes that began later do not keep it longer. Its
+    -- new row version protects it from the removal below.
     kept AS (
         INSERT INTO task_usage_hourly_dirty AS queued (
                bucket_hour, workspace_id, runtime_id, agent_id, provider, model, enqueued_at)

@@ -1,7 +1,6 @@
--- The rollup as schedulers call it, and what watches over it.
+-- The function that schedulers call, the prune of the queue, and the age of the last run.
 
--- Old keys leave the queue. A key that somebody holds locked is being queued again and therefore
--- not old.
+-- Removes old keys from the queue. A key that is locked is being queued again, so it is not old.
 CREATE OR REPLACE FUNCTION prune_task_usage_hourly_dirty(p_retention interval DEFAULT '7 days')
 RETURNS bigint
 LANGUAGE plpgsql
@@ -26,13 +25,13 @@ BEGIN
 END
 $$;
 
--- One step of the watermark: at most a day, and never into the last five minutes, where rows that
--- are written but not committed yet would be passed over. A day is 24 hours, since '1 day' is
--- longer or shorter where the session's TimeZone changes its clocks. Nothing catches an error:
--- it rolls back the buckets, the watermark and the state row together.
+-- Moves the watermark by one step of at most a day, and never into the last five minutes: rows
+-- there may be written but not committed, and the watermark would pass them. A step is 24 hours,
+-- because '1 day' is longer or shorter if the session's TimeZone changes its clocks. The function
+-- catches no error, so an error rolls back the buckets, the watermark and the state row together.
 --
--- Lock 4246 belongs to the transaction, so a run that is cancelled or dies leaves it free. A
--- watermark in the future is a run that has nothing to do, and says so in last_run_*.
+-- Lock 4246 belongs to the transaction, so a run that is cancelled or dies releases it. If the
+-- watermark is in the future, the run has nothing to do, and last_run_* say so.
 CREATE OR REPLACE FUNCTION rollup_task_usage_hourly()
 RETURNS bigint
 LANGUAGE plpgsql
@@ -65,14 +64,14 @@ BEGIN
            last_run_rows = changed,
            last_error = NULL
      WHERE id = 1;
-    -- Never what no window has drained yet: while the watermark is weeks behind, such keys are old.
+    -- Keys that no window has drained yet stay. While the watermark is weeks behind, they are old.
     PERFORM prune_task_usage_hourly_dirty(greatest(interval '7 days', now() - until));
     RETURN changed;
 END
 $$;
 
--- Seconds since the last run finished, null before the first. A run that had nothing to do counts
--- and the watermark does not, so a small figure is no proof that the rollup keeps up.
+-- Seconds since the last run finished; null before the first run. A run that had nothing to do
+-- counts, and the watermark does not, so a small number does not prove that the rollup keeps up.
 CREATE OR REPLACE FUNCTION task_usage_hourly_rollup_lag_seconds()
 RETURNS double precision
 LANGUAGE sql STABLE
