@@ -18,7 +18,6 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import DatabaseError, connections
-from psycopg import sql
 from psycopg.rows import dict_row
 
 from executions.database.checks import find_gaps
@@ -30,12 +29,14 @@ from executions.database.connections import (
 )
 from executions.database.direct import NotDirect, is_held
 from executions.database.engine.base import DatabaseWrapper
-from executions.database.permissions import reading_rights
 from executions.database.problems import Silent, diagnose, first_line
 from executions.database.reading import fetch_for_dashboard
 from executions.database.router import MULTICA_ALIAS
 from executions.database.schema import a_turn_of_our_own
+from executions.demo import gallery, play
 from executions.demo.fill import fill, is_demo
+from executions.demo.gallery import Scenario
+from executions.demo.stage import let_read
 from executions.rollup.provision import ProvisionRefused, provision
 from multica_admin import embedded, static_files
 from multica_admin.databases import SESSION, Conninfo, to_read, to_write, with_settings
@@ -268,6 +269,53 @@ def prepare_own_tables() -> None:
         connections.close_all()
 
 
+def find_scenario(name: str | None) -> Scenario | None:
+    """The scenario to start with, if one is asked for.
+
+    Raises:
+        CannotStart: there is none of that name, or the database is not the embedded one.
+    """
+    if name is None:
+        return None
+    try:
+        scenario = gallery.find(name)
+    except gallery.NoScenario as unknown:
+        raise CannotStart(str(unknown)) from None
+    if not settings.MULTICA_IS_EMBEDDED:
+        raise CannotStart(
+            "A scenario needs the embedded database, and DATABASE_URL names another one: start"
+            " without DATABASE_URL. Nothing was changed there."
+        )
+    return scenario
+
+
+def environment_of(scenario: Scenario) -> dict[str, str]:
+    """The environment in which the command starts again, over a cluster of the scenario's own."""
+    return {
+        "VAR_DIR": str(settings.VAR_DIR / "scenarios" / scenario.name),
+        "MULTICA_ADMIN_SCENARIO": scenario.name,
+        "MULTICA_ADMIN_RETIRER": scenario.retirer or embedded.RETIRER,
+        "ROLLUP_SCHEDULER": "off",  # it would mend what the scenario shows
+    }
+
+
+def prepare_scenario(scenario: Scenario, say: Say) -> None:
+    """Empty the scenario's cluster and fill it with a demo that has no schedule.
+
+    Raises:
+        CannotStart: the scenario needs pg_cron, or the database refuses.
+    """
+    if scenario.needs_pg_cron and not embedded.cluster(settings.VAR_DIR).binaries.has_pg_cron:
+        raise CannotStart(
+            f"The scenario {scenario.name} needs PostgreSQL with pg_cron, which this machine lacks."
+        )
+    try:
+        play.prepare()
+    except psycopg.Error as error:
+        raise CannotStart(f"The scenario could not be made. {_reason(error)}") from None
+    say(f"Scenario {scenario.name}: {scenario.sentence}")
+
+
 def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
     """Provision the embedded database, let the dashboard read it, and fill it with the demo.
 
@@ -280,7 +328,7 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
         with runner_connection("multica-admin provision") as connection:
             with connection.transaction():  # so that two concurrent starts wait for each other
                 provision(connection)
-                _let_the_dashboard_read(connection)
+                let_read(connection)
             if with_demo and fill(connection):
                 say("The embedded database now holds a made-up week of demo data.")
             return is_demo(connection)
@@ -288,15 +336,6 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
         raise CannotStart(str(refusal)) from None
     except psycopg.Error as error:
         raise CannotStart(f"The embedded database could not be filled. {_reason(error)}") from None
-
-
-def _let_the_dashboard_read(connection: Connection) -> None:
-    """Grant exactly the columns that the dashboard reads, and revoke all others."""
-    viewer = sql.Identifier(embedded.VIEWER)
-    revoke = sql.SQL("REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM {}")
-    connection.execute(revoke.format(viewer))
-    for statement in reading_rights(embedded.VIEWER):
-        connection.execute(statement.encode())
 
 
 def _reason(error: DatabaseError | psycopg.Error) -> str:

@@ -96,15 +96,17 @@ os.register_at_fork(
 def post_worker_init(worker: Any) -> None:
     """Start the background work of this process, after the fork, once Django is set up.
 
-    That is the keeper of the embedded PostgreSQL, the retirements, the demo's usage and the runner.
+    That is the keeper of the embedded PostgreSQL, the retirements, the demo's usage or its
+    scenario, and the runner.
     """
-    from executions.demo import trickle
+    from executions.demo import play, trickle
     from executions.retirement import background
     from executions.scheduler import inprocess
 
     with _signals_held():
         worker.keeper = keeper.start()
         trickle.start()
+        play.start()
         background.start()
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
         # A signal may come before the import of any of this. Then there is nothing to end.

@@ -93,7 +93,9 @@ RUNNER_CONNINFO = _conninfo(
 )
 RETIRE_CONNINFO = _conninfo(
     "RETIRE_DATABASE_URL",
-    MULTICA_CONNINFO if DATABASE_URL_SET else embedded.conninfo(VAR_DIR, embedded.RETIRER),
+    MULTICA_CONNINFO
+    if DATABASE_URL_SET
+    else embedded.conninfo(VAR_DIR, env.text("MULTICA_ADMIN_RETIRER", embedded.RETIRER)),
 )
 DATABASES = {"default": admin_alias(ADMIN_CONNINFO), "multica": reader_alias(MULTICA_CONNINFO)}
 DATABASE_ROUTERS = ["executions.database.router.MulticaRouter"]
@@ -106,6 +108,8 @@ RETIREMENT_STREAK = env.integer("RETIREMENT_STREAK", 12, minimum=1, maximum=288)
 ENVIRONMENT_NAME = env.text("ENVIRONMENT_NAME")
 
 # `manage.py quickstart` sets this for its web processes, so pages know it even without a database.
+# The scenario of the demo that this process shows. `manage.py quickstart` sets it, nobody else.
+SCENARIO = env.text("MULTICA_ADMIN_SCENARIO", "") if MULTICA_IS_EMBEDDED else ""
 HOLDS_DEMO = MULTICA_IS_EMBEDDED and env.boolean("MULTICA_ADMIN_HOLDS_DEMO", False)
 
 FIRST_PASSWORD = env.secret("MULTICA_ADMIN_PASSWORD")

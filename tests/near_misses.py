@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
+from executions.demo.stage import hidden, hold_lock, renamed, sessions_shown
 from executions.health.assessment import Assessment, assess
 from executions.health.findings import Finding, FindingCode
 from executions.health.read import read_facts
 from tests import scenarios
 from tests.factories import usage
-from tests.rights import let_read
-from tests.scenarios import World, sound, still_moment
+from tests.scenarios import World, fetch_in, sound, still_moment
 
+__all__ = ["hidden", "hold_lock", "renamed", "sessions_shown"]
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -26,7 +26,7 @@ def now(owner):
 
 
 def look(world: World) -> Assessment:
-    return assess(read_facts(fetch=world.fetch))
+    return assess(read_facts(fetch=fetch_in(world)))
 
 
 def shown(assessment: Assessment) -> dict[FindingCode, Finding]:
@@ -115,29 +115,6 @@ def two_jumps(owner, now):
     return scenarios.other_writer(owner, now, ages=(2, 6))
 
 
-@contextmanager
-def renamed(owner, table, to="set_aside"):
-    owner.execute(f"ALTER TABLE {table} RENAME TO {to}")
-    try:
-        yield
-    finally:
-        owner.execute(f"ALTER TABLE {to} RENAME TO {table}")
-
-
-def hold_lock(session):
-    session.execute("SELECT pg_advisory_lock(4246)")
-
-
-@contextmanager
-def sessions_shown(superuser):
-    """The dashboard's role may see since when another role's session is idle."""
-    superuser.execute("GRANT pg_read_all_stats TO multica_view")
-    try:
-        yield
-    finally:
-        superuser.execute("REVOKE pg_read_all_stats FROM multica_view")
-
-
 def roll_up_some(owner, now):
     world = scenarios.healthy(owner, now)
     row = usage(owner, now - 3 * HOUR)
@@ -145,12 +122,3 @@ def roll_up_some(owner, now):
         "SELECT rollup_task_usage_hourly_window(%s, %s)", [now - 24 * HOUR, now - 10 * MINUTE]
     )
     return world, row
-
-
-@contextmanager
-def hidden(owner, table):
-    owner.execute(f"REVOKE SELECT ON {table} FROM multica_view")
-    try:
-        yield
-    finally:
-        let_read(owner)

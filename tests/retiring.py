@@ -12,6 +12,7 @@ from psycopg import sql
 
 from executions.accounts.roles import OPERATOR
 from executions.database.connections import Connection
+from executions.demo.stage import ROLLUP, schedule
 from executions.models.retirement import AuditEvent, Retirement
 from executions.retirement import acts, audit, wizard
 from executions.retirement.acts import Order
@@ -19,7 +20,6 @@ from executions.retirement.rules import Rules, current
 from executions.scheduler.plans import newest_due
 from tests.people import make_user
 
-ROLLUP = "SELECT rollup_task_usage_hourly()"
 THEIRS = "go-backend-1"
 MINUTES = timedelta(minutes=1)
 
@@ -68,31 +68,6 @@ def role(superuser: Connection) -> Iterator[Callable[..., str]]:
     for name in made:
         superuser.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
         superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
-
-
-def schedule(
-    superuser: Connection,
-    *,
-    name: str | None = "rollup_task_usage_hourly",
-    command: str = ROLLUP,
-    owner: str = "multica",
-    database: str = "multica",
-    at: str = "1 1 1 1 *",
-    active: bool = True,
-) -> int:
-    """Schedule a job; by default one that does not run while the tests do. Returns its jobid."""
-    if name is None:
-        (made,) = superuser.execute("SELECT cron.schedule(%s, %s) AS jobid", [at, command])
-        superuser.execute(
-            "SELECT cron.alter_job(%s, NULL, NULL, %s, %s, %s)",
-            [made["jobid"], database, owner, active],
-        )
-        return int(made["jobid"])
-    (made,) = superuser.execute(
-        "SELECT cron.schedule_in_database(%s, %s, %s, %s, %s, %s) AS jobid",
-        [name, at, command, database, owner, active],
-    )
-    return int(made["jobid"])
 
 
 def jobs(superuser: Connection) -> dict[int, dict[str, Any]]:
@@ -232,4 +207,4 @@ def acting_as(settings: Any) -> Callable[[str], None]:
     return become
 
 
-__all__ = ["acting_as", "jobid", "pg_cron", "role"]
+__all__ = ["ROLLUP", "acting_as", "jobid", "pg_cron", "role", "schedule"]

@@ -39,8 +39,10 @@ def is_demo(connection: Connection) -> bool:
     return bool(row and row["is_demo"])
 
 
-def fill(connection: Connection) -> bool:
+def fill(connection: Connection, *, scheduled: bool = True) -> bool:
     """Write the demo into an unused database. Return False if the database is in use.
+
+    If ``scheduled``, it has a redundant pg_cron job.
 
     ``connection`` belongs to the owner of Multica's tables. It is one transaction; concurrent calls
     are safe.
@@ -62,7 +64,8 @@ def fill(connection: Connection) -> bool:
             _settle(connection, now, watermark, made[-1])
             # Usage that no run has seen yet comes last, because a run sums a bucket's whole hour.
             _copy_usage(cursor, inhabitants, [row for row in used if row.created_at >= watermark])
-        _schedule(connection)
+        if scheduled:
+            _schedule(connection)
         return True
 
 

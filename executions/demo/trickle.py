@@ -66,8 +66,8 @@ def trickle(stop: threading.Event) -> None:
 
 
 def start() -> None:
-    """Trickle in a thread of this process until it ends, if the database is the embedded one."""
-    if settings.MULTICA_IS_EMBEDDED:
+    """Trickle in a thread of this process until it ends, if the database holds the plain demo."""
+    if settings.MULTICA_IS_EMBEDDED and not settings.SCENARIO:
         threading.Thread(
             target=trickle, args=[threading.Event()], name="demo usage", daemon=True
         ).start()

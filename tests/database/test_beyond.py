@@ -20,7 +20,7 @@ from executions.text.beyond import FAR_FUTURE, FAR_PAST
 from tests import scenarios
 from tests.factories import usage
 from tests.retiring import pg_cron, schedule
-from tests.scenarios import still_moment
+from tests.scenarios import fetch_in, still_moment
 
 __all__ = ["pg_cron"]
 
@@ -43,7 +43,7 @@ def world(owner):
 
 
 def look(world):
-    return assess(read_facts(fetch=world.fetch))
+    return assess(read_facts(fetch=fetch_in(world)))
 
 
 def severities(assessment):

@@ -10,6 +10,7 @@ from executions.health.findings import FindingCode, Severity
 from executions.rollup.lock import read_lock
 from tests import scenarios
 from tests.near_misses import MINUTE, explained, hold_lock, look, now, only, sessions_shown, shown
+from tests.scenarios import fetch_in
 
 __all__ = ["now"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -60,7 +61,7 @@ def test_a_backfill_on_two_connections_between_two_slices_is_no_leak(owner, conn
     hold_lock(holder)
     slicing.execute("SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now())")
     only(look(world), FindingCode.LOCK_LOST)
-    assert read_lock(world.fetch, lately=timedelta()).writers == ()
+    assert read_lock(fetch_in(world), lately=timedelta()).writers == ()
 
 
 def test_our_own_backfill_between_two_slices_is_no_leak_though_its_state_is_hidden(

@@ -13,7 +13,7 @@ from executions.health.read import read_facts
 from executions.retirement import watch
 from executions.retirement.quiet import quiet_period
 from tests import scenarios
-from tests.scenarios import CADENCE, DELAY, World
+from tests.scenarios import CADENCE, DELAY, World, fetch_in
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -91,7 +91,7 @@ def test_finding_watch_quiet_period_and_page_agree_who_moved_the_watermark(
     for age in sorted(AGES, reverse=True):
         plant(world, age)
     world.write()
-    case = Case.of(read_facts(fetch=world.fetch))
+    case = Case.of(read_facts(fetch=fetch_in(world)))
     assert case is not None
     expected = {world.plan_time(age) for age in AGES} if jumps else set()
 

@@ -14,21 +14,24 @@ from executions.health.remedies import PSQL, Commands
 _WIDTH = 100
 
 
-def page(explanations: Iterable[Explanation]) -> str:
-    """All of them, after a line about where they come from, and then how to run a statement."""
+def page(explanations: Iterable[tuple[Explanation, str | None]]) -> str:
+    """All of them with their scenarios, and how to run a statement."""
     intro = _(
         "One section for each finding code. manage.py explain prints this page from the same source"
         " as the dashboard's pages, so edit the source in executions/health/explain/."
     )
     parts = [f"# {_('What each finding means')}", _wrapped(intro)]
-    parts += [section(one) for one in explanations]
+    parts += [section(one, scenario) for one, scenario in explanations]
     parts += [f"## {_('How to run a statement')}", *_commands(PSQL)]
     return "\n\n".join(parts) + "\n"
 
 
-def section(explanation: Explanation) -> str:
-    """One explanation, in the order in which the page shows it."""
-    return "\n\n".join(_section(explanation))
+def section(explanation: Explanation, scenario: str | None = None) -> str:
+    """One explanation, as the page shows it; ``scenario`` is the command that shows it."""
+    parts = [*_section(explanation)]
+    if scenario:
+        parts += [f"### {_('See it in the demo')}", f"```\n{scenario}\n```"]
+    return "\n\n".join(parts)
 
 
 def _section(one: Explanation) -> Iterator[str]:

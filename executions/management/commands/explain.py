@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from executions.health.explain import EXPLANATIONS
+from executions.demo.gallery import showing
+from executions.health.explain import EXPLANATIONS, Explanation
 from executions.health.explain.markdown import page, section
 from executions.health.findings.base import FindingCode
 
@@ -24,11 +25,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         code = options["code"]
         if code is None:
-            self.stdout.write(page(EXPLANATIONS.values()), ending="")
+            self.stdout.write(
+                page((one, _scenario(one)) for one in EXPLANATIONS.values()), ending=""
+            )
         elif code in EXPLANATIONS:
-            self.stdout.write(section(EXPLANATIONS[FindingCode(code)]))
+            one = EXPLANATIONS[FindingCode(code)]
+            self.stdout.write(section(one, _scenario(one)))
         else:
             raise CommandError(_unknown(code), returncode=2)
+
+
+def _scenario(explanation: Explanation) -> str | None:
+    scenario = showing(explanation.code)
+    return scenario.command if scenario else None
 
 
 def _unknown(code: str) -> str:

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from executions import quickstart
+from executions.demo import gallery
+from executions.demo.gallery import Scenario
 from multica_admin import embedded
 from multica_admin.cluster import ClusterError
 from multica_admin.env import BadSetting, Environment
@@ -28,21 +30,35 @@ class Command(BaseCommand):
             "--demo", action="store_true", help="serve the demo despite REQUIRE_DATABASE_URL"
         )
         parser.add_argument(
+            "--scenario",
+            metavar="NAME",
+            help="show the demo in that state, in a cluster of its own; list names them all",
+        )
+        parser.add_argument(
             "--check", action="store_true", help="only look whether it can start; make nothing"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         quickstart.be_stopped_by_signals()
         try:
-            _require_a_database(demo=options["demo"])
+            if options["scenario"] == "list":
+                if not options["check"]:
+                    self._say(gallery.listed())
+                return
+            scenario = quickstart.find_scenario(options["scenario"])
+            _require_a_database(demo=options["demo"] or scenario is not None)
             host, port = self._address(options)
             quickstart.refuse_a_taken_port(host, port)
             quickstart.refuse_unusable_servers()
             if options["check"]:
                 return
+            if scenario is not None and scenario.name != settings.SCENARIO:
+                _start_again(quickstart.environment_of(scenario))
             with quickstart.one_at_a_time():
-                listener, holds_demo = self._prepare(host, port, with_demo=not options["no_demo"])
-            self._become_gunicorn(host, listener, holds_demo=holds_demo)
+                listener, holds_demo = self._prepare(
+                    host, port, with_demo=not options["no_demo"], scenario=scenario
+                )
+            self._become_gunicorn(host, listener, holds_demo=holds_demo, scenario=scenario)
         except (BadSetting, ClusterError, quickstart.CannotStart) as error:
             raise CommandError(str(error), returncode=2) from None
         except quickstart.Stopped as stopped:
@@ -61,7 +77,9 @@ class Command(BaseCommand):
             environment.integer("PORT", 8000, minimum=1, maximum=65535),
         )
 
-    def _prepare(self, host: str, port: int, *, with_demo: bool) -> tuple[socket, bool]:
+    def _prepare(
+        self, host: str, port: int, *, with_demo: bool, scenario: Scenario | None
+    ) -> tuple[socket, bool]:
         """Create what is missing. Return gunicorn's socket, and whether pages show the demo."""
         holds_demo = False
         quickstart.make_secret_key()
@@ -71,7 +89,10 @@ class Command(BaseCommand):
         # Fill var/ first: if it lacks room, no other database has been changed yet.
         quickstart.collect_static_files()
         quickstart.prepare_own_tables()
-        if settings.MULTICA_IS_EMBEDDED:
+        if scenario is not None:
+            quickstart.prepare_scenario(scenario, self._say)
+            holds_demo = True
+        elif settings.MULTICA_IS_EMBEDDED:
             holds_demo = quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)
         else:
             quickstart.tell_what_is_missing()
@@ -84,11 +105,14 @@ class Command(BaseCommand):
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _become_gunicorn(self, host: str, listener: socket, *, holds_demo: bool) -> NoReturn:
+    def _become_gunicorn(
+        self, host: str, listener: socket, *, holds_demo: bool, scenario: Scenario | None
+    ) -> NoReturn:
         listener.set_inheritable(True)
         environment = os.environ | {
             "MULTICA_ADMIN_EMBEDDED_USER": embedded.hand_down(),
             "MULTICA_ADMIN_HOLDS_DEMO": "on" if holds_demo else "off",
+            "MULTICA_ADMIN_SCENARIO": scenario.name if scenario else "",
             "HOST": host,  # the dashboard answers to this name, wherever it came from
         }
         arguments = [
@@ -111,6 +135,11 @@ def _require_a_database(*, demo: bool) -> None:
             "DATABASE_URL is not set, so there is no Multica to watch: set it to the URL of"
             " Multica's database, or add --demo to see made-up data."
         )
+
+
+def _start_again(environment: dict[str, str]) -> NoReturn:
+    """Run this command once more, because the settings of this process are those of the demo."""
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | environment)  # noqa: S606
 
 
 def _address_to_open(host: str, port: int) -> str:

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from executions.demo.gallery import showing
 from executions.health import snapshot as snapshots
 from executions.health.explain import EXPLANATIONS
 from executions.health.findings.base import Finding, FindingCode
@@ -31,7 +32,12 @@ def explanation(request: HttpRequest, code: str) -> HttpResponse:
         context = {**_list(), "unknown": code}
         return render(request, "executions/explain/index.html", context, status=404)
     known = FindingCode(code)
-    context = {"explanation": EXPLANATIONS[known], "present": _present(known), "psql": PSQL}
+    context = {
+        "explanation": EXPLANATIONS[known],
+        "present": _present(known),
+        "psql": PSQL,
+        "scenario": showing(known),
+    }
     return render(request, "executions/explain/explain.html", context)
 
 

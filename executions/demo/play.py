@@ -1,0 +1,122 @@
+"""Plays a scenario in the embedded database: empties it first, then keeps its state as it is.
+
+A scenario has a cluster of its own below ``var/scenarios/``, so it never touches the demo. No
+scheduler runs there. A thread of one web process holds the scenario's sessions, and writes its
+world again with each plan that comes due, so no finding drifts away while somebody looks.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+
+import psycopg
+from django.conf import settings
+from django.db import DatabaseError
+
+from executions.database.connections import Connection, connect
+from executions.database.sql import load
+from executions.demo.circumstances import drop_watchman
+from executions.demo.fill import fill
+from executions.demo.gallery import Scenario, find, played
+from executions.demo.history import WEEK
+from executions.demo.stage import Stage, let_read
+from executions.demo.worlds import database_now
+from executions.rollup.provision import provision
+from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.plans import newest_due
+from multica_admin import embedded
+
+logger = logging.getLogger(__name__)
+
+SQL = load("demo")
+AGAIN_SECONDS = 10.0
+# A plan that came due this long ago can have begun and ended.
+SETTLED = timedelta(seconds=3)
+_PLAY_LOCK = 4246_0004
+
+
+def _connect(role: str) -> Connection:
+    where = embedded.conninfo(settings.VAR_DIR, role)
+    return connect(where, application_name="multica-admin scenario")
+
+
+def _empty() -> None:
+    """Remove everything on Multica's side of the scenario's own cluster: tables, jobs, a role."""
+    with _connect(embedded.RETIRER) as superuser, superuser.transaction():
+        if superuser.execute(SQL.has_pg_cron).fetchone() == {"has_pg_cron": True}:
+            superuser.execute("DELETE FROM cron.job")
+            superuser.execute("DELETE FROM cron.job_run_details")
+        drop_watchman(superuser)
+        superuser.execute("DROP SCHEMA public CASCADE")
+        superuser.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+        superuser.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+
+
+def prepare() -> None:
+    """Empty the scenario's own cluster, and fill it with a demo that has no schedule.
+
+    Raises:
+        psycopg.Error: the cluster refuses or does not answer.
+    """
+    _empty()
+    with _connect(embedded.OWNER) as owner:
+        with owner.transaction():
+            provision(owner)
+            let_read(owner)
+        fill(owner, scheduled=False)
+        # Sum the usage up to now, so that only the scenario makes a difference.
+        now = database_now(owner)
+        owner.execute(SQL.build_buckets, {"since": now - WEEK, "until": now})
+
+
+def play(scenario: Scenario, stop: threading.Event) -> None:
+    """Keep the scenario's state until ``stop``. Wait while another process does."""
+    is_whole = True
+    while not stop.is_set():
+        try:
+            with ExitStack() as held:
+                stage = _stage(held)
+                won = stage.owner.execute(SQL.trickle_lock, {"key": _PLAY_LOCK}).fetchone()
+                if won and won["won"]:
+                    if not is_whole:
+                        prepare()
+                    _keep(scenario, stage, stop)
+        except (psycopg.Error, DatabaseError) as error:
+            # What an ended process left of the scenario, or the server: begin with nothing.
+            is_whole = False
+            logger.warning("the scenario begins again: %s", str(error).split("\n", 1)[0])
+        stop.wait(AGAIN_SECONDS)
+
+
+def _stage(held: ExitStack) -> Stage:
+    def open_one(role: str) -> Connection:
+        return held.enter_context(_connect(role))
+
+    return Stage(open_one(embedded.OWNER), open_one(embedded.RETIRER), open_one)
+
+
+def _keep(scenario: Scenario, stage: Stage, stop: threading.Event) -> None:
+    with played(scenario, stage) as lay:
+        laid: datetime | None = None
+        while not stop.is_set():
+            newest = newest_due(ROLLUP, database_now(stage.owner) - SETTLED)
+            if newest != laid:
+                lay()
+                if laid is None:
+                    logger.info("the scenario %s is in place", scenario.name)
+                laid = newest
+            stop.wait(1)
+
+
+def start() -> None:
+    """Play the scenario of this start, if there is one, in a thread of this process."""
+    if settings.SCENARIO:
+        threading.Thread(
+            target=play,
+            args=[find(settings.SCENARIO), threading.Event()],
+            name="scenario",
+            daemon=True,
+        ).start()

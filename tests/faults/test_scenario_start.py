@@ -1,0 +1,99 @@
+"""A scenario of the demo, started for real in a cluster of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from multica_admin import embedded
+from tests.processes import PROJECT, Process, free_port
+from tests.waiting import HANG, until
+
+QUICKSTART = ("manage.py", "quickstart", "--scenario")
+
+
+@pytest.fixture
+def var():
+    folder = Path(tempfile.mkdtemp(prefix="multica-admin-scenario-"))
+    folder.chmod(0o711)
+    yield folder / "var"
+    for cluster in folder.glob("var/scenarios/*"):
+        embedded.cluster(cluster).stop(mode="immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def start(var):
+    started = []
+
+    def begin(*arguments, **env):
+        own = {"VAR_DIR": str(var), "MULTICA_ADMIN_PASSWORD": "correct horse battery"}
+        process = Process(*QUICKSTART, *arguments, env=own | {"WEB_CONCURRENCY": "1"} | env)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.stop()
+
+
+def found_in(folder):
+    """What `manage.py checkrollup` finds there, folded findings left out."""
+    answer = subprocess.run(
+        [sys.executable, "manage.py", "checkrollup", "--json"],
+        cwd=PROJECT, capture_output=True, text=True, timeout=HANG, check=False,
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(folder)},
+    )  # fmt: skip
+    return {finding["code"] for finding in json.loads(answer.stdout)["findings"]}
+
+
+def test_a_leaked_lock_is_there_and_the_demo_is_not_touched(start, var):
+    process = start("leaked-lock", "--port", str(free_port()))
+    assert "A real session keeps" in process.wait_for("Scenario leaked-lock:")
+    process.wait_for("Booting worker")
+    until(lambda: "lock_leaked" in found_in(var / "scenarios/leaked-lock"))
+    assert not (var / "postgres").exists()
+
+
+def test_a_scenario_comes_back_after_its_process_was_killed(start, var):
+    """The killed process leaves the table renamed."""
+    process = start("no-scheduler", "--port", str(free_port()))
+    process.wait_for("Booting worker")
+    folder = var / "scenarios/no-scheduler"
+    until(lambda: "scheduler_not_installed" in found_in(folder))
+    (worker,) = psutil.Process(process.popen.pid).children()
+    os.kill(worker.pid, signal.SIGKILL)
+    process.wait_for("the scenario begins again")
+    process.wait_for("the scenario no-scheduler is in place")
+    until(lambda: "scheduler_not_installed" in found_in(folder))
+
+
+def test_the_list_makes_nothing(start, var):
+    process = start("list")
+    assert process.end() == 0
+    assert any(line.startswith("leaked-lock ") for line in process.seen)
+    assert not var.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "said"),
+    [
+        ("leaked", {}, "The nearest is leaked-lock;"),
+        ("../../etc", {}, "There is no scenario ../../etc."),
+        ("leaked-lock", {"DATABASE_URL": "postgresql:///m"}, "needs the embedded database"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_with_a_sentence(start, var, name, env, said):
+    process = start(name, "--port", str(free_port()), **env)
+    assert process.end() == 2
+    assert any(said in line for line in process.seen)
+    assert not var.exists()
