@@ -49,6 +49,7 @@ FIRST_USER = "admin"
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 # Problems that no parameter of a URL causes, even if the next connection does not have them.
 _OF_NO_PARAMETER = frozenset({"pooler", "not_direct", "no_server", "lost", "ended"})
+_SCENARIOS = "scenarios"  # the folder of their clusters, below VAR_DIR
 _BACKLOG = 2048  # gunicorn's own default, which it does not set on a listening socket
 
 Say = Callable[[str], None]
@@ -292,11 +293,17 @@ def find_scenario(name: str | None) -> Scenario | None:
 def environment_of(scenario: Scenario) -> dict[str, str]:
     """The environment in which the command starts again, over a cluster of the scenario's own."""
     return {
-        "VAR_DIR": str(settings.VAR_DIR / "scenarios" / scenario.name),
+        "VAR_DIR": str(settings.VAR_DIR / _SCENARIOS / scenario.name),
         "MULTICA_ADMIN_SCENARIO": scenario.name,
         "MULTICA_ADMIN_RETIRER": scenario.retirer or embedded.RETIRER,
         "ROLLUP_SCHEDULER": "off",  # it would mend what the scenario shows
     }
+
+
+def is_apart(scenario: Scenario) -> bool:
+    """Whether the settings of this process are the scenario's: only such a cluster is emptied."""
+    apart = settings.VAR_DIR.parts[-2:] == (_SCENARIOS, scenario.name)
+    return apart and scenario.name == settings.SCENARIO
 
 
 def prepare_scenario(scenario: Scenario, say: Say) -> None:

@@ -20,6 +20,7 @@ from executions.health.read import read_facts
 from tests import scenarios
 from tests.factories import usage
 from tests.near_misses import MINUTE, hidden, hold_lock, now, sessions_shown
+from tests.scenarios import fetch_in
 from tests.zero_worlds import (
     DAY,
     HOUR,
@@ -63,7 +64,7 @@ def test_a_leaked_lock_is_the_cause_with_its_pid(owner, connect, superuser, now)
     holder = connect("multica")
     hold_lock(holder)
     with sessions_shown(superuser):
-        diagnosis = diagnosed(world.fetch)
+        diagnosis = diagnosed(fetch_in(world))
     assert diagnosis.cause.code is CauseCode.LOCK_LEAKED
     assert f"pid {holder.info.backend_pid}" in str(diagnosis.cause.summary)
     (seen,) = question(diagnosis, "blocked").evidence["holders"]

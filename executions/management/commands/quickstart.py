@@ -52,7 +52,7 @@ class Command(BaseCommand):
             quickstart.refuse_unusable_servers()
             if options["check"]:
                 return
-            if scenario is not None and scenario.name != settings.SCENARIO:
+            if scenario is not None and not quickstart.is_apart(scenario):
                 _start_again(quickstart.environment_of(scenario))
             with quickstart.one_at_a_time():
                 listener, holds_demo = self._prepare(
