@@ -15,6 +15,7 @@ from executions.pages.history.filters import UNPAGED
 from executions.pages.history.view import plan
 from executions.pages.overview.view import overview, verdict
 from executions.pages.rollup import upgrade
+from executions.pages.rollup.drift import drift
 from executions.pages.rollup.health import read_health
 from executions.pages.rollup.once import run_once
 from executions.pages.rollup.zero import read_zero
@@ -69,6 +70,7 @@ _ROLLUP = [
         ),
         name="upgrade",
     ),
+    path("rollup/drift/", drift, name="drift"),
     path("rollup/run/", run_once, name="rollup_run"),
 ]
 _EXPLAIN = [

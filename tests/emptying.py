@@ -17,6 +17,7 @@ from psycopg import sql
 from executions.database import second_tries
 from executions.health import snapshot
 from executions.pages.live import forget_shared
+from executions.pages.rollup import drift
 from executions.rollup.provision import TABLES
 
 STATE = "task_usage_hourly_rollup_state"
@@ -48,6 +49,7 @@ def forget_all() -> None:
     """Forget what a web process caches, because the tests share one process."""
     snapshot.forget()
     forget_shared()
+    drift.forget()
     second_tries.forget()
 
 

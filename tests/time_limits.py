@@ -12,17 +12,17 @@ from django.db import connections
 
 def cut_off(what: str) -> AbstractContextManager[list[str]]:
     """Every read of Multica's side whose statement contains ``what`` takes too long."""
-    return _cut_off(lambda statement: what in statement)
+    return cut_off_where(lambda statement: what in statement)
 
 
 def cut_off_number(number: int) -> AbstractContextManager[list[str]]:
     """The read of that number, from 0 on, takes too long. The list receives each one that does."""
     numbers = count()
-    return _cut_off(lambda _statement: next(numbers) == number)
+    return cut_off_where(lambda _statement: next(numbers) == number)
 
 
 @contextmanager
-def _cut_off(chosen: Callable[[str], bool]) -> Iterator[list[str]]:
+def cut_off_where(chosen: Callable[[str], bool]) -> Iterator[list[str]]:
     stopped: list[str] = []
 
     def too_long(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

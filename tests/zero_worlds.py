@@ -4,8 +4,6 @@ Each takes the owner's connection, writes to PostgreSQL and returns its `World`.
 worlds of `scenarios.py`: executions and a state row there, raw usage and buckets here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass

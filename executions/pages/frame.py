@@ -11,7 +11,7 @@ from executions.pages.site_verdict import kept_verdict
 from multica_admin import __version__
 
 HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
-ROLLUP = frozenset({"rollup", "rollup_run", "zero", "upgrade"})
+ROLLUP = frozenset({"rollup", "rollup_run", "drift", "upgrade", "zero"})
 SCHEDULES = frozenset(
     {
         "schedules",

@@ -1,7 +1,5 @@
 """The diagnosis of "usage shows zero": each cause by a world, and no other cause for it."""
 
-from __future__ import annotations
-
 import re
 from contextlib import contextmanager
 

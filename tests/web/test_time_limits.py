@@ -29,6 +29,8 @@ PAGES = [
     f"/jobs/?{JOB}",
     "/rollup/",
     "/rollup/upgrade/",
+    "/rollup/zero/",
+    "/rollup/drift/?window=24h",
     "/schedules/",
     "/audit/",
 ]

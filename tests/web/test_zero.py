@@ -1,7 +1,5 @@
 """Usage shows zero: the page and ``manage.py diagnose`` say the same, in words and as JSON."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import datetime

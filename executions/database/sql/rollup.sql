@@ -92,9 +92,9 @@ SELECT involved.pid,
  ORDER BY involved.pid
 
 -- name: drift
--- Usage and buckets per hour of created_at, compared key by key below the watermark. Left out
--- are keys with usage from after the watermark, queued keys, usage without a runtime, and the
--- buckets of deleted agents: docs/contract.md section 6.
+-- Usage and buckets per hour of created_at, compared key by key below the watermark. What cannot be
+-- compared is counted apart: usage without a runtime, the buckets of deleted agents, keys with usage
+-- from after the watermark, and queued keys: docs/contract.md section 6.
 WITH summed AS (
     SELECT date_trunc('hour', usage.created_at, 'UTC') AS bucket_hour, agent.workspace_id,
            task.runtime_id, task.agent_id, issue.project_id, usage.provider, usage.model,
@@ -107,46 +107,66 @@ WITH summed AS (
       JOIN agent ON agent.id = task.agent_id
       LEFT JOIN issue ON issue.id = task.issue_id
      WHERE usage.created_at >= %(since)s AND usage.created_at < %(until)s
-       AND task.runtime_id IS NOT NULL
      GROUP BY 1, 2, 3, 4, 5, 6, 7
 ),
 side AS (
     SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
            tokens AS usage_tokens, events AS usage_events, 0 AS bucket_tokens, 0 AS bucket_events,
-           unsettled
+           unsettled, false AS orphaned
       FROM summed
      UNION ALL
     SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model, 0, 0,
            input_tokens + output_tokens + cache_read_tokens + cache_write_tokens, event_count,
-           false
+           false, NOT EXISTS (SELECT FROM agent WHERE agent.id = bucket.agent_id)
       FROM task_usage_hourly AS bucket
      WHERE bucket_hour >= %(since)s AND bucket_hour < %(until)s
-       AND EXISTS (SELECT FROM agent WHERE agent.id = bucket.agent_id)
 ),
-compared AS (
+keyed AS (
     SELECT bucket_hour, workspace_id, runtime_id, agent_id, project_id, provider, model,
            sum(usage_tokens) AS usage_tokens, sum(usage_events) AS usage_events,
-           sum(bucket_tokens) AS bucket_tokens, sum(bucket_events) AS bucket_events
+           sum(bucket_tokens) AS bucket_tokens, sum(bucket_events) AS bucket_events,
+           bool_or(unsettled) AS unsettled, bool_or(orphaned) AS orphaned
       FROM side
      GROUP BY 1, 2, 3, 4, 5, 6, 7
-    HAVING NOT bool_or(unsettled)
+),
+told_apart AS (
+    SELECT bucket_hour, usage_events, bucket_events, usage_tokens, bucket_tokens,
+           CASE WHEN runtime_id IS NULL THEN 'without_runtime'
+                WHEN orphaned THEN 'orphaned'
+                WHEN unsettled THEN 'unsettled'
+                WHEN EXISTS (
+                    SELECT FROM task_usage_hourly_dirty AS queued
+                     WHERE queued.bucket_hour = keyed.bucket_hour
+                       AND queued.workspace_id = keyed.workspace_id
+                       AND queued.runtime_id = keyed.runtime_id
+                       AND queued.agent_id = keyed.agent_id
+                       AND queued.project_id IS NOT DISTINCT FROM keyed.project_id
+                       AND queued.provider = keyed.provider
+                       AND queued.model = keyed.model) THEN 'queued'
+                ELSE 'compared'
+           END AS part
+      FROM keyed
 )
 SELECT bucket_hour AS hour,
-       sum(usage_events)::bigint AS usage_events,
-       sum(bucket_events)::bigint AS bucket_events,
-       sum(usage_tokens)::bigint AS usage_tokens,
-       sum(bucket_tokens)::bigint AS bucket_tokens,
-       count(*) FILTER (WHERE usage_events <> bucket_events OR usage_tokens <> bucket_tokens)
-           AS keys
-  FROM compared
- WHERE NOT EXISTS (
-        SELECT FROM task_usage_hourly_dirty AS queued
-         WHERE queued.bucket_hour = compared.bucket_hour
-           AND queued.workspace_id = compared.workspace_id
-           AND queued.runtime_id = compared.runtime_id
-           AND queued.agent_id = compared.agent_id
-           AND queued.project_id IS NOT DISTINCT FROM compared.project_id
-           AND queued.provider = compared.provider
-           AND queued.model = compared.model)
+       coalesce(sum(usage_events) FILTER (WHERE part = 'compared'), 0)::bigint AS usage_events,
+       coalesce(sum(bucket_events) FILTER (WHERE part = 'compared'), 0)::bigint AS bucket_events,
+       coalesce(sum(usage_tokens) FILTER (WHERE part = 'compared'), 0)::bigint AS usage_tokens,
+       coalesce(sum(bucket_tokens) FILTER (WHERE part = 'compared'), 0)::bigint AS bucket_tokens,
+       count(*) FILTER (
+           WHERE part = 'compared'
+             AND (usage_events <> bucket_events OR usage_tokens <> bucket_tokens)) AS keys,
+       count(*) FILTER (WHERE part = 'compared') AS keys_compared,
+       coalesce(sum(greatest(usage_events - bucket_events, 0))
+                FILTER (WHERE part = 'compared'), 0)::bigint AS missed_events,
+       coalesce(sum(greatest(bucket_events - usage_events, 0))
+                FILTER (WHERE part = 'compared'), 0)::bigint AS surplus_events,
+       coalesce(sum(usage_events) FILTER (WHERE part = 'without_runtime'), 0)::bigint
+           AS without_runtime_events,
+       coalesce(sum(bucket_events) FILTER (WHERE part = 'orphaned'), 0)::bigint AS orphaned_events,
+       coalesce(sum(usage_events) FILTER (WHERE part = 'unsettled'), 0)::bigint
+           AS unsettled_events,
+       coalesce(sum(greatest(usage_events, bucket_events)) FILTER (WHERE part = 'queued'), 0)
+           ::bigint AS queued_events
+  FROM told_apart
  GROUP BY bucket_hour
  ORDER BY bucket_hour

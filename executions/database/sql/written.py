@@ -1,7 +1,5 @@
 """A named query with its values written in, for a person to run by hand. Nothing here sends it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """PURE: which one cause explains that usage shows zero. The order of `RULES` decides."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from executions.health.diagnosis import sentences as words

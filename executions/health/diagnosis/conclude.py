@@ -1,7 +1,5 @@
 """PURE: the whole diagnosis from the facts of one moment, and its JSON form."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _

@@ -1,7 +1,5 @@
 """PURE: what a diagnosis consists of, and everything that it is made from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """PURE: the questions of the diagnosis in their order, each with its answer and what shows it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import datetime
 

@@ -4,8 +4,6 @@ Every read takes a stated number of rows from one end of an index (`usage.sql`).
 becomes a `Problem` and the others stay valid, so nothing here may run inside a transaction.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """PURE: the words and steps of the causes that no finding of the verdict names."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +12,7 @@ from executions.health.findings.lateness import MARGIN
 from executions.health.remedies import BACKEND_LOG, BACKEND_UPGRADE, BACKFILL, BACKFILL_LOOK, here
 from executions.text.sentences import Sentence, Text, say, together
 
-_BACKFILL = (
+BACKFILL_STEPS = (
     Step(_("See what a backfill would do. This changes nothing."), here(BACKFILL_LOOK)),
     Step(
         _("Then run it. You can stop it with Ctrl-C and start it again at any time."),
@@ -192,7 +190,7 @@ def one_workspace(look: Look, missing: Iterable[WorkspaceUsage]) -> Cause:
             _NOTHING_LOST,
         ),
         next_step=_sum_again(),
-        steps=_BACKFILL,
+        steps=BACKFILL_STEPS,
     )
 
 
@@ -224,7 +222,7 @@ def buckets_missing(look: Look, missing: int) -> Cause:
             _NOTHING_LOST,
         ),
         next_step=_sum_again(),
-        steps=_BACKFILL,
+        steps=BACKFILL_STEPS,
     )
 
 

@@ -70,7 +70,10 @@ class Change:
 class DriftHour:
     """One hour of created_at: the sums of the usage rows, and the buckets' values.
 
-    ``keys`` is how many of the hour's bucket keys differ.
+    ``keys`` is how many of the ``keys_compared`` bucket keys differ, ``missed_events`` what their
+    buckets lack, and ``surplus_events`` what they have too much. The other counts are left out of
+    the comparison: usage without a runtime, buckets of deleted agents, usage of keys that changed
+    after the watermark, and usage of queued keys.
     """
 
     hour: datetime
@@ -79,6 +82,13 @@ class DriftHour:
     usage_tokens: int
     bucket_tokens: int
     keys: int
+    keys_compared: int = 0
+    missed_events: int = 0
+    surplus_events: int = 0
+    without_runtime_events: int = 0
+    orphaned_events: int = 0
+    unsettled_events: int = 0
+    queued_events: int = 0
 
     @property
     def differs(self) -> bool:
@@ -92,6 +102,11 @@ class Drift:
     since: datetime
     watermark: datetime
     hours: tuple[DriftHour, ...]
+
+    @property
+    def compared(self) -> tuple[DriftHour, ...]:
+        """The hours with a key that could be compared."""
+        return tuple(hour for hour in self.hours if hour.keys_compared)
 
     @property
     def differing(self) -> tuple[DriftHour, ...]:

@@ -1,7 +1,5 @@
 """PURE: raw usage beside the buckets: what the diagnosis of "usage shows zero" is made from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -55,7 +55,7 @@ def rollup_drift(case: Case) -> Finding | None:
         ),
         seen_at=newest.hour,
         evidence={
-            "hours_compared": len(drift.hours),
+            "hours_compared": len(drift.compared),
             "hours_differing": len(drift.differing),
             "hours": [
                 {

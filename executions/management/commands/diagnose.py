@@ -1,7 +1,5 @@
 """Why usage shows zero, the same as on the page: text or JSON, and an exit status."""
 
-from __future__ import annotations
-
 import json
 import sys
 from argparse import ArgumentParser

@@ -3,8 +3,6 @@
 The verdict's part comes from the snapshot that the overview shows. Raw usage is read anew.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 
