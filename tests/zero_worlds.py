@@ -108,6 +108,9 @@ def _waiting(made: Callable[[Connection], World]) -> Callable[[Connection], Worl
     return world_of
 
 
+stopped_and_waiting = _waiting(scenarios.stopped)
+
+
 def failing(connection: Connection) -> World:
     """Every run of the last two hours failed."""
     world = sound(connection)
@@ -179,17 +182,17 @@ ZEROS: dict[str, Zero] = {
     "watermark_future": Zero(_ahead, CauseCode.WATERMARK_FUTURE),
     "state_row_missing": Zero(_waiting(scenarios.stateless), CauseCode.STATE_ROW_MISSING),
     "before_the_scheduler": Zero(
-        _waiting(scenarios.stopped), CauseCode.SCHEDULER_NOT_INSTALLED, ("sys_cron_executions",)
+        stopped_and_waiting, CauseCode.SCHEDULER_NOT_INSTALLED, ("sys_cron_executions",)
     ),
     "before_the_rollup": Zero(
-        _waiting(scenarios.stopped),
+        stopped_and_waiting,
         CauseCode.ROLLUP_NOT_INSTALLED,
         ("sys_cron_executions", "task_usage_hourly", "task_usage_hourly_rollup_state",
          "task_usage_hourly_dirty"),
     ),
     "catching_up": Zero(_waiting(scenarios.catching_up), CauseCode.CATCHING_UP),
     "failing": Zero(_waiting(failing), CauseCode.RUNS_FAIL),
-    "stopped": Zero(_waiting(scenarios.stopped), CauseCode.SCHEDULER_SILENT),
+    "stopped": Zero(stopped_and_waiting, CauseCode.SCHEDULER_SILENT),
     "never_ran": Zero(scenarios.never_ran, CauseCode.SCHEDULER_SILENT),
     "locked_out": Zero(_waiting(scenarios.locked_out_for_hours), CauseCode.LOCK_HELD),
     "stands": Zero(_waiting(stands_although_runs_work), CauseCode.WATERMARK_STANDS),
