@@ -32,7 +32,7 @@ from executions.pages.rollup.asking import Asking, askers
 from executions.rollup.installed import InstalledRollup, read_installed
 from executions.rollup.newest import Newest, read_newest
 from executions.rollup.queue import QueueDepth, read_depth
-from executions.rollup.versions import Range
+from executions.rollup.versions import Change, Range
 from executions.scheduler.jobs import ROLLUP
 from executions.text.digest import digest
 from executions.text.problem import Problem
@@ -72,6 +72,14 @@ class RollupHealth:
         ground = self.snapshot.facts.ground
         return isinstance(ground, Ground) and ground.has_state
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the watermark lies in the future, so that there is no lag to speak of."""
+        state = self.state
+        return (
+            isinstance(state, StateRow) and self.now is not None and state.watermark_at > self.now
+        )
+
     @cached_property
     def caught_up(self) -> Sentence | None:
         return caught_up(self.case) if self.case else None
@@ -92,6 +100,11 @@ class RollupHealth:
         return askers(self.lock, self.snapshot.verdict.findings)
 
     # --- Migration 103 --------------------------------------------------------------------------
+
+    @property
+    def has_passed_103(self) -> bool:
+        """Whether migration 103 certainly ran, so that no upgrade meets it again."""
+        return isinstance(self.versions, Range) and self.versions.has(Change.HOURLY)
 
     @cached_property
     def guard(self) -> Text | Problem:
