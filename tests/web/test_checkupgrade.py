@@ -13,7 +13,11 @@ from executions.rollup.versions import Range, Version
 from multica_admin.cluster import ClusterError
 from tests import scenarios
 from tests.commands import run_command
+from tests.multica_versions import Point, build
 from tests.time_limits import cut_off
+from tests.web.test_attached import attached
+
+__all__ = ["attached"]
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -185,3 +189,21 @@ def test_the_first_success_after_the_upgrade_is_shown(viewer, owner, current_ser
         )
     finally:
         owner.execute("DROP TABLE schema_migrations")
+
+
+def test_at_a_database_from_before_the_hourly_rollup_page_and_command_agree(
+    viewer, attached, connect, current_server
+):
+    attached.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    build(attached, Point.DAILY)
+    attached.execute(
+        "GRANT USAGE ON SCHEMA public TO multica_view;"
+        " GRANT SELECT (task_id, created_at, updated_at) ON task_usage TO multica_view;"
+        " GRANT SELECT (id) ON agent TO multica_view"
+    )
+    told = run_command("checkupgrade")
+    assert told.status == 0
+    assert "The tables are those of Multica older than v0.3.5." in told.said
+    said = look(viewer)
+    assert "Safe: the upgrade to v0.4.31" in said
+    assert "The tables are those of Multica older than v0.3.5." in said
