@@ -231,7 +231,7 @@ def second_look(outside: Outside) -> SecondLook | None:
 
 def look_at(outside: Outside, report: Report) -> SecondLook | None:
     """One clock dates both reports, that of the host, so they can be compared."""
-    if report.host != outside.host or report.made_at <= datetime.fromisoformat(outside.seen_at):
+    if report.host != outside.host or outside.seen is None or report.made_at <= outside.seen:
         return None
     if report.has(outside):
         return SecondLook(gone=False, host=report.host, at=report.made_at)

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -97,6 +98,11 @@ class Outside:
         """What follows the name of the release, if its namespace is known."""
         space = {"namespace": self.release_namespace}
         return _(", namespace %(namespace)s") % space if self.release_namespace else ""
+
+    @property
+    def seen(self) -> datetime | None:
+        """When `findcallers` saw it, by the clock of its host."""
+        return datetime.fromisoformat(self.seen_at) if self.seen_at else None
 
     @property
     def identity(self) -> tuple[str, ...]:
