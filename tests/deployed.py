@@ -7,6 +7,7 @@ the folders that a deployment may write. A user of no other right runs the very 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -22,7 +23,7 @@ _PREPARE = """
 base=$1 code=$2 scratch=$3
 mkdir -p "$scratch/python"
 mount --bind "$base" "$scratch/python"
-case $base in /root/*)
+case $base in /root/*)  # where other users cannot go
     mount -t tmpfs -o mode=755 tmpfs /root
     mkdir -p "$base"
     mount --bind "$scratch/python" "$base" ;;
@@ -39,25 +40,32 @@ mount -o remount,bind,ro /opt
 mount -o remount,bind,ro /var/lib
 mount -t tmpfs -o "mode=700,uid=$6,gid=$6" tmpfs /var/lib/multica-admin
 cp /etc/passwd "$scratch/passwd"
-echo "multica-admin:x:$6:$6::/var/lib/multica-admin:/bin/sh" >>"$scratch/passwd"
+echo "multica-admin:x:USER:USER::/var/lib/multica-admin:/bin/sh" >>"$scratch/passwd"
 mount --bind "$scratch/passwd" /etc/passwd
 [ "$5" = rw ] || mount -o remount,bind,ro /
 cd /opt/multica-admin
 user=$6
 shift 6
-exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs -- "$@"
+case $user in
+0) exec unshare --user --map-user=USER --map-group=USER -- "$@" ;;
+*) exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs -- "$@" ;;
+esac
 """
 
 
 def namespaced(code: Path, scratch: Path, *command: str, disk: str = "ro") -> list[str]:
-    """The arguments of a process that runs the command there. Mounting needs root, as in CI.
+    """The arguments of a process that runs the command there.
 
-    With ``disk`` "rw" only the code is read-only.
+    With ``disk`` "rw" only the code is read-only. Whoever is not root mounts in a user namespace,
+    in which their own files are those of the deployment's user.
     """
+    is_root = os.geteuid() == 0
+    script = _PREPARE.replace("USER", str(USER))
     venv = str((PROJECT / ".venv").resolve())
+    mapped = [] if is_root else ["--map-root-user"]
     return [
-        "unshare", "--mount", "sh", "-euc", _PREPARE, "sh", sys.base_prefix, str(code),
-        str(scratch), venv, disk, str(USER), *command,
+        "unshare", *mapped, "--mount", "sh", "-euc", script, "sh", sys.base_prefix, str(code),
+        str(scratch), venv, disk, str(USER if is_root else 0), *command,
     ]  # fmt: skip
 
 

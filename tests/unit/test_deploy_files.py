@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import kubernetes_validate
@@ -68,14 +69,14 @@ def verify(folder, name):
 
 
 @pytest.fixture
-def units(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("units")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
-    (folder / "scratch").mkdir()
-    for name in UNITS:
-        (folder / name).write_text((DEPLOY / "systemd" / name).read_text())
-    return folder
+def units():
+    """Copies of the units where every user may read them: pytest's own folders are private."""
+    with tempfile.TemporaryDirectory(prefix="multica-admin-units-") as folder:
+        Path(folder).chmod(0o755)
+        (Path(folder) / "scratch").mkdir()
+        for name in UNITS:
+            shutil.copy(DEPLOY / "systemd" / name, folder)
+        yield Path(folder)
 
 
 @pytest.mark.parametrize("name", UNITS)
