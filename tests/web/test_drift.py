@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot
 from executions.rollup import drift
 from executions.rollup.drift import read_drift_back
@@ -131,7 +132,7 @@ def test_a_comparison_ends_when_its_time_is_over(owner):
     world = scenarios.healthy(owner)
     ticks = count(0, 4)  # each look at the clock is four seconds later
     found = read_drift_back(
-        world.fetch, world.now, 7 * DAY, seconds=10, clock=lambda: float(next(ticks))
+        fetch_for_dashboard, world.now, 7 * DAY, seconds=10, clock=lambda: float(next(ticks))
     )
     assert found.stopped is None
     assert not found.is_whole
