@@ -25,6 +25,8 @@ class Proven:
     widened: bool
 
 
+_OURS = Proven("Multica Admin (manage.py provision)", costed=True, widened=True)
+
 PROVEN: Mapping[str, Proven] = {
     "297244c607dedd67160b136352fc5905065daa089edd25518bb0b0681b50ddb5": Proven(
         "Multica v0.3.5 to v0.4.9", costed=False, widened=False
@@ -32,9 +34,9 @@ PROVEN: Mapping[str, Proven] = {
     "303ae930cfd68111ffeab5900d9ec0437d942effb99d3cd0b8e7b9da86e31309": Proven(
         "Multica v0.4.10 and newer", costed=True, widened=False
     ),
-    "ae407834c8d5ae30a92acb9700dd28219c66a0c5329fe0616c16f611ab88fdc1": Proven(
-        "Multica Admin (manage.py provision)", costed=True, widened=True
-    ),
+    "ae407834c8d5ae30a92acb9700dd28219c66a0c5329fe0616c16f611ab88fdc1": _OURS,
+    # The same with other comments.
+    "6a882dce835f019b94617426212b97b8820d8cf48964b7104f7fadb7611499ab": _OURS,
 }
 
 
