@@ -16,13 +16,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from executions.text.formatters import age, ago, count, duration, moment, seconds, written
+from executions.text.formatters import age, ago, count, duration, moment, roughly, seconds, written
 
 register = template.Library()
 
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 
-for _filter in (count, duration, seconds, written):
+for _filter in (count, duration, roughly, seconds, written):
     register.filter(_filter)
 for _tag in (moment, ago, age):
     register.simple_tag(_tag)

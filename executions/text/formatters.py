@@ -54,6 +54,11 @@ def seconds(value: float | timedelta | None) -> str:
     return NOTHING if value is None else duration(value * 1000)
 
 
+def roughly(value: float) -> str:
+    """Seconds in whole minutes from a minute on: "25 min" for 1,510."""
+    return _span(int(value), smallest=1)
+
+
 def _span(whole_seconds: int, smallest: int) -> str:
     """Two neighbouring units; the second is left out if it is zero.
 

@@ -211,3 +211,11 @@ def test_selects_and_checkboxes_get_their_own_look() -> None:
     checkbox = rendered("{% field form.sure %}", form=form)
     assert 'class="form-check-input"' in checkbox
     assert '<span class="form-check-label">Sure</span>' in checkbox
+
+
+def test_an_extreme_is_written_in_whole_minutes() -> None:
+    assert [formatters.roughly(value) for value in (42, 1510, 7260)] == [
+        "42 s",
+        "25 min",
+        "2 h 1 min",
+    ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 from executions.health.ledger import lay
@@ -15,6 +16,7 @@ from executions.pages.overview.series import (
     duration_of,
     kept_by_hour,
     lag_of,
+    lag_over_time,
     over_plans,
     sparkline,
 )
@@ -22,11 +24,13 @@ from executions.pages.overview.tags import hour_rows
 from executions.scheduler.jobs import ROLLUP
 from tests.pictures import CADENCE, NOW, SECOND, execution, executions, plan_time
 
+MINUTE = timedelta(minutes=1)
+
 
 def test_the_rows_of_a_charts_table_are_in_its_own_unit():
     hour = HourOfValues(NOW.replace(minute=0), 12, 90, 150, 7_200)
-    assert cells(hour_rows([hour], "ms")) == ["12", "90 ms", "150 ms", "7.2 s"]
-    assert cells(hour_rows([hour], "s")) == ["12", "1 min 30 s", "2 min 30 s", "2 h"]
+    assert cells(hour_rows([hour], "ms", "a job")) == ["12", "90 ms", "150 ms", "7.2 s"]
+    assert cells(hour_rows([hour], "s", "a job")) == ["12", "1 min 30 s", "2 min 30 s", "2 h"]
 
 
 def cells(html):
@@ -94,3 +98,57 @@ def test_the_times_between_successes_leave_failures_out():
         execution(0, finished_at=NOW - 40 * SECOND),
     ]
     assert between_successes(rows) == [timedelta(seconds=40).total_seconds()]
+
+
+def run(minutes_ago: float, lag_before: float, lag_after: float):
+    """A success that ended so many minutes ago and took the lag from one to the other."""
+    end = NOW - minutes_ago * MINUTE
+    return execution(
+        int(minutes_ago // 5),
+        finished_at=end,
+        watermark_before=end - lag_before * MINUTE,
+        watermark_after=end - lag_after * MINUTE,
+    )
+
+
+def test_the_lag_climbs_between_runs_and_each_run_takes_it_back():
+    course = lag_over_time([run(1, 10, 5), run(6, 10, 5)], NOW, None)
+    ends = [NOW - 6 * MINUTE, NOW - 6 * MINUTE, NOW - MINUTE, NOW - MINUTE, NOW]
+    assert list(course.times) == ends
+    assert [value / 60 for value in course.values] == [10, 5, 10, 5, 6]
+    assert course.plans == tuple(plan_time(age) for age in (1, 1, 0, 0, 0))
+
+
+def test_in_an_outage_the_lag_climbs_on_to_now():
+    course = lag_over_time([run(240, 10, 5)], NOW, NOW - 245 * MINUTE)
+    assert course.times[-1] == NOW
+    assert course.values[-1] == 245 * 60
+
+
+def test_the_lag_ends_at_the_present_watermark_whoever_moved_it():
+    assert lag_over_time([run(240, 10, 5)], NOW, NOW - 6 * MINUTE).values[-1] == 6 * 60
+
+
+def test_a_lag_from_before_the_first_run_ever_is_not_drawn():
+    first = replace(run(5, 10, 5), watermark_before=datetime(1970, 1, 1, tzinfo=UTC))
+    course = lag_over_time([first], NOW, None)
+    assert [value / 60 for value in course.values] == [5, 10]
+
+
+def test_failures_and_runs_from_the_future_have_no_part_in_the_lag():
+    assert not lag_over_time([replace(run(5, 10, 5), status="FAILED"), run(-5, 10, 5)], NOW, None)
+
+
+def test_a_chart_says_the_plan_of_each_point():
+    steps, values, plans = json.loads(lag_over_time([run(1, 10, 5)], NOW, None).points)
+    assert len(steps) == len(values) == len(plans) == 3
+    assert set(accumulate(plans)) == {int(plan_time(0).timestamp())}
+
+
+def test_a_sparkline_knows_its_extremes_and_where_the_normal_values_lie():
+    drawn = sparkline([300, 600, 1200], normal=(5 * MINUTE, 10 * MINUTE))
+    assert (drawn.lowest, drawn.highest) == (300, 1200)
+    top, height = map(float, drawn.band)
+    assert (top, height) == (HEIGHT / 2, HEIGHT / 4)
+    quiet = sparkline([10, 10], normal=(5 * MINUTE, 10 * MINUTE))
+    assert float(quiet.band[0]) == 0

@@ -13,6 +13,8 @@ from executions.text.problem import Problem
 
 # The rollup never processes the last five minutes: docs/contract.md section 4.
 MARGIN = timedelta(minutes=5)
+# A healthy watermark is between so old, after a run, and so old, before the next.
+NORMAL_LAG = (MARGIN, timedelta(minutes=11))
 
 
 @dataclass(frozen=True)

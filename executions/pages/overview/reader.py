@@ -5,7 +5,7 @@ could not be read is a ``Problem`` here too, and its place says so.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from executions.health.facts import StateRow
 from executions.health.facts.executions import ExecutionFact, Executions
 from executions.health.facts.pg_cron import PgCronJob, RollupCall
 from executions.health.findings import Finding, FindingCode
+from executions.health.findings.lateness import LAG, NORMAL_LAG, Limits
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import Ledger, durations, lay, percentile
 from executions.health.snapshot import Snapshot
@@ -29,6 +30,7 @@ from executions.pages.overview.series import (
     duration_of,
     kept_by_hour,
     lag_of,
+    lag_over_time,
     over_plans,
     sparkline,
 )
@@ -244,6 +246,19 @@ class Overview:
     def lags(self) -> Series:
         return over_plans(self.ledger, lag_of) if self.ledger else Series((), ())
 
+    @cached_property
+    def lag_course(self) -> Series:
+        """The lag at every moment of the day, up to now."""
+        return lag_over_time(self._rows, self.now, self.watermark) if self.now else Series((), ())
+
+    @property
+    def normal_lag(self) -> tuple[timedelta, timedelta]:
+        return NORMAL_LAG
+
+    @property
+    def lag_limits(self) -> Limits:
+        return LAG
+
     @property
     def recent(self) -> list[ExecutionRow]:
         executions, now = known(self.executions), self.now
@@ -307,19 +322,20 @@ class Overview:
         return percentile(durations(self._rows), 0.95)
 
     @property
-    def success_course(self) -> Sparkline:
+    def success_spark(self) -> Sparkline:
         return sparkline(between_successes(self._rows))
 
     @property
-    def lag_course(self) -> Sparkline:
-        return sparkline(self.lags.values)
+    def lag_spark(self) -> Sparkline:
+        return sparkline(self.lag_course.by_hour(max), normal=NORMAL_LAG)
 
     @property
-    def kept_course(self) -> Sparkline:
-        return sparkline(kept_by_hour(self.ledger) if self.ledger else [])
+    def kept_spark(self) -> Sparkline:
+        shares = kept_by_hour(self.ledger) if self.ledger else []
+        return sparkline([None if share is None else 100 * share for share in shares])
 
     @property
-    def duration_course(self) -> Sparkline:
+    def duration_spark(self) -> Sparkline:
         return sparkline(self.durations.by_hour(lambda values: percentile(values, 0.95)))
 
 

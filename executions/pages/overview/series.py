@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import groupby, pairwise
 
 from executions.health.facts.executions import ExecutionFact
+from executions.health.findings.progress import NEVER
 from executions.health.ledger import Ledger, percentile
 from executions.scheduler.plans import floor
 from executions.text.beyond import is_beyond
@@ -24,25 +25,38 @@ WIDTH, HEIGHT = 100, 24
 
 @dataclass(frozen=True)
 class Sparkline:
-    """``line`` and ``area`` are SVG path data; both are empty with fewer than two numbers."""
+    """``line`` and ``area`` are SVG path data; both are empty with fewer than two numbers.
+
+    ``lowest`` and ``highest`` are the extremes of the numbers. ``band`` is the rectangle of the
+    normal range, its top and its height, or None.
+    """
 
     line: str
     area: str
+    lowest: float = 0
+    highest: float = 0
+    band: tuple[str, str] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.line)
 
 
-def sparkline(values: Sequence[float | None], least: float | None = 0) -> Sparkline:
+def sparkline(
+    values: Sequence[float | None],
+    least: float | None = 0,
+    normal: tuple[timedelta, timedelta] | None = None,
+) -> Sparkline:
     """A line through evenly spaced values; None leaves a hole.
 
-    ``least`` is the value at the bottom. None means the smallest value.
+    ``least`` is the value at the bottom. None means the smallest value. ``normal`` is the band of
+    normal values, which are then seconds.
     """
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return Sparkline("", "")
     bottom = min(known) if least is None else min(least, *known)
-    height = max(known) - bottom or 1
+    band = [edge.total_seconds() for edge in normal or ()]
+    height = max(*known, *band) - bottom or 1
     step = WIDTH / (len(values) - 1)
     line, area = [], []
     for is_known, stretch in groupby(enumerate(values), lambda pair: pair[1] is not None):
@@ -55,7 +69,11 @@ def sparkline(values: Sequence[float | None], least: float | None = 0) -> Sparkl
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         line.append(f"M{path}")
         area.append(f"M{points[0][0]:.1f} {HEIGHT}L{path}L{points[-1][0]:.1f} {HEIGHT}Z")
-    return Sparkline("".join(line), "".join(area))
+    drawn = None
+    if band:
+        low, high = (HEIGHT - (edge - bottom) / height * HEIGHT for edge in band)
+        drawn = (f"{high:.1f}", f"{low - high:.1f}")
+    return Sparkline("".join(line), "".join(area), min(known), max(known), drawn)
 
 
 @dataclass(frozen=True)
@@ -71,24 +89,28 @@ class HourOfValues:
 
 @dataclass(frozen=True)
 class Series:
-    """One number for each plan, oldest first; None if a plan has none."""
+    """Numbers over time, oldest first; None where there is none.
+
+    ``plans`` are the plan_times that the points belong to, if not ``times``.
+    """
 
     times: tuple[datetime, ...]
     values: tuple[float | None, ...]
+    plans: tuple[datetime, ...] = ()
 
     def __bool__(self) -> bool:
         return any(value is not None for value in self.values)
 
     @property
     def points(self) -> str:
-        """JSON for the chart: steps of time in seconds, the first from the epoch; and the values.
+        """JSON for the chart: times, values, and the plans that they belong to.
 
-        Plans come at an even pace, so steps compress to next to nothing.
+        Times are steps in seconds, the first from the epoch. Plans come at an even pace, so steps
+        compress to next to nothing.
         """
-        seconds = [int(time.timestamp()) for time in self.times]
-        steps = [later - earlier for earlier, later in pairwise([0, *seconds])]
         whole = [None if value is None else round(value) for value in self.values]
-        return json.dumps([steps, whole], separators=(",", ":"))
+        made = [_steps(self.times), whole, *([_steps(self.plans)] if self.plans else [])]
+        return json.dumps(made, separators=(",", ":"))
 
     @cached_property
     def hours(self) -> list[HourOfValues]:
@@ -117,6 +139,11 @@ class Series:
         ]
 
 
+def _steps(times: Sequence[datetime]) -> list[int]:
+    seconds = [int(time.timestamp()) for time in times]
+    return [later - earlier for earlier, later in pairwise([0, *seconds])]
+
+
 def over_plans(ledger: Ledger, measure: Callable[[ExecutionFact], float | None]) -> Series:
     """The numbers of those plans of the ledger that somebody began."""
     return Series(
@@ -137,6 +164,34 @@ def lag_of(row: ExecutionFact) -> float | None:
     if is_beyond(row.finished_at) or is_beyond(row.watermark_after):
         return None
     return (row.finished_at - row.watermark_after).total_seconds()
+
+
+def lag_over_time(
+    rows: Iterable[ExecutionFact], now: datetime, watermark: datetime | None
+) -> Series:
+    """The lag at every moment up to now: it grows with the time, and each run takes it back.
+
+    A run has two points, just before and after it ended. ``watermark`` is the present one; it may
+    differ from that of the newest run if something else moved it.
+    """
+    runs = [row for row in rows if lag_of(row) is not None and row.succeeded]
+    points: list[tuple[datetime, float, datetime]] = []
+    mark: datetime | None = None
+    ended = [(row.finished_at, row) for row in runs if row.finished_at and row.finished_at <= now]
+    for end, row in sorted(ended, key=lambda pair: pair[0]):
+        before = row.watermark_before or mark
+        if before is not None and not is_beyond(before) and before > NEVER:
+            points.append((end, (end - before).total_seconds(), row.plan_time))
+        mark = row.watermark_after
+        points.append((end, lag_of(row) or 0, row.plan_time))
+    last = watermark or mark
+    if points and last is not None and not is_beyond(last):
+        points.append((now, (now - last).total_seconds(), points[-1][2]))
+    return Series(
+        tuple(time for time, _lag, _plan in points),
+        tuple(max(0, lag) for _time, lag, _plan in points),
+        tuple(plan for _time, _lag, plan in points),
+    )
 
 
 def kept_by_hour(ledger: Ledger) -> list[float | None]:

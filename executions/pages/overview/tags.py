@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from executions.pages.history.tags import address
 from executions.pages.overview import evidence
 from executions.pages.overview.lanes import Bar, number
 from executions.pages.overview.series import HourOfValues
-from executions.pages.overview.strip import Captions, Square, StripRow
+from executions.pages.overview.strip import HOUR, Captions, Square, StripRow
 from executions.text.formatters import count, duration, moment, seconds
 
 register = template.Library()
@@ -80,18 +80,37 @@ def bars(lane: Iterable[Bar]) -> SafeString:
     )
 
 
+@register.filter
+def whole_seconds(span: timedelta) -> int:
+    return round(span.total_seconds())
+
+
+@register.filter
+def percent(share: float) -> str:
+    """``{{ 99.7|percent }}``: rounded down, because 100% means all of them."""
+    return f"{count(int(share))}%"
+
+
 @register.simple_tag
-def hour_rows(hours: Iterable[HourOfValues], unit: str) -> SafeString:
-    """``{% hour_rows series.hours "ms" %}``: a table's rows; values are milliseconds or "s"."""
+def hour_rows(hours: Iterable[HourOfValues], unit: str, job: str) -> SafeString:
+    """``{% hour_rows series.hours "ms" job %}``: a table's rows; values are milliseconds or "s".
+
+    Each hour leads to its plans.
+    """
     write = duration if unit == "ms" else seconds
-    return SafeString("".join(_hour_row(hour, unit, write) for hour in hours))
+    addresses = Addresses(job)
+    return SafeString("".join(_hour_row(hour, unit, write, addresses) for hour in hours))
 
 
-def _hour_row(hour: HourOfValues, unit: str, write: Callable[[float], str]) -> str:
+def _hour_row(
+    hour: HourOfValues, unit: str, write: Callable[[float], str], addresses: Addresses
+) -> str:
+    to = escape(addresses.of_stretch(hour.hour, hour.hour + HOUR))
     numbers = [count(hour.count), *map(write, (hour.median, hour.p95, hour.greatest))]
     cells = "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
     key = int(hour.hour.timestamp())
-    return f'<tr id="hour-{unit}-{key}"><th scope="row">{moment(hour.hour)}</th>{cells}</tr>'
+    head = f'<th scope="row"><a href="{to}">{moment(hour.hour)}</a></th>'
+    return f'<tr id="hour-{unit}-{key}">{head}{cells}</tr>'
 
 
 class Addresses:
