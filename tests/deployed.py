@@ -99,10 +99,12 @@ def health_check(dockerfile: str) -> list[str]:
     return json.loads(named["HEALTHCHECK"].partition("CMD ")[2])
 
 
-def build_image(folder: Path) -> Path:
+IGNORED = (DEPLOY / "Dockerfile.dockerignore").read_text()
+
+
+def build_image(folder: Path, ignored: str = IGNORED) -> Path:
     """The files of the image, by the steps of its last stage."""
-    kept = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
-    patterns = [line for line in kept if line and not line.startswith("#")]
+    patterns = [line for line in ignored.splitlines() if line and not line.startswith("#")]
     assert (patterns[0], patterns[-1]) == ("*", "**/__pycache__")
     for name in patterns[1:-1]:
         source, target = PROJECT / name.removeprefix("!"), folder / name.removeprefix("!")

@@ -12,6 +12,7 @@ import pytest
 from tests import environment
 from tests.deployed import (
     DEPLOY,
+    IGNORED,
     build_image,
     health_check,
     image_command,
@@ -90,6 +91,16 @@ def test_the_image_refuses_to_start_without_a_database(start, scratch):
     process = start(code, image_command(DOCKERFILE), image_environment(DOCKERFILE))
     process.wait_for("DATABASE_URL is not set, so there is no Multica to watch")
     assert process.popen.wait(60) == 2
+
+
+@pytest.mark.parametrize("name", ["deploy/findcallers.py", "executions", "multica_admin"])
+def test_an_image_that_lacks_a_file_does_not_start(start, scratch, urls, name):
+    assert IGNORED.count(f"!{name}\n") == 1
+    code = build_image(scratch / "code", IGNORED.replace(f"!{name}\n", ""))
+    words = [*image_command(DOCKERFILE)[:2], "findcallers"]
+    process = start(code, words, image_environment(DOCKERFILE), urls)
+    process.wait_for("ModuleNotFoundError")
+    assert process.popen.wait(60) != 0
 
 
 def test_a_demo_beside_a_database_is_refused(start, scratch, urls):
