@@ -24,6 +24,9 @@ _MOST = 200
 _LONGEST = 500
 KEPT = 50
 CRONJOBS = "CronJobs"
+# What a report calls its standard input, and what it names where it ends too soon.
+_PIPED = "standard input"
+_CUT_SHORT = {"everything else", "more callers"}
 
 
 class NotAReport(Refused):
@@ -61,10 +64,18 @@ class Report:
     unseen: tuple[tuple[str, str], ...]
 
     def sees(self, outside: Outside) -> bool:
-        """Whether the report would have the schedule if it were still there and turned on."""
+        """Whether the report would have the schedule if it were still there and turned on.
+
+        Any file that could not be read may hide a schedule of the host. Of a cluster, only the list
+        itself and this CronJob count.
+        """
+        places = {place for place, _reason in self.unseen}
+        if places & _CUT_SHORT:
+            return False
         if outside.kind == CallerKind.CRONJOB:
-            return CRONJOBS in self.looked_at and not self.unseen
-        return not any(place != CRONJOBS for place, _reason in self.unseen)
+            own = f"CronJob {outside.namespace}/{outside.name}"
+            return CRONJOBS in self.looked_at and not places & {_PIPED, own}
+        return all(place == _PIPED or place.startswith("CronJob ") for place in places)
 
     def has(self, outside: Outside) -> bool:
         return any(one.active and one.outside.identity == outside.identity for one in self.callers)

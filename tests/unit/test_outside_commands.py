@@ -231,6 +231,26 @@ def test_only_a_later_complete_report_of_the_same_host_is_a_second_proof(good):
     assert not look_at(outside, read(spoiled(good, made_at=later))).gone
 
 
+def test_what_a_host_does_not_show_says_nothing_of_a_cluster_and_the_other_way_round(good):
+    seen = {"host": good["host"], "seen_at": "2020-01-01T00:00:00Z"}
+    job, line = Outside("cronjob", "x", **seen), Outside("cron", place="/etc/crontab", **seen)
+    looked = [{"place": "CronJobs", "files": 2}]
+
+    def proved(outside, *places):
+        unseen = [{"place": place, "reason": "x"} for place in places]
+        report = spoiled(good, callers=[], looked_at=looked, not_seen=unseen)
+        return look_at(outside, read(report)) is not None
+
+    assert proved(job, "/etc/cron.d", "CronJob default/y")
+    assert proved(line, "standard input", "CronJob default/y")
+    assert not proved(job, "standard input")
+    assert not proved(job, "CronJob default/x")
+    assert not proved(line, "/etc/cron.d")
+    for outside in (job, line):
+        assert not proved(outside, "everything else")
+        assert not proved(outside, "more callers")
+
+
 def test_a_report_without_cronjobs_proves_nothing_of_a_cronjob(good):
     outside = Outside("cronjob", "x", host=good["host"], seen_at="2020-01-01T00:00:00Z")
     assert look_at(outside, read(spoiled(good, callers=[]))) is None
