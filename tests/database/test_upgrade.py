@@ -212,6 +212,22 @@ def test_the_first_success_after_the_migrations_is_found(
     assert str(found.answer().after).startswith("Upgraded at ")
 
 
+def test_a_first_success_that_was_deleted_is_not_made_up(
+    install: Callable[[Point], Install],
+) -> None:
+    found = install(Point.NEWEST)
+    found.owner.execute(
+        "INSERT INTO schema_migrations VALUES ('400_last', now() - interval '60 days')"
+    )
+    assert "is not on record any more" in str(found.answer().after)
+    found.owner.execute(
+        "UPDATE sys_cron_executions SET plan_time = plan_time - interval '61 days',"
+        " started_at = started_at - interval '61 days', finished_at = finished_at"
+        " - interval '61 days' WHERE plan_time = (SELECT min(plan_time) FROM sys_cron_executions)"
+    )
+    assert "; first SUCCESS at " in str(found.answer().after)
+
+
 def test_a_failure_after_the_migrations_is_no_success(install: Callable[[Point], Install]) -> None:
     found = install(Point.NEWEST)
     found.owner.execute("UPDATE sys_cron_executions SET status = 'FAILED'")

@@ -159,23 +159,24 @@ def test_an_optional_extension_may_be_missing(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("migrator", "state"),
+    ("migrator", "state", "outcome"),
     [
-        (MIGRATOR, StepState.OK),
-        (replace(MIGRATOR, may_create=False), StepState.DO),
-        (PROBLEM, StepState.DO),
+        (MIGRATOR, StepState.OK, Outcome.SAFE),
+        (replace(MIGRATOR, may_create=False), StepState.BLOCKS, Outcome.NOT_YET),
+        (PROBLEM, StepState.UNKNOWN, Outcome.UNKNOWN),
     ],
 )
 def test_an_extension_that_is_not_created_yet_needs_somebody_who_may(
-    migrator: Migrator | Problem, state: StepState
+    migrator: Migrator | Problem, state: StepState, outcome: Outcome
 ) -> None:
     server = with_extensions(pgcrypto=Extension.AVAILABLE)
     answer = judge(facts(NEWEST, server=server, migrator=migrator))
     found = step(answer, StepCode.EXTENSIONS)
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is outcome
     assert found.state is state
+    assert ("may not create pgcrypto" in str(answer.summary)) == (outcome is Outcome.NOT_YET)
     assert ("CREATE EXTENSION IF NOT EXISTS pgcrypto;" in found.statement) == (
-        state is StepState.DO
+        state is not StepState.OK
     )
 
 
@@ -379,6 +380,19 @@ def test_after_the_upgrade_the_first_success_is_said() -> None:
     assert str(judge(facts(SCHEDULER, upgraded=upgraded)).after) == (
         "Migrations last ran at 14:01 UTC; first SUCCESS at 14:05 UTC."
     )
+
+
+def test_a_first_success_that_may_have_been_deleted_is_not_claimed() -> None:
+    day = 24 * HOUR
+    pruned = Upgraded(NOW - 60 * day, NOW - 30 * day, follows_another=False)
+    answer = judge(facts(NEWEST, upgraded=pruned))
+    assert "The first success after that is not on record any more" in str(answer.after)
+    assert as_json(answer)["after"]["first_success_at"] is None
+    for known in (
+        Upgraded(NOW - 60 * day, NOW - 30 * day, follows_another=True),
+        Upgraded(NOW - 60 * day, NOW - 60 * day + 9 * MINUTE, follows_another=False),
+    ):
+        assert "; first SUCCESS at " in str(judge(facts(NEWEST, upgraded=known)).after)
 
 
 @pytest.mark.parametrize(("ago", "words"), [(15, "still to come"), (16, "has not succeeded since")])

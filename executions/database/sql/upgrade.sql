@@ -58,8 +58,13 @@ SELECT max(applied_at) AS migrated_at FROM schema_migrations
 -- name: first_success
 -- The first success of a job and scope that ended after a moment. A plan that ends after it is at
 -- most as old as a run may take, so the index of plans bounds the search.
-SELECT finished_at
-  FROM sys_cron_executions
+-- Whether an older success is on record tells that nobody deleted those in between.
+SELECT finished_at,
+       EXISTS (SELECT FROM sys_cron_executions AS older
+                WHERE older.job_name = %(job)s AND older.scope_kind = %(scope_kind)s
+                  AND older.scope_id = %(scope_id)s AND older.plan_time < first.plan_time
+                  AND older.status = 'SUCCESS') AS follows_another
+  FROM sys_cron_executions AS first
  WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
    AND plan_time >= %(since)s::timestamptz - %(longest)s::interval
    AND status = 'SUCCESS' AND finished_at >= %(since)s

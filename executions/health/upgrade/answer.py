@@ -164,8 +164,16 @@ def _after(case: Case, changes: tuple[Ahead, ...], upgraded: Upgraded | None) ->
         return None
     values = {
         "migrated": At(upgraded.migrated_at, case.now),
-        "success": At(upgraded.first_success or case.now, case.now),
+        "success": At(upgraded.oldest_success or case.now, case.now),
     }
+    if upgraded.may_be_deleted:
+        return say(
+            _(
+                "Migrations last ran at %(migrated)s. The first success after that is not on record"
+                " any more; the oldest that is ended at %(success)s."
+            ),
+            **values,
+        )
     if upgraded.first_success is None:
         within = case.facts.spec.cadence + case.facts.spec.schedule_delay + _STARTS_WITHIN
         if case.now - upgraded.migrated_at <= within:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from executions.health.facts import StateRow
@@ -81,12 +81,33 @@ class RawUsage:
     newest: datetime | None
 
 
+# No prune deletes a success that is so young.
+_SOON_AFTER = timedelta(hours=1)
+
+
 @dataclass(frozen=True)
 class Upgraded:
-    """When migrations last ran, and when the rollup first succeeded after that."""
+    """When migrations last ran, and the oldest success of the rollup on record after that.
+
+    ``follows_another`` says that a success from before is on record too, so nobody deleted any in
+    between.
+    """
 
     migrated_at: datetime
-    first_success: datetime | None
+    oldest_success: datetime | None
+    follows_another: bool = True
+
+    @property
+    def first_success(self) -> datetime | None:
+        """The first success; None if there was none, or if it may have been deleted since."""
+        return None if self.may_be_deleted else self.oldest_success
+
+    @property
+    def may_be_deleted(self) -> bool:
+        """Whether the first success may have been deleted, as the prune does after some weeks."""
+        if self.oldest_success is None or self.follows_another:
+            return False
+        return self.oldest_success - self.migrated_at > _SOON_AFTER
 
 
 @dataclass(frozen=True)

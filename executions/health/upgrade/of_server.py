@@ -123,16 +123,28 @@ def _to_create(case: Case, server: Server, available: list[str], evidence: dict[
             together(said, by_itself, _optional(server)),
             evidence=evidence,
         )
+    if isinstance(migrator, Migrator):
+        state, reason = (
+            StepState.BLOCKS,
+            _("%(role)s, which runs the migrations, may not create %(available)s"),
+        )
+        names["role"] = migrator.role
+    else:
+        state, reason = (
+            StepState.UNKNOWN,
+            _("nobody can tell whether a migration may create %(available)s"),
+        )
     return Step(
         StepCode.EXTENSIONS,
-        StepState.DO,
+        state,
         together(said, _optional(server)),
         say(
             _(
-                "Create it first. The role that runs the migrations may not be allowed to, so let"
-                " a superuser do it in Multica's database."
+                "Create it first: let a superuser run the statement in Multica's database, or the"
+                " migration that needs it may fail."
             )
         ),
+        reason=say(reason, **names),
         statement=" ".join(f"CREATE EXTENSION IF NOT EXISTS {name};" for name in available),
         evidence=evidence,
     )

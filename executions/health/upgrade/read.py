@@ -188,4 +188,6 @@ def _upgraded(fetch: Fetch, ground: Ground, versions: Range) -> Upgraded | None:
             "longest": ROLLUP.stale_timeout + ROLLUP.cadence,
         },
     )
-    return Upgraded(migrated_at, rows[0]["finished_at"] if rows else None)
+    if not rows:
+        return Upgraded(migrated_at, None)
+    return Upgraded(migrated_at, rows[0]["finished_at"], rows[0]["follows_another"])
