@@ -11,7 +11,7 @@ from enum import StrEnum
 from math import ceil
 
 from executions.database.connections import Connection
-from executions.database.reading import fetch_on
+from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.database.times import TolerantLoader
 from executions.health.facts.sessions import DatabaseSession
@@ -103,6 +103,16 @@ def take_turn(open_connection: Callable[[str], Connection]) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def turn_is_free(fetch: Fetch) -> bool:
+    """Whether certainly no such run is at work. On a standby nobody can tell.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does.
+    """
+    (row,) = fetch(SQL.turn_is_free, {"turn": _TURN})
+    return row["free"] is True
 
 
 def run(connection: Connection) -> Ran:

@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 from html import unescape
 
+import psycopg
 import pytest
 from django.test import Client
 
@@ -15,9 +16,10 @@ from executions.pages.rollup import once as page_of_once
 from executions.scheduler import once
 from tests.factories import put_state, usage
 from tests.near_misses import MINUTE, hold_lock
-from tests.people import make_user
+from tests.people import just_signed_in, make_user
 from tests.scenarios import database_now
 from tests.waiting import HANG, until
+from tests.wizard import PASSWORD
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -40,9 +42,7 @@ def text(answer):
 
 @pytest.fixture
 def olga(db):
-    client = Client()
-    client.force_login(make_user("olga", OPERATOR))
-    return client
+    return just_signed_in(make_user("olga", OPERATOR))
 
 
 @pytest.fixture
@@ -58,6 +58,10 @@ def slow(owner, connect):
     gate.execute("SELECT pg_advisory_unlock_all()")
     until(lambda: not [one for one in threading.enumerate() if one.name == "run once"])
     owner.execute(row["source"])
+
+
+def away(_fetch):
+    raise psycopg.OperationalError("away")
 
 
 def lines():
@@ -96,13 +100,13 @@ def test_a_run_sums_usage_and_moves_the_watermark_on_the_record(olga, owner):
 def test_a_run_that_is_days_behind_says_what_is_left(olga, owner):
     put_state(owner, watermark_at=database_now(owner) - 10 * DAY)
     page = press(olga)
-    assert "no usage changed between" in page
+    assert "no usage that counts changed between" in page
     assert "It is still 9 d behind: a run does at most a day." in page
 
 
 def test_a_zero_is_explained(olga, owner, connect):
     put_state(owner, watermark_at=database_now(owner) - timedelta(hours=1))
-    assert "nothing was to be summed: no usage changed between" in press(olga)
+    assert "nothing was to be summed: no usage that counts changed between" in press(olga)
     assert "It returned 0" in press(olga)
     put_state(owner, watermark_at=database_now(owner) - 4 * MINUTE)
     assert "a run ended a moment ago" in press(olga)
@@ -132,9 +136,43 @@ def test_only_an_operator_may_and_nothing_runs_without_a_press(viewer, olga, own
     assert ADDRESS in olga.get("/rollup/").content.decode()
 
 
+def test_a_zero_beside_usage_that_does_not_count_is_not_called_no_usage(olga, owner):
+    began = database_now(owner)
+    put_state(owner, watermark_at=began - timedelta(hours=3))
+    usage(owner, began - timedelta(hours=1))
+    owner.execute("UPDATE agent_task_queue SET runtime_id = NULL")
+    page = press(olga)
+    assert "no usage changed" not in page
+    assert "Usage of tasks without a runtime does not count." in page
+
+
+def test_a_press_asks_for_the_password_unless_it_was_given_lately(owner):
+    otto = Client()
+    otto.force_login(make_user("otto", OPERATOR, PASSWORD))
+    began = database_now(owner) - timedelta(hours=3)
+    put_state(owner, watermark_at=began)
+    asked = otto.post(ADDRESS, follow=True)
+    assert asked.redirect_chain == [("/confirm/?next=%2Frollup%2Frun%2F", 302)]
+    assert (watermark(owner), lines()) == (began, [])
+    back = otto.post("/confirm/", {"next": ADDRESS, "password": PASSWORD}, follow=True)
+    assert back.redirect_chain == [(ADDRESS, 302)]
+    assert "Nothing was begun yet" in text(back)
+    assert (watermark(owner), lines()) == (began, [])
+    press(otto)
+    assert watermark(owner) > began
+    assert [outcome for *_, outcome in lines()] == ["intended", "done"]
+
+
+def test_an_unexpected_error_is_an_end_on_the_record(olga, owner, monkeypatch):
+    put_state(owner, watermark_at=database_now(owner) - timedelta(hours=1))
+    monkeypatch.setattr(page_of_once, "said", lambda ran: 1 / 0)
+    page = press(olga)
+    assert "An unexpected error came between, which the log of Multica Admin has." in page
+    assert lines()[-1] == ("olga", "run once", "failed")
+
+
 def test_a_form_from_elsewhere_is_refused(owner):
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(make_user("otto", OPERATOR))
+    client = just_signed_in(make_user("otto", OPERATOR), enforce_csrf_checks=True)
     assert client.post(ADDRESS).status_code == 403
     assert lines() == []
 
@@ -158,6 +196,7 @@ def test_a_run_that_takes_too_long_is_stopped_and_changes_nothing(olga, owner, s
 
 
 def test_a_run_whose_process_was_stopped_is_told_as_that(olga, owner, monkeypatch):
+    """At once if nobody has the turn any more, else when a run would have ended."""
     put_state(owner, watermark_at=database_now(owner) - timedelta(hours=1))
     press(olga)
     intent = AuditEvent.objects.get(outcome="intended")
@@ -169,9 +208,18 @@ def test_a_run_whose_process_was_stopped_is_told_as_that(olga, owner, monkeypatc
         outcome="intended",
         evidence={"run": "lost"},
     )
+    lost = "Its end is not on record: its process was stopped."
+    assert lost in text(olga.get(ADDRESS))
+    turn = once.take_turn(page_of_once.runner_connection)
+    try:
+        assert "It is at work." in text(olga.get(ADDRESS))
+        monkeypatch.setattr(page_of_once, "_CUT_OFF", -DAY)
+        assert lost in text(olga.get(ADDRESS))
+    finally:
+        turn.close()
+    monkeypatch.undo()
+    monkeypatch.setattr(once, "turn_is_free", away)
     assert "It is at work." in text(olga.get(ADDRESS))
-    monkeypatch.setattr(page_of_once, "_CUT_OFF", -DAY)
-    assert "Its end is not on record: its process was stopped." in text(olga.get(ADDRESS))
 
 
 def test_a_missing_right_is_refused_with_what_to_do(olga, owner, settings):

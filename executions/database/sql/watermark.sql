@@ -18,6 +18,14 @@ SELECT rollup_task_usage_hourly_window('1969-12-30 00:00:00+00', '1969-12-31 00:
 -- for the session, whose connection is closed when the run has ended.
 SELECT pg_try_advisory_lock(%(turn)s) AS taken
 
+-- name: turn_is_free
+-- Whether no session has that turn. A standby does not show the locks of its primary: null.
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN NOT EXISTS (
+       SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND classid = 0 AND objid = %(turn)s::bigint::oid AND objsubid = 1) END AS free
+
 -- name: clock
 -- The database's clock.
 SELECT clock_timestamp() AS now

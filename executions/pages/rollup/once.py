@@ -16,16 +16,19 @@ from django.contrib import messages
 from django.db import Error as DjangoDatabaseError
 from django.db import connections
 from django.db.models.functions import Now
-from django.http import HttpResponse
+from django.http import HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from executions.accounts.confirmation import is_confirmed, to_sign_in_again
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import operators_only
 from executions.database.connections import Connection, runner_connection
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.problems import diagnose
+from executions.database.reading import fetch_for_dashboard
 from executions.models.retirement import AuditEvent
 from executions.pages.history.filters import parse
 from executions.pages.live import answer, shared
@@ -52,16 +55,18 @@ _Outcome = AuditEvent.Outcome
 class LatestRun:
     """The latest run that somebody asked for, from the audit; ``intent`` is None before any.
 
-    ``end`` is None while it is at work, or if it was cut off.
+    ``end`` is None while it is at work, or if it was cut off; ``cut_off`` says that it certainly
+    was, because nobody has the turn any more.
     """
 
     intent: AuditEvent | None
     end: AuditEvent | None
     now: datetime | None
+    cut_off: bool = False
 
     @property
     def is_at_work(self) -> bool:
-        if self.intent is None or self.end is not None or self.now is None:
+        if self.intent is None or self.end is not None or self.now is None or self.cut_off:
             return False
         return self.now - self.intent.at <= _CUT_OFF
 
@@ -85,17 +90,36 @@ def latest_run() -> LatestRun:
     intent = lines.filter(outcome=_Outcome.INTENDED).first()
     if intent is None:
         return LatestRun(None, None, None)
-    ends = lines.exclude(outcome__in=[_Outcome.INTENDED, _Outcome.REFUSED])
-    return LatestRun(intent, ends.filter(evidence__run=intent.evidence["run"]).first(), intent.now)
+    ends = lines.exclude(outcome__in=[_Outcome.INTENDED, _Outcome.REFUSED]).filter(
+        evidence__run=intent.evidence["run"]
+    )
+    end, is_free = ends.first(), False
+    if end is None and (is_free := _turn_is_free()):
+        end = ends.first()  # a run records its end before it gives up its turn
+    return LatestRun(intent, end, intent.now, cut_off=is_free and end is None)
+
+
+def _turn_is_free() -> bool:
+    """Whether certainly nobody has the turn; no if Multica's database cannot be asked."""
+    try:
+        return once.turn_is_free(fetch_for_dashboard)
+    except (DjangoDatabaseError, psycopg.Error):
+        return False
 
 
 @operators_only
 @require_http_methods(["GET", "HEAD", "POST"])
-def run_once(request: LiveRequest) -> HttpResponse:
-    """What it would do, and the button; a POST does it."""
+def run_once(request: LiveRequest) -> HttpResponseBase:
+    """What it would do, and the button; a POST does it, with a password from the last minutes."""
     if request.method != "POST":
         parse(request.META.get("QUERY_STRING", ""), names=())
         return answer(request, "rollup/run", shared(request, "", latest_run), _CONTEXT)
+    if not is_confirmed(request):
+        messages.info(
+            request,
+            _("Nothing was begun yet: a run needs a password of the last minutes. Press again."),
+        )
+        return to_sign_in_again(reverse("rollup_run"))
     try:
         told = begin(audit.Who.user(request.user))
     except Refused as refusal:
@@ -163,7 +187,7 @@ def _run(connection: Connection, who: audit.Who, number: str) -> None:
 
 def _outcome(connection: Connection) -> tuple[AuditEvent.Outcome, str, dict[str, object]]:
     try:
-        ran = once.run(connection)
+        return _done(once.run(connection))
     except psycopg.errors.QueryCanceled:
         summary = _(
             "It was stopped: it reached its time limit, or somebody cancelled it. Nothing was"
@@ -172,6 +196,16 @@ def _outcome(connection: Connection) -> tuple[AuditEvent.Outcome, str, dict[str,
         return _Outcome.FAILED, summary, {}
     except psycopg.Error as error:
         return _Outcome.FAILED, diagnose(error, "RUNNER_DATABASE_URL").sentence(), {}
+    except Exception:
+        log.exception("a run that an operator asked for met an unexpected error")
+        summary = _(
+            "An unexpected error came between, which the log of Multica Admin has. The run either"
+            " ended as a whole or changed nothing; the watermark tells."
+        )
+        return _Outcome.FAILED, summary, {}
+
+
+def _done(ran: once.Ran) -> tuple[AuditEvent.Outcome, str, dict[str, object]]:
     evidence: dict[str, object] = {
         "rows": ran.rows,
         "result": ran.result,

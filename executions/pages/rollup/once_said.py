@@ -17,8 +17,9 @@ _STEP = timedelta(days=1)
 
 _ZERO: dict[Result, Promise] = {
     Result.IDLE: _(
-        "It returned 0, because nothing was to be summed: no usage changed between %(before)s and"
-        " %(after)s. The watermark moved there."
+        "It returned 0, because nothing was to be summed: no usage that counts changed between"
+        " %(before)s and %(after)s. Usage of tasks without a runtime does not count. The"
+        " watermark moved there."
     ),
     Result.JUST_RUN: _(
         "It returned 0, because nothing was left to do: a run ended a moment ago, and the rollup"
