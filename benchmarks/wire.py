@@ -24,7 +24,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PAGES = {
     "overview": "/",
     "plans": "/executions/",
-    "runners": "/runners/",
+    "rollup": "/rollup/",
     "schedules": "/schedules/",
     "audit": "/audit/",
 }
