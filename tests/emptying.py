@@ -17,6 +17,7 @@ from psycopg import sql
 from executions.database import second_tries
 from executions.health import snapshot
 from executions.pages.live import forget_shared
+from executions.pages.overview import week
 from executions.pages.rollup import drift
 from executions.rollup.provision import TABLES
 
@@ -51,6 +52,7 @@ def forget_all() -> None:
     forget_shared()
     drift.forget()
     second_tries.forget()
+    week.forget()
 
 
 def empty_multica(connection: psycopg.Connection[Any]) -> None:
