@@ -99,6 +99,8 @@ class Quiet:
         )
 
     def _why_not(self, now: datetime) -> Sentence:
+        if not self.writes:
+            return self._without_a_trace(now)
         if self.writes < OTHER_WRITER_OFTEN:
             return self._too_rare(now)
         return self._too_long(now) if self.is_whole else self._too_young(now)
@@ -108,6 +110,15 @@ class Quiet:
             _(
                 "Behaviour cannot prove that it is gone: the plans on record reach back to"
                 " %(looked_from)s only, and a caller may run at some hours of the day only."
+            ),
+            looked_from=At(self.looked_from, now),
+        )
+
+    def _without_a_trace(self, now: datetime) -> Sentence:
+        return say(
+            _(
+                "Behaviour cannot prove that it is gone: since %(looked_from)s nothing besides the"
+                " runners moved the watermark, so there was nothing that could fall silent."
             ),
             looked_from=At(self.looked_from, now),
         )

@@ -56,6 +56,12 @@ def test_behaviour_cannot_prove_a_caller_gone_that_is_silent_for_longer_than_we_
     assert "cannot prove" in str(found.summary(NOW))
 
 
+def test_a_caller_that_never_showed_is_said_to_have_left_no_trace():
+    summary = str(period().summary(NOW))
+    assert "nothing besides the runners moved the watermark" in summary
+    assert "0 times" not in summary
+
+
 def test_a_caller_of_the_night_is_not_judged_by_a_record_that_is_shorter_than_a_day():
     hours = 40  # the record begins with the hours in which the caller runs
     since = plan_time(hours)
