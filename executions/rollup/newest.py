@@ -21,11 +21,11 @@ class Newest:
     bucket: datetime | None
 
 
-def read_newest(fetch: Fetch) -> Newest:
-    """Three ends of indexes.
+def read_newest(fetch: Fetch, *, has_buckets: bool = True) -> Newest:
+    """Three ends of indexes. Without ``has_buckets`` there is no table of buckets, and no bucket.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
-    (row,) = fetch(SQL.newest, {})
+    (row,) = fetch(SQL.newest if has_buckets else SQL.newest_usage, {})
     return Newest(**row)

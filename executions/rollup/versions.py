@@ -108,6 +108,11 @@ class Range:
     stopped: bool = False
     mixed: tuple[Change, ...] = ()
 
+    @property
+    def is_before_hourly(self) -> bool:
+        """Whether nothing of the hourly rollup is here yet."""
+        return self.since is None
+
     def has(self, change: Change) -> bool:
         """Whether the tables certainly have this change."""
         if change in self.mixed or (self.stopped and change is Change.HOURLY):

@@ -11,12 +11,14 @@ import pytest
 from executions.health import snapshot
 from tests import scenarios
 from tests.factories import usage
+from tests.multica_versions import Point, build
 from tests.near_misses import MINUTE, hold_lock, sessions_shown
 from tests.retiring import pg_cron, role, schedule
 from tests.time_limits import cut_off
 from tests.waiting import HANG, until
+from tests.web.test_attached import attached
 
-__all__ = ["pg_cron", "role"]
+__all__ = ["attached", "pg_cron", "role"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 # A run of this function that is cancelled leaves the lock to its session, as before v0.4.23.
@@ -276,3 +278,67 @@ def test_a_refresh_with_nothing_new_costs_a_204(viewer, owner):
     version = re.search(r'id="health"[^>]*data-version="([^"]+)"', page).group(1)
     live = {"HX-Request": "true", "X-Data-Version": version}
     assert viewer.get("/rollup/", headers=live).status_code == 204
+
+
+# --- Other states of the tables -------------------------------------------------------------------
+
+
+def test_before_the_hourly_rollup_the_guard_of_migration_103_is_judged(viewer, attached):
+    attached.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    build(attached, Point.DAILY)
+    attached.execute(
+        "GRANT USAGE ON SCHEMA public TO multica_view;"
+        " GRANT SELECT (task_id, created_at, updated_at) ON task_usage TO multica_view"
+    )
+    page = look(viewer)
+    assert "does not exist" not in page
+    assert "It passes: task_usage is empty." in page
+    assert "Newest bucket There are none before v0.3.5." in page
+    attached.execute(
+        "INSERT INTO task_usage (id, task_id, provider, model, input_tokens, output_tokens,"
+        " cache_read_tokens, cache_write_tokens, created_at)"
+        " SELECT gen_random_uuid(), gen_random_uuid(), 'p', 'm', 1, 1, 1, 1, now()"
+    )
+    page = look(viewer)
+    assert "with a watermark in 1970, so by itself it would refuse." in page
+    assert re.search(r"Newest raw usage .*? ago\)", page)
+
+
+def test_a_database_without_raw_usage_is_no_error(viewer, owner):
+    scenarios.healthy(owner)
+    owner.execute("ALTER TABLE task_usage RENAME TO gone")
+    try:
+        page = look(viewer)
+    finally:
+        owner.execute("ALTER TABLE gone RENAME TO task_usage")
+    assert "This could not be looked at." in page
+    assert "No bucket waits." in page
+
+
+def test_after_migration_103_no_right_is_asked_for_it(viewer, owner, pg_cron):
+    scenarios.healthy(owner)
+    pg_cron.execute("REVOKE USAGE ON SCHEMA cron FROM multica")
+    try:
+        page = look(viewer)
+    finally:
+        pg_cron.execute("GRANT USAGE ON SCHEMA cron TO multica")
+    assert "without that right the migration fails" in page
+    assert "As it has run, they stop no upgrade any more" in page
+    assert "grant that right" not in page
+    assert "GRANT" not in page
+
+
+@pytest.mark.usefixtures("sees_sessions")
+def test_a_forgotten_transaction_that_holds_the_lock_is_not_called_at_work(viewer, owner, connect):
+    scenarios.healthy(owner)
+    holder = connect("multica")
+    with holder.transaction():
+        holder.execute("SELECT pg_advisory_xact_lock(4246)")
+        page = look(viewer)
+    assert "It has a transaction open and does nothing in it at this moment." in page
+    assert "It is at work." not in page
+
+
+def test_the_next_plan_is_promised_by_nobody_in_a_silence(viewer, owner):
+    scenarios.stopped(owner)
+    assert "A replica that is up begins it at most half a minute later." in look(viewer)

@@ -18,6 +18,13 @@ SELECT (SELECT max(created_at) FROM task_usage) AS event,
                 (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS change,
        (SELECT max(bucket_hour) FROM task_usage_hourly) AS bucket
 
+-- name: newest_usage
+-- The same where there are no buckets yet, before v0.3.5.
+SELECT (SELECT max(created_at) FROM task_usage) AS event,
+       greatest((SELECT max(updated_at) FROM task_usage),
+                (SELECT max(created_at) FROM task_usage WHERE updated_at IS NULL)) AS change,
+       NULL::timestamptz AS bucket
+
 -- name: installed
 -- The rollup's function without its comments: which kind of lock it takes, and whether it is ours by
 -- the comment that provision gives it; nulls if it is missing.

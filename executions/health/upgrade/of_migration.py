@@ -57,11 +57,21 @@ def guard(case: Case) -> Step | None:
 
 
 def what_the_guard_finds(
-    newest: datetime | None, state: StateRow | None, now: datetime | None
+    newest: datetime | None, state: StateRow | None, now: datetime | None, *, begins: bool = False
 ) -> Sentence:
-    """What migration 103's guard finds as everything is now. ``newest`` is None without usage."""
+    """What migration 103's guard finds as everything is now. ``newest`` is None without usage.
+
+    ``begins`` says that the state row is not made yet, because its table is not.
+    """
     if newest is None:
         return say(_("It passes: task_usage is empty."))
+    if state is None and begins:
+        return say(
+            _(
+                "The hourly tables begin empty, with a watermark in 1970, so by itself it would"
+                " refuse."
+            )
+        )
     if state is None:
         return say(_("It would refuse: there is usage, and the state row is missing."))
     seen_from = now or newest
@@ -84,15 +94,7 @@ def _judge_guard(case: Case, newest: datetime, state: StateRow | None) -> Step:
     if state is not None:
         evidence["watermark"] = state.watermark_at
         evidence["passes"] = guard_passes(newest, state.watermark_at)
-    if state is not None or case.versions.stopped:
-        told = what_the_guard_finds(newest, state, case.now)
-    else:
-        told = say(
-            _(
-                "The hourly tables begin empty, with a watermark in 1970, so by itself it would"
-                " refuse."
-            )
-        )
+    told = what_the_guard_finds(newest, state, case.now, begins=not case.versions.stopped)
     summary = together(_fact_first(case), _RULE, told)
     if evidence["passes"] or case.backfills_itself:
         return Step(StepCode.GUARD, StepState.OK, summary, evidence=evidence)

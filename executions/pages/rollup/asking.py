@@ -31,10 +31,13 @@ class Asking:
     def meaning(self) -> Promise:
         """What follows from it, if it is no leak."""
         if not self.holds:
-            return _(
-                "It goes on when the lock is free, and a rollup that comes meanwhile waits not."
-            )
+            return _("It goes on when the lock is free. A run that comes meanwhile does not wait.")
         if not self.session.idle:
+            if (self.session.state or "").startswith("idle in transaction"):
+                return _(
+                    "It has a transaction open and does nothing in it at this moment. Others get"
+                    " the lock when that transaction ends."
+                )
             return _("It is at work. Others get the lock when it ends.")
         return _(
             "It is idle at this moment, as a backfill is between two slices. If it stays so while"

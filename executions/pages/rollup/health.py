@@ -6,7 +6,7 @@ changes nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TypeVar
@@ -43,11 +43,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RollupHealth:
-    """``snapshot`` is the overview's; the rest is this page's own."""
+    """``snapshot`` is the overview's; the rest is this page's own.
+
+    ``depth`` is None if there is no dirty queue yet, before v0.3.5.
+    """
 
     snapshot: Snapshot
     installed: InstalledRollup | Problem
-    depth: QueueDepth | Problem
+    depth: QueueDepth | Problem | None
     newest: Newest | Problem
     migrator: Migrator | Problem
     versions: Range | Problem
@@ -113,7 +116,14 @@ class RollupHealth:
             return self.newest
         if isinstance(self.state, Problem):
             return self.state
-        return what_the_guard_finds(self.newest.change, self.state, self.now)
+        return what_the_guard_finds(
+            self.newest.change, self.state, self.now, begins=self.is_before_hourly
+        )
+
+    @property
+    def is_before_hourly(self) -> bool:
+        """Whether nothing of the hourly rollup is here yet, so that migration 103 is to come."""
+        return isinstance(self.versions, Range) and self.versions.is_before_hourly
 
     @cached_property
     def daily_jobs(self) -> Step | Problem:
@@ -123,7 +133,12 @@ class RollupHealth:
             return pg_cron
         if not isinstance(ground, Ground):
             return ground
-        return judge_daily_jobs(daily_jobs_in(ground, pg_cron), self.migrator)
+        jobs = daily_jobs_in(ground, pg_cron)
+        step = judge_daily_jobs(jobs, self.migrator)
+        if self.has_passed_103 and not jobs.jobs:
+            # There is nothing to remove, and no right to give for a migration that ran.
+            return replace(step, todo=None, statement="")
+        return step
 
     # --- The live part --------------------------------------------------------------------------
 
@@ -154,23 +169,26 @@ def read_health(fetch: Fetch = fetch_for_dashboard) -> RollupHealth:
         return RollupHealth(snapshot, ground, ground, ground, ground, ground)
     if why := behind(ground, ROLLUP):
         return RollupHealth(snapshot, why, why, why, why, why)
+    versions = _fact(lambda: read_versions(fetch, ground))
+    has_buckets = isinstance(versions, Problem) or not versions.is_before_hourly
     return RollupHealth(
         snapshot=snapshot,
         installed=_fact(lambda: read_installed(fetch)),
-        depth=_fact(lambda: _unhidden(ground, ("task_usage_hourly_dirty",), fetch, read_depth)),
-        newest=_fact(
-            lambda: _unhidden(ground, ("task_usage", "task_usage_hourly"), fetch, read_newest)
-        ),
-        migrator=_fact(lambda: read_migrator(fetch)),
-        versions=_fact(lambda: read_versions(fetch, ground)),
+        depth=_fact(lambda: _depth(ground, fetch)) if has_buckets else None,
+        newest=_fact(lambda: _newest(ground, fetch, has_buckets=has_buckets)),
+        migrator=versions if isinstance(versions, Problem) else _fact(lambda: read_migrator(fetch)),
+        versions=versions,
     )
 
 
-def _unhidden(
-    ground: Ground, tables: tuple[str, ...], fetch: Fetch, read: Callable[[Fetch], T]
-) -> T:
-    refuse_hidden(ground, *tables)
-    return read(fetch)
+def _depth(ground: Ground, fetch: Fetch) -> QueueDepth:
+    refuse_hidden(ground, "task_usage_hourly_dirty")
+    return read_depth(fetch)
+
+
+def _newest(ground: Ground, fetch: Fetch, *, has_buckets: bool) -> Newest:
+    refuse_hidden(ground, "task_usage", *(["task_usage_hourly"] if has_buckets else []))
+    return read_newest(fetch, has_buckets=has_buckets)
 
 
 def _fact(read: Callable[[], T]) -> T | Problem:
