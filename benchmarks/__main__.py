@@ -26,6 +26,7 @@ from multica_admin.cluster import Cluster
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SECTIONS = {
     "rollup_cost": "What a day's rollup costs",
+    "backfill": "What a backfill costs",
     "scheduler": "What the scheduler costs",
     "pages": "What a page costs",
     "wire": "What a page weighs",
