@@ -23,6 +23,7 @@ from psycopg.rows import dict_row
 
 from benchmarks.rollup_cost import LAST_DAY, PARENTS, TASKS, USAGE, Row
 from executions.database.connections import Connection
+from executions.database.reading import fetch_on
 from executions.rollup import backfill
 from executions.rollup.proven import Proven
 from executions.rollup.provision import provision
@@ -87,7 +88,7 @@ def walked(proven: Proven | None) -> Callable[[Connection], int]:
             nonlocal stored
             stored += one.buckets
 
-        months = backfill.slices(backfill.read_extent(connection))
+        months = backfill.slices(backfill.read_extent(fetch_on(connection)))
         backfill.walk(
             connection, months, proven=proven, pause=timedelta(), stop=Event(),
             begun=lambda _: None, done=count,
@@ -112,7 +113,7 @@ def run(conninfo: str) -> list[Row]:
     times: dict[str, list[float]] = {}
     buckets: dict[str, set[int]] = {}
     with filled(conninfo, ROWS_PER_DAY) as small, filled(conninfo, ROWS_PER_DAY * TIMES) as large:
-        proven = read_source(small).proven
+        proven = read_source(fetch_on(small)).proven
         if proven is None:
             raise RuntimeError("Nothing is proven of the window function that provision makes.")
         ours = walked(proven)

@@ -14,7 +14,7 @@ from executions.pages.history.execution import read_execution
 from executions.pages.history.filters import UNPAGED
 from executions.pages.history.view import plan
 from executions.pages.overview.view import overview, verdict
-from executions.pages.rollup import upgrade
+from executions.pages.rollup import backfill, upgrade
 from executions.pages.rollup.drift import drift
 from executions.pages.rollup.health import read_health
 from executions.pages.rollup.once import run_once
@@ -59,6 +59,17 @@ _ROLLUP = [
         name="rollup",
     ),
     path("rollup/zero/", page("rollup/zero", lambda _filters: read_zero(), names=()), name="zero"),
+    path(
+        "rollup/backfill/",
+        page(
+            "rollup/backfill",
+            backfill.read_backfill,
+            names=(),
+            choices=backfill.CHOICES,
+            around=backfill.prospect,
+        ),
+        name="backfill",
+    ),
     path(
         "rollup/upgrade/",
         page(

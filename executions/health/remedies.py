@@ -21,6 +21,9 @@ class Place(StrEnum):
     KUBERNETES = "kubernetes"
     HOST = "host"
     HERE = "here"  # where Multica Admin itself is installed
+    # The same in a container of deploy/.
+    HERE_COMPOSE = "here-compose"
+    HERE_KUBERNETES = "here-kubernetes"
 
     @property
     def label(self) -> Promise:
@@ -32,6 +35,8 @@ _LABELS: Mapping[Place, Promise] = {
     Place.KUBERNETES: _("Kubernetes, with Multica's Helm chart"),
     Place.HOST: _("Plain host, if systemd runs Multica as multica-backend"),
     Place.HERE: _("Where Multica Admin is installed"),
+    Place.HERE_COMPOSE: _("Docker Compose, in Multica Admin's folder deploy/compose"),
+    Place.HERE_KUBERNETES: _("Kubernetes, with Multica Admin's own manifest or chart"),
 }
 
 Commands = Mapping[Place, str]
@@ -95,6 +100,15 @@ READ_THE_ERROR = _(
 def here(command: str) -> Commands:
     """A command of our own, as it is typed in the folder of Multica Admin."""
     return {Place.HERE: f".venv/bin/python {command}"}
+
+
+def wherever(command: str) -> Commands:
+    """A command of our own, for every way in which Multica Admin is installed."""
+    return {
+        Place.HERE_COMPOSE: f"docker compose exec multica-admin python {command}",
+        Place.HERE_KUBERNETES: f"kubectl exec deployment/multica-admin -- python {command}",
+        **here(command),
+    }
 
 
 def end_session(pid: str | int) -> str:

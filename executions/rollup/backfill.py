@@ -16,10 +16,10 @@ from time import monotonic
 from psycopg import errors
 
 from executions.database.connections import Connection
-from executions.database.reading import fetch_on
+from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.health.facts.sessions import DatabaseSession
-from executions.rollup.lock import read_lock
+from executions.rollup.lock import BACKFILL_NAME, read_lock
 from executions.rollup.proven import Proven
 from executions.rollup.summing import sum_slice
 from executions.text.beyond import is_beyond
@@ -95,13 +95,13 @@ class Sliced:
     seconds: float
 
 
-def read_extent(connection: Connection) -> Extent:
+def read_extent(fetch: Fetch) -> Extent:
     """Read the extent of the usage.
 
     Raises:
-        psycopg.Error: a table is missing or may not be read.
+        django.db.Error, psycopg.Error: a table is missing or may not be read.
     """
-    (row,) = fetch_on(connection)(SQL.extent, {})
+    (row,) = fetch(SQL.extent, {})
     return Extent(**row)
 
 
@@ -191,6 +191,8 @@ def walk(
         if stop.is_set():
             return None
         begun(one)
+        name = f"{BACKFILL_NAME} {number + 1}/{len(months)} {one.since:%Y-%m}"
+        connection.execute(SQL.announce, {"name": name})
         began = _clock(connection)
         done(_sum_up(connection, one, began, proven, is_last=number == len(months) - 1))
     watermark = began - MARGIN

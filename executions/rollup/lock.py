@@ -9,7 +9,8 @@ from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 SQL = load("rollup")
 
 _NOW = timedelta()
-# The application name of our own backfill's sessions, which identifies them.
+# The application name of our own backfill's sessions begins like this, which identifies them.
+# `backfill.walk` adds how far it is.
 BACKFILL_NAME = "multica-admin backfill"
 
 

@@ -44,13 +44,20 @@ PROVEN: Mapping[str, Proven] = {
 class WindowSource:
     """The hash of the installed window function; None without one.
 
-    ``hourly`` is whether `task_usage_hour_bucket` cuts at UTC hours, on which the proof relies.
+    The proof relies on two facts besides: `task_usage_hour_bucket` cuts at UTC hours (``hourly``),
+    and a task has one usage row at most per provider and model (``once``).
     """
 
     sha256: str | None
     hourly: bool
+    once: bool
+
+    @property
+    def known(self) -> Proven | None:
+        """What is known of the function by its source, or None."""
+        return PROVEN.get(self.sha256 or "")
 
     @property
     def proven(self) -> Proven | None:
-        """What is proven of it, or None."""
-        return PROVEN.get(self.sha256 or "") if self.hourly else None
+        """What may be relied on here, or None."""
+        return self.known if self.hourly and self.once else None

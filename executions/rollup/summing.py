@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import errors
 
 from executions.database.connections import Connection
+from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.rollup.proven import Proven, WindowSource
 
@@ -24,13 +25,15 @@ SQL = load("slice")
 _DRAINED_AT_ONCE = 100
 
 
-def read_source(connection: Connection) -> WindowSource:
+def read_source(fetch: Fetch) -> WindowSource:
     """Which window function is installed.
 
     Raises:
-        psycopg.Error: the helper `task_usage_hour_bucket` is missing or may not be called.
+        django.db.Error, psycopg.Error: the helper `task_usage_hour_bucket` is missing or may not be
+            called.
     """
-    return WindowSource(**_row(connection, SQL.window_source, {}))
+    (row,) = fetch(SQL.window_source, {})
+    return WindowSource(**row)
 
 
 def sum_slice(connection: Connection, proven: Proven, since: datetime, until: datetime) -> int:

@@ -13,6 +13,7 @@ from hypothesis.stateful import rule
 from psycopg import sql
 
 from executions.database.connections import Connection
+from executions.database.reading import fetch_on
 from executions.rollup.proven import PROVEN, Proven
 from executions.rollup.summing import read_source, sum_slice
 from tests.database.rollup_world import (
@@ -128,7 +129,7 @@ def test_on_any_history_our_statements_give_the_buckets_of_each_function(owner, 
 
 
 def test_the_function_that_provision_makes_is_known_by_its_source(owner):
-    assert read_source(owner).proven is OURS
+    assert read_source(fetch_on(owner)).proven is OURS
 
 
 def test_another_function_is_not_taken_for_a_known_one(owner):
@@ -137,7 +138,7 @@ def test_another_function_is_not_taken_for_a_known_one(owner):
             "CREATE OR REPLACE FUNCTION rollup_task_usage_hourly_window(p_from timestamptz,"
             " p_to timestamptz) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'"
         )
-        source = read_source(owner)
+        source = read_source(fetch_on(owner))
         assert source.sha256 is not None
         assert source.proven is None
 
@@ -149,8 +150,18 @@ def test_nothing_is_proven_where_the_hours_are_no_utc_hours(owner):
             " RETURNS timestamptz LANGUAGE sql IMMUTABLE"
             " AS $$SELECT date_trunc('day', $1, 'UTC')$$"
         )
-        source = read_source(owner)
-        assert source.sha256 in PROVEN
+        source = read_source(fetch_on(owner))
+        assert source.known is OURS
+        assert source.proven is None
+
+
+def test_nothing_is_proven_where_a_task_may_have_two_rows_of_a_model(owner):
+    with owner.transaction(force_rollback=True):
+        owner.execute(
+            "ALTER TABLE task_usage DROP CONSTRAINT task_usage_task_id_provider_model_key"
+        )
+        source = read_source(fetch_on(owner))
+        assert source.known is OURS
         assert source.proven is None
 
 

@@ -39,6 +39,24 @@ SELECT set_config('lock_timeout', %(milliseconds)s::text, false),
 -- The lock of every rollup, held until this session ends. Raises after the time of bound_wait.
 SELECT pg_advisory_lock(4246)
 
+-- name: announce
+-- Let every role see how far the walk is.
+SELECT set_config('application_name', %(name)s, false)
+
+-- name: usage_estimate
+-- About how many usage rows were last changed from one time to another: the planner's guess.
+EXPLAIN (FORMAT JSON)
+SELECT FROM task_usage
+ WHERE updated_at >= %(since)s AND updated_at < %(until)s
+    OR updated_at IS NULL AND created_at >= %(since)s AND created_at < %(until)s
+
+-- name: usage_by_month
+-- How many usage rows were last changed in each UTC month. It reads the whole table.
+SELECT date_trunc('month', coalesce(updated_at, created_at), 'UTC') AS since, count(*) AS rows
+  FROM task_usage
+ WHERE coalesce(updated_at, created_at) BETWEEN '0001-01-01 UTC' AND '9999-12-01 UTC'
+ GROUP BY 1
+
 -- name: usage_rows
 -- How many usage rows were last changed within a slice.
 SELECT (SELECT count(*) FROM task_usage

@@ -66,7 +66,7 @@ writer AS (
     SELECT pid
       FROM pg_stat_activity
      WHERE datname = current_database()
-       AND (application_name = %(backfill)s
+       AND (starts_with(application_name, %(backfill)s)
             OR state = 'active' AND query ~ 'rollup_task_usage_hourl[y](_window)?\s*\('
             OR state_change > clock_timestamp() - %(lately)s
                AND query ~ 'rollup_task_usage_hourl[y]_window\s*\(')
@@ -81,7 +81,7 @@ SELECT involved.pid,
        coalesce(asker.holds, false) AS holds,
        coalesce(asker.waits, false) AS waits,
        EXISTS (SELECT FROM writer WHERE writer.pid = involved.pid) AS writes,
-       CASE WHEN activity.application_name = %(backfill)s THEN 'our_backfill'
+       CASE WHEN starts_with(activity.application_name, %(backfill)s) THEN 'our_backfill'
             WHEN activity.application_name ~ '^multica-admin' THEN 'our_runner'
             WHEN 'pg_cron' IN (activity.application_name, activity.backend_type) THEN 'pg_cron'
             WHEN activity.state IS NULL THEN 'hidden'

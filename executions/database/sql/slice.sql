@@ -6,15 +6,22 @@
 -- of the upserts, of empty_buckets, of keep_queued where it applies, and of count_changed.
 
 -- name: window_source
--- The hash of the installed window function's source, null without one, and whether its helper
--- still cuts at UTC hours.
+-- The hash of the installed window function's source, null without one; whether its helper still
+-- cuts at UTC hours; and whether a task has one usage row at most per provider and model.
 SELECT (SELECT encode(sha256(convert_to(prosrc, 'UTF8')), 'hex')
           FROM pg_proc
          WHERE oid = to_regprocedure(
                    'rollup_task_usage_hourly_window(timestamptz, timestamptz)')) AS sha256,
        (SELECT bool_and(task_usage_hour_bucket(probe) = date_trunc('hour', probe, 'UTC'))
           FROM generate_series('2025-03-29 22:59:59 UTC'::timestamptz, '2025-03-31 00:00 UTC',
-                               '20 minutes') AS probe) AS hourly
+                               '20 minutes') AS probe) AS hourly,
+       EXISTS (SELECT FROM pg_index
+                WHERE indrelid = to_regclass('task_usage') AND indisunique AND indisvalid
+                  AND indimmediate AND indpred IS NULL
+                  AND (SELECT array_agg(attname::text ORDER BY attname)
+                         FROM pg_attribute
+                        WHERE attrelid = indrelid AND attnum = ANY (indkey::int2[]))
+                      = '{model,provider,task_id}') AS once
 
 -- name: queue_versions
 -- The row versions in the queue before the end of the slice. Only these are drained later.
@@ -70,7 +77,9 @@ SELECT min(hour)::text AS first,
 -- name: slice_sums
 -- The buckets of one range that the slice must judge: those of usage that was updated in the slice,
 -- and those of queued keys. With "widened" a queued key stands for all of its hour, agent, provider
--- and model, as in our own window function. Without usage a bucket has an event_count of 0.
+-- and model, as in our own window function. Without usage a bucket has an event_count of 0. A bucket
+-- is of one provider and model, so each of its rows is another task ("once" above), and counting
+-- them needs no sort.
 --
 -- An install without cost columns has no cost_usd_ticks in task_usage: the name then means that of
 -- "unpriced", one level further out.
@@ -90,7 +99,7 @@ SELECT summed.*, queued.queued_at
                AS uncosted_cache_read_tokens,
            coalesce(sum(cache_write_tokens) FILTER (WHERE cost_usd_ticks IS NULL), 0)::bigint
                AS uncosted_cache_write_tokens,
-           count(DISTINCT task_id) AS task_count,
+           count(task_id) AS task_count,
            count(task_id) AS event_count,
            bool_or(updated) AS updated
       FROM (

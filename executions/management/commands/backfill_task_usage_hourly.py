@@ -17,12 +17,13 @@ from django.core.management.base import BaseCommand, CommandError
 from executions.database.connections import Connection, runner_connection
 from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
+from executions.database.reading import fetch_on
 from executions.health.facts.sessions import DatabaseSession
 from executions.management.progress import Slices, StillThere
 from executions.rollup import backfill
 from executions.rollup.backfill import Extent, Locked, Partial, Slice, Sliced
 from executions.rollup.lock import BACKFILL_NAME
-from executions.rollup.proven import PROVEN, WindowSource
+from executions.rollup.proven import WindowSource
 from executions.rollup.summing import read_source
 from executions.scheduler.leases import rfc3339
 from executions.text.beyond import in_words, select
@@ -101,12 +102,12 @@ class Command(BaseCommand):
     def _backfill(
         self, connection: Connection, interruption: Interruption, options: dict[str, Any]
     ) -> None:
-        extent = backfill.read_extent(connection)
+        extent = backfill.read_extent(fetch_on(connection))
         months = backfill.slices(extent, options["months_back"], partial=options["force_partial"])
         self._say(_standing(extent, months))
         if extent.beyond:
             self._say(_left_out(extent))
-        source = read_source(connection)
+        source = read_source(fetch_on(connection))
         asked = options["use_installed_function"]
         self._say(_how(source, asked=asked))
         if options["dry_run"]:
@@ -237,10 +238,11 @@ def _how(source: WindowSource, *, asked: bool) -> str:
             "Each month is summed by statements of our own. They give the same buckets as the"
             f" installed window function, which is that of {source.proven.whose}."
         )
-    if source.sha256 in PROVEN:
+    if source.known:
         return (
-            f"{slow}, because task_usage_hour_bucket does not cut at UTC hours here, on which our"
-            " own statements rely. On a large install that can take hours."
+            f"{slow}, because our own statements rely on two facts, and one does not hold here:"
+            " task_usage_hour_bucket cuts at UTC hours, and task_usage is unique by task_id,"
+            " provider and model. On a large install that can take hours."
         )
     return (
         f"{slow}, because its source (sha256 {(source.sha256 or 'none')[:12]}) is none that our own"
