@@ -231,6 +231,7 @@ def test_it_says_within_ten_seconds_that_it_still_waits_for_the_lock(
 def test_usage_written_while_the_last_month_runs_is_left_to_the_next_run(
     owner, world, process, connect
 ):
+    world.usage(world.task(), number(owner, CLOCK), model="early")
     blocking = connect("multica")
     with blocking.transaction():
         blocking.execute("LOCK TABLE task_usage_hourly IN SHARE MODE")
