@@ -32,7 +32,7 @@ from executions.rollup.summing import read_source
 DAYS = 30
 ROWS_PER_DAY = 4_000
 TIMES = 10
-ROUNDS = 3
+ROUNDS = 5
 BOUND = 3.0
 
 # All sums are computed and none is stored or sent.
