@@ -12,7 +12,9 @@
 "use strict";
 
 (() => {
-  const SQUARES = ".plan-strip a.plan";
+  // The pieces of an open gap are one link: all but its newest are hidden.
+  const LINK = "a.plan:not([aria-hidden])";
+  const SQUARES = `.plan-strip ${LINK}`;
   let current = ""; // the id of the tab stop; empty for the newest
   let only = "";
 
@@ -39,16 +41,18 @@
     square.focus();
   }
 
-  /** The place of a square in its row: the number of its cell. */
-  const column = (square) => [...square.closest("[role=row]").children].indexOf(square.parentElement);
+  /** The places of a row, each with its cell. A piece of an open gap takes several. */
+  const places = (row) =>
+    [...row.children].flatMap((cell) => Array(Number(cell.ariaColSpan) || 1).fill(cell));
 
   /** The next square above or below, in the nearest row that has one in the same column. */
   function across(square, step) {
     const rows = [...square.closest(".plan-strip").querySelectorAll("[role=row]")];
-    const place = column(square);
-    let at = rows.indexOf(square.closest("[role=row]")) + step;
+    let at = rows.indexOf(square.closest("[role=row]"));
+    const place = places(rows[at]).indexOf(square.parentElement);
+    at += step;
     for (; rows[at]; at += step) {
-      const found = rows[at].children[place].querySelector("a.plan");
+      const found = places(rows[at])[place]?.querySelector(LINK);
       if (found) return found;
     }
     return null;
@@ -56,8 +60,8 @@
 
   function target(square, key, wholeStrip) {
     const row = wholeStrip ? square.closest(".plan-strip") : square.closest("[role=row]");
-    const squares = [...square.closest(".plan-strip").querySelectorAll("a.plan")];
-    const inRow = [...row.querySelectorAll("a.plan")];
+    const squares = [...square.closest(".plan-strip").querySelectorAll(LINK)];
+    const inRow = [...row.querySelectorAll(LINK)];
     const forward = getComputedStyle(square).direction === "rtl" ? -1 : 1;
     switch (key) {
       case "ArrowRight":

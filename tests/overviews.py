@@ -21,6 +21,7 @@ def squares(html):
     """Class, and the address or None, of every square of the plan strip."""
     strip = html[html.index('<div class="plan-strip') :].partition('class="legend"')[0]
     found = re.findall(
-        r'<(?:a|span) class="plan plan-(\w+)" id="square-\d+"(?: href="([^"]*)")?', strip
+        r'<(?:a|span) class="plan plan-(\w+)(?: plan-open)?" id="square-\d+"(?: href="([^"]*)")?',
+        strip,
     )
     return [(look, unescape(href) or None) for look, href in found]

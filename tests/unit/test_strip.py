@@ -37,15 +37,15 @@ def square_of(strip: Strip, age: int) -> Square:
 def test_a_day_has_a_square_for_each_of_its_288_plans_in_the_row_of_its_clock_hour(minutes):
     now = NOW + minutes * MINUTE
     strip = day(now=now)
-    assert len(squares(strip)) == 288
+    assert sum(len(square.cells) for square in squares(strip)) == 288
     assert len(strip.rows) in {24, 25}
     for row in strip.rows:
         assert row.start == floor(row.start, HOUR)
-        assert len(row.before) + len(row.squares) + len(row.after) == 12
-        places = [row.start + place * CADENCE for place in range(12)]
-        assert [square.start for square in row.squares] == places[len(row.before) :][
-            : len(row.squares)
-        ]
+        at = row.start + len(row.before) * CADENCE
+        for square in row.squares:
+            assert square.start == at
+            at += square.span * CADENCE
+        assert at + len(row.after) * CADENCE == row.start + HOUR
 
 
 def test_a_square_stays_in_its_place_while_the_window_moves_on():
@@ -221,6 +221,31 @@ def test_silence_up_to_now_is_a_gap_of_its_own_which_nobody_has_ended():
     assert "usage stands still" in str(silence.story)
     assert older.after is not None
     assert square_of(strip, 1).gap is silence
+
+
+def test_an_open_gap_is_one_piece_in_each_row_and_a_closed_one_a_square_for_each_plan():
+    strip = day(dict.fromkeys((*range(15), 30, 31)))
+    pieces = [square for square in squares(strip) if square.is_open]
+    assert [(piece.start, piece.span) for piece in pieces] == [
+        (plan_time(14), 3),
+        (plan_time(11), 12),
+    ]
+    assert "15 plans" in Captions().of(pieces[-1])
+    assert [square_of(strip, age).span for age in (30, 31)] == [1, 1]
+    assert not square_of(strip, 30).is_open
+    for row in strip.rows:
+        wide = sum(square.span for square in row.squares)
+        assert len(row.before) + wide + len(row.after) == 12
+
+
+def test_a_piece_of_an_open_gap_is_never_wider_than_the_line_of_a_phone():
+    known = executions(dict.fromkeys(range(288)), count=7 * 288)
+    week = lay_week(lay(known, NOW, ROLLUP, WEEK), NOW, ROLLUP)
+    pieces = [square for square in squares(week) if square.is_open]
+    assert max(piece.span for piece in pieces) == 12
+    assert sum(piece.span for piece in pieces) == 24
+    for row in week.rows:
+        assert len(row.before) + sum(one.span for one in row.squares) + len(row.after) == 24
 
 
 @pytest.mark.parametrize("lay_out", [lay_day, lay_week])

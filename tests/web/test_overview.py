@@ -13,6 +13,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from executions.health import read, snapshot
+from executions.health.explain import EXPLANATIONS
 from executions.models import Runner
 from executions.pages.overview.reader import read_overview
 from tests import scenarios
@@ -130,6 +131,51 @@ def test_the_finding_that_the_verdict_is_from_stands_with_it_and_not_once_more(v
     assert text(str(lead.advice)) in text(verdict)
     assert "Evidence" in text(verdict)
     assert f'id="finding-{lead.code}"' not in html
+
+
+def commands_of(html):
+    return re.findall(r'<pre id="([\w-]+)"[^>]*>([^<]*)</pre>', html)
+
+
+def test_failing_says_what_to_type_first_and_leads_to_the_last_success_and_the_gap(viewer, owner):
+    scenarios.stopped(owner)
+    html = page(viewer)
+    verdict = html[html.index('id="verdict-card"') :].partition("</section>")[0]
+    overview = read_overview()
+    first = EXPLANATIONS[overview.lead.code].steps[0]
+    assert first.commands
+    assert text(str(first.text)) in text(verdict)
+    assert [unescape(shown) for _id, shown in commands_of(verdict)] == [*first.commands.values()]
+    for name, _shown in commands_of(verdict):
+        assert f'data-copy="{name}"' in verdict
+    assert f'href="/executions/{overview.latest_success.id}/"' in verdict
+    (gap,) = re.findall(r'href="#(gap-\w+)"', verdict)
+    assert html.count(f'id="{gap}"') == 1
+    assert f'href="/explain/{overview.lead.code}/"' in verdict
+
+
+def test_a_first_step_that_is_a_statement_is_there_to_copy(viewer, owner):
+    scenarios.exhausted(owner)
+    html = page(viewer)
+    verdict = html[html.index('id="verdict-card"') :].partition("</section>")[0]
+    statement = EXPLANATIONS[read_overview().lead.code].steps[0].statement
+    assert [unescape(shown) for _id, shown in commands_of(verdict)] == [statement.sql]
+
+
+def test_a_healthy_verdict_has_nothing_to_type(viewer, owner):
+    scenarios.healthy(owner)
+    html = page(viewer)
+    assert 'id="hands"' not in html
+    assert "plan-open" not in html
+
+
+def test_an_open_gap_is_one_link(viewer, owner):
+    scenarios.stopped(owner)
+    html = page(viewer)
+    pieces = re.findall(r"<a [^>]*plan-open[^>]*>", html)
+    assert len(pieces) > 1
+    assert len({re.search('href="([^"]*)"', piece)[1] for piece in pieces}) == 1
+    assert [piece for piece in pieces if "aria-hidden" not in piece] == pieces[-1:]
 
 
 def test_the_figures_are_those_of_the_verdict(viewer, owner):

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from executions.health import ledger as ledgers
 from executions.health import snapshot as snapshots
+from executions.health.explain import EXPLANATIONS
+from executions.health.explain.explanation import Step
 from executions.health.facts import StateRow
 from executions.health.facts.executions import ExecutionFact, Executions
 from executions.health.facts.pg_cron import PgCronJob, RollupCall
@@ -22,6 +24,7 @@ from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
 from executions.pages.history.rows import ExecutionRow
 from executions.pages.overview.begun import Begun, read_begun
+from executions.pages.overview.gaps import GapStory
 from executions.pages.overview.lanes import Lanes, draw_lanes
 from executions.pages.overview.series import (
     Series,
@@ -158,6 +161,11 @@ class Overview:
         )
 
     @property
+    def first_step(self) -> Step | None:
+        """What to do first about the finding behind the verdict, as its own page says it."""
+        return EXPLANATIONS[self.lead.code].steps[0] if self.lead else None
+
+    @property
     def findings(self) -> list[Finding]:
         """The other findings, worst first."""
         return [finding for finding in self.verdict.findings if finding is not self.lead]
@@ -230,6 +238,12 @@ class Overview:
         if self.week:
             return lay_week(self.week, self.now, spec)
         return lay_day(self.ledger, self.now, spec)
+
+    @property
+    def open_gap(self) -> GapStory | None:
+        """The gap that lasts until now, if the strip shows one."""
+        gaps = self.strip.gaps if isinstance(self.strip, Strip) else ()
+        return next((gap for gap in gaps if gap.is_open), None)
 
     @cached_property
     def lanes(self) -> Lanes | None:

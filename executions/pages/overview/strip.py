@@ -1,4 +1,4 @@
-"""PURE: the plan strip. The cells of the ledger as rows of squares, with every gap explained.
+"""PURE: the plan strip. The cells of the ledger as rows of squares, each gap with its story.
 
 A day has one square for each plan and one row for each clock hour, so a square keeps its place
 while the window moves. The hours in which the day begins and ends are both partly in it. A week has
@@ -9,26 +9,29 @@ does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby
 
 from django.utils.functional import Promise
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.ledger import Cell, Ledger, PlanOutcome
+from executions.pages.overview.gaps import GapStory, tell_gaps
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
 from executions.text.formatters import duration, written
-from executions.text.sentences import At, Paragraph, Sentence, say, together
 
 # A day has at most 25 rows. On a wide page they stand in two columns.
 ROWS_IN_A_COLUMN = 13
+
+# The squares on one line: those of an hour, or of half a day, where a narrow page breaks the row.
+LINE = 12
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -64,6 +67,7 @@ class Square:
     """One cell, or the cells of one hour: the class of its look, and its time span.
 
     ``gap`` is the gap around a *missing* square. ``unread`` says that its time was not read.
+    ``span`` is its width: a piece of an open gap takes the places of several plans.
     """
 
     cells: tuple[Cell, ...]
@@ -72,6 +76,7 @@ class Square:
     end: datetime
     gap: GapStory | None = None
     unread: bool = False
+    span: int = 1
 
     @property
     def look(self) -> str:
@@ -99,6 +104,11 @@ class Square:
         return any(cell.execution or cell.extras for cell in self.cells)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is a piece of the gap that lasts until now."""
+        return self.gap is not None and self.gap.is_open and not self.extras
+
+    @property
     def leads(self) -> bool:
         """Whether there is anything that it can lead to."""
         return self.has_rows or self.gap is not None
@@ -116,7 +126,9 @@ class Captions:
         self._zone = get_current_timezone()
 
     def of(self, square: Square) -> str:
-        """The time of the square, and what became of it."""
+        """The time of the square, and what became of it. An open gap is told as a whole."""
+        if square.gap is not None and square.is_open:
+            return self._open(square.gap)
         parts = self._outcome(square)
         execution = square.execution
         if execution is not None and execution.duration_ms is not None:
@@ -124,6 +136,14 @@ class Captions:
         if square.extras:
             parts.append(_("%(n)s off the grid") % {"n": square.extras})
         return f"{written(square.start, 'clock', self._zone)}: {', '.join(parts)}"
+
+    def _open(self, gap: GapStory) -> str:
+        first = written(gap.first, "clock", self._zone)
+        return ngettext(
+            "Nobody began the plan of %(first)s",
+            "Nobody began the %(n)s plans since %(first)s",
+            gap.count,
+        ) % {"n": gap.count, "first": first}
 
     def _outcome(self, square: Square) -> list[str]:
         if square.unread:
@@ -189,163 +209,6 @@ class Strip:
         return shown
 
 
-@dataclass(frozen=True)
-class GapStory:
-    """Plans that nobody began, with what is known of the cause and the outcome.
-
-    ``after`` is None while no later plan has begun.
-    """
-
-    first: datetime
-    last: datetime
-    count: int
-    before: ExecutionFact | None
-    after: ExecutionFact | None
-    now: datetime
-    spec: JobSpec
-
-    @property
-    def anchor(self) -> str:
-        """The id of the gap's explanation on the page."""
-        return f"gap-{self.first.astimezone(UTC):%Y%m%dT%H%MZ}"
-
-    @property
-    def until(self) -> datetime:
-        """The end of the last bucket that nobody began."""
-        return self.last + self.spec.cadence
-
-    @property
-    def around(self) -> tuple[datetime, datetime]:
-        """The history's time range for the gap: from the plan before it to the one after it."""
-        return self.first - self.spec.cadence, self.until + self.spec.cadence
-
-    @property
-    def title(self) -> Sentence:
-        if self.count == 1:
-            return say(
-                gettext_lazy("Nobody began the plan of %(first)s."), first=self._at(self.first)
-            )
-        return say(
-            ngettext_lazy(
-                "Nobody began the %(n)s plan from %(first)s to %(last)s.",
-                "Nobody began the %(n)s plans from %(first)s to %(last)s.",
-                "n",
-            ),
-            n=self.count,
-            first=self._at(self.first),
-            last=self._at(self.last),
-        )
-
-    @property
-    def story(self) -> Paragraph:
-        return together(self._why(), self._outcome())
-
-    def _at(self, moment: datetime) -> At:
-        return At(moment, self.now)
-
-    def _why(self) -> Sentence:
-        """A runner inside a run does not tick. Otherwise no runner ticked, or there was none."""
-        before = self.before
-        due = self.first + self.spec.schedule_delay
-        ended = None if before is None else before.finished_at or (before.running and self.now)
-        if before is not None and ended and ended > due:
-            return say(
-                gettext_lazy(
-                    "The run of %(plan)s was running until %(ended)s, and a runner that is"
-                    " inside a run does not begin another."
-                ),
-                plan=self._at(before.plan_time),
-                ended=self._at(ended),
-            )
-        return say(
-            _("No runner ticked then: every backend was down, restarting, or without the database.")
-        )
-
-    def _outcome(self) -> Sentence:
-        """Latest-only never fills a gap (docs/contract.md section 3). The watermark closes it."""
-        after = self.after
-        if after is None:
-            return say(gettext_lazy("No later plan has begun either, so usage stands still."))
-        if after.running:
-            return self._still_at_it(after)
-        if not after.succeeded:
-            return say(
-                gettext_lazy("The next run, of %(plan)s, did not succeed either (%(status)s)."),
-                plan=self._at(after.plan_time),
-                status=after.status,
-            )
-        if after.watermark_after is None:
-            return say(
-                gettext_lazy(
-                    "Missed plans are not run later. The next run, of %(plan)s, succeeded and goes"
-                    " on from the watermark, so no usage is lost."
-                ),
-                plan=self._at(after.plan_time),
-            )
-        return self._how_far(after, after.watermark_after)
-
-    def _still_at_it(self, after: ExecutionFact) -> Sentence:
-        if after.is_stale(self.now):
-            return say(
-                gettext_lazy(
-                    "The next run, of %(plan)s, began but stopped reporting, so it did not close"
-                    " the gap."
-                ),
-                plan=self._at(after.plan_time),
-            )
-        return say(
-            gettext_lazy(
-                "Missed plans are not run later. The next run, of %(plan)s, is running now and goes"
-                " on from the watermark."
-            ),
-            plan=self._at(after.plan_time),
-        )
-
-    def _how_far(self, after: ExecutionFact, watermark: datetime) -> Sentence:
-        """A run that lost the lock moves nothing, and a run that catches up ends before the gap."""
-        if after.moved == timedelta():
-            template = gettext_lazy(
-                "Missed plans are not run later. The next run, of %(plan)s, succeeded and moved"
-                " nothing: the watermark stayed at %(watermark)s."
-            )
-        elif watermark < self.until:
-            template = gettext_lazy(
-                "Missed plans are not run later. The next run, of %(plan)s, took the watermark to"
-                " %(watermark)s only, which lies before the end of the gap."
-            )
-        else:
-            template = gettext_lazy(
-                "Missed plans are not run later. The next run, of %(plan)s, took the watermark on"
-                " to %(watermark)s, so no usage is lost."
-            )
-        return say(template, plan=self._at(after.plan_time), watermark=self._at(watermark))
-
-
-def tell_gaps(ledger: Ledger, now: datetime, spec: JobSpec) -> tuple[GapStory, ...]:
-    """Every series of missing plans, newest first: the gaps, and the silence up to now."""
-    stories = [
-        GapStory(gap.first, gap.last, gap.count, gap.before, gap.after, now, spec)
-        for gap in ledger.gaps
-    ]
-    silence = _silence(ledger.cells)
-    if silence:
-        before = next((cell.execution for cell in reversed(ledger.cells) if cell.execution), None)
-        first, last = silence[0].plan_time, silence[-1].plan_time
-        stories.append(GapStory(first, last, len(silence), before, None, now, spec))
-    return tuple(reversed(stories))
-
-
-def _silence(cells: Sequence[Cell]) -> list[Cell]:
-    """The missing plans after the newest row, oldest first."""
-    missing: list[Cell] = []
-    for cell in reversed(cells):
-        if cell.execution is not None:
-            break
-        if cell.kind is PlanOutcome.MISSING:
-            missing.append(cell)
-    return missing[::-1]
-
-
 def lay_day(ledger: Ledger, now: datetime, spec: JobSpec) -> Strip:
     """One square for each plan, one row for each clock hour, oldest first."""
     gaps = tell_gaps(ledger, now, spec)
@@ -385,6 +248,23 @@ def _square(
 
 def _rows(squares: Iterable[Square], span: timedelta, step: timedelta) -> Iterator[StripRow]:
     for start, grouped in groupby(squares, lambda square: floor(square.start, span)):
-        row = tuple(grouped)
+        row = tuple(_joined(grouped, start, step))
         before = (row[0].start - start) // step
-        yield StripRow(start, row, range(before), range(span // step - before - len(row)))
+        after = span // step - before - sum(square.span for square in row)
+        yield StripRow(start, row, range(before), range(after))
+
+
+def _joined(squares: Iterable[Square], start: datetime, step: timedelta) -> Iterator[Square]:
+    """The squares of a row, in which an open gap is one piece on each line."""
+
+    def piece(square: Square) -> tuple[bool, int]:
+        return square.is_open, (square.start - start) // step // LINE
+
+    for (is_open, _line), grouped in groupby(squares, piece):
+        several = tuple(grouped)
+        if is_open:
+            cells = tuple(cell for square in several for cell in square.cells)
+            first, last = several[0], several[-1]
+            yield replace(first, cells=cells, end=last.end, span=len(several))
+        else:
+            yield from several

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
 from urllib.parse import quote
@@ -39,20 +39,38 @@ def evidence_lines(shown: evidence.Evidenced) -> list[evidence.EvidenceLine]:
 
 
 @register.simple_tag
-def drawn(rows: Iterable[StripRow], job: str) -> list[tuple[StripRow, SafeString]]:
+def drawn(rows: Sequence[StripRow], job: str) -> list[tuple[StripRow, SafeString]]:
     """``{% drawn strip.rows job as rows %}``: each row with the HTML of its squares.
 
-    A square is a link to what it stands for, if there is anything.
+    A square is a link to what it stands for, if there is anything. The newest piece of an open gap
+    is the link of the whole gap. A finger may use the others too.
     """
     addresses, captions = Addresses(job), Captions()
+    open_pieces = [one for row in rows for one in row.squares if one.is_open]
+    echoes = {one.key for one in open_pieces[:-1]}
     return [
-        (row, SafeString("".join(_square(one, addresses, captions) for one in row.squares)))
+        (
+            row,
+            SafeString(
+                "".join(
+                    _square(one, addresses, captions, echoes=one.key in echoes)
+                    for one in row.squares
+                )
+            ),
+        )
         for row in rows
     ]
 
 
-def _square(square: Square, addresses: Addresses, captions: Captions) -> str:
+def _square(square: Square, addresses: Addresses, captions: Captions, *, echoes: bool) -> str:
     to, title = escape(leads_to(square, addresses)), escape(captions.of(square))
+    if square.is_open:
+        hidden = ' tabindex="-1" aria-hidden="true"' if echoes else ""
+        return (
+            f'<span role="gridcell" class="span-{square.span}" aria-colspan="{square.span}">'
+            f'<a class="plan plan-{square.look} plan-open" id="square-{square.key}" href="{to}"'
+            f' title="{title}"{hidden}><span>{title}</span></a></span>'
+        )
     mark = f'class="plan plan-{square.look}" id="square-{square.key}"'
     if to:
         inside = f'<a {mark} href="{to}" title="{title}"><span>{title}</span></a>'
