@@ -304,6 +304,26 @@ def test_before_the_hourly_rollup_the_guard_of_migration_103_is_judged(viewer, a
     assert re.search(r"Newest raw usage .*? ago\)", page)
 
 
+def test_a_watermark_in_the_future_is_not_said_to_have_summed_all_usage(viewer, owner):
+    scenarios.ahead_of_time(owner)
+    page = look(viewer)
+    assert "It lies in the future, so usage that is written before that time is not summed." in page
+    assert "All usage that was written up to this time" not in page
+
+
+def test_a_state_table_that_is_gone_does_not_make_multica_older(viewer, attached):
+    attached.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    build(attached, Point.HOURLY)
+    attached.execute("DROP TABLE task_usage_hourly_rollup_state CASCADE")
+    attached.execute(
+        "GRANT USAGE ON SCHEMA public TO multica_view;"
+        " GRANT SELECT ON ALL TABLES IN SCHEMA public TO multica_view"
+    )
+    page = look(viewer)
+    assert "The state row's table is missing, so every run fails." in page
+    assert "older than v0.3.5." not in page
+
+
 def test_a_database_without_raw_usage_is_no_error(viewer, owner):
     scenarios.healthy(owner)
     owner.execute("ALTER TABLE task_usage RENAME TO gone")

@@ -43,7 +43,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
-        answer = judge(_look(), _target(options["to"]))
+        target = _target(options["to"])
+        answer = judge(_look(), target)
         if options["json"]:
             shown = json.dumps(as_json(answer), ensure_ascii=False, indent=2)
         else:
