@@ -49,11 +49,18 @@ BACKEND_STATUS: Commands = {
     Place.KUBERNETES: f"kubectl get pods {_PODS}",
     Place.HOST: "systemctl status multica-backend",
 }
-BACKEND_LOG: Commands = {
-    Place.COMPOSE: f"{_COMPOSE} logs --timestamps --since 2h backend",
-    Place.KUBERNETES: f"kubectl logs {_PODS} --prefix --timestamps --since=2h --tail=-1",
-    Place.HOST: "journalctl --unit multica-backend --since -2h",
-}
+
+
+def backend_log(since: str) -> Commands:
+    """The backend's log of so long, such as ``2h``. The largest unit that all take is hours."""
+    return {
+        Place.COMPOSE: f"{_COMPOSE} logs --timestamps --since {since} backend",
+        Place.KUBERNETES: f"kubectl logs {_PODS} --prefix --timestamps --since={since} --tail=-1",
+        Place.HOST: f"journalctl --unit multica-backend --since -{since}",
+    }
+
+
+BACKEND_LOG = backend_log("2h")
 BACKEND_RESTART: Commands = {
     Place.COMPOSE: f"{_COMPOSE} up --detach --force-recreate backend",
     Place.KUBERNETES: f"kubectl rollout restart deployment {_PODS}",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 
+from executions.health.remedies import Place
 from executions.models import Runner
 from executions.pages.history import walks
 from executions.pages.history.filters import Filters
@@ -92,10 +94,24 @@ def test_the_command_finds_the_runner_whatever_its_id_holds(owner, now):
     plan(owner, now, 5, "a'; rm -rf / #")
     plan(owner, now, 10, "\x1b[31mred-runner-7\u202e")
     plan(owner, now, 15, "plain-7")
-    commands = {one.runner_id: one.log_command for one in tallies().values()}
-    assert commands["plain-7"].endswith("grep -F -e plain-7")
-    assert commands["a'; rm -rf / #"].endswith("""grep -F -e 'a'"'"'; rm -rf / #'""")
-    assert commands["\x1b[31mred-runner-7\u202e"].endswith("grep -F -e '[31mred-runner-7'")
+    commands = {one.runner_id: one.log_commands for one in tallies().values()}
+    wanted = {
+        "plain-7": "plain-7",
+        "a'; rm -rf / #": """'a'"'"'; rm -rf / #'""",
+        "\x1b[31mred-runner-7\u202e": "'[31mred-runner-7'",
+    }
+    for runner_id, words in wanted.items():
+        for command in commands[runner_id].values():
+            assert command.endswith(f" | grep -F -e {words}")
+
+
+def test_the_command_is_the_one_that_findings_advise_in_every_place(viewer, owner, now):
+    """Multica's own Compose file is no docker-compose.yml, so the command names it."""
+    plan(owner, now, 5, "plain-7")
+    (commands,) = (one.log_commands for one in tallies().values())
+    assert commands.keys() == {Place.COMPOSE, Place.KUBERNETES, Place.HOST}
+    assert commands[Place.COMPOSE].startswith("docker compose -f docker-compose.selfhost.yml logs")
+    assert all(unescape(command) in unescape(show(viewer)) for command in commands.values())
 
 
 def test_the_window_is_a_day_and_by_a_link_a_week(viewer, owner, now):

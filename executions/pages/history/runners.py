@@ -27,6 +27,7 @@ from django.db.models.functions import Coalesce, Left, Now
 
 from executions.database.kept import QUIET_SECONDS
 from executions.health.ledger import TICK
+from executions.health.remedies import Commands, Place, backend_log
 from executions.models import Execution, Runner, Status
 from executions.pages.history.filters import Filters
 from executions.pages.history.paging import Reader
@@ -42,6 +43,9 @@ from executions.text.problem import Problem
 
 DEFAULT_WINDOW = "24h"
 WINDOW_NAMES = ("24h", "7d")
+# As far back as the longest window, in the unit that every command takes.
+LOG_SINCE = "168h"
+BACKEND_LOG = backend_log(LOG_SINCE)
 MOST_RUNNERS = 100
 # Beyond its interval, a tick on a busy machine may take this long before the next one begins.
 SLOW_TICK = timedelta(seconds=30)
@@ -108,12 +112,11 @@ class RunnerTally:
         return round(100 * self.share)
 
     @property
-    def log_command(self) -> str:
-        """A command that finds the runner in the log of its process."""
+    def log_commands(self) -> Commands:
+        """For each place, a command that finds the runner in the log of its process."""
         wanted = shlex.quote(_searchable(self.runner_id))
-        if self.ours:
-            return f"journalctl --since -1d | grep -F -e {wanted}"
-        return f"docker compose logs --no-color backend | grep -F -e {wanted}"
+        logs = {Place.HERE: f"journalctl --since -{LOG_SINCE}"} if self.ours else BACKEND_LOG
+        return {place: f"{log} | grep -F -e {wanted}" for place, log in logs.items()}
 
 
 @dataclass(frozen=True)
