@@ -63,9 +63,19 @@ def test_missed_usage_is_counted_and_leads_to_the_backfill(viewer, owner):
     (hour,) = page.differing
     assert hour.hour == (world.now - 3 * HOUR).replace(minute=0, second=0, microsecond=0)
     assert (hour.usage_events, hour.bucket_events, hour.missed_events) == (1, 0, 1)
-    assert "the buckets lack 1 events, and have 0 too many" in shown
+    assert "Events that the buckets lack: 1. Events that they have too many: 0." in shown
     assert "backfill_task_usage_hourly" in shown
     assert sum(events(page).values()) == 0
+
+
+def test_sums_that_differ_in_tokens_only_are_told_in_tokens(viewer, owner):
+    all_is_well(owner)
+    owner.execute("UPDATE task_usage_hourly SET input_tokens = input_tokens + 1")
+    page, shown = look(viewer)
+    assert len(page.differing) == 1
+    assert "1 of the 1 hour with usage does not add up" in shown
+    assert "0 events" not in page.summary.still()
+    assert "as many events, and other tokens" in shown
 
 
 def test_a_longer_window_finds_what_a_shorter_one_leaves_out(viewer, owner):

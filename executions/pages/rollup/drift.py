@@ -29,7 +29,7 @@ from executions.health.read import refuse_hidden
 from executions.pages.history.filters import parse
 from executions.rollup.drift import READ_FOR_DRIFT, LongDrift, read_drift_back
 from executions.text.problem import Problem
-from executions.text.sentences import At, Sentence, say
+from executions.text.sentences import At, Sentence, Text, say, together
 
 # By the word in the address.
 SPANS: Mapping[str, tuple[timedelta, Promise]] = {
@@ -95,7 +95,7 @@ class DriftPage:
         return max(0, len(self.differing) - MOST_LISTED)
 
     @property
-    def summary(self) -> Sentence:
+    def summary(self) -> Text:
         compared = len(self.comparison.drift.compared) if self.comparison else 0
         if not compared:
             return say(_("There is no usage in these hours that could be compared."))
@@ -108,15 +108,31 @@ class DriftPage:
                 ),
                 n=compared,
             )
+        return together(
+            say(
+                ngettext_lazy(
+                    "%(n)s of the %(compared)s hour with usage does not add up.",
+                    "%(n)s of the %(compared)s hours with usage do not add up.",
+                    "compared",
+                ),
+                n=len(self.differing),
+                compared=compared,
+            ),
+            self._by_how_much(),
+        )
+
+    def _by_how_much(self) -> Sentence:
+        missed = sum(hour.missed_events for hour in self.hours)
+        surplus = sum(hour.surplus_events for hour in self.hours)
+        if not missed and not surplus:
+            return say(_("The buckets have as many events, and other tokens."))
         return say(
             _(
-                "%(n)s of %(compared)s hours with usage do not add up: the buckets lack"
-                " %(missed)s events, and have %(surplus)s too many."
+                "Events that the buckets lack: %(missed)s. Events that they have too many:"
+                " %(more)s."
             ),
-            n=len(self.differing),
-            compared=compared,
-            missed=sum(hour.missed_events for hour in self.hours),
-            surplus=sum(hour.surplus_events for hour in self.hours),
+            missed=missed,
+            more=surplus,
         )
 
     @property
