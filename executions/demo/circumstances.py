@@ -21,7 +21,7 @@ from executions.demo.stage import (
     schedule,
     sessions_shown,
 )
-from executions.demo.worlds import World, database_now, locked_out, sound
+from executions.demo.worlds import World, database_now, sound
 from executions.models import Runner
 from multica_admin.embedded import DATABASE
 
@@ -45,9 +45,14 @@ def lock_kept(stage: Stage) -> Iterator[None]:
             forgotten.close()
 
 
-def shut_out(owner: Connection, now: datetime | None = None) -> World:
-    """The last two runs began after the lock was taken, and found it so."""
-    world = locked_out(owner, now)
+def shut_out(owner: Connection, now: datetime | None = None, lost: int = 24) -> World:
+    """So many runs in a row found the lock taken: for two hours the watermark has stood.
+
+    The last two began after the session that has it now took it.
+    """
+    world = sound(owner, now)
+    world.lose_the_lock(*range(lost - 1, -1, -1))
+    world.state = {"watermark_at": world.reached_before(0)}
     for age in (1, 0):
         world.change(age, started_at=max(world.started_at(age), world.now), finished_at=world.now)
     return world.write()
