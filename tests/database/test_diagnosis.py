@@ -10,6 +10,7 @@ from django.db import connections
 from executions.database.permissions import statements
 from executions.database.reading import fetch_on
 from executions.database.sql import load
+from executions.demo import circumstances
 from executions.health.assessment import assess
 from executions.health.diagnosis.conclude import conclude
 from executions.health.diagnosis.look import Answer, CauseCode
@@ -67,6 +68,65 @@ def test_a_leaked_lock_is_the_cause_with_its_pid(owner, connect, superuser, now)
     assert f"pid {holder.info.backend_pid}" in str(diagnosis.cause.summary)
     (seen,) = question(diagnosis, "blocked").evidence["holders"]
     assert seen["pid"] == holder.info.backend_pid
+
+
+def test_a_leak_is_the_cause_before_the_lag_is_late(owner, connect, superuser, now):
+    """Nothing comes on while the lock is kept, so the age of the watermark is no excuse."""
+    holder = connect("multica")
+    hold_lock(holder)
+    world = circumstances.shut_out(owner, lost=2)
+    usage(owner, world.now - 2 * MINUTE)
+    with sessions_shown(superuser):
+        diagnosis = diagnosed()
+    assert diagnosis.cause.code is CauseCode.LOCK_LEAKED
+    assert answers(diagnosis)["watermark_moves"] is Answer.NO
+
+
+def test_usage_after_the_watermark_is_never_called_summed(owner):
+    """Its hour may have a bucket already, whose sums lack it."""
+    world = all_is_well(owner)
+    owner.execute(
+        "UPDATE task_usage_hourly SET bucket_hour = date_trunc('hour', %s::timestamptz, 'UTC')",
+        [world.now - 2 * MINUTE],
+    )
+    owner.execute(
+        "UPDATE task_usage SET created_at = %s, updated_at = NULL", [world.now - 2 * MINUTE]
+    )
+    usage(owner, world.now - 3 * HOUR)
+    roll(owner, world.now - DAY, world.now - HOUR)
+    diagnosis = diagnosed()
+    assert diagnosis.cause.code is CauseCode.USAGE_IS_THERE
+    said = str(diagnosis.cause.summary)
+    assert f"{world.now - 2 * MINUTE:%H:%M}" not in said
+    assert "1 newer row is not in its bucket" in said
+
+
+def test_usage_that_is_there_is_not_green_beside_a_failing_verdict(owner):
+    stopped_and_nothing_waits(owner)
+    diagnosis = diagnosed()
+    assert diagnosis.cause.code is CauseCode.USAGE_IS_THERE
+    assert "the verdict on the rollup is failing: Usage numbers stop at" in str(
+        diagnosis.cause.summary
+    )
+
+
+def test_usage_of_minutes_is_not_called_right_while_the_newest_plan_failed(owner):
+    world = scenarios.exhausted(owner)
+    usage(owner, world.now - 2 * MINUTE)
+    diagnosis = diagnosed()
+    assert diagnosis.cause.code is CauseCode.TOO_RECENT
+    assert "Nothing is wrong" not in str(diagnosis.cause.summary)
+    assert "the verdict on the rollup is failing" in str(diagnosis.cause.summary)
+    assert "Look at Multica's usage page again" not in str(diagnosis.cause.next_step)
+
+
+def test_tasks_that_may_not_be_read_are_not_said_to_be_none(owner):
+    scenarios.healthy(owner)
+    with hidden(owner, "agent_task_queue"):
+        diagnosis = diagnosed()
+    assert diagnosis.cause.code is CauseCode.NO_RAW_USAGE
+    assert "No task has run" not in str(diagnosis.cause.summary)
+    assert "manage.py permissions" in str(diagnosis.cause.summary)
 
 
 def test_a_backfill_that_holds_the_lock_is_no_leak(owner, connect, superuser):

@@ -52,7 +52,10 @@ def test_json_has_the_documented_shape(owner):
     passed_by(owner)
     status, said = told()
     assert status == 1
-    assert said.keys() == {"cause", "summary", "finding", "checked_at", "questions", "next_step"}
+    assert said.keys() == {
+        "cause", "summary", "finding", "verdict", "checked_at", "questions", "next_step",
+    }  # fmt: skip
+    assert said["verdict"] == "healthy"
     assert datetime.fromisoformat(said["checked_at"]).tzinfo
     assert [one["code"] for one in said["questions"]] == QUESTIONS
     for one in said["questions"]:
@@ -100,6 +103,15 @@ def test_the_page_shows_the_statement_behind_an_answer(viewer, owner):
     assert "SELECT created_at AS newest" in unescape(page)
     assert "backfill_task_usage_hourly" in page
     assert 'href="/rollup/zero/" aria-current="page"' in page
+
+
+def test_usage_that_is_there_looks_as_the_verdict_does(viewer, owner):
+    with ZEROS["nothing_waits"].made(owner):
+        page = viewer.get("/rollup/zero/")
+        status, said = told()
+    assert (status, said["cause"], said["verdict"]) == (0, "usage_is_there", "failing")
+    assert page.context["zero"].word == "failing"
+    assert "the verdict on the rollup is failing" in text(page)
 
 
 def test_a_finding_leads_to_its_explanation(viewer, owner):

@@ -95,7 +95,7 @@ SELECT workspace_id,
        count(*) FILTER (WHERE settled AND NOT has_bucket AND NOT is_queued) AS missing,
        max(created_at) AS newest,
        min(created_at) AS oldest,
-       max(created_at) FILTER (WHERE has_bucket) AS newest_shown,
+       max(created_at) FILTER (WHERE settled AND has_bucket) AS newest_shown,
        min(created_at) FILTER (WHERE settled AND NOT has_bucket AND NOT is_queued)
            AS oldest_missing,
        max(changed_at) FILTER (WHERE counts AND NOT settled) AS newest_waiting

@@ -65,7 +65,7 @@ def no_usage(look: Look) -> Cause | None:
     nobody = usage.has_tasks is False and usage.has_agents is False
     if nobody and look.case.newest is None:
         return words.empty_database(look)
-    return words.no_raw_usage(usage.has_tasks is True)
+    return words.no_raw_usage(usage.has_tasks)
 
 
 def without_runtimes(look: Look) -> Cause | None:
@@ -188,4 +188,5 @@ RULES: tuple[Rule, ...] = (
 
 def decide(look: Look) -> Cause:
     """The first cause that holds; the last rule always does."""
-    return next(cause for rule in RULES if (cause := rule(look)) is not None)
+    cause = next(cause for rule in RULES if (cause := rule(look)) is not None)
+    return words.beside_the_verdict(cause, look.assessment.verdict)

@@ -22,10 +22,11 @@ def conclude(assessment: Assessment, usage: UsageFacts | Problem) -> Diagnosis:
     if case is None or isinstance(usage, Problem):
         reasons = [*facts.basics, *([usage] if isinstance(usage, Problem) else [])]
         cause = without_a_look(reasons)
-        return Diagnosis(cause, (_multicas_by(cause),), facts.now)
+        return Diagnosis(cause, (_multicas_by(cause),), facts.now, assessment.verdict.level)
     look = Look(assessment, usage, case)
     cause = decide(look)
-    return Diagnosis(cause, (_multicas(look, cause), *(ask(look) for ask in QUESTIONS)), look.now)
+    questions = (_multicas(look, cause), *(ask(look) for ask in QUESTIONS))
+    return Diagnosis(cause, questions, look.now, assessment.verdict.level)
 
 
 _RIGHT = _("Is this Multica's database?")
@@ -63,6 +64,7 @@ def as_json(diagnosis: Diagnosis, clock: datetime) -> dict[str, object]:
         "cause": str(cause.code),
         "summary": str(cause.summary),
         "finding": str(cause.finding.code) if cause.finding else None,
+        "verdict": str(diagnosis.verdict),
         "checked_at": plain(diagnosis.checked_at or clock),
         "questions": [_question(one) for one in diagnosis.questions],
         "next_step": {

@@ -16,6 +16,7 @@ from executions.health.explain.explanation import Step
 from executions.health.facts.usage import Sample, UsageFacts, WorkspaceUsage
 from executions.health.findings import Case, Finding, FindingCode
 from executions.health.findings.lateness import LAG
+from executions.health.verdict import Level
 from executions.text.problem import Problem
 from executions.text.sentences import Ago, At, Text
 
@@ -122,6 +123,7 @@ class Diagnosis:
     cause: Cause
     questions: tuple[Question, ...]
     checked_at: datetime | None
+    verdict: Level
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,9 @@ class Look:
 
     @property
     def stands(self) -> bool:
-        """Whether the rollup is further behind than it may be."""
-        return self.watermark is None or self.now - self.watermark > LAG.warning
+        """Whether the rollup is further behind than it may be, or cannot come on at all."""
+        late = self.watermark is None or self.now - self.watermark > LAG.warning
+        return late or FindingCode.LOCK_LEAKED in self.found
 
     @property
     def waits(self) -> bool:

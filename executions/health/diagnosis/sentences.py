@@ -1,15 +1,19 @@
 """PURE: the words and steps of the causes that no finding of the verdict names."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.diagnosis.look import Cause, CauseCode, Look
+from executions.health.explain import EXPLANATIONS
 from executions.health.explain.explanation import Step
 from executions.health.facts.usage import RanTasks, Sample, WorkspaceUsage
 from executions.health.findings.lateness import MARGIN
 from executions.health.remedies import BACKEND_LOG, BACKEND_UPGRADE, BACKFILL, BACKFILL_LOOK, here
+from executions.health.verdict import Level, Verdict
+from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Text, say, together
 
 BACKFILL_STEPS = (
@@ -60,16 +64,23 @@ def empty_database(look: Look) -> Cause:
     )
 
 
-def no_raw_usage(has_tasks: bool) -> Cause:
-    seen = (
-        _("There are tasks, but none that ran to its end is known to have reported usage.")
-        if has_tasks
-        else _("No task has run in this database so far.")
-    )
+def no_raw_usage(has_tasks: bool | Problem) -> Cause:
+    if isinstance(has_tasks, Problem):
+        seen = say(
+            _("Nobody can tell whether tasks ran: %(reason)s %(todo)s"),
+            reason=has_tasks.reason,
+            todo=has_tasks.todo,
+        )
+    elif has_tasks:
+        seen = say(
+            _("There are tasks, but none that ran to its end is known to have reported usage.")
+        )
+    else:
+        seen = say(_("No task has run in this database so far."))
     return Cause(
         CauseCode.NO_RAW_USAGE,
         summary=together(
-            say(_("Usage shows zero because there is none: task_usage is empty.")), say(seen)
+            say(_("Usage shows zero because there is none: task_usage is empty.")), seen
         ),
         next_step=say(
             _(
@@ -233,8 +244,8 @@ def too_recent(look: Look, latest: Sample) -> Cause:
         CauseCode.TOO_RECENT,
         summary=say(
             _(
-                "Nothing is wrong: all usage is so new that the rollup has not come to it. It"
-                " leaves the last five minutes alone, and runs every five minutes."
+                "All usage is so new that the rollup has not come to it. It leaves the last five"
+                " minutes alone, and runs every five minutes."
             )
         ),
         next_step=say(_("Look at Multica's usage page again at %(at)s."), at=look.at(due)),
@@ -245,8 +256,8 @@ def usage_is_there(look: Look) -> Cause:
     shown = [one for one in look.workspaces if one.newest_shown is not None]
     newest = max(shown, key=lambda one: one.newest_shown or look.now, default=None)
     if newest is None or newest.newest_shown is None:
-        summary: Text = say(_("Usage and buckets agree, as far as the newest rows tell."))
-        look_at: Text = say(_("Look at Multica's usage page over all time."))
+        summary = say(_("Usage and buckets agree, as far as the newest rows tell."))
+        look_at = say(_("Look at Multica's usage page over all time."))
     else:
         summary = say(
             _(
@@ -265,4 +276,49 @@ def usage_is_there(look: Look) -> Cause:
             at=look.at(newest.newest_shown),
             name=look.named([newest]),
         )
-    return Cause(CauseCode.USAGE_IS_THERE, summary=summary, next_step=look_at)
+    return Cause(
+        CauseCode.USAGE_IS_THERE, summary=together(summary, _waiting(look)), next_step=look_at
+    )
+
+
+def _waiting(look: Look) -> Sentence | None:
+    latest = look.usage.latest
+    waiting = latest.total("waiting") if isinstance(latest, Sample) else 0
+    if not waiting or look.watermark is None:
+        return None
+    return say(
+        ngettext_lazy(
+            "%(n)s newer row is not in its bucket yet: the rollup has come to %(watermark)s.",
+            "%(n)s newer rows are not in their buckets yet: the rollup has come to %(watermark)s.",
+            "n",
+        ),
+        n=waiting,
+        watermark=look.at(look.watermark),
+    )
+
+
+_VERDICTS = {
+    Level.DEGRADED: _("Still, the verdict on the rollup is degraded:"),
+    Level.FAILING: _("Still, the verdict on the rollup is failing:"),
+}
+
+
+def beside_the_verdict(cause: Cause, verdict: Verdict) -> Cause:
+    """Usage may be there while the rollup is not well. Then the cause says so beside it.
+
+    A wait of minutes helps only if the rollup is well; else the next step is to put that right.
+    """
+    told = _VERDICTS.get(verdict.level)
+    if not cause.is_there or told is None:
+        return cause
+    summary = together(*_sentences(cause.summary), say(told), *_sentences(verdict.summary))
+    if cause.code is CauseCode.USAGE_IS_THERE:
+        return replace(cause, summary=summary)
+    worst = verdict.findings[0]
+    return replace(
+        cause, summary=summary, next_step=worst.advice, steps=EXPLANATIONS[worst.code].steps
+    )
+
+
+def _sentences(text: Text) -> tuple[Sentence, ...]:
+    return (text,) if isinstance(text, Sentence) else text.sentences

@@ -29,7 +29,8 @@ class WorkspaceUsage:
 
     ``workspace_id`` is None for usage whose task or agent is gone. ``waiting`` rows changed after
     the watermark, ``settled`` ones before it. Of the settled ones some have a bucket or are queued;
-    the others are ``missing``. ``shown`` rows have a bucket.
+    the others are ``missing``. ``shown`` rows have a bucket. The bucket of a waiting row may lack
+    that row, so ``newest_shown`` is of the newest settled row with a bucket.
     """
 
     workspace_id: UUID | None

@@ -34,10 +34,10 @@ class Zero:
 
     @property
     def word(self) -> str:
-        """The word of the verdict whose tone and shape the cause has."""
+        """The word whose tone and shape the cause has. Usage that is there looks as the verdict."""
         if self.cause.is_unknown:
             return "unknown"
-        return "healthy" if self.cause.is_there else "failing"
+        return str(self.diagnosis.verdict) if self.cause.is_there else "failing"
 
     @property
     def version(self) -> str:
