@@ -21,5 +21,7 @@ def test_drift_is_compared_when_a_window_is_picked(page, owner, expect):
     page.goto("/rollup/zero/")
     page.get_by_role("link", name="Drift", exact=True).click()
     page.get_by_role("link", name="24 hours").click()
-    expect(page.locator(".zero-cause")).to_contain_text("1 of 1 hours with usage")
+    expect(page.locator(".zero-cause")).to_contain_text(
+        "1 of the 1 hour with usage does not add up"
+    )
     expect(page.locator("tbody tr")).to_have_count(1)
