@@ -21,7 +21,7 @@ from executions.demo.stage import (
     schedule,
     sessions_shown,
 )
-from executions.demo.worlds import World, database_now, sound
+from executions.demo.worlds import World, database_now, locked_out, sound
 from executions.models import Runner
 from multica_admin.embedded import DATABASE
 
@@ -50,8 +50,7 @@ def shut_out(owner: Connection, now: datetime | None = None, lost: int = 24) -> 
 
     The last two began after the session that has it now took it.
     """
-    world = sound(owner, now)
-    world.lose_the_lock(*range(lost - 1, -1, -1))
+    world = locked_out(owner, now, lost)
     world.state = {"watermark_at": world.reached_before(0)}
     for age in (1, 0):
         world.change(age, started_at=max(world.started_at(age), world.now), finished_at=world.now)

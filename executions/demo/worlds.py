@@ -196,10 +196,10 @@ def losing_the_lock(connection: Connection, now: datetime | None = None) -> Worl
     return world.write()
 
 
-def locked_out(connection: Connection, now: datetime | None = None) -> World:
-    """The last two runs found the lock taken. The test arranges who holds it."""
+def locked_out(connection: Connection, now: datetime | None = None, lost: int = 2) -> World:
+    """The last ``lost`` runs found the lock taken. The caller arranges who holds it."""
     world = sound(connection, now)
-    world.lose_the_lock(1, 0)
+    world.lose_the_lock(*range(lost - 1, -1, -1))
     return world.write()
 
 

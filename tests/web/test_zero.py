@@ -12,7 +12,7 @@ from executions.management.commands import diagnose
 from multica_admin.cluster import ClusterError
 from tests.commands import run_command
 from tests.near_misses import hidden
-from tests.zero_worlds import ZEROS, all_is_well, passed_by
+from tests.zero_worlds import ZEROS, all_is_well, first_usage, passed_by
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -112,6 +112,15 @@ def test_usage_that_is_there_looks_as_the_verdict_does(viewer, owner):
     assert (status, said["cause"], said["verdict"]) == (0, "usage_is_there", "failing")
     assert page.context["zero"].word == "failing"
     assert "the verdict on the rollup is failing" in text(page)
+
+
+@pytest.mark.parametrize("changed_at", ["infinity", "20000-01-01"])
+def test_usage_that_changes_in_the_far_future_is_said_to_be_so(viewer, owner, changed_at):
+    first_usage(owner)
+    owner.execute("UPDATE task_usage SET updated_at = %s::timestamptz", [changed_at])
+    shown = text(viewer.get("/rollup/zero/"))
+    assert "dated a time after the year 9999, which is in the future" in shown
+    assert told()[0] == 0
 
 
 def test_a_finding_leads_to_its_explanation(viewer, owner):

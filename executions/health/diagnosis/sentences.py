@@ -239,14 +239,29 @@ def buckets_missing(look: Look, missing: int) -> Cause:
 
 def too_recent(look: Look, latest: Sample) -> Cause:
     changed = [one.newest_waiting for one in latest.workspaces if one.newest_waiting]
-    due = max(changed, default=look.now) + MARGIN + 2 * look.case.spec.cadence
+    newest = max(changed, default=look.now)
+    due = min(newest, look.now) + MARGIN + 2 * look.case.spec.cadence
+    ahead = (
+        say(
+            _(
+                "The newest change is dated %(at)s, which is in the future: the rollup does not"
+                " come to it before."
+            ),
+            at=look.at(newest),
+        )
+        if newest > look.now
+        else None
+    )
     return Cause(
         CauseCode.TOO_RECENT,
-        summary=say(
-            _(
-                "All usage is so new that the rollup has not come to it. It leaves the last five"
-                " minutes alone, and runs every five minutes."
-            )
+        summary=together(
+            say(
+                _(
+                    "All usage is so new that the rollup has not come to it. It leaves the last"
+                    " five minutes alone, and runs every five minutes."
+                )
+            ),
+            ahead,
         ),
         next_step=say(_("Look at Multica's usage page again at %(at)s."), at=look.at(due)),
     )
