@@ -296,6 +296,7 @@ def environment_of(scenario: Scenario) -> dict[str, str]:
         "VAR_DIR": str(settings.VAR_DIR / _SCENARIOS / scenario.name),
         "MULTICA_ADMIN_SCENARIO": scenario.name,
         "MULTICA_ADMIN_RETIRER": scenario.retirer or embedded.RETIRER,
+        "MULTICA_ADMIN_READS_STANDBY": "on" if scenario.reads_standby else "off",
         "ROLLUP_SCHEDULER": "off",  # it would mend what the scenario shows
     }
 
@@ -307,17 +308,18 @@ def is_apart(scenario: Scenario) -> bool:
 
 
 def prepare_scenario(scenario: Scenario, say: Say) -> None:
-    """Empty the scenario's cluster and fill it with a demo that has no schedule.
+    """Empty the scenario's cluster, fill it with a demo that has no schedule, arrange its servers.
 
     Raises:
         CannotStart: the scenario needs pg_cron, or the database refuses.
+        ClusterError: a server cannot be made or started.
     """
     if scenario.needs_pg_cron and not embedded.cluster(settings.VAR_DIR).binaries.has_pg_cron:
         raise CannotStart(
             f"The scenario {scenario.name} needs PostgreSQL with pg_cron, which this machine lacks."
         )
     try:
-        play.prepare()
+        play.prepare(scenario)
     except psycopg.Error as error:
         raise CannotStart(f"The scenario could not be made. {_reason(error)}") from None
     say(f"Scenario {scenario.name}: {scenario.sentence}")

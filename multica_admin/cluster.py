@@ -116,7 +116,7 @@ class Cluster:
                     return not running
                 except BaseException:
                     if made:
-                        self._remove()
+                        self.remove()
                     raise
         except OSError as error:
             raise ClusterError(
@@ -157,7 +157,8 @@ class Cluster:
                 f" {_first_line(error)}. Its log is {self.log}."
             ) from error
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Stop the server at once and remove its data."""
         self.stop(mode="immediate")
         shutil.rmtree(self.data, ignore_errors=True)
 
@@ -195,22 +196,23 @@ class Cluster:
         return True
 
     def _initialise(self) -> None:
-        """Run initdb in a folder beside ``data``, and rename it when complete."""
+        """Make the data in a folder beside ``data``, and rename it when complete."""
         fresh = self.data.with_name(self.data.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         self._hand_over(fresh)
         try:
-            self._run(
-                "initdb", "-D", str(fresh), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
-                "--locale=C", "--no-instructions",
-            )  # fmt: skip
-            with (fresh / "postgresql.conf").open("a", encoding="utf-8") as configuration:
-                configuration.write(f"include '{OWN_CONFIGURATION}'\n")
+            self._make(fresh)
             fresh.rename(self.data)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
+
+    def _make(self, fresh: Path) -> None:
+        options = ["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions"]
+        self._run("initdb", "-D", str(fresh), *options)
+        with (fresh / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+            configuration.write(f"include '{OWN_CONFIGURATION}'\n")
 
     def _prepare_socket_directory(self) -> None:
         folder = self.socket_directory

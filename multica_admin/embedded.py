@@ -21,6 +21,7 @@ from multica_admin.cluster import Binaries, Cluster, ClusterError
 from multica_admin.databases import Conninfo
 from multica_admin.locks import open_for_owner
 from multica_admin.sockets import named_after, socket_directory
+from multica_admin.standby import Standby
 
 OLDEST_MAJOR = 15
 DATABASE = "multica"
@@ -64,6 +65,26 @@ def cluster(var: Path) -> Cluster:
     """
     data = data_directory(var)
     binaries = _binaries_for(data)
+    return Cluster(data, binaries, _options(data, binaries))
+
+
+def standby_folder(var: Path) -> Path:
+    """What ``var`` is to the cluster, this folder is to the standby."""
+    return var / "standby"
+
+
+def standby(var: Path) -> Standby:
+    """The standby of the embedded cluster. Only one scenario of the demo makes it.
+
+    Raises:
+        ClusterError: as for `cluster`.
+    """
+    primary = cluster(var)
+    data = data_directory(standby_folder(var))
+    return Standby(data, primary.binaries, _options(data, primary.binaries), primary=primary)
+
+
+def _options(data: Path, binaries: Binaries) -> dict[str, str]:
     options = {"max_connections": "100", "cluster_name": "multica-admin"}
     if binaries.has_pg_cron:
         options |= {
@@ -72,7 +93,7 @@ def cluster(var: Path) -> Cluster:
             "cron.log_statement": "off",  # a job's command may contain a password
             "cron.host": str(socket_directory(data)),
         }
-    return Cluster(data, binaries, options)
+    return options
 
 
 def _binaries_for(data: Path) -> Binaries:
@@ -199,7 +220,7 @@ def _use(embedded: Cluster) -> None:
 
 
 def release() -> None:
-    """Stop counting as a user of the embedded cluster. Stop the cluster if it has no other user."""
+    """Stop counting as a user of the embedded cluster. The last user stops it and its standby."""
     global _users
     if _users is None:
         return
@@ -207,7 +228,9 @@ def release() -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A busy server may not answer in time. It is stopped anyway.
-        cluster(settings.VAR_DIR).stop()
+        follower = standby(settings.VAR_DIR)
+        follower.stop()
+        follower.primary.stop()
     except (BlockingIOError, ClusterError):
         return
     finally:

@@ -85,7 +85,13 @@ EMBEDDED = not (DATABASE_URL_SET and ADMIN_DATABASE_URL_SET)
 # The image and the units set it, so that nobody takes the demo's made-up health for their own.
 REQUIRE_DATABASE_URL = env.boolean("REQUIRE_DATABASE_URL", False)
 
-MULTICA_CONNINFO = _conninfo("DATABASE_URL", embedded.conninfo(VAR_DIR, embedded.VIEWER))
+# `manage.py quickstart --scenario` sets it, nobody else: the pages read from the demo's standby.
+_READ_FROM = (
+    embedded.standby_folder(VAR_DIR)
+    if env.boolean("MULTICA_ADMIN_READS_STANDBY", False)
+    else VAR_DIR
+)
+MULTICA_CONNINFO = _conninfo("DATABASE_URL", embedded.conninfo(_READ_FROM, embedded.VIEWER))
 ADMIN_CONNINFO = _conninfo("ADMIN_DATABASE_URL", embedded.conninfo(VAR_DIR, embedded.ADMIN))
 RUNNER_CONNINFO = _conninfo(
     "RUNNER_DATABASE_URL",

@@ -1,9 +1,8 @@
-"""A real streaming standby of one of the tests' private clusters, made by ``pg_basebackup``."""
+"""A real streaming standby of one of the tests' private clusters."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from django.db import connections
 from executions.database.connections import connect
 from multica_admin.cluster import Cluster
 from multica_admin.databases import Conninfo, reader_alias
+from multica_admin.standby import Standby
 from tests.waiting import until
 
 
@@ -24,24 +24,13 @@ def standby_of(primary: Cluster) -> Iterator[Cluster]:
     """A server that follows the primary, in a folder of its own. It is removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="multica-admin-standby-"))
     folder.chmod(0o711)
-    follower = Cluster(
+    follower = Standby(
         folder / "postgres",
         primary.binaries,
         {**primary.settings, "cron.host": str(folder / "socket")},
+        primary=primary,
     )
-    follower.data.mkdir(mode=0o700)
-    follower._hand_over(follower.data)
-    backup = [
-        str(primary.binaries.directory / "pg_basebackup"),
-        "--pgdata", str(follower.data), "--host", str(primary.socket_directory),
-        "--username", "postgres", "--write-recovery-conf", "--checkpoint", "fast", "--no-sync",
-    ]  # fmt: skip
     try:
-        owner = follower._owner
-        subprocess.run(
-            backup, check=True, capture_output=True, cwd=folder,
-            user=owner.pw_uid, group=owner.pw_gid, extra_groups=[],
-        )  # fmt: skip
         follower.start()
         yield follower
     finally:

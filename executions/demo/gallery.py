@@ -1,8 +1,8 @@
 """The scenarios of the demo: one for each finding, and one for each gate that refuses.
 
 ``bin/run --scenario NAME`` starts the demo in that state. The worlds are those of `worlds.py`, the
-rest is in `stage.py` and `circumstances.py`. Two things are not here, because they need another
-server and not another state: the finding ``standby`` and the gate ``loaded``.
+rest is in `stage.py` and `circumstances.py`. Two need other servers and not only another state:
+`servers.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from executions.database.connections import Connection
-from executions.demo import circumstances, worlds
+from executions.demo import circumstances, servers, worlds
 from executions.demo.circumstances import WATCHMAN, may_look, may_remove, may_see_all, watched_by
+from executions.demo.servers import Arrange
 from executions.demo.stage import Setting, Stage, nothing, scheduled
 from executions.demo.worlds import World
 from executions.health.findings.base import FindingCode
@@ -33,6 +34,7 @@ class Scenario:
 
     ``around`` is made once and held, ``lay`` is written anew with each plan that comes due, so that
     the state stays as the sentence says. ``retirer`` looks at pg_cron in place of a superuser.
+    ``arrange`` changes the scenario's servers before the dashboard serves.
     """
 
     name: str
@@ -41,10 +43,15 @@ class Scenario:
     lay: Lay = worlds.healthy
     around: Setting = nothing
     retirer: str | None = None
+    arrange: Arrange | None = None
 
     @property
     def command(self) -> str:
         return f"bin/run --scenario {self.name}"
+
+    @property
+    def reads_standby(self) -> bool:
+        return self.shows is FindingCode.STANDBY
 
     @property
     def needs_pg_cron(self) -> bool:
@@ -178,6 +185,12 @@ _OF_FINDINGS = (
         FindingCode.NOT_AVAILABLE,
         around=circumstances.queue_hidden,
     ),
+    Scenario(
+        "standby",
+        _("The pages read from a real standby, which follows its primary."),
+        FindingCode.STANDBY,
+        arrange=servers.followed,
+    ),
 )
 _OF_GATES = (
     Scenario(
@@ -200,6 +213,12 @@ _OF_GATES = (
         GateCode.MAY_DEACTIVATE,
         around=watched_by(may_remove),
         retirer=WATCHMAN,
+    ),
+    Scenario(
+        "library-not-loaded",
+        _("The server started without pg_cron's library, and the job is still in its table."),
+        GateCode.LOADED,
+        arrange=servers.without_pg_crons_library,
     ),
     Scenario(
         "other-database",

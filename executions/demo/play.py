@@ -18,6 +18,7 @@ from django.db import DatabaseError
 
 from executions.database.connections import Connection, connect
 from executions.database.sql import load
+from executions.demo import servers
 from executions.demo.circumstances import drop_watchman
 from executions.demo.fill import fill
 from executions.demo.gallery import Scenario, find, played
@@ -28,6 +29,8 @@ from executions.rollup.provision import provision
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
 from multica_admin import embedded
+from multica_admin.cluster import ClusterError
+from multica_admin.locks import locked
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +58,24 @@ def _empty() -> None:
         superuser.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
 
 
-def prepare() -> None:
-    """Empty the scenario's own cluster, and fill it with a demo that has no schedule.
+def prepare(scenario: Scenario) -> None:
+    """Empty the scenario's own cluster, fill it without a schedule, and arrange its servers.
+
+    One process at a time does it. The servers may be restarted, so open connections can end.
 
     Raises:
         psycopg.Error: the cluster refuses or does not answer.
+        ClusterError: a server cannot be made or started.
     """
-    _empty()
+    with locked(settings.VAR_DIR / "scenario.lock"):
+        servers.as_they_were(settings.VAR_DIR)
+        _empty()
+        _fill()
+        if scenario.arrange is not None:
+            scenario.arrange(settings.VAR_DIR)
+
+
+def _fill() -> None:
     with _connect(embedded.OWNER) as owner:
         with owner.transaction():
             provision(owner)
@@ -81,10 +95,13 @@ def play(scenario: Scenario, stop: threading.Event) -> None:
                 stage = _stage(held)
                 won = stage.owner.execute(SQL.trickle_lock, {"key": _PLAY_LOCK}).fetchone()
                 if won and won["won"]:
-                    if not is_whole:
-                        prepare()
-                    _keep(scenario, stage, stop)
-        except (psycopg.Error, DatabaseError) as error:
+                    if is_whole:
+                        _keep(scenario, stage, stop)
+                    else:
+                        prepare(scenario)
+                        is_whole = True
+                        continue  # with new connections, as a server may have been restarted
+        except (psycopg.Error, DatabaseError, ClusterError) as error:
             # What an ended process left of the scenario, or the server: begin with nothing.
             is_whole = False
             logger.warning("the scenario begins again: %s", str(error).split("\n", 1)[0])

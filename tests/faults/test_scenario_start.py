@@ -14,6 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from executions.retirement.facts import check_on, retire_fetch, servers
+from executions.retirement.gates.gate import GateCode
+from executions.retirement.rules import current
 from multica_admin import embedded
 from tests.processes import PROJECT, Process, free_port
 from tests.waiting import HANG, until
@@ -27,7 +30,9 @@ def var():
     folder.chmod(0o711)
     yield folder / "var"
     for cluster in folder.glob("var/scenarios/*"):
-        embedded.cluster(cluster).stop(mode="immediate")
+        follower = embedded.standby(cluster)
+        follower.stop(mode="immediate")
+        follower.primary.stop(mode="immediate")
     shutil.rmtree(folder)
 
 
@@ -46,12 +51,12 @@ def start(var):
         process.stop()
 
 
-def found_in(folder):
+def found_in(folder, **env):
     """What `manage.py checkrollup` finds there, folded findings left out."""
     answer = subprocess.run(
         [sys.executable, "manage.py", "checkrollup", "--json"],
         cwd=PROJECT, capture_output=True, text=True, timeout=HANG, check=False,
-        env={"PATH": os.environ["PATH"], "VAR_DIR": str(folder)},
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(folder), **env},
     )  # fmt: skip
     return {finding["code"] for finding in json.loads(answer.stdout)["findings"]}
 
@@ -75,6 +80,74 @@ def test_a_scenario_comes_back_after_its_process_was_killed(start, var):
     process.wait_for("the scenario begins again")
     process.wait_for("the scenario no-scheduler is in place")
     until(lambda: "scheduler_not_installed" in found_in(folder))
+
+
+def has_standby(folder):
+    """The dashboard's reads show the finding. Before the standby answers there are none."""
+    return "standby" in found_in(folder, MULTICA_ADMIN_READS_STANDBY="on")
+
+
+def test_a_real_standby_follows_and_ends_with_the_start(start, var):
+    folder = var / "scenarios/standby"
+    process = start("standby", "--port", str(free_port()))
+    process.wait_for("the scenario standby is in place")
+    until(lambda: has_standby(folder))
+    assert "standby" not in found_in(folder)
+    follower = embedded.standby(folder)
+    assert follower.is_running()
+    process.popen.send_signal(signal.SIGINT)
+    process.end()
+    assert not follower.is_running()
+    assert not follower.primary.is_running()
+
+
+def test_a_standby_that_outlived_its_start_is_made_anew(start, var):
+    folder = var / "scenarios/standby"
+    process = start("standby", "--port", str(free_port()))
+    process.wait_for("the scenario standby is in place")
+    follower = embedded.standby(folder)
+    process.kill_group()
+    assert follower.is_running()
+    process = start("standby", "--port", str(free_port()))
+    process.wait_for("the scenario standby is in place")
+    until(lambda: has_standby(folder))
+    process.stop()
+    assert not follower.is_running()
+    assert not follower.primary.is_running()
+
+
+@pytest.fixture
+def refused(monkeypatch, settings):
+    """The gates that refuse the only job of a scenario."""
+
+    def look(folder):
+        monkeypatch.setattr(settings, "RETIRE_CONNINFO", embedded.conninfo(folder, "postgres"))
+        with retire_fetch("look") as fetch:
+            (job,) = fetch("SELECT jobid FROM cron.job", {})
+            check = check_on(fetch, servers(fetch), job["jobid"], current())
+        return {gate.code for gate in check.gates if not gate.passed}
+
+    return look
+
+
+@pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+def test_the_server_has_a_job_and_does_not_load_pg_cron(start, var, refused):
+    """It comes back after its web process was killed, and in a start after a killed one."""
+    folder = var / "scenarios/library-not-loaded"
+    process = start("library-not-loaded", "--port", str(free_port()))
+    process.wait_for("the scenario library-not-loaded is in place")
+    assert GateCode.LOADED in refused(folder)
+    process.kill_group()
+    process = start("library-not-loaded", "--port", str(free_port()))
+    process.wait_for("the scenario library-not-loaded is in place")
+    assert GateCode.LOADED in refused(folder)
+    (number, *_rest) = (folder / "postgres/postmaster.pid").read_text("ascii").split()
+    os.kill(int(number), signal.SIGKILL)
+    process.wait_for("the scenario begins again")
+    process.wait_for("the scenario library-not-loaded is in place")
+    assert GateCode.LOADED in refused(folder)
+    process.stop()
+    assert not embedded.cluster(folder).is_running()
 
 
 def test_the_list_makes_nothing(start, var):

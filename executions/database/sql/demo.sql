@@ -12,6 +12,10 @@ SELECT NOT EXISTS (SELECT FROM workspace) AND NOT EXISTS (SELECT FROM sys_cron_e
 -- The database's clock.
 SELECT now() AS now
 
+-- name: libraries
+-- The libraries with which the server started.
+SELECT current_setting('shared_preload_libraries') AS libraries
+
 -- name: seed_lock
 -- Only one process fills at a time. The lock ends with the transaction.
 SELECT pg_advisory_xact_lock(%(key)s)
