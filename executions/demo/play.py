@@ -56,6 +56,8 @@ def _empty() -> None:
         superuser.execute("DROP SCHEMA public CASCADE")
         superuser.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
         superuser.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+    # Some versions of pg_cron belong to the schema public, and went with it.
+    embedded.prepare(embedded.cluster(settings.VAR_DIR))
 
 
 def prepare(scenario: Scenario) -> None:
