@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from executions.health.findings import FindingCode
 from executions.health.remedies import PSQL, Place
 
 DOCS = Path(__file__).parents[2] / "docs"
+HEALTH = Path(__file__).parents[2] / "executions" / "health"
 # The names in Multica's own docker-compose.selfhost.yml and Helm chart.
 COMPOSE_FILE = "docker-compose.selfhost.yml"
 SERVICES = {"postgres", "backend", "frontend"}
@@ -126,3 +129,14 @@ def test_an_unknown_code_is_refused_with_the_nearest():
     with pytest.raises(CommandError, match="Did you mean lock_leaked") as refused:
         call_command("explain", "lock_leak")
     assert refused.value.returncode == 2
+
+
+def test_no_step_is_written_twice():
+    """The diagnosis and the comparison of hours show steps of the explanations."""
+    found = defaultdict(list)
+    for path in sorted([*(HEALTH / "explain").glob("*.py"), *(HEALTH / "diagnosis").glob("*.py")]):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            is_step = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Step"
+            if is_step and isinstance(node.args[0], ast.Call):
+                found[ast.unparse(node.args[0])].append(f"{path.name}:{node.lineno}")
+    assert {text: at for text, at in found.items() if len(at) > 1} == {}

@@ -9,20 +9,14 @@ from django.utils.translation import ngettext_lazy
 from executions.health.diagnosis.look import Cause, CauseCode, Look
 from executions.health.explain import EXPLANATIONS
 from executions.health.explain.explanation import Step
+from executions.health.explain.watermark import LOOK_THEN_BACKFILL
 from executions.health.facts.usage import RanTasks, Sample, WorkspaceUsage
 from executions.health.findings.lateness import MARGIN
-from executions.health.remedies import BACKEND_LOG, BACKEND_UPGRADE, BACKFILL, BACKFILL_LOOK, here
+from executions.health.remedies import BACKEND_LOG, BACKEND_UPGRADE
 from executions.health.verdict import Level, Verdict
 from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Text, say, together
 
-BACKFILL_STEPS = (
-    Step(_("See what a backfill would do. This changes nothing."), here(BACKFILL_LOOK)),
-    Step(
-        _("Then run it. You can stop it with Ctrl-C and start it again at any time."),
-        here(BACKFILL),
-    ),
-)
 _NOTHING_LOST = say(_("Raw usage is kept in task_usage, so nothing is lost."))
 
 
@@ -201,7 +195,7 @@ def one_workspace(look: Look, missing: Iterable[WorkspaceUsage]) -> Cause:
             _NOTHING_LOST,
         ),
         next_step=_sum_again(),
-        steps=BACKFILL_STEPS,
+        steps=LOOK_THEN_BACKFILL,
     )
 
 
@@ -233,7 +227,7 @@ def buckets_missing(look: Look, missing: int) -> Cause:
             _NOTHING_LOST,
         ),
         next_step=_sum_again(),
-        steps=BACKFILL_STEPS,
+        steps=LOOK_THEN_BACKFILL,
     )
 
 

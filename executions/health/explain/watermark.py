@@ -26,7 +26,7 @@ from executions.health.remedies import (
     here,
 )
 
-_LOOK_THEN_BACKFILL = (
+LOOK_THEN_BACKFILL = (
     Step(_("See what a backfill would do. This changes nothing."), here(BACKFILL_LOOK)),
     Step(
         _("Then run it. You can stop it with Ctrl-C and start it again at any time."),
@@ -52,7 +52,7 @@ STATE_ROW_MISSING = Explanation(
                 _("Creates the row with its defaults"), PUT_STATE_ROW_BACK, Reader.OWNER
             ),
         ),
-        *_LOOK_THEN_BACKFILL,
+        *LOOK_THEN_BACKFILL,
     ),
     statements=(WATERMARK,),
     is_not=_("It is not a fault of the backend: it runs, and has nothing to begin with."),
@@ -75,7 +75,7 @@ WATERMARK_FUTURE = Explanation(
                 _("The time by the database server"), "SELECT clock_timestamp() AS server_time;"
             ),
         ),
-        *_LOOK_THEN_BACKFILL,
+        *LOOK_THEN_BACKFILL,
     ),
     statements=(WATERMARK, LATEST_RUNS),
     is_not=_("It is not a lost lock, although runs look the same: 0 rows, watermark unchanged."),
@@ -94,7 +94,7 @@ WATERMARK_LAG = Explanation(
     steps=(
         Step(_("See whether a session holds the rollup's lock."), statement=HOLDERS),
         Step(_("See whether the latest runs did any work, or why they failed."), BACKEND_LOG),
-        *_LOOK_THEN_BACKFILL,
+        *LOOK_THEN_BACKFILL,
     ),
     statements=(WATERMARK, LATEST_RUNS, NEWEST_USAGE),
     is_not=_(
@@ -116,7 +116,7 @@ WATERMARK_CATCHING_UP = Explanation(
     ),
     steps=(
         Step(_("If the time that the finding names is soon enough, wait.")),
-        *_LOOK_THEN_BACKFILL,
+        *LOOK_THEN_BACKFILL,
     ),
     statements=(WATERMARK, LATEST_RUNS),
     is_not=_("It is not stuck: do not restart the backend because of it."),

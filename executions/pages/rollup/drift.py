@@ -22,8 +22,8 @@ from executions.database.kept import Kept
 from executions.database.problems import diagnose
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
-from executions.health.diagnosis.sentences import BACKFILL_STEPS
 from executions.health.explain.explanation import Step
+from executions.health.explain.watermark import LOOK_THEN_BACKFILL
 from executions.health.facts import DriftHour, Ground, StateRow
 from executions.health.read import refuse_hidden
 from executions.pages.history.filters import parse
@@ -178,7 +178,7 @@ class DriftPage:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return BACKFILL_STEPS if self.differing else ()
+        return LOOK_THEN_BACKFILL if self.differing else ()
 
 
 _kept: Kept[DriftPage] = Kept(lambda _page: KEPT_SECONDS, most=len(SPANS))
