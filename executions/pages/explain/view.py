@@ -35,6 +35,7 @@ def explanation(request: HttpRequest, code: str) -> HttpResponse:
     context = {
         "explanation": EXPLANATIONS[known],
         "present": _present(known),
+        "looked": snapshots.kept() is not None,
         "psql": PSQL,
         "scenario": showing(known),
     }
