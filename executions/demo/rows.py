@@ -100,11 +100,13 @@ def execution(**given: Any) -> dict[str, Any]:
     for name in traits:
         columns |= TRAITS[name]
     columns |= given
-    started = columns.setdefault("started_at", columns["plan_time"] + DELAY + timedelta(seconds=1))
+    if "started_at" not in columns:
+        columns["started_at"] = columns["plan_time"] + DELAY + timedelta(seconds=1)
+    started = columns["started_at"]
     columns.setdefault("heartbeat_at", started)
-    if "stale" in traits:
-        columns.setdefault("stale_after", columns["plan_time"] + 2 * LEASE)
-    columns.setdefault("stale_after", columns["heartbeat_at"] + LEASE)
+    if "stale_after" not in columns:
+        begun = columns["plan_time"] + LEASE if "stale" in traits else columns["heartbeat_at"]
+        columns["stale_after"] = begun + LEASE
     if "finished_at" not in columns:
         columns["finished_at"] = started + timedelta(milliseconds=columns["duration_ms"])
     if "result" not in columns:

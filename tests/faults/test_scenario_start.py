@@ -117,11 +117,11 @@ def test_a_standby_that_outlived_its_start_is_made_anew(start, var):
 
 
 @pytest.fixture
-def refused(monkeypatch, settings):
+def refused(settings):
     """The gates that refuse the only job of a scenario."""
 
     def look(folder):
-        monkeypatch.setattr(settings, "RETIRE_CONNINFO", embedded.conninfo(folder, "postgres"))
+        settings.RETIRE_CONNINFO = embedded.conninfo(folder, "postgres")
         with retire_fetch("look") as fetch:
             (job,) = fetch("SELECT jobid FROM cron.job", {})
             check = check_on(fetch, servers(fetch), job["jobid"], current())

@@ -16,6 +16,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 
+from executions.demo.worlds import PLANS
 from executions.health import snapshot
 from executions.health.other_jobs import assess_job
 from executions.management.commands import checkrollup
@@ -212,4 +213,4 @@ def test_looking_writes_nothing(owner):
         check()
     assert statements
     row = owner.execute("SELECT count(*) AS n FROM sys_cron_executions").fetchone()
-    assert row["n"] == scenarios.PLANS
+    assert row["n"] == PLANS
