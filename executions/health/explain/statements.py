@@ -7,38 +7,38 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.explain.explanation import Reader, Statement
 from executions.health.remedies import ALL_JOBS
 
-_OF_ROLLUP = """ WHERE job_name = 'rollup_task_usage_hourly'
-   AND scope_kind = 'global' AND scope_id = 'global'"""
-
 LATEST_RUNS = Statement(
     _("The latest 20 runs, newest first"),
-    f"""SELECT plan_time, status, attempt, rows_affected, finished_at, error_code, error_msg,
+    """SELECT plan_time, status, attempt, rows_affected, finished_at, error_code, error_msg,
        result ->> 'watermark_after' AS watermark_after
   FROM sys_cron_executions
-{_OF_ROLLUP}
+ WHERE job_name = 'rollup_task_usage_hourly'
+   AND scope_kind = 'global' AND scope_id = 'global'
  ORDER BY plan_time DESC
- LIMIT 20;""",  # noqa: S608  both parts are written here
+ LIMIT 20;""",
 )
 FAILED_RUNS = Statement(
     _("The failed runs among the latest day of plans"),
-    f"""SELECT plan_time, attempt, max_attempts, finished_at, error_code, error_msg
+    """SELECT plan_time, attempt, max_attempts, finished_at, error_code, error_msg
   FROM (SELECT plan_time, status, attempt, max_attempts, finished_at, error_code,
                error_msg
           FROM sys_cron_executions
-       {_OF_ROLLUP}
+         WHERE job_name = 'rollup_task_usage_hourly'
+           AND scope_kind = 'global' AND scope_id = 'global'
          ORDER BY plan_time DESC
          LIMIT 288) AS latest
- WHERE status = 'FAILED';""",  # noqa: S608
+ WHERE status = 'FAILED';""",
 )
 RETRIED_RUNS = Statement(
     _("The runs of the latest day that needed more than one attempt"),
-    f"""SELECT plan_time, attempt, runner_id, started_at, finished_at
+    """SELECT plan_time, attempt, runner_id, started_at, finished_at
   FROM (SELECT plan_time, status, attempt, runner_id, started_at, finished_at
           FROM sys_cron_executions
-       {_OF_ROLLUP}
+         WHERE job_name = 'rollup_task_usage_hourly'
+           AND scope_kind = 'global' AND scope_id = 'global'
          ORDER BY plan_time DESC
          LIMIT 288) AS latest
- WHERE status = 'SUCCESS' AND attempt > 1;""",  # noqa: S608
+ WHERE status = 'SUCCESS' AND attempt > 1;""",
 )
 OPEN_RUNS = Statement(
     _("Every run that has not ended, and when its lease ends"),
@@ -50,26 +50,28 @@ OPEN_RUNS = Statement(
 )
 GAPS = Statement(
     _("Neighbouring plans of the latest day that are more than five minutes apart"),
-    f"""SELECT *
+    """SELECT *
   FROM (SELECT lag(plan_time) OVER (ORDER BY plan_time) AS after_plan, plan_time AS next_plan
           FROM (SELECT plan_time FROM sys_cron_executions
-               {_OF_ROLLUP}
+                 WHERE job_name = 'rollup_task_usage_hourly'
+                   AND scope_kind = 'global' AND scope_id = 'global'
                  ORDER BY plan_time DESC
                  LIMIT 288) AS latest) AS neighbours
  WHERE next_plan - after_plan > interval '5 minutes'
- ORDER BY next_plan DESC;""",  # noqa: S608
+ ORDER BY next_plan DESC;""",
 )
 WAITS = Statement(
     _("The runs of the latest day that were held for longer than they worked"),
-    f"""SELECT plan_time, runner_id, finished_at - started_at AS held,
+    """SELECT plan_time, runner_id, finished_at - started_at AS held,
        duration_ms * interval '1 millisecond' AS worked
   FROM (SELECT plan_time, runner_id, started_at, finished_at, duration_ms
           FROM sys_cron_executions
-       {_OF_ROLLUP}
+         WHERE job_name = 'rollup_task_usage_hourly'
+           AND scope_kind = 'global' AND scope_id = 'global'
          ORDER BY plan_time DESC
          LIMIT 288) AS latest
  WHERE finished_at - started_at
-       > duration_ms * interval '1 millisecond' + interval '30 seconds';""",  # noqa: S608
+       > duration_ms * interval '1 millisecond' + interval '30 seconds';""",
 )
 OTHER_JOBS_THEN = Statement(
     _("Runs of other jobs that took more than a minute"),
@@ -84,24 +86,26 @@ OTHER_JOBS_THEN = Statement(
 )
 JUMPS = Statement(
     _("Where each of the latest 13 runs left the watermark, and where the next one found it"),
-    f"""SELECT plan_time, result ->> 'watermark_before' AS found_at,
+    """SELECT plan_time, result ->> 'watermark_before' AS found_at,
        lag(result ->> 'watermark_after') OVER (ORDER BY plan_time) AS left_at
   FROM (SELECT plan_time, result FROM sys_cron_executions
-       {_OF_ROLLUP} AND status = 'SUCCESS'
+         WHERE job_name = 'rollup_task_usage_hourly'
+           AND scope_kind = 'global' AND scope_id = 'global' AND status = 'SUCCESS'
          ORDER BY plan_time DESC
          LIMIT 13) AS latest
- ORDER BY plan_time DESC;""",  # noqa: S608
+ ORDER BY plan_time DESC;""",
 )
 ODD_TIMES = Statement(
     _("The runs of the latest day whose times cannot be"),
-    f"""SELECT plan_time, started_at, finished_at, runner_id
+    """SELECT plan_time, started_at, finished_at, runner_id
   FROM (SELECT plan_time, started_at, finished_at, runner_id
           FROM sys_cron_executions
-       {_OF_ROLLUP}
+         WHERE job_name = 'rollup_task_usage_hourly'
+           AND scope_kind = 'global' AND scope_id = 'global'
          ORDER BY plan_time DESC
          LIMIT 288) AS latest
  WHERE started_at < plan_time OR finished_at < started_at
-    OR plan_time > now() OR started_at > now() OR finished_at > now();""",  # noqa: S608
+    OR plan_time > now() OR started_at > now() OR finished_at > now();""",
 )
 WATERMARK = Statement(
     _("The watermark, its lag, and the age of the last run"),
