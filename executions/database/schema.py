@@ -9,10 +9,9 @@ from django.conf import settings
 from django.db import connections
 
 from executions.database.connections import CONNECT_SECONDS
+from executions.database.our_locks import OurLock
 from multica_admin.databases import ADMIN_SCHEMA, with_settings
 from multica_admin.env import BadSetting
-
-_TURN = 4246_0004
 
 
 @contextmanager
@@ -27,7 +26,7 @@ def a_turn_of_our_own() -> Iterator[None]:
     """
     conninfo = {"connect_timeout": CONNECT_SECONDS, **settings.ADMIN_CONNINFO}
     with psycopg.connect(**conninfo) as turn:
-        turn.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN])
+        turn.execute("SELECT pg_advisory_xact_lock(%s)", [OurLock.MIGRATE])
         yield
 
 

@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from executions.database.connections import Connection, connect
+from executions.database.our_locks import OurLock
 from executions.database.sql import load
 from executions.demo.history import (
     MAX_ATTEMPTS,
@@ -24,7 +25,6 @@ from executions.demo.history import (
 from executions.scheduler.jobs import ROLLUP
 
 SQL = load("demo")
-_SEED_LOCK = 4246_0002
 SCHEDULE_NAME = "rollup_task_usage_hourly"
 # Two minutes past each plan, so that both the in-process runs and the schedule find work.
 SCHEDULE = "2-59/5 * * * *"
@@ -48,7 +48,7 @@ def fill(connection: Connection, *, scheduled: bool = True) -> bool:
     are safe.
     """
     with connection.transaction():
-        connection.execute(SQL.seed_lock, {"key": _SEED_LOCK})
+        connection.execute(SQL.seed_lock, {"key": OurLock.SEED})
         row = connection.execute(SQL.is_empty).fetchone()
         if not (row and row["empty"]):
             return False

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from executions.database.connections import Connection, connect
+from executions.database.our_locks import OurLock
 from executions.database.sql import load
 from executions.demo import servers
 from executions.demo.circumstances import drop_watchman
@@ -38,7 +39,6 @@ SQL = load("demo")
 AGAIN_SECONDS = 10.0
 # A plan that came due this long ago can have begun and ended.
 SETTLED = timedelta(seconds=3)
-_PLAY_LOCK = 4246_0004
 
 
 def _connect(role: str) -> Connection:
@@ -95,7 +95,7 @@ def play(scenario: Scenario, stop: threading.Event) -> None:
         try:
             with ExitStack() as held:
                 stage = _stage(held)
-                won = stage.owner.execute(SQL.trickle_lock, {"key": _PLAY_LOCK}).fetchone()
+                won = stage.owner.execute(SQL.trickle_lock, {"key": OurLock.SCENARIO}).fetchone()
                 if won and won["won"]:
                     if is_whole:
                         _keep(scenario, stage, stop)

@@ -10,6 +10,7 @@ import psycopg
 from django.conf import settings
 
 from executions.database.connections import Connection
+from executions.database.our_locks import OurLock
 from executions.demo.fill import SQL, is_demo, trickle_connection
 from executions.demo.history import some_usage, world
 
@@ -17,7 +18,6 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 AGAIN_SECONDS = 30.0
-_TRICKLE_LOCK = 4246_0003
 
 
 def trickle_once(connection: Connection, chance: random.Random) -> None:
@@ -57,7 +57,7 @@ def trickle(stop: threading.Event) -> None:
             with trickle_connection() as connection:
                 if not is_demo(connection):
                     return
-                won = connection.execute(SQL.trickle_lock, {"key": _TRICKLE_LOCK}).fetchone()
+                won = connection.execute(SQL.trickle_lock, {"key": OurLock.TRICKLE}).fetchone()
                 while won and won["won"] and not stop.wait(EVERY_SECONDS):
                     trickle_once(connection, chance)
         except psycopg.Error as error:

@@ -30,6 +30,7 @@ from executions.database.connections import (
     cut_after,
     retire_connection,
 )
+from executions.database.our_locks import OurLock
 from executions.database.problems import first_line
 from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
@@ -52,8 +53,6 @@ from executions.retirement.rules import Rules
 
 SQL = load("retirement")
 
-# Used for nothing else here or in Multica; 4246 is the rollup's.
-LOCK = 4246_0005
 _NAME = "multica-admin retire: "
 
 log = logging.getLogger(__name__)
@@ -146,7 +145,7 @@ def turn(who: audit.Who) -> Iterator[Connection]:
         psycopg.Error: pg_cron's database cannot be reached.
     """
     with closing(retire_connection(f"{_NAME}{who.name}")) as acting:
-        row = acting.execute(SQL.take_turn, {"key": LOCK}).fetchone()
+        row = acting.execute(SQL.take_turn, {"key": OurLock.ACT}).fetchone()
         if not row or not row["taken"]:
             other = _whose_turn(acting)
             raise SomebodyElse(
@@ -167,7 +166,7 @@ def _end_turn(acting: Connection) -> None:
     """
     if acting.info.transaction_status == TransactionStatus.IDLE:
         with suppress(psycopg.Error), cut_after(CONNECT_SECONDS, acting):
-            acting.execute(SQL.end_turn, {"key": LOCK})
+            acting.execute(SQL.end_turn, {"key": OurLock.ACT})
 
 
 def _whose_turn(acting: Connection) -> str:
@@ -176,7 +175,7 @@ def _whose_turn(acting: Connection) -> str:
     PostgreSQL truncates that name and drops characters outside ASCII. A user with an open act here
     whose name gives that same text is named in full. An act that a crash left open names nobody.
     """
-    holder = acting.execute(SQL.whose_turn, {"key": LOCK}).fetchone()
+    holder = acting.execute(SQL.whose_turn, {"key": OurLock.ACT}).fetchone()
     session = holder["application_name"] if holder else ""
     for name in Act.objects.filter(outcome=None).values_list("user_name", flat=True):
         row = acting.execute(SQL.session_name, {"name": f"{_NAME}{name}"}).fetchone()
@@ -346,7 +345,7 @@ def settle(act: Act, rules: Rules, interrupted: str, lock: str = SQL.nobody_acts
     with closing(retire_connection("multica-admin recover")) as connection:
         here = read_server(fetch_on(connection))
         with connection.transaction():
-            row = connection.execute(lock, {"key": LOCK}).fetchone()
+            row = connection.execute(lock, {"key": OurLock.ACT}).fetchone()
             if not row or row.get("taken") is False:
                 return False
             act.refresh_from_db()

@@ -20,14 +20,13 @@ from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.health.facts.sessions import DatabaseSession
 from executions.rollup.lock import BACKFILL_NAME, read_lock
+from executions.rollup.margin import MARGIN
 from executions.rollup.proven import Proven
 from executions.rollup.summing import sum_slice
 from executions.text.beyond import is_beyond
 
 SQL = load("backfill")
 
-# The watermark stays this far behind now, or rows that are not committed yet would be skipped.
-MARGIN = timedelta(minutes=5)
 _TICK = timedelta(microseconds=1)
 # How often a slice is tried that another session's writing made impossible.
 _TRIES = 5

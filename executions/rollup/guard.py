@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from executions.rollup.margin import MARGIN
+
 # The watermark may trail the newest change of usage by so much.
 GUARD_LAG = timedelta(hours=1)
-# A backfill stamps the watermark to so long before now.
-STAMPED_BEFORE_NOW = timedelta(minutes=5)
 
 
 def guard_passes(newest_change: datetime | None, watermark: datetime | None) -> bool:
@@ -20,4 +20,4 @@ def guard_passes(newest_change: datetime | None, watermark: datetime | None) -> 
 
 def never_passes(newest_change: datetime, now: datetime) -> bool:
     """Whether it refuses even after a backfill, because usage is dated too far ahead."""
-    return newest_change - now > GUARD_LAG - STAMPED_BEFORE_NOW
+    return newest_change - now > GUARD_LAG - MARGIN

@@ -20,6 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
+from executions.database.our_locks import OurLock
 from executions.database.problems import first_line
 from executions.database.sql import load
 
@@ -42,9 +43,6 @@ _STATE = "task_usage_hourly_rollup_state"
 
 # The step that runs the files.
 _FILES = 3
-
-# No other advisory lock of the project or of Multica has this number. 4246 is the rollup's.
-_LOCK = 4246_0001
 
 MARK = "Made by Multica Admin (manage.py provision), not by Multica."
 
@@ -125,7 +123,7 @@ def provision(connection: psycopg.Connection[Any]) -> Provisioned:
         psycopg.errors.InsufficientPrivilege: the role may not create in the schema public.
     """
     with connection.transaction():
-        connection.execute(SQL.lock, {"key": _LOCK})
+        connection.execute(SQL.lock, {"key": OurLock.PROVISION})
         connection.execute(SQL.settle)
         found = _found(connection)
         if foreign := _foreign(found):

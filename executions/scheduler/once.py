@@ -6,20 +6,21 @@ function itself takes lock 4246. `pages/rollup/once.py` puts it on record and te
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from math import ceil
 
 from executions.database.connections import Connection
+from executions.database.our_locks import OurLock
 from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.database.times import TolerantLoader
 from executions.health.facts.sessions import DatabaseSession
 from executions.rollup.lock import read_lock
+from executions.rollup.margin import MARGIN, is_in_future
 from executions.rollup.watermark import read_watermark, roll_up
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.preflight import check_needs, check_version
-from executions.text.beyond import is_beyond
 
 SQL = load("watermark")
 LEASES = load("leases")
@@ -29,12 +30,6 @@ NAME = "multica-admin run once"
 STATEMENT = "SELECT rollup_task_usage_hourly();"
 # It may take as long as any run.
 LONGEST = ROLLUP.run_timeout
-
-# No other advisory lock of the project or of Multica has this number. 4246 is the rollup's.
-_TURN = 4246_0002
-# The rollup never processes the last five minutes: docs/contract.md section 4.
-_MARGIN = timedelta(minutes=5)
-_FUTURE = timedelta(minutes=1)
 
 
 class AtWork(Exception):
@@ -73,12 +68,9 @@ class Ran:
             return Result.NO_STATE
         if self.after != self.before:
             return Result.IDLE
-        if is_beyond(self.before):
-            return Result.FUTURE if self.before > self.began else Result.LOCK
-        ahead = self.before - (self.began - _MARGIN)
-        if ahead > _FUTURE:
+        if is_in_future(self.before, self.began):
             return Result.FUTURE
-        return Result.JUST_RUN if ahead >= timedelta() else Result.LOCK
+        return Result.JUST_RUN if self.before >= self.began - MARGIN else Result.LOCK
 
 
 def take_turn(open_connection: Callable[[str], Connection]) -> Connection:
@@ -93,7 +85,7 @@ def take_turn(open_connection: Callable[[str], Connection]) -> Connection:
     try:
         connection.adapters.register_loader("timestamptz", TolerantLoader)
         check_version(connection.info.server_version)
-        taken = connection.execute(SQL.take_turn, {"turn": _TURN}).fetchone()
+        taken = connection.execute(SQL.take_turn, {"turn": OurLock.RUN_ONCE}).fetchone()
         if not (taken and taken["taken"]):
             raise AtWork
         check_needs(connection, ROLLUP)
@@ -111,7 +103,7 @@ def turn_is_free(fetch: Fetch) -> bool:
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
-    (row,) = fetch(SQL.turn_is_free, {"turn": _TURN})
+    (row,) = fetch(SQL.turn_is_free, {"turn": OurLock.RUN_ONCE})
     return row["free"] is True
 
 

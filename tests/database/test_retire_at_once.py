@@ -7,11 +7,12 @@ import threading
 import pytest
 from django.db import connections
 
+from executions.database.our_locks import OurLock
 from executions.models.retirement import Act, Retirement, RetirementState
 from executions.retirement import acts, wizard
 from executions.retirement.acts import Order
 from executions.retirement.audit import Who
-from executions.retirement.protocol import LOCK, turn
+from executions.retirement.protocol import turn
 from executions.retirement.refusals import Refused, SomebodyElse
 from executions.retirement.report import report
 from executions.retirement.rules import current
@@ -87,7 +88,7 @@ def test_an_operator_of_another_installation_is_named(world, connect):
     other = connect("postgres")
     other.execute("SET application_name = 'multica-admin retire: paul'")
     with other.transaction():
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [OurLock.ACT])
         with pytest.raises(SomebodyElse) as told:
             acts.remove(Order(world.who, world.retirement, current()), **press(world.retirement))
     assert told.value.who == "paul"
@@ -111,7 +112,7 @@ def test_an_operator_of_this_installation_is_named_in_full(world):
 
 def test_the_lock_of_the_rollup_is_never_taken(world, connect):
     """Somebody holds 4246 all the while; a retirement neither waits for it nor minds."""
-    assert LOCK != 4246
+    assert OurLock.ACT != 4246
     holder = connect("multica")
     with holder.transaction():
         holder.execute("SELECT pg_advisory_xact_lock(4246)")

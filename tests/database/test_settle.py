@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from executions.database.our_locks import OurLock
 from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pgcron.job import Job
-from executions.retirement import protocol, wizard
+from executions.retirement import wizard
 from executions.retirement.audit import Who
 from executions.retirement.protocol import Wish, intend, recover, turn
 from executions.retirement.refusals import SomebodyElse
@@ -225,14 +226,14 @@ def test_while_somebody_acts_nothing_is_decided(interrupted):
         assert outcome(act) is None
         with pytest.raises(SomebodyElse, match="paul"), turn(WHO):
             pass
-    assert protocol.LOCK != 4246
+    assert OurLock.ACT != 4246
 
 
 def holders(pg_cron):
     (row,) = pg_cron.execute(
         "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory'"
         " AND (classid::bigint << 32) + objid::bigint = %s",
-        [protocol.LOCK],
+        [OurLock.ACT],
     )
     return row["held"]
 

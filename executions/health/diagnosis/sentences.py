@@ -11,9 +11,9 @@ from executions.health.explain import EXPLANATIONS
 from executions.health.explain.explanation import Step
 from executions.health.explain.watermark import LOOK_THEN_BACKFILL
 from executions.health.facts.usage import RanTasks, Sample, WorkspaceUsage
-from executions.health.findings.lateness import MARGIN
 from executions.health.remedies import BACKEND_LOG, BACKEND_UPGRADE
 from executions.health.verdict import Level, Verdict
+from executions.rollup.margin import MARGIN
 from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Text, say, together
 

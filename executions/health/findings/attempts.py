@@ -7,10 +7,10 @@ from django.utils.translation import ngettext_lazy
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import Case, Finding, FindingCode, Severity, brief, listed
-from executions.health.findings.lateness import MARGIN
 from executions.health.findings.progress import how_far, newest_is
 from executions.health.findings.watermark import STEP, is_in_the_future
 from executions.health.remedies import BACKFILL, READ_THE_ERROR
+from executions.rollup.margin import MARGIN
 from executions.text.beyond import is_beyond
 from executions.text.sentences import Sentence, say, together
 

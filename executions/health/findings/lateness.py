@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 
 from executions.health.facts import StateRow
 from executions.health.findings.base import Case, Severity
+from executions.rollup.margin import MARGIN
 from executions.text.problem import Problem
 
-# The rollup never processes the last five minutes: docs/contract.md section 4.
-MARGIN = timedelta(minutes=5)
 # A healthy watermark is between so old, after a run, and so old, before the next.
 NORMAL_LAG = (MARGIN, timedelta(minutes=11))
 

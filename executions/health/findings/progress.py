@@ -16,9 +16,10 @@ from executions.health.findings.base import (
     brief,
     listed,
 )
-from executions.health.findings.lateness import LAG, MARGIN, SILENCE, lag_beside_runs, silence
+from executions.health.findings.lateness import LAG, SILENCE, lag_beside_runs, silence
 from executions.health.findings.watermark import catches_up
 from executions.health.ledger import Gap
+from executions.rollup.margin import MARGIN
 from executions.scheduler.plans import is_open, oldest_open
 from executions.text.sentences import Sentence, say, together
 

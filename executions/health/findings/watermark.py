@@ -8,13 +8,13 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import Case, Finding, FindingCode, Severity
-from executions.health.findings.lateness import LAG, MARGIN, lag, silence
+from executions.health.findings.lateness import LAG, lag, silence
 from executions.health.remedies import BACKFILL, PUT_STATE_ROW_BACK
 from executions.health.writers import ROUNDING
+from executions.rollup.margin import MARGIN, is_in_future
 from executions.text.beyond import is_beyond
 from executions.text.sentences import say
 
-FUTURE_ALLOWANCE = timedelta(minutes=1)
 # The year of the state row's default watermark.
 DEFAULT_YEAR = 1970
 # No usage is this old. An older watermark comes from the state row's default of 1970.
@@ -54,7 +54,7 @@ def is_in_the_future(case: Case) -> bool:
     """Whether the watermark is further than any run could have moved it."""
     if case.state is None:
         return False
-    return case.state.watermark_at - (case.now - MARGIN) > FUTURE_ALLOWANCE
+    return is_in_future(case.state.watermark_at, case.now)
 
 
 def watermark_future(case: Case) -> Finding | None:

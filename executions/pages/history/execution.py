@@ -12,8 +12,6 @@ from django.http import Http404
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.reading import fetch_for_dashboard
 from executions.health.facts.executions import runners_of
-from executions.health.findings.lateness import MARGIN
-from executions.health.findings.watermark import FUTURE_ALLOWANCE
 from executions.health.read import MOST_ROWS, SQL, execution_of
 from executions.health.writers import pairs
 from executions.models import Execution, Runner, Status
@@ -30,6 +28,7 @@ from executions.pages.history.life import (
 from executions.pages.history.rows import ExecutionRow, state_now
 from executions.pages.history.table import attempt, read_bare_clock, read_clock
 from executions.pages.history.walks import newest_plan_time
+from executions.rollup.margin import is_in_future
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.spec import JobSpec
 from executions.scheduler.states import ExecutionState
@@ -80,7 +79,7 @@ class Detail:
         started_at = self.row.execution.started_at
         if before is None or started_at is None:
             return False
-        return bool(before - started_at > FUTURE_ALLOWANCE - MARGIN)
+        return is_in_future(before, started_at)
 
     @property
     def live_seconds(self) -> int:
