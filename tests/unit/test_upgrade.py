@@ -70,6 +70,14 @@ def codes(answer: Answer) -> list[StepCode]:
     return [one.code for one in answer.steps]
 
 
+def test_tables_that_provision_made_are_not_called_multicas() -> None:
+    first = judge(facts(NEWEST, is_ours=True)).steps[0]
+    assert first.code is StepCode.TABLES
+    assert first.state is StepState.INFO
+    assert "Multica Admin made the tables itself" in str(first.summary)
+    assert "those of Multica" not in str(first.summary)
+
+
 @pytest.mark.parametrize("versions", [BEFORE, STOPPED, HOURLY, SCHEDULER, NEWEST])
 def test_an_install_in_order_may_be_upgraded_to_the_newest(versions: Range) -> None:
     answer = judge(facts(versions))

@@ -116,6 +116,7 @@ class UpgradeFacts:
 
     ``versions`` is a problem if this is not Multica's database. ``state`` is None if the row, or
     its table, is missing. ``upgraded`` is None if nobody recorded migrations here.
+    ``is_ours`` says that `manage.py provision` made the tables, so there is no Multica to upgrade.
     """
 
     spec: JobSpec
@@ -127,6 +128,7 @@ class UpgradeFacts:
     usage: RawUsage | Problem
     state: StateRow | Problem | None
     upgraded: Upgraded | Problem | None
+    is_ours: bool = False
 
 
 def nothing_read(spec: JobSpec, why: Problem) -> UpgradeFacts:

@@ -35,6 +35,7 @@ from executions.health.upgrade.requirements import EXTENSIONS
 from executions.pgcron.commands import unschedule_text
 from executions.pgcron.match import LEGACY
 from executions.pgcron.sight import visible_jobs
+from executions.rollup.installed import read_installed
 from executions.rollup.marks import read_marks
 from executions.rollup.versions import Change, Range, range_of
 from executions.scheduler.jobs import ROLLUP
@@ -70,7 +71,13 @@ def read_upgrade(fetch: Fetch = fetch_for_dashboard) -> UpgradeFacts:
         usage=_fact(lambda: _usage(fetch, ground)),
         state=_fact(lambda: _state(fetch, ground)),
         upgraded=_fact(lambda: _upgraded(fetch, ground, versions)),
+        is_ours=_is_ours(fetch),
     )
+
+
+def _is_ours(fetch: Fetch) -> bool:
+    installed = _fact(lambda: read_installed(fetch))
+    return not isinstance(installed, Problem) and installed.is_ours
 
 
 def _fact(read: Callable[[], T]) -> T | Problem:
