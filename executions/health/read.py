@@ -201,13 +201,7 @@ class _Reader:
         refuse_hidden(ground, "task_usage_hourly_rollup_state")
         if not ground.has_state and not ground.has_executions and ground.has_usage:
             return None
-        rows = self._fetch(SQL.state, {})
-        if rows and rows[0]["watermark_at"] is None:
-            return Problem(
-                _("The rollup's state row has no watermark, so nobody knows how far usage is."),
-                _("Run “%(command)s”, which sets the watermark.") % {"command": BACKFILL},
-            )
-        return StateRow(**rows[0]) if rows else None
+        return read_state(self._fetch)
 
     def _queue(self, ground: Ground) -> Queue:
         refuse_hidden(ground, "task_usage_hourly_dirty")
@@ -342,6 +336,21 @@ def behind(ground: Ground, spec: JobSpec) -> Problem | None:
         % {"reached": reached},
         _("Point DATABASE_URL at the primary, or look why the standby does not follow it."),
     )
+
+
+def read_state(fetch: Fetch) -> StateRow | Problem | None:
+    """The state row, None if it is missing, a problem if it has no watermark.
+
+    Raises:
+        django.db.Error, psycopg.Error: as ``fetch`` does.
+    """
+    rows = fetch(SQL.state, {})
+    if rows and rows[0]["watermark_at"] is None:
+        return Problem(
+            _("The rollup's state row has no watermark, so nobody knows how far usage is."),
+            _("Run “%(command)s”, which sets the watermark.") % {"command": BACKFILL},
+        )
+    return StateRow(**rows[0]) if rows else None
 
 
 def refuse_hidden(ground: Ground, *tables: str) -> None:

@@ -46,6 +46,13 @@ def test_an_unknown_code_is_a_page_in_the_frame_with_a_sentence(viewer):
     assert 'class="page-header"' in html
 
 
+@pytest.mark.parametrize("address", ["/explain/", "/explain/lock_leaked/"])
+def test_an_address_with_filters_is_refused_by_name(viewer, address):
+    answer = viewer.get(address, {"cause": "1"})
+    assert answer.status_code == 400
+    assert "cause" in answer.content.decode()
+
+
 def test_a_page_needs_the_role_of_a_viewer(client):
     assert page(client, "lock_leaked").status_code == 302
 

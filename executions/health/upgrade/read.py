@@ -11,7 +11,6 @@ from typing import TypeVar
 import psycopg
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.utils.translation import gettext as _
 
 from executions.database.connections import retire_reader
 from executions.database.problems import NoTables, diagnose
@@ -19,7 +18,7 @@ from executions.database.reading import Fetch, fetch_for_dashboard, fetch_on
 from executions.database.sql import load
 from executions.health.facts import Ground, StateRow
 from executions.health.facts.pg_cron import PgCron, Visibility
-from executions.health.read import behind, refuse_hidden
+from executions.health.read import behind, read_state, refuse_hidden
 from executions.health.upgrade.facts import (
     DailyJob,
     DailyJobs,
@@ -166,13 +165,7 @@ def _usage(fetch: Fetch, ground: Ground) -> RawUsage:
 
 def _state(fetch: Fetch, ground: Ground) -> StateRow | Problem | None:
     refuse_hidden(ground, "task_usage_hourly_rollup_state")
-    rows = fetch(HEALTH.state, {}) if ground.has_state else []
-    if rows and rows[0]["watermark_at"] is None:
-        return Problem(
-            _("The rollup's state row has no watermark, so nobody knows how far usage is."),
-            _("Run “manage.py backfill_task_usage_hourly”, which sets the watermark."),
-        )
-    return StateRow(**rows[0]) if rows else None
+    return read_state(fetch) if ground.has_state else None
 
 
 def _upgraded(fetch: Fetch, ground: Ground, versions: Range) -> Upgraded | None:

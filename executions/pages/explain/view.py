@@ -17,17 +17,20 @@ from executions.health import snapshot as snapshots
 from executions.health.explain import EXPLANATIONS
 from executions.health.findings.base import Finding, FindingCode
 from executions.health.remedies import PSQL
+from executions.pages.history.filters import parse
 
 
 @require_safe
 def explanations(request: HttpRequest) -> HttpResponse:
     """Every finding that there can be, with a link to its page."""
+    parse(request.META.get("QUERY_STRING", ""), names=())
     return render(request, "executions/explain/index.html", _list())
 
 
 @require_safe
 def explanation(request: HttpRequest, code: str) -> HttpResponse:
     """One finding; for an unknown code a 404 that lists those that there are."""
+    parse(request.META.get("QUERY_STRING", ""), names=())
     if code not in EXPLANATIONS:
         context = {**_list(), "unknown": code}
         return render(request, "executions/explain/index.html", context, status=404)
