@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from psycopg import sql
 
 from tests import environment
 from tests.commands import run_command
@@ -71,17 +70,14 @@ def test_beside_our_own_function_our_statements_sum_and_it_says_so(owner, world)
 
 def test_a_function_that_nobody_knows_is_used_itself_and_it_says_why(owner, world):
     """A comment is enough to make it another source."""
-    source = number(owner, f"SELECT prosrc FROM pg_proc WHERE proname = '{WINDOW}'")
-    body = sql.SQL(
-        "CREATE OR REPLACE FUNCTION {}(p_from timestamptz, p_to timestamptz)"
-        " RETURNS bigint LANGUAGE plpgsql AS {}"
-    )
-    name = sql.Identifier(WINDOW)
-    owner.execute(body.format(name, sql.Literal(f"-- altered{source}")))
+    found = owner.execute(
+        "SELECT prosrc, pg_get_functiondef(oid) AS whole FROM pg_proc WHERE proname = %s", [WINDOW]
+    ).fetchone()
+    owner.execute(found["whole"].replace(found["prosrc"], f"-- altered{found['prosrc']}"))
     try:
         status, said, _refused = run()
     finally:
-        owner.execute(body.format(name, sql.Literal(source)))
+        owner.execute(found["whole"])
     assert status == 0
     assert "is none that our own statements were proven equal to" in said
     assert stored_buckets(owner) == expected_buckets(owner)
