@@ -19,6 +19,7 @@ from executions.retirement.gates.gate import GateCode
 from executions.retirement.rules import current
 from multica_admin import embedded
 from tests.processes import PROJECT, Process, free_port
+from tests.sizes import sized
 from tests.waiting import HANG, until
 
 QUICKSTART = ("manage.py", "quickstart", "--scenario")
@@ -87,31 +88,22 @@ def has_standby(folder):
     return "standby" in found_in(folder, MULTICA_ADMIN_READS_STANDBY="on")
 
 
-def test_a_real_standby_follows_and_ends_with_the_start(start, var):
+@pytest.mark.parametrize("before", sized(["nothing"], ["nothing", "a start that was killed"]))
+def test_a_real_standby_follows_and_ends_with_the_start(start, var, before):
     folder = var / "scenarios/standby"
+    follower = embedded.standby(folder)
+    if before == "a start that was killed":
+        process = start("standby", "--port", str(free_port()))
+        process.wait_for("the scenario standby is in place")
+        process.kill_group()
+        assert follower.is_running()
     process = start("standby", "--port", str(free_port()))
     process.wait_for("the scenario standby is in place")
     until(lambda: has_standby(folder))
     assert "standby" not in found_in(folder)
-    follower = embedded.standby(folder)
     assert follower.is_running()
     process.popen.send_signal(signal.SIGINT)
     process.end()
-    assert not follower.is_running()
-    assert not follower.primary.is_running()
-
-
-def test_a_standby_that_outlived_its_start_is_made_anew(start, var):
-    folder = var / "scenarios/standby"
-    process = start("standby", "--port", str(free_port()))
-    process.wait_for("the scenario standby is in place")
-    follower = embedded.standby(folder)
-    process.kill_group()
-    assert follower.is_running()
-    process = start("standby", "--port", str(free_port()))
-    process.wait_for("the scenario standby is in place")
-    until(lambda: has_standby(folder))
-    process.stop()
     assert not follower.is_running()
     assert not follower.primary.is_running()
 
@@ -130,22 +122,24 @@ def refused(settings):
     return look
 
 
+@pytest.mark.parametrize("kills", sized([False], [False, True]))
 @pytest.mark.django_db(databases=["default", "multica"], transaction=True)
-def test_the_server_has_a_job_and_does_not_load_pg_cron(start, var, refused):
-    """It comes back after its web process was killed, and in a start after a killed one."""
+def test_the_server_has_a_job_and_does_not_load_pg_cron(start, var, refused, kills):
+    """Also in a start after a killed one, and again after its server was killed."""
     folder = var / "scenarios/library-not-loaded"
     process = start("library-not-loaded", "--port", str(free_port()))
     process.wait_for("the scenario library-not-loaded is in place")
     assert GateCode.LOADED in refused(folder)
-    process.kill_group()
-    process = start("library-not-loaded", "--port", str(free_port()))
-    process.wait_for("the scenario library-not-loaded is in place")
-    assert GateCode.LOADED in refused(folder)
-    (number, *_rest) = (folder / "postgres/postmaster.pid").read_text("ascii").split()
-    os.kill(int(number), signal.SIGKILL)
-    process.wait_for("the scenario begins again")
-    process.wait_for("the scenario library-not-loaded is in place")
-    assert GateCode.LOADED in refused(folder)
+    if kills:
+        process.kill_group()
+        process = start("library-not-loaded", "--port", str(free_port()))
+        process.wait_for("the scenario library-not-loaded is in place")
+        assert GateCode.LOADED in refused(folder)
+        (number, *_rest) = (folder / "postgres/postmaster.pid").read_text("ascii").split()
+        os.kill(int(number), signal.SIGKILL)
+        process.wait_for("the scenario begins again")
+        process.wait_for("the scenario library-not-loaded is in place")
+        assert GateCode.LOADED in refused(folder)
     process.stop()
     assert not embedded.cluster(folder).is_running()
 
