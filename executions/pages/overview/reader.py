@@ -16,7 +16,7 @@ from executions.health.explain.explanation import Step
 from executions.health.facts import StateRow
 from executions.health.facts.executions import ExecutionFact, Executions
 from executions.health.facts.pg_cron import PgCronJob, RollupCall
-from executions.health.findings import Finding, FindingCode
+from executions.health.findings import Finding, FindingCode, Severity
 from executions.health.findings.lateness import LAG, NORMAL_LAG, Limits
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import Ledger, durations, lay, percentile
@@ -169,6 +169,14 @@ class Overview:
     def findings(self) -> list[Finding]:
         """The other findings, worst first."""
         return [finding for finding in self.verdict.findings if finding is not self.lead]
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is wrong: then what is for information only stands folded."""
+        findings = self.verdict.findings
+        return self.verdict.level is Level.HEALTHY and all(
+            finding.severity is Severity.INFO for finding in findings
+        )
 
     # --- What the parts are made of ---------------------------------------------------------------
 
