@@ -11,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 TRUE = frozenset({"1", "on", "true", "yes"})
 FALSE = frozenset({"0", "off", "false", "no"})
+# A shorter token can be guessed.
+SHORTEST_TOKEN = 16
 
 
 class BadSetting(ImproperlyConfigured):
@@ -49,6 +51,23 @@ class Environment:
             raise BadSetting(f"{name}_FILE", problem) from None
         if not value:
             raise BadSetting(f"{name}_FILE", f"names {path}, which is empty.")
+        return value
+
+    def token(self, name: str) -> str:
+        """A secret that a monitor sends in a header; empty if it is not set.
+
+        Raises:
+            BadSetting: as `secret`, or the token can be guessed or is unfit for a header.
+        """
+        value = self.secret(name)
+        if not value:
+            return ""
+        if len(value) < SHORTEST_TOKEN or not value.isascii() or not value.isprintable():
+            raise BadSetting(
+                name,
+                f"must be at least {SHORTEST_TOKEN} printable ASCII characters,"
+                " such as the output of “openssl rand -hex 32”.",
+            )
         return value
 
     def choice(self, name: str, allowed: Iterable[str], default: str) -> str:

@@ -97,9 +97,10 @@ def post_worker_init(worker: Any) -> None:
     """Start the background work of this process, after the fork, once Django is set up.
 
     That is the keeper of the embedded PostgreSQL, the retirements, the demo's usage or its
-    scenario, and the runner.
+    scenario, the lookout for monitors, and the runner.
     """
     from executions.demo import play, trickle
+    from executions.health import lookout
     from executions.retirement import background
     from executions.scheduler import inprocess
 
@@ -108,6 +109,7 @@ def post_worker_init(worker: Any) -> None:
         trickle.start()
         play.start()
         background.start()
+        lookout.start()
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
         # A signal may come before the import of any of this. Then there is nothing to end.
         worker.inprocess = inprocess

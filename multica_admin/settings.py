@@ -120,6 +120,10 @@ HOLDS_DEMO = MULTICA_IS_EMBEDDED and env.boolean("MULTICA_ADMIN_HOLDS_DEMO", Fal
 
 FIRST_PASSWORD = env.secret("MULTICA_ADMIN_PASSWORD")
 
+# What monitors prove who they are with. Without a token its address answers nobody.
+STATUS_TOKEN = env.token("STATUS_TOKEN")
+METRICS_TOKEN = env.token("METRICS_TOKEN")
+
 # --- The web ------------------------------------------------------------------------------------
 
 PUBLIC = parse_public_url(env.text("PUBLIC_URL"))

@@ -4,7 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 
 from executions.accounts.roles import for_any_account
-from executions.pages import probes, sign_in
+from executions.pages import monitors, probes, sign_in
 
 urlpatterns = [
     path("", include("executions.urls")),
@@ -17,6 +17,8 @@ urlpatterns = [
     re_path(r"^healthz/?$", probes.healthz, name="healthz"),
     re_path(r"^livez/?$", probes.livez, name="livez"),
     re_path(r"^readyz/?$", probes.readyz, name="readyz"),
+    re_path(r"^status/?$", monitors.status, name="status"),
+    re_path(r"^metrics/?$", monitors.metrics, name="metrics"),
 ]
 
 handler400 = "executions.pages.problems.bad_request"

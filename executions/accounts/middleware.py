@@ -24,7 +24,8 @@ from executions.accounts import watchers
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import VIEWER, RoleNeeded, may_look
 
-PROBES = frozenset({"/livez", "/readyz", "/healthz", "/livez/", "/readyz/", "/healthz/"})
+_FOR_MACHINES = ("/livez", "/readyz", "/healthz", "/status", "/metrics")
+PROBES = frozenset(path + slash for path in _FOR_MACHINES for slash in ("", "/"))
 
 
 class _Middleware:
@@ -38,7 +39,7 @@ class _Middleware:
 
 
 class ProbeMiddleware(_Middleware):
-    """Answers probes under any host name: a kubelet's probe names the pod's own address.
+    """Answers probes under any host name: a kubelet and Prometheus name the pod's own address.
 
     No answer of a probe depends on the host or a cookie. So the host is replaced by this machine's
     own name, and cookies are removed before anything can read a session by them.

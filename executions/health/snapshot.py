@@ -149,7 +149,7 @@ class SnapshotKeeper:
 
     def current(self, *, anew: bool = False) -> Snapshot:
         """The snapshot, taken anew if it is older than its interval."""
-        return self._kept.get("", lambda: self._take(self._kept.newest("")), anew=anew)
+        return self._kept.get("", lambda: self._take(self.last()), anew=anew)
 
     def fresh(self) -> Snapshot:
         """A snapshot that was begun after this call, for what was changed just now."""
@@ -159,9 +159,14 @@ class SnapshotKeeper:
         """The present snapshot, without waiting; None if it is older than ``KEPT_SECONDS``."""
         return self._kept.newest("", KEPT_SECONDS)
 
+    def last(self) -> Snapshot | None:
+        """The newest snapshot of any age, without waiting."""
+        return self._kept.newest("")
+
 
 _keeper = SnapshotKeeper()
 current = _keeper.current
 fresh = _keeper.fresh
 kept = _keeper.kept
+last = _keeper.last
 forget = _keeper.forget

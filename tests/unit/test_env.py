@@ -55,3 +55,20 @@ def test_a_secret_file_that_says_nothing_is_refused(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(BadSetting, match=r"^TOKEN_FILE names "):
         Environment({"TOKEN_FILE": str(path)}).secret("TOKEN")
+
+
+@pytest.mark.parametrize(
+    "value", ["short", "a" * 15, "tokén-that-is-long-enough", "a" * 16 + "\n b"]
+)
+def test_a_token_that_can_be_guessed_or_breaks_a_header_is_refused_unseen(value):
+    with pytest.raises(BadSetting, match=r"^TOKEN must be at least 16 .*openssl") as refused:
+        Environment({"TOKEN": value}).token("TOKEN")
+    assert value not in str(refused.value)
+
+
+def test_a_token_may_be_long_come_from_a_file_or_be_unset(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("b" * 16 + "\n")
+    assert Environment({"TOKEN": "a" * 64}).token("TOKEN") == "a" * 64
+    assert Environment({"TOKEN_FILE": str(path)}).token("TOKEN") == "b" * 16
+    assert Environment({}).token("TOKEN") == ""
