@@ -52,7 +52,7 @@ _OF_NO_PARAMETER = frozenset({"pooler", "not_direct", "no_server", "lost", "ende
 _SCENARIOS = "scenarios"  # the folder of their clusters, below VAR_DIR
 _BACKLOG = 2048  # gunicorn's own default, which it does not set on a listening socket
 
-Say = Callable[[str], None]
+Tell = Callable[[str], None]
 
 
 class CannotStart(Exception):
@@ -307,7 +307,7 @@ def is_apart(scenario: Scenario) -> bool:
     return apart and scenario.name == settings.SCENARIO
 
 
-def prepare_scenario(scenario: Scenario, say: Say) -> None:
+def prepare_scenario(scenario: Scenario, tell: Tell) -> None:
     """Empty the scenario's cluster, fill it with a demo that has no schedule, arrange its servers.
 
     Raises:
@@ -322,10 +322,10 @@ def prepare_scenario(scenario: Scenario, say: Say) -> None:
         play.prepare(scenario)
     except psycopg.Error as error:
         raise CannotStart(f"The scenario could not be made. {_reason(error)}") from None
-    say(f"Scenario {scenario.name}: {scenario.sentence}")
+    tell(f"Scenario {scenario.name}: {scenario.sentence}")
 
 
-def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
+def prepare_embedded_multica(tell: Tell, *, with_demo: bool) -> bool:
     """Provision the embedded database, let the dashboard read it, and fill it with the demo.
 
     Return whether the database holds the demo now, even if from an earlier start.
@@ -339,7 +339,7 @@ def prepare_embedded_multica(say: Say, *, with_demo: bool) -> bool:
                 provision(connection)
                 let_read(connection)
             if with_demo and fill(connection):
-                say("The embedded database now holds a made-up week of demo data.")
+                tell("The embedded database now holds a made-up week of demo data.")
             return is_demo(connection)
     except ProvisionRefused as refusal:
         raise CannotStart(str(refusal)) from None
@@ -353,7 +353,7 @@ def _reason(error: DatabaseError | psycopg.Error) -> str:
     return lacking or diagnose(error).sentence()
 
 
-def make_first_user(say: Say, given: str) -> None:
+def make_first_user(tell: Tell, given: str) -> None:
     """Create the first administrator. The generated password is printed once and stored nowhere.
 
     Raises:
@@ -367,8 +367,8 @@ def make_first_user(say: Say, given: str) -> None:
             User.objects.create_superuser(FIRST_USER, password=password)
     except (DatabaseError, psycopg.Error) as error:
         raise CannotStart(f"The first user could not be made. {_reason(error)}") from None
-    say(f"User name: {FIRST_USER}")
-    say("Password: as MULTICA_ADMIN_PASSWORD sets it" if given else f"Password: {password}")
+    tell(f"User name: {FIRST_USER}")
+    tell("Password: as MULTICA_ADMIN_PASSWORD sets it" if given else f"Password: {password}")
 
 
 def collect_static_files() -> None:

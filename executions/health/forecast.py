@@ -5,13 +5,12 @@ from datetime import datetime
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.findings.base import Case
 from executions.health.findings.lateness import LAG, silence
 from executions.health.findings.watermark import catch_up, catches_up, is_in_the_future
 from executions.text.beyond import is_beyond
-from executions.text.sentences import Sentence, say
+from executions.text.sentences import Sentence, say, say_counted
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,22 @@ def caught_up(case: Case) -> Sentence:
         return say(_CANNOT)
     if is_in_the_future(case):
         return say(
-            _("At %(watermark)s: until time has caught up with the watermark, runs do nothing."),
+            "At %(watermark)s: until time has caught up with the watermark, runs do nothing.",
             watermark=case.at(watermark),
         )
     if case.now - watermark <= LAG.warning:
-        return say(_("It is up to date: there is nothing to catch up with."))
+        return say("It is up to date: there is nothing to catch up with.")
     if (why := _why_not(case)) is not None:
         return say(why)
     plans, done_at = catch_up(case, watermark)
     if plans == 1:
-        return say(_("About %(done)s: with the next plan that succeeds."), done=case.at(done_at))
-    template = ngettext_lazy(
-        "About %(done)s: %(n)s plan, a day each.", "About %(done)s: %(n)s plans, a day each.", "n"
+        return say("About %(done)s: with the next plan that succeeds.", done=case.at(done_at))
+    return say_counted(
+        plans,
+        "About %(done)s: %(n)s plan, a day each.",
+        "About %(done)s: %(n)s plans, a day each.",
+        done=case.at(done_at),
     )
-    return say(template, n=plans, done=case.at(done_at))
 
 
 _CANNOT = _("Nobody can tell, because the watermark is not known.")

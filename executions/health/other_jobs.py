@@ -9,7 +9,6 @@ from datetime import datetime
 
 import psycopg
 from django.db import Error as DatabaseError
-from django.utils.translation import gettext_lazy as _
 
 from executions.database.problems import diagnose
 from executions.database.reading import Fetch, fetch_for_dashboard
@@ -24,7 +23,7 @@ from executions.health.read import execution_of, refuse_hidden
 from executions.health.tally import Examples, JobTally, judge_tally
 from executions.health.verdict import Level, Verdict
 from executions.text.problem import Problem
-from executions.text.sentences import say, together
+from executions.text.sentences import quoted, say, together
 
 SQL = load("health")
 
@@ -125,12 +124,12 @@ def assess_facts(facts: JobFacts) -> JobAssessment:
 
 
 def _never_ran(facts: JobFacts) -> Verdict:
-    summary = say(_("No execution of the job %(job)s is recorded."), job=facts.job)
+    summary = say("No execution of the job %(job)s is recorded.", job=facts.job)
     finding = Finding(
         FindingCode.NO_EXECUTIONS,
         Severity.INFO,
         summary,
-        say(_("Check the name; the jobs that have executions are listed under History.")),
+        say("Check the name; the jobs that have executions are listed under History."),
         facts.now,
         {"job": facts.job, "executions": 0},
     )
@@ -140,14 +139,14 @@ def _never_ran(facts: JobFacts) -> Verdict:
 def unreadable(job: str, why: Problem) -> JobAssessment:
     """The assessment of a job that could not be read."""
     summary = together(
-        say(_("We cannot tell how the job %(job)s is."), job=job),
-        say("%(reason)s", reason=why.reason),
+        say("We cannot tell how the job %(job)s is.", job=job),
+        quoted(why.reason),
     )
     finding = Finding(
         FindingCode.NOT_AVAILABLE,
         Severity.INFO,
         summary,
-        say("%(remedy)s", remedy=why.todo),
+        quoted(why.todo),
         None,
         {"what": ["executions"], "reason": why.reason, "remedy": why.todo},
     )

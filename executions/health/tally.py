@@ -7,14 +7,11 @@ page and ``manage.py checkrollup --job`` both use this verdict.
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
-
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.attempts import MASKED_OFTEN
 from executions.health.findings.base import HOUR, Finding, FindingCode, Severity, brief, listed
 from executions.health.verdict import Verdict, level_of, worst_first
-from executions.text.sentences import Ago, At, Sentence, Text, say, together
+from executions.text.sentences import Ago, At, Sentence, Text, say, say_counted, together
 
 # From this share on, failures are more than a few broken scopes.
 OFTEN = 0.1
@@ -77,18 +74,18 @@ def _healthy(case: _Case) -> Text:
     tally = case.tally
     if tally.newest is None:
         return say(
-            _("Nothing of %(job)s ended in 24 hours, or as far back as we looked."), job=case.job
+            "Nothing of %(job)s ended in 24 hours, or as far back as we looked.", job=case.job
         )
     return together(
-        say(_("%(job)s runs."), job=case.job),
-        say(_("Its latest execution ended %(ago)s."), ago=Ago(tally.newest, case.now)),
+        say("%(job)s runs.", job=case.job),
+        say("Its latest execution ended %(ago)s.", ago=Ago(tally.newest, case.now)),
         _of_those_that_ended(tally) if tally.failed else None,
     )
 
 
 def _of_those_that_ended(tally: JobTally) -> Sentence:
     return say(
-        _("%(failed)s of the %(ended)s that ended in 24 hours failed."),
+        "%(failed)s of the %(ended)s that ended in 24 hours failed.",
         failed=tally.failed,
         ended=tally.ended,
     )
@@ -101,18 +98,14 @@ def _running_stale(case: _Case) -> Finding | None:
     return Finding(
         FindingCode.RUNNING_STALE,
         Severity.CRITICAL if case.now - tally.abandoned_at <= HOUR else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One run of %(job)s was abandoned and never closed; its lease ended %(ago)s.",
-                "%(n)s runs of %(job)s were abandoned and never closed; the last lease ended"
-                " %(ago)s.",
-                "n",
-            ),
-            n=tally.abandoned,
+        summary=say_counted(
+            tally.abandoned,
+            "One run of %(job)s was abandoned and never closed; its lease ended %(ago)s.",
+            "%(n)s runs of %(job)s were abandoned and never closed; the last lease ended %(ago)s.",
             job=case.job,
             ago=Ago(tally.abandoned_at, case.now),
         ),
-        advice=say(_("Check that a backend which has this job is running: it closes such rows.")),
+        advice=say("Check that a backend which has this job is running: it closes such rows."),
         seen_at=tally.abandoned_at,
         evidence={"count": tally.abandoned, "executions": listed(case.seen.abandoned)},
     )
@@ -144,7 +137,7 @@ def _failures(case: _Case) -> Finding | None:
             _of_those_that_ended(tally) if tally.failed else None,
             _latest_error(case, exhausted[0]) if exhausted else None,
         ),
-        advice=say(_("Read the errors under History. The next plan of each scope runs as usual.")),
+        advice=say("Read the errors under History. The next plan of each scope runs as usual."),
         seen_at=exhausted[0].plan_time if exhausted else tally.newest,
         evidence={
             "count": halted,
@@ -156,20 +149,17 @@ def _failures(case: _Case) -> Finding | None:
 
 
 def _halted(case: _Case, halted: int) -> Sentence:
-    return say(
-        ngettext_lazy(
-            "One scope of %(job)s ended with a failure that is not tried again.",
-            "%(n)s scopes of %(job)s ended with a failure that is not tried again.",
-            "n",
-        ),
-        n=halted,
+    return say_counted(
+        halted,
+        "One scope of %(job)s ended with a failure that is not tried again.",
+        "%(n)s scopes of %(job)s ended with a failure that is not tried again.",
         job=case.job,
     )
 
 
 def _latest_error(case: _Case, row: ExecutionFact) -> Sentence:
     return say(
-        _("The latest was %(code)s: %(message)s (plan of %(plan)s)."),
+        "The latest was %(code)s: %(message)s (plan of %(plan)s).",
         code=brief(row.error_code),
         message=brief(row.error_msg),
         plan=At(row.plan_time, case.now),
@@ -183,16 +173,13 @@ def _masked_retries(case: _Case) -> Finding | None:
     return Finding(
         FindingCode.MASKED_RETRIES,
         Severity.WARNING if tally.retried_lately >= MASKED_OFTEN else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One run of %(job)s needed more than one attempt in the last 24 hours.",
-                "%(n)s runs of %(job)s needed more than one attempt in the last 24 hours.",
-                "n",
-            ),
-            n=tally.retried,
+        summary=say_counted(
+            tally.retried,
+            "One run of %(job)s needed more than one attempt in the last 24 hours.",
+            "%(n)s runs of %(job)s needed more than one attempt in the last 24 hours.",
             job=case.job,
         ),
-        advice=say(_("Now and then is normal. If it goes on, look into the backend's log.")),
+        advice=say("Now and then is normal. If it goes on, look into the backend's log."),
         seen_at=tally.newest,
         evidence={
             "count": tally.retried,

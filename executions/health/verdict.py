@@ -19,7 +19,7 @@ from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
 from executions.health.findings.writer import Whence, in_short, is_over, whence
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Text, say, together
+from executions.text.sentences import Sentence, Text, quoted, say, together
 
 FAILURES = (FindingCode.EXHAUSTED_FAILURE, FindingCode.PLAN_ABANDONED)
 
@@ -139,8 +139,8 @@ def level_of(worst: Severity) -> Level:
 
 def _unknown(basics: tuple[Problem, ...]) -> Text:
     return together(
-        say(_("We cannot tell whether usage is up to date.")),
-        *(say("%(reason)s", reason=reason) for reason in dict.fromkeys(b.reason for b in basics)),
+        say("We cannot tell whether usage is up to date."),
+        *map(quoted, dict.fromkeys(basic.reason for basic in basics)),
     )
 
 
@@ -159,19 +159,19 @@ def _healthy(case: Case, findings: tuple[Finding, ...]) -> Text:
 
 def _not_yet(state: StateRow, case: Case) -> Text:
     """A lag that is no finding, because no run could have ended it so far."""
-    begun = say(_("Nothing is wrong so far: no run has succeeded yet, and none is late."))
+    begun = say("Nothing is wrong so far: no run has succeeded yet, and none is late.")
     if state.watermark_at <= NEVER:
-        return together(begun, say(_("Usage pages show nothing until one does.")))
+        return together(begun, say("Usage pages show nothing until one does."))
     return together(
         begun,
-        say(_("Usage numbers stop at %(watermark)s."), watermark=case.at(state.watermark_at)),
+        say("Usage numbers stop at %(watermark)s.", watermark=case.at(state.watermark_at)),
     )
 
 
 def _up_to_date(state: StateRow | None, case: Case) -> Sentence:
     if state is None:
-        return say(_("Nothing is wrong."))
-    return say(_("Usage is up to date to %(watermark)s."), watermark=case.at(state.watermark_at))
+        return say("Nothing is wrong.")
+    return say("Usage is up to date to %(watermark)s.", watermark=case.at(state.watermark_at))
 
 
 def _by_whom(case: Case) -> Sentence | None:
@@ -186,17 +186,15 @@ def _by_whom(case: Case) -> Sentence | None:
     since = won[0].plan_time - 2 * case.spec.cadence
     at_it = {row.runner_id in ours for row in won if row.plan_time >= since}
     if at_it == {True, False}:
-        return say(_("Multica's backend and this installation's own runner share the work."))
+        return say("Multica's backend and this installation's own runner share the work.")
     if at_it == {False}:
-        return say(_("Multica's backend does this by itself."))
+        return say("Multica's backend does this by itself.")
     theirs = next((row for row in won if row.runner_id not in ours), None)
     if theirs is None:
-        return say(_("This installation's own runner does this."))
+        return say("This installation's own runner does this.")
     return say(
-        _(
-            "This installation's own runner does this. Multica's backend won a plan for the last"
-            " time at %(at)s."
-        ),
+        "This installation's own runner does this. Multica's backend won a plan for the last"
+        " time at %(at)s.",
         at=case.at(theirs.plan_time),
     )
 

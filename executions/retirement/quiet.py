@@ -10,14 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
-
 from executions.health.findings import Case
 from executions.health.findings.writer import LEAST, OTHER_WRITER_OFTEN, told_from
 from executions.health.ledger import usual_window
 from executions.health.writers import pairs, silences
-from executions.text.sentences import At, Sentence, Text, say, together
+from executions.text.sentences import At, Sentence, Text, say, say_counted, together
 
 # The longest watch of a silence: six hours, a quarter of the ledger.
 PATIENCE = 72
@@ -72,25 +69,21 @@ class Quiet:
             return self._how_long(now)
         return together(
             self._why_not(now),
-            say(_("If you know that it is gone, say so; the audit records your name.")),
+            say("If you know that it is gone, say so; the audit records your name."),
         )
 
     def _how_long(self, now: datetime) -> Text:
         assert self.plans is not None  # noqa: S101  asked only then
         return together(
             say(
-                _(
-                    "It takes %(plans)s plans, about %(duration)s, in which nothing but the runners"
-                    " moves the watermark."
-                ),
+                "It takes %(plans)s plans, about %(duration)s, in which nothing but the runners"
+                " moves the watermark.",
                 plans=self.plans,
                 duration=self.plans * self.cadence,
             ),
             say(
-                _(
-                    "Since %(looked_from)s the caller was silent for %(longest)s at most, from"
-                    " %(since)s to %(until)s: it is gone only if it is silent for longer."
-                ),
+                "Since %(looked_from)s the caller was silent for %(longest)s at most, from"
+                " %(since)s to %(until)s: it is gone only if it is silent for longer.",
                 looked_from=At(self.looked_from, now),
                 longest=self.longest,
                 since=At(self.since, now),
@@ -107,41 +100,32 @@ class Quiet:
 
     def _too_young(self, now: datetime) -> Sentence:
         return say(
-            _(
-                "Behaviour cannot prove that it is gone: the plans on record reach back to"
-                " %(looked_from)s only, and a caller may run at some hours of the day only."
-            ),
+            "Behaviour cannot prove that it is gone: the plans on record reach back to"
+            " %(looked_from)s only, and a caller may run at some hours of the day only.",
             looked_from=At(self.looked_from, now),
         )
 
     def _without_a_trace(self, now: datetime) -> Sentence:
         return say(
-            _(
-                "Behaviour cannot prove that it is gone: since %(looked_from)s nothing besides the"
-                " runners moved the watermark, so there was nothing that could fall silent."
-            ),
+            "Behaviour cannot prove that it is gone: since %(looked_from)s nothing besides the"
+            " runners moved the watermark, so there was nothing that could fall silent.",
             looked_from=At(self.looked_from, now),
         )
 
     def _too_rare(self, now: datetime) -> Sentence:
-        return say(
-            ngettext_lazy(
-                "Behaviour cannot prove that it is gone: since %(looked_from)s something besides"
-                " the runners moved the watermark only once, so silence proves nothing.",
-                "Behaviour cannot prove that it is gone: since %(looked_from)s something besides"
-                " the runners moved the watermark only %(n)s times, so silence proves nothing.",
-                "n",
-            ),
-            n=self.writes,
+        return say_counted(
+            self.writes,
+            "Behaviour cannot prove that it is gone: since %(looked_from)s something besides"
+            " the runners moved the watermark only once, so silence proves nothing.",
+            "Behaviour cannot prove that it is gone: since %(looked_from)s something besides"
+            " the runners moved the watermark only %(n)s times, so silence proves nothing.",
             looked_from=At(self.looked_from, now),
         )
 
     def _too_long(self, now: datetime) -> Sentence:
         return say(
-            _(
-                "Behaviour cannot prove that it is gone: the caller was silent for %(longest)s"
-                " before, from %(since)s to %(until)s, and we watch for %(patience)s at most."
-            ),
+            "Behaviour cannot prove that it is gone: the caller was silent for %(longest)s"
+            " before, from %(since)s to %(until)s, and we watch for %(patience)s at most.",
             longest=self.longest,
             since=At(self.since, now),
             until=At(self.until, now),

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from django.utils.translation import gettext_lazy as _
-
 from executions.pgcron.job import Job
 from executions.retirement.watch import WatchVerdict, Word
 from executions.text.sentences import Sentence, say
@@ -48,13 +46,13 @@ def turn(facts: TrialFacts) -> tuple[Turn, Sentence]:
     if over is not None:
         return Turn.OVER, over
     if facts.step is not None and facts.step.word is Word.WORSE:
-        return Turn.ACTIVATE, say(_("It went worse: %(why)s"), why=str(facts.step.summary))
+        return Turn.ACTIVATE, say("It went worse: %(why)s", why=str(facts.step.summary))
     if facts.now >= facts.deadline:
-        return Turn.ACTIVATE, say(_("Nobody decided in time."))
+        return Turn.ACTIVATE, say("Nobody decided in time.")
     if facts.job is None:
-        return Turn.GO_ON, say(_("The job cannot be seen at the moment."))
+        return Turn.GO_ON, say("The job cannot be seen at the moment.")
     if facts.step is None:
-        return Turn.GO_ON, say(_("The plans cannot be read at the moment."))
+        return Turn.GO_ON, say("The plans cannot be read at the moment.")
     passes = not facts.passed and facts.step.word in {Word.VERIFIED, Word.OTHER_CALLER}
     return Turn.PASS if passes else Turn.GO_ON, facts.step.summary
 
@@ -62,7 +60,7 @@ def turn(facts: TrialFacts) -> tuple[Turn, Sentence]:
 def _over(facts: TrialFacts) -> Sentence | None:
     """How somebody else's change to the job ended the trial, if it did."""
     if facts.job is None and facts.sees:
-        return say(_("The job is gone: somebody else removed it during the trial."))
+        return say("The job is gone: somebody else removed it during the trial.")
     if facts.job is not None and facts.job.active:
-        return say(_("Somebody else activated the job during the trial."))
+        return say("Somebody else activated the job during the trial.")
     return None

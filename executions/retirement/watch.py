@@ -18,7 +18,7 @@ from executions.health.ledger import Cell, PlanOutcome
 from executions.health.writers import Pair, jumps, pairs, ran_between
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
-from executions.text.sentences import Sentence, say
+from executions.text.sentences import Sentence, say, say_counted
 
 PLANS = 3
 # If something else still writes after this many plans, there is another caller.
@@ -106,15 +106,15 @@ def _good(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentenc
     count, latest = len(good), good[-watched.needed :]
     if count < watched.needed:
         return Word.WAIT, say(
-            _("%(count)s of %(needed)s plans have succeeded since."),
+            "%(count)s of %(needed)s plans have succeeded since.",
             count=count,
             needed=watched.needed,
         )
     if not _moves(latest):
-        return Word.WORSE, say(_("Plans succeed, but the watermark stands still."))
+        return Word.WORSE, say("Plans succeed, but the watermark stands still.")
     if watched.alive:
         return Word.WAIT, say(
-            _("A run that had begun before still goes on (process %(pids)s)."),
+            "A run that had begun before still goes on (process %(pids)s).",
             pids=", ".join(map(str, watched.alive)),
         )
     return _silence(case, good, watched)
@@ -132,7 +132,7 @@ def _silence(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sent
     if watched.plans is None:
         return _unproven(case, good, jumps(_between(case, good)))
     return Word.VERIFIED, say(
-        _("The latest %(count)s plans succeeded, the watermark moved and nobody else wrote."),
+        "The latest %(count)s plans succeeded, the watermark moved and nobody else wrote.",
         count=len(latest),
     )
 
@@ -141,22 +141,17 @@ def _unproven(case: Case, good: Sequence[Cell], heard: Sequence[Pair]) -> tuple[
     """Silence proves nothing here; a write since the act shows that the caller was there."""
     if not heard:
         return Word.UNPROVEN, say(
-            _(
-                "%(count)s plans succeeded since and nobody else wrote, but that does not prove"
-                " that the caller is gone: say so if you know it."
-            ),
+            "%(count)s plans succeeded since and nobody else wrote, but that does not prove"
+            " that the caller is gone: say so if you know it.",
             count=len(good),
         )
-    return Word.UNPROVEN, say(
-        ngettext_lazy(
-            "%(count)s plans succeeded since, but something else wrote once, before the plan of"
-            " %(plan)s, and nobody can prove that it is gone: look again where it was removed.",
-            "%(count)s plans succeeded since, but something else wrote %(n)s times, the latest"
-            " before the plan of %(plan)s, and nobody can prove that it is gone: look again where"
-            " it was removed.",
-            "n",
-        ),
-        n=len(heard),
+    return Word.UNPROVEN, say_counted(
+        len(heard),
+        "%(count)s plans succeeded since, but something else wrote once, before the plan of"
+        " %(plan)s, and nobody can prove that it is gone: look again where it was removed.",
+        "%(count)s plans succeeded since, but something else wrote %(n)s times, the latest"
+        " before the plan of %(plan)s, and nobody can prove that it is gone: look again where"
+        " it was removed.",
         count=len(good),
         plan=case.at(heard[0].later.plan_time),
     )
@@ -196,16 +191,12 @@ def _untold(is_over: bool) -> tuple[Word, Sentence]:
     """Some of the plans do not tell whether something else wrote before them."""
     if not is_over:
         return Word.WAIT, say(
-            _(
-                "A plan succeeded only when it was tried again, so nobody can tell whether"
-                " something else wrote before it: watching some more plans."
-            )
+            "A plan succeeded only when it was tried again, so nobody can tell whether"
+            " something else wrote before it: watching some more plans."
         )
     return Word.UNPROVEN, say(
-        _(
-            "Plans succeed only when they are tried again, so behaviour cannot prove that the"
-            " caller is gone: say so if you know it."
-        )
+        "Plans succeed only when they are tried again, so behaviour cannot prove that the"
+        " caller is gone: say so if you know it."
     )
 
 

@@ -12,6 +12,7 @@ from typing import Union
 from django.utils.functional import Promise
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from executions.text.formatters import ago, moment, relative, seconds, written
 from executions.text.visible import visible
@@ -107,8 +108,22 @@ class Sentence:
 
 
 def say(template: Promise | str, **values: Value) -> Sentence:
-    """``say(_("Usage numbers stop at %(watermark)s."), watermark=case.at(moment))``."""
-    return Sentence(template, values)
+    """``say("Usage numbers stop at %(watermark)s.", watermark=case.at(moment))``.
+
+    A plain text is translated when it is shown. ``manage.py makemessages`` collects it here as it
+    does at ``_``.
+    """
+    return Sentence(gettext_lazy(template) if isinstance(template, str) else template, values)
+
+
+def say_counted(n: int, one: str, many: str, **values: Value) -> Sentence:
+    """``say_counted(2, "One run failed.", "%(n)s runs failed.")``, translated like `say`."""
+    return Sentence(ngettext_lazy(one, many, "n"), {"n": n, **values})
+
+
+def quoted(text: str) -> Sentence:
+    """A text from elsewhere, such as a problem's, as a sentence."""
+    return Sentence("%(text)s", {"text": text})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from executions.health.facts.usage import RanTasks, Sample, Shape, WorkspaceUsag
 from executions.health.findings import FindingCode
 from executions.health.findings.base import Finding
 from executions.text.problem import Problem
-from executions.text.sentences import say
+from executions.text.sentences import quoted
 
 Rule = Callable[[Look], Cause | None]
 
@@ -33,8 +33,8 @@ def without_a_look(reasons: Sequence[Problem]) -> Cause:
 def _by_problem(code: CauseCode, problem: Problem) -> Cause:
     return Cause(
         code,
-        summary=say("%(reason)s", reason=problem.reason),
-        next_step=say("%(todo)s", todo=problem.todo),
+        summary=quoted(problem.reason),
+        next_step=quoted(problem.todo),
     )
 
 

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.diagnosis.causes import runs_fail, runtime_was_deleted
 from executions.health.diagnosis.look import Answer, Look, Question
@@ -15,13 +14,13 @@ from executions.health.facts.usage import WorkspaceUsage
 from executions.health.findings import FindingCode
 from executions.text.formatters import NOTHING
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, say, together
+from executions.text.sentences import Sentence, quoted, say, say_counted, together
 
 MOST_NAMED = 12
 
 
 def _cannot_tell(code: str, text: Promise, why: Problem, sql: str = "") -> Question:
-    summary = say("%(reason)s %(todo)s", reason=why.reason, todo=why.todo)
+    summary = quoted(f"{why.reason} {why.todo}")
     return Question(code, text, Answer.UNKNOWN, summary, sql=sql)
 
 
@@ -36,8 +35,8 @@ def is_there_usage(look: Look) -> Question:
     if isinstance(newest, Problem):
         return _cannot_tell(code, text, newest, sql)
     if newest is None:
-        return Question(code, text, Answer.NO, say(_("task_usage is empty.")), sql=sql)
-    summary = say(_("The newest is of %(at)s, %(ago)s."), at=look.at(newest), ago=look.ago(newest))
+        return Question(code, text, Answer.NO, say("task_usage is empty."), sql=sql)
+    summary = say("The newest is of %(at)s, %(ago)s.", at=look.at(newest), ago=look.ago(newest))
     return Question(code, text, Answer.YES, summary, {"newest_usage": newest}, sql)
 
 
@@ -54,10 +53,8 @@ def did_tasks_report_none(look: Look) -> Question:
         text,
         _yes(tasks.silent > 0),
         say(
-            _(
-                "%(seen)s tasks were looked at. %(ended)s of them ran to their end, and %(silent)s"
-                " of those have no usage."
-            ),
+            "%(seen)s tasks were looked at. %(ended)s of them ran to their end, and %(silent)s"
+            " of those have no usage.",
             seen=tasks.seen,
             ended=tasks.ended,
             silent=tasks.silent,
@@ -81,25 +78,19 @@ def have_tasks_runtimes(look: Look) -> Question:
         return Question(code, text, Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
     without = latest.total("without_runtime")
     summary = (
-        say(
-            ngettext_lazy(
-                "Of the newest %(n)s row of usage, %(without)s has a task without a runtime and"
-                " counts for nothing.",
-                "Of the newest %(n)s rows of usage, %(without)s have a task without a runtime and"
-                " count for nothing.",
-                "n",
-            ),
-            n=latest.usage,
+        say_counted(
+            latest.usage,
+            "Of the newest %(n)s row of usage, %(without)s has a task without a runtime and"
+            " counts for nothing.",
+            "Of the newest %(n)s rows of usage, %(without)s have a task without a runtime and"
+            " count for nothing.",
             without=without,
         )
         if without
-        else say(
-            ngettext_lazy(
-                "The task of the newest %(n)s row of usage has one.",
-                "The tasks of the newest %(n)s rows of usage all have one.",
-                "n",
-            ),
-            n=latest.usage,
+        else say_counted(
+            latest.usage,
+            "The task of the newest %(n)s row of usage has one.",
+            "The tasks of the newest %(n)s rows of usage all have one.",
         )
     )
     evidence = {"usage_seen": latest.usage, "without_runtime": without, "back_to": latest.oldest}
@@ -114,27 +105,24 @@ def was_runtime_deleted(look: Look) -> Question:
         return _cannot_tell(code, text, latest, sql)
     without = latest.total("without_runtime")
     if not without:
-        summary = say(_("No usage that was looked at has lost its runtime."))
+        summary = say("No usage that was looked at has lost its runtime.")
         return Question(code, text, Answer.NO, summary, {"without_runtime": 0}, sql)
     evidence = {
         "without_runtime": without,
         "deleted_runtimes_traced": deleted if isinstance(deleted, int) else None,
     }
     if runtime_was_deleted(look):
-        summary = say(
-            ngettext_lazy(
-                "The task of %(n)s row had a runtime that is gone. Since v0.4.17 its buckets go"
-                " with it, while the raw usage stays.",
-                "The tasks of %(n)s rows had a runtime that is gone. Since v0.4.17 its buckets go"
-                " with it, while the raw usage stays.",
-                "n",
-            ),
-            n=without,
+        summary = say_counted(
+            without,
+            "The task of %(n)s row had a runtime that is gone. Since v0.4.17 its buckets go"
+            " with it, while the raw usage stays.",
+            "The tasks of %(n)s rows had a runtime that is gone. Since v0.4.17 its buckets go"
+            " with it, while the raw usage stays.",
         )
         return Question(code, text, Answer.YES, summary, evidence, sql)
     if isinstance(deleted, Problem):
         return _cannot_tell(code, text, deleted, sql)
-    summary = say(_("No bucket and no queued key has a runtime that is gone."))
+    summary = say("No bucket and no queued key has a runtime that is gone.")
     return Question(code, text, Answer.NO, summary, evidence, sql)
 
 
@@ -144,9 +132,9 @@ def are_there_buckets(look: Look) -> Question:
     if isinstance(newest, Problem):
         return _cannot_tell(code, text, newest, sql)
     if newest is None:
-        summary = say(_("task_usage_hourly is empty, so every usage page shows zero."))
+        summary = say("task_usage_hourly is empty, so every usage page shows zero.")
         return Question(code, text, Answer.NO, summary, sql=sql)
-    summary = say(_("The newest is the hour of %(hour)s."), hour=look.at(newest))
+    summary = say("The newest is the hour of %(hour)s.", hour=look.at(newest))
     return Question(code, text, Answer.YES, summary, {"newest_bucket": newest}, sql)
 
 
@@ -165,24 +153,24 @@ def is_scheduler_installed(look: Look) -> Question:
 def does_scheduler_run(look: Look) -> Question:
     code, text = "scheduler_runs", _("Does it run?")
     if not look.case.ground.has_executions:
-        return Question(code, text, Answer.NO, say(_("There is no scheduler to run.")))
+        return Question(code, text, Answer.NO, say("There is no scheduler to run."))
     newest, success = look.case.newest, look.case.succeeded_at
     sql, evidence = LATEST_RUNS.sql, {"newest_plan": newest and newest.plan_time}
     if newest is None:
-        return Question(code, text, Answer.NO, say(_("It has never run here.")), evidence, sql)
+        return Question(code, text, Answer.NO, say("It has never run here."), evidence, sql)
     evidence |= {"latest_success": success}
     last = (
-        say(_("No run has succeeded."))
+        say("No run has succeeded.")
         if success is None
         else say(
-            _("The latest success ended at %(at)s, %(ago)s."),
+            "The latest success ended at %(at)s, %(ago)s.",
             at=look.at(success),
             ago=look.ago(success),
         )
     )
     silent = look.first_of(FindingCode.LATEST_STALE, FindingCode.NO_EXECUTIONS) is not None
     if runs_fail(look):
-        summary = together(say(_("Runs begin, and the newest one failed.")), last)
+        summary = together(say("Runs begin, and the newest one failed."), last)
         return Question(code, text, Answer.YES, summary, evidence, sql)
     return Question(code, text, _yes(not silent), last, evidence, sql)
 
@@ -191,17 +179,17 @@ def does_watermark_move(look: Look) -> Question:
     code, text = "watermark_moves", _("Does the watermark move?")
     watermark = look.watermark
     if watermark is None:
-        summary = say(_("There is no watermark: the rollup's state row is missing."))
+        summary = say("There is no watermark: the rollup's state row is missing.")
         return Question(code, text, Answer.NO, summary, sql=WATERMARK.sql)
     finding = look.first_of(
         FindingCode.WATERMARK_FUTURE, FindingCode.WATERMARK_CATCHING_UP, FindingCode.WATERMARK_LAG
     )
     catching_up = FindingCode.WATERMARK_CATCHING_UP in look.found
-    at = say(_("It is at %(at)s, %(ago)s."), at=look.at(watermark), ago=look.ago(watermark))
+    at = say("It is at %(at)s, %(ago)s.", at=look.at(watermark), ago=look.ago(watermark))
     if FindingCode.WATERMARK_FUTURE in look.found:
-        at = say(_("It is at %(at)s, which is in the future."), at=look.at(watermark))
+        at = say("It is at %(at)s, which is in the future.", at=look.at(watermark))
     moves = catching_up or (not look.stands and finding is None)
-    slowly = say(_("It moves one day with each run.")) if catching_up else None
+    slowly = say("It moves one day with each run.") if catching_up else None
     evidence = {"watermark_at": watermark}
     return Question(code, text, _yes(moves), together(at, slowly), evidence, WATERMARK.sql)
 
@@ -212,12 +200,12 @@ def is_it_blocked(look: Look) -> Question:
     if not isinstance(lock, Lock):
         return _cannot_tell(code, text, lock, sql)
     if not lock.holders:
-        summary = say(_("Nobody holds advisory lock 4246 of this database now."))
+        summary = say("Nobody holds advisory lock 4246 of this database now.")
         return Question(code, text, Answer.NO, summary, sql=sql)
     holder = lock.holders[0]
     leaked = FindingCode.LOCK_LEAKED in look.found
     held = say(
-        _("A session (pid %(pid)s, %(name)s) holds advisory lock 4246."),
+        "A session (pid %(pid)s, %(name)s) holds advisory lock 4246.",
         pid=str(holder.pid or NOTHING),
         name=holder.application_name or _("without a name"),
     )
@@ -253,15 +241,12 @@ def is_only_recent_missing(look: Look) -> Question:
         (one.newest_shown for one in look.workspaces if one.newest_shown), default=None
     )
     recent = waiting > 0 and older is not None and not any(one.missing for one in look.workspaces)
-    waits = say(
-        ngettext_lazy(
-            "%(n)s row of the newest usage is later than the watermark.",
-            "%(n)s rows of the newest usage are later than the watermark.",
-            "n",
-        ),
-        n=waiting,
+    waits = say_counted(
+        waiting,
+        "%(n)s row of the newest usage is later than the watermark.",
+        "%(n)s rows of the newest usage are later than the watermark.",
     )
-    has = None if older is None else say(_("Usage up to %(at)s has a bucket."), at=look.at(older))
+    has = None if older is None else say("Usage up to %(at)s has a bucket.", at=look.at(older))
     evidence = {"waiting": waiting, "newest_with_bucket": older}
     return Question(code, text, _yes(recent), together(waits, has), evidence, sql)
 
@@ -282,17 +267,13 @@ def is_it_one_workspace(look: Look) -> Question:
         return Question(code, text, Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
     some = 0 < len(missing) < len(seen)
     if some:
-        summary = say(_("Nothing of %(names)s shows."), names=look.named(missing))
+        summary = say("Nothing of %(names)s shows.", names=look.named(missing))
     elif missing:
-        summary = say(_("Nothing shows of any workspace that was looked at."))
+        summary = say("Nothing shows of any workspace that was looked at.")
     else:
-        summary = say(_("Usage shows of every workspace that was looked at."))
+        summary = say("Usage shows of every workspace that was looked at.")
     names = look.usage.names
-    unnamed = (
-        say("%(reason)s %(todo)s", reason=names.reason, todo=names.todo)
-        if isinstance(names, Problem)
-        else None
-    )
+    unnamed = quoted(f"{names.reason} {names.todo}") if isinstance(names, Problem) else None
     evidence = {"workspaces": _workspaces(look, seen)}
     return Question(code, text, _yes(some), together(summary, unnamed), evidence, sql)
 
@@ -313,7 +294,7 @@ def _workspaces(look: Look, seen: Iterable[WorkspaceUsage]) -> list[dict[str, ob
 
 
 def _nothing_to_look_at() -> Sentence:
-    return say(_("There is no usage to look at for this."))
+    return say("There is no usage to look at for this.")
 
 
 QUESTIONS: tuple[Callable[[Look], Question], ...] = (

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.diagnosis.look import Cause, CauseCode, Look
 from executions.health.explain import EXPLANATIONS
@@ -15,9 +14,9 @@ from executions.health.remedies import BACKEND_LOG, BACKEND_UPGRADE
 from executions.health.verdict import Level, Verdict
 from executions.rollup.margin import MARGIN
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Text, say, together
+from executions.text.sentences import Sentence, Text, say, say_counted, together
 
-_NOTHING_LOST = say(_("Raw usage is kept in task_usage, so nothing is lost."))
+_NOTHING_LOST = say("Raw usage is kept in task_usage, so nothing is lost.")
 
 
 def rollup_not_installed() -> Cause:
@@ -25,15 +24,13 @@ def rollup_not_installed() -> Cause:
         CauseCode.ROLLUP_NOT_INSTALLED,
         summary=together(
             say(
-                _(
-                    "This Multica has no hourly buckets yet: the table task_usage_hourly is"
-                    " missing, so it is older than v0.3.5 or half upgraded."
-                )
+                "This Multica has no hourly buckets yet: the table task_usage_hourly is"
+                " missing, so it is older than v0.3.5 or half upgraded."
             ),
             _NOTHING_LOST,
         ),
         next_step=say(
-            _("Upgrade Multica. Take a backup first; the upgrade fills the buckets by itself.")
+            "Upgrade Multica. Take a backup first; the upgrade fills the buckets by itself."
         ),
         steps=(Step(_("Upgrade Multica, once you have a backup."), BACKEND_UPGRADE),),
     )
@@ -43,17 +40,13 @@ def empty_database(look: Look) -> Cause:
     return Cause(
         CauseCode.WRONG_DATABASE,
         summary=say(
-            _(
-                "The database %(database)s has Multica's tables, and nothing in them: no agent, no"
-                " task, no usage and no run. If people use your Multica, it uses another database."
-            ),
+            "The database %(database)s has Multica's tables, and nothing in them: no agent, no"
+            " task, no usage and no run. If people use your Multica, it uses another database.",
             database=look.case.ground.database,
         ),
         next_step=say(
-            _(
-                "Compare the database in DATABASE_URL of Multica Admin with the one in DATABASE_URL"
-                " of Multica's backend: host, port and name."
-            )
+            "Compare the database in DATABASE_URL of Multica Admin with the one in DATABASE_URL"
+            " of Multica's backend: host, port and name."
         ),
     )
 
@@ -61,26 +54,20 @@ def empty_database(look: Look) -> Cause:
 def no_raw_usage(has_tasks: bool | Problem) -> Cause:
     if isinstance(has_tasks, Problem):
         seen = say(
-            _("Nobody can tell whether tasks ran: %(reason)s %(todo)s"),
+            "Nobody can tell whether tasks ran: %(reason)s %(todo)s",
             reason=has_tasks.reason,
             todo=has_tasks.todo,
         )
     elif has_tasks:
-        seen = say(
-            _("There are tasks, but none that ran to its end is known to have reported usage.")
-        )
+        seen = say("There are tasks, but none that ran to its end is known to have reported usage.")
     else:
-        seen = say(_("No task has run in this database so far."))
+        seen = say("No task has run in this database so far.")
     return Cause(
         CauseCode.NO_RAW_USAGE,
-        summary=together(
-            say(_("Usage shows zero because there is none: task_usage is empty.")), seen
-        ),
+        summary=together(say("Usage shows zero because there is none: task_usage is empty."), seen),
         next_step=say(
-            _(
-                "Let an agent work on an issue and wait until it ends. Its usage is in task_usage"
-                " then, and on the usage pages about ten minutes later."
-            )
+            "Let an agent work on an issue and wait until it ends. Its usage is in task_usage"
+            " then, and on the usage pages about ten minutes later."
         ),
     )
 
@@ -88,30 +75,25 @@ def no_raw_usage(has_tasks: bool | Problem) -> Cause:
 def tasks_reported_none(look: Look, tasks: RanTasks) -> Cause:
     newest = look.usage.newest_usage
     silent = tasks.silent_since if newest is not None else tasks.silent
-    what = say(
-        ngettext_lazy(
-            "Tasks run, but they report no usage: %(n)s task that ran to its end has none.",
-            "Tasks run, but they report no usage: %(n)s tasks that ran to their end have none.",
-            "n",
-        ),
-        n=silent,
+    what = say_counted(
+        silent,
+        "Tasks run, but they report no usage: %(n)s task that ran to its end has none.",
+        "Tasks run, but they report no usage: %(n)s tasks that ran to their end have none.",
     )
     stopped = (
         None
         if tasks.newest_silent is None
-        else say(_("The latest of them ended at %(at)s."), at=look.at(tasks.newest_silent))
+        else say("The latest of them ended at %(at)s.", at=look.at(tasks.newest_silent))
     )
     return Cause(
         CauseCode.TASKS_REPORTED_NONE,
         summary=together(
-            what, stopped, say(_("The rollup has nothing to sum, so it is not at fault."))
+            what, stopped, say("The rollup has nothing to sum, so it is not at fault.")
         ),
         next_step=say(
-            _(
-                "On the machines of the runtimes update Multica's daemon and the agents' command"
-                " line tools, then read the daemon's log of one task: the daemon sends the usage"
-                " that the tool tells it."
-            )
+            "On the machines of the runtimes update Multica's daemon and the agents' command"
+            " line tools, then read the daemon's log of one task: the daemon sends the usage"
+            " that the tool tells it."
         ),
         steps=(Step(_("See whether the backend refuses what the daemon reports."), BACKEND_LOG),),
     )
@@ -119,21 +101,15 @@ def tasks_reported_none(look: Look, tasks: RanTasks) -> Cause:
 
 def _of(rows: int, where: str | None) -> Sentence:
     if where is None:
-        return say(
-            ngettext_lazy(
-                "The newest usage does not count: the task of the only row has no runtime.",
-                "The newest usage does not count: no task of the newest %(n)s rows has a runtime.",
-                "n",
-            ),
-            n=rows,
+        return say_counted(
+            rows,
+            "The newest usage does not count: the task of the only row has no runtime.",
+            "The newest usage does not count: no task of the newest %(n)s rows has a runtime.",
         )
-    return say(
-        ngettext_lazy(
-            "The usage of %(where)s does not count: the task of its %(n)s row has no runtime.",
-            "The usage of %(where)s does not count: no task of its %(n)s rows has a runtime.",
-            "n",
-        ),
-        n=rows,
+    return say_counted(
+        rows,
+        "The usage of %(where)s does not count: the task of its %(n)s row has no runtime.",
+        "The usage of %(where)s does not count: no task of its %(n)s rows has a runtime.",
         where=where,
     )
 
@@ -144,18 +120,14 @@ def runtime_deleted(rows: int, where: str | None) -> Cause:
         summary=together(
             _of(rows, where),
             say(
-                _(
-                    "Their runtime was deleted. Since v0.4.17 Multica keeps the tasks and the raw"
-                    " usage of a deleted runtime, and the rollup removes its buckets."
-                )
+                "Their runtime was deleted. Since v0.4.17 Multica keeps the tasks and the raw"
+                " usage of a deleted runtime, and the rollup removes its buckets."
             ),
         ),
         next_step=say(
-            _(
-                "Nothing in Multica brings the numbers back, because they belong to no runtime"
-                " now. New tasks on another runtime count again. Before you delete a runtime the"
-                " next time, write its numbers down."
-            )
+            "Nothing in Multica brings the numbers back, because they belong to no runtime"
+            " now. New tasks on another runtime count again. Before you delete a runtime the"
+            " next time, write its numbers down."
         ),
     )
 
@@ -165,13 +137,11 @@ def tasks_without_runtime(rows: int, where: str | None) -> Cause:
         CauseCode.TASKS_WITHOUT_RUNTIME,
         summary=together(
             _of(rows, where),
-            say(_("The rollup sums usage by runtime, so usage without one counts for nothing.")),
+            say("The rollup sums usage by runtime, so usage without one counts for nothing."),
         ),
         next_step=say(
-            _(
-                "Find out what writes these tasks: Multica gives a task its runtime before it"
-                " runs. Then run the agents on a runtime; new usage counts."
-            )
+            "Find out what writes these tasks: Multica gives a task its runtime before it"
+            " runs. Then run the agents on a runtime; new usage counts."
         ),
     )
 
@@ -181,15 +151,12 @@ def one_workspace(look: Look, missing: Iterable[WorkspaceUsage]) -> Cause:
     return Cause(
         CauseCode.ONE_WORKSPACE,
         summary=together(
-            say(
-                ngettext_lazy(
-                    "Only the workspace %(names)s shows nothing: its usage is older than the"
-                    " watermark and has no bucket, while other workspaces have theirs.",
-                    "Only the workspaces %(names)s show nothing: their usage is older than the"
-                    " watermark and has no bucket, while other workspaces have theirs.",
-                    "n",
-                ),
-                n=len(missing),
+            say_counted(
+                len(missing),
+                "Only the workspace %(names)s shows nothing: its usage is older than the"
+                " watermark and has no bucket, while other workspaces have theirs.",
+                "Only the workspaces %(names)s show nothing: their usage is older than the"
+                " watermark and has no bucket, while other workspaces have theirs.",
                 names=look.named(missing),
             ),
             _NOTHING_LOST,
@@ -201,7 +168,7 @@ def one_workspace(look: Look, missing: Iterable[WorkspaceUsage]) -> Cause:
 
 def _sum_again() -> Text:
     return say(
-        _("Run manage.py backfill_task_usage_hourly. It sums every bucket again from raw usage.")
+        "Run manage.py backfill_task_usage_hourly. It sums every bucket again from raw usage."
     )
 
 
@@ -209,21 +176,17 @@ def buckets_missing(look: Look, missing: int) -> Cause:
     oldest = min(
         (one.oldest_missing for one in look.workspaces if one.oldest_missing), default=None
     )
-    since = None if oldest is None else say(_("The oldest is of %(at)s."), at=look.at(oldest))
+    since = None if oldest is None else say("The oldest is of %(at)s.", at=look.at(oldest))
     return Cause(
         CauseCode.BUCKETS_MISSING,
         summary=together(
-            say(
-                ngettext_lazy(
-                    "The rollup passed usage by: %(n)s row older than the watermark has no bucket.",
-                    "The rollup passed usage by: %(n)s rows older than the watermark have no"
-                    " bucket.",
-                    "n",
-                ),
-                n=missing,
+            say_counted(
+                missing,
+                "The rollup passed usage by: %(n)s row older than the watermark has no bucket.",
+                "The rollup passed usage by: %(n)s rows older than the watermark have no bucket.",
             ),
             since,
-            say(_("It does not look at them again by itself.")),
+            say("It does not look at them again by itself."),
             _NOTHING_LOST,
         ),
         next_step=_sum_again(),
@@ -237,10 +200,8 @@ def too_recent(look: Look, latest: Sample) -> Cause:
     due = min(newest, look.now) + MARGIN + 2 * look.case.spec.cadence
     ahead = (
         say(
-            _(
-                "The newest change is dated %(at)s, which is in the future: the rollup does not"
-                " come to it before."
-            ),
+            "The newest change is dated %(at)s, which is in the future: the rollup does not"
+            " come to it before.",
             at=look.at(newest),
         )
         if newest > look.now
@@ -250,14 +211,12 @@ def too_recent(look: Look, latest: Sample) -> Cause:
         CauseCode.TOO_RECENT,
         summary=together(
             say(
-                _(
-                    "All usage is so new that the rollup has not come to it. It leaves the last"
-                    " five minutes alone, and runs every five minutes."
-                )
+                "All usage is so new that the rollup has not come to it. It leaves the last"
+                " five minutes alone, and runs every five minutes."
             ),
             ahead,
         ),
-        next_step=say(_("Look at Multica's usage page again at %(at)s."), at=look.at(due)),
+        next_step=say("Look at Multica's usage page again at %(at)s.", at=look.at(due)),
     )
 
 
@@ -265,23 +224,18 @@ def usage_is_there(look: Look) -> Cause:
     shown = [one for one in look.workspaces if one.newest_shown is not None]
     newest = max(shown, key=lambda one: one.newest_shown or look.now, default=None)
     if newest is None or newest.newest_shown is None:
-        summary = say(_("Usage and buckets agree, as far as the newest rows tell."))
-        look_at = say(_("Look at Multica's usage page over all time."))
+        summary = say("Usage and buckets agree, as far as the newest rows tell.")
+        look_at = say("Look at Multica's usage page over all time.")
     else:
         summary = say(
-            _(
-                "It is there: the newest usage with a bucket is of %(at)s, in the workspace"
-                " %(name)s."
-            ),
+            "It is there: the newest usage with a bucket is of %(at)s, in the workspace %(name)s.",
             at=look.at(newest.newest_shown),
             name=look.named([newest]),
         )
         look_at = say(
-            _(
-                "Look at the usage page of the workspace %(name)s, over a range that includes"
-                " %(at)s. A shorter range, another workspace or another project may rightly show"
-                " zero."
-            ),
+            "Look at the usage page of the workspace %(name)s, over a range that includes"
+            " %(at)s. A shorter range, another workspace or another project may rightly show"
+            " zero.",
             at=look.at(newest.newest_shown),
             name=look.named([newest]),
         )
@@ -295,13 +249,10 @@ def _waiting(look: Look) -> Sentence | None:
     waiting = latest.total("waiting") if isinstance(latest, Sample) else 0
     if not waiting or look.watermark is None:
         return None
-    return say(
-        ngettext_lazy(
-            "%(n)s newer row is not in its bucket yet: the rollup has come to %(watermark)s.",
-            "%(n)s newer rows are not in their buckets yet: the rollup has come to %(watermark)s.",
-            "n",
-        ),
-        n=waiting,
+    return say_counted(
+        waiting,
+        "%(n)s newer row is not in its bucket yet: the rollup has come to %(watermark)s.",
+        "%(n)s newer rows are not in their buckets yet: the rollup has come to %(watermark)s.",
         watermark=look.at(look.watermark),
     )
 

@@ -2,9 +2,6 @@
 
 from datetime import timedelta
 
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
-
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import Case, Finding, FindingCode, Severity, brief, listed
 from executions.health.findings.progress import how_far, newest_is
@@ -12,7 +9,7 @@ from executions.health.findings.watermark import STEP, is_in_the_future
 from executions.health.remedies import BACKFILL, READ_THE_ERROR
 from executions.rollup.margin import MARGIN
 from executions.text.beyond import is_beyond
-from executions.text.sentences import Sentence, say, together
+from executions.text.sentences import Sentence, say, say_counted, together
 
 ABANDONED_OFTEN = 2
 MASKED_OFTEN = 6
@@ -42,15 +39,12 @@ def plan_abandoned(case: Case) -> Finding | None:
     return Finding(
         FindingCode.PLAN_ABANDONED,
         _severity_of_abandoning(case),
-        summary=say(
-            ngettext_lazy(
-                "One update of usage failed and is not tried again: the plan of %(plan)s ended"
-                " with %(error)s. The time for a retry is over; the next plan does its work.",
-                "%(n)s updates of usage failed and are not tried again, the latest with %(error)s"
-                " (plan of %(plan)s). The time for retries is over; the next plan does the work.",
-                "n",
-            ),
-            n=len(abandoned),
+        summary=say_counted(
+            len(abandoned),
+            "One update of usage failed and is not tried again: the plan of %(plan)s ended"
+            " with %(error)s. The time for a retry is over; the next plan does its work.",
+            "%(n)s updates of usage failed and are not tried again, the latest with %(error)s"
+            " (plan of %(plan)s). The time for retries is over; the next plan does the work.",
             plan=case.at(newest.plan_time),
             error=_error_of(newest),
         ),
@@ -72,32 +66,27 @@ def exhausted_failure(case: Case) -> Finding | None:
             Severity.CRITICAL,
             summary=together(
                 say(
-                    _(
-                        "The newest update of usage, the plan of %(plan)s, failed in all of its"
-                        " %(attempts)s attempts, the last with %(error)s."
-                    ),
+                    "The newest update of usage, the plan of %(plan)s, failed in all of its"
+                    " %(attempts)s attempts, the last with %(error)s.",
                     plan=case.at(newest.plan_time),
                     attempts=newest.max_attempts,
                     error=_error_of(newest),
                 ),
                 how_far(case),
             ),
-            advice=together(say(_("Mend the cause that the error names.")), _after_mending(case)),
+            advice=together(say("Mend the cause that the error names."), _after_mending(case)),
             seen_at=newest.plan_time,
             evidence=evidence,
         )
     return Finding(
         FindingCode.EXHAUSTED_FAILURE,
         _severity_of_abandoning(case),
-        summary=say(
-            ngettext_lazy(
-                "One update of usage failed for good, in all of its attempts: the plan of"
-                " %(plan)s, with %(error)s. Later plans took over its work.",
-                "%(n)s updates of usage failed for good, in all of their attempts, the latest the"
-                " plan of %(plan)s, with %(error)s. Later plans took over their work.",
-                "n",
-            ),
-            n=len(exhausted),
+        summary=say_counted(
+            len(exhausted),
+            "One update of usage failed for good, in all of its attempts: the plan of"
+            " %(plan)s, with %(error)s. Later plans took over its work.",
+            "%(n)s updates of usage failed for good, in all of their attempts, the latest the"
+            " plan of %(plan)s, with %(error)s. Later plans took over their work.",
             plan=case.at(newest.plan_time),
             error=_error_of(newest),
         ),
@@ -112,9 +101,9 @@ def _after_mending(case: Case) -> Sentence | None:
     if case.state is None or is_beyond(case.state.watermark_at) or is_in_the_future(case):
         return None
     if case.now - MARGIN - case.state.watermark_at <= STEP:
-        return say(_("The next plan then catches up."))
+        return say("The next plan then catches up.")
     return say(
-        _("Each run then does one day at most; %(command)s does it all in one go."),
+        "Each run then does one day at most; %(command)s does it all in one go.",
         command=BACKFILL,
     )
 
@@ -127,19 +116,16 @@ def masked_retries(case: Case) -> Finding | None:
     return Finding(
         FindingCode.MASKED_RETRIES,
         Severity.WARNING if often >= MASKED_OFTEN else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One update of usage needed more than one attempt, the plan of %(plan)s. It"
-                " succeeded in the end, which wiped the error of the first attempt.",
-                "%(n)s updates of usage needed more than one attempt, the latest the plan of"
-                " %(plan)s. They succeeded in the end, which wiped the errors of the first ones.",
-                "n",
-            ),
-            n=len(retried),
+        summary=say_counted(
+            len(retried),
+            "One update of usage needed more than one attempt, the plan of %(plan)s. It"
+            " succeeded in the end, which wiped the error of the first attempt.",
+            "%(n)s updates of usage needed more than one attempt, the latest the plan of"
+            " %(plan)s. They succeeded in the end, which wiped the errors of the first ones.",
             plan=case.at(retried[0].plan_time),
         ),
         advice=say(
-            _("Now and then is normal. If it goes on, look for the errors in the backend's log.")
+            "Now and then is normal. If it goes on, look for the errors in the backend's log."
         ),
         seen_at=retried[0].plan_time,
         evidence={"count": len(retried), "of_the_last_12": often, "executions": listed(retried)},
@@ -163,23 +149,18 @@ def blocked_tick(case: Case) -> Finding | None:
     return Finding(
         FindingCode.BLOCKED_TICK,
         Severity.WARNING if _waited(longest) > BLOCKED_WARNING else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One update of usage waited %(waited)s in its backend before it was run or"
-                " written down (plan of %(plan)s): other jobs there delayed it.",
-                "%(n)s updates of usage waited in their backend before they were run or written"
-                " down, the longest %(waited)s (plan of %(plan)s): other jobs there delayed them.",
-                "n",
-            ),
-            n=len(blocked),
+        summary=say_counted(
+            len(blocked),
+            "One update of usage waited %(waited)s in its backend before it was run or"
+            " written down (plan of %(plan)s): other jobs there delayed it.",
+            "%(n)s updates of usage waited in their backend before they were run or written"
+            " down, the longest %(waited)s (plan of %(plan)s): other jobs there delayed them.",
             waited=_waited(longest),
             plan=case.at(longest.plan_time),
         ),
         advice=say(
-            _(
-                "Look in the history for another job that runs long at that time; with a second"
-                " backend such jobs no longer delay this one."
-            )
+            "Look in the history for another job that runs long at that time; with a second"
+            " backend such jobs no longer delay this one."
         ),
         seen_at=blocked[0].finished_at or blocked[0].plan_time,
         evidence={

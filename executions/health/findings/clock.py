@@ -1,13 +1,10 @@
 """PURE: the finding about times that no scheduler writes (docs/contract.md section 6)."""
 
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
-
 from executions.health.facts import Queue
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import Case, Finding, FindingCode, Severity, listed
 from executions.text.beyond import OF_EXECUTIONS, OF_STATE, is_beyond, select
-from executions.text.sentences import Sentence, say, together
+from executions.text.sentences import Sentence, say, say_counted, together
 
 
 def clock_or_foreign_writer(case: Case) -> Finding | None:
@@ -27,15 +24,12 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
         summary=together(
             None
             if not odd
-            else say(
-                ngettext_lazy(
-                    "The history of runs cannot be trusted as it is: one row has times that no"
-                    " scheduler of Multica's would write (plan of %(plan)s).",
-                    "The history of runs cannot be trusted as it is: %(n)s rows have times that no"
-                    " scheduler of Multica's would write, the latest the plan of %(plan)s.",
-                    "n",
-                ),
-                n=len(odd),
+            else say_counted(
+                len(odd),
+                "The history of runs cannot be trusted as it is: one row has times that no"
+                " scheduler of Multica's would write (plan of %(plan)s).",
+                "The history of runs cannot be trusted as it is: %(n)s rows have times that no"
+                " scheduler of Multica's would write, the latest the plan of %(plan)s.",
                 plan=case.at(newest),
             ),
             _columns(beyond),
@@ -43,10 +37,8 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
         ),
         advice=together(
             say(
-                _(
-                    "Find out whether the database server's clock was changed, or whether something"
-                    " else than Multica and this dashboard writes its tables."
-                )
+                "Find out whether the database server's clock was changed, or whether something"
+                " else than Multica and this dashboard writes its tables."
             ),
             _how_to_look(beyond),
         ),
@@ -75,10 +67,8 @@ def _how_far(case: Case) -> Sentence | None:
     if since is None:
         return None
     return say(
-        _(
-            "There are so many rows that only those since %(since)s were read. What is said"
-            " about a day is about that time only."
-        ),
+        "There are so many rows that only those since %(since)s were read. What is said"
+        " about a day is about that time only.",
         since=case.at(since),
     )
 
@@ -119,7 +109,7 @@ def _columns(beyond: _Beyond) -> Sentence | None:
     if not beyond:
         return None
     return say(
-        _("A time that is infinite or outside the years 1 to 9999 stands in %(columns)s."),
+        "A time that is infinite or outside the years 1 to 9999 stands in %(columns)s.",
         columns=", ".join(_names(beyond)),
     )
 
@@ -128,6 +118,6 @@ def _how_to_look(beyond: _Beyond) -> Sentence | None:
     if not beyond:
         return None
     return say(
-        _("To see those rows, let an administrator run %(statements)s Then put them right."),
+        "To see those rows, let an administrator run %(statements)s Then put them right.",
         statements=" ".join(select(table, columns) for table, columns in beyond.items()),
     )

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
@@ -13,7 +12,7 @@ from executions.health.findings.watermark import is_in_the_future
 from executions.health.remedies import end_session
 from executions.health.writers import ROUNDING
 from executions.text.formatters import NOTHING
-from executions.text.sentences import Sentence, say, together
+from executions.text.sentences import Sentence, say, say_counted, together
 
 LOST_OFTEN = 3
 LOST_AGAIN = 2
@@ -48,24 +47,19 @@ def lock_lost(case: Case) -> Finding | None:
         summary=together(
             say(_STANDS, n=len(lost))
             if _stands(case, lost)
-            else say(
-                ngettext_lazy(
-                    "One run of the last hour found advisory lock 4246 taken and did nothing:"
-                    " something else did the work in its place, or blocks it.",
-                    "%(n)s runs of the last hour found advisory lock 4246 taken and did nothing:"
-                    " something else did the work in their place, or blocks it.",
-                    "n",
-                ),
-                n=len(lost),
+            else say_counted(
+                len(lost),
+                "One run of the last hour found advisory lock 4246 taken and did nothing:"
+                " something else did the work in its place, or blocks it.",
+                "%(n)s runs of the last hour found advisory lock 4246 taken and did nothing:"
+                " something else did the work in their place, or blocks it.",
             ),
             *(_held_by(holders[0]) if holders else ()),
         ),
         advice=say(
-            _(
-                "Look whether an old schedule still calls the rollup. A backfill, Multica's"
-                " deleting of a workspace and its codex-usage backfill hold the lock too, and let"
-                " it go when they end."
-            )
+            "Look whether an old schedule still calls the rollup. A backfill, Multica's"
+            " deleting of a workspace and its codex-usage backfill hold the lock too, and let"
+            " it go when they end."
         ),
         seen_at=lost[0].finished_at or case.now,
         evidence={
@@ -98,17 +92,12 @@ def _nothing_to_do(case: Case, lost: list[ExecutionFact]) -> Finding:
     return Finding(
         FindingCode.LOCK_LOST,
         Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "One run of the last hour did nothing, because the watermark is ahead of all"
-                " usage.",
-                "%(n)s runs of the last hour did nothing, because the watermark is ahead of all"
-                " usage.",
-                "n",
-            ),
-            n=len(lost),
+        summary=say_counted(
+            len(lost),
+            "One run of the last hour did nothing, because the watermark is ahead of all usage.",
+            "%(n)s runs of the last hour did nothing, because the watermark is ahead of all usage.",
         ),
-        advice=say(_("Set the watermark right; the runs then do their work again.")),
+        advice=say("Set the watermark right; the runs then do their work again."),
         seen_at=lost[0].finished_at or case.now,
         evidence={"in_the_last_hour": len(lost), "executions": listed(lost)},
     )
@@ -174,18 +163,14 @@ def lock_leaked(case: Case) -> Finding | None:
         FindingCode.LOCK_LEAKED,
         Severity.CRITICAL,
         summary=say(
-            _(
-                "Usage numbers do not move: an idle session (pid %(pid)s, %(name)s) has kept"
-                " advisory lock 4246, and every run finds it taken. Raw usage is kept in"
-                " task_usage, so nothing is lost."
-            ),
+            "Usage numbers do not move: an idle session (pid %(pid)s, %(name)s) has kept"
+            " advisory lock 4246, and every run finds it taken. Raw usage is kept in"
+            " task_usage, so nothing is lost.",
             **_named(holder),
         ),
         advice=say(
-            _(
-                "Make sure that no backfill is at work, then let an administrator run"
-                " %(statement)s Multica before v0.4.23 can leak this lock: upgrade it."
-            ),
+            "Make sure that no backfill is at work, then let an administrator run"
+            " %(statement)s Multica before v0.4.23 can leak this lock: upgrade it.",
             statement=end_session(holder.pid or NOTHING),
         ),
         seen_at=case.now,

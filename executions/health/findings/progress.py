@@ -2,9 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
-
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import (
     HOUR,
@@ -21,7 +18,7 @@ from executions.health.findings.watermark import catches_up
 from executions.health.ledger import Gap
 from executions.rollup.margin import MARGIN
 from executions.scheduler.plans import is_open, oldest_open
-from executions.text.sentences import Sentence, say, together
+from executions.text.sentences import Sentence, say, say_counted, together
 
 FRESH = timedelta(minutes=11)
 # The watermark of a state row that nothing has moved yet: docs/contract.md section 4.
@@ -37,16 +34,12 @@ def scheduler_not_installed(case: Case) -> Finding | None:
         FindingCode.SCHEDULER_NOT_INSTALLED,
         Severity.CRITICAL,
         summary=say(
-            _(
-                "This Multica cannot keep usage up to date by itself: the table"
-                " sys_cron_executions is missing, so it is older than v0.3.17."
-            )
+            "This Multica cannot keep usage up to date by itself: the table"
+            " sys_cron_executions is missing, so it is older than v0.3.17."
         ),
         advice=say(
-            _(
-                "Upgrade Multica to v0.3.17 or newer. Until then usage moves only while a schedule"
-                " of your own calls rollup_task_usage_hourly()."
-            )
+            "Upgrade Multica to v0.3.17 or newer. Until then usage moves only while a schedule"
+            " of your own calls rollup_task_usage_hourly()."
         ),
         seen_at=case.now,
         evidence={"missing_table": "sys_cron_executions", "database": case.ground.database},
@@ -64,9 +57,9 @@ def no_executions(case: Case) -> Finding | None:
         return Finding(
             FindingCode.NO_EXECUTIONS,
             Severity.INFO,
-            summary=say(_("No run yet: this database is new, and the first one is not late.")),
+            summary=say("No run yet: this database is new, and the first one is not late."),
             advice=say(
-                _("Wait about ten minutes. If nothing ran by then, check that the backend runs.")
+                "Wait about ten minutes. If nothing ran by then, check that the backend runs."
             ),
             seen_at=case.now,
             evidence=evidence,
@@ -76,27 +69,23 @@ def no_executions(case: Case) -> Finding | None:
         Severity.CRITICAL,
         summary=together(
             _numbers(case),
-            say(_("No scheduler of Multica's has ever run the rollup in this database.")),
+            say("No scheduler of Multica's has ever run the rollup in this database."),
             None
             if is_old
-            else say(_("We cannot tell how old the database is; in a new one that is normal.")),
-            say(_("Raw usage is kept in task_usage, so nothing is lost.")),
+            else say("We cannot tell how old the database is; in a new one that is normal."),
+            say("Raw usage is kept in task_usage, so nothing is lost."),
         ),
         advice=together(
             say(
-                _(
-                    "Check that Multica's backend is v0.3.17 or newer, that it runs, and that it"
-                    " uses this very database: %(database)s."
-                ),
+                "Check that Multica's backend is v0.3.17 or newer, that it runs, and that it"
+                " uses this very database: %(database)s.",
                 database=case.ground.database,
             ),
             None
             if is_old
             else say(
-                _(
-                    "In a new database look again in ten minutes. With the right to read"
-                    " schema_migrations, the dashboard's role can tell."
-                )
+                "In a new database look again in ten minutes. With the right to read"
+                " schema_migrations, the dashboard's role can tell."
             ),
         ),
         seen_at=case.now,
@@ -137,7 +126,7 @@ def latest_stale(case: Case) -> Finding | None:
         summary=together(
             _numbers(case),
             _latest(case, success),
-            say(_("Raw usage is kept in task_usage, so nothing is lost.")),
+            say("Raw usage is kept in task_usage, so nothing is lost."),
         ),
         advice=_what_to_do_about_silence(case),
         seen_at=case.now,
@@ -154,17 +143,15 @@ def latest_stale(case: Case) -> Finding | None:
 def _latest(case: Case, success: ExecutionFact | None) -> Sentence:
     at = case.succeeded_at
     if success is None or at is None:
-        return say(_("No run has succeeded as far back as we looked."))
+        return say("No run has succeeded as far back as we looked.")
     if at != success.finished_at:
         return say(
-            _(
-                "The latest successful run is that of the plan of %(plan)s, %(ago)s; its row says"
-                " that it ended in the future, which proves nothing."
-            ),
+            "The latest successful run is that of the plan of %(plan)s, %(ago)s; its row says"
+            " that it ended in the future, which proves nothing.",
             plan=case.at(success.plan_time),
             ago=case.ago(at),
         )
-    return say(_("The latest successful run finished %(ago)s."), ago=case.ago(at))
+    return say("The latest successful run finished %(ago)s.", ago=case.ago(at))
 
 
 def _numbers(case: Case) -> Sentence | None:
@@ -173,15 +160,13 @@ def _numbers(case: Case) -> Sentence | None:
     if state is None:
         return None
     if state.watermark_at <= NEVER:
-        return say(_("Usage pages show nothing yet."))
+        return say("Usage pages show nothing yet.")
     watermark = case.at(state.watermark_at)
     moving = case.within(state.watermark_at, LAG.warning)
     if moving and case.within(state.last_run_finished_at, SILENCE.warning):
         return say(
-            _(
-                "Usage is up to date to %(watermark)s, but only because something else than a"
-                " scheduler of Multica's rolls it up."
-            ),
+            "Usage is up to date to %(watermark)s, but only because something else than a"
+            " scheduler of Multica's rolls it up.",
             watermark=watermark,
         )
     return how_far(case)
@@ -192,23 +177,23 @@ def how_far(case: Case) -> Sentence | None:
     if case.state is None:
         return None
     watermark = case.at(case.state.watermark_at)
-    return say(_("Usage numbers stop at %(watermark)s."), watermark=watermark)
+    return say("Usage numbers stop at %(watermark)s.", watermark=watermark)
 
 
 def _what_to_do_about_silence(case: Case) -> Sentence:
     newest = case.newest
     if newest is not None and newest.failed:
         return say(
-            _("The newest run failed with %(code)s: %(message)s. Fix that first."),
+            "The newest run failed with %(code)s: %(message)s. Fix that first.",
             code=brief(newest.error_code),
             message=brief(newest.error_msg),
         )
     if newest is not None and newest.running and not newest.is_stale(case.now):
         return say(
-            _("The plan of %(plan)s is running now; wait for its end before anything else."),
+            "The plan of %(plan)s is running now; wait for its end before anything else.",
             plan=case.at(newest.plan_time),
         )
-    return say(_("First check that Multica's backend is running and reaches this database."))
+    return say("First check that Multica's backend is running and reaches this database.")
 
 
 def running_stale(case: Case) -> Finding | None:
@@ -224,23 +209,18 @@ def running_stale(case: Case) -> Finding | None:
     return Finding(
         FindingCode.RUNNING_STALE,
         Severity.CRITICAL if recent else Severity.INFO,
-        summary=say(
-            ngettext_lazy(
-                "A run was abandoned: its runner stopped reporting, its lease ended %(ago)s, and"
-                " no scheduler has closed it since.",
-                "%(n)s runs were abandoned: their runners stopped reporting, the last lease ended"
-                " %(ago)s, and no scheduler has closed them since.",
-                "n",
-            ),
-            n=len(abandoned),
+        summary=say_counted(
+            len(abandoned),
+            "A run was abandoned: its runner stopped reporting, its lease ended %(ago)s, and"
+            " no scheduler has closed it since.",
+            "%(n)s runs were abandoned: their runners stopped reporting, the last lease ended"
+            " %(ago)s, and no scheduler has closed them since.",
             ago=case.ago(newest),
         ),
         advice=say(
-            _(
-                "Check that a backend is running. A running backend closes such rows within 30"
-                " seconds, unless it is busy inside a long run. If all backends ran on, look in"
-                " their logs: Multica cannot store an error whose text is not valid UTF-8."
-            )
+            "Check that a backend is running. A running backend closes such rows within 30"
+            " seconds, unless it is busy inside a long run. If all backends ran on, look in"
+            " their logs: Multica cannot store an error whose text is not valid UTF-8."
         ),
         seen_at=newest,
         evidence={
@@ -264,23 +244,17 @@ def plan_gap(case: Case) -> Finding | None:
         FindingCode.PLAN_GAP,
         Severity.WARNING if recent else Severity.INFO,
         summary=together(
-            say(
-                ngettext_lazy(
-                    "Usage was updated late: nobody began the plan of %(last)s.",
-                    "Usage was updated late: nobody began %(n)s plans, the latest that of"
-                    " %(last)s.",
-                    "n",
-                ),
-                n=missed,
+            say_counted(
+                missed,
+                "Usage was updated late: nobody began the plan of %(last)s.",
+                "Usage was updated late: nobody began %(n)s plans, the latest that of %(last)s.",
                 last=case.at(latest.last),
             ),
             _whether_made_good(case, latest),
         ),
         advice=say(
-            _(
-                "Look whether every backend was down at that time, or all of them were inside a"
-                " long run. A missed plan is never run again; the next one does its work."
-            )
+            "Look whether every backend was down at that time, or all of them were inside a"
+            " long run. A missed plan is never run again; the next one does its work."
         ),
         seen_at=latest.after.plan_time,
         evidence={
@@ -295,7 +269,7 @@ def plan_gap(case: Case) -> Finding | None:
 
 def _whether_made_good(case: Case, gap: Gap) -> Sentence | None:
     if case.state is not None and case.state.watermark_at > gap.last:
-        return say(_("Later runs have caught up since, so no numbers are missing."))
+        return say("Later runs have caught up since, so no numbers are missing.")
     return None
 
 

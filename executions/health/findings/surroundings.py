@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Drift, Facts
 from executions.health.facts.pg_cron import PgCron, Visibility
@@ -11,7 +10,7 @@ from executions.health.findings.base import MOST_LISTED, Case, Finding, FindingC
 from executions.health.remedies import ALL_JOBS, BACKFILL, PRUNE_LOOK
 from executions.text.formatters import NOTHING
 from executions.text.problem import Problem
-from executions.text.sentences import Paragraph, say, together
+from executions.text.sentences import Paragraph, quoted, say, say_counted, together
 
 MANY_ROWS = 1_000_000
 
@@ -38,19 +37,16 @@ def rollup_drift(case: Case) -> Finding | None:
     return Finding(
         FindingCode.ROLLUP_DRIFT,
         Severity.WARNING,
-        summary=say(
-            ngettext_lazy(
-                "The usage pages show wrong numbers for one hour, the one from %(hour)s: they do"
-                " not add up to the raw usage.",
-                "The usage pages show wrong numbers for %(n)s hours, the latest from %(hour)s:"
-                " they do not add up to the raw usage.",
-                "n",
-            ),
-            n=len(drift.differing),
+        summary=say_counted(
+            len(drift.differing),
+            "The usage pages show wrong numbers for one hour, the one from %(hour)s: they do"
+            " not add up to the raw usage.",
+            "The usage pages show wrong numbers for %(n)s hours, the latest from %(hour)s:"
+            " they do not add up to the raw usage.",
             hour=case.at(newest.hour),
         ),
         advice=say(
-            _("Run %(command)s: it sums every hour again from raw usage, and may be repeated."),
+            "Run %(command)s: it sums every hour again from raw usage, and may be repeated.",
             command=BACKFILL,
         ),
         seen_at=newest.hour,
@@ -80,15 +76,11 @@ def table_growth(case: Case) -> Finding | None:
         FindingCode.TABLE_GROWTH,
         Severity.INFO,
         summary=say(
-            _(
-                "The history of executions has grown to about %(millions)s million rows. Nothing"
-                " removes old ones by itself."
-            ),
+            "The history of executions has grown to about %(millions)s million rows. Nothing"
+            " removes old ones by itself.",
             millions=f"{rows / 1_000_000:.1f}",
         ),
-        advice=say(
-            _("Run %(command)s to see what could be removed, then do so."), command=PRUNE_LOOK
-        ),
+        advice=say("Run %(command)s to see what could be removed, then do so.", command=PRUNE_LOOK),
         seen_at=case.now,
         evidence={"rows_estimated": rows, "info_above": MANY_ROWS},
     )
@@ -101,15 +93,11 @@ def standby(case: Case) -> Finding | None:
         FindingCode.STANDBY,
         Severity.INFO,
         summary=say(
-            _(
-                "This database is a standby: it shows what was committed on its primary up to"
-                " %(now)s, and nothing can be changed here."
-            ),
+            "This database is a standby: it shows what was committed on its primary up to"
+            " %(now)s, and nothing can be changed here.",
             now=case.at(case.now),
         ),
-        advice=say(
-            _("To retire a schedule or to run the rollup, point DATABASE_URL at the primary.")
-        ),
+        advice=say("To retire a schedule or to run the rollup, point DATABASE_URL at the primary."),
         seen_at=case.now,
         evidence={"in_recovery": True},
     )
@@ -123,9 +111,7 @@ def on_the_primary(finding: Finding) -> Finding:
     sentences = advice.sentences if isinstance(advice, Paragraph) else (advice,)
     return replace(
         finding,
-        advice=together(
-            say(_("This is for the primary; nothing can be changed here.")), *sentences
-        ),
+        advice=together(say("This is for the primary; nothing can be changed here."), *sentences),
     )
 
 
@@ -155,7 +141,7 @@ def _unread(facts: Facts, fact: Problem, names: list[str]) -> Finding:
             names=", ".join(str(NAMES[name]) for name in names),
             reason=fact.reason,
         ),
-        advice=say("%(remedy)s", remedy=fact.todo),
+        advice=quoted(fact.todo),
         seen_at=facts.now,
         evidence={"what": names, "reason": fact.reason, "remedy": fact.todo},
     )
@@ -182,10 +168,10 @@ def _unseen_jobs(facts: Facts, pg_cron: PgCron) -> list[Finding]:
     if reason is None:
         return []
     if pg_cron.visibility is Visibility.ELSEWHERE:
-        advice = say(_("Set RETIRE_DATABASE_URL to that database, with a role that may look."))
+        advice = say("Set RETIRE_DATABASE_URL to that database, with a role that may look.")
     else:
         advice = say(
-            _("An administrator can look with this statement: %(statement)s"),
+            "An administrator can look with this statement: %(statement)s",
             statement=ALL_JOBS,
         )
     summary = say(reason, role=pg_cron.role or NOTHING, database=pg_cron.database or NOTHING)

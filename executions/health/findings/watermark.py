@@ -31,17 +31,13 @@ def state_row_missing(case: Case) -> Finding | None:
         FindingCode.STATE_ROW_MISSING,
         Severity.CRITICAL,
         summary=say(
-            _(
-                "Usage numbers do not move: the rollup has lost its place, because the one row of"
-                " task_usage_hourly_rollup_state is missing. Every run ends at once and does"
-                " nothing. Raw usage is kept in task_usage, so nothing is lost."
-            )
+            "Usage numbers do not move: the rollup has lost its place, because the one row of"
+            " task_usage_hourly_rollup_state is missing. Every run ends at once and does"
+            " nothing. Raw usage is kept in task_usage, so nothing is lost."
         ),
         advice=say(
-            _(
-                "Let the owner of Multica's tables put the row back, with %(statement)s then run"
-                " %(command)s."
-            ),
+            "Let the owner of Multica's tables put the row back, with %(statement)s then run"
+            " %(command)s.",
             statement=PUT_STATE_ROW_BACK,
             command=BACKFILL,
         ),
@@ -65,18 +61,14 @@ def watermark_future(case: Case) -> Finding | None:
         FindingCode.WATERMARK_FUTURE,
         Severity.CRITICAL,
         summary=say(
-            _(
-                "Usage numbers do not move: the rollup believes that it is done up to"
-                " %(watermark)s, which is too far ahead. Runs finish and do nothing until time"
-                " catches up."
-            ),
+            "Usage numbers do not move: the rollup believes that it is done up to"
+            " %(watermark)s, which is too far ahead. Runs finish and do nothing until time"
+            " catches up.",
             watermark=case.at(watermark),
         ),
         advice=say(
-            _(
-                "Find out whether the database server's clock was wrong, then run %(command)s: it"
-                " sets the watermark right."
-            ),
+            "Find out whether the database server's clock was wrong, then run %(command)s: it"
+            " sets the watermark right.",
             command=BACKFILL,
         ),
         seen_at=case.now,
@@ -215,7 +207,7 @@ def watermark_catching_up(case: Case) -> Finding | None:
             began, watermark=case.at(watermark), duration=_roughly(plans * case.spec.cadence)
         ),
         advice=say(
-            _("Wait if that is soon enough. Otherwise run %(command)s, which does it in one go."),
+            "Wait if that is soon enough. Otherwise run %(command)s, which does it in one go.",
             command=BACKFILL,
         ),
         seen_at=case.now,

@@ -11,14 +11,13 @@ from enum import StrEnum
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.facts import Change, Facts
 from executions.health.facts.pg_cron import JobRun, PgCron, Visibility
 from executions.health.findings.base import LATELY, Case, Finding, FindingCode, Severity
 from executions.health.writers import Pair, jumps, pairs, ran_between, silences
 from executions.text.problem import Problem
-from executions.text.sentences import Paragraph, Sentence, say, together
+from executions.text.sentences import Paragraph, Sentence, say, say_counted, together
 
 # This many of the last 12 pairs prove a schedule. Fewer may be a backfill or a manual call.
 OTHER_WRITER_OFTEN = 3
@@ -153,35 +152,28 @@ def _goes_on(case: Case, found: Sequence[Pair]) -> Finding:
         Severity.INFO,
         summary=together(
             say(
-                _(
-                    "Something besides the scheduler rolls usage up too: pg_cron, cron, a timer or"
-                    " a CronJob. That is supported and does no harm, but it is not needed."
-                )
+                "Something besides the scheduler rolls usage up too: pg_cron, cron, a timer or"
+                " a CronJob. That is supported and does no harm, but it is not needed."
             ),
             say(
-                _(
-                    "The watermark moved between %(n)s of the last 12 pairs of runs on record, the"
-                    " latest before the plan of %(plan)s."
-                ),
+                "The watermark moved between %(n)s of the last 12 pairs of runs on record, the"
+                " latest before the plan of %(plan)s.",
                 n=len(found),
                 plan=case.at(newest.plan_time),
             ),
             *(_ran_then(jobid, times) for jobid, times in jobs.most_common()),
         ),
-        advice=say(_("Find the schedule and retire it, or leave it: nothing is counted twice.")),
+        advice=say("Find the schedule and retire it, or leave it: nothing is counted twice."),
         seen_at=newest.plan_time,
         evidence=_evidence(found, jobs),
     )
 
 
 def _ran_then(jobid: int, times: int) -> Sentence:
-    return say(
-        ngettext_lazy(
-            "pg_cron job %(jobid)s ran at one of these times.",
-            "pg_cron job %(jobid)s ran at %(n)s of these times.",
-            "n",
-        ),
-        n=times,
+    return say_counted(
+        times,
+        "pg_cron job %(jobid)s ran at one of these times.",
+        "pg_cron job %(jobid)s ran at %(n)s of these times.",
         jobid=str(jobid),
     )
 
@@ -194,13 +186,13 @@ def _over(case: Case, found: Sequence[Pair], since: int, change: Change, *, told
         summary=together(
             _until(case, change, jobs, is_quiet=told and not since),
             _since(since) if since else None,
-            None if told else say(_("No plan has told yet whether that goes on.")),
-            say(_("%(schedule)s was stopped then."), schedule=change.label)
+            None if told else say("No plan has told yet whether that goes on."),
+            say("%(schedule)s was stopped then.", schedule=change.label)
             if change.label and not jobs
             else None,
         ),
         advice=say(
-            _("Do nothing: this is about the past, and goes away once twelve plans show nobody.")
+            "Do nothing: this is about the past, and goes away once twelve plans show nobody."
         ),
         seen_at=found[0].later.plan_time,
         evidence={"until": change.at, **_evidence(found, jobs)},
@@ -226,13 +218,10 @@ def _until(case: Case, change: Change, jobs: Counter[int], *, is_quiet: bool) ->
 
 
 def _since(times: int) -> Sentence:
-    return say(
-        ngettext_lazy(
-            "Something did so once more since then.",
-            "Something did so %(n)s more times since then.",
-            "n",
-        ),
-        n=times,
+    return say_counted(
+        times,
+        "Something did so once more since then.",
+        "Something did so %(n)s more times since then.",
     )
 
 

@@ -90,7 +90,7 @@ def judge(facts: UpgradeFacts, target: Version = NEWEST_KNOWN) -> Answer:
         reason = why.sentence() if why else ""
         return Answer(
             Outcome.UNKNOWN,
-            say(_("We cannot tell whether an upgrade is safe. %(reason)s"), reason=reason),
+            say("We cannot tell whether an upgrade is safe. %(reason)s", reason=reason),
             target,
             limit=_limit(target),
         )
@@ -129,7 +129,7 @@ def _summary(
     if outcome is Outcome.SAFE:
         return together(
             say(
-                _("Safe: the upgrade to %(target)s can begin as soon as there is a backup."),
+                "Safe: the upgrade to %(target)s can begin as soon as there is a backup.",
                 target=target,
             ),
             _what_lies_between(changes, target),
@@ -138,15 +138,15 @@ def _summary(
     reasons = [step.reason for step in steps if step.state is state and step.reason is not None]
     first, more = reasons[0], len(reasons) - 1
     said = (
-        say(_("Not yet, because %(reason)s."), reason=first)
+        say("Not yet, because %(reason)s.", reason=first)
         if outcome is Outcome.NOT_YET
         else say(
-            _("We cannot tell whether the upgrade to %(target)s is safe, because %(reason)s."),
+            "We cannot tell whether the upgrade to %(target)s is safe, because %(reason)s.",
             target=target,
             reason=first,
         )
     )
-    others = say(_("There are further reasons below (%(more)s)."), more=more) if more else None
+    others = say("There are further reasons below (%(more)s).", more=more) if more else None
     return together(said, others)
 
 
@@ -154,7 +154,7 @@ def _what_lies_between(changes: tuple[Ahead, ...], target: str) -> Sentence | No
     if any(ahead.is_certain for ahead in changes):
         return None
     return say(
-        _("The tables already have every change up to %(target)s that shows in them."),
+        "The tables already have every change up to %(target)s that shows in them.",
         target=target,
     )
 
@@ -168,44 +168,33 @@ def _after(case: Case, changes: tuple[Ahead, ...], upgraded: Upgraded | None) ->
     }
     if upgraded.may_be_deleted:
         return say(
-            _(
-                "Migrations last ran at %(migrated)s. The first success after that is not on record"
-                " any more; the oldest that is ended at %(success)s."
-            ),
+            "Migrations last ran at %(migrated)s. The first success after that is not on record"
+            " any more; the oldest that is ended at %(success)s.",
             **values,
         )
     if upgraded.first_success is None:
         within = case.facts.spec.cadence + case.facts.spec.schedule_delay + _STARTS_WITHIN
         if case.now - upgraded.migrated_at <= within:
             return say(
-                _(
-                    "Migrations ran at %(migrated)s. The first success of the rollup is still to"
-                    " come."
-                ),
+                "Migrations ran at %(migrated)s. The first success of the rollup is still to come.",
                 **values,
             )
         return say(
-            _(
-                "Migrations ran at %(migrated)s, and the rollup has not succeeded since. Look at"
-                " the overview for the reason."
-            ),
+            "Migrations ran at %(migrated)s, and the rollup has not succeeded since. Look at"
+            " the overview for the reason.",
             **values,
         )
     if any(ahead.is_certain for ahead in changes):
-        return say(
-            _("Migrations last ran at %(migrated)s; first SUCCESS at %(success)s."), **values
-        )
-    return say(_("Upgraded at %(migrated)s; first SUCCESS at %(success)s."), **values)
+        return say("Migrations last ran at %(migrated)s; first SUCCESS at %(success)s.", **values)
+    return say("Upgraded at %(migrated)s; first SUCCESS at %(success)s.", **values)
 
 
 def _limit(target: Version) -> Sentence | None:
     if target <= NEWEST_KNOWN:
         return None
     return say(
-        _(
-            "This release of Multica Admin knows what Multica changed up to %(known)s. What came"
-            " after that, up to %(target)s, is not judged."
-        ),
+        "This release of Multica Admin knows what Multica changed up to %(known)s. What came"
+        " after that, up to %(target)s, is not judged.",
         known=str(NEWEST_KNOWN),
         target=str(target),
     )

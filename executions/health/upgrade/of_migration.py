@@ -21,17 +21,13 @@ from executions.text.problem import Problem
 from executions.text.sentences import At, Sentence, Text, say, together
 
 _ITSELF = say(
-    _(
-        "“migrate up” of v0.3.17 and newer looks by itself before migration 103: if the rollup is"
-        " more than an hour behind, it sums all usage by the hour first, and otherwise only sets"
-        " the watermark."
-    )
+    "“migrate up” of v0.3.17 and newer looks by itself before migration 103: if the rollup is"
+    " more than an hour behind, it sums all usage by the hour first, and otherwise only sets"
+    " the watermark."
 )
 _RULE = say(
-    _(
-        "Migration 103 passes if task_usage is empty, or if the watermark is at most an hour"
-        " older than the newest usage."
-    )
+    "Migration 103 passes if task_usage is empty, or if the watermark is at most an hour"
+    " older than the newest usage."
 )
 _FUTURE_USAGE = (
     "SELECT id, task_id, created_at, updated_at FROM task_usage"
@@ -64,16 +60,13 @@ def what_the_guard_finds(
     ``begins`` says that the state row is not made yet, because its table is not.
     """
     if newest is None:
-        return say(_("It passes: task_usage is empty."))
+        return say("It passes: task_usage is empty.")
     if state is None and begins:
         return say(
-            _(
-                "The hourly tables begin empty, with a watermark in 1970, so by itself it would"
-                " refuse."
-            )
+            "The hourly tables begin empty, with a watermark in 1970, so by itself it would refuse."
         )
     if state is None:
-        return say(_("It would refuse: there is usage, and the state row is missing."))
+        return say("It would refuse: there is usage, and the state row is missing.")
     seen_from = now or newest
     template = (
         _(
@@ -109,15 +102,13 @@ def _never_passes(case: Case, newest: datetime) -> Step:
         together(
             _RULE,
             say(
-                _(
-                    "The newest usage is of %(newest)s, which is in the future. No backfill can"
-                    " bring the watermark there, so migration 103 refuses however often it runs."
-                ),
+                "The newest usage is of %(newest)s, which is in the future. No backfill can"
+                " bring the watermark there, so migration 103 refuses however often it runs.",
                 newest=case.at(newest),
             ),
         ),
-        say(_("Find the rows with such a time and correct it, or wait until it has passed.")),
-        reason=say(_("usage with a time in the future makes migration 103 refuse")),
+        say("Find the rows with such a time and correct it, or wait until it has passed."),
+        reason=say("usage with a time in the future makes migration 103 refuse"),
         statement=_FUTURE_USAGE,
         evidence={"newest_usage": newest, "passes": False},
     )
@@ -130,20 +121,18 @@ def _fact_first(case: Case) -> Sentence | None:
 def _refusing(case: Case, summary: Text, evidence: dict[str, object]) -> Step:
     """A release from before v0.3.17 does not backfill by itself."""
     go_on = say(
-        _("Upgrade to %(scheduler)s or newer in one step instead: those backfill by themselves."),
+        "Upgrade to %(scheduler)s or newer in one step instead: those backfill by themselves.",
         scheduler=str(CHANGED_IN[Change.SCHEDULER]),
     )
-    by_hand = say(_("Or backfill now: the hourly tables are there already."))
+    by_hand = say("Or backfill now: the hourly tables are there already.")
     return Step(
         StepCode.GUARD,
         StepState.BLOCKS,
         summary,
         together(go_on, by_hand if case.versions.stopped else None),
         reason=say(
-            _(
-                "migration 103 refuses before usage is summed by the hour, and %(target)s does"
-                " not do that by itself"
-            ),
+            "migration 103 refuses before usage is summed by the hour, and %(target)s does"
+            " not do that by itself",
             target=str(case.target),
         ),
         commands=here(BACKFILL) if case.versions.stopped else {},
@@ -154,11 +143,9 @@ def _refusing(case: Case, summary: Text, evidence: dict[str, object]) -> Step:
 def _unread_guard(case: Case, why: Problem) -> Step:
     """Not needed where `migrate up` looks by itself."""
     if case.backfills_itself:
-        unknown = say(
-            _("Whether it would pass as it is could not be read. %(why)s"), why=why.reason
-        )
+        unknown = say("Whether it would pass as it is could not be read. %(why)s", why=why.reason)
         return Step(StepCode.GUARD, StepState.OK, together(_ITSELF, _RULE, unknown))
-    return unread(StepCode.GUARD, say(_("what migration 103 looks at cannot be read")), why)
+    return unread(StepCode.GUARD, say("what migration 103 looks at cannot be read"), why)
 
 
 def daily_jobs(case: Case) -> Step | None:
@@ -172,19 +159,17 @@ def daily_jobs(case: Case) -> Step | None:
 def judge_daily_jobs(jobs: DailyJobs | Problem, migrator: Migrator | Problem) -> Step:
     """Whether unscheduling the legacy daily jobs by name fails for the migrating role."""
     if isinstance(jobs, Problem):
-        return unread(StepCode.DAILY_JOBS, say(_("pg_cron cannot be looked at")), jobs)
+        return unread(StepCode.DAILY_JOBS, say("pg_cron cannot be looked at"), jobs)
     if jobs.visibility in {Visibility.ABSENT, Visibility.ELSEWHERE, Visibility.UNKNOWN}:
         # Migration 103 looks for the extension in its own database only, and none is there.
         return Step(
             StepCode.DAILY_JOBS,
             StepState.OK,
-            say(_("pg_cron is not in this database, so migration 103 unschedules nothing.")),
+            say("pg_cron is not in this database, so migration 103 unschedules nothing."),
             evidence={"visibility": jobs.visibility},
         )
     if isinstance(migrator, Problem):
-        return unread(
-            StepCode.DAILY_JOBS, say(_("the owner of the tables cannot be read")), migrator
-        )
+        return unread(StepCode.DAILY_JOBS, say("the owner of the tables cannot be read"), migrator)
     return _judge_jobs(jobs, migrator)
 
 
@@ -197,10 +182,8 @@ def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> Step:
         ],
     }
     by_name = say(
-        _(
-            "Migration 103 unschedules the old daily jobs of pg_cron by their names. It most"
-            " likely runs as %(migrator)s, the owner of task_usage."
-        ),
+        "Migration 103 unschedules the old daily jobs of pg_cron by their names. It most"
+        " likely runs as %(migrator)s, the owner of task_usage.",
         migrator=migrator.role,
     )
     if not migrator.may_look:
@@ -209,16 +192,11 @@ def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> Step:
             StepState.BLOCKS,
             together(
                 by_name,
-                say(
-                    _(
-                        "This role may not read cron.job, and without that right the migration"
-                        " fails."
-                    )
-                ),
+                say("This role may not read cron.job, and without that right the migration fails."),
             ),
-            say(_("Let a superuser grant that right, at least for the upgrade.")),
+            say("Let a superuser grant that right, at least for the upgrade."),
             reason=say(
-                _("%(migrator)s may not read pg_cron's jobs, so migration 103 fails"),
+                "%(migrator)s may not read pg_cron's jobs, so migration 103 fails",
                 migrator=migrator.role,
             ),
             statement=_GRANTS.format(role='"' + migrator.role.replace('"', '""') + '"'),
@@ -234,22 +212,18 @@ def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> Step:
             together(
                 by_name,
                 say(
-                    _(
-                        "A job of another owner with such a name makes it fail. Whether there is"
-                        " one cannot be seen: the role %(asking)s may not see other owners' jobs."
-                        " That is not the same as none."
-                    ),
+                    "A job of another owner with such a name makes it fail. Whether there is"
+                    " one cannot be seen: the role %(asking)s may not see other owners' jobs."
+                    " That is not the same as none.",
                     asking=jobs.asking,
                 ),
             ),
-            say(_("Let an administrator run the statement. If it shows nothing, all is well.")),
-            reason=say(
-                _("%(asking)s may not see pg_cron's jobs of other owners"), asking=jobs.asking
-            ),
+            say("Let an administrator run the statement. If it shows nothing, all is well."),
+            reason=say("%(asking)s may not see pg_cron's jobs of other owners", asking=jobs.asking),
             statement=_LOOK,
             evidence=evidence,
         )
-    own = say(_("No job of another owner stands in its way."))
+    own = say("No job of another owner stands in its way.")
     return Step(StepCode.DAILY_JOBS, StepState.OK, together(by_name, own), evidence=evidence)
 
 
@@ -274,22 +248,15 @@ def _others(
             together(
                 by_name,
                 say(
-                    _(
-                        "pg_cron refuses that for a job of another owner, even to a superuser,"
-                        " and the upgrade stops. Here: %(jobs)s."
-                    ),
+                    "pg_cron refuses that for a job of another owner, even to a superuser,"
+                    " and the upgrade stops. Here: %(jobs)s.",
                     **values,
                 ),
             ),
             say(
-                _(
-                    "Remove them first, as their owner or as a superuser. The usage pages lose"
-                    " nothing."
-                )
+                "Remove them first, as their owner or as a superuser. The usage pages lose nothing."
             ),
-            reason=say(
-                _("pg_cron jobs of another owner make migration 103 fail: %(jobs)s"), **values
-            ),
+            reason=say("pg_cron jobs of another owner make migration 103 fail: %(jobs)s", **values),
             statement=statement,
             evidence=evidence,
         )
@@ -299,16 +266,12 @@ def _others(
         together(
             by_name,
             say(
-                _(
-                    "It does not see the jobs of other owners and leaves them: %(jobs)s. From"
-                    " then on they fail every time, because what they call is gone."
-                ),
+                "It does not see the jobs of other owners and leaves them: %(jobs)s. From"
+                " then on they fail every time, because what they call is gone.",
                 **values,
             ),
         ),
-        say(
-            _("Remove them, as their owner or as a superuser. Before or after makes no difference.")
-        ),
+        say("Remove them, as their owner or as a superuser. Before or after makes no difference."),
         statement=statement,
         evidence=evidence,
     )

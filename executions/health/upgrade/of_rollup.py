@@ -30,7 +30,7 @@ def tables(case: Case) -> Step:
     """Where the upgrade begins, and whether the target lies ahead of it."""
     versions = case.versions
     values = {"versions": versions.in_words(), "target": str(case.target)}
-    found = say(_("The tables are those of Multica %(versions)s."), **values)
+    found = say("The tables are those of Multica %(versions)s.", **values)
     evidence = {"since": _text(versions.since), "before": _text(versions.before)}
     if versions.since is not None and case.target < versions.since:
         return Step(
@@ -38,12 +38,10 @@ def tables(case: Case) -> Step:
             StepState.BLOCKS,
             found,
             say(
-                _(
-                    "Going back to an older release is no upgrade. Restore a backup from before,"
-                    " or choose a newer release."
-                )
+                "Going back to an older release is no upgrade. Restore a backup from before,"
+                " or choose a newer release."
             ),
-            reason=say(_("%(target)s is older than the tables"), **values),
+            reason=say("%(target)s is older than the tables", **values),
             evidence=evidence,
         )
     if versions.mixed:
@@ -54,20 +52,15 @@ def tables(case: Case) -> Step:
             together(
                 found,
                 say(
-                    _(
-                        "But they lack what older releases brought: %(lacking)s. No release looks"
-                        " so."
-                    ),
+                    "But they lack what older releases brought: %(lacking)s. No release looks so.",
                     lacking=lacking,
                 ),
             ),
             say(
-                _(
-                    "An upgrade may have stopped half-way, or somebody changed the tables. Look"
-                    " in the backend's log for the migration that failed."
-                )
+                "An upgrade may have stopped half-way, or somebody changed the tables. Look"
+                " in the backend's log for the migration that failed."
             ),
-            reason=say(_("the tables are those of no release of Multica")),
+            reason=say("the tables are those of no release of Multica"),
             evidence={**evidence, "lacking": list(versions.mixed)},
         )
     if case.facts.is_ours:
@@ -111,7 +104,7 @@ def duration(case: Case) -> Step | None:
         return Step(
             StepCode.DURATION,
             StepState.INFO,
-            say(_("How long the backfill takes cannot be estimated. %(why)s"), why=usage.reason),
+            say("How long the backfill takes cannot be estimated. %(why)s", why=usage.reason),
         )
     shortest, longest = backfill_time(usage.rows, usage.agents)
     evidence = {
@@ -132,34 +125,26 @@ def duration(case: Case) -> Step | None:
         "measured_agents": MEASURED_AGENTS,
     }
     rows = (
-        say(_("%(rows)s rows of raw usage"), **values)
+        say("%(rows)s rows of raw usage", **values)
         if usage.is_exact
-        else say(_("about %(rows)s rows of raw usage"), **values)
+        else say("about %(rows)s rows of raw usage", **values)
     )
     if longest < _A_MOMENT:
-        about = say(
-            _("A backfill by Multica's own function takes a few seconds for %(of)s."), of=rows
-        )
+        about = say("A backfill by Multica's own function takes a few seconds for %(of)s.", of=rows)
         return Step(StepCode.DURATION, StepState.INFO, about, evidence=evidence)
     about = say(
-        _(
-            "A backfill by Multica's own function takes about %(shortest)s to %(longest)s for"
-            " %(of)s and %(agents)s agents."
-        ),
+        "A backfill by Multica's own function takes about %(shortest)s to %(longest)s for"
+        " %(of)s and %(agents)s agents.",
         **values,
         of=rows,
     )
     basis = say(
-        _(
-            "This is a rough estimate: %(measured)s rows of %(measured_agents)s agents took"
-            " %(fast)s on one machine and %(slow)s on another, and it grows with the rows of each"
-            " agent."
-        ),
+        "This is a rough estimate: %(measured)s rows of %(measured_agents)s agents took"
+        " %(fast)s on one machine and %(slow)s on another, and it grows with the rows of each"
+        " agent.",
         **values,
     )
-    away = say(
-        _("Multica is away until it ends, because its backend starts only after migrations.")
-    )
+    away = say("Multica is away until it ends, because its backend starts only after migrations.")
     return Step(
         StepCode.DURATION,
         StepState.INFO,
@@ -177,10 +162,7 @@ def backfill(case: Case) -> Step | None:
         StepState.DO,
         _how_far_behind(case),
         say(
-            _(
-                "Backfill after the upgrade. No migration does it, because migration 103 is"
-                " behind you."
-            )
+            "Backfill after the upgrade. No migration does it, because migration 103 is behind you."
         ),
         commands=here(BACKFILL),
     )
@@ -190,18 +172,14 @@ def _how_far_behind(case: Case) -> Sentence:
     state = case.facts.state
     if not isinstance(state, StateRow):
         return say(
-            _(
-                "The rollup's state row is missing, so no run does anything until a backfill"
-                " makes it anew."
-            )
+            "The rollup's state row is missing, so no run does anything until a backfill"
+            " makes it anew."
         )
     behind = case.now - state.watermark_at
     plans = behind // CATCHES_UP_BY
     return say(
-        _(
-            "The rollup is %(behind)s behind, and a scheduler catches up one day with each plan,"
-            " so the usage pages would be right after about %(time)s."
-        ),
+        "The rollup is %(behind)s behind, and a scheduler catches up one day with each plan,"
+        " so the usage pages would be right after about %(time)s.",
         behind=behind,
         time=plans * case.facts.spec.cadence,
     )
@@ -215,13 +193,11 @@ def schedules(case: Case) -> Step | None:
         StepCode.SCHEDULES,
         StepState.DO,
         say(
-            _(
-                "From %(version)s on the backend runs the rollup itself. Whatever called it until"
-                " now goes on and does no harm, but it is not needed any more."
-            ),
+            "From %(version)s on the backend runs the rollup itself. Whatever called it until"
+            " now goes on and does no harm, but it is not needed any more.",
             version=str(CHANGED_IN[Change.SCHEDULER]),
         ),
-        say(_("Once runs succeed, retire it from the page Schedules.")),
+        say("Once runs succeed, retire it from the page Schedules."),
     )
 
 
@@ -233,11 +209,9 @@ def watch(case: Case) -> Step | None:
         StepCode.WATCH,
         StepState.DO,
         say(
-            _(
-                "After the upgrade this page says when the rollup first succeeded. That takes"
-                " about 10 minutes."
-            )
+            "After the upgrade this page says when the rollup first succeeded. That takes"
+            " about 10 minutes."
         ),
-        say(_("Look at the verdict too.")),
+        say("Look at the verdict too."),
         commands=here(VERDICT),
     )

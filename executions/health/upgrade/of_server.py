@@ -20,8 +20,8 @@ def unread(code: StepCode, what: Sentence, why: Problem) -> Step:
     return Step(
         code,
         StepState.UNKNOWN,
-        say(_("This could not be looked at. %(why)s"), why=why.reason),
-        say(_("%(todo)s"), todo=why.todo),
+        say("This could not be looked at. %(why)s", why=why.reason),
+        say("%(todo)s", todo=why.todo),
         reason=what,
     )
 
@@ -29,35 +29,31 @@ def unread(code: StepCode, what: Sentence, why: Problem) -> Step:
 def postgresql(case: Case) -> Step:
     server = case.facts.server
     if isinstance(server, Problem):
-        return unread(StepCode.POSTGRESQL, say(_("PostgreSQL's version cannot be read")), server)
+        return unread(StepCode.POSTGRESQL, say("PostgreSQL's version cannot be read"), server)
     values: Values = {"version": server.version, "least": POSTGRESQL}
     if server.major < POSTGRESQL:
         return Step(
             StepCode.POSTGRESQL,
             StepState.BLOCKS,
             say(
-                _(
-                    "This server is PostgreSQL %(version)s. Current releases of Multica require"
-                    " PostgreSQL %(least)s."
-                ),
+                "This server is PostgreSQL %(version)s. Current releases of Multica require"
+                " PostgreSQL %(least)s.",
                 **values,
             ),
             say(
-                _(
-                    "Move the database to PostgreSQL %(least)s first, by pg_upgrade or by dump"
-                    " and restore. Multica's own image of it is pgvector/pgvector:pg17."
-                ),
+                "Move the database to PostgreSQL %(least)s first, by pg_upgrade or by dump"
+                " and restore. Multica's own image of it is pgvector/pgvector:pg17.",
                 **values,
             ),
             reason=say(
-                _("this server is PostgreSQL %(version)s and Multica requires %(least)s"), **values
+                "this server is PostgreSQL %(version)s and Multica requires %(least)s", **values
             ),
             evidence={"version": server.version, "required": POSTGRESQL},
         )
     return Step(
         StepCode.POSTGRESQL,
         StepState.OK,
-        say(_("This server is PostgreSQL %(version)s, and Multica requires %(least)s."), **values),
+        say("This server is PostgreSQL %(version)s, and Multica requires %(least)s.", **values),
         evidence={"version": server.version, "required": POSTGRESQL},
     )
 
@@ -65,7 +61,7 @@ def postgresql(case: Case) -> Step:
 def extensions(case: Case) -> Step:
     server = case.facts.server
     if isinstance(server, Problem):
-        return unread(StepCode.EXTENSIONS, say(_("the extensions cannot be read")), server)
+        return unread(StepCode.EXTENSIONS, say("the extensions cannot be read"), server)
     evidence = {name: state.value for name, state in sorted(server.extensions.items())}
     missing = _those(server, Extension.MISSING)
     if missing:
@@ -73,23 +69,21 @@ def extensions(case: Case) -> Step:
             StepCode.EXTENSIONS,
             StepState.BLOCKS,
             say(
-                _("Multica requires the extensions %(required)s. This server lacks %(missing)s."),
+                "Multica requires the extensions %(required)s. This server lacks %(missing)s.",
                 required=_list(REQUIRED_EXTENSIONS),
                 missing=_list(missing),
             ),
             say(
-                _(
-                    "Install the package with PostgreSQL's own extra modules on the server (on"
-                    " Debian it is part of the server's package, elsewhere postgresql-contrib)."
-                )
+                "Install the package with PostgreSQL's own extra modules on the server (on"
+                " Debian it is part of the server's package, elsewhere postgresql-contrib)."
             ),
-            reason=say(_("the server lacks %(missing)s"), missing=_list(missing)),
+            reason=say("the server lacks %(missing)s", missing=_list(missing)),
             evidence=evidence,
         )
     available = _those(server, Extension.AVAILABLE)
     if not available:
         summary = say(
-            _("The extensions that Multica requires are installed: %(required)s."),
+            "The extensions that Multica requires are installed: %(required)s.",
             required=_list(REQUIRED_EXTENSIONS),
         )
         return Step(
@@ -106,15 +100,12 @@ def _to_create(case: Case, server: Server, available: list[str], evidence: dict[
     migrator = case.facts.migrator
     names = {"available": _list(available)}
     said = say(
-        _(
-            "Multica requires %(available)s, which the server has and this database does not use"
-            " yet."
-        ),
+        "Multica requires %(available)s, which the server has and this database does not use yet.",
         **names,
     )
     if isinstance(migrator, Migrator) and migrator.may_create:
         by_itself = say(
-            _("A migration creates what is missing: the role %(role)s may do so."),
+            "A migration creates what is missing: the role %(role)s may do so.",
             role=migrator.role,
         )
         return Step(
@@ -139,10 +130,8 @@ def _to_create(case: Case, server: Server, available: list[str], evidence: dict[
         state,
         together(said, _optional(server)),
         say(
-            _(
-                "Create it first: let a superuser run the statement in Multica's database, or the"
-                " migration that needs it may fail."
-            )
+            "Create it first: let a superuser run the statement in Multica's database, or the"
+            " migration that needs it may fail."
         ),
         reason=say(reason, **names),
         statement=" ".join(f"CREATE EXTENSION IF NOT EXISTS {name};" for name in available),
@@ -160,7 +149,7 @@ def _optional(server: Server) -> Sentence | None:
     ]
     if not here:
         return None
-    return say(_("It also uses %(here)s, which Multica does not need."), here=_list(here))
+    return say("It also uses %(here)s, which Multica does not need.", here=_list(here))
 
 
 def _list(names: list[str] | tuple[str, ...]) -> str:
@@ -172,17 +161,13 @@ def backup(_case: Case) -> Step:
         StepCode.BACKUP,
         StepState.DO,
         say(
-            _(
-                "Make a backup first. Migrations of Multica are not undone by going back to an"
-                " older release, so the backup is the only way back."
-            )
+            "Make a backup first. Migrations of Multica are not undone by going back to an"
+            " older release, so the backup is the only way back."
         ),
         say(
-            _(
-                "Run the command where Multica runs, and go on only if it ended without an error"
-                " and the file is not empty. On a plain host leave parameters such as"
-                " pool_max_conns out of the URL: pg_dump does not know them."
-            )
+            "Run the command where Multica runs, and go on only if it ended without an error"
+            " and the file is not empty. On a plain host leave parameters such as"
+            " pool_max_conns out of the URL: pg_dump does not know them."
         ),
         commands=BACKUP,
     )
@@ -193,15 +178,13 @@ def upgrade(case: Case) -> Step:
         StepCode.UPGRADE,
         StepState.DO,
         say(
-            _("Then upgrade to %(target)s. Its migrations run before the backend starts."),
+            "Then upgrade to %(target)s. Its migrations run before the backend starts.",
             target=str(case.target),
         ),
         say(
-            _(
-                "With Docker Compose also write MULTICA_IMAGE_TAG=%(target)s into .env, or the"
-                " next start takes the tag from there again. On Kubernetes a restart alone is no"
-                " upgrade: the tag must change. On a plain host install the release first."
-            ),
+            "With Docker Compose also write MULTICA_IMAGE_TAG=%(target)s into .env, or the"
+            " next start takes the tag from there again. On Kubernetes a restart alone is no"
+            " upgrade: the tag must change. On a plain host install the release first.",
             target=str(case.target),
         ),
         commands=upgrade_to(str(case.target)),

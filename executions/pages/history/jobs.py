@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.utils.translation import gettext_lazy as _
-
 from executions.database.kept import QUIET_SECONDS
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
@@ -34,7 +32,7 @@ SHOWN_SCOPES = 20
 SHOWN_PLANS = 12
 
 
-_UNREAD = Verdict(Level.UNKNOWN, say(_("What came of it could not be looked at.")), ())
+_UNREAD = Verdict(Level.UNKNOWN, say("What came of it could not be looked at."), ())
 
 
 @dataclass(frozen=True)

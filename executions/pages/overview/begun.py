@@ -10,7 +10,6 @@ from datetime import datetime
 from django.db import Error as DatabaseError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.facts.pg_cron import PgCron
 from executions.health.ledger import PlanOutcome
@@ -19,7 +18,7 @@ from executions.retirement import rules
 from executions.retirement.external import is_proved_by_plans
 from executions.retirement.outcomes import REMOVED_BY
 from executions.retirement.watch import PLANS, Word, due_after, longest_wait
-from executions.text.sentences import At, Sentence, Text, say, together
+from executions.text.sentences import At, Sentence, Text, quoted, say, say_counted, together
 
 MOST = 10
 
@@ -142,16 +141,13 @@ def _what_was_done(one: Retirement, now: datetime) -> Sentence:
 def _how_it_goes(one: Retirement, good: int, needed: int) -> Sentence:
     """How many plans went well; once they are enough, why the watch still continues."""
     if good >= needed and one.state != RetirementState.TRIAL_PASSED and one.watch.get("summary"):
-        return say("%(said)s", said=one.watch["summary"])
+        return quoted(one.watch["summary"])
     good = min(good, needed)
-    return say(
-        ngettext_lazy(
-            "%(good)s of %(n)s plan has succeeded since.",
-            "%(good)s of %(n)s plans have succeeded since.",
-            "n",
-        ),
+    return say_counted(
+        needed,
+        "%(good)s of %(n)s plan has succeeded since.",
+        "%(good)s of %(n)s plans have succeeded since.",
         good=good,
-        n=needed,
     )
 
 
@@ -161,15 +157,15 @@ def _when_it_ends(one: Retirement, good: int, needed: int, now: datetime) -> Sen
         and one.deadline is not None
     ):
         return say(
-            _("If nobody decides, it ends by itself at %(at)s: the job is then active again."),
+            "If nobody decides, it ends by itself at %(at)s: the job is then active again.",
             at=At(one.deadline, now),
         )
     if one.state != RetirementState.WATCHING or one.watched_since is None:
         return None
     if one.watch.get("word") == Word.UNPROVEN:
-        return say(_("It ends when an operator confirms that the caller is gone."))
+        return say("It ends when an operator confirms that the caller is gone.")
     if not is_proved_by_plans(one):
-        return say(_("Then an operator has to confirm that the caller is gone."))
+        return say("Then an operator has to confirm that the caller is gone.")
     return _when_the_watch_ends(one, one.watched_since, good, needed, now)
 
 
@@ -179,12 +175,12 @@ def _when_the_watch_ends(
     spec = rules.current().spec
     if good < needed:
         return say(
-            _("It ends by itself at %(at)s at the earliest, if the plans go well."),
+            "It ends by itself at %(at)s at the earliest, if the plans go well.",
             at=At(due_after(since, needed, spec), now),
         )
     if one.watch.get("alive"):
-        return say(_("It ends by itself once that run is over."))
+        return say("It ends by itself once that run is over.")
     return say(
-        _("It ends by itself at about %(at)s at the latest, if the plans go well."),
+        "It ends by itself at about %(at)s at the latest, if the plans go well.",
         at=At(due_after(since, longest_wait(needed), spec), now),
     )

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.scheduler.spec import JobSpec
-from executions.text.sentences import At, Paragraph, Sentence, say, together
+from executions.text.sentences import At, Paragraph, Sentence, say, say_counted, together
 
 
 @dataclass(frozen=True)
@@ -53,16 +52,11 @@ class GapStory:
     @property
     def title(self) -> Sentence:
         if self.count == 1:
-            return say(
-                gettext_lazy("Nobody began the plan of %(first)s."), first=self._at(self.first)
-            )
-        return say(
-            ngettext_lazy(
-                "Nobody began the %(n)s plan from %(first)s to %(last)s.",
-                "Nobody began the %(n)s plans from %(first)s to %(last)s.",
-                "n",
-            ),
-            n=self.count,
+            return say("Nobody began the plan of %(first)s.", first=self._at(self.first))
+        return say_counted(
+            self.count,
+            "Nobody began the %(n)s plan from %(first)s to %(last)s.",
+            "Nobody began the %(n)s plans from %(first)s to %(last)s.",
             first=self._at(self.first),
             last=self._at(self.last),
         )
@@ -81,36 +75,32 @@ class GapStory:
         ended = None if before is None else before.finished_at or (before.running and self.now)
         if before is not None and ended and ended > due:
             return say(
-                gettext_lazy(
-                    "The run of %(plan)s was running until %(ended)s, and a runner that is"
-                    " inside a run does not begin another."
-                ),
+                "The run of %(plan)s was running until %(ended)s, and a runner that is"
+                " inside a run does not begin another.",
                 plan=self._at(before.plan_time),
                 ended=self._at(ended),
             )
         return say(
-            _("No runner ticked then: every backend was down, restarting, or without the database.")
+            "No runner ticked then: every backend was down, restarting, or without the database."
         )
 
     def _outcome(self) -> Sentence:
         """Latest-only never fills a gap (docs/contract.md section 3). The watermark closes it."""
         after = self.after
         if after is None:
-            return say(gettext_lazy("No later plan has begun either, so usage stands still."))
+            return say("No later plan has begun either, so usage stands still.")
         if after.running:
             return self._still_at_it(after)
         if not after.succeeded:
             return say(
-                gettext_lazy("The next run, of %(plan)s, did not succeed either (%(status)s)."),
+                "The next run, of %(plan)s, did not succeed either (%(status)s).",
                 plan=self._at(after.plan_time),
                 status=after.status,
             )
         if after.watermark_after is None:
             return say(
-                gettext_lazy(
-                    "Missed plans are not run later. The next run, of %(plan)s, succeeded and goes"
-                    " on from the watermark, so no usage is lost."
-                ),
+                "Missed plans are not run later. The next run, of %(plan)s, succeeded and goes"
+                " on from the watermark, so no usage is lost.",
                 plan=self._at(after.plan_time),
             )
         return self._how_far(after, after.watermark_after)
@@ -118,17 +108,13 @@ class GapStory:
     def _still_at_it(self, after: ExecutionFact) -> Sentence:
         if after.is_stale(self.now):
             return say(
-                gettext_lazy(
-                    "The next run, of %(plan)s, began but stopped reporting, so it did not close"
-                    " the gap."
-                ),
+                "The next run, of %(plan)s, began but stopped reporting, so it did not close"
+                " the gap.",
                 plan=self._at(after.plan_time),
             )
         return say(
-            gettext_lazy(
-                "Missed plans are not run later. The next run, of %(plan)s, is running now and goes"
-                " on from the watermark."
-            ),
+            "Missed plans are not run later. The next run, of %(plan)s, is running now and goes"
+            " on from the watermark.",
             plan=self._at(after.plan_time),
         )
 

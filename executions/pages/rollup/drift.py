@@ -29,7 +29,7 @@ from executions.health.read import refuse_hidden
 from executions.pages.history.filters import parse
 from executions.rollup.drift import READ_FOR_DRIFT, LongDrift, read_drift_back
 from executions.text.problem import Problem
-from executions.text.sentences import At, Sentence, Text, say, together
+from executions.text.sentences import At, Sentence, Text, say, say_counted, together
 
 # By the word in the address.
 SPANS: Mapping[str, tuple[timedelta, Promise]] = {
@@ -98,15 +98,12 @@ class DriftPage:
     def summary(self) -> Text:
         compared = len(self.comparison.drift.compared) if self.comparison else 0
         if not compared:
-            return say(_("There is no usage in these hours that could be compared."))
+            return say("There is no usage in these hours that could be compared.")
         if not self.differing:
-            return say(
-                ngettext_lazy(
-                    "Usage and buckets agree in the %(n)s hour that has usage.",
-                    "Usage and buckets agree in all %(n)s hours that have usage.",
-                    "n",
-                ),
-                n=compared,
+            return say_counted(
+                compared,
+                "Usage and buckets agree in the %(n)s hour that has usage.",
+                "Usage and buckets agree in all %(n)s hours that have usage.",
             )
         return together(
             say(
@@ -125,12 +122,9 @@ class DriftPage:
         missed = sum(hour.missed_events for hour in self.hours)
         surplus = sum(hour.surplus_events for hour in self.hours)
         if not missed and not surplus:
-            return say(_("The buckets have as many events, and other tokens."))
+            return say("The buckets have as many events, and other tokens.")
         return say(
-            _(
-                "Events that the buckets lack: %(missed)s. Events that they have too many:"
-                " %(more)s."
-            ),
+            "Events that the buckets lack: %(missed)s. Events that they have too many: %(more)s.",
             missed=missed,
             more=surplus,
         )
@@ -142,11 +136,9 @@ class DriftPage:
         if found is None or found.is_whole or self.now is None:
             return None
         return say(
-            _(
-                "The time for one comparison was over, so it came back to %(since)s only. Nothing"
-                " is known of the hours before. Pick a shorter window, or look when the database"
-                " has less to do."
-            ),
+            "The time for one comparison was over, so it came back to %(since)s only. Nothing"
+            " is known of the hours before. Pick a shorter window, or look when the database"
+            " has less to do.",
             since=At(found.drift.since, self.now),
         )
 

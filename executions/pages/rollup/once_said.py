@@ -4,14 +4,13 @@ from datetime import timedelta
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from executions.health.findings.lateness import LAG
 from executions.health.findings.lock import PROBABLY
 from executions.scheduler.once import Ran, Result
 from executions.text.beyond import is_beyond
 from executions.text.formatters import NOTHING
-from executions.text.sentences import At, Sentence, Text, say, together
+from executions.text.sentences import At, Sentence, Text, say, say_counted, together
 
 _STEP = timedelta(days=1)
 
@@ -55,22 +54,22 @@ def _result(ran: Ran) -> Sentence:
     }
     if ran.result is not Result.SUMMED:
         return say(_ZERO[ran.result], **moments)
-    template = ngettext_lazy(
+    return say_counted(
+        ran.rows,
         "It wrote or removed %(n)s bucket, and the watermark moved from %(before)s to %(after)s.",
         "It wrote or removed %(n)s buckets, and the watermark moved from %(before)s to %(after)s.",
-        "n",
+        **moments,
     )
-    return say(template, n=ran.rows, **moments)
 
 
 def _holder(ran: Ran) -> list[Sentence]:
     if ran.result is not Result.LOCK:
         return []
     if not ran.holders:
-        return [say(_("By now it is free again."))]
+        return [say("By now it is free again.")]
     holder = ran.holders[0]
     held_by = say(
-        _("It is held by pid %(pid)s, %(name)s."),
+        "It is held by pid %(pid)s, %(name)s.",
         pid=str(holder.pid or NOTHING),
         name=holder.application_name or _("without a name"),
     )
@@ -86,6 +85,6 @@ def _still_behind(ran: Ran) -> Sentence | None:
     if left <= LAG.warning:
         return None
     return say(
-        _("It is still %(left)s behind: a run does at most a day. A backfill does it all at once."),
+        "It is still %(left)s behind: a run does at most a day. A backfill does it all at once.",
         left=left if left < 2 * _STEP else timedelta(days=left.days),
     )

@@ -14,7 +14,6 @@ from typing import Any
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext_lazy
 
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.permissions import sight_statements
@@ -38,7 +37,7 @@ from executions.retirement.gates.gate import Gate, GateCode
 from executions.retirement.report import Judged, RetirementReport, report
 from executions.text.digest import digest
 from executions.text.problem import Problem
-from executions.text.sentences import At, Text, say
+from executions.text.sentences import At, Text, say_counted
 
 RETIREMENTS = 20
 
@@ -198,17 +197,14 @@ class Schedules:
         found = jumps(pairs(executions.rows))
         if not found:
             return None
-        return say(
-            ngettext_lazy(
-                "Since %(since)s something besides the runners moved the watermark once, before the"
-                " plan of %(plan)s. It may be a schedule that runs seldom or was stopped since, a"
-                " backfill or a call by hand.",
-                "Since %(since)s something besides the runners moved the watermark %(n)s times,"
-                " the latest before the plan of %(plan)s. It may be a schedule that runs seldom or"
-                " was stopped since, a backfill or calls by hand.",
-                "n",
-            ),
-            n=len(found),
+        return say_counted(
+            len(found),
+            "Since %(since)s something besides the runners moved the watermark once, before the"
+            " plan of %(plan)s. It may be a schedule that runs seldom or was stopped since, a"
+            " backfill or a call by hand.",
+            "Since %(since)s something besides the runners moved the watermark %(n)s times,"
+            " the latest before the plan of %(plan)s. It may be a schedule that runs seldom or"
+            " was stopped since, a backfill or calls by hand.",
             since=At(executions.rows[-1].plan_time, now),
             plan=At(found[0].later.plan_time, now),
         )

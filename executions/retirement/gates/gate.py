@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from django.utils.translation import gettext_lazy as _
-
 from executions.health.facts.pg_cron import Match
 from executions.health.findings import Case, Finding
 from executions.pgcron.job import Candidate
@@ -151,9 +149,9 @@ class Check:
         if self.retirable or not self.by_hand:
             return None
         return say(
-            _("It can be removed by hand: only this role may not do it, so the job's owner or a"
-              " superuser must run the statement.")
-        )  # fmt: skip
+            "It can be removed by hand: only this role may not do it, so the job's owner or a"
+            " superuser must run the statement."
+        )
 
     @property
     def earliest(self) -> datetime | None:

@@ -17,9 +17,7 @@ from executions.text.sentences import Sentence, Value, say
 
 def _unseen(code: GateCode, facts: GateFacts) -> Gate:
     """A gate about a job that cannot be read."""
-    summary = say(
-        _("This cannot be judged, because job %(jobid)s cannot be read."), jobid=facts.jobid
-    )
+    summary = say("This cannot be judged, because job %(jobid)s cannot be read.", jobid=facts.jobid)
     return Gate(code, False, summary, {"jobid": facts.jobid})
 
 
@@ -30,16 +28,17 @@ def visible(facts: GateFacts) -> Gate:
             GateCode.VISIBLE,
             False,
             say(
-                _("The role %(role)s sees no job %(jobid)s that leads to the rollup: it is gone or"
-                  " changed, or row security hides it."),
-                role=facts.role, jobid=facts.jobid,
+                "The role %(role)s sees no job %(jobid)s that leads to the rollup: it is gone or"
+                " changed, or row security hides it.",
+                role=facts.role,
+                jobid=facts.jobid,
             ),
             evidence,
-            say(_("Look at the schedules again, as a role that may see every job.")),
-        )  # fmt: skip
+            say("Look at the schedules again, as a role that may see every job."),
+        )
     evidence |= {"owner": facts.candidate.job.owner, "command": facts.candidate.job.command}
     return Gate(
-        GateCode.VISIBLE, True, say(_("Job %(jobid)s can be read."), jobid=facts.jobid), evidence
+        GateCode.VISIBLE, True, say("Job %(jobid)s can be read.", jobid=facts.jobid), evidence
     )
 
 
@@ -50,9 +49,11 @@ def privileged(facts: GateFacts) -> Gate:
         facts.candidate is not None and facts.candidate.rights.retire,
         _("The role %(role)s may unschedule job %(jobid)s."),
         _("The role %(role)s may not unschedule this job of %(owner)s."),
-        _("Its owner, a superuser or a role with DELETE on cron.job may: set"
-          " RETIRE_DATABASE_URL to one, or let one of them run the statement."),
-    )  # fmt: skip
+        _(
+            "Its owner, a superuser or a role with DELETE on cron.job may: set"
+            " RETIRE_DATABASE_URL to one, or let one of them run the statement."
+        ),
+    )
 
 
 def may_deactivate(facts: GateFacts) -> Gate:
@@ -90,19 +91,19 @@ def loaded(facts: GateFacts) -> Gate:
             GateCode.LOADED,
             False,
             say(
-                _("The server does not load pg_cron's library: it starts no job, and nobody can"
-                  " remove one.")
+                "The server does not load pg_cron's library: it starts no job, and nobody can"
+                " remove one."
             ),
             evidence,
             say(
-                _("Let an administrator add pg_cron to shared_preload_libraries and restart"
-                  " PostgreSQL.")
+                "Let an administrator add pg_cron to shared_preload_libraries and restart"
+                " PostgreSQL."
             ),
-        )  # fmt: skip
+        )
     if known is None:
-        summary = say(_("Nothing shows that the server does not load pg_cron's library."))
+        summary = say("Nothing shows that the server does not load pg_cron's library.")
     else:
-        summary = say(_("The server loads pg_cron's library."))
+        summary = say("The server loads pg_cron's library.")
     return Gate(GateCode.LOADED, True, summary, evidence)
 
 
@@ -120,30 +121,33 @@ def same_database(facts: GateFacts) -> Gate:
     remedy: Sentence | None = None
     standby = facts.candidate.standby
     if standby:
-        summary = say(_("%(url)s is a standby, where nothing can be changed."), url=standby)
-        remedy = say(_("To retire a schedule, point %(url)s at the primary."), url=standby)
+        summary = say("%(url)s is a standby, where nothing can be changed.", url=standby)
+        remedy = say("To retire a schedule, point %(url)s at the primary.", url=standby)
     elif same:
-        summary = say(_("It runs in Multica's database, %(database)s."), **names)
+        summary = say("It runs in Multica's database, %(database)s.", **names)
     elif same is None and facts.candidate.multica is None:
         summary = say(
-            _("Multica's database does not answer, so nobody can tell whether %(database)s, where"
-              " the job runs, is that one."), **names
-        )  # fmt: skip
-        remedy = say(_("Look again when Multica's database answers."))
+            "Multica's database does not answer, so nobody can tell whether %(database)s, where"
+            " the job runs, is that one.",
+            **names,
+        )
+        remedy = say("Look again when Multica's database answers.")
     elif same is None:
         summary = say(
-            _("It connects to %(node)s, and nobody can tell whether that is this server, which is"
-              " known as %(here)s on port %(port)s."), **names
-        )  # fmt: skip
+            "It connects to %(node)s, and nobody can tell whether that is this server, which is"
+            " known as %(here)s on port %(port)s.",
+            **names,
+        )
         remedy = say(
-            _("If it is another name of this server, let the job's owner or a superuser run:"
-              " SELECT cron.unschedule(%(jobid)s);"), **names
-        )  # fmt: skip
+            "If it is another name of this server, let the job's owner or a superuser run:"
+            " SELECT cron.unschedule(%(jobid)s);",
+            **names,
+        )
     else:
         summary = say(
-            _("It runs in the database %(database)s on %(node)s, and not in Multica's."), **names
+            "It runs in the database %(database)s on %(node)s, and not in Multica's.", **names
         )
-        remedy = say(_("Retire it from the dashboard of the Multica that it belongs to."))
+        remedy = say("Retire it from the dashboard of the Multica that it belongs to.")
     evidence: dict[str, object] = {
         "database": job.database,
         "nodename": job.nodename,
@@ -209,12 +213,14 @@ def command_matches(facts: GateFacts) -> Gate:
             "readable": judgement.readable,
             "namesake": judgement.namesake,
         },
-        None if passed else say(
-            _("Only you know whether the rest is needed. If it is not, run:"
-              " SELECT cron.unschedule(%(jobid)s);"),
+        None
+        if passed
+        else say(
+            "Only you know whether the rest is needed. If it is not, run:"
+            " SELECT cron.unschedule(%(jobid)s);",
             jobid=job.jobid,
         ),
-    )  # fmt: skip
+    )
 
 
 def function_absent(facts: GateFacts) -> Gate:
@@ -224,15 +230,13 @@ def function_absent(facts: GateFacts) -> Gate:
     name = facts.candidate.judgement.functions[0]
     remedy: Sentence | None = None
     if exists is False:
-        summary = say(
-            _("The function %(name)s no longer exists: the job fails each time."), name=name
-        )
+        summary = say("The function %(name)s no longer exists: the job fails each time.", name=name)
     elif exists is None:
-        summary = say(_("Nobody can tell whether %(name)s still exists."), name=name)
-        remedy = say(_("Look again when Multica's database answers."))
+        summary = say("Nobody can tell whether %(name)s still exists.", name=name)
+        remedy = say("Look again when Multica's database answers.")
     else:
-        summary = say(_("The function %(name)s still exists, so something may need it."), name=name)
-        remedy = say(_("Upgrade Multica first: its migration 103 removes the function."))
+        summary = say("The function %(name)s still exists, so something may need it.", name=name)
+        remedy = say("Upgrade Multica first: its migration 103 removes the function.")
     return Gate(
         GateCode.FUNCTION_ABSENT,
         exists is False,
@@ -253,14 +257,14 @@ def runs_gate(running: Sequence[JobProcess]) -> Gate:
     """The gate `no_run_in_flight` for processes that are already known."""
     evidence = {"backends": [backend.as_json() for backend in running]}
     if not running:
-        return Gate(GateCode.NO_RUN_IN_FLIGHT, True, say(_("No run of it is in flight.")), evidence)
+        return Gate(GateCode.NO_RUN_IN_FLIGHT, True, say("No run of it is in flight."), evidence)
     return Gate(
         GateCode.NO_RUN_IN_FLIGHT,
         False,
         say(
-            _("A run of it is in flight (process %(pids)s)."),
+            "A run of it is in flight (process %(pids)s).",
             pids=", ".join(str(backend.pid) for backend in running),
         ),
         evidence,
-        say(_("Wait until it has finished. It is never cut off.")),
+        say("Wait until it has finished. It is never cut off."),
     )

@@ -19,7 +19,7 @@ from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.retirement.gates.gate import Gate, GateCode, GateFacts
 from executions.scheduler.plans import floor
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Value, say
+from executions.text.sentences import Sentence, Value, quoted, say
 
 # At least 9 of the 12: docs/interfaces.md, gate ``watermark_advancing``.
 MOVED_SHARE = 0.75
@@ -34,9 +34,9 @@ def _unreadable(code: GateCode, facts: GateFacts) -> Gate:
     return Gate(
         code,
         False,
-        say(_("This cannot be judged. %(reasons)s"), reasons=reasons),
+        say("This cannot be judged. %(reasons)s", reasons=reasons),
         {"unreadable": reasons},
-        say("%(remedies)s", remedies=remedies) if remedies else None,
+        quoted(remedies) if remedies else None,
         judged=False,
     )
 
@@ -68,13 +68,15 @@ def success_streak(facts: GateFacts) -> Gate:
         return Gate(
             GateCode.SUCCESS_STREAK,
             False,
-            say(_("The newest plan that succeeded finished %(ago)s: nobody runs plans now."),
-                ago=case.ago(finished) if finished else _("never")),
+            say(
+                "The newest plan that succeeded finished %(ago)s: nobody runs plans now.",
+                ago=case.ago(finished) if finished else _("never"),
+            ),
             evidence,
-            say(_("See that Multica's backend is running.")),
+            say("See that Multica's backend is running."),
             case.newest_plan + case.spec.cadence + case.spec.schedule_delay,
-        )  # fmt: skip
-    summary = say(_("The last %(needed)s due plans succeeded without a gap."), needed=needed)
+        )
+    summary = say("The last %(needed)s due plans succeeded without a gap.", needed=needed)
     return Gate(GateCode.SUCCESS_STREAK, True, summary, evidence)
 
 
@@ -88,19 +90,21 @@ def _short_streak(case: Case, needed: int, evidence: dict[str, object]) -> Gate:
     }
     if broken is None:
         summary = say(
-            _("Not yet: there are only %(count)s of the %(needed)s plans that it takes."
-              " At the earliest %(earliest)s."),
+            "Not yet: there are only %(count)s of the %(needed)s plans that it takes."
+            " At the earliest %(earliest)s.",
             **values,
-        )  # fmt: skip
+        )
     else:
         evidence |= {"broken_by": broken.plan_time, "kind": broken.kind.value}
         summary = say(
-            _("Not yet: %(count)s of the %(needed)s most recent plans succeeded without a gap"
-              " (%(plan)s %(kind)s). At the earliest %(earliest)s."),
-            plan=case.at(broken.plan_time), kind=_BROKEN[broken.kind], **values,
-        )  # fmt: skip
+            "Not yet: %(count)s of the %(needed)s most recent plans succeeded without a gap"
+            " (%(plan)s %(kind)s). At the earliest %(earliest)s.",
+            plan=case.at(broken.plan_time),
+            kind=_BROKEN[broken.kind],
+            **values,
+        )
     evidence["earliest"] = earliest
-    remedy = say(_("Nothing to do but wait, as long as Multica's backend is running."))
+    remedy = say("Nothing to do but wait, as long as Multica's backend is running.")
     return Gate(GateCode.SUCCESS_STREAK, False, summary, evidence, remedy, earliest, says_when=True)
 
 
@@ -166,25 +170,24 @@ def backend_runner(facts: GateFacts) -> Gate:
     }
     if theirs:
         summary = say(
-            _("Multica's backend runs the rollup itself: it won %(count)s of the last plans."),
+            "Multica's backend runs the rollup itself: it won %(count)s of the last plans.",
             count=len(theirs),
         )
     elif facts.affirmed_by:
         summary = say(
-            _("Only this installation's runner won plans; %(user)s affirmed that it stays."),
+            "Only this installation's runner won plans; %(user)s affirmed that it stays.",
             user=facts.affirmed_by,
         )
     else:
-        summary = say(_("No runner of Multica's won any of the last plans; at most our own did."))
+        summary = say("No runner of Multica's won any of the last plans; at most our own did.")
     passed = bool(theirs or (rows and facts.affirmed_by))
     if rows:
         remedy = say(
-            _(
-                "Make sure that Multica's backend runs, or put on record in the wizard that"
-                " this installation's runner stays.")
-        )  # fmt: skip
+            "Make sure that Multica's backend runs, or put on record in the wizard that"
+            " this installation's runner stays."
+        )
     else:
-        remedy = say(_("See that Multica's backend runs."))
+        remedy = say("See that Multica's backend runs.")
     return Gate(GateCode.BACKEND_RUNNER, passed, summary, evidence, None if passed else remedy)
 
 
@@ -196,7 +199,7 @@ def watermark_advancing(facts: GateFacts) -> Gate:
         return Gate(
             GateCode.WATERMARK_ADVANCING,
             False,
-            say(_("The rollup has no state row, so every run does nothing.")),
+            say("The rollup has no state row, so every run does nothing."),
             {"watermark": None},
         )
     moves = [_move(cell, facts) for cell in _ended(case.ledger)]
@@ -214,48 +217,47 @@ def watermark_advancing(facts: GateFacts) -> Gate:
             GateCode.WATERMARK_ADVANCING,
             False,
             say(
-                _("The watermark is %(lag)s behind; less than %(limit)s is needed."),
+                "The watermark is %(lag)s behind; less than %(limit)s is needed.",
                 lag=lag,
                 limit=LAG.warning,
             ),
             evidence,
-            say(_("See on the overview why usage is behind.")),
+            say("See on the overview why usage is behind."),
         )
     values = {"moved": moved, "plans": plans, "needed": needed}
     if moved >= needed:
-        summary = say(_("%(moved)s of the last %(plans)s plans moved the watermark."), **values)
+        summary = say("%(moved)s of the last %(plans)s plans moved the watermark.", **values)
         return Gate(GateCode.WATERMARK_ADVANCING, True, summary, evidence)
     return Gate(
         GateCode.WATERMARK_ADVANCING,
         False,
         say(
-            _("Only %(moved)s of the last %(plans)s plans moved the watermark; %(needed)s are"
-              " needed. Something else takes the rollup's lock, perhaps this very job."),
+            "Only %(moved)s of the last %(plans)s plans moved the watermark; %(needed)s are"
+            " needed. Something else takes the rollup's lock, perhaps this very job.",
             **values,
         ),
         evidence,
         _advice_without_the_job(facts),
         _moved_at_the_earliest(case, facts),
-    )  # fmt: skip
+    )
 
 
 def _advice_without_the_job(facts: GateFacts) -> Sentence:
     """How to find out whether the others do the work: by a trial, if the page offers one."""
     candidate = facts.candidate
     if facts.may_try:
-        return say(_("Pause the job first: then it shows whether the others do the work."))
+        return say("Pause the job first: then it shows whether the others do the work.")
     if candidate is None or facts.paused_at is not None or not candidate.job.active:
-        return say(_("Nothing to do but wait, as long as Multica's backend is running."))
+        return say("Nothing to do but wait, as long as Multica's backend is running.")
     if not candidate.rights.deactivate:
         return say(
-            _("Let the job's owner or a superuser pause it: then it shows whether the others do"
-              " the work.")
-        )  # fmt: skip
+            "Let the job's owner or a superuser pause it: then it shows whether the others do"
+            " the work."
+        )
     return say(
-        _(
-            "Meet the other conditions first: a trial, which shows whether the others do the"
-            " work, needs them too.")
-    )  # fmt: skip
+        "Meet the other conditions first: a trial, which shows whether the others do the"
+        " work, needs them too."
+    )
 
 
 # Whether a plan moved the watermark; None if it does not count.
@@ -328,14 +330,14 @@ def no_critical_findings(facts: GateFacts) -> Gate:
     ]
     evidence = {"since": start, "findings": [finding.code.value for finding in found]}
     if not found:
-        summary = say(_("Nothing critical was found during these plans."))
+        summary = say("Nothing critical was found during these plans.")
         return Gate(GateCode.NO_CRITICAL_FINDINGS, True, summary, evidence)
     return Gate(
         GateCode.NO_CRITICAL_FINDINGS,
         False,
-        say(_("Something is wrong with the rollup: %(summary)s"), summary=str(found[0].summary)),
+        say("Something is wrong with the rollup: %(summary)s", summary=str(found[0].summary)),
         evidence,
-        say("%(advice)s", advice=str(found[0].advice)),
+        quoted(str(found[0].advice)),
         _forgotten_at_the_earliest(case, facts.streak, found),
     )
 
