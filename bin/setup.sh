@@ -107,8 +107,9 @@ has_pgbouncer() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null 2>&1
 }
 
-# Debian's package would start a pooler of its own, now and with the machine; the tests run theirs.
-install_pgbouncer() (
+# install_unstarted PACKAGE SERVICE: Debian's package would start a service, now and with the machine;
+# the tests need its program only.
+install_unstarted() (
     apt_refresh
     policy=/usr/sbin/policy-rc.d
     trap 'exit 1' INT TERM
@@ -117,9 +118,9 @@ install_pgbouncer() (
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 755 "$policy"
     fi
-    apt_install pgbouncer || return 1
-    deb-systemd-helper disable pgbouncer.service >/dev/null 2>&1 || true
-    update-rc.d pgbouncer disable >/dev/null 2>&1 || true
+    apt_install "$1" || return 1
+    deb-systemd-helper disable "$2.service" >/dev/null 2>&1 || true
+    update-rc.d "$2" disable >/dev/null 2>&1 || true
     # Started all the same where the machine has a policy of its own that lets it.
-    invoke-rc.d pgbouncer stop >/dev/null 2>&1 || true
+    invoke-rc.d "$2" stop >/dev/null 2>&1 || true
 )

@@ -112,10 +112,10 @@ def _of(assessment: Assessment) -> Iterator[GaugeMetricFamily]:
         yield from _known(name, meaning, [({}, value)])
     yield from _known(
         "run_duration_seconds",
-        "How long the successful runs of the last 24 hours took, by quantile.",
+        "How long the successful runs of the last 24 hours took, by percentile.",
         [
-            ({"quantile": quantile}, None if taken is None else taken / 1000)
-            for quantile, taken in (("0.5", figures.p50_ms), ("0.95", figures.p95_ms))
+            ({"percentile": percentile}, None if taken is None else taken / 1000)
+            for percentile, taken in (("50", figures.p50_ms), ("95", figures.p95_ms))
         ],
     )
     yield from _of_executions(facts)
