@@ -35,7 +35,7 @@ from executions.database.router import MULTICA_ALIAS
 from executions.database.schema import a_turn_of_our_own
 from executions.demo import gallery, play
 from executions.demo.fill import fill, is_demo
-from executions.demo.gallery import Scenario
+from executions.demo.scenario import Scenario
 from executions.demo.stage import let_read
 from executions.rollup.provision import ProvisionRefused, provision
 from multica_admin import embedded, static_files

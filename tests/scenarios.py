@@ -34,6 +34,7 @@ from executions.demo.worlds import (
     stopped,
     wrong_clock,
 )
+from executions.demo.zeros import locked_out_for_hours
 from executions.scheduler.plans import floor
 
 __all__ = ["CADENCE", "DELAY", "WORLDS", "World", "database_now", "sound"]
@@ -75,15 +76,6 @@ def lagging_after_a_failure(connection: Connection, now: datetime | None = None)
     for age in range(35):
         world.marks[age] = (mark - timedelta(minutes=1), mark)
     world.state = {"watermark_at": mark}
-    return world.write()
-
-
-def locked_out_for_hours(connection: Connection, now: datetime | None = None) -> World:
-    """38 runs in a row found the lock taken, and one plan failed the day before."""
-    world = sound(connection, now)
-    world.change(240, failed=True)
-    world.lose_the_lock(*range(37, -1, -1))
-    world.state = {"watermark_at": world.reached_before(0)}
     return world.write()
 
 

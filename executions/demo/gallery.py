@@ -1,61 +1,28 @@
-"""The scenarios of the demo: one for each finding, and one for each gate that refuses.
+"""The scenarios of the demo: for each finding, cause of zero usage, and gate that refuses.
 
-``bin/run --scenario NAME`` starts the demo in that state. The worlds are those of `worlds.py`, the
-rest is in `stage.py` and `circumstances.py`. Two need other servers and not only another state:
-`servers.py`.
+``bin/run --scenario NAME`` starts the demo in that state. The worlds are those of `worlds.py` and
+`zeros.py`, the rest is in `stage.py` and `circumstances.py`. Two need other servers and not only
+another state: `servers.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from executions.database.connections import Connection
-from executions.demo import circumstances, servers, worlds
+from executions.demo import circumstances, servers, worlds, zeros
 from executions.demo.circumstances import WATCHMAN, may_look, may_remove, may_see_all, watched_by
-from executions.demo.servers import Arrange
-from executions.demo.stage import Setting, Stage, nothing, scheduled
+from executions.demo.scenario import Scenario, Shown
+from executions.demo.stage import Stage, scheduled
 from executions.demo.worlds import World
+from executions.demo.zero_scenarios import OF_ZERO
+from executions.health.diagnosis.look import CauseCode
 from executions.health.findings.base import FindingCode
 from executions.retirement.gates.gate import GateCode
-
-Lay = Callable[[Connection], World]
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A state of the demo.
-
-    ``around`` is made once and held, ``lay`` is written anew with each plan that comes due, so that
-    the state stays as the sentence says. ``retirer`` looks at pg_cron in place of a superuser.
-    ``arrange`` changes the scenario's servers before the dashboard serves.
-    """
-
-    name: str
-    sentence: Promise
-    shows: FindingCode | GateCode
-    lay: Lay = worlds.healthy
-    around: Setting = nothing
-    retirer: str | None = None
-    arrange: Arrange | None = None
-
-    @property
-    def command(self) -> str:
-        return f"bin/run --scenario {self.name}"
-
-    @property
-    def reads_standby(self) -> bool:
-        return self.shows is FindingCode.STANDBY
-
-    @property
-    def needs_pg_cron(self) -> bool:
-        return isinstance(self.shows, GateCode)
 
 
 class NoScenario(ValueError):
@@ -69,42 +36,48 @@ _OF_FINDINGS = (
         FindingCode.SCHEDULER_NOT_INSTALLED,
         circumstances.before_the_scheduler,
         circumstances.no_scheduler,
+        cause=CauseCode.SCHEDULER_NOT_INSTALLED,
     ),
     Scenario(
         "never-ran",
         _("Usage is recorded, and no scheduler has ever run the rollup."),
         FindingCode.NO_EXECUTIONS,
-        worlds.never_ran,
+        zeros.alone(worlds.never_ran),
     ),
     Scenario(
         "silent-backend",
         _("The backend has run nothing for an hour and 42 minutes."),
         FindingCode.LATEST_STALE,
         worlds.stopped,
+        cause=CauseCode.SCHEDULER_SILENT,
     ),
     Scenario(
         "lost-place",
         _("The rollup's state row is gone, so runs succeed and do nothing."),
         FindingCode.STATE_ROW_MISSING,
         worlds.stateless,
+        cause=CauseCode.STATE_ROW_MISSING,
     ),
     Scenario(
         "ahead-of-time",
         _("The watermark is two hours ahead, so runs succeed and do nothing."),
         FindingCode.WATERMARK_FUTURE,
         worlds.ahead_of_time,
+        cause=CauseCode.WATERMARK_FUTURE,
     ),
     Scenario(
         "lagging",
         _("Every run succeeds, and the watermark is 25 minutes later than it should be."),
         FindingCode.WATERMARK_LAG,
         worlds.lagging,
+        cause=CauseCode.WATERMARK_STANDS,
     ),
     Scenario(
         "catching-up",
         _("The rollup is 40 days behind and does a day with each run."),
         FindingCode.WATERMARK_CATCHING_UP,
         worlds.catching_up,
+        cause=CauseCode.CATCHING_UP,
     ),
     Scenario(
         "lost-lock",
@@ -118,6 +91,7 @@ _OF_FINDINGS = (
         FindingCode.LOCK_LEAKED,
         circumstances.shut_out,
         circumstances.lock_kept,
+        cause=CauseCode.LOCK_LEAKED,
     ),
     Scenario(
         "abandoned-run",
@@ -184,6 +158,7 @@ _OF_FINDINGS = (
         _("The dashboard's role may not read the queue of changed buckets."),
         FindingCode.NOT_AVAILABLE,
         around=circumstances.queue_hidden,
+        cause=CauseCode.CANNOT_TELL,
     ),
     Scenario(
         "standby",
@@ -274,7 +249,7 @@ _OF_GATES = (
     ),
 )
 
-SCENARIOS: Mapping[str, Scenario] = {one.name: one for one in (*_OF_FINDINGS, *_OF_GATES)}
+SCENARIOS: Mapping[str, Scenario] = {one.name: one for one in (*_OF_FINDINGS, *OF_ZERO, *_OF_GATES)}
 
 
 def find(name: str) -> Scenario:
@@ -295,15 +270,23 @@ def find(name: str) -> Scenario:
     )
 
 
-def showing(code: FindingCode | GateCode) -> Scenario | None:
-    """The scenario that shows this finding or this refusal."""
-    return next((one for one in SCENARIOS.values() if one.shows is code), None)
+def showing(code: Shown) -> Scenario | None:
+    """The scenario that shows this finding, cause or refusal."""
+    return next((one for one in SCENARIOS.values() if code in one.codes), None)
 
 
 def listed() -> str:
-    """All of them, a line each."""
+    """All of them, a line each, below where they are seen."""
     width = max(map(len, SCENARIOS))
-    return "\n".join(f"{one.name:{width}}  {one.sentence}" for one in SCENARIOS.values())
+    parts = [
+        (_("Findings, on the overview:"), _OF_FINDINGS),
+        (_("Why usage shows zero, at /rollup/zero/:"), OF_ZERO),
+        (_("What refuses to retire a schedule, at /retire/:"), _OF_GATES),
+    ]
+    return "\n\n".join(
+        "\n".join([str(heading), *(f"{one.name:{width}}  {one.sentence}" for one in scenarios)])
+        for heading, scenarios in parts
+    )
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from executions.database.sql import load
 from executions.demo import servers
 from executions.demo.circumstances import drop_watchman
 from executions.demo.fill import fill
-from executions.demo.gallery import Scenario, find, played
+from executions.demo.gallery import find, played
 from executions.demo.history import WEEK
+from executions.demo.scenario import Scenario
 from executions.demo.stage import Stage, let_read
 from executions.demo.worlds import database_now
 from executions.rollup.provision import provision

@@ -1,6 +1,7 @@
 """From "usage is late" on the overview to its cause, its statement and the hours that differ."""
 
-from tests.zero_worlds import passed_by, stopped_and_waiting
+from executions.demo.zeros import passed_by
+from tests.zero_worlds import stopped_and_waiting
 
 
 def test_the_overview_leads_to_the_cause_and_its_next_step(page, owner, expect):

@@ -1,16 +1,22 @@
 """The diagnosis of "usage shows zero": each cause by a world, and no other cause for it."""
 
-import re
-from contextlib import contextmanager
-
 import pglast
 import pytest
 from django.db import connections
 
-from executions.database.permissions import statements
 from executions.database.reading import fetch_on
 from executions.database.sql import load
 from executions.demo import circumstances
+from executions.demo.zeros import (
+    DAY,
+    HOUR,
+    all_is_well,
+    multicas_columns,
+    one_workspace_is_missing,
+    roll,
+    runtime_deleted,
+    task_ended,
+)
 from executions.health.assessment import assess
 from executions.health.diagnosis.conclude import conclude
 from executions.health.diagnosis.look import Answer, CauseCode
@@ -20,16 +26,7 @@ from tests import scenarios
 from tests.factories import usage
 from tests.near_misses import MINUTE, hidden, hold_lock, now, sessions_shown
 from tests.scenarios import fetch_in
-from tests.zero_worlds import (
-    DAY,
-    HOUR,
-    ZEROS,
-    all_is_well,
-    one_workspace_is_missing,
-    roll,
-    runtime_deleted,
-    stopped_and_nothing_waits,
-)
+from tests.zero_worlds import ZEROS, stopped_and_nothing_waits
 
 __all__ = ["now"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -227,42 +224,10 @@ def test_one_missing_workspace_is_told_from_the_others(owner):
     assert {(one["shown"], one["missing"]) for one in seen} == {(1, 0), (0, 1)}
 
 
-@contextmanager
-def multicas_columns(owner):
-    """Columns that only a Multica has, with what a viewer may read of them."""
-    owner.execute("ALTER TABLE workspace ADD COLUMN name text DEFAULT 'Acme'")
-    owner.execute(
-        "ALTER TABLE agent_task_queue ADD COLUMN started_at timestamptz,"
-        " ADD COLUMN completed_at timestamptz"
-    )
-    printed = statements("multica_view", "viewer", database="multica", cron_database="multica")
-    for statement in printed:
-        if re.match(r'GRANT SELECT .* ON public\."?(workspace|agent_task_queue)\b', statement):
-            owner.execute(statement)
-    try:
-        yield
-    finally:
-        owner.execute("REVOKE SELECT ON workspace FROM multica_view")
-        owner.execute("ALTER TABLE workspace DROP COLUMN name")
-        owner.execute(
-            "ALTER TABLE agent_task_queue DROP COLUMN started_at, DROP COLUMN completed_at"
-        )
-
-
-def a_task_ended(owner, at, **columns):
-    """A task that ran to its end at a time, without usage."""
-    row = usage(owner, at, **columns)
-    owner.execute("DELETE FROM task_usage WHERE id = %s", [row["id"]])
-    owner.execute(
-        "UPDATE agent_task_queue SET started_at = %s, completed_at = %s WHERE id = %s",
-        [at - MINUTE, at, row["task_id"]],
-    )
-
-
 def test_tasks_that_reported_none_are_the_cause(owner):
     with multicas_columns(owner):
         world = scenarios.healthy(owner)
-        a_task_ended(owner, world.now - HOUR)
+        task_ended(owner, world.now - HOUR)
         diagnosis = diagnosed()
     assert diagnosis.cause.code is CauseCode.TASKS_REPORTED_NONE
     assert answers(diagnosis)["tasks_reported_none"] is Answer.YES
@@ -277,7 +242,7 @@ def test_tasks_that_stopped_reporting_are_the_cause(owner, tasks, cause):
     with multicas_columns(owner):
         world = all_is_well(owner)
         for minutes in range(tasks):
-            a_task_ended(owner, world.now - HOUR - minutes * MINUTE)
+            task_ended(owner, world.now - HOUR - minutes * MINUTE)
         diagnosis = diagnosed()
     assert diagnosis.cause.code is cause
 

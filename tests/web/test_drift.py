@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from executions.database.reading import fetch_for_dashboard
+from executions.demo.zeros import DAY, HOUR, MINUTE, all_is_well, passed_by, roll
 from executions.health import snapshot
 from executions.rollup import drift
 from executions.rollup.drift import read_drift_back
@@ -14,7 +15,6 @@ from tests import scenarios
 from tests.factories import usage
 from tests.near_misses import hidden
 from tests.time_limits import cut_off_where
-from tests.zero_worlds import DAY, HOUR, MINUTE, all_is_well, passed_by, roll
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 

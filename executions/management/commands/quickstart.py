@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from executions import quickstart
 from executions.demo import gallery
-from executions.demo.gallery import Scenario
+from executions.demo.scenario import Scenario
 from multica_admin import embedded
 from multica_admin.cluster import ClusterError
 from multica_admin.env import BadSetting, Environment

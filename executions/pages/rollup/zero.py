@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from executions.database.kept import QUIET_SECONDS
+from executions.demo.gallery import showing
+from executions.demo.scenario import Scenario
 from executions.health import snapshot as snapshots
 from executions.health.diagnosis.conclude import conclude
 from executions.health.diagnosis.look import Cause, Diagnosis, Question
@@ -31,6 +33,11 @@ class Zero:
     @property
     def questions(self) -> tuple[Question, ...]:
         return self.diagnosis.questions
+
+    @property
+    def scenario(self) -> Scenario | None:
+        """The demo that shows this cause, if something is wrong."""
+        return None if self.cause.is_there else showing(self.cause.code)
 
     @property
     def word(self) -> str:
