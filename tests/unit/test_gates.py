@@ -310,3 +310,31 @@ def test_an_affirmation_is_advised_only_where_it_would_count():
     assert "stays" in str(judged(**own).gate(GateCode.BACKEND_RUNNER).remedy)
     none = judged(executions=executions(count=0), **own)
     assert "stays" not in str(none.gate(GateCode.BACKEND_RUNNER).remedy)
+
+
+HEADLINES = {
+    "a gap": (
+        {"executions": executions({3: None})},
+        r"Not yet: 3 of the 12 most recent plans succeeded without a gap \(\d\d:\d\d UTC was"
+        r" missed\)\. At the earliest \d\d:\d\d UTC\.",
+    ),
+    "usage behind": (
+        {"state": StateRow(NOW - timedelta(minutes=40), None)},
+        r"Not yet: The watermark is 40 min behind; less than 20 min is needed\.",
+    ),
+    "two reasons": (
+        {"executions": executions({3: None}), "own_runners": frozenset({"backend"})},
+        r"Not yet: 3 of the 12 [^.]+\. 1 more condition does not hold\.",
+    ),
+}
+
+
+@pytest.mark.parametrize("world", HEADLINES)
+def test_the_headline_says_why_not_and_when_at_the_earliest(world):
+    known, said = HEADLINES[world]
+    assert re.fullmatch(said, str(judged(**known).headline(NOW)))
+
+
+def test_there_is_no_headline_where_it_can_be_removed_or_nobody_can_tell():
+    assert judged().headline(NOW) is None
+    assert judged(executions=AWAY, state=AWAY).headline(NOW) is None

@@ -63,6 +63,18 @@ def test_a_refusing_condition_says_why_and_from_when_and_offers_nothing(signed_i
     assert retirement.state == RetirementState.CHOSEN
 
 
+def test_the_headline_has_the_reason_and_refusing_conditions_come_first(signed_in, owner, pg_cron):
+    lay_plans(owner, status=lambda back: None if back == 3 else "SUCCESS")
+    page = html_of(signed_in.get(step("check", choose(signed_in, schedule(pg_cron)))))
+    (headline,) = re.findall(r'id="outcome-title">(.*?)</h2>', page, re.DOTALL)
+    assert "Not yet: 3 of the 12 most recent plans succeeded" in headline
+    assert "At the earliest" in headline
+    open_ones, folded = page.split('<details class="gates-holding" id="gates-holding">')
+    assert re.findall(r'id="gate-(\w+)"', open_ones) == ["success_streak"]
+    assert "success_streak" not in re.findall(r'id="gate-(\w+)"', folded)
+    assert 'id="gate-visible"' in folded
+
+
 def test_an_unchanged_check_costs_a_204_and_a_changed_one_is_sent(signed_in, jobid, owner):
     retirement = choose(signed_in, jobid)
     page = signed_in.get(step("check", retirement)).content.decode()

@@ -27,6 +27,7 @@ from executions.retirement.refusals import gate_as_json
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
 from executions.retirement.wizard import elsewhere, job_of
 from executions.text.digest import digest
+from executions.text.sentences import Text
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,19 @@ class Checked:
         return self.waiting and (self.check.retirable or self.check.trial or self.check.by_hand)
 
     @property
+    def headline(self) -> Text | None:
+        """Why it cannot be removed now, and when it can at the earliest."""
+        return self.check.headline(self.now)
+
+    @property
     def passed(self) -> Sequence[Gate]:
         return [gate for gate in self.check.gates if gate.passed]
+
+    @property
+    def failing(self) -> Sequence[Gate]:
+        """The gates that do not hold: those against removing it, then those against pausing."""
+        others = [gate for gate in self.check.gates if not gate.passed]
+        return [*self.refusals, *(gate for gate in others if gate not in self.refusals)]
 
     @property
     def refusals(self) -> Sequence[Gate]:

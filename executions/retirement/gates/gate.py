@@ -12,7 +12,7 @@ from executions.health.facts.pg_cron import Match
 from executions.health.findings import Case, Finding
 from executions.pgcron.job import Candidate
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, say
+from executions.text.sentences import At, Sentence, Text, say, say_counted, together
 
 
 class GateCode(StrEnum):
@@ -80,8 +80,9 @@ class GateFacts:
 class Gate:
     """One condition. ``remedy`` says what would make it pass, ``earliest`` when that can be.
 
-    ``says_when`` says whether the summary names that time itself. ``judged`` is False if the gate's
-    facts cannot be read: the gate then does not pass, but has no cause to refuse.
+    ``reason`` is the summary without that time, if the summary names the time itself: see
+    `not_yet`. ``judged`` is False if the gate's facts cannot be read: the gate then does not pass,
+    but has no cause to refuse.
     """
 
     code: GateCode
@@ -90,8 +91,23 @@ class Gate:
     evidence: Mapping[str, object] = field(default_factory=dict)
     remedy: Sentence | None = None
     earliest: datetime | None = None
-    says_when: bool = False
+    reason: Sentence | None = None
     judged: bool = True
+
+    @property
+    def says_when(self) -> bool:
+        """Whether the summary names the earliest time itself."""
+        return self.reason is not None
+
+
+def not_yet(reason: Sentence, earliest: At | None) -> Sentence:
+    """The sentence for something that may become possible: why not now, and when at the earliest.
+
+    Without a time nobody can say when.
+    """
+    if earliest is None:
+        return say("Not yet: %(reason)s", reason=reason)
+    return say("Not yet: %(reason)s At the earliest %(earliest)s.", reason=reason, earliest=earliest)
 
 
 @dataclass(frozen=True)
@@ -151,6 +167,23 @@ class Check:
         return say(
             "It can be removed by hand: only this role may not do it, so the job's owner or a"
             " superuser must run the statement."
+        )
+
+    def headline(self, now: datetime) -> Text | None:
+        """Why the job cannot be removed now and when it can at the earliest; None if it can.
+
+        The first gate that refuses gives the reason. None too if nobody can tell.
+        """
+        refusing = self.refusals(self.aim)
+        if not refusing or self.undecided:
+            return None
+        first, others = refusing[0], len(refusing) - 1
+        earliest = At(self.earliest, now) if self.earliest else None
+        more = say_counted(
+            others, "%(n)s more condition does not hold.", "%(n)s more conditions do not hold."
+        )
+        return together(
+            not_yet(first.reason or first.summary, earliest), more if others else None
         )
 
     @property

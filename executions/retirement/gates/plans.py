@@ -16,7 +16,7 @@ from executions.health.facts.executions import ExecutionFact, runners_of
 from executions.health.findings import Case, Finding, Severity
 from executions.health.findings.lateness import LAG
 from executions.health.ledger import Cell, Ledger, PlanOutcome
-from executions.retirement.gates.gate import Gate, GateCode, GateFacts
+from executions.retirement.gates.gate import Gate, GateCode, GateFacts, not_yet
 from executions.scheduler.plans import floor
 from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Value, quoted, say
@@ -86,26 +86,22 @@ def _short_streak(case: Case, needed: int, evidence: dict[str, object]) -> Gate:
     values: dict[str, Value] = {
         "count": min(len(case.ledger.streak), needed),
         "needed": needed,
-        "earliest": case.at(earliest),
     }
     if broken is None:
-        summary = say(
-            "Not yet: there are only %(count)s of the %(needed)s plans that it takes."
-            " At the earliest %(earliest)s.",
-            **values,
-        )
+        reason = say("there are only %(count)s of the %(needed)s plans that it takes.", **values)
     else:
         evidence |= {"broken_by": broken.plan_time, "kind": broken.kind.value}
-        summary = say(
-            "Not yet: %(count)s of the %(needed)s most recent plans succeeded without a gap"
-            " (%(plan)s %(kind)s). At the earliest %(earliest)s.",
+        reason = say(
+            "%(count)s of the %(needed)s most recent plans succeeded without a gap"
+            " (%(plan)s %(kind)s).",
             plan=case.at(broken.plan_time),
             kind=_BROKEN[broken.kind],
             **values,
         )
     evidence["earliest"] = earliest
+    summary = not_yet(reason, case.at(earliest))
     remedy = say("Nothing to do but wait, as long as Multica's backend is running.")
-    return Gate(GateCode.SUCCESS_STREAK, False, summary, evidence, remedy, earliest, says_when=True)
+    return Gate(GateCode.SUCCESS_STREAK, False, summary, evidence, remedy, earliest, reason)
 
 
 def _streak_at_the_earliest(case: Case, needed: int) -> datetime:
