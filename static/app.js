@@ -5,6 +5,7 @@
  *                                                 another one opens
  *   <button data-theme-choice="system|light|dark">   the theme; see theme.js
  *   <button data-copy="id">                       copies the text of that element
+ *   <… data-title="1 of 3 · …">                   in a live part: what the page's title says now
  */
 "use strict";
 
@@ -47,6 +48,16 @@
     const menu = event.target.closest("details[data-menu][open]");
     closeMenus();
     if (menu) menu.querySelector("summary").focus();
+  });
+
+  const titleNow = () => document.querySelector("[data-title]")?.dataset.title;
+  let title = titleNow();
+
+  document.addEventListener("live:merged", () => {
+    const fresh = titleNow();
+    if (!title || !fresh) return;
+    document.title = document.title.replace(title, () => fresh);
+    title = fresh;
   });
 
   window.addEventListener("theme:changed", showThemeChoice);

@@ -16,7 +16,7 @@
  *   403 with X-Problem         the viewer has lost the role: the page is loaded again and says so
  *   anything else, or nothing  the part says how old it is and why, and tries again, at most every
  *                              five seconds. An error of ours has the header X-Problem
- * A part does not change in a hidden tab, while text in it is selected, or while a form control in it
+ * Without data-live-hidden a part does not change in a hidden tab. No part changes while text in it is selected, or while a form control in it
  * has the focus. Idiomorph merges the new contents into the old. It recognizes elements by their id,
  * so focus, scroll positions and open <details> stay. It never touches a <form>, or what a script
  * put into an element with data-live-keep. Before the merge the document gets the event
@@ -25,6 +25,8 @@
  *   <… data-checked>           contains the <time> of the server's last look; a 204 renews it
  *   <a data-in-place>          in a part: leads to another address of the same page. The part then
  *                              shows the part of that address, without a jump
+ *   <… data-live-hidden="60">  in a part: a hidden tab asks too, at this interval in seconds, because
+ *                              its title says how far something is
  *   data-live-quiet            the part does not show its age. It says that the viewer is signed out
  *                              only if it is the page's only part, at the top of the page
  * A part that shows the verdict (verdict.js) marks it as doubtful when no answer comes.
@@ -86,7 +88,13 @@
     }
 
     get pace() {
-      return 1000 * Math.max(1, Number(this.element.dataset.liveSeconds) || 15);
+      const seconds = document.hidden && this.hiddenSeconds ? this.hiddenSeconds : this.element.dataset.liveSeconds;
+      return 1000 * Math.max(1, Number(seconds) || 15);
+    }
+
+    /** How often the part asks in a hidden tab; undefined if it does not. */
+    get hiddenSeconds() {
+      return this.element.querySelector("[data-live-hidden]")?.dataset.liveHidden;
     }
 
     plan(delay = this.pace) {
@@ -108,8 +116,8 @@
 
     async refresh() {
       if (!this.element.isConnected) return this.stop();
-      // A hidden tab asks for nothing. `resume` plans the next refresh when the tab is visible.
-      if (document.hidden) return;
+      // Else a hidden tab asks for nothing. `resume` plans the next refresh when it is visible.
+      if (document.hidden && !this.hiddenSeconds) return;
       if (this.inUse) return this.plan(1000);
       const { address } = this;
       try {

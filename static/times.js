@@ -4,6 +4,7 @@
  *   <time datetime="…" data-form="datetime|seconds|clock|time|date|hour">   absolute, in the zone chosen
  *   <time datetime="…" data-relative>                                  ages every second
  *   <time datetime="…" data-relative="span">                           the same without "ago"
+ *   <time datetime="…" data-relative="countdown">                      "in 3 min 42 s"
  *   <… data-now="…">   the database's clock when the server answered; ages are counted from it
  *   <button data-zone="utc|local">                                     the switch
  *
@@ -71,8 +72,8 @@
     }
   }
 
-  /** Whole seconds as an age: "12 s", "4 min", "4 h 20 min", "3 d 4 h". */
-  function span(seconds) {
+  /** Whole seconds as an age: "12 s", "4 min", "4 h 20 min", "3 d 4 h". Exactly: "4 min 12 s". */
+  function span(seconds, exactly = false) {
     const days = Math.floor(seconds / 86_400);
     const hours = Math.floor((seconds % 86_400) / 3_600);
     const minutes = Math.floor((seconds % 3_600) / 60);
@@ -80,11 +81,15 @@
     const part = (number, unit) => (number ? ` ${number.toLocaleString(lang)} ${texts[unit]}` : "");
     if (days) return (part(days, "d") + part(hours, "h")).trim();
     if (hours) return (part(hours, "h") + part(minutes, "min")).trim();
+    if (minutes && exactly) return (part(minutes, "min") + part(seconds % 60, "s")).trim();
     return minutes ? part(minutes, "min").trim() : `${seconds} ${texts.s}`;
   }
 
   function relative(element, date) {
     const seconds = Math.trunc((date.getTime() - now()) / 1000);
+    if (element.dataset.relative === "countdown") {
+      return seconds > 0 ? texts.ahead.replace("{duration}", span(seconds, true)) : texts.soon;
+    }
     if (seconds <= 0 && element.dataset.relative === "span") return span(-seconds);
     return seconds > 0
       ? texts.ahead.replace("{duration}", span(seconds))

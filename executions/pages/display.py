@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from executions.text.formatters import age, ago, count, duration, moment, roughly, seconds, written
+from executions.text.formatters import age, ago, count, countdown, duration, moment, roughly, seconds, written
 
 register = template.Library()
 
@@ -24,7 +24,7 @@ SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 
 for _filter in (count, duration, roughly, seconds, written):
     register.filter(_filter)
-for _tag in (moment, ago, age):
+for _tag in (moment, ago, age, countdown):
     register.simple_tag(_tag)
 
 

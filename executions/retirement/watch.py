@@ -6,7 +6,7 @@ plan that is due after the act counts, from the first on. The database's clock d
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +23,8 @@ from executions.text.sentences import Sentence, say, say_counted
 PLANS = 3
 # If something else still writes after this many plans, there is another caller.
 PATIENCE = 12
+# A plan is claimed within a tick of 30 s, runs for seconds, and is looked at within 5 s.
+_A_RUN = timedelta(minutes=1)
 
 
 class Word(StrEnum):
@@ -203,6 +205,27 @@ def _untold(is_over: bool) -> tuple[Word, Sentence]:
 def due_after(since: datetime, plans: int, spec: JobSpec) -> datetime:
     """When the last of this many plans after the act becomes due. No watch ends before."""
     return _first_after(since, spec) + (plans - 1) * spec.cadence + spec.schedule_delay
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """When the plans that a watch still waits for are due, and when it is done at about.
+
+    ``done`` is None if it is watched for longer than planned, so that nobody can say.
+    """
+
+    due: tuple[datetime, ...]
+    done: datetime | None
+
+
+def outlook(watched: Watched, begun: int, now: datetime, spec: JobSpec) -> Outlook:
+    """What the watch waits for after so many plans have begun."""
+    since, needed = watched.since, watched.needed
+    done = due_after(since, needed, spec) + _A_RUN
+    if begun < needed or now < done:
+        coming = range(begun + 1, needed + 1)
+        return Outlook(tuple(due_after(since, number, spec) for number in coming), done)
+    return Outlook((due_after(now, 1, spec),), None)
 
 
 def longest_wait(needed: int) -> int:

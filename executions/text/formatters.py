@@ -169,6 +169,18 @@ def ago(value: datetime | None, now: datetime) -> SafeString | str:
     )
 
 
+def countdown(value: datetime, now: datetime) -> SafeString:
+    """``{% countdown due now %}``: "in 3 min 42 s", counted down in the browser to the second."""
+    ahead = int((value - now).total_seconds())
+    left = {"duration": _span(ahead, smallest=2)}
+    return format_html(
+        '<time datetime="{}" data-relative="countdown" title="{}">{}</time>',
+        value.isoformat(),
+        written(value, "seconds"),
+        _("in %(duration)s") % left if ahead > 0 else _("at any moment"),
+    )
+
+
 def age(value: datetime | None, now: datetime) -> SafeString | str:
     """``{% age watermark checked_at %}``: like :func:`ago`, without the word "ago": "4 min"."""
     if value is None:

@@ -11,9 +11,11 @@ import pytest
 
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pages.wizard import checked, watched
+from executions.retirement.audit import Who
 from tests import waiting
 from tests.browser.remote import Remote
-from tests.retiring import acting_as, audited, jobs, pg_cron, role, schedule
+from tests.browser.test_refreshing import HIDDEN
+from tests.retiring import acting_as, audited, jobs, lay_plans, pg_cron, retire, role, schedule
 from tests.short_plans import Backend, backend, short_rules, ticking
 from tests.sizes import sized
 
@@ -41,6 +43,17 @@ def live_parts_ask_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checked, "BUSY_SECONDS", 1)
     monkeypatch.setattr(watched, "BUSY_SECONDS", 1)
     monkeypatch.setattr(watched, "QUIET_SECONDS", 1)
+
+
+@pytest.fixture
+def removed(operator: Any, owner: Any) -> Callable[[Any], Retirement]:
+    """Removes a job without a browser, by plans that are minutes apart."""
+
+    def act(pg_cron: Any) -> Retirement:
+        lay_plans(owner)
+        return retire(Who.user(operator), schedule(pg_cron))
+
+    return act
 
 
 @pytest.fixture
@@ -293,6 +306,19 @@ def test_a_removal_after_which_it_gets_worse_has_the_way_back_on_top(
         **before,
         "jobid": retirement.put_back_jobid,
     }
+
+
+def test_the_tab_says_how_far_the_watch_is_also_while_nobody_sees_it(page, expect, pg_cron, removed):
+    retirement = removed(pg_cron)
+    page.goto(f"/retire/{retirement.pk}/watch/")
+    expect(page).to_have_title(re.compile("0 of 3 · removed, being watched"))
+    page.evaluate("document.querySelector('[data-live-hidden]').dataset.liveHidden = '1'")
+    page.evaluate(HIDDEN, True)
+    plan = {"plan_time": "2026-03-01T20:00:00+00:00", "kind": "kept"}
+    Retirement.objects.filter(pk=retirement.pk).update(watch={"plans": [plan], "needed": 3})
+    expect(page).to_have_title(re.compile("1 of 3 · removed, being watched"))
+    Retirement.objects.filter(pk=retirement.pk).update(state=RetirementState.VERIFIED)
+    expect(page).to_have_title(re.compile("^(\\w+ · )?removed, and verified"))
 
 
 def test_the_conditions_come_true_while_one_looks(page, expect, jobid, backend, short_rules, owner):

@@ -159,6 +159,21 @@ def test_an_age_is_a_time_element_that_the_browser_goes_on_counting() -> None:
     assert rendered("{% ago value now %}", value=None, now=NOON) == "—"
 
 
+@pytest.mark.parametrize(
+    ("away", "text"),
+    [
+        (timedelta(minutes=3, seconds=42), "in 3 min 42 s"),
+        (timedelta(seconds=9), "in 9 s"),
+        (timedelta(), "at any moment"),
+        (-timedelta(minutes=1), "at any moment"),
+    ],
+)
+def test_a_countdown_is_exact_and_ends(away: timedelta, text: str) -> None:
+    html = formatters.countdown(NOON + away, NOON)
+    assert 'data-relative="countdown"' in html
+    assert html.endswith(f">{text}</time>")
+
+
 @pytest.mark.parametrize("word", sorted(display.BADGES))
 def test_every_badge_says_its_tone_in_text_and_in_a_shape_of_its_own(word: str) -> None:
     html = display.badge(word)

@@ -179,6 +179,24 @@ def test_the_way_back_is_there_after_every_removal(signed_in, jobid, pg_cron):
         assert 'id="form-put-back"' in signed_in.get(step("watch", retirement)).content.decode()
 
 
+def test_the_watch_names_its_times_and_the_tab_says_how_far_it_is(signed_in, jobid):
+    retirement = confirm(signed_in, jobid)
+    signed_in.post(step("remove", retirement), press(retirement))
+    page = signed_in.get(step("watch", retirement))
+    assert re.search(r"<title>(\w+ · )?0 of 3 · removed, being watched · pg_cron", html_of(page))
+    assert 'data-title="0 of 3 · removed, being watched · pg_cron' in html_of(page)
+    told = text(page)
+    assert re.search(
+        r"Waiting for the plans that are due at (\d\d:\d[05](, )?){3}, the next in \d+", told
+    )
+    assert re.search(r"Done about \d\d:\d[16] UTC, in 1\d min", told)
+    assert told.count("still to come due at") == 3
+    Retirement.objects.update(state=RetirementState.VERIFIED)
+    page = signed_in.get(step("watch", retirement))
+    assert "0 of 3" not in html_of(page)
+    assert "Waiting for" not in text(page)
+
+
 def test_where_this_role_may_not_put_it_back_the_statement_is_shown(
     signed_in, jobid, pg_cron, role, acting_as
 ):

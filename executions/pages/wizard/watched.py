@@ -8,10 +8,12 @@ from datetime import datetime
 from functools import cached_property
 
 import psycopg
+from django.utils.translation import gettext as _
 
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.problems import diagnose
 from executions.database.reading import Fetch
+from executions.health.ledger import PlanOutcome
 from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pgcron.inventory import read_job, read_rights
 from executions.pgcron.job import Job, rights_over
@@ -23,7 +25,7 @@ from executions.retirement.callers_report import SecondLook, second_look
 from executions.retirement.facts import retire_fetch
 from executions.retirement.outside import Outside, outside_of
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
-from executions.retirement.watch import Word, due_after
+from executions.retirement.watch import Outlook, Watched, Word, due_after, outlook
 from executions.retirement.wizard import elsewhere, job_of
 from executions.text.digest import digest
 from executions.text.problem import Problem
@@ -147,10 +149,47 @@ class WatchPage:
         return int(self.retirement.watch.get("needed", 3))
 
     @property
-    def still_to_come(self) -> range:
-        """One element for each plan that the watch still waits for."""
-        done = [plan for plan in self.plans if plan.kind != "waiting"]
-        return range(max(0, self.needed - len(done))) if self.is_watched else range(0)
+    def begun(self) -> list[PlanSeen]:
+        """The plans since the act that a runner has begun."""
+        return [plan for plan in self.plans if plan.kind != PlanOutcome.WAITING]
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether plans are counted: no decision is waited for."""
+        waits = self.retirement.state in {RetirementState.TRIAL, RetirementState.WATCHING}
+        return waits and not self.may_confirm_gone
+
+    @cached_property
+    def outlook(self) -> Outlook | None:
+        """When the plans that are waited for are due, and when the watch is done at about."""
+        since = self.retirement.watched_since
+        if not self.is_counted or since is None or self.now is None:
+            return None
+        watched = Watched(since, self.needed)
+        return outlook(watched, len(self.begun), self.now, rules.current().spec)
+
+    @property
+    def coming(self) -> tuple[datetime, ...]:
+        """The times to name: the first three of those that are waited for."""
+        return self.outlook.due[:3] if self.outlook else ()
+
+    @property
+    def last_due(self) -> datetime | None:
+        return self.outlook.due[-1] if self.outlook and self.outlook.due else None
+
+    @property
+    def progress(self) -> str:
+        """How many of the plans have succeeded: "1 of 3"; empty if none are counted."""
+        if not self.is_counted:
+            return ""
+        good = sum(PlanOutcome(plan.kind).is_success for plan in self.plans)
+        return _("%(good)s of %(needed)s") % {"good": min(good, self.needed), "needed": self.needed}
+
+    @property
+    def title(self) -> str:
+        """What the tab says."""
+        parts = (self.progress, self.retirement.get_state_display(), self.retirement.label)
+        return " · ".join(part for part in parts if part)
 
     @property
     def is_watched(self) -> bool:
