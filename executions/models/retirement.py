@@ -141,7 +141,7 @@ class Retirement(models.Model):
 class Act(models.Model):
     """One change in pg_cron's database: its intent first, then its transaction, then its outcome.
 
-    ``xid`` is the acting transaction's id (an xid8, so text). ``outcome`` is null until it is
+    ``why`` is the operator's own reason, if one was given. ``xid`` is the acting transaction's id (an xid8, so text). ``outcome`` is null until it is
     known: to the process that acted, or after a crash to the first that asks ``pg_xact_status``.
     """
 
@@ -161,6 +161,7 @@ class Act(models.Model):
     user_id = models.BigIntegerField(null=True)
     user_name = models.TextField()
     role = models.TextField(default="")
+    why = models.TextField(default="", db_default="")
     statement = models.TextField()
     job = models.JSONField()
     evidence = models.JSONField(default=dict)
@@ -188,7 +189,10 @@ class Act(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Who did what, when, on what evidence, with which statement, and with what outcome.
+    """Who did what, when, why, on what evidence, with which statement, and with what outcome.
+
+    ``why`` is the operator's own reason, if one was given. Its default is the database's, so that
+    a process of an older version can add lines too.
 
     Rows are only added: triggers refuse UPDATE, DELETE and TRUNCATE to every role. Only the table's
     owner or a superuser could remove the triggers (docs/retiring.md). So a row has no foreign key,
@@ -210,6 +214,7 @@ class AuditEvent(models.Model):
     statement = models.TextField(default="")
     role = models.TextField(default="")
     summary = models.TextField(default="")
+    why = models.TextField(default="", db_default="")
     evidence = models.JSONField(default=dict)
     retirement_id = models.BigIntegerField(null=True)
     act_id = models.BigIntegerField(null=True)
@@ -218,6 +223,7 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["-at", "-id"], name="audit_at"),
             models.Index(fields=["retirement_id"], name="audit_retirement"),
+            models.Index(fields=["act_id"], name="audit_act", condition=~Q(act_id=None)),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from executions.text.formatters import age, ago, count, countdown, duration, moment, roughly, seconds, written
+from executions.text.formatters import (
+    age,
+    ago,
+    count,
+    countdown,
+    duration,
+    moment,
+    roughly,
+    seconds,
+    written,
+)
 
 register = template.Library()
 

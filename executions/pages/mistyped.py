@@ -12,9 +12,12 @@ from executions.pages.wizard.checked import Checked
 _KEY = "mistyped"
 
 
-def keep(request: HttpRequest, retirement: Retirement, *, way: str, typed: str, said: str) -> None:
-    """Keep what was typed for which way, and what is wrong with it."""
-    request.session[_KEY] = {"number": retirement.pk, "way": way, "typed": typed, "said": said}
+def keep(
+    request: HttpRequest, retirement: Retirement, *, way: str, typed: str, why: str, said: str
+) -> None:
+    """Keep what was typed for which way, the reason given, and what is wrong with the name."""
+    kept = {"number": retirement.pk, "way": way, "typed": typed, "why": why, "said": said}
+    request.session[_KEY] = kept
 
 
 def take(request: HttpRequest, checked: Checked) -> dict[str, object]:

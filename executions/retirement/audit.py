@@ -7,14 +7,18 @@ is our own database's clock. The answer of the acting database is in the line's 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from executions.health.assessment import plain
 from executions.models.retirement import ITSELF, Act, AuditEvent, Retirement
+
+log = logging.getLogger(__name__)
 
 # A line keeps this many characters of a text, and says how many it left out.
 MOST_CHARACTERS = 10_000
@@ -22,14 +26,18 @@ MOST_CHARACTERS = 10_000
 
 @dataclass(frozen=True)
 class Who:
-    """Who acts: a user, or this product itself. Names outlive their accounts."""
+    """Who acts: a user, or this product itself. Names outlive their accounts.
+
+    ``why`` is the reason in the user's own words, such as a ticket; empty if none was given.
+    """
 
     name: str
     id: int | None = None
+    why: str = ""
 
     @classmethod
-    def user(cls, user: AbstractBaseUser | AnonymousUser) -> Who:
-        return cls(user.get_username(), user.pk)
+    def user(cls, user: AbstractBaseUser | AnonymousUser, why: str = "") -> Who:
+        return cls(user.get_username(), user.pk, why)
 
 
 MYSELF = Who(ITSELF)
@@ -45,26 +53,43 @@ def record(
     statement: str = "",
     evidence: Mapping[str, object] | None = None,
 ) -> AuditEvent:
-    """Add one line. Inside a transaction it is committed or rolled back with the change.
+    """Add one line, and tell the log once it is committed. Inside a transaction it is committed or rolled back with the change.
 
     ``about`` is the subject: an act adds its statement, its role and its retirement. Texts longer
     than ``MOST_CHARACTERS`` are cut.
     """
     act = about if isinstance(about, Act) else None
     retirement = act.retirement if act else about if isinstance(about, Retirement) else None
-    return AuditEvent.objects.create(
+    line = AuditEvent.objects.create(
         user_id=who.id,
         user_name=_bounded(who.name),
         action=_bounded(action),
         outcome=outcome,
         subject=_bounded(retirement.label if retirement else str(about)),
         summary=_bounded(summary),
+        why=_bounded(who.why),
         statement=_bounded(statement or (act.statement if act else "")),
         role=_bounded(act.role if act else ""),
         evidence=_each_bounded(plain(evidence or {})),
         retirement_id=retirement.pk if retirement else None,
         act_id=act.pk if act else None,
     )
+    transaction.on_commit(lambda: _log(line))
+    return line
+
+
+def _log(line: AuditEvent) -> None:
+    """Tell the log as well, which can be shipped to where nobody of this database reaches."""
+    extra = {
+        "line": line.pk,
+        "user_name": line.user_name,
+        "action": line.action,
+        "outcome": line.outcome,
+        "about": line.subject,
+        "summary": line.summary,
+        "why": line.why,
+    }
+    log.info("Audit", extra=extra)
 
 
 def _bounded(text: str) -> str:

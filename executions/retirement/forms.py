@@ -7,6 +7,19 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.models.retirement import CallerKind
 from executions.retirement.outside import NotAName, Outside
+from executions.text.visible import shortened
+
+# The fields for a reason take this many characters (``_why.html``).
+LONGEST_WHY = 500
+
+
+def why_of(values: Mapping[str, str]) -> str:
+    """The reason that a form gives for its act, in the operator's own words; empty without one.
+
+    No act fails because of its reason: a longer one is cut, and invisible characters are written
+    as their code points.
+    """
+    return shortened(values.get("why", "").strip(), LONGEST_WHY)
 
 
 class ConfirmedName(forms.Form):
@@ -25,7 +38,8 @@ class ConfirmedName(forms.Form):
     def as_sent(cls, values: Mapping[str, str]) -> dict[str, str]:
         """The fields as sent, to be sent again. A value that is too long is invalid anyway."""
         sent = {name: values.get(name, "") for name in cls.base_fields}
-        return {name: value for name, value in sent.items() if len(value) <= cls.LONGEST}
+        short = {name: value for name, value in sent.items() if len(value) <= cls.LONGEST}
+        return {**short, "why": why_of(values)}
 
 
 class OutsideSchedule(forms.Form):

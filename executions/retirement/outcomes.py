@@ -40,7 +40,7 @@ def conclude(
         if outcome == Act.Outcome.DONE:
             _go_on(act, rules)
         audit.record(
-            audit.Who(act.user_name, act.user_id),
+            audit.Who(act.user_name, act.user_id, act.why),
             act.kind,
             AuditEvent.Outcome(outcome.value),
             act,

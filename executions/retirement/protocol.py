@@ -116,6 +116,7 @@ def intend(retirement: Retirement, wish: Wish) -> Act:
             kind=wish.kind,
             user_id=wish.who.id,
             user_name=wish.who.name,
+            why=wish.who.why,
             statement=wish.statement,
             job=wish.job.as_json(),
             evidence=plain(wish.evidence),

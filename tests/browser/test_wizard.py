@@ -308,7 +308,9 @@ def test_a_removal_after_which_it_gets_worse_has_the_way_back_on_top(
     }
 
 
-def test_the_tab_says_how_far_the_watch_is_also_while_nobody_sees_it(page, expect, pg_cron, removed):
+def test_the_tab_says_how_far_the_watch_is_also_while_nobody_sees_it(
+    page, expect, pg_cron, removed
+):
     retirement = removed(pg_cron)
     page.goto(f"/retire/{retirement.pk}/watch/")
     expect(page).to_have_title(re.compile("0 of 3 · removed, being watched"))

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 
 from executions.models.retirement import AuditEvent, Retirement
 from executions.retirement import audit
@@ -146,3 +147,38 @@ def test_the_product_has_a_name_of_its_own_for_what_it_does_by_itself():
     audit.record(audit.MYSELF, "trial", AuditEvent.Outcome.DONE, "pg_cron job 1")
     line = AuditEvent.objects.get()
     assert (line.user_name, line.user_id) == ("Multica Admin", None)
+
+
+def test_a_line_and_an_act_of_it_say_why_and_a_line_of_an_older_process_does_not(event):
+    audit.record(Who("olga", 7, "OPS-17"), "close", AuditEvent.Outcome.DONE, "a job")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO executions_auditevent"
+            " (user_name, action, subject, outcome, statement, role, summary, evidence)"
+            " VALUES ('old', 'remove', 'a job', 'done', '', '', '', '{}')"
+        )
+    found = AuditEvent.objects.order_by("pk").values_list("user_name", "why")
+    assert list(found) == [("olga", ""), ("olga", "OPS-17"), ("old", "")]
+
+
+def test_the_reason_comes_to_a_table_with_lines_and_nobody_can_change_it(event):
+    migration = import_module("executions.migrations.0009_a_reason_for_each_act")
+    executor = MigrationExecutor(connection)
+    executor.migrate(migration.Migration.dependencies)
+    executor.loader.build_graph()
+    executor.migrate(executor.loader.graph.leaf_nodes("executions"))
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        AuditEvent.objects.update(why="another reason")
+    assert AuditEvent.objects.get().why == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_log_tells_of_every_line_that_is_committed(caplog):
+    caplog.set_level("INFO", logger="executions.retirement.audit")
+    with pytest.raises(RuntimeError), transaction.atomic():
+        audit.record(Who("olga"), "close", AuditEvent.Outcome.DONE, "rolled back")
+        raise RuntimeError
+    audit.record(Who("olga", 7, "OPS-17"), "close", AuditEvent.Outcome.DONE, "a job")
+    (line,) = [record for record in caplog.records if record.name == "executions.retirement.audit"]
+    told = (line.user_name, line.action, line.outcome, line.about, line.why)
+    assert told == ("olga", "close", "done", "a job", "OPS-17")

@@ -59,6 +59,53 @@ def test_a_mistyped_name_stands_in_its_field_with_the_message_at_it(
     assert said not in text(client.get(step("confirm", retirement)))
 
 
+REASON = "OPS-17: Multica runs it itself <now>"
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "after signing in again"])
+def test_the_reason_of_an_act_stands_on_every_line_of_it(not_lately, jobid, pg_cron, again):
+    retirement = confirmed_by_somebody(jobid)
+    if again:
+        form = asked_again(not_lately, "remove", retirement, why=REASON)
+        not_lately.post("/confirm/", form)
+    else:
+        not_lately.post("/confirm/", {"password": PASSWORD})
+        not_lately.post(step("remove", retirement), press(retirement) | {"why": f" {REASON} "})
+    assert jobs(pg_cron) == {}
+    lines = AuditEvent.objects.filter(retirement_id=retirement.pk).order_by("pk")
+    assert [(line.outcome, line.why) for line in lines] == [("intended", REASON), ("done", REASON)]
+    for path in (step("watch", retirement), "/audit/?q=OPS-17"):
+        assert html.escape(REASON) in html_of(not_lately.get(path))
+
+
+def test_the_reason_is_kept_beside_a_mistyped_name(signed_in, jobid):
+    retirement = confirmed_by_somebody(jobid)
+    form = press(retirement) | {"typed": "usage", "why": REASON}
+    answer = signed_in.post(step("pause", retirement), form)
+    page = html_of(signed_in.get(answer.headers["Location"]))
+    assert re.search(rf'id="why-pause" name="why" value="{html.escape(REASON)}"', page)
+    assert 'id="why-remove" name="why" value=""' in page
+    assert AuditEvent.objects.get().why == REASON
+
+
+def test_no_act_fails_because_of_its_reason(signed_in, jobid):
+    retirement = confirmed_by_somebody(jobid)
+    signed_in.post(step("close", retirement), {"why": "a\0b" + "c" * 2_000})
+    assert AuditEvent.objects.get().why == "a[U+0000]b" + "c" * 497 + "…"
+
+
+def test_every_form_that_acts_asks_why(signed_in, jobid):
+    retirement = confirmed_by_somebody(jobid)
+    page = html_of(signed_in.get(step("confirm", retirement)))
+    asked = {"why-pause", "why-remove", "why-by-hand", "why-close"}
+    assert set(re.findall(r'<input[^>]* id="(why-[\w-]+)" name="why"', page)) == asked
+    signed_in.post(step("remove", retirement), press(retirement))
+    page = html_of(signed_in.get(step("watch", retirement)))
+    asked = {"why-put-back", "why-brought-back"}
+    assert set(re.findall(r'<input[^>]* id="(why-[\w-]+)" name="why"', page)) == asked
+    assert 'id="why-once"' in html_of(signed_in.get(reverse("rollup_run")))
+
+
 def test_a_mistyped_name_is_told_where_its_field_is_gone(signed_in, owner, jobid):
     retirement = confirmed_by_somebody(jobid)
     answer = signed_in.post(step("remove", retirement), press(retirement) | {"typed": "usage"})

@@ -106,7 +106,7 @@ def _matching(filters: Filters) -> QuerySet[AuditEvent]:
 
 def _mentions(text: str) -> Q:
     found = Q()
-    for column in ("user_name", "subject", "summary", "statement", "role"):
+    for column in ("user_name", "subject", "summary", "statement", "role", "why"):
         found |= Q(**{f"{column}__icontains": text})
     return found
 

@@ -34,6 +34,7 @@ from executions.pages.history.filters import parse
 from executions.pages.live import answer, shared
 from executions.pages.rollup.once_said import said
 from executions.retirement import audit
+from executions.retirement.forms import why_of
 from executions.retirement.refusals import Refused
 from executions.retirement.wizard import on_record
 from executions.scheduler import once
@@ -121,7 +122,7 @@ def run_once(request: LiveRequest) -> HttpResponseBase:
         )
         return to_sign_in_again(reverse("rollup_run"))
     try:
-        told = begin(audit.Who.user(request.user))
+        told = begin(audit.Who.user(request.user, why_of(request.POST)))
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:

@@ -9,11 +9,13 @@ from executions.accounts.roles import OPERATOR, RoleNeeded
 from executions.models.retirement import Retirement
 from executions.pages.wizard.steps import step_of
 from executions.retirement import audit, wizard
+from executions.retirement.forms import why_of
 from executions.retirement.refusals import NotPermitted
 
 
 def who(request: HttpRequest) -> audit.Who:
-    return audit.Who.user(request.user)
+    """Who sent the form, with the reason that the form gives."""
+    return audit.Who.user(request.user, why_of(request.POST))
 
 
 def require_permission(request: HttpRequest, action: str, about: Retirement | str) -> None:

@@ -140,8 +140,8 @@ def _step(action: str) -> Callable[[Take], View]:
             except Unknown as reason:
                 messages.warning(request, str(reason))
             except WrongName as refusal:
-                typed = _confirmed_name(request)["typed"]
-                mistyped.keep(request, retirement, way=action, typed=typed, said=str(refusal))
+                kept = {"typed": _confirmed_name(request)["typed"], "why": who(request).why}
+                mistyped.keep(request, retirement, way=action, said=str(refusal), **kept)
             except Refused as refusal:
                 messages.error(request, str(refusal))
             else:

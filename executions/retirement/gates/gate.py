@@ -107,7 +107,9 @@ def not_yet(reason: Sentence, earliest: At | None) -> Sentence:
     """
     if earliest is None:
         return say("Not yet: %(reason)s", reason=reason)
-    return say("Not yet: %(reason)s At the earliest %(earliest)s.", reason=reason, earliest=earliest)
+    return say(
+        "Not yet: %(reason)s At the earliest %(earliest)s.", reason=reason, earliest=earliest
+    )
 
 
 @dataclass(frozen=True)
@@ -182,9 +184,7 @@ class Check:
         more = say_counted(
             others, "%(n)s more condition does not hold.", "%(n)s more conditions do not hold."
         )
-        return together(
-            not_yet(first.reason or first.summary, earliest), more if others else None
-        )
+        return together(not_yet(first.reason or first.summary, earliest), more if others else None)
 
     @property
     def earliest(self) -> datetime | None:
