@@ -141,8 +141,9 @@ class Retirement(models.Model):
 class Act(models.Model):
     """One change in pg_cron's database: its intent first, then its transaction, then its outcome.
 
-    ``why`` is the operator's own reason, if one was given. ``xid`` is the acting transaction's id (an xid8, so text). ``outcome`` is null until it is
-    known: to the process that acted, or after a crash to the first that asks ``pg_xact_status``.
+    ``why`` is the operator's own reason, if one was given. ``xid`` is the acting transaction's id
+    (an xid8, so text). ``outcome`` is null until it is known: to the process that acted, or after a
+    crash to the first that asks ``pg_xact_status``.
     """
 
     class Kind(models.TextChoices):

@@ -53,8 +53,9 @@ def record(
     statement: str = "",
     evidence: Mapping[str, object] | None = None,
 ) -> AuditEvent:
-    """Add one line, and tell the log once it is committed. Inside a transaction it is committed or rolled back with the change.
+    """Add one line. Inside a transaction it is committed or rolled back with the change.
 
+    Once it is committed, the log has it too.
     ``about`` is the subject: an act adds its statement, its role and its retirement. Texts longer
     than ``MOST_CHARACTERS`` are cut.
     """

@@ -315,8 +315,7 @@ def test_an_affirmation_is_advised_only_where_it_would_count():
 HEADLINES = {
     "a gap": (
         {"executions": executions({3: None})},
-        r"Not yet: 3 of the 12 [^.]+ gap \(\d\d:\d\d UTC was missed\)\."
-        + r" At the earliest \d\d:\d\d UTC\.",
+        r"Not yet: 3 of the 12 [^.]+ gap \([\d:]+ UTC was missed\)\. At the earliest [\d:]+ UTC\.",
     ),
     "usage behind": (
         {"state": StateRow(NOW - timedelta(minutes=40), None)},
