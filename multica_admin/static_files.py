@@ -5,8 +5,19 @@ import json
 from importlib.metadata import version
 
 from django.conf import settings
+from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
+
+
+class StaticFiles(StaticFilesConfig):
+    """Django's app, without the admin's files that none of our admin pages loads.
+
+    Select2 belongs to ``autocomplete_fields``, and the admin loads the short forms of jQuery and
+    XRegExp. Compressing these files would take most of a first start.
+    """
+
+    ignore_patterns = [*StaticFilesConfig.ignore_patterns, "select2", "jquery.js", "xregexp.js"]
 
 
 def collect() -> None:

@@ -70,3 +70,11 @@ def test_what_somebody_deleted_is_made_again_by_the_next_start(source, settings)
     lost.unlink()
     static_files.collect()
     assert lost.exists()
+
+
+def test_only_what_a_page_can_name_is_compressed_and_kept(source, settings):
+    static_files.collect()
+    names = {
+        name.removesuffix(".gz").removesuffix(".br") for name in collected(settings.STATIC_ROOT)
+    }
+    assert names == {hashed_name(settings.STATIC_ROOT), "staticfiles.json", "made-of"}
