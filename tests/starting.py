@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.cookiejar
 import re
 import shutil
+import subprocess
 import tempfile
 import urllib.parse
 import urllib.request
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from multica_admin import embedded
-from tests.processes import Process
+from tests.processes import Process, free_port
 from tests.waiting import HANG
 
 PASSWORD = "correct horse battery"
@@ -32,6 +33,26 @@ def var():
     if (folder / "var" / "postgres").exists():
         embedded.cluster(folder / "var").stop(mode="immediate")
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def after_a_first_start():
+    """A folder in which an empty dashboard served and was stopped. Tests get copies of it."""
+    folder = Path(tempfile.mkdtemp(prefix="multica-admin-first-start-"))
+    folder.chmod(0o711)
+    env = {"VAR_DIR": str(folder / "var"), "MULTICA_ADMIN_PASSWORD": PASSWORD}
+    process = Process(*EMPTY_START, str(free_port()), env=env | {"WEB_CONCURRENCY": "1"})
+    process.wait_for("Listening at")
+    assert process.stop() == 0
+    yield folder / "var"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def started_before(after_a_first_start, var):
+    """For tests that are not about a first start, which takes most of its time to make things."""
+    subprocess.run(["cp", "-a", after_a_first_start, var], check=True)
+    return var
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 
 from tests import environment
 from tests.processes import free_port
-from tests.starting import QUICKSTART, Browser, start, var
+from tests.starting import QUICKSTART, Browser, after_a_first_start, start, started_before, var
 from tests.web.test_attached import everything
 
-__all__ = ["start", "var"]
+__all__ = ["after_a_first_start", "start", "started_before", "var"]
 
 
 @pytest.mark.parametrize("role", ["multica_view", "upstream_owner"])
@@ -19,7 +19,8 @@ def test_started_on_a_multica_it_shows_every_page_and_writes_nothing_there(
     administrator = connect("postgres", database="upstream")
     before = everything(administrator)
     port = free_port()
-    process = start(*QUICKSTART, str(port), DATABASE_URL=environment.url(role, "upstream"))
+    env = {"DATABASE_URL": environment.url(role, "upstream"), "WEB_CONCURRENCY": "1"}
+    process = start(*QUICKSTART, str(port), **env)
     process.wait_for("User name: admin")
     process.wait_for("Listening at")
     browser = Browser(port)
@@ -33,7 +34,7 @@ def test_started_on_a_multica_it_shows_every_page_and_writes_nothing_there(
     assert everything(administrator) == before
 
 
-def test_what_it_may_not_see_is_one_line_in_the_log(start, upstream):
+def test_what_it_may_not_see_is_one_line_in_the_log(start, started_before, upstream):
     upstream.execute("REVOKE SELECT ON sys_cron_executions FROM multica_view")
     upstream.execute("ALTER TABLE task_usage_hourly_rollup_state DROP COLUMN last_run_finished_at")
     process = start(

@@ -36,6 +36,14 @@ def scratch():
         yield Path(folder)
 
 
+@pytest.fixture(scope="module")
+def code():
+    """The image's own files. Nothing in the tests may write there."""
+    with tempfile.TemporaryDirectory(prefix="multica-admin-image-") as folder:
+        Path(folder).chmod(0o755)
+        yield build_image(Path(folder) / "code")
+
+
 @pytest.fixture
 def start(scratch):
     started = []
@@ -67,8 +75,7 @@ def urls(upstream, empty):
     proxy.close()
 
 
-def test_the_image_starts_and_serves_without_a_right_to_write_its_code(start, scratch, urls):
-    code = build_image(scratch / "code")
+def test_the_image_starts_and_serves_without_a_right_to_write_its_code(start, code, scratch, urls):
     port = str(free_port())
     env = {**image_environment(DOCKERFILE), **urls, "PORT": port}
     process = start(code, image_command(DOCKERFILE), env)
@@ -86,8 +93,7 @@ def test_the_image_starts_and_serves_without_a_right_to_write_its_code(start, sc
     assert subprocess.run(checked, env=env, check=False, capture_output=True).returncode != 0
 
 
-def test_the_image_refuses_to_start_without_a_database(start, scratch):
-    code = build_image(scratch / "code")
+def test_the_image_refuses_to_start_without_a_database(start, code):
     process = start(code, image_command(DOCKERFILE), image_environment(DOCKERFILE))
     process.wait_for("DATABASE_URL is not set, so there is no Multica to watch")
     assert process.popen.wait(60) == 2
@@ -103,16 +109,14 @@ def test_an_image_that_lacks_a_file_does_not_start(start, scratch, urls, name):
     assert process.popen.wait(60) != 0
 
 
-def test_a_demo_beside_a_database_is_refused(start, scratch, urls):
-    code = build_image(scratch / "code")
+def test_a_demo_beside_a_database_is_refused(start, code, urls):
     words = [*image_command(DOCKERFILE), "--demo"]
     process = start(code, words, image_environment(DOCKERFILE), urls)
     process.wait_for("DATABASE_URL is set, so there is no demo to show")
     assert process.popen.wait(60) == 2
 
 
-def test_the_image_shows_the_demo_when_it_is_told_to(start, scratch):
-    code = build_image(scratch / "code")
+def test_the_image_shows_the_demo_when_it_is_told_to(start, code):
     port = str(free_port())
     words = [*image_command(DOCKERFILE), "--demo"]
     env = image_environment(DOCKERFILE) | {"HOST": "127.0.0.1", "PORT": port}
@@ -125,8 +129,7 @@ def test_the_image_shows_the_demo_when_it_is_told_to(start, scratch):
 
 
 @pytest.mark.parametrize("command", ["permissions --role x --as viewer", "findcallers"])
-def test_the_image_has_what_its_other_commands_need(start, scratch, urls, command):
-    code = build_image(scratch / "code")
+def test_the_image_has_what_its_other_commands_need(start, code, urls, command):
     words = [*image_command(DOCKERFILE)[:2], *command.split()]
     process = start(code, words, image_environment(DOCKERFILE), urls)
     process.wait_for("GRANT" if "role" in command else "Read ")

@@ -17,10 +17,11 @@ from multica_admin.cluster import Cluster
 from multica_admin.keeper import ClusterKeeper, pause_before
 from multica_admin.locks import locked
 from tests.processes import free_port
-from tests.starting import QUICKSTART, start, var
+from tests.sizes import sized
+from tests.starting import EMPTY_START, after_a_first_start, start, started_before, var
 from tests.waiting import HANG, until
 
-__all__ = ["start", "var"]
+__all__ = ["after_a_first_start", "start", "started_before", "var"]
 
 AGAIN = "The embedded PostgreSQL runs again."
 ENDED = "The embedded PostgreSQL has ended."
@@ -54,12 +55,12 @@ def serves(port):
 
 
 @pytest.fixture
-def dashboard(start, var):
+def dashboard(start, started_before):
     """Starts one over the folder, with no demo; it serves when it returns."""
 
     def begin():
         port = free_port()
-        process = start(*QUICKSTART, str(port), "--no-demo", ROLLUP_SCHEDULER="off")
+        process = start(*EMPTY_START, str(port), ROLLUP_SCHEDULER="off", WEB_CONCURRENCY="1")
         process.wait_for("Listening at")
         until(lambda: serves(port))
         return process, port
@@ -97,7 +98,7 @@ def test_a_killed_server_runs_again_and_until_then_the_page_speaks_of_it(dashboa
     assert not embedded.cluster(var).is_running()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sized([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
 def test_who_stops_the_dashboard_while_the_server_starts_again_leaves_no_server(
     dashboard, var, number
 ):

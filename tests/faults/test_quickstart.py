@@ -11,10 +11,20 @@ from psycopg.rows import dict_row
 from multica_admin import embedded
 from tests import environment
 from tests.processes import free_port
-from tests.starting import EMPTY_START, QUICKSTART, Browser, empty, start, var, waiting_for_locks
+from tests.starting import (
+    EMPTY_START,
+    QUICKSTART,
+    Browser,
+    after_a_first_start,
+    empty,
+    start,
+    started_before,
+    var,
+    waiting_for_locks,
+)
 from tests.waiting import until
 
-__all__ = ["empty", "start", "var"]
+__all__ = ["after_a_first_start", "empty", "start", "started_before", "var"]
 
 
 def own_successes(var):
@@ -89,7 +99,7 @@ def test_started_again_it_goes_on_with_what_it_had_and_brings_no_retired_schedul
         assert connection.execute("SELECT count(*) FROM cron.job").fetchone() == (0,)
 
 
-def test_the_last_of_two_that_share_a_folder_stops_its_postgresql(start, var):
+def test_the_last_of_two_that_share_a_folder_stops_its_postgresql(start, started_before, var):
     ports = free_port(), free_port()
     both = [start(*EMPTY_START, str(port), WEB_CONCURRENCY="1") for port in ports]
     for process in both:
@@ -136,7 +146,7 @@ def test_a_single_command_leaves_no_server_behind(start, var):
     assert not embedded.cluster(var).answers()
 
 
-def test_without_the_demo_there_is_nothing_made_up(start):
+def test_without_the_demo_there_is_nothing_made_up(start, started_before):
     port = free_port()
     process = start(*EMPTY_START, str(port), WEB_CONCURRENCY="1")
     process.wait_for("Listening at")
@@ -146,9 +156,10 @@ def test_without_the_demo_there_is_nothing_made_up(start):
 
 
 @pytest.mark.parametrize("said_by", ["HOST", "--host"])
-def test_the_address_that_is_printed_answers(start, cluster, said_by):
+def test_the_address_that_is_printed_answers(start, started_before, cluster, said_by):
     port = free_port()
-    command, env = [*QUICKSTART, str(port)], {"DATABASE_URL": environment.url("multica_view")}
+    command = [*QUICKSTART, str(port)]
+    env = {"DATABASE_URL": environment.url("multica_view"), "WEB_CONCURRENCY": "1"}
     if said_by == "HOST":
         env["HOST"] = "127.0.0.2"
     else:
@@ -159,11 +170,10 @@ def test_the_address_that_is_printed_answers(start, cluster, said_by):
     assert "csrfmiddlewaretoken" in Browser(port, "127.0.0.2").get("/login/")
 
 
-def test_on_every_address_it_says_what_others_need(start, cluster):
+def test_on_every_address_it_says_what_others_need(start, started_before, cluster):
     port = free_port()
-    process = start(
-        *QUICKSTART, str(port), DATABASE_URL=environment.url("multica_view"), HOST="0.0.0.0"
-    )
+    env = {"DATABASE_URL": environment.url("multica_view"), "WEB_CONCURRENCY": "1"}
+    process = start(*QUICKSTART, str(port), **env, HOST="0.0.0.0")
     line = process.wait_for("Multica Admin: ")
     assert f"http://localhost:{port} on this machine" in line
     assert "set PUBLIC_URL" in line

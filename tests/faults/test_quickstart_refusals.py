@@ -12,10 +12,18 @@ import pytest
 
 from tests import environment
 from tests.processes import PROJECT, Process, free_port
-from tests.starting import QUICKSTART, empty, refusal, start, var
+from tests.starting import (
+    QUICKSTART,
+    after_a_first_start,
+    empty,
+    refusal,
+    start,
+    started_before,
+    var,
+)
 from tests.waiting import HANG
 
-__all__ = ["empty", "start", "var"]
+__all__ = ["after_a_first_start", "empty", "start", "started_before", "var"]
 
 
 class OldServer(threading.Thread):
@@ -101,7 +109,9 @@ def test_a_port_in_use_is_refused_before_anything_is_made(start, var):
     assert not var.exists()
 
 
-def test_a_port_that_is_taken_during_the_preparation_is_refused_in_one_line(empty, start, caller):
+def test_a_port_that_is_taken_during_the_preparation_is_refused_in_one_line(
+    empty, start, started_before, caller
+):
     port = free_port()
     process = start(
         *QUICKSTART, str(port),
@@ -116,7 +126,7 @@ def test_a_port_that_is_taken_during_the_preparation_is_refused_in_one_line(empt
     assert not any("gunicorn" in line or "Multica Admin: " in line for line in process.seen)
 
 
-def test_the_port_is_kept_from_the_moment_that_its_address_is_told(empty, start):
+def test_the_port_is_kept_from_the_moment_that_its_address_is_told(empty, start, started_before):
     port = free_port()
     process = start(
         *QUICKSTART, str(port),

@@ -11,13 +11,20 @@ import pytest
 from multica_admin import embedded
 from tests.processes import free_port
 from tests.sizes import sized
-from tests.starting import EMPTY_START, QUICKSTART, start, var
+from tests.starting import (
+    EMPTY_START,
+    QUICKSTART,
+    after_a_first_start,
+    start,
+    started_before,
+    var,
+)
 from tests.waiting import HANG, until
 
-__all__ = ["start", "var"]
+__all__ = ["after_a_first_start", "start", "started_before", "var"]
 
 
-def test_ctrl_c_ends_everything_at_once_and_without_a_traceback(start, var):
+def test_ctrl_c_ends_everything_at_once_and_without_a_traceback(start, started_before, var):
     for _again in range(sized(1, 3)):
         process = start(*EMPTY_START, str(free_port()))
         for _both in range(2):
@@ -29,6 +36,7 @@ def test_ctrl_c_ends_everything_at_once_and_without_a_traceback(start, var):
 
 
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+A_STOP = sized([(signal.SIGTERM, 143)], STOPS)
 
 
 def assert_stopped(process, status, var):
@@ -59,15 +67,19 @@ def call_once_postgresql_answers(caller, var):
         call.close()
 
 
-@pytest.mark.parametrize(("number", "status"), STOPS)
-def test_stopped_before_it_serves_it_stops_its_postgresql(start, var, caller, number, status):
+@pytest.mark.parametrize(("number", "status"), A_STOP)
+def test_stopped_before_it_serves_it_stops_its_postgresql(
+    start, started_before, var, caller, number, status
+):
     process = start(*QUICKSTART, str(free_port()), DATABASE_URL=caller.url)
     with call_once_postgresql_answers(caller, var):
         process.popen.send_signal(number)
         assert_stopped(process, status, var)
 
 
-def test_stopped_before_it_serves_it_leaves_a_postgresql_that_another_uses(start, var, caller):
+def test_stopped_before_it_serves_it_leaves_a_postgresql_that_another_uses(
+    start, started_before, var, caller
+):
     other = start(*EMPTY_START, str(free_port()), WEB_CONCURRENCY="1")
     other.wait_for("Listening at")
     process = start(*EMPTY_START, str(free_port()), DATABASE_URL=caller.url)
@@ -77,9 +89,9 @@ def test_stopped_before_it_serves_it_leaves_a_postgresql_that_another_uses(start
     assert embedded.cluster(var).answers()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sized([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
 def test_a_signal_between_the_start_and_gunicorns_own_handlers_ends_it_as_any_later_one(
-    start, var, number
+    start, started_before, var, number
 ):
     process = start(*EMPTY_START, str(free_port()))
     command = Path(f"/proc/{process.popen.pid}/cmdline")
