@@ -29,7 +29,7 @@ from executions.database.connections import (
 )
 from executions.database.direct import NotDirect, is_held
 from executions.database.engine.base import DatabaseWrapper
-from executions.database.problems import Silent, diagnose, first_line
+from executions.database.problems import DATABASE_ERRORS, Silent, diagnose, first_line
 from executions.database.reading import fetch_for_dashboard
 from executions.database.router import MULTICA_ALIAS
 from executions.database.schema import a_turn_of_our_own
@@ -264,7 +264,7 @@ def prepare_own_tables() -> None:
         call_command("migrate", database="default", interactive=False, verbosity=0)
     except BadSetting as error:
         raise CannotStart(str(error)) from None
-    except (DatabaseError, psycopg.Error) as error:
+    except DATABASE_ERRORS as error:
         raise CannotStart(f"Our own tables could not be made. {_reason(error)}") from None
     finally:
         connections.close_all()
@@ -347,7 +347,7 @@ def prepare_embedded_multica(tell: Tell, *, with_demo: bool) -> bool:
         raise CannotStart(f"The embedded database could not be filled. {_reason(error)}") from None
 
 
-def _reason(error: DatabaseError | psycopg.Error) -> str:
+def _reason(error: BaseException) -> str:
     """Why a database failed. For the embedded one, check the disk before its message."""
     lacking = embedded.cluster(settings.VAR_DIR).out_of_room() if settings.EMBEDDED else ""
     return lacking or diagnose(error).sentence()
@@ -365,7 +365,7 @@ def make_first_user(tell: Tell, given: str) -> None:
             if User.objects.exists():
                 return
             User.objects.create_superuser(FIRST_USER, password=password)
-    except (DatabaseError, psycopg.Error) as error:
+    except DATABASE_ERRORS as error:
         raise CannotStart(f"The first user could not be made. {_reason(error)}") from None
     tell(f"User name: {FIRST_USER}")
     tell("Password: as MULTICA_ADMIN_PASSWORD sets it" if given else f"Password: {password}")

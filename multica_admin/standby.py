@@ -1,7 +1,5 @@
 """A streaming standby of a private cluster, on a unix socket like its primary."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

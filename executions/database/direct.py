@@ -89,6 +89,5 @@ def _ask(
 ) -> dict[str, Any]:
     values = {"names": list(settings), "values": list(settings.values())}
     with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(statement, values).fetchone()
-    assert row is not None  # noqa: S101  both statements give one row
+        (row,) = cursor.execute(statement, values)
     return row

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from django.apps import apps
@@ -28,6 +28,11 @@ from executions.database.troubles import TROUBLES, UNKNOWN
 from executions.text import beyond
 from executions.text.problem import Problem
 from multica_admin import embedded
+
+T = TypeVar("T")
+
+# What a read through Django's alias or on a plain connection raises.
+DATABASE_ERRORS = (DjangoDatabaseError, psycopg.Error)
 
 BUG = "bug"
 ADMIN_URL = "ADMIN_DATABASE_URL"
@@ -154,10 +159,6 @@ def database_error(exception: BaseException | None) -> psycopg.Error | None:
     return None
 
 
-def is_database_error(exception: BaseException | None) -> bool:
-    return isinstance(exception, (DjangoDatabaseError, psycopg.Error))
-
-
 def first_line(error: BaseException) -> str:
     """The first line of the server's message, without the statement that follows."""
     line = str(error).strip().split("\n", 1)[0]
@@ -204,6 +205,14 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
         todo=str(todo) % values,
         status=trouble.status,
     )
+
+
+def or_problem(read: Callable[[], T]) -> T | Problem:
+    """What ``read`` reads, or the problem if the database does not answer or refuses."""
+    try:
+        return read()
+    except DATABASE_ERRORS as error:
+        return diagnose(error)
 
 
 def own_tables_sentence(exception: BaseException) -> str:
@@ -297,8 +306,7 @@ class OneLinePerProblem(logging.Filter):
         request = getattr(record, "request", None)
         exception = record.exc_info[1] if record.exc_info else None
         problem = getattr(request, "problem", None)
-        if problem is None and is_database_error(exception):
-            assert exception is not None  # noqa: S101  told by is_database_error
+        if problem is None and isinstance(exception, DATABASE_ERRORS):
             problem = diagnose(exception)
         if problem is not None:
             self._tell(record, problem, exception)

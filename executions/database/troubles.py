@@ -38,6 +38,11 @@ class Trouble:
     of_our_own: StrPromise | None = None
 
 
+def _refused(title: StrPromise, todo: StrPromise) -> Trouble:
+    """The server refuses the connection, so nothing can be looked at."""
+    return Trouble(title, _CANNOT_LOOK, todo, _REFUSED)
+
+
 UNKNOWN = "unknown"
 
 TROUBLES: Mapping[str, Trouble] = {
@@ -66,59 +71,45 @@ TROUBLES: Mapping[str, Trouble] = {
         meaning=_CANNOT_LOOK,
         todo=_("Correct the host name in %(url)s, or check the name service of this machine."),
     ),
-    "no_database": Trouble(
+    "no_database": _refused(
         title=_("There is no such database"),
-        what=_REFUSED,
-        meaning=_CANNOT_LOOK,
         todo=_("Correct the name of the database in %(url)s."),
     ),
-    "closed_database": Trouble(
+    "closed_database": _refused(
         title=_("The database takes no connections"),
-        what=_REFUSED,
-        meaning=_CANNOT_LOOK,
         todo=_(
             "Name another database in %(url)s, or let an administrator open this one with ALTER"
             " DATABASE … ALLOW_CONNECTIONS true."
         ),
     ),
-    "not_let_in": Trouble(
+    "not_let_in": _refused(
         title=_("The server does not let the role in"),
-        what=_REFUSED,
-        meaning=_CANNOT_LOOK,
         todo=_(
             "Correct the role and the password in %(url)s. If both are right, let an administrator"
             " look whether the role may log in and whether pg_hba.conf admits it from here."
         ),
     ),
-    "no_connect_right": Trouble(
+    "no_connect_right": _refused(
         title=_("The role may not connect like that"),
-        what=_REFUSED,
-        meaning=_CANNOT_LOOK,
         todo=_(
             "Let an administrator run GRANT CONNECT ON DATABASE for the role, or take the setting"
             " that it may not set out of %(url)s."
         ),
     ),
-    "setting": Trouble(
+    "setting": _refused(
         title=_("The server refuses a setting"),
-        what=_REFUSED,
-        meaning=_CANNOT_LOOK,
         todo=_("Correct that setting in %(url)s, or leave it out."),
     ),
-    "connections": Trouble(
+    "connections": _refused(
         title=_("The server has no connection left"),
-        what=_REFUSED,
-        meaning=_CANNOT_LOOK,
         todo=_(
             "Look in pg_stat_activity for sessions that nobody needs and end them, or let an"
             " administrator raise max_connections or the role's own limit."
         ),
     ),
     # The code of the server's refusal is not known: it accepted the next try.
-    "refused": Trouble(
+    "refused": _refused(
         title=_("The server refused the connection"),
-        what=_REFUSED,
-        meaning=_CANNOT_LOOK,
         todo=_(
             "Try again in a moment. If the server refuses again, correct in %(url)s what it names."
         ),

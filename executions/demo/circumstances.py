@@ -1,7 +1,5 @@
 """The settings of those scenarios that need more than a world of executions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta

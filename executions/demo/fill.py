@@ -1,5 +1,6 @@
 """Writes the made-up week into an empty embedded database, completely or not at all."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -12,7 +13,6 @@ from executions.database.connections import Connection, connect
 from executions.database.our_locks import OurLock
 from executions.database.sql import load
 from executions.demo.history import (
-    MAX_ATTEMPTS,
     WEEK,
     DemoExecution,
     Usage,
@@ -22,6 +22,7 @@ from executions.demo.history import (
     watermark_after,
     world,
 )
+from executions.demo.worlds import database_now
 from executions.scheduler.jobs import ROLLUP
 
 SQL = load("demo")
@@ -33,10 +34,10 @@ SCHEDULE = "2-59/5 * * * *"
 def is_demo(connection: Connection) -> bool:
     """Whether the database behind ``connection`` holds the demo."""
     try:
-        row = connection.execute(SQL.exists, {"workspace": world().workspaces[0]}).fetchone()
+        (row,) = connection.execute(SQL.exists, {"workspace": world().workspaces[0]})
     except errors.UndefinedTable:
         return False
-    return bool(row and row["is_demo"])
+    return bool(row["is_demo"])
 
 
 def fill(connection: Connection, *, scheduled: bool = True) -> bool:
@@ -49,12 +50,10 @@ def fill(connection: Connection, *, scheduled: bool = True) -> bool:
     """
     with connection.transaction():
         connection.execute(SQL.seed_lock, {"key": OurLock.SEED})
-        row = connection.execute(SQL.is_empty).fetchone()
-        if not (row and row["empty"]):
+        (row,) = connection.execute(SQL.is_empty)
+        if not row["empty"]:
             return False
-        clock = connection.execute(SQL.now).fetchone()
-        assert clock is not None  # noqa: S101  a SELECT of one value has a row
-        now: datetime = clock["now"]
+        now = database_now(connection)
         inhabitants, made, used = world(), plans(now), list(usage(now))
         watermark = watermark_after(made)
         with connection.cursor() as cursor:
@@ -71,8 +70,8 @@ def fill(connection: Connection, *, scheduled: bool = True) -> bool:
 
 def _schedule(connection: Connection) -> None:
     """Give the demo a redundant pg_cron job, once: it may be retired later."""
-    row = connection.execute(SQL.has_pg_cron).fetchone()
-    if row and row["has_pg_cron"]:
+    (row,) = connection.execute(SQL.has_pg_cron)
+    if row["has_pg_cron"]:
         connection.execute(SQL.schedule, {"name": SCHEDULE_NAME, "schedule": SCHEDULE})
 
 
@@ -87,58 +86,49 @@ def _copy_world(cursor: Cursor[DictRow], inhabitants: World) -> None:
         ("COPY agent (id, workspace_id) FROM STDIN", inhabitants.agents),
         ("COPY issue (id, workspace_id, project_id) FROM STDIN", inhabitants.issues),
     ):
-        with cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+        _copy(cursor, statement, rows)
+
+
+def _copy(cursor: Cursor[DictRow], statement: str, rows: Iterable[Sequence[object]]) -> None:
+    with cursor.copy(statement.encode()) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def _copy_usage(cursor: Cursor[DictRow], inhabitants: World, rows: list[Usage]) -> None:
     tasks = [uuid4() for _ in rows]
-    with cursor.copy(
-        "COPY agent_task_queue (id, agent_id, runtime_id, issue_id) FROM STDIN"
-    ) as copy:
-        for task, row in zip(tasks, rows, strict=True):
-            issue = None if row.issue is None else inhabitants.issues[row.issue][0]
-            copy.write_row(
-                (
-                    task,
-                    inhabitants.agents[row.agent][0],
-                    inhabitants.runtimes[row.runtime][0],
-                    issue,
-                )
-            )
-    with cursor.copy(
+    _copy(
+        cursor,
+        "COPY agent_task_queue (id, agent_id, runtime_id, issue_id) FROM STDIN",
+        ((task, *inhabitants.of(row)) for task, row in zip(tasks, rows, strict=True)),
+    )
+    _copy(
+        cursor,
         "COPY task_usage (task_id, provider, model, input_tokens, output_tokens, cache_read_tokens,"
-        " cache_write_tokens, cost_usd_ticks, created_at, updated_at) FROM STDIN"
-    ) as copy:
-        for task, row in zip(tasks, rows, strict=True):
-            copy.write_row(
-                (
-                    task,
-                    row.provider,
-                    row.model,
-                    *row.tokens,
-                    row.cost_usd_ticks,
-                    row.created_at,
-                    row.created_at,
-                )
-            )
+        " cache_write_tokens, cost_usd_ticks, created_at, updated_at) FROM STDIN",
+        (
+            (task, row.provider, row.model, *row.tokens, row.cost_usd_ticks, *[row.created_at] * 2)
+            for task, row in zip(tasks, rows, strict=True)
+        ),
+    )
 
 
 def _copy_plans(cursor: Cursor[DictRow], made: list[DemoExecution]) -> None:
-    with cursor.copy(
+    rows = (
+        (plan.id, ROLLUP.name, plan.plan_time, plan.status, plan.attempt, ROLLUP.max_attempts,
+         plan.runner_id, plan.lease_token, plan.started_at,
+         plan.started_at + ROLLUP.stale_timeout, plan.started_at, plan.finished_at,
+         plan.duration_ms, plan.rows_affected, Jsonb(plan.result), plan.error_code,
+         plan.error_msg, plan.started_at, plan.finished_at)
+        for plan in made
+    )  # fmt: skip
+    _copy(
+        cursor,
         "COPY sys_cron_executions (id, job_name, plan_time, status, attempt, max_attempts,"
         " runner_id, lease_token, heartbeat_at, stale_after, started_at, finished_at, duration_ms,"
-        " rows_affected, result, error_code, error_msg, created_at, updated_at) FROM STDIN"
-    ) as copy:
-        for plan in made:
-            copy.write_row(
-                (plan.id, ROLLUP.name, plan.plan_time, plan.status, plan.attempt, MAX_ATTEMPTS,
-                 plan.runner_id, plan.lease_token, plan.started_at,
-                 plan.started_at + ROLLUP.stale_timeout, plan.started_at, plan.finished_at,
-                 plan.duration_ms, plan.rows_affected, Jsonb(plan.result), plan.error_code,
-                 plan.error_msg, plan.started_at, plan.finished_at)
-            )  # fmt: skip
+        " rows_affected, result, error_code, error_msg, created_at, updated_at) FROM STDIN",
+        rows,
+    )
 
 
 def _settle(

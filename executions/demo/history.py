@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-CADENCE = timedelta(minutes=5)
-DELAY = timedelta(minutes=5)
+from executions.scheduler.plans import floor
+from executions.scheduler.spec import JobSpec
+
+# The defaults of a job are the rollup's settings.
+CADENCE, DELAY = JobSpec.cadence, JobSpec.schedule_delay
 WEEK = timedelta(days=7)
-MAX_ATTEMPTS = 3
 SEED = 2957
 
 PROVIDERS = (("anthropic", "claude-sonnet"), ("anthropic", "claude-opus"), ("openai", "gpt-codex"))
@@ -44,6 +46,11 @@ class DemoExecution:
     error_code: str | None = None
     error_msg: str | None = None
 
+    @property
+    def watermark(self) -> datetime:
+        """Where a success leaves the watermark."""
+        return self.started_at.replace(microsecond=0) - DELAY
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -67,6 +74,11 @@ class World:
     runtimes: list[tuple[UUID, UUID]] = field(default_factory=list)
     agents: list[tuple[UUID, UUID]] = field(default_factory=list)
     issues: list[tuple[UUID, UUID, UUID | None]] = field(default_factory=list)
+
+    def of(self, row: Usage) -> tuple[UUID, UUID, UUID | None]:
+        """The agent, the runtime and the issue of a task."""
+        issue = None if row.issue is None else self.issues[row.issue][0]
+        return self.agents[row.agent][0], self.runtimes[row.runtime][0], issue
 
 
 def _uuid(chance: random.Random) -> UUID:
@@ -124,8 +136,7 @@ def usage(now: datetime) -> Iterator[Usage]:
 
 def newest_plan_time(now: datetime) -> datetime:
     """The history stops one plan before now, so that the first tick has a plan to win."""
-    due = now - DELAY
-    return due.replace(minute=due.minute - due.minute % 5, second=0, microsecond=0) - CADENCE
+    return floor(now - DELAY, CADENCE) - CADENCE
 
 
 def plans(now: datetime) -> list[DemoExecution]:
@@ -142,15 +153,14 @@ def plans(now: datetime) -> list[DemoExecution]:
         runner = chance.choice(before_deploy if age > DEPLOY else after_deploy)
         plan = _plan(chance, newest - age * CADENCE, age, runner, watermark)
         if plan.status == "SUCCESS":
-            watermark = plan.started_at.replace(microsecond=0) - DELAY
+            watermark = plan.watermark
         made.append(plan)
     return made
 
 
 def watermark_after(made: list[DemoExecution]) -> datetime:
     """The watermark after the last success: 5 minutes before that success started."""
-    last = next(plan for plan in reversed(made) if plan.status == "SUCCESS")
-    return last.started_at.replace(microsecond=0) - DELAY
+    return next(plan.watermark for plan in reversed(made) if plan.status == "SUCCESS")
 
 
 def _plan(
@@ -173,7 +183,7 @@ def _plan(
         return DemoExecution(
             **common,
             status="FAILED",
-            attempt=MAX_ATTEMPTS,
+            attempt=JobSpec.max_attempts,
             rows_affected=None,
             result={},
             error_code="handler_error",

@@ -5,19 +5,16 @@ scheduler runs there. A thread of one web process holds the scenario's sessions,
 world again with each plan that comes due, so no finding drifts away while somebody looks.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 
-import psycopg
 from django.conf import settings
-from django.db import DatabaseError
 
 from executions.database.connections import Connection, connect
 from executions.database.our_locks import OurLock
+from executions.database.problems import DATABASE_ERRORS, first_line
 from executions.database.sql import load
 from executions.demo import servers
 from executions.demo.circumstances import drop_watchman
@@ -50,7 +47,8 @@ def _connect(role: str) -> Connection:
 def _empty() -> None:
     """Remove everything on Multica's side of the scenario's own cluster: tables, jobs, a role."""
     with _connect(embedded.RETIRER) as superuser, superuser.transaction():
-        if superuser.execute(SQL.has_pg_cron).fetchone() == {"has_pg_cron": True}:
+        (found,) = superuser.execute(SQL.has_pg_cron)
+        if found["has_pg_cron"]:
             superuser.execute("DELETE FROM cron.job")
             superuser.execute("DELETE FROM cron.job_run_details")
         drop_watchman(superuser)
@@ -96,18 +94,18 @@ def play(scenario: Scenario, stop: threading.Event) -> None:
         try:
             with ExitStack() as held:
                 stage = _stage(held)
-                won = stage.owner.execute(SQL.trickle_lock, {"key": OurLock.SCENARIO}).fetchone()
-                if won and won["won"]:
+                (turn,) = stage.owner.execute(SQL.trickle_lock, {"key": OurLock.SCENARIO})
+                if turn["won"]:
                     if is_whole:
                         _keep(scenario, stage, stop)
                     else:
                         prepare(scenario)
                         is_whole = True
                         continue  # with new connections, as a server may have been restarted
-        except (psycopg.Error, DatabaseError, ClusterError) as error:
+        except (*DATABASE_ERRORS, ClusterError) as error:
             # What an ended process left of the scenario, or the server: begin with nothing.
             is_whole = False
-            logger.warning("the scenario begins again: %s", str(error).split("\n", 1)[0])
+            logger.warning("the scenario begins again: %s", first_line(error))
         stop.wait(AGAIN_SECONDS)
 
 

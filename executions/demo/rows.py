@@ -3,8 +3,6 @@
 Our models refuse to write those tables, so a row goes through a psycopg connection of their owner.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +12,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from executions.database.connections import Connection
-from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.jobs import ROLLUP, rollup_result
 
 DELAY = ROLLUP.schedule_delay
 LEASE = ROLLUP.stale_timeout
@@ -46,8 +44,7 @@ TRAITS: Mapping[str, Mapping[str, object]] = {
 
 def insert(connection: Connection, table: str, columns: Mapping[str, Any]) -> dict[str, Any]:
     """Insert one row and return it as stored, defaults included."""
-    row = connection.execute(_insert(table, columns), _adapted(columns)).fetchone()
-    assert row is not None  # noqa: S101  an INSERT of one row returns it
+    (row,) = connection.execute(_insert(table, columns), _adapted(columns))
     return row
 
 
@@ -112,21 +109,6 @@ def execution(**given: Any) -> dict[str, Any]:
     if "result" not in columns:
         columns["result"] = rollup_result(started - 2 * DELAY, started - DELAY)
     return columns
-
-
-def rfc3339(moment: datetime) -> str:
-    """A time as results have it: UTC, whole seconds."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def rollup_result(before: datetime | None, after: datetime | None) -> dict[str, Any]:
-    """The result of a run of the rollup; a watermark that is None is left out."""
-    result: dict[str, Any] = {"advisory_lock_id": 4246}
-    if before is not None:
-        result["watermark_before"] = rfc3339(before)
-    if after is not None:
-        result["watermark_after"] = rfc3339(after)
-    return result
 
 
 def put_state(connection: Connection, **columns: Any) -> dict[str, Any]:

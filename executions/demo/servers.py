@@ -3,8 +3,6 @@
 They belong to a cluster of the scenario's own: `var` is its folder, never the demo's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

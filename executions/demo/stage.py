@@ -4,8 +4,6 @@ Each setting is a context manager that undoes what it did, so that tests can sha
 demo's scenario ends with its process; the next start begins with an empty database.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass

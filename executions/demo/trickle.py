@@ -11,6 +11,7 @@ from django.conf import settings
 
 from executions.database.connections import Connection
 from executions.database.our_locks import OurLock
+from executions.database.problems import first_line
 from executions.demo.fill import SQL, is_demo, trickle_connection
 from executions.demo.history import some_usage, world
 
@@ -22,20 +23,14 @@ AGAIN_SECONDS = 30.0
 
 def trickle_once(connection: Connection, chance: random.Random) -> None:
     """Write one task and its usage with the database's own clock."""
-    inhabitants = world()
     row = some_usage(chance, datetime.now(UTC))
     task = uuid4()
-    issue = None if row.issue is None else inhabitants.issues[row.issue][0]
+    agent, runtime, issue = world().of(row)
     tokens = dict(zip(("input", "output", "cache_read", "cache_write"), row.tokens, strict=True))
     with connection.transaction():
         connection.execute(
             SQL.trickle_task,
-            {
-                "id": task,
-                "agent_id": inhabitants.agents[row.agent][0],
-                "runtime_id": inhabitants.runtimes[row.runtime][0],
-                "issue_id": issue,
-            },
+            {"id": task, "agent_id": agent, "runtime_id": runtime, "issue_id": issue},
         )
         connection.execute(
             SQL.trickle_usage,
@@ -57,11 +52,11 @@ def trickle(stop: threading.Event) -> None:
             with trickle_connection() as connection:
                 if not is_demo(connection):
                     return
-                won = connection.execute(SQL.trickle_lock, {"key": OurLock.TRICKLE}).fetchone()
-                while won and won["won"] and not stop.wait(EVERY_SECONDS):
+                (turn,) = connection.execute(SQL.trickle_lock, {"key": OurLock.TRICKLE})
+                while turn["won"] and not stop.wait(EVERY_SECONDS):
                     trickle_once(connection, chance)
         except psycopg.Error as error:
-            logger.warning("demo usage pauses: %s", str(error).split("\n", 1)[0])
+            logger.warning("demo usage pauses: %s", first_line(error))
         stop.wait(AGAIN_SECONDS)
 
 

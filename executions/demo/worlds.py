@@ -21,10 +21,9 @@ from executions.demo.rows import (
     execution,
     insert_many,
     put_state,
-    rollup_result,
     usage,
 )
-from executions.scheduler.jobs import ROLLUP
+from executions.scheduler.jobs import ROLLUP, rollup_result
 from executions.scheduler.plans import newest_due
 
 SQL = load("demo")

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-import psycopg
-from django.db import Error as DatabaseError
-
-from executions.database.problems import diagnose
+from executions.database.problems import or_problem
 from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.assessment import JobAssessment
@@ -47,10 +44,8 @@ class JobFacts:
 
 def assess_job(job: str, fetch: Fetch = fetch_for_dashboard) -> JobAssessment:
     """Read and judge one job by its name; never raises for the database."""
-    try:
-        return assess_facts(read_job(job, fetch))
-    except (DatabaseError, psycopg.Error) as error:
-        return unreadable(job, diagnose(error))
+    facts = or_problem(lambda: read_job(job, fetch))
+    return unreadable(job, facts) if isinstance(facts, Problem) else assess_facts(facts)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,13 @@ from django.db import connections
 from django.utils.translation import gettext as _
 
 from executions.database.connections import retire_reader
-from executions.database.problems import PgCronObjects, RowsHidden, diagnose
+from executions.database.problems import (
+    DATABASE_ERRORS,
+    PgCronObjects,
+    RowsHidden,
+    diagnose,
+    or_problem,
+)
 from executions.database.reading import Fetch, Row, fetch_for_dashboard, fetch_on
 from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
@@ -100,10 +106,27 @@ def nothing_known(spec: JobSpec, why: Problem) -> Facts:
     )
 
 
-class _Reader:
-    """One reading. Its queries share one time budget."""
+class BudgetedReader:
+    """One reading, whose queries share one time budget."""
 
+    def __init__(self) -> None:
+        self._until = time.monotonic() + BUDGET_SECONDS
+        self._failed = False
+
+    def _fact(self, read: Callable[[], T]) -> T | Problem:
+        if time.monotonic() > self._until:
+            return Problem(
+                _("The database took too long, so the rest was not looked at."),
+                _("Try again in a moment; if it stays so, look at what else runs there."),
+            )
+        fact = or_problem(read)
+        self._failed |= isinstance(fact, Problem)
+        return fact
+
+
+class _Reader(BudgetedReader):
     def __init__(self, spec: JobSpec, fetch: Fetch, window: timedelta) -> None:
+        super().__init__()
         self._spec = spec
         self._fetch = fetch
         self._window = window
@@ -112,8 +135,6 @@ class _Reader:
             "scope_kind": spec.scopes[0].kind,
             "scope_id": spec.scopes[0].id,
         }
-        self._until = time.monotonic() + BUDGET_SECONDS
-        self._failed = False
 
     def read(self, earlier: Facts | None) -> Facts:
         ground = self._fact(self._ground)
@@ -142,18 +163,6 @@ class _Reader:
         """Close a broken connection, so that the next reading opens another."""
         if self._failed and not connections[MULTICA_ALIAS].in_atomic_block:
             connections[MULTICA_ALIAS].close_if_unusable_or_obsolete()
-
-    def _fact(self, read: Callable[[], T]) -> T | Problem:
-        if time.monotonic() > self._until:
-            return Problem(
-                _("The database took too long, so the rest was not looked at."),
-                _("Try again in a moment; if it stays so, look at what else runs there."),
-            )
-        try:
-            return read()
-        except (DatabaseError, psycopg.Error) as error:
-            self._failed = True
-            return diagnose(error)
 
     def _ground(self) -> Ground:
         (row,) = self._fetch(SQL.ground, {})
@@ -271,7 +280,7 @@ def _number_of_server(fetch: Fetch) -> str:
     """Its number; empty if it cannot be read, since the jobs are worth showing without it."""
     try:
         return read_identifier(fetch)
-    except (DatabaseError, psycopg.Error):
+    except DATABASE_ERRORS:
         return ""
 
 
@@ -307,7 +316,7 @@ def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str, *, with_ru
         # well.
         if seen.visibility is Visibility.FULL:
             refuse_hidden_runs(fetch)
-    except (DatabaseError, psycopg.Error) as error:
+    except DATABASE_ERRORS as error:
         return replace(seen, runs_unseen=diagnose(error))
     return seen
 

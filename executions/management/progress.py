@@ -3,8 +3,6 @@
 On a terminal a bar is below the lines. Without one the lines are all there is.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -3,7 +3,6 @@
 import logging
 import sys
 
-import psycopg
 from django.conf import settings
 from django.core.exceptions import (
     DisallowedHost,
@@ -11,13 +10,12 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from executions.accounts.roles import ADMINISTRATOR, VIEWER, RoleNeeded, administrators
-from executions.database.problems import BUG, diagnose, for_strangers, is_database_error
+from executions.database.problems import BUG, DATABASE_ERRORS, diagnose, for_strangers
 from executions.pages.history.filters import BadFilter
 from executions.text.problem import Problem
 from multica_admin.env import BadSetting
@@ -58,15 +56,14 @@ def _is_signed_in(request: HttpRequest) -> bool:
     """Whether the person is signed in; False also if our own tables are away."""
     try:
         return bool(request.user.is_authenticated)
-    except (AttributeError, DatabaseError, psycopg.Error):
+    except (AttributeError, *DATABASE_ERRORS):
         return False
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """An unhandled exception. A database's error is told as what it is."""
     exception = sys.exc_info()[1]
-    if is_database_error(exception):
-        assert exception is not None  # noqa: S101  told by is_database_error
+    if isinstance(exception, DATABASE_ERRORS):
         return show(request, diagnose(exception))
     problem = Problem(
         code=BUG,

@@ -73,8 +73,7 @@ def schedule_again(connection: Connection, how: Again) -> int:
     Raises:
         psycopg.Error: the role may not schedule it, or pg_cron refuses the job.
     """
-    row = connection.execute(how.statement, how.values).fetchone()
-    assert row is not None  # noqa: S101  a function call gives one row
+    (row,) = connection.execute(how.statement, how.values)
     return int(row["jobid"])
 
 

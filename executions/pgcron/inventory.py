@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from executions.database.problems import is_database_error
+from executions.database.problems import DATABASE_ERRORS
 from executions.database.reading import Fetch, Row
 from executions.database.sql import load
 from executions.health.facts.pg_cron import Launcher, Visibility
@@ -200,7 +200,5 @@ class JobReader:
         """None if Multica's database cannot be asked: then the answer is not known."""
         try:
             return fetch(statement, values)
-        except Exception as error:
-            if not is_database_error(error):
-                raise
+        except DATABASE_ERRORS:
             return None

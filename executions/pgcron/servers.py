@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg import errors
 
-from executions.database.problems import database_error, is_database_error
+from executions.database.problems import DATABASE_ERRORS, database_error
 from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.pgcron.job import Job, Server, connects_here
@@ -43,9 +43,7 @@ def server_or_none(fetch: Fetch) -> Server | None:
     """Like `read_server`, but None if the database cannot be asked."""
     try:
         return read_server(fetch)
-    except Exception as error:
-        if not is_database_error(error):
-            raise
+    except DATABASE_ERRORS:
         return None
 
 

@@ -195,7 +195,6 @@ def put_back(order: Order) -> Act:
     """
     job = job_of(order.retirement)
     with on_record(order.who, Act.Kind.PUT_BACK, order.retirement):
-        permitted(order.who)
         how = _may_schedule(job)
 
     def verify(fetch: Fetch) -> _Found:
@@ -313,7 +312,6 @@ def _begin(
     job = job_of(retirement)
     with ExitStack() as until_done:
         with on_record(order.who, kind, retirement, statement):
-            permitted(order.who)
             said = before()
             acting = until_done.enter_context(protocol.turn(order.who))
             places = servers(fetch_on(acting))

@@ -21,7 +21,7 @@ from executions.retirement.outcomes import REMOVED_BY, move, removed
 from executions.retirement.refusals import Refused, check_as_json, refused_by
 from executions.retirement.rehearsal import EVIDENCE, accept_what_cannot_be_undone, rehearsal_of
 from executions.retirement.rules import Rules
-from executions.retirement.wizard import job_of, lock, on_record, permitted, require_here
+from executions.retirement.wizard import job_of, lock, on_record, require_here
 
 REMOVED_BY_HAND = "remove by hand"
 PUT_BACK_BY_HAND = "put back by hand"
@@ -55,7 +55,6 @@ def begin(
     """
     job = job_of(retirement)
     with on_record(who, REMOVED_BY_HAND, retirement, statement(retirement)):
-        permitted(who)
         confirm_name(job, job.label, fingerprint)
         rehearsed = rehearsal_of(retirement)
         said = accept_what_cannot_be_undone(rehearsed, needed=rehearsed.fails, accepted=accepted)
@@ -97,7 +96,6 @@ def ran_it(who: audit.Who, retirement: Retirement) -> None:
     """
     job = job_of(retirement)
     with on_record(who, REMOVED_BY_HAND, retirement, statement(retirement)):
-        permitted(who)
         with retire_fetch("look") as fetch:
             server = read_server(fetch)
             require_here(retirement, server)
@@ -136,7 +134,6 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
     """
     job, text = job_of(retirement), put_back_statement(retirement)
     with on_record(who, PUT_BACK_BY_HAND, retirement, text):
-        permitted(who)
         with retire_fetch("look") as fetch:
             server = read_server(fetch)
             require_here(retirement, server)
@@ -152,10 +149,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
                     " again as it was.") % {"job": retirement.label}
             )  # fmt: skip
         with transaction.atomic():
-            lock(
-                retirement,
-                Retirement.REMOVED,
-            )
+            lock(retirement, Retirement.REMOVED)
             move(retirement, state=RetirementState.PUT_BACK, put_back_jobid=again[-1].jobid)
             audit.record(
                 who,

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from executions.database.problems import is_database_error
+from executions.database.problems import DATABASE_ERRORS
 from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.pgcron.match import judge_command
@@ -77,9 +77,7 @@ def _statements(fetch: Fetch) -> tuple[Statement, ...] | None:
     """`None` if the extension is installed but `shared_preload_libraries` does not load it."""
     try:
         rows = fetch(SQL.statements, {"most": MOST_JUDGED})
-    except Exception as error:
-        if not is_database_error(error):
-            raise
+    except DATABASE_ERRORS:
         return None
     calling = [row for row in rows if _calls(row["query"])]
     return tuple(Statement(**row) for row in calling[:MOST])

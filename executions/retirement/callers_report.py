@@ -5,8 +5,6 @@ its type and its length, and a command quotes it (`outside.py`). The host's cloc
 database's clock says when it came.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ from executions.retirement.quiet import Quiet, quiet_period
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
 from executions.retirement.watch import Word
-from executions.retirement.wizard import on_record, permitted, require
+from executions.retirement.wizard import lock, on_record
 
 REMOVED = "remove outside"
 PUT_BACK = "put back outside"
@@ -35,9 +35,8 @@ def choose(who: audit.Who, outside: Outside) -> Retirement:
     Raises:
         Refused: no permission.
     """
-    with on_record(who, "choose", f"{outside.kind} {outside.name}".strip()):
-        permitted(who)
-    with transaction.atomic():
+    subject = f"{outside.kind} {outside.name}".strip()
+    with on_record(who, "choose", subject), transaction.atomic():
         retirement = Retirement.objects.create(
             kind=outside.kind,
             state=RetirementState.BY_HAND,
@@ -68,7 +67,6 @@ def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
     """
     command = outside_of(retirement).remove
     with on_record(who, REMOVED, retirement, command):
-        permitted(who)
         case = read_plans(rules).case
         if case is None:
             raise Refused(_("The plans cannot be read now, so nothing could be verified."))
@@ -82,10 +80,7 @@ def ran_it(who: audit.Who, retirement: Retirement, rules: Rules) -> None:
             )
         quiet, now = quiet_period(case), case.now
         with transaction.atomic():
-            require(
-                Retirement.objects.select_for_update().get(pk=retirement.pk),
-                {RetirementState.BY_HAND},
-            )
+            lock(retirement, {RetirementState.BY_HAND})
             move(
                 retirement,
                 state=RetirementState.WATCHING,
@@ -124,36 +119,31 @@ def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
     Raises:
         Refused: the plans can still decide it, or they contradict it; or no permission.
     """
-    with on_record(who, CONFIRMED_GONE, retirement):
-        permitted(who)
-        with transaction.atomic():
-            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
-            require(now, {RetirementState.WATCHING})
-            if now.watch.get("word") != Word.UNPROVEN:
-                raise Refused(
-                    _("The plans still decide it: %(said)s Nothing was changed.")
-                    % {"said": now.watch.get("summary", "")}
-                )
-            look = second_look(outside_of(retirement))
-            said = _("%(who)s confirms that it is gone. Behaviour could not prove it.") % {
-                "who": who.name
-            }
-            move(
-                retirement, state=RetirementState.CONFIRMED_GONE, affirmed_by=who.name, reason=said
+    with on_record(who, CONFIRMED_GONE, retirement), transaction.atomic():
+        now = lock(retirement, {RetirementState.WATCHING})
+        if now.watch.get("word") != Word.UNPROVEN:
+            raise Refused(
+                _("The plans still decide it: %(said)s Nothing was changed.")
+                % {"said": now.watch.get("summary", "")}
             )
-            audit.record(
-                who,
-                CONFIRMED_GONE,
-                AuditEvent.Outcome.DONE,
-                retirement,
-                summary=said,
-                statement=outside_of(retirement).remove,
-                evidence={
-                    "watch": now.watch,
-                    "quiet": now.evidence.get("quiet"),
-                    "findcallers": look.summary if look else None,
-                },
-            )
+        look = second_look(outside_of(retirement))
+        said = _("%(who)s confirms that it is gone. Behaviour could not prove it.") % {
+            "who": who.name
+        }
+        move(retirement, state=RetirementState.CONFIRMED_GONE, affirmed_by=who.name, reason=said)
+        audit.record(
+            who,
+            CONFIRMED_GONE,
+            AuditEvent.Outcome.DONE,
+            retirement,
+            summary=said,
+            statement=outside_of(retirement).remove,
+            evidence={
+                "watch": now.watch,
+                "quiet": now.evidence.get("quiet"),
+                "findcallers": look.summary if look else None,
+            },
+        )
 
 
 def put_back_done(who: audit.Who, retirement: Retirement) -> None:
@@ -163,10 +153,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
         Refused: it was not removed, or no permission.
     """
     command = outside_of(retirement).undo
-    with on_record(who, PUT_BACK, retirement, command):
-        permitted(who)
-        with transaction.atomic():
-            now = Retirement.objects.select_for_update().get(pk=retirement.pk)
-            require(now, Retirement.REMOVED)
-            move(retirement, state=RetirementState.PUT_BACK)
-            audit.record(who, PUT_BACK, AuditEvent.Outcome.DONE, retirement, statement=command)
+    with on_record(who, PUT_BACK, retirement, command), transaction.atomic():
+        lock(retirement, Retirement.REMOVED)
+        move(retirement, state=RetirementState.PUT_BACK)
+        audit.record(who, PUT_BACK, AuditEvent.Outcome.DONE, retirement, statement=command)

@@ -19,7 +19,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
-from django.db import Error as DjangoDatabaseError
 from django.db import connections, transaction
 from django.utils.translation import gettext as _
 from psycopg.pq import TransactionStatus
@@ -31,7 +30,7 @@ from executions.database.connections import (
     retire_connection,
 )
 from executions.database.our_locks import OurLock
-from executions.database.problems import first_line
+from executions.database.problems import DATABASE_ERRORS, first_line
 from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.health.assessment import plain
@@ -146,8 +145,8 @@ def turn(who: audit.Who) -> Iterator[Connection]:
         psycopg.Error: pg_cron's database cannot be reached.
     """
     with closing(retire_connection(f"{_NAME}{who.name}")) as acting:
-        row = acting.execute(SQL.take_turn, {"key": OurLock.ACT}).fetchone()
-        if not row or not row["taken"]:
+        (row,) = acting.execute(SQL.take_turn, {"key": OurLock.ACT})
+        if not row["taken"]:
             other = _whose_turn(acting)
             raise SomebodyElse(
                 other,
@@ -179,8 +178,8 @@ def _whose_turn(acting: Connection) -> str:
     holder = acting.execute(SQL.whose_turn, {"key": OurLock.ACT}).fetchone()
     session = holder["application_name"] if holder else ""
     for name in Act.objects.filter(outcome=None).values_list("user_name", flat=True):
-        row = acting.execute(SQL.session_name, {"name": f"{_NAME}{name}"}).fetchone()
-        if row and row["name"] == session:
+        (row,) = acting.execute(SQL.session_name, {"name": f"{_NAME}{name}"})
+        if row["name"] == session:
             return name
     return session.removeprefix(_NAME) or _("somebody")
 
@@ -203,7 +202,7 @@ def perform(
     except Refused as refusal:
         conclude(act, Act.Outcome.REFUSED, str(refusal), rules, refusal.evidence)
         raise
-    except (psycopg.Error, DjangoDatabaseError) as error:
+    except DATABASE_ERRORS as error:
         acting.close()
         _after_error(act, error, rules)
     except Exception as error:
@@ -239,8 +238,7 @@ def _act(
 
 def _sign(act: Act, acting: Connection, here: Server) -> None:
     """Commit the transaction's id to the intent, before anything is changed."""
-    row = acting.execute(SQL.acting_transaction).fetchone()
-    assert row is not None  # noqa: S101  a select without a table gives one row
+    (row,) = acting.execute(SQL.acting_transaction)
     signed = Act.objects.filter(pk=act.pk, outcome=None, xid="").update(
         xid=row["xid"],
         server=here.identifier,

@@ -12,7 +12,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from executions.database.problems import first_line, is_database_error
+from executions.database.problems import DATABASE_ERRORS, first_line
 from executions.database.reading import Fetch
 from executions.health.assessment import plain
 from executions.health.findings import Case
@@ -82,7 +82,7 @@ def look_at(retirement: Retirement, rules: Rules) -> None:
     except (Refused, Unknown) as reason:
         log.warning("%s: %s", retirement, reason)
     except Exception as error:
-        if is_database_error(error):
+        if isinstance(error, DATABASE_ERRORS):
             log.warning("Cannot look at %s now: %s", retirement, first_line(error))
         else:
             log.exception("The look at %s failed; it is tried again.", retirement)

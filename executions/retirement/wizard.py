@@ -9,16 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psycopg
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db import Error as DjangoDatabaseError
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions.accounts.roles import OPERATE
-from executions.database.problems import first_line
+from executions.database.problems import DATABASE_ERRORS, first_line
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pgcron.job import Candidate, Job, Server
 from executions.retirement import audit, protocol
@@ -60,10 +58,13 @@ def permitted(who: audit.Who) -> None:
 def on_record(
     who: audit.Who, action: str, about: Retirement | str, statement: str = ""
 ) -> Iterator[None]:
-    """Record an attempt that ended before any intent, and re-raise its exception.
+    """Check the permission, and record an attempt that ends before any intent, with its exception.
 
-    The attempt was refused, or the database was away or did not answer. An account that may not act
+    The attempt is refused, or the database is away or does not answer. An account that may not act
     is only logged: nobody can remove an audit line, so such an account must not be able to add any.
+
+    Raises:
+        NotPermitted: as `permitted`.
     """
 
     def note(outcome: AuditEvent.Outcome, summary: str, evidence: dict[str, object]) -> None:
@@ -72,6 +73,7 @@ def on_record(
         )
 
     try:
+        permitted(who)
         yield
     except NotPermitted as refusal:
         subject = about.label if isinstance(about, Retirement) else about
@@ -81,7 +83,7 @@ def on_record(
     except Refused as refusal:
         note(AuditEvent.Outcome.REFUSED, str(refusal), refusal.evidence)
         raise
-    except (psycopg.Error, DjangoDatabaseError) as error:
+    except DATABASE_ERRORS as error:
         note(AuditEvent.Outcome.FAILED, nothing_done(first_line(error)), {})
         raise
 
@@ -134,8 +136,8 @@ def require_here(retirement: Retirement, here: Server) -> None:
         raise Refused(f"{said} {_('Nothing was changed.')}")
 
 
-def lock(retirement: Retirement, states: Iterable[RetirementState]) -> None:
-    """Lock the record, and check that the step can begin and that no act is open.
+def lock(retirement: Retirement, states: Iterable[RetirementState]) -> Retirement:
+    """The locked record, once it is checked that the step can begin and that no act is open.
 
     Raises:
         SomebodyElse: an act is open, or another operator has continued it.
@@ -145,6 +147,7 @@ def lock(retirement: Retirement, states: Iterable[RetirementState]) -> None:
     if now.open_act is not None:
         raise being_done(now.open_act)
     require(now, states)
+    return now
 
 
 def choose(who: audit.Who, jobid: int) -> Retirement:
@@ -156,7 +159,6 @@ def choose(who: audit.Who, jobid: int) -> Retirement:
     """
     subject = f"pg_cron job {jobid}"
     with on_record(who, "choose", subject), retire_fetch("look") as fetch:
-        permitted(who)
         here, multica = servers(fetch)
         candidate = find_candidate(fetch, (here, multica), jobid)
         if candidate is None:
@@ -213,7 +215,6 @@ def affirm(who: audit.Who, retirement: Retirement) -> None:
         Refused: no permission, the retirement is past its checks, or an act on it is open.
     """
     with on_record(who, "affirm", retirement):
-        permitted(who)
         with transaction.atomic():
             lock(retirement, {*Retirement.UNCHANGED, RetirementState.TRIAL_PASSED})
             Retirement.objects.filter(pk=retirement.pk).update(affirmed_by=who.name)
@@ -239,7 +240,6 @@ def confirm(who: audit.Who, retirement: Retirement, rules: Rules) -> Check:
         psycopg.Error: pg_cron's database cannot be reached or asked.
     """
     with on_record(who, "confirm", retirement):
-        permitted(who)
         require(retirement, Retirement.UNCHANGED)
         seen = look(retirement, rules)
         found, judged = seen.candidate, seen.check
@@ -275,12 +275,10 @@ def close(who: audit.Who, retirement: Retirement) -> None:
     Raises:
         Refused: it has changed something, or an open act may have; or no permission.
     """
-    with on_record(who, "close", retirement):
-        permitted(who)
-        with transaction.atomic():
-            lock(retirement, Retirement.UNCHANGED)
-            move(retirement, state=RetirementState.CLOSED)
-            audit.record(who, "close", AuditEvent.Outcome.DONE, retirement)
+    with on_record(who, "close", retirement), transaction.atomic():
+        lock(retirement, Retirement.UNCHANGED)
+        move(retirement, state=RetirementState.CLOSED)
+        audit.record(who, "close", AuditEvent.Outcome.DONE, retirement)
 
 
 def job_of(retirement: Retirement) -> Job:

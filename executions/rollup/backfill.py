@@ -143,8 +143,8 @@ def _months_before(month: datetime, count: int) -> datetime:
 
 def usage_rows(connection: Connection, one: Slice) -> int:
     """The minimum number of usage rows that a slice sums, for a dry run."""
-    row = connection.execute(SQL.usage_rows, {"since": one.since, "until": one.until}).fetchone()
-    return int(row["rows"]) if row else 0
+    (row,) = connection.execute(SQL.usage_rows, {"since": one.since, "until": one.until})
+    return int(row["rows"])
 
 
 def take_lock(connection: Connection, wait: timedelta) -> None:
@@ -212,8 +212,8 @@ def _sum_up(
 def _sum(connection: Connection, proven: Proven | None, since: datetime, until: datetime) -> int:
     if proven:
         return sum_slice(connection, proven, since, until)
-    row = connection.execute(SQL.roll_up_slice, {"since": since, "until": until}).fetchone()
-    return int(row["rows"]) if row else 0
+    (row,) = connection.execute(SQL.roll_up_slice, {"since": since, "until": until})
+    return int(row["rows"])
 
 
 def _again_if_in_the_way(work: Callable[[], int]) -> int:
@@ -229,7 +229,6 @@ def _again_if_in_the_way(work: Callable[[], int]) -> int:
 
 
 def _clock(connection: Connection) -> datetime:
-    row = connection.execute(SQL.clock).fetchone()
-    assert row is not None  # noqa: S101  a SELECT without FROM always has a row
+    (row,) = connection.execute(SQL.clock)
     now: datetime = row["now"]
     return now

@@ -5,10 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import psycopg
-from django.db import Error as DatabaseError
-
-from executions.database.problems import diagnose
+from executions.database.problems import DATABASE_ERRORS, diagnose
 from executions.database.reading import Fetch
 from executions.database.sql import load
 from executions.health.facts import Drift, DriftHour
@@ -88,7 +85,7 @@ def read_drift_back(
         since = reached - min(SLICE, reached - wanted)
         try:
             hours = _compared(fetch, since, reached, watermark) + hours
-        except (DatabaseError, psycopg.Error) as error:
+        except DATABASE_ERRORS as error:
             return LongDrift(Drift(reached, watermark, hours), wanted, diagnose(error))
         reached = since
     return LongDrift(Drift(reached, watermark, hours), wanted)

@@ -5,8 +5,6 @@ not ours to carry. Each entry was proven equal on generated histories before it 
 machine of `tests/database/test_backfill_equality.py`, which proves ours in every run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

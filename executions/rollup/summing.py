@@ -5,8 +5,6 @@ bucket every task that its agent ever ran. They stand in only for a function tha
 Source: docs/contract.md section 4.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -82,6 +80,5 @@ def _batches(items: list[str]) -> Iterator[slice]:
 
 
 def _row(connection: Connection, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    row = connection.execute(query, parameters).fetchone()
-    assert row is not None  # noqa: S101  each of these queries always returns a row
+    (row,) = connection.execute(query, parameters)
     return row

@@ -19,5 +19,5 @@ def roll_up(connection: Connection) -> int:
 
     It also returns 0 if another session holds lock 4246 and does the work.
     """
-    row = connection.execute(SQL.roll_up).fetchone()
-    return int(row["rows"]) if row else 0
+    (row,) = connection.execute(SQL.roll_up)
+    return int(row["rows"])

@@ -1,5 +1,7 @@
 """The jobs that our runners run. docs/adding-a-job.md explains how to add one."""
 
+from datetime import datetime
+
 from executions.database.sql import load
 from executions.rollup.watermark import read_watermark, roll_up
 from executions.scheduler.leases import rfc3339
@@ -12,13 +14,14 @@ def roll_up_task_usage(context: Context) -> Returned:
     """Read the watermark, roll up one step, read it again (docs/contract.md section 3)."""
     before = read_watermark(context.connection)
     rows = roll_up(context.connection)
-    after = read_watermark(context.connection)
-    result: dict[str, object] = {"advisory_lock_id": ADVISORY_LOCK}
-    if before is not None:
-        result["watermark_before"] = rfc3339(before)
-    if after is not None:
-        result["watermark_after"] = rfc3339(after)
-    return rows, result
+    return rows, rollup_result(before, read_watermark(context.connection))
+
+
+def rollup_result(before: datetime | None, after: datetime | None) -> dict[str, object]:
+    """What an execution stores of a run; a watermark that is not known is left out."""
+    marks = {"watermark_before": before, "watermark_after": after}
+    told = {name: rfc3339(mark) for name, mark in marks.items() if mark is not None}
+    return {"advisory_lock_id": ADVISORY_LOCK, **told}
 
 
 # What roll_up_task_usage sends, and what its function uses (docs/contract.md section 4).

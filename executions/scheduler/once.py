@@ -85,8 +85,8 @@ def take_turn(open_connection: Callable[[str], Connection]) -> Connection:
     try:
         connection.adapters.register_loader("timestamptz", TolerantLoader)
         check_version(connection.info.server_version)
-        taken = connection.execute(SQL.take_turn, {"turn": OurLock.RUN_ONCE}).fetchone()
-        if not (taken and taken["taken"]):
+        (turn,) = connection.execute(SQL.take_turn, {"turn": OurLock.RUN_ONCE})
+        if not turn["taken"]:
             raise AtWork
         check_needs(connection, ROLLUP)
         limit = ceil(LONGEST.total_seconds() * 1000)
@@ -113,8 +113,7 @@ def run(connection: Connection) -> Ran:
     Raises:
         psycopg.Error: it failed or reached its time limit, and changed nothing.
     """
-    clock = connection.execute(SQL.clock).fetchone()
-    assert clock is not None  # noqa: S101  a SELECT without FROM always has a row
+    (clock,) = connection.execute(SQL.clock)
     before = read_watermark(connection)
     rows = roll_up(connection)
     ran = Ran(clock["now"], rows, before, read_watermark(connection))

@@ -67,7 +67,7 @@ def check_connection(connection: Connection, specs: Iterable[JobSpec]) -> None:
 
 
 def _check_table(connection: Connection) -> None:
-    found = connection.execute(SQL.rights).fetchone() or {}
+    (found,) = connection.execute(SQL.rights)
     if not found["installed"]:
         presence = connection.execute(CHECKS.presence).fetchall()
         if unreached := OutOfReach.among(presence):
@@ -135,8 +135,8 @@ def _rehearse(connection: Connection, spec: JobSpec) -> None:
         CannotRun: a right is missing, or something that the functions use.
     """
     needs = spec.needs
-    asked = connection.execute(SQL.runs_as_caller, {"functions": list(needs.functions)}).fetchone()
-    if not needs.rehearsal or not (asked and asked["found"]):
+    (asked,) = connection.execute(SQL.runs_as_caller, {"functions": list(needs.functions)})
+    if not needs.rehearsal or not asked["found"]:
         return
     try:
         with connection.transaction(force_rollback=True):
@@ -145,7 +145,7 @@ def _rehearse(connection: Connection, spec: JobSpec) -> None:
     except (errors.LockNotAvailable, errors.QueryCanceled):
         return  # it reached its time limit; a run has longer limits and reports what it meets
     except errors.InsufficientPrivilege as error:
-        role = connection.execute(SQL.role).fetchone() or {}
+        (role,) = connection.execute(SQL.role)
         raise CannotRun(
             f"The runner's role lacks a right that the job {spec.name} needs: PostgreSQL says"
             f" “{first_line(error)}”. Let an administrator run the statements that"

@@ -29,8 +29,7 @@ def prune(
         psycopg.Error: the role lacks a right, or the database is away. Earlier batches are kept.
     """
     connection.execute(SQL.bound_batch)
-    row = connection.execute(SQL.before, {"age": age}).fetchone()
-    before = row["before"] if row else None
+    (row,) = connection.execute(SQL.before, {"age": age})
     after, after_id = _FIRST
     statement = SQL.count_batch if only_count else SQL.remove_batch
     while True:
@@ -38,7 +37,7 @@ def prune(
             statement,
             {
                 "status": status,
-                "before": before,
+                "before": row["before"],
                 "after": after,
                 "after_id": after_id,
                 "most": BATCH,

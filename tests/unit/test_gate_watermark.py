@@ -103,15 +103,17 @@ class Plans:
             ground=replace(facts().ground, now=moment),
             state=StateRow(watermark_at=moment - DELAY),
         )
+        case = Case.of(all_facts)
         return watermark_advancing(
             GateFacts(
                 jobid=17,
                 role="retirer",
                 candidate=candidate(),
-                case=Case.of(all_facts),
+                case=case,
                 streak=self.streak,
                 paused_at=self.paused_at,
-            )
+            ),
+            case,
         )
 
     def at_best(self, moment):

@@ -129,7 +129,8 @@ def test_while_runs_succeed_the_watermark_may_be_twenty_minutes_old(lag, level):
 def test_the_gate_and_the_finding_agree_about_the_lag(lag, passed):
     known = facts(state=StateRow(NOW - lag))
     assessment = assess(known)
-    gate = plan_gates.watermark_advancing(GateFacts(17, "retirer", None, Case.of(known), 12))
+    case = Case.of(known)
+    gate = plan_gates.watermark_advancing(GateFacts(17, "retirer", None, case, 12), case)
     assert gate.passed is passed
     assert (severity(assessment.verdict, FindingCode.WATERMARK_LAG) is None) is passed
     if not passed:

@@ -19,7 +19,7 @@ from django.db import connections
 from executions.demo.worlds import PLANS
 from executions.health import snapshot
 from executions.health.other_jobs import assess_job
-from executions.management.commands import checkrollup
+from executions.management import looking
 from multica_admin.cluster import ClusterError
 from tests import scenarios
 from tests.factories import ExecutionFactory
@@ -171,7 +171,7 @@ def test_an_embedded_database_that_cannot_start_is_unknown(monkeypatch):
     def refuse() -> bool:
         raise ClusterError("No PostgreSQL was found.")
 
-    monkeypatch.setattr(checkrollup, "ensure_running", refuse)
+    monkeypatch.setattr(looking, "ensure_running", refuse)
     for arguments in ((), ("--job", "another")):
         done = check_json(*arguments)
         assert (done.verdict, done.status) == ("unknown", 3)

@@ -8,7 +8,7 @@ import pytest
 from executions.health.upgrade import read
 from executions.health.upgrade.facts import Extension, Server
 from executions.health.upgrade.requirements import EXTENSIONS
-from executions.management.commands import checkupgrade
+from executions.management import looking
 from executions.rollup.versions import Range, Version
 from multica_admin.cluster import ClusterError
 from tests import scenarios
@@ -74,7 +74,7 @@ def test_a_cluster_that_does_not_run_is_unknown(monkeypatch):
     def gone():
         raise ClusterError("The private PostgreSQL does not run.")
 
-    monkeypatch.setattr(checkupgrade, "ensure_running", gone)
+    monkeypatch.setattr(looking, "ensure_running", gone)
     told = run_command("checkupgrade", "--json")
     assert told.status == 3
     assert json.loads(told.said)["answer"] == "unknown"
@@ -82,7 +82,7 @@ def test_a_cluster_that_does_not_run_is_unknown(monkeypatch):
 
 @pytest.mark.parametrize("to", ["latest", "0.4", "", "v0.4.25; rm"])
 def test_nonsense_is_refused_with_a_sentence_that_names_versions(to, monkeypatch):
-    monkeypatch.setattr(checkupgrade, "ensure_running", None)  # no database is asked for it
+    monkeypatch.setattr(looking, "ensure_running", None)  # no database is asked for it
     told = run_command("checkupgrade", "--to", to)
     assert told.status == 2
     assert told.said == ""

@@ -14,7 +14,7 @@ from executions.demo.worlds import database_now
 from executions.demo.zeros import MINUTE, all_is_well, first_usage, passed_by
 from executions.health import snapshot
 from executions.health.diagnosis.look import CauseCode
-from executions.management.commands import diagnose
+from executions.management import looking
 from multica_admin.cluster import ClusterError
 from tests.commands import run_command
 from tests.near_misses import hidden
@@ -111,7 +111,7 @@ def test_a_dashboard_that_is_not_started_exits_with_3(monkeypatch, owner):
     def not_started():
         raise ClusterError("No embedded PostgreSQL runs here.")
 
-    monkeypatch.setattr(diagnose, "ensure_running", not_started)
+    monkeypatch.setattr(looking, "ensure_running", not_started)
     status, said = told()
     assert (status, said["cause"]) == (3, "cannot_tell")
     assert "No embedded PostgreSQL runs here." in said["summary"]

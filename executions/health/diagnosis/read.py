@@ -4,23 +4,16 @@ Every read takes a stated number of rows from one end of an index (`usage.sql`).
 becomes a `Problem` and the others stay valid, so nothing here may run inside a transaction.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 from uuid import UUID
 
-import psycopg
-from django.db import Error as DatabaseError
-from django.utils.translation import gettext as _
-
-from executions.database.problems import diagnose
 from executions.database.reading import Fetch, Row, fetch_for_dashboard
 from executions.database.sql import load
 from executions.database.sql.written import written_out
 from executions.health.facts import Facts, Ground, StateRow
 from executions.health.facts.usage import RanTasks, Sample, Shape, UsageFacts, WorkspaceUsage
-from executions.health.read import BUDGET_SECONDS, refuse_hidden
+from executions.health.read import BudgetedReader, refuse_hidden
 from executions.text.problem import Problem
 
 SQL = load("usage")
@@ -35,8 +28,6 @@ REPORTED_BY = timedelta(hours=1)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 START_OF_TIME = datetime.min.replace(tzinfo=UTC)
 
-T = TypeVar("T")
-
 
 def read_usage(facts: Facts, fetch: Fetch = fetch_for_dashboard) -> UsageFacts | Problem:
     """Raw usage and buckets beside the facts of a verdict. Never raises for the database."""
@@ -47,11 +38,11 @@ def read_usage(facts: Facts, fetch: Fetch = fetch_for_dashboard) -> UsageFacts |
     return _Reader(fetch, facts.ground).read(facts.state)
 
 
-class _Reader:
+class _Reader(BudgetedReader):
     def __init__(self, fetch: Fetch, ground: Ground) -> None:
+        super().__init__()
         self._send, self._ground = fetch, ground
         self._asked: dict[str, str] = {}
-        self._until = time.monotonic() + BUDGET_SECONDS
 
     def read(self, state: StateRow | Problem | None) -> UsageFacts:
         shape = self._fact(self._shape)
@@ -83,17 +74,6 @@ class _Reader:
         """Send a query, and keep it under a name as it was sent."""
         self._asked[name] = written_out(statement, parameters)
         return self._send(statement, parameters)
-
-    def _fact(self, read: Callable[[], T]) -> T | Problem:
-        if time.monotonic() > self._until:
-            return Problem(
-                _("The database took too long, so the rest was not looked at."),
-                _("Try again in a moment; if it stays so, look at what else runs there."),
-            )
-        try:
-            return read()
-        except (DatabaseError, psycopg.Error) as error:
-            return diagnose(error)
 
     def _shape(self) -> Shape:
         (row,) = self._fetch("shape", SQL.shape, {})

@@ -4,8 +4,6 @@
 and their commands come from `executions/health/remedies.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from executions.health.explain.attempts import OF_ATTEMPTS

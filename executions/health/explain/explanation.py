@@ -1,7 +1,5 @@
 """PURE: what an explanation of a finding consists of. The other modules here have the texts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum

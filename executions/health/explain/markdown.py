@@ -1,7 +1,5 @@
 """PURE: explanations as Markdown, for docs/findings.md and the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from textwrap import fill, indent
 

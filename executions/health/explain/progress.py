@@ -1,7 +1,5 @@
 """PURE: explanations of the findings of `findings/progress.py`: plans that nobody ran."""
 
-from __future__ import annotations
-
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.explain.explanation import Explanation, Statement, Step

@@ -1,7 +1,5 @@
 """PURE: the statements that several explanations show. All but the last read as the dashboard."""
 
-from __future__ import annotations
-
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.explain.explanation import Reader, Statement

@@ -4,16 +4,13 @@ A fact whose query fails becomes a `Problem` and the others stay valid, so nothi
 inside a transaction.
 """
 
-from collections.abc import Callable
 from contextlib import closing
-from typing import TypeVar
 
 import psycopg
 from django.conf import settings
-from django.db import Error as DatabaseError
 
 from executions.database.connections import retire_reader
-from executions.database.problems import NoTables, diagnose
+from executions.database.problems import NoTables, or_problem
 from executions.database.reading import Fetch, fetch_for_dashboard, fetch_on
 from executions.database.sql import load
 from executions.health.facts import Ground, StateRow
@@ -47,43 +44,34 @@ HEALTH = load("health")
 MOST_ROWS = 100_000
 MOST_AGENTS = 10_000
 
-T = TypeVar("T")
-
 
 def read_upgrade(fetch: Fetch = fetch_for_dashboard) -> UpgradeFacts:
     """Everything that an answer needs. Never raises for the database."""
-    ground = _fact(lambda: Ground(**fetch(HEALTH.ground, {})[0]))
+    ground = or_problem(lambda: Ground(**fetch(HEALTH.ground, {})[0]))
     if isinstance(ground, Problem):
         return nothing_read(ROLLUP, ground)
     if why := behind(ground, ROLLUP):
         return nothing_read(ROLLUP, why)
-    versions = _fact(lambda: read_versions(fetch, ground))
+    versions = or_problem(lambda: read_versions(fetch, ground))
     if isinstance(versions, Problem):
         return nothing_read(ROLLUP, versions)
     return UpgradeFacts(
         spec=ROLLUP,
         now=ground.now,
         versions=versions,
-        server=_fact(lambda: _server(fetch)),
-        migrator=_fact(lambda: read_migrator(fetch)),
-        daily_jobs=_fact(lambda: _daily_jobs(fetch, ground)),
-        usage=_fact(lambda: _usage(fetch, ground)),
-        state=_fact(lambda: _state(fetch, ground)),
-        upgraded=_fact(lambda: _upgraded(fetch, ground, versions)),
+        server=or_problem(lambda: _server(fetch)),
+        migrator=or_problem(lambda: read_migrator(fetch)),
+        daily_jobs=or_problem(lambda: _daily_jobs(fetch, ground)),
+        usage=or_problem(lambda: _usage(fetch, ground)),
+        state=or_problem(lambda: _state(fetch, ground)),
+        upgraded=or_problem(lambda: _upgraded(fetch, ground, versions)),
         is_ours=_is_ours(fetch),
     )
 
 
 def _is_ours(fetch: Fetch) -> bool:
-    installed = _fact(lambda: read_installed(fetch))
+    installed = or_problem(lambda: read_installed(fetch))
     return not isinstance(installed, Problem) and installed.is_ours
-
-
-def _fact(read: Callable[[], T]) -> T | Problem:
-    try:
-        return read()
-    except (DatabaseError, psycopg.Error) as error:
-        return diagnose(error)
 
 
 def read_versions(fetch: Fetch, ground: Ground) -> Range:

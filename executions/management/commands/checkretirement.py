@@ -1,18 +1,16 @@
 """The wizard's gates as text or JSON, with an exit status. It changes nothing."""
 
-import json
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand
 from django.db import Error as DjangoDatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from executions.database.problems import diagnose
 from executions.health.facts.pg_cron import Visibility
+from executions.management.looking import LookingCommand, why_it_cannot_look
 from executions.pgcron import commands
 from executions.pgcron.job import Inventory, Job
 from executions.pgcron.launcher import why_nothing_starts
@@ -20,42 +18,31 @@ from executions.pgcron.schedule import describe
 from executions.retirement.gates.gate import Check
 from executions.retirement.report import Judged, RetirementReport, report
 from executions.retirement.rules import current
-from multica_admin.cluster import ClusterError
-from multica_admin.embedded import ensure_running
 
 
-class Command(BaseCommand):
+class Command(LookingCommand):
     help = (
         "Say which pg_cron jobs can be retired. Exit status: 0 something can be retired now,"
         " 1 refused, 2 nothing to retire, 3 unknown."
     )
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="one JSON object")
+        super().add_arguments(parser)
         parser.add_argument("--jobid", type=int, help="this job only")
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         found = _look(options["jobid"])
-        if options["json"]:
-            shown = json.dumps(found.as_json(), ensure_ascii=False, indent=2)
-        else:
-            shown = "\n".join(_lines(found))
-        self.stdout.write(shown)
-        sys.exit(found.exit_status)
+        self.show(found.as_json() if options["json"] else _lines(found), found.exit_status)
 
 
 def _look(jobid: int | None) -> RetirementReport:
-    try:
-        ensure_running()
-    except ClusterError as error:
-        return RetirementReport(Inventory(Visibility.UNKNOWN, reason=str(error)), (), jobid)
+    if why := why_it_cannot_look():
+        return RetirementReport(Inventory(Visibility.UNKNOWN, reason=why.what), (), jobid)
     try:
         return report(current(), jobid)
     except DjangoDatabaseError as error:
-        return RetirementReport(
-            Inventory(Visibility.UNKNOWN, reason=diagnose(error).sentence()), (), jobid
-        )
+        reason = diagnose(error).sentence()
+        return RetirementReport(Inventory(Visibility.UNKNOWN, reason=reason), (), jobid)
 
 
 def _lines(found: RetirementReport) -> Iterator[str]:

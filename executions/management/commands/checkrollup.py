@@ -1,13 +1,10 @@
 """The verdict for monitors, the same as on the page: text or JSON, and an exit status."""
 
-import json
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
 from executions.health.assessment import Assessment, JobAssessment, as_json, assess
@@ -15,40 +12,30 @@ from executions.health.findings import Finding
 from executions.health.other_jobs import assess_job, unreadable
 from executions.health.read import nothing_known, read_facts
 from executions.health.verdict import Level
+from executions.management.looking import LookingCommand, why_it_cannot_look
 from executions.scheduler.jobs import ROLLUP
 from executions.text.formatters import written
-from executions.text.problem import Problem
-from multica_admin.cluster import ClusterError
-from multica_admin.embedded import ensure_running
 
 EXIT_STATUS = {Level.HEALTHY: 0, Level.DEGRADED: 1, Level.FAILING: 2, Level.UNKNOWN: 3}
 
 
-class Command(BaseCommand):
+class Command(LookingCommand):
     help = "Say whether the rollup works. Exit status: 0 healthy, 1 degraded, 2 failing, 3 unknown."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="one JSON object")
+        super().add_arguments(parser)
         parser.add_argument("--job", default=ROLLUP.name, help="another job of the table")
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         assessment = _look(options["job"])
         # This machine's clock is used only if the database's cannot be read.
         clock = datetime.now(UTC)
-        if options["json"]:
-            shown = json.dumps(as_json(assessment, clock), ensure_ascii=False, indent=2)
-        else:
-            shown = "\n".join(_lines(assessment, clock))
-        self.stdout.write(shown)
-        sys.exit(EXIT_STATUS[assessment.verdict.level])
+        found = as_json(assessment, clock) if options["json"] else _lines(assessment, clock)
+        self.show(found, EXIT_STATUS[assessment.verdict.level])
 
 
 def _look(job: str) -> Assessment | JobAssessment:
-    try:
-        ensure_running()
-    except ClusterError as error:
-        why = Problem(str(error), _("Start the dashboard with bin/run, then try again."))
+    if why := why_it_cannot_look():
         return unreadable(job, why) if job != ROLLUP.name else assess(nothing_known(ROLLUP, why))
     return assess_job(job) if job != ROLLUP.name else assess(read_facts())
 

@@ -1,12 +1,10 @@
 """Whether an upgrade of Multica is safe: text or JSON, and an exit status. It changes nothing."""
 
-import json
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from executions.health.upgrade.answer import Answer, judge
@@ -14,11 +12,9 @@ from executions.health.upgrade.facts import UpgradeFacts, nothing_read
 from executions.health.upgrade.read import read_upgrade
 from executions.health.upgrade.report import as_json
 from executions.health.upgrade.step import Step, StepState
+from executions.management.looking import LookingCommand, why_it_cannot_look
 from executions.rollup.versions import NEWEST_KNOWN, Version, parse_version
 from executions.scheduler.jobs import ROLLUP
-from executions.text.problem import Problem
-from multica_admin.cluster import ClusterError
-from multica_admin.embedded import ensure_running
 
 MARKS = {
     StepState.OK: "+",
@@ -29,28 +25,24 @@ MARKS = {
 }
 
 
-class Command(BaseCommand):
+class Command(LookingCommand):
     help = (
         "Say whether an upgrade of Multica is safe and what comes first. Exit status: 0 safe,"
         " 1 not yet, 3 cannot tell."
     )
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--to", default=str(NEWEST_KNOWN), help="the version to upgrade to, such as v0.4.25"
         )
-        parser.add_argument("--json", action="store_true", help="one JSON object")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         target = _target(options["to"])
         answer = judge(_look(), target)
-        if options["json"]:
-            shown = json.dumps(as_json(answer), ensure_ascii=False, indent=2)
-        else:
-            shown = "\n".join(_lines(answer))
-        self.stdout.write(shown)
-        sys.exit(answer.outcome.exit_status)
+        self.show(
+            as_json(answer) if options["json"] else _lines(answer), answer.outcome.exit_status
+        )
 
 
 def _target(text: str) -> Version:
@@ -61,12 +53,8 @@ def _target(text: str) -> Version:
 
 
 def _look() -> UpgradeFacts:
-    try:
-        ensure_running()
-    except ClusterError as error:
-        return nothing_read(
-            ROLLUP, Problem(str(error), _("Start the dashboard with bin/run, then try again."))
-        )
+    if why := why_it_cannot_look():
+        return nothing_read(ROLLUP, why)
     return read_upgrade()
 
 

@@ -1,13 +1,10 @@
 """Why usage shows zero, the same as on the page: text or JSON, and an exit status."""
 
-import json
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
 from executions.health.assessment import assess
@@ -16,44 +13,38 @@ from executions.health.diagnosis.look import Diagnosis
 from executions.health.diagnosis.read import read_usage
 from executions.health.explain.explanation import Step
 from executions.health.read import nothing_known, read_facts
+from executions.management.looking import LookingCommand, why_it_cannot_look
 from executions.scheduler.jobs import ROLLUP
 from executions.text.formatters import written
-from executions.text.problem import Problem
-from multica_admin.cluster import ClusterError
-from multica_admin.embedded import ensure_running
 
 THERE, FOUND, UNKNOWN = 0, 1, 3
 
 
-class Command(BaseCommand):
+class Command(LookingCommand):
     help = (
         "Say why Multica's usage pages show zero, and what to do next."
         " Exit status: 0 usage is there, 1 a cause was found, 3 unknown."
     )
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="one JSON object")
+        super().add_arguments(parser)
         parser.add_argument("--sql", action="store_true", help="also the SQL behind each answer")
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         diagnosis = _look()
         # This machine's clock is used only if the database's cannot be read.
         clock = datetime.now(UTC)
-        if options["json"]:
-            shown = json.dumps(as_json(diagnosis, clock), ensure_ascii=False, indent=2)
-        else:
-            shown = "\n".join(_lines(diagnosis, clock, with_sql=options["sql"]))
-        self.stdout.write(shown)
         cause = diagnosis.cause
-        sys.exit(UNKNOWN if cause.is_unknown else THERE if cause.is_there else FOUND)
+        self.show(
+            as_json(diagnosis, clock)
+            if options["json"]
+            else _lines(diagnosis, clock, with_sql=options["sql"]),
+            UNKNOWN if cause.is_unknown else THERE if cause.is_there else FOUND,
+        )
 
 
 def _look() -> Diagnosis:
-    try:
-        ensure_running()
-    except ClusterError as error:
-        why = Problem(str(error), _("Start the dashboard with bin/run, then try again."))
+    if why := why_it_cannot_look():
         return conclude(assess(nothing_known(ROLLUP, why)), why)
     facts = read_facts()
     return conclude(assess(facts), read_usage(facts))

@@ -1,7 +1,5 @@
 """Prints what a finding means and what to do, as Markdown. It asks no database."""
 
-from __future__ import annotations
-
 from argparse import ArgumentParser
 from difflib import get_close_matches
 from typing import Any

@@ -1,7 +1,5 @@
 """Finds what calls the rollup outside the database. The same code as deploy/findcallers.py."""
 
-from __future__ import annotations
-
 import sys
 from argparse import ArgumentParser
 from typing import Any

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError
 
 from executions.database.connections import retire_reader
 from executions.database.permissions import PURPOSES, Installed, read_installed, statements
+from executions.database.problems import DATABASE_ERRORS
 from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.pgcron.sight import visible_jobs
 
@@ -41,7 +41,7 @@ def _installed() -> Installed | None:
     """What Multica's database has; None if it cannot be asked."""
     try:
         return read_installed(fetch_for_dashboard)
-    except (DatabaseError, psycopg.Error):
+    except DATABASE_ERRORS:
         return None
 
 

@@ -4,8 +4,6 @@ The texts are in `executions/health/explain/`. Nothing is read for these pages: 
 is present now comes from the snapshot that the process keeps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from django.http import HttpRequest, HttpResponse

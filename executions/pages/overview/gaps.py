@@ -1,7 +1,5 @@
 """PURE: every gap of the ledger explained: plans that nobody began."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -6,8 +6,6 @@ one square for each hour, which shows the hour's worst plan. The strip judges no
 does.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-import psycopg
-from django.db import Error as DatabaseError
 from django.utils.functional import Promise
 
 from executions.accounts.requests import LiveRequest
-from executions.database.problems import diagnose
+from executions.database.problems import or_problem
 from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.health import snapshot as snapshots
 from executions.health.facts import Ground
@@ -139,19 +137,12 @@ def read_prospect(
         return Prospect(ground, ground)
     if why := behind(ground, ROLLUP):
         return Prospect(why, why)
-    return Prospect(_outlook(ground, fetch, count=count), _source(fetch))
+    return Prospect(
+        or_problem(lambda: _outlook(ground, fetch, count=count)),
+        or_problem(lambda: read_source(fetch)),
+    )
 
 
-def _outlook(ground: Ground, fetch: Fetch, *, count: bool) -> Outlook | Problem:
-    try:
-        refuse_hidden(ground, "task_usage")
-        return read_outlook(fetch, count=count)
-    except (DatabaseError, psycopg.Error) as error:
-        return diagnose(error)
-
-
-def _source(fetch: Fetch) -> WindowSource | Problem:
-    try:
-        return read_source(fetch)
-    except (DatabaseError, psycopg.Error) as error:
-        return diagnose(error)
+def _outlook(ground: Ground, fetch: Fetch, *, count: bool) -> Outlook:
+    refuse_hidden(ground, "task_usage")
+    return read_outlook(fetch, count=count)

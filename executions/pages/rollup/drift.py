@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import psycopg
-from django.db import Error as DatabaseError
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.functional import Promise
@@ -19,7 +17,7 @@ from django.views.decorators.http import require_safe
 
 from executions.accounts.requests import LiveRequest
 from executions.database.kept import Kept
-from executions.database.problems import diagnose
+from executions.database.problems import or_problem
 from executions.database.reading import fetch_for_dashboard
 from executions.health import snapshot as snapshots
 from executions.health.explain.explanation import Step
@@ -207,8 +205,10 @@ def _found(
         return Problem(
             str(_NO_STATE), str(_("Put the state row back first; the page Health says how."))
         )
-    try:
+    watermark = state.watermark_at
+
+    def compared() -> LongDrift:
         refuse_hidden(ground, *READ_FOR_DRIFT)
-        return read_drift_back(fetch_for_dashboard, state.watermark_at, span)
-    except (DatabaseError, psycopg.Error) as error:
-        return diagnose(error)
+        return read_drift_back(fetch_for_dashboard, watermark, span)
+
+    return or_problem(compared)

@@ -5,16 +5,11 @@ read here, each part by one bounded query; a part that cannot be read says so in
 changes nothing.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TypeVar
 
-import psycopg
-from django.db import Error as DatabaseError
-
-from executions.database.problems import diagnose
+from executions.database.problems import or_problem
 from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.health import snapshot as snapshots
 from executions.health.facts import Ground, StateRow
@@ -37,8 +32,6 @@ from executions.scheduler.jobs import ROLLUP
 from executions.text.digest import digest
 from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Text
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -169,14 +162,16 @@ def read_health(fetch: Fetch = fetch_for_dashboard) -> RollupHealth:
         return RollupHealth(snapshot, ground, ground, ground, ground, ground)
     if why := behind(ground, ROLLUP):
         return RollupHealth(snapshot, why, why, why, why, why)
-    versions = _fact(lambda: read_versions(fetch, ground))
+    versions = or_problem(lambda: read_versions(fetch, ground))
     has_buckets = isinstance(versions, Problem) or not versions.is_before_hourly
     return RollupHealth(
         snapshot=snapshot,
-        installed=_fact(lambda: read_installed(fetch)),
-        depth=_fact(lambda: _depth(ground, fetch)) if has_buckets else None,
-        newest=_fact(lambda: _newest(ground, fetch, has_buckets=has_buckets)),
-        migrator=versions if isinstance(versions, Problem) else _fact(lambda: read_migrator(fetch)),
+        installed=or_problem(lambda: read_installed(fetch)),
+        depth=or_problem(lambda: _depth(ground, fetch)) if has_buckets else None,
+        newest=or_problem(lambda: _newest(ground, fetch, has_buckets=has_buckets)),
+        migrator=versions
+        if isinstance(versions, Problem)
+        else or_problem(lambda: read_migrator(fetch)),
         versions=versions,
     )
 
@@ -189,10 +184,3 @@ def _depth(ground: Ground, fetch: Fetch) -> QueueDepth:
 def _newest(ground: Ground, fetch: Fetch, *, has_buckets: bool) -> Newest:
     refuse_hidden(ground, "task_usage", *(["task_usage_hourly"] if has_buckets else []))
     return read_newest(fetch, has_buckets=has_buckets)
-
-
-def _fact(read: Callable[[], T]) -> T | Problem:
-    try:
-        return read()
-    except (DatabaseError, psycopg.Error) as error:
-        return diagnose(error)

@@ -27,7 +27,7 @@ from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import operators_only
 from executions.database.connections import Connection, runner_connection
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
-from executions.database.problems import diagnose
+from executions.database.problems import DATABASE_ERRORS, diagnose
 from executions.database.reading import fetch_for_dashboard
 from executions.models.retirement import AuditEvent
 from executions.pages.history.filters import parse
@@ -104,7 +104,7 @@ def _turn_is_free() -> bool:
     """Whether certainly nobody has the turn; no if Multica's database cannot be asked."""
     try:
         return once.turn_is_free(fetch_for_dashboard)
-    except (DjangoDatabaseError, psycopg.Error):
+    except DATABASE_ERRORS:
         return False
 
 

@@ -1,7 +1,5 @@
 """The first step of the wizard: a pg_cron job, a named schedule, or one of a report."""
 
-from __future__ import annotations
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render

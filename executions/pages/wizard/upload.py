@@ -1,7 +1,5 @@
 """How an uploaded file is received: in memory, and only so much of it as a report may have."""
 
-from __future__ import annotations
-
 from io import BytesIO
 
 from django.core.files.uploadedfile import InMemoryUploadedFile

@@ -9,24 +9,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from executions.health.facts.pg_cron import Match
+from executions.health.findings import Case
+from executions.pgcron.job import Candidate
 from executions.retirement.gates import job, plans
 from executions.retirement.gates.gate import APPLIES, Aim, Check, Gate, GateCode, GateFacts
 
 __all__ = ["APPLIES", "Aim", "Check", "Gate", "GateCode", "GateFacts", "check"]
 
-_JUDGES: Mapping[GateCode, Callable[[GateFacts], Gate]] = {
-    GateCode.VISIBLE: job.visible,
+_OF_THE_JOB: Mapping[GateCode, Callable[[GateFacts, Candidate], Gate]] = {
     GateCode.PRIVILEGED: job.privileged,
     GateCode.MAY_DEACTIVATE: job.may_deactivate,
     GateCode.LOADED: job.loaded,
     GateCode.SAME_DATABASE: job.same_database,
     GateCode.COMMAND_MATCHES: job.command_matches,
     GateCode.FUNCTION_ABSENT: job.function_absent,
+    GateCode.NO_RUN_IN_FLIGHT: job.no_run_in_flight,
+}
+_OF_THE_PLANS: Mapping[GateCode, Callable[[GateFacts, Case], Gate]] = {
     GateCode.SUCCESS_STREAK: plans.success_streak,
     GateCode.BACKEND_RUNNER: plans.backend_runner,
     GateCode.WATERMARK_ADVANCING: plans.watermark_advancing,
     GateCode.NO_CRITICAL_FINDINGS: plans.no_critical_findings,
-    GateCode.NO_RUN_IN_FLIGHT: job.no_run_in_flight,
 }
 
 
@@ -39,6 +42,16 @@ def check(facts: GateFacts) -> Check:
     return _judge(replace(facts, may_try=True)) if judged.trial else judged
 
 
+def _gate(code: GateCode, facts: GateFacts) -> Gate:
+    """A gate whose job or plans cannot be read does not pass, and says so."""
+    if code is GateCode.VISIBLE:
+        return job.visible(facts)
+    if of_the_job := _OF_THE_JOB.get(code):
+        return of_the_job(facts, facts.candidate) if facts.candidate else job.unseen(code, facts)
+    case = facts.case
+    return _OF_THE_PLANS[code](facts, case) if case else plans.unreadable(code, facts)
+
+
 def _judge(facts: GateFacts) -> Check:
     candidate = facts.candidate
     match = candidate.match if candidate else None
@@ -47,7 +60,7 @@ def _judge(facts: GateFacts) -> Check:
     return Check(
         facts.jobid,
         match,
-        tuple(_JUDGES[code](facts) for code in GateCode if code in concerned),
+        tuple(_gate(code, facts) for code in GateCode if code in concerned),
         active=candidate is not None and candidate.job.active,
         belongs_elsewhere=candidate is not None
         and candidate.same_database is False

@@ -9,13 +9,13 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts.pg_cron import Match
-from executions.pgcron.job import JobProcess
+from executions.pgcron.job import Candidate, Job, JobProcess
 from executions.pgcron.match import Judgement
 from executions.retirement.gates.gate import Gate, GateCode, GateFacts
 from executions.text.sentences import Sentence, Value, say
 
 
-def _unseen(code: GateCode, facts: GateFacts) -> Gate:
+def unseen(code: GateCode, facts: GateFacts) -> Gate:
     """A gate about a job that cannot be read."""
     summary = say("This cannot be judged, because job %(jobid)s cannot be read.", jobid=facts.jobid)
     return Gate(code, False, summary, {"jobid": facts.jobid})
@@ -42,11 +42,12 @@ def visible(facts: GateFacts) -> Gate:
     )
 
 
-def privileged(facts: GateFacts) -> Gate:
+def privileged(facts: GateFacts, candidate: Candidate) -> Gate:
     return _right(
         GateCode.PRIVILEGED,
-        facts,
-        facts.candidate is not None and facts.candidate.rights.retire,
+        facts.role,
+        candidate.job,
+        candidate.rights.retire,
         _("The role %(role)s may unschedule job %(jobid)s."),
         _("The role %(role)s may not unschedule this job of %(owner)s."),
         _(
@@ -56,11 +57,12 @@ def privileged(facts: GateFacts) -> Gate:
     )
 
 
-def may_deactivate(facts: GateFacts) -> Gate:
+def may_deactivate(facts: GateFacts, candidate: Candidate) -> Gate:
     return _right(
         GateCode.MAY_DEACTIVATE,
-        facts,
-        facts.candidate is not None and facts.candidate.rights.deactivate,
+        facts.role,
+        candidate.job,
+        candidate.rights.deactivate,
         _("The role %(role)s may pause job %(jobid)s and resume it."),
         _("The role %(role)s may not pause this job of %(owner)s."),
         _("Only the job's owner or a superuser can pause it, with EXECUTE on cron.alter_job."),
@@ -68,23 +70,18 @@ def may_deactivate(facts: GateFacts) -> Gate:
 
 
 def _right(
-    code: GateCode, facts: GateFacts, has: bool, may: Promise, may_not: Promise, remedy: Promise
+    code: GateCode, role: str, job: Job, has: bool, may: Promise, may_not: Promise, remedy: Promise
 ) -> Gate:
     """A gate about a right of this role over the job."""
-    if facts.candidate is None:
-        return _unseen(code, facts)
-    job = facts.candidate.job
-    names: dict[str, Value] = {"role": facts.role, "jobid": job.jobid, "owner": job.owner}
-    evidence = {"role": facts.role, "owner": job.owner}
+    names: dict[str, Value] = {"role": role, "jobid": job.jobid, "owner": job.owner}
+    evidence = {"role": role, "owner": job.owner}
     summary = say(may if has else may_not, **names)
     return Gate(code, has, summary, evidence, None if has else say(remedy))
 
 
-def loaded(facts: GateFacts) -> Gate:
+def loaded(_facts: GateFacts, candidate: Candidate) -> Gate:
     """Without the library nobody can call pg_cron's functions, not even through a trigger."""
-    if facts.candidate is None:
-        return _unseen(GateCode.LOADED, facts)
-    known = facts.candidate.loaded
+    known = candidate.loaded
     evidence = {"loaded": known}
     if known is False:
         return Gate(
@@ -107,10 +104,8 @@ def loaded(facts: GateFacts) -> Gate:
     return Gate(GateCode.LOADED, True, summary, evidence)
 
 
-def same_database(facts: GateFacts) -> Gate:
-    if facts.candidate is None:
-        return _unseen(GateCode.SAME_DATABASE, facts)
-    job, same, here = facts.candidate.job, facts.candidate.same_database, facts.candidate.server
+def same_database(_facts: GateFacts, candidate: Candidate) -> Gate:
+    job, same, here = candidate.job, candidate.same_database, candidate.server
     names: dict[str, Value] = {
         "database": job.database,
         "node": job.node,
@@ -119,13 +114,13 @@ def same_database(facts: GateFacts) -> Gate:
         "jobid": job.jobid,
     }
     remedy: Sentence | None = None
-    standby = facts.candidate.standby
+    standby = candidate.standby
     if standby:
         summary = say("%(url)s is a standby, where nothing can be changed.", url=standby)
         remedy = say("To retire a schedule, point %(url)s at the primary.", url=standby)
     elif same:
         summary = say("It runs in Multica's database, %(database)s.", **names)
-    elif same is None and facts.candidate.multica is None:
+    elif same is None and candidate.multica is None:
         summary = say(
             "Multica's database does not answer, so nobody can tell whether %(database)s, where"
             " the job runs, is that one.",
@@ -156,7 +151,7 @@ def same_database(facts: GateFacts) -> Gate:
     if here is not None:
         evidence |= {"this_server": ", ".join(here.names), "this_port": here.port}
     passed = same is True and not standby
-    judged = bool(standby) or same is not None or facts.candidate.multica is not None
+    judged = bool(standby) or same is not None or candidate.multica is not None
     return Gate(GateCode.SAME_DATABASE, passed, summary, evidence, remedy, judged=judged)
 
 
@@ -190,10 +185,8 @@ def _about_match(judgement: Judgement) -> Promise:
     return _NOBODY_CAN_READ
 
 
-def command_matches(facts: GateFacts) -> Gate:
-    if facts.candidate is None:
-        return _unseen(GateCode.COMMAND_MATCHES, facts)
-    judgement, job = facts.candidate.judgement, facts.candidate.job
+def command_matches(_facts: GateFacts, candidate: Candidate) -> Gate:
+    judgement, job = candidate.judgement, candidate.job
     passed = judgement.match.retired_by_the_wizard
     return Gate(
         GateCode.COMMAND_MATCHES,
@@ -223,11 +216,9 @@ def command_matches(facts: GateFacts) -> Gate:
     )
 
 
-def function_absent(facts: GateFacts) -> Gate:
-    if facts.candidate is None:
-        return _unseen(GateCode.FUNCTION_ABSENT, facts)
-    exists = facts.candidate.legacy_function_exists
-    name = facts.candidate.judgement.functions[0]
+def function_absent(_facts: GateFacts, candidate: Candidate) -> Gate:
+    exists = candidate.legacy_function_exists
+    name = candidate.judgement.functions[0]
     remedy: Sentence | None = None
     if exists is False:
         summary = say("The function %(name)s no longer exists: the job fails each time.", name=name)
@@ -247,10 +238,8 @@ def function_absent(facts: GateFacts) -> Gate:
     )
 
 
-def no_run_in_flight(facts: GateFacts) -> Gate:
-    if facts.candidate is None:
-        return _unseen(GateCode.NO_RUN_IN_FLIGHT, facts)
-    return runs_gate(facts.candidate.in_flight)
+def no_run_in_flight(_facts: GateFacts, candidate: Candidate) -> Gate:
+    return runs_gate(candidate.in_flight)
 
 
 def runs_gate(running: Sequence[JobProcess]) -> Gate:

@@ -27,7 +27,7 @@ MOVED_SHARE = 0.75
 TRIAL_PLANS = 3
 
 
-def _unreadable(code: GateCode, facts: GateFacts) -> Gate:
+def unreadable(code: GateCode, facts: GateFacts) -> Gate:
     # Several facts are often unreadable for the same reason.
     reasons = " ".join(dict.fromkeys(fact.reason for fact in facts.unreadable))
     remedies = " ".join(dict.fromkeys(fact.todo for fact in facts.unreadable if fact.todo))
@@ -49,10 +49,7 @@ _BROKEN = {
 }
 
 
-def success_streak(facts: GateFacts) -> Gate:
-    case = facts.case
-    if case is None:
-        return _unreadable(GateCode.SUCCESS_STREAK, facts)
+def success_streak(facts: GateFacts, case: Case) -> Gate:
     streak, needed = case.ledger.streak, facts.streak
     newest = streak.cells[0].execution if streak.cells else None
     evidence: dict[str, object] = {
@@ -149,13 +146,10 @@ def _streak_rows(facts: GateFacts, ledger: Ledger) -> list[ExecutionFact]:
     return [cell.execution for cell in cells if cell.execution is not None]
 
 
-def backend_runner(facts: GateFacts) -> Gate:
-    case = facts.case
-    if case is None:
-        return _unreadable(GateCode.BACKEND_RUNNER, facts)
+def backend_runner(facts: GateFacts, case: Case) -> Gate:
     own = case.facts.own_runners
     if isinstance(own, Problem):
-        return _unreadable(GateCode.BACKEND_RUNNER, replace(facts, unreadable=(own,)))
+        return unreadable(GateCode.BACKEND_RUNNER, replace(facts, unreadable=(own,)))
     rows = [row for row in _streak_rows(facts, case.ledger) if row.succeeded and row.runner_id]
     theirs = [row for row in rows if row.runner_id not in own]
     evidence: dict[str, object] = {
@@ -187,10 +181,7 @@ def backend_runner(facts: GateFacts) -> Gate:
     return Gate(GateCode.BACKEND_RUNNER, passed, summary, evidence, None if passed else remedy)
 
 
-def watermark_advancing(facts: GateFacts) -> Gate:
-    case = facts.case
-    if case is None:
-        return _unreadable(GateCode.WATERMARK_ADVANCING, facts)
+def watermark_advancing(facts: GateFacts, case: Case) -> Gate:
     if case.state is None:
         return Gate(
             GateCode.WATERMARK_ADVANCING,
@@ -316,10 +307,7 @@ def _enough(moves: Sequence[_Move], facts: GateFacts) -> bool:
     return moved >= needed
 
 
-def no_critical_findings(facts: GateFacts) -> Gate:
-    case = facts.case
-    if case is None:
-        return _unreadable(GateCode.NO_CRITICAL_FINDINGS, facts)
+def no_critical_findings(facts: GateFacts, case: Case) -> Gate:
     start = case.newest_plan - (facts.streak - 1) * case.spec.cadence
     found = [
         one for one in _critical(facts.findings) if one.seen_at is None or one.seen_at >= start
