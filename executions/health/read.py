@@ -6,41 +6,27 @@ inside a transaction. `findings` decides what the facts mean.
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-import psycopg
-from django.conf import settings
-from django.db import Error as DatabaseError
 from django.db import connections
 from django.utils.translation import gettext as _
 
-from executions.database.connections import retire_reader
 from executions.database.problems import (
-    DATABASE_ERRORS,
-    PgCronObjects,
     RowsHidden,
-    diagnose,
     or_problem,
 )
-from executions.database.reading import Fetch, Row, fetch_for_dashboard, fetch_on
+from executions.database.reading import Fetch, Row, fetch_for_dashboard
 from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
 from executions.health.changes import changes_on_record
 from executions.health.facts import Drift, Facts, Ground, Queue, StateRow
 from executions.health.facts.executions import ExecutionFact, Executions, runners_of
-from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.ledger import usual_window
+from executions.health.read_pg_cron import read_pg_cron
 from executions.health.remedies import BACKFILL
-from executions.health.writers import jumps, pairs
-from executions.models import Retirement, Runner
-from executions.pgcron.calls import read_calls
-from executions.pgcron.job import Job
-from executions.pgcron.runs import kept_since, read_runs, refuse_hidden_runs
-from executions.pgcron.servers import read_identifier, unknown_nodes
-from executions.pgcron.sight import visible_jobs
+from executions.models import Runner
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
 from executions.rollup.lock import read_lock
 from executions.rollup.queue import read_queue
@@ -58,17 +44,6 @@ MOST_ROWS = 2_500
 MOST_OLDER = 4_000
 # After this time the rest is not read: a page must not wait for the sum of all time limits.
 BUDGET_SECONDS = 10.0
-
-# From seeing nothing to seeing everything. If two see equally much, the dashboard's own counts.
-_SIGHT = (
-    Visibility.ABSENT,
-    Visibility.UNKNOWN,
-    Visibility.ELSEWHERE,
-    Visibility.NO_ACCESS,
-    Visibility.FILTERED,
-    Visibility.FULL,
-)
-_ALL_KNOWN = {Visibility.FULL, Visibility.ABSENT}
 
 T = TypeVar("T")
 
@@ -152,7 +127,7 @@ class _Reader(BudgetedReader):
             state=state,
             queue=self._fact(lambda: self._queue(ground)),
             lock=self._fact(lambda: read_lock(self._fetch, self._spec.cadence)),
-            pg_cron=self._fact(lambda: self._pg_cron(ground, executions)),
+            pg_cron=self._fact(lambda: read_pg_cron(self._fetch, ground.database, executions)),
             drift=self._drift(ground, state, earlier),
             own_runners=self._fact(lambda: _own_runners(executions)),
             first_trace=self._fact(lambda: self._first_trace(ground)) if none_yet else None,
@@ -216,43 +191,6 @@ class _Reader(BudgetedReader):
         refuse_hidden(ground, "task_usage_hourly_dirty")
         return read_queue(self._fetch)
 
-    def _pg_cron(self, ground: Ground, executions: Executions | Problem) -> PgCron:
-        """The jobs; and when they ran, if something moved the watermark between the plans."""
-        moved = isinstance(executions, Executions) and bool(jumps(pairs(executions.rows)))
-        with ExitStack() as until_read:
-            seen, fetch = self._visible_jobs(ground.database, until_read, with_runs=moved)
-            found = read_calls(seen.jobs, ground.database, self._fetch)
-            server = _number_of_server(fetch) if found and _a_retirement_is_open() else ""
-        calls = tuple(replace(call, node=seen.nodes.get(call.job.jobid, "")) for call in found)
-        calling = {call.job.jobid for call in calls}
-        return replace(
-            seen,
-            calls=() if seen.launcher.starts_nothing else calls,
-            runs=tuple(run for run in seen.runs if run.calls or run.jobid in calling),
-            server=server,
-        )
-
-    def _visible_jobs(
-        self, database: str, until_read: ExitStack, *, with_runs: bool
-    ) -> tuple[PgCron, Fetch]:
-        """If the dashboard's role does not see all jobs, ask as the role that may retire too.
-
-        That role may see more, or be in the database that has the extension. The result includes
-        the fetch that was used, which stays open while ``until_read`` does.
-        """
-        seen = _jobs_and_runs(self._fetch, self._fetch, database, with_runs=with_runs)
-        seen_all = seen.visibility in _ALL_KNOWN and seen.runs_unseen is None
-        if seen_all or settings.RETIRE_CONNINFO == settings.MULTICA_CONNINFO:
-            return seen, self._fetch
-        try:
-            fetch = fetch_on(until_read.enter_context(closing(retire_reader("look"))))
-            further = _jobs_and_runs(fetch, self._fetch, database, with_runs=with_runs)
-        except PgCronObjects:
-            raise
-        except psycopg.Error:
-            return seen, self._fetch
-        return (further, fetch) if _sight(further) > _sight(seen) else (seen, self._fetch)
-
     def _drift(
         self, ground: Ground, state: StateRow | Problem | None, earlier: Facts | None
     ) -> Drift | Problem | None:
@@ -274,51 +212,6 @@ class _Reader(BudgetedReader):
         if traces[0]["has_migrations"]:
             traces += self._fetch(SQL.first_migration, {})
         return min((row["trace"] for row in traces if row["trace"] is not None), default=None)
-
-
-def _number_of_server(fetch: Fetch) -> str:
-    """Its number; empty if it cannot be read, since the jobs are worth showing without it."""
-    try:
-        return read_identifier(fetch)
-    except DATABASE_ERRORS:
-        return ""
-
-
-def _a_retirement_is_open() -> bool:
-    """Whether anything compares the server's number; yes if our own tables cannot be reached."""
-    try:
-        return Retirement.objects.exclude(state__in=Retirement.ENDED).exists()
-    except DatabaseError:
-        return True
-
-
-def _sight(seen: PgCron) -> tuple[int, bool]:
-    """How much of the jobs, and then of their runs, a role sees."""
-    return _SIGHT.index(seen.visibility), seen.runs_unseen is None
-
-
-def _jobs_and_runs(fetch: Fetch, fetch_multica: Fetch, database: str, *, with_runs: bool) -> PgCron:
-    """What this role sees of pg_cron: its jobs, where they connect to, and when they ran."""
-    seen = visible_jobs(fetch)
-    if seen.visibility not in {Visibility.FULL, Visibility.FILTERED}:
-        return seen
-    jobs = [
-        job for job in seen.jobs if isinstance(job, Job) and job.active and job.database == database
-    ]
-    nodes = unknown_nodes(jobs, seen.port, fetch, fetch_multica) if jobs else {}
-    seen = replace(seen, nodes=nodes)
-    if not with_runs:
-        return seen
-    try:
-        runs = read_runs(fetch, [job.jobid for job in jobs], database)
-        seen = replace(seen, runs=runs, runs_since=kept_since(fetch))
-        # A role that does not see every job is told so, and need not be told about its runs as
-        # well.
-        if seen.visibility is Visibility.FULL:
-            refuse_hidden_runs(fetch)
-    except DATABASE_ERRORS as error:
-        return replace(seen, runs_unseen=diagnose(error))
-    return seen
 
 
 def behind(ground: Ground, spec: JobSpec) -> Problem | None:

@@ -32,7 +32,7 @@ JOB = PgCronJob(
 def test_a_pg_cron_job_that_repeats_the_work_has_a_card(viewer, owner, monkeypatch):
     scenarios.healthy(owner)
     jobs = PgCron(Visibility.FULL, "1.4", "multica", (JOB,))
-    monkeypatch.setattr("executions.health.read.visible_jobs", lambda _fetch: jobs)
+    monkeypatch.setattr("executions.health.read_pg_cron.visible_jobs", lambda _fetch: jobs)
     shown = text(page(viewer))
     assert "A schedule repeats the work" in shown
     assert "pg_cron job 17, rollup_task_usage_hourly: every 5 minutes, owner postgres" in shown
@@ -51,7 +51,7 @@ def test_a_job_that_does_not_just_repeat_the_work_is_not_called_superfluous(
 ):
     scenarios.healthy(owner)
     jobs = PgCron(Visibility.FULL, "1.4", "multica", (replace(JOB, command=command),))
-    monkeypatch.setattr("executions.health.read.visible_jobs", lambda _fetch: jobs)
+    monkeypatch.setattr("executions.health.read_pg_cron.visible_jobs", lambda _fetch: jobs)
     shown = text(page(viewer))
     assert "A schedule calls the rollup too" in shown
     assert said in shown
@@ -63,14 +63,14 @@ def test_a_job_that_does_not_just_repeat_the_work_is_not_called_superfluous(
 def test_a_job_that_only_names_the_rollup_has_no_card(viewer, owner, monkeypatch, command):
     scenarios.healthy(owner)
     jobs = PgCron(Visibility.FULL, "1.4", "multica", (replace(JOB, command=command),))
-    monkeypatch.setattr("executions.health.read.visible_jobs", lambda _fetch: jobs)
+    monkeypatch.setattr("executions.health.read_pg_cron.visible_jobs", lambda _fetch: jobs)
     assert 'id="redundant"' not in page(viewer)
 
 
 def test_the_way_to_the_wizard_is_shown_to_who_may_go_it(viewer, admin_client, owner, monkeypatch):
     scenarios.healthy(owner)
     jobs = PgCron(Visibility.FULL, "1.4", "multica", (JOB,))
-    monkeypatch.setattr("executions.health.read.visible_jobs", lambda _fetch: jobs)
+    monkeypatch.setattr("executions.health.read_pg_cron.visible_jobs", lambda _fetch: jobs)
     assert 'href="/retire/"' in page(admin_client)
     assert 'href="/retire/"' not in page(viewer)
 
@@ -80,7 +80,7 @@ def test_a_schedule_is_not_called_superfluous_while_the_verdict_is_failing(
 ):
     scenarios.stopped(owner)
     jobs = PgCron(Visibility.FULL, "1.4", "multica", (JOB,))
-    monkeypatch.setattr("executions.health.read.visible_jobs", lambda _fetch: jobs)
+    monkeypatch.setattr("executions.health.read_pg_cron.visible_jobs", lambda _fetch: jobs)
     shown = text(page(viewer))
     assert "Leave it for now" in shown
     assert "only no longer needed" not in shown
