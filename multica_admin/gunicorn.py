@@ -96,9 +96,10 @@ os.register_at_fork(
 def post_worker_init(worker: Any) -> None:
     """Start the background work of this process, after the fork, once Django is set up.
 
-    That is the keeper of the embedded PostgreSQL, the retirements, the demo's usage or its
-    scenario, the lookout for monitors, and the runner.
+    That is the keeper of the embedded PostgreSQL, the retirements, the watch over the verdict, the
+    lookout for monitors, the demo's usage or its scenario, and the runner.
     """
+    from executions.alarms import background as watch
     from executions.demo import play, trickle
     from executions.health import lookout
     from executions.retirement import background
@@ -110,6 +111,7 @@ def post_worker_init(worker: Any) -> None:
         play.start()
         background.start()
         lookout.start()
+        watch.start()
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
         # A signal may come before the import of any of this. Then there is nothing to end.
         worker.inprocess = inprocess

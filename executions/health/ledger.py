@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from executions.health.facts.executions import ExecutionFact, Executions
+from executions.health.facts.unwatched import Unwatched, was_unwatched
 from executions.scheduler.plans import floor, newest_due
 from executions.scheduler.spec import JobSpec
 
@@ -33,6 +34,7 @@ class PlanOutcome(StrEnum):
     RUNNING = "running"
     STALE = "stale"
     MISSING = "missing"
+    BLIND = "blind"  # no row, in a time in which nobody could look: neither kept nor missed
     WAITING = "waiting"  # not yet due, or due so recently that a runner may be about to begin it
     NONE = "none"  # before the first execution ever, or before what was read: nothing is expected
 
@@ -42,7 +44,7 @@ class PlanOutcome(StrEnum):
 
     @property
     def is_expected(self) -> bool:
-        return self not in {PlanOutcome.WAITING, PlanOutcome.NONE}
+        return self not in {PlanOutcome.BLIND, PlanOutcome.WAITING, PlanOutcome.NONE}
 
 
 class Cell(NamedTuple):
@@ -187,9 +189,16 @@ def usual_window(spec: JobSpec) -> timedelta:
 
 
 def lay(
-    executions: Executions, now: datetime, spec: JobSpec, window: timedelta | None = None
+    executions: Executions,
+    now: datetime,
+    spec: JobSpec,
+    window: timedelta | None = None,
+    unwatched: Sequence[Unwatched] = (),
 ) -> Ledger:
     """Compare the rows with the plans that were to begin in the ``window`` up to ``now``.
+
+    A row is evidence whenever it was written. A plan without a row is not called missing if it was
+    to begin in a stretch that is ``unwatched``.
 
     A plan is due once plan_time, delay, tick and the 95th percentile of durations have passed
     (docs/interfaces.md, gates), or once a later one has begun: latest-only never returns to it.
@@ -215,6 +224,10 @@ def lay(
         else:
             due = plan_time + spec.schedule_delay + grace
             kind = PlanOutcome.MISSING if now > due else PlanOutcome.WAITING
+        if kind is PlanOutcome.MISSING and was_unwatched(
+            unwatched, plan_time + spec.schedule_delay, plan_time + in_time
+        ):
+            kind = PlanOutcome.BLIND
         cells.append(Cell(plan_time, kind, row, tuple(off_grid.get(plan_time, ()))))
     return Ledger(
         cells=tuple(cells),

@@ -26,6 +26,7 @@ from executions.health.facts.executions import ExecutionFact, Executions, runner
 from executions.health.ledger import usual_window
 from executions.health.read_pg_cron import read_pg_cron
 from executions.health.remedies import BACKFILL
+from executions.health.unwatched import unwatched_since
 from executions.models import Runner
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
 from executions.rollup.lock import read_lock
@@ -132,6 +133,7 @@ class _Reader(BudgetedReader):
             own_runners=self._fact(lambda: _own_runners(executions)),
             first_trace=self._fact(lambda: self._first_trace(ground)) if none_yet else None,
             changes=self._fact(lambda: changes_on_record(ground.now - self._window)),
+            unwatched=self._fact(lambda: unwatched_since(ground.now - self._window)),
         )
 
     def leave(self) -> None:

@@ -10,10 +10,12 @@ from executions.models.multica import (
 )
 from executions.models.ours import Runner
 from executions.models.retirement import Act, AuditEvent, CallersReport, Retirement
+from executions.models.verdicts import BlindStretch, VerdictChange, Watch
 
 __all__ = [
     "Act",
     "AuditEvent",
+    "BlindStretch",
     "CallersReport",
     "Execution",
     "MulticaModel",
@@ -23,4 +25,6 @@ __all__ = [
     "RollupState",
     "Runner",
     "Status",
+    "VerdictChange",
+    "Watch",
 ]

@@ -76,7 +76,8 @@ def read_plans(rules: Rules, known: Facts | None = None) -> PlanFacts:
     if case is None:
         return PlanFacts(None, unreadable=facts.basics)
     if window > WINDOW:
-        case = replace(case, ledger=lay(case.executions, case.now, case.spec, window))
+        ledger = lay(case.executions, case.now, case.spec, window, facts.known_unwatched)
+        case = replace(case, ledger=ledger)
     return PlanFacts(case, tuple(find(facts, case)))
 
 

@@ -256,6 +256,9 @@ def _is_bad(cell: Cell, case: Case) -> bool:
 
 
 _REASONS = {
+    PlanOutcome.BLIND: _(
+        "The plan of %(plan)s has no run on record, from a time in which nobody could look."
+    ),
     PlanOutcome.FAILED: _("The plan of %(plan)s failed."),
     PlanOutcome.STALE: _("The plan of %(plan)s was abandoned while it ran."),
 }

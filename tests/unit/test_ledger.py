@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executions.health.facts.unwatched import Unwatched
 from executions.health.ledger import Ledger, PlanOutcome, lay, percentile
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
@@ -191,3 +192,22 @@ def test_every_cell_is_expected_waiting_or_before_the_beginning(began, first, la
     assert sum(gap.count for gap in made.gaps) <= made.missing
     assert made.counts[PlanOutcome.WAITING] <= 1
     assert made.counts.total() == 288
+
+
+def test_a_plan_without_a_row_is_not_missing_where_nobody_could_look():
+    stretch = Unwatched(plan_time(4) + CADENCE + SECOND, plan_time(3) + CADENCE + SECOND)
+    gap = executions({2: None, 3: None, 4: None, 5: {"status": "FAILED"}})
+    made = lay(gap, NOW, ROLLUP, unwatched=[stretch])
+    assert [kind_of(made, age) for age in (5, 4, 3, 2)] == [
+        PlanOutcome.FAILED, PlanOutcome.BLIND, PlanOutcome.BLIND, PlanOutcome.MISSING,
+    ]  # fmt: skip
+    assert (made.expected, made.missing, made.kept) == (286, 1, 284)
+    assert [(gap.first, gap.count) for gap in made.gaps] == [(plan_time(2), 1)]
+
+
+def test_a_stretch_that_lasts_hides_no_row_and_breaks_the_streak():
+    stretch = Unwatched(NOW - timedelta(hours=1), None)
+    assert lay(executions(), NOW, ROLLUP, unwatched=[stretch]).kept == 288
+    made = lay(executions({2: None}), NOW, ROLLUP, unwatched=[stretch])
+    assert made.streak.broken_by is not None
+    assert (len(made.streak), made.streak.broken_by.kind) == (2, PlanOutcome.BLIND)

@@ -19,7 +19,13 @@ PRODUCT = [
     *(path for path in (ROOT / "executions").rglob("*.py") if "migrations" not in path.parts),
 ]
 # Files whose names are set for a framework: Django's settings, gunicorn's, the columns of tables.
-SET_FOR_A_FRAMEWORK = ("settings.py", "gunicorn.py", "models/multica.py", "models/retirement.py")
+SET_FOR_A_FRAMEWORK = (
+    "settings.py",
+    "gunicorn.py",
+    "models/multica.py",
+    "models/retirement.py",
+    "models/verdicts.py",
+)
 
 USED_ELSEWHERE = {
     "Django calls or reads them by name": (

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from executions.health.facts.executions import Executions
 from executions.health.facts.pg_cron import PgCron, RollupCall
 from executions.health.facts.sessions import Lock
+from executions.health.facts.unwatched import Unwatched
 from executions.scheduler.spec import JobSpec
 from executions.text.problem import Problem
 
@@ -119,7 +120,8 @@ class Facts:
 
     ``state`` is None if the table exists but its row does not. ``first_trace`` is when the first
     usage or the first migration was written, read only if there are no executions; None if there is
-    neither. ``changes`` are the recent recorded changes of schedules.
+    neither. ``changes`` are the recent recorded changes of schedules, ``unwatched`` the times
+    in which nobody could look.
     """
 
     spec: JobSpec
@@ -133,11 +135,17 @@ class Facts:
     own_runners: frozenset[str] | Problem
     first_trace: datetime | Problem | None = None
     changes: tuple[Change, ...] | Problem = ()
+    unwatched: tuple[Unwatched, ...] | Problem = ()
 
     @property
     def rollup_calls(self) -> tuple[RollupCall, ...]:
         """How the visible, active pg_cron jobs of this very database lead to the rollup."""
         return () if isinstance(self.pg_cron, Problem) else self.pg_cron.calls
+
+    @property
+    def known_unwatched(self) -> tuple[Unwatched, ...]:
+        """The stretches in which nobody could look; none if our own tables did not tell."""
+        return () if isinstance(self.unwatched, Problem) else self.unwatched
 
     @property
     def now(self) -> datetime | None:

@@ -119,7 +119,8 @@ class Case:
             or isinstance(state, Problem)
         ):
             return None
-        return cls(facts, ground, executions, state, lay(executions, ground.now, facts.spec))
+        ledger = lay(executions, ground.now, facts.spec, unwatched=facts.known_unwatched)
+        return cls(facts, ground, executions, state, ledger)
 
     @property
     def now(self) -> datetime:

@@ -1,7 +1,7 @@
 """``manage.py runrollup``: a runner in the foreground, or one tick of it.
 
-A runner that keeps running also continues retirements, like every long-running process of ours: an
-installation may have no other.
+A runner that keeps running also continues retirements and watches the verdict, like every
+long-running process of ours: an installation may have no other.
 """
 
 import json
@@ -20,6 +20,7 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from executions.alarms.background import Watching
 from executions.database.problems import diagnose
 from executions.models import Runner
 from executions.retirement.background import Ticking
@@ -125,9 +126,10 @@ def _refusal(sentence: str) -> CommandError:
 
 
 def _stay(runner: JobRunner, tick_seconds: float) -> None:
-    """Run until drained, together with the retirements. A second signal waits for neither."""
+    """Run until drained, with the retirements and the watch. A second signal waits for none."""
     # The runner's row is in our own tables, so the runner already reports that they are away.
     retirements = Ticking(says_when_away=False)
+    watch = Watching(says_when_away=False)
 
     def cancel() -> None:
         retirements.abandon()
@@ -136,9 +138,11 @@ def _stay(runner: JobRunner, tick_seconds: float) -> None:
     # Start the thread while the signals are blocked, so that it does not receive them.
     with _signals(runner, cancel):
         retirements.start()
+        watch.start()
         try:
             runner.run(tick_seconds)
         finally:
+            watch.stop()
             retirements.stop()
 
 

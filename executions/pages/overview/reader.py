@@ -206,7 +206,8 @@ class Overview:
         executions = known(self.executions)
         if self.snapshot.ledger or executions is None or self.now is None:
             return self.snapshot.ledger
-        return lay(executions, self.now, self.snapshot.facts.spec)
+        facts = self.snapshot.facts
+        return lay(executions, self.now, facts.spec, unwatched=facts.known_unwatched)
 
     @property
     def is_empty(self) -> bool:

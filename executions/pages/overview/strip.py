@@ -43,6 +43,7 @@ LABELS: dict[PlanOutcome, tuple[str, str | Promise]] = {
     PlanOutcome.RUNNING: ("running", gettext_lazy("running")),
     PlanOutcome.STALE: ("stale", gettext_lazy("stale")),
     PlanOutcome.MISSING: ("missing", gettext_lazy("missing")),
+    PlanOutcome.BLIND: ("blind", gettext_lazy("nobody could look")),
     PlanOutcome.WAITING: ("ahead", gettext_lazy("not due yet")),
     PlanOutcome.NONE: ("none", gettext_lazy("nothing expected")),
 }
@@ -52,6 +53,7 @@ WORST_FIRST = (
     PlanOutcome.STALE,
     PlanOutcome.MISSING,
     PlanOutcome.RUNNING,
+    PlanOutcome.BLIND,
     PlanOutcome.RETRIED,
     PlanOutcome.KEPT_LATE,
     PlanOutcome.KEPT,

@@ -18,6 +18,7 @@ from executions.health.facts.executions import Executions
 from executions.health.ledger import Ledger, lay
 from executions.health.read import execution_of
 from executions.health.snapshot import Snapshot
+from executions.health.unwatched import unwatched_since
 from executions.scheduler.plans import newest_due
 from executions.text.problem import Problem
 
@@ -43,6 +44,7 @@ def read_week(snapshot: Snapshot) -> Week:
             facts.ground.now,
             facts.spec,
             WINDOW,
+            unwatched_since(facts.ground.now - WINDOW),
         )
     except (DatabaseError, psycopg.Error) as error:
         return diagnose(error)

@@ -43,6 +43,7 @@ def unreadable(code: GateCode, facts: GateFacts) -> Gate:
 
 _BROKEN = {
     PlanOutcome.MISSING: _("was missed"),
+    PlanOutcome.BLIND: _("has no run on record, from a time in which nobody could look"),
     PlanOutcome.FAILED: _("failed"),
     PlanOutcome.STALE: _("was abandoned while it ran"),
     PlanOutcome.RUNNING: _("is still running"),
