@@ -9,7 +9,7 @@ from django.urls import path
 from executions.pages.audit import reader as audit
 from executions.pages.common import page
 from executions.pages.explain.view import explanation, explanations
-from executions.pages.history import errors, export, jobs, plans, runners
+from executions.pages.history import errors, export, jobs, plans, runners, verdicts
 from executions.pages.history.execution import read_execution
 from executions.pages.history.filters import UNPAGED
 from executions.pages.history.view import plan
@@ -51,6 +51,11 @@ _HISTORY = [
         name="errors",
     ),
     path("jobs/", page("history/jobs", jobs.read_all_jobs, names=("job",)), name="jobs"),
+    path(
+        "verdicts/",
+        page("history/verdicts", verdicts.read_verdicts, names=verdicts.NAMES),
+        name="verdicts",
+    ),
 ]
 _ROLLUP = [
     path(

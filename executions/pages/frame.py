@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from executions.pages.site_verdict import kept_verdict
 from multica_admin import __version__
 
-HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs"})
+HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs", "verdicts"})
 ROLLUP = frozenset({"rollup", "rollup_run", "drift", "upgrade", "zero"})
 SCHEDULES = frozenset(
     {

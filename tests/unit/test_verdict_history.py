@@ -11,6 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext_lazy
 
 from executions.health.assessment import assess
+from executions.health.history.spans import Between, seen_parts
 from executions.health.history.step import (
     UNSEEN,
     Before,
@@ -171,3 +172,32 @@ def test_what_is_kept_is_the_source_text_whatever_language_was_spoken(settings, 
         assert str(text_from_json(kept)) == "Montag Freitag"
     with translation.override("en"):
         assert str(text_from_json(kept)) == "Monday Friday"
+
+
+# --- Spans --------------------------------------------------------------------------------------
+
+HOURS = [NOW + timedelta(hours=n) for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("blind", "seen"),
+    [
+        ([], [(0, 4)]),
+        ([(1, 2)], [(0, 1), (2, 4)]),
+        ([(0, 2)], [(2, 4)]),
+        ([(3, 5)], [(0, 3)]),
+        ([(4, 5)], [(0, 4)]),
+        ([(0, 4)], []),
+        ([(3, None)], [(0, 3)]),
+        ([(2, 3), (1, 2)], [(0, 1), (3, 4)]),
+    ],
+)
+def test_a_blind_stretch_is_cut_out_of_what_was_seen(blind, seen):
+    stretches = [Between(HOURS[a], None if b is None else HOURS[b]) for a, b in blind]
+    expected = [Between(HOURS[a], HOURS[b]) for a, b in seen]
+    assert seen_parts(Between(HOURS[0], HOURS[4]), stretches) == expected
+
+
+def test_what_lasts_lasts_after_a_blind_stretch_too():
+    parts = seen_parts(Between(HOURS[0], None), [Between(HOURS[1], HOURS[2])])
+    assert parts == [Between(HOURS[0], HOURS[1]), Between(HOURS[2], None)]
