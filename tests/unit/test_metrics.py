@@ -81,7 +81,7 @@ def test_plans_runs_and_their_runners_are_counted():
     plans = {name[1]: value for name, value in samples.items() if name[0] == "plans"}
     assert plans == {
         "kept": 283, "kept_late": 0, "retried": 1, "failed": 1, "running": 1, "stale": 1,
-        "missing": 1, "waiting": 0,
+        "missing": 1, "blind": 0, "waiting": 0,
     }  # fmt: skip
     assert (samples["running",], samples["stale",]) == (1, 1)
     assert samples["runners", "ours"] == 1

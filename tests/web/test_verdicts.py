@@ -50,7 +50,7 @@ def test_it_says_from_when_to_when_how_long_and_what(viewer):
     page = text(viewer)
     assert "for 2 h" in page
     assert "Failing" in page
-    assert "Usage numbers stop" in page
+    assert "The latest successful run finished" in page
     assert page.index("until now") < page.index("Failing") < page.index("for 1 h")
 
 
