@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("executions", "0008_callers_reports"),
+        ("executions", "0009_a_reason_for_each_act"),
     ]
 
     operations = [
