@@ -223,8 +223,9 @@ def admin_alias(conninfo: Conninfo) -> dict[str, Any]:
 def reader_alias(conninfo: Conninfo) -> dict[str, Any]:
     """Django's settings for reads of Multica's tables, kept read-only by PostgreSQL itself."""
     alias = _alias(to_read(conninfo), {**READING_ONLY, **SESSION})
-    # Each web process keeps one idle connection. It opens on first use, so after gunicorn forks.
-    alias["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 4, "timeout": 5, "reconnect_timeout": 5}
+    # Each web process keeps one idle connection. It opens on first use, so after gunicorn forks. At
+    # most six threads read at once: four for pages, one for probes, one for exports.
+    alias["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 6, "timeout": 5, "reconnect_timeout": 5}
     alias.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True, NAMED="DATABASE_URL", THROUGH_POOLER=True)
     # A server-side cursor outlives its transaction only in a session of our own.
     alias["DISABLE_SERVER_SIDE_CURSORS"] = True

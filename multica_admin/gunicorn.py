@@ -1,6 +1,6 @@
 """How gunicorn serves the dashboard. `manage.py quickstart` passes the address.
 
-Each process has four threads. Nothing opens a connection before the fork.
+`multica_admin.worker` has the threads of a process. Nothing opens a connection before the fork.
 """
 
 import gc
@@ -8,53 +8,27 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from django.conf import settings
-from gunicorn.workers.base import Worker as BaseWorker
-from gunicorn.workers.gthread import ThreadWorker
 
 from multica_admin import embedded, keeper
 from multica_admin.logging import gunicorn_configuration
+from multica_admin.worker import SIGNALS, Worker
 
 embedded.take_up(os.environ.get("MULTICA_ADMIN_EMBEDDED_USER", ""))
 
 # Makes the key before the fork if there is none, so all processes share it.
 str(settings.SECRET_KEY)
 
-_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-
-
-class Worker(ThreadWorker):
-    """gunicorn's `gthread`, but a signal ends it at any moment.
-
-    A new process begins with the handlers of gunicorn's first one, which only note the signal. So
-    the signals wait until this process has handlers of its own: see `pre_fork`. Otherwise a stop
-    at that moment took until the process was killed, `graceful_timeout` later.
-
-    Ctrl-C reaches a process twice: from the terminal, and as SIGQUIT from gunicorn's first process.
-    gthread's own handler takes the lock of its threads' queue. The code that it interrupts may hold
-    that lock, and so may an earlier call of the handler. It then waited for itself until it was
-    killed.
-    """
-
-    _told_to_quit = False
-
-    def init_signals(self) -> None:
-        super().init_signals()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-
-    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """End at once. The threads need no notice: they end with the interpreter."""
-        if not self._told_to_quit:
-            self._told_to_quit = True
-            BaseWorker.handle_quit(self, sig, frame)
-
-
 worker_class = Worker
 workers = settings.WEB_CONCURRENCY
-threads = 4
+threads = 4  # for pages; the worker has more for the rest
+# Connections of a process, whatever they do; with more, the oldest goes. A process may often have
+# 1,024 open files.
+worker_connections = 500
+# The worker's sockets never wait for their client, which the system's own sending of files would.
+sendfile = False
 graceful_timeout = 30
 # Longer than any common proxy keeps an idle connection (nginx 60 s, Traefik 90 s, Caddy 120 s). If
 # the proxy does not close first, a request can be lost on its way. An idle connection takes no
@@ -80,16 +54,16 @@ YOUNG_OBJECTS = 20_000
 
 def when_ready(server: Any) -> None:
     """Accept the signals that `manage.py quickstart` holds back until this process handles them."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Hold signals back over the fork, in the first process until it is over."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 os.register_at_fork(
-    after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS) and None
+    after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS) and None
 )
 
 
@@ -132,7 +106,7 @@ def _signals_held() -> Iterator[None]:
     An exception would break the start of a thread. The threads that start here keep holding signals
     back, so signals reach the main thread only.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

@@ -23,9 +23,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from executions.accounts import watchers
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import VIEWER, RoleNeeded, may_look
-
-_FOR_MACHINES = ("/livez", "/readyz", "/healthz", "/status", "/metrics")
-PROBES = frozenset(path + slash for path in _FOR_MACHINES for slash in ("", "/"))
+from multica_admin.arriving import PROBE_PATHS
 
 
 class _Middleware:
@@ -46,7 +44,7 @@ class ProbeMiddleware(_Middleware):
     """
 
     def __call__(self, request: LiveRequest) -> HttpResponseBase:
-        if request.path_info in PROBES:
+        if request.path_info in PROBE_PATHS:
             request.META["HTTP_HOST"] = "localhost"
             request.META.pop("HTTP_COOKIE", None)
         return self._get_response(request)

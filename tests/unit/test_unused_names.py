@@ -44,6 +44,7 @@ USED_ELSEWHERE = {
         "argtypes", "converter", "daemon", "default_msec_format", "default_time_format", "exc_text",
         "msg", "timeout",
     ),
+    "gunicorn calls or reads them": ("_expected_100_continue", "murder_pending"),
     "only in a quoted type": ("IO",),
     "`Figures` is given as JSON whole": (
         "failed_24h", "last_run_age_seconds", "latest_plan_age_seconds",
