@@ -6,6 +6,7 @@ one.
 
 from django.urls import path
 
+from executions.pages.audit import export as audit_export
 from executions.pages.audit import reader as audit
 from executions.pages.common import page
 from executions.pages.explain.view import explanation, explanations
@@ -112,6 +113,7 @@ _AUDIT = [
         ),
         name="audit",
     ),
+    path("audit/export.csv", audit_export.as_csv, name="audit_csv"),
 ]
 _WIZARD = [
     path("retire/", choosing.retire, name="retire"),

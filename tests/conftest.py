@@ -189,7 +189,16 @@ def upstream(cluster: Cluster, connect: Callable[..., Connection]) -> Iterator[C
 
 
 # Addresses that answer something else than a page, and pages for people who are signed out.
-NO_PAGES = {"export_csv", "export_jsonl", "healthz", "livez", "readyz", "status", "metrics"}
+NO_PAGES = {
+    "audit_csv",
+    "export_csv",
+    "export_jsonl",
+    "healthz",
+    "livez",
+    "readyz",
+    "status",
+    "metrics",
+}
 NO_PAGES |= {"login", "logout", "confirm", "password_change", "verdict", "retire_upload"}
 
 

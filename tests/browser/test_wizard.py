@@ -146,11 +146,9 @@ def test_choose_check_confirm_watch_to_verified_and_put_back(
     assert again == {**before, "jobid": retirement.put_back_jobid}
     assert seen(visitor) == f"job {retirement.put_back_jobid} is there and active"
     assert on_the_audit_page(visitor) == [
-        "Intended remove",
-        "Done remove",
-        "Done watch",
-        "Intended put back",
-        "Done put back",
+        "Done Remove",
+        "Done End of the watch",
+        "Done Put back",
     ]
 
 

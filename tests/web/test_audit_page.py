@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
 
-from executions.models.retirement import AuditEvent
+from executions.models.retirement import Act, AuditEvent
+from executions.pages.audit import export, lines
 from executions.pages.audit import reader as selector
 from executions.pages.history.cursors import Cursor
+from executions.pages.rollup import once
+from executions.retirement import by_hand, external, found, moved
 from executions.retirement.audit import Who, record
 
 Outcome = AuditEvent.Outcome
@@ -53,7 +58,7 @@ def test_a_line_tells_who_what_when_why_how_and_what_came_of_it(viewer):
         summary="Not yet.", statement="SELECT cron.unschedule(17);", evidence={"streak": 7},
     )  # fmt: skip
     page = text(look(viewer))
-    for told in ("Refused", "remove", "pg_cron job 17", "olga", "Not yet.", "UTC"):
+    for told in ("Refused", "Remove", "pg_cron job 17", "olga", "Not yet.", "UTC"):
         assert told in page
     assert "SELECT cron.unschedule(17);" in page
     assert "&quot;streak&quot;: 7" in page
@@ -170,9 +175,105 @@ def test_only_get_is_answered(viewer):
     assert viewer.post("/audit/").status_code == 405
 
 
-def test_what_was_done_is_in_words_and_the_filter_too(viewer):
+def test_what_was_done_is_in_words_and_the_filters_too(viewer):
     add(1, action="put_back")
-    shown = look(viewer, action="put_back")
+    shown = look(viewer, action="put_back", outcome="done")
     assert "put_back" not in text(shown)
-    assert "put back" in text(shown)
-    assert re.search(r'<option value="put_back" selected>put back</option>', shown.content.decode())
+    assert "Put back" in text(shown)
+    assert re.search(r'<option value="put_back" selected>Put back</option>', shown.content.decode())
+    assert re.search(r'<option value="done" selected>Done</option>', shown.content.decode())
+
+
+def test_every_action_of_the_wizard_has_words_and_a_filter():
+    used = {*Act.Kind.values, "choose", "affirm", "confirm", "close", "trial", "watch"}
+    used |= {by_hand.REMOVED_BY_HAND, by_hand.PUT_BACK_BY_HAND, external.REMOVED, external.PUT_BACK}
+    used |= {external.CONFIRMED_GONE, found.UPLOADED, found.LOOKED_AGAIN, moved.MOVED, once.ACTION}
+    assert used == set(lines.ACTIONS)
+
+
+OLD, NEW = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
+STATEMENT = "SELECT cron.unschedule(17);"
+# The columns that tie the end of an act to its intent, by how the act is made.
+TIES = {
+    "by the wizard": {"act_id": 5, "action": "remove"},
+    "by hand": {"retirement_id": 7, "action": "remove by hand"},
+    "a run": {"action": "run once", "evidence": {"run": "abc"}},
+}
+
+
+def an_act(tie, outcome=Outcome.DONE):
+    same = {**TIES[tie], "statement": STATEMENT}
+    add(1, OLD, outcome=Outcome.INTENDED, user_name="paul", subject="intent", **same)
+    if outcome:
+        add(1, NEW, outcome=outcome, subject="end", **same)
+
+
+@pytest.mark.parametrize("tie", TIES)
+def test_intended_and_done_of_one_act_are_one_line_with_its_statement_once(viewer, tie):
+    an_act(tie)
+    shown = look(viewer)
+    assert subjects(shown) == ["end"]
+    assert text(shown).count(STATEMENT) == 1
+    assert "intended 2026-03-01 00:00:00 UTC by paul" in text(shown)
+
+
+@pytest.mark.parametrize("tie", TIES)
+@pytest.mark.parametrize(
+    "filters", [{"outcome": "intended"}, {"until": "2026-03-02"}, {"q": "paul"}]
+)
+def test_an_intent_whose_end_the_filters_leave_out_is_not_lost(viewer, tie, filters):
+    an_act(tie)
+    assert subjects(look(viewer, **filters)) == ["intent"]
+
+
+@pytest.mark.parametrize("tie", TIES)
+def test_an_act_whose_end_nobody_knows_yet_is_an_intended_line(viewer, tie):
+    an_act(tie, outcome=None)
+    assert subjects(look(viewer)) == ["intent"]
+    add(1, NEW, subject="another", **{**TIES[tie], "act_id": 6, "evidence": {"run": "x"}})
+    assert subjects(look(viewer)) == ["another", "intent"]
+
+
+def test_what_was_refused_by_hand_ends_no_intent(viewer):
+    an_act("by hand", Outcome.REFUSED)
+    assert subjects(look(viewer)) == ["end", "intent"]
+
+
+def test_a_summary_that_only_repeats_the_statement_is_left_out(viewer):
+    add(1, statement=STATEMENT, role="postgres", summary=f"{STATEMENT} was run as postgres.")
+    assert text(look(viewer)).count(STATEMENT) == 1
+    assert "as the role postgres" in text(look(viewer))
+
+
+def test_the_page_says_how_old_it_is(viewer):
+    add(1)
+    assert re.search(r"data-checked>[^<]*<time[^>]*data-relative", look(viewer).content.decode())
+
+
+def exported(viewer, **filters):
+    answer = viewer.get(f"/audit/export.csv?{urlencode(filters)}")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+
+def test_the_filtered_acts_are_a_file_for_a_spreadsheet(viewer):
+    an_act("by the wizard")
+    add(1, datetime(2026, 3, 3, tzinfo=UTC), action="close", why="=1+1", subject="other")
+    other, act = exported(viewer)
+    assert (act["at"], act["intended_at"]) == ("2026-03-02T00:00:00Z", "2026-03-01T00:00:00Z")
+    assert (act["user_name"], act["intended_by"], act["outcome"]) == ("olga", "paul", "done")
+    assert act["statement"] == STATEMENT
+    assert (other["why"], other["intended_at"]) == ("'=1+1", "")
+    assert [row["subject"] for row in exported(viewer, action="remove")] == ["end"]
+    link = re.search(r'href="(/audit/export.csv[^"]*)"', look(viewer, q="ol").content.decode())[1]
+    assert link == "/audit/export.csv?q=ol"
+
+
+def test_the_file_has_every_line_and_refuses_what_the_page_refuses(viewer, monkeypatch):
+    monkeypatch.setattr(export, "PAGE_ROWS", 3)
+    add(8)
+    assert [row["subject"] for row in exported(viewer)] == list("87654321")
+    monkeypatch.setattr(export, "MOST_ROWS", 4)
+    assert len(exported(viewer)) == 5  # the last line says that it was cut
+    assert viewer.get("/audit/export.csv?action=explode").status_code == 400

@@ -191,6 +191,7 @@ PAGES = (
     "/jobs/",
     "/schedules/",
     "/audit/",
+    "/audit/export.csv",
 )
 BAD = ("status=BOGUS", "since=soon", "scope=x", "q=%00", "cursor=abc", "job=a&job=b", "wat=1")
 

@@ -50,7 +50,7 @@ def text(answer):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", answer.content.decode())).strip()
 
 
-EXPORTS = ("/executions/export.csv", "/executions/export.jsonl")
+EXPORTS = ("/audit/export.csv", "/executions/export.csv", "/executions/export.jsonl")
 AN_EXECUTION = "/executions/00000000-0000-0000-0000-000000000001/"
 
 

@@ -4,7 +4,6 @@ It only reads. Lines are added in `executions/retirement/audit.py`; triggers ref
 change.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +12,8 @@ from django.db.models.functions import Now
 
 from executions.accounts.requests import LiveRequest
 from executions.database.kept import QUIET_SECONDS
-from executions.models.retirement import Act, AuditEvent
+from executions.models.retirement import AuditEvent
+from executions.pages.audit.lines import ACTIONS, AuditLine, as_acts, with_intents
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import Filters
 from executions.pages.history.paging import PAGE, Reader
@@ -22,43 +22,12 @@ from executions.text.digest import digest
 
 NAMES = ("q", "since", "until", "cursor")
 WALK = Walk((Segment("audit", "at", Q(), Q(), looks=0, is_ours=True),))
-MOST_EVIDENCE = 20_000
-# The actions of a line: the wizard's in its order, then the one outside it.
-ACTIONS = (
-    "choose", "affirm", "confirm", "close",
-    *Act.Kind.values,
-    "remove by hand", "put back by hand", "remove outside", "put back outside",
-    "upload callers", "look again outside",
-    "trial", "watch",
-    "run once",
-)  # fmt: skip
-# The words for actions that are stored as codes.
-_WORDS = dict(Act.Kind.choices)
-CHOICES = {"action": ACTIONS, "outcome": tuple(AuditEvent.Outcome.values)}
-
-
-def in_words(action: str) -> str:
-    return str(_WORDS.get(action, action))
-
-
-@dataclass(frozen=True)
-class AuditLine:
-    """One line, with its evidence as text."""
-
-    event: AuditEvent
-
-    @property
-    def evidence(self) -> str:
-        """Indented JSON, cut if too long to read; empty if there is none."""
-        if not self.event.evidence:
-            return ""
-        text = json.dumps(self.event.evidence, indent=2, ensure_ascii=False)
-        return text if len(text) <= MOST_EVIDENCE else f"{text[:MOST_EVIDENCE]}\n…"
+CHOICES = {"action": tuple(ACTIONS), "outcome": tuple(AuditEvent.Outcome.values)}
 
 
 @dataclass(frozen=True)
 class Audit:
-    """A page of lines, newest first, and the cursors to go on; None at the ends."""
+    """A page of lines, each an act, newest first, and the cursors to go on; None at the ends."""
 
     lines: tuple[AuditLine, ...]
     now: datetime | None
@@ -79,17 +48,18 @@ def read_audit(filters: Filters) -> Audit:
         BadFilter: the cursor belongs to another list.
         django.db.Error: our own tables cannot be reached.
     """
-    page = Reader(WALK).page(_matching(filters), filters.cursor, PAGE)
+    page = Reader(WALK).page(matching(filters), filters.cursor, PAGE)
     return Audit(
-        lines=tuple(AuditLine(event) for event in page.rows),
-        now=_clock(),
+        lines=with_intents(page.rows),
+        now=read_clock(),
         older=page.older,
         newer=page.newer,
         is_empty=not page.rows and not AuditEvent.objects.exists(),
     )
 
 
-def _matching(filters: Filters) -> QuerySet[AuditEvent]:
+def matching(filters: Filters) -> QuerySet[AuditEvent]:
+    """The events that the filters ask for, an act's intent only if its end is not among them."""
     rows = AuditEvent.objects.all()
     if filters.since:
         rows = rows.filter(at__gte=filters.since)
@@ -101,7 +71,7 @@ def _matching(filters: Filters) -> QuerySet[AuditEvent]:
             rows = rows.filter(**{name: chosen})
     if filters.q:
         rows = rows.filter(_mentions(filters.q))
-    return rows
+    return as_acts(rows)
 
 
 def _mentions(text: str) -> Q:
@@ -111,7 +81,7 @@ def _mentions(text: str) -> Q:
     return found
 
 
-def _clock() -> datetime | None:
+def read_clock() -> datetime | None:
     """The clock of the lines' times; None before the first line."""
     return AuditEvent.objects.annotate(now=Now()).values_list("now", flat=True).first()
 

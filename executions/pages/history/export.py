@@ -3,26 +3,18 @@
 Both are streamed page by page. If the export is cut, the last line says so.
 """
 
-import csv
-import io
 import json
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import datetime
 
 from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
+from executions.pages.csv_rows import csv_rows, download, note, written_time
 from executions.pages.history.filters import parse
 from executions.pages.history.rows_of_export import COLUMNS, Export, Record, start_export
-from executions.text.beyond import in_words
 
-# Characters that start a formula in a spreadsheet, and characters that some drop at a cell's edge.
-_SIGNS = frozenset("=+-@")
-_DROPPED = frozenset("\t\r\n")
-# Unicode's categories of invisible characters: spaces, line ends, controls, format marks.
-_UNSEEN = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 
 
@@ -52,20 +44,15 @@ def _start(request: HttpRequest) -> Export:
 
 def _file(export: Export, ending: str, content_type: str) -> StreamingHttpResponse:
     lines = csv_lines(export) if ending == "csv" else json_lines(export)
-    name = f"executions-{export.now:%Y-%m-%d}.{ending}"
-    return StreamingHttpResponse(
-        lines,
-        content_type=content_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return download(lines, f"executions-{export.now:%Y-%m-%d}.{ending}", content_type)
 
 
 def csv_lines(export: Export) -> Iterator[str]:
-    yield _csv_rows([COLUMNS])
+    yield csv_rows([COLUMNS])
     for page in export.pages():
-        yield _csv_rows([[_cell(record[name]) for name in COLUMNS] for record in page])
+        yield csv_rows([record[name] for name in COLUMNS] for record in page)
     if export.cut:
-        yield _csv_rows([[f"# {export.cut}"]])
+        yield note(export.cut)
 
 
 def json_lines(export: Export) -> Iterator[str]:
@@ -86,32 +73,4 @@ def _json_object(record: Record) -> str:
 
 
 def _plain(value: object) -> str:
-    return _time(value) if isinstance(value, datetime) else str(value)
-
-
-def _csv_rows(rows: Iterable[Iterable[object]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerows(rows)
-    return buffer.getvalue()
-
-
-def _cell(value: object) -> object:
-    """A value for a spreadsheet: no text begins like a formula, times are UTC."""
-    if isinstance(value, datetime):
-        return _time(value)
-    if isinstance(value, str) and _may_be_formula(value):
-        return f"'{value}"
-    return value
-
-
-def _may_be_formula(text: str) -> bool:
-    """Whether a spreadsheet may compute the text, even if it trims the cell or reads other forms.
-
-    Full-width and small forms of the signs count as the signs, as in NFKC.
-    """
-    first = next((char for char in text if unicodedata.category(char) not in _UNSEEN), "")
-    return text[:1] in _DROPPED or unicodedata.normalize("NFKC", first) in _SIGNS
-
-
-def _time(value: datetime) -> str:
-    return in_words(value) or value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return written_time(value) if isinstance(value, datetime) else str(value)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
-from executions.pages.audit.reader import in_words
+from executions.pages.audit.lines import action_in_words
 from executions.pages.display import Badge, drawn_badge, icon, look
 from executions.pages.overview.evidence import CODES, label
 from executions.pages.wizard.steps import WizardStep
@@ -16,7 +16,7 @@ from executions.pgcron.job import RunDetails
 from executions.retirement.gates.gate import Gate
 
 register = template.Library()
-register.filter("action_in_words", in_words)
+register.filter("action_in_words", action_in_words)
 
 STATES: dict[str, Badge] = {
     RetirementState.CHOSEN: Badge(RetirementState.CHOSEN.label, "mute", "list-details"),
@@ -73,6 +73,12 @@ def state_badge(retirement: Retirement) -> SafeString:
 def outcome_badge(outcome: str) -> SafeString:
     """The outcome of a recorded action."""
     return drawn_badge(look(outcome, OUTCOMES))
+
+
+@register.filter
+def outcome_in_words(outcome: str) -> str:
+    """The label of an outcome, for a place without a badge."""
+    return str(look(outcome, OUTCOMES).label)
 
 
 @register.simple_tag

@@ -15,6 +15,7 @@ from executions.database.problems import diagnose
 from executions.database.reading import Fetch
 from executions.health.ledger import PlanOutcome
 from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
+from executions.pages.audit.lines import AuditLine, paired
 from executions.pgcron.inventory import read_job, read_rights
 from executions.pgcron.job import Job, rights_over
 from executions.pgcron.schedule import describe
@@ -64,7 +65,7 @@ class WatchPage:
 
     retirement: Retirement
     seen: JobSeen
-    events: tuple[AuditEvent, ...] = field(default=())
+    lines: tuple[AuditLine, ...] = field(default=())
 
     @property
     def live_seconds(self) -> int:
@@ -77,7 +78,7 @@ class WatchPage:
         return digest(
             one.state, one.changed_at, one.watch, one.reason, seen.job, seen.known,
             seen.may_put_back, bool(seen.problem), seen.elsewhere,
-            [event.pk for event in self.events],
+            [line.event.pk for line in self.lines],
         )  # fmt: skip
 
     @property
@@ -217,7 +218,7 @@ class WatchPage:
 def read_watched(retirement: Retirement) -> WatchPage:
     """What there is to see of it. If a database is away, the page says so."""
     events = AuditEvent.objects.filter(retirement_id=retirement.pk).order_by("at", "pk")
-    return WatchPage(retirement, _look(retirement), tuple(events))
+    return WatchPage(retirement, _look(retirement), paired(list(events)))
 
 
 def _look(retirement: Retirement) -> JobSeen:
