@@ -61,6 +61,12 @@ def test_however_short_the_streak_the_plans_of_the_trial_are_looked_at(streak):
     assert (gate.evidence["moved"], gate.evidence["needed"]) == (2, 3)
 
 
+def test_a_plan_that_began_at_the_very_moment_of_the_pause_does_not_count():
+    paused_at = plan_time(2) + DELAY + SECOND
+    gate = judged(paused_at=paused_at, streak=3).gate(GateCode.WATERMARK_ADVANCING)
+    assert gate.evidence["plans"] == 2
+
+
 def test_the_more_plans_since_the_pause_the_more_of_them_must_move():
     """Three that did not, of six: half. Of nine it takes seven, and of twelve nine."""
     since = plan_time(3) + DELAY + timedelta(minutes=1)

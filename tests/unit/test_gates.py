@@ -17,7 +17,7 @@ from executions.retirement.gates.gate import APPLIES
 from executions.retirement.report import REFUSED, UNKNOWN, Judged, RetirementReport
 from executions.text.problem import Problem
 from tests.gating import IDLE, JOB, RIGHTS, alone, candidate, judged, refusing
-from tests.pictures import NOW, executions, plan_time
+from tests.pictures import NOW, SECOND, executions, plan_time
 
 SERVER = Server(
     identifier="7",
@@ -204,6 +204,14 @@ def test_a_critical_finding_from_before_the_streak_does_not_count():
     gate = alone(judged(executions=known, streak=12), GateCode.NO_CRITICAL_FINDINGS)
     assert gate.evidence["findings"] == ["running_stale"]
     assert gate.earliest == NOW + timedelta(minutes=23)  # 01:25, when 00:25 opens the streak
+
+
+@pytest.mark.parametrize(("before", "refused"), [(timedelta(), True), (SECOND, False)])
+def test_the_streak_includes_the_moment_at_which_its_first_plan_is_planned(before, refused):
+    first = executions().rows[5].plan_time
+    abandoned = replace(executions().rows[8], status="RUNNING", stale_after=first - before)
+    checked = judged(executions=replace(executions(), stale=(abandoned,)), streak=6)
+    assert checked.gate(GateCode.NO_CRITICAL_FINDINGS).passed is not refused
 
 
 def test_a_run_in_flight_refuses_alone_and_names_its_process():

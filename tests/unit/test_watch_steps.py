@@ -137,6 +137,13 @@ def test_the_watch_names_the_visible_jobs_that_ran_when_something_wrote(
     assert said in str(found.summary)
 
 
+@pytest.mark.parametrize(("by_behaviour", "word"), [(True, Word.WAIT), (False, Word.VERIFIED)])
+def test_a_plan_that_does_not_tell_who_wrote_before_it_matters_where_nothing_else_proves_it(
+    by_behaviour, word
+):
+    assert look({0: {"attempt": 2}}, by_behaviour=by_behaviour).word is word
+
+
 def test_only_the_plans_that_were_quiet_are_said_to_be_quiet():
     found = look(written_between(4), plans=7)
     assert found.word is Word.VERIFIED
