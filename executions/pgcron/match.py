@@ -412,7 +412,8 @@ class _Tracer:
             yield from self.trace(statements, via)
 
     def _trace_plpgsql(self, source: str, via: tuple[str, ...]) -> Iterator[_Reached]:
-        parsed = _plpgsql(source)
+        # The PL/pgSQL parser returns a function or a DO block as nested dicts and lists.
+        parsed = _parsed(parse_plpgsql, source)
         if isinstance(parsed, _Unread):
             yield from self.unread(source, via, parsed)
             return
@@ -439,11 +440,6 @@ class _Tracer:
 def _statements(text: str) -> tuple[Any, ...] | _Unread:
     parsed = _parsed(parse_sql, text)
     return parsed if isinstance(parsed, _Unread) else tuple(raw.stmt for raw in parsed)
-
-
-def _plpgsql(source: str) -> Any | _Unread:
-    """A function or a DO block as the PL/pgSQL parser returns it: nested dicts and lists."""
-    return _parsed(parse_plpgsql, source)
 
 
 def _parsed(parse: Callable[[str], Any], text: str) -> Any | _Unread:

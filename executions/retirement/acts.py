@@ -288,11 +288,6 @@ def _as_it_was(expected: Job) -> Callable[[Fetch, int | None], None]:
     return witness
 
 
-def _nothing_more() -> Mapping[str, object]:
-    """An act that restores what was needs no name and no fingerprint."""
-    return {}
-
-
 _Found = Mapping[str, object]
 _Look = Callable[[Job, Aim], Callable[[Fetch], _Found]]
 
@@ -304,7 +299,7 @@ def _begin(
     states: Iterable[RetirementState],
     work: Callable[[_Look], ActSteps],
     *,
-    before: Callable[[], Mapping[str, object]] = _nothing_more,
+    before: Callable[[], Mapping[str, object]] = dict,
     undo: str = "",
     evidence: Mapping[str, object] | None = None,
 ) -> Act:

@@ -1,6 +1,6 @@
 """What a backfill would do, month by month, without doing it. It takes no lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,15 +56,12 @@ def read_outlook(fetch: Fetch, *, count: bool = False) -> Outlook:
     """
     extent = read_extent(fetch)
     groups = together(slices(extent), apart=APART)
-    counted = {row["since"]: row["rows"] for row in fetch(SQL.usage_by_month, {})} if count else {}
-    return Outlook(
-        extent=extent,
-        ahead=tuple(
-            Ahead(group, _counted(counted, group) if count else _estimated(fetch, group))
-            for group in groups
-        ),
-        counted=count,
-    )
+    if count:
+        counted = {row["since"]: row["rows"] for row in fetch(SQL.usage_by_month, {})}
+        rows = [sum(counted.get(month.since, 0) for month in group) for group in groups]
+    else:
+        rows = [_estimated(fetch, group) for group in groups]
+    return Outlook(extent, tuple(map(Ahead, groups, rows)), counted=count)
 
 
 def together(months: Sequence[Slice], *, apart: int) -> list[tuple[Slice, ...]]:
@@ -73,10 +70,6 @@ def together(months: Sequence[Slice], *, apart: int) -> list[tuple[Slice, ...]]:
     if older := tuple(months[:-apart]):
         groups.append(older)
     return groups
-
-
-def _counted(rows: Mapping[datetime, int], months: Sequence[Slice]) -> int:
-    return sum(rows.get(month.since, 0) for month in months)
 
 
 def _estimated(fetch: Fetch, months: Sequence[Slice]) -> int:

@@ -162,69 +162,53 @@ class JobSpec:
     needs: Needs = Needs()
 
     def __post_init__(self) -> None:
-        for kept, rule in self._rules():
+        for rule, kept in {**self._lengths(), **self._rules()}.items():
             if not kept:
                 raise InvalidJob(f"The job {self.name!r} {rule}.")
 
-    def _rules(self) -> Iterable[tuple[bool, str]]:
-        """Whether each rule holds, with the half sentence for when it does not."""
+    def _rules(self) -> dict[str, bool]:
+        """Whether each rule holds, by the half sentence for when it does not."""
         nothing = timedelta()
-        plans_by_cadence = self.planner is None
-        every_plan = plans_by_cadence and self.catch_up is CatchUp.EVERY_PLAN
+        every_plan = self.planner is None and self.catch_up is CatchUp.EVERY_PLAN
         scope_texts = [text for scope in self.scopes for text in (scope.kind, scope.id)]
-        return (
-            *self._lengths(),
-            (bool(self.name.strip()), "needs a name"),
-            (_is_storable(self.name), f"needs a name that {_STORABLE}"),
-            (callable(self.handler), "needs a handler"),
-            (bool(self.scopes), "needs at least one scope"),
-            (
-                all(_is_storable(text) for text in scope_texts),
-                f"needs scopes of which each part {_STORABLE}",
+        return {
+            "needs a name": bool(self.name.strip()),
+            f"needs a name that {_STORABLE}": _is_storable(self.name),
+            "needs a handler": callable(self.handler),
+            "needs at least one scope": bool(self.scopes),
+            f"needs scopes of which each part {_STORABLE}": all(map(_is_storable, scope_texts)),
+            "needs a cadence above zero or a planner of its own": self.planner is not None
+            or self.cadence > nothing,
+            "needs a schedule delay of zero or more": self.schedule_delay >= nothing,
+            "needs a run timeout above zero": self.run_timeout > nothing,
+            f"needs a run timeout of at most {LONGEST_RUN.days} days, which PostgreSQL keeps": (
+                self.run_timeout <= LONGEST_RUN
             ),
-            (
-                not plans_by_cadence or self.cadence > nothing,
-                "needs a cadence above zero or a planner of its own",
+            "needs a stale timeout that is longer than its run timeout": (
+                self.stale_timeout > self.run_timeout
             ),
-            (self.schedule_delay >= nothing, "needs a schedule delay of zero or more"),
-            (self.run_timeout > nothing, "needs a run timeout above zero"),
-            (
-                self.run_timeout <= LONGEST_RUN,
-                f"needs a run timeout of at most {LONGEST_RUN.days} days, which PostgreSQL keeps",
+            "needs a heartbeat interval between zero and its stale timeout": (
+                nothing < self.heartbeat_interval < self.stale_timeout
             ),
-            (
-                self.stale_timeout > self.run_timeout,
-                "needs a stale timeout that is longer than its run timeout",
+            "needs at least one attempt": self.max_attempts >= 1,
+            f"needs a maximum of attempts up to {MOST_ATTEMPTS:,}, which its rows can hold": (
+                self.max_attempts <= MOST_ATTEMPTS
             ),
-            (
-                nothing < self.heartbeat_interval < self.stale_timeout,
-                "needs a heartbeat interval between zero and its stale timeout",
+            "needs retry pauses of zero or more": min(self.retry_backoff, default=nothing)
+            >= nothing,
+            "needs a maximum per tick of zero or more": self.max_plans_per_tick >= 0,
+            f"needs a maximum per tick up to {MOST_PLANS:,}, so that a tick has an end": (
+                self.max_plans_per_tick <= MOST_PLANS
             ),
-            (self.max_attempts >= 1, "needs at least one attempt"),
-            (
-                self.max_attempts <= MOST_ATTEMPTS,
-                f"needs a maximum of attempts up to {MOST_ATTEMPTS:,}, which its rows can hold",
+            "replays every plan, so it needs a maximum of plans per tick": (
+                not every_plan or self.max_plans_per_tick > 0
             ),
-            (
-                all(pause >= nothing for pause in self.retry_backoff),
-                "needs retry pauses of zero or more",
+            "replays every plan, so it needs a catch-up window above zero": (
+                not every_plan or self.catch_up_window > nothing
             ),
-            (self.max_plans_per_tick >= 0, "needs a maximum per tick of zero or more"),
-            (
-                self.max_plans_per_tick <= MOST_PLANS,
-                f"needs a maximum per tick up to {MOST_PLANS:,}, so that a tick has an end",
-            ),
-            (
-                not every_plan or self.max_plans_per_tick > 0,
-                "replays every plan, so it needs a maximum of plans per tick",
-            ),
-            (
-                not every_plan or self.catch_up_window > nothing,
-                "replays every plan, so it needs a catch-up window above zero",
-            ),
-        )
+        }
 
-    def _lengths(self) -> Iterable[tuple[bool, str]]:
+    def _lengths(self) -> dict[str, bool]:
         """The maximum of each duration, so that every time computed from it exists."""
         durations = {
             "a cadence": self.cadence,
@@ -233,11 +217,8 @@ class JobSpec:
             "a stale timeout": self.stale_timeout,
             "retry pauses": max(self.retry_backoff, default=timedelta()),
         }
-        for named, duration in durations.items():
-            yield (
-                duration <= LONGEST,
-                f"needs {named} of at most {LONGEST.days:,} days, for which there is a calendar",
-            )
+        most = f"of at most {LONGEST.days:,} days, for which there is a calendar"
+        return {f"needs {named} {most}": span <= LONGEST for named, span in durations.items()}
 
     def backoff_after(self, attempt: int) -> timedelta | None:
         """The pause after a failed attempt (1-based), or None after the last attempt."""

@@ -12,7 +12,7 @@ from executions.database.problems import diagnose
 from executions.health.facts.pg_cron import Visibility
 from executions.management.looking import LookingCommand, why_it_cannot_look
 from executions.pgcron import commands
-from executions.pgcron.job import Inventory, Job
+from executions.pgcron.job import Inventory
 from executions.pgcron.launcher import why_nothing_starts
 from executions.pgcron.schedule import describe
 from executions.retirement.gates.gate import Check
@@ -111,10 +111,6 @@ def sight(found: RetirementReport) -> str:
     return seen
 
 
-def _when(job: Job) -> str:
-    return describe(job.schedule, both_days=job.both_days)
-
-
 def _state(check: Check) -> str:
     if check.retirable:
         return _("can be retired now")
@@ -125,7 +121,8 @@ def _state(check: Check) -> str:
 
 def _about(judged: Judged) -> Iterator[str]:
     job, check = judged.candidate.job, judged.check
-    yield f"{job.label} ({job.jobid}, {_when(job)}, {job.owner}): {_state(check)}"
+    when = describe(job.schedule, both_days=job.both_days)
+    yield f"{job.label} ({job.jobid}, {when}, {job.owner}): {_state(check)}"
     if check.by_hand_only:
         yield f"  {check.by_hand_only} {commands.unschedule_text(job.jobid)}"
     for gate in check.gates:
