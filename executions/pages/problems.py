@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from http import HTTPStatus
 
 from django.conf import settings
 from django.core.exceptions import (
@@ -14,9 +15,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from executions.accounts.roles import ADMINISTRATOR, VIEWER, RoleNeeded, administrators
+from executions.accounts.roles import (
+    ADMINISTRATOR,
+    VIEWER,
+    RoleNeeded,
+    administrators,
+    may_look,
+)
 from executions.database.problems import BUG, DATABASE_ERRORS, diagnose, for_strangers
 from executions.pages.history.filters import BadFilter
+from executions.pages.refused_filter import RefusedFilter, refused_filter
 from executions.text.problem import Problem
 from multica_admin.env import BadSetting
 from multica_admin.public_url import parse_public_url
@@ -25,31 +33,63 @@ logger = logging.getLogger(__name__)
 
 # For this code `problem.html` offers to sign out. The overview would only show the problem again.
 NO_ROLE = "no_role"
+UNKNOWN_HOST = "unknown_host"
+# How soon a page that says that a database is away tries again by itself (static/retry.js).
+RETRY_SECONDS = 15
 
 
-def show(request: HttpRequest, problem: Problem) -> HttpResponse:
+def show(
+    request: HttpRequest, problem: Problem, refused: RefusedFilter | None = None
+) -> HttpResponse:
     """The problem as a page, or as a line of text if no page was asked for or can be made.
 
+    The page has the frame for somebody who may look, and a form for a ``refused`` filter.
     Django's log line about the answer has the same reference. ``X-Problem`` tells a live part that
     the answer is ours and not a proxy's.
     """
     request.problem = problem  # type: ignore[attr-defined]  # for the log line
     if not _is_signed_in(request):
         problem = for_strangers(problem)
-    response = _page_or_text(request, problem)
+    response = _page_or_text(request, problem, refused)
     response["X-Problem"] = problem.code
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response["Retry-After"] = str(RETRY_SECONDS)
     return response
 
 
-def _page_or_text(request: HttpRequest, problem: Problem) -> HttpResponse:
+def _page_or_text(
+    request: HttpRequest, problem: Problem, refused: RefusedFilter | None
+) -> HttpResponse:
     if not getattr(request, "htmx", False) and request.accepts("text/html"):
-        try:
-            return render(request, "problem.html", {"problem": problem}, status=problem.status)
-        except Exception:
-            # The frame itself may be broken. The sentence must still come through.
-            logger.exception("the error page failed", extra={"reference": problem.reference})
+        again = problem.status == HTTPStatus.SERVICE_UNAVAILABLE and request.method == "GET"
+        context = {
+            "problem": problem,
+            "refused": refused,
+            "retry_seconds": RETRY_SECONDS if again else None,
+        }
+        pages = ("problem_framed.html", "problem.html")
+        for page in pages if _has_frame(request, problem) else pages[1:]:
+            try:
+                return render(request, page, context, status=problem.status)
+            except Exception:
+                # The frame itself may be broken. The sentence must still come through.
+                logger.exception("the error page failed", extra={"reference": problem.reference})
     text = f"{problem.sentence()}\n{_('Reference in the log:')} {problem.reference}\n"
     return HttpResponse(text, status=problem.status, content_type="text/plain")
+
+
+def _has_frame(request: HttpRequest, problem: Problem) -> bool:
+    """Whether the page has the header: for an account with a role, on an address of ours."""
+    if problem.code in {NO_ROLE, UNKNOWN_HOST} or not _is_signed_in(request):
+        return False
+    known: bool | None = getattr(request, "may_look", None)
+    if known is None:  # no view was found, so the middleware has not asked
+        try:
+            known = may_look(request.user)
+        except DATABASE_ERRORS:
+            known = False
+        request.may_look = known  # type: ignore[attr-defined]  # for the frame
+    return known
 
 
 def _is_signed_in(request: HttpRequest) -> bool:
@@ -79,6 +119,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, DisallowedHost):
         return show(request, _unknown_host(request))
+    refused = None
+    if isinstance(exception, BadFilter):
+        refused = refused_filter(request.path, request.META.get("QUERY_STRING", ""), exception)
     return show(
         request,
         Problem(
@@ -89,6 +132,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
             todo=_("Correct the value, or start again from the overview."),
             status=400,
         ),
+        refused,
     )
 
 
@@ -112,7 +156,7 @@ def _unknown_host(request: HttpRequest) -> Problem:
     except BadSetting:
         todo = _("Set PUBLIC_URL to the address that people use, and restart.")
     return Problem(
-        code="unknown_host",
+        code=UNKNOWN_HOST,
         title=_("This address is not one of ours"),
         what=_("The request was for a host that Multica Admin does not serve. %(told)s")
         % {"told": _public_url_now()},

@@ -7,8 +7,10 @@ import re
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from psycopg import OperationalError
 
 from executions.health import snapshot
+from executions.pages import common, problems
 from tests import scenarios
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -322,6 +324,26 @@ def test_a_chart_takes_the_new_numbers_without_being_made_anew(page, world):
     wait_for_new_version(page, version)
     assert page.evaluate("document.querySelector('#chart-durations canvas').dataset.mine") == "yes"
     assert page.evaluate(picture) != before
+
+
+def test_a_page_that_met_a_silent_database_comes_by_itself(
+    page, world, expect, console, monkeypatch
+):
+    read, asked = common.shared, []
+
+    def fail(*arguments):
+        asked.append(arguments)
+        if len(asked) < 3:
+            raise OperationalError("gone")
+        return read(*arguments)
+
+    monkeypatch.setattr(common, "shared", fail)
+    monkeypatch.setattr(problems, "RETRY_SECONDS", 1)
+    assert page.goto("/jobs/").status == 503
+    expect(page.locator("[data-retry]")).to_contain_text("This page tries again by itself")
+    expect(page.locator("#jobs")).to_contain_text("rollup_task_usage_hourly")
+    assert all("503 (Service Unavailable)" in line for line in console)
+    console.clear()
 
 
 def test_a_page_whose_role_is_taken_away_says_whom_to_ask(page, world, operator, console, expect):

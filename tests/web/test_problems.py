@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import logging
@@ -162,6 +163,98 @@ def test_an_error_that_nobody_knows_keeps_its_sqlstate_and_its_traceback(root, s
     line = told(answer, stderr)
     assert "ZX123" in line["message"]
     assert "Strange" in line["traceback"]
+
+
+FRAMED = {
+    "a bad filter": ("/executions/?status=NOPE", 400),
+    "no such page": ("/nothing/", 404),
+    "not for this role": ("/accounts/", 403),
+    "a mistake of ours": ("/jobs/", 500),
+    "a database that is away": ("/jobs/", 503),
+}
+
+
+def broken(monkeypatch, status):
+    if status >= 500:
+        error = OperationalError("gone") if status == 503 else ZeroDivisionError("by us")
+        monkeypatch.setattr("executions.pages.common.shared", raising(error))
+
+
+@pytest.mark.parametrize("case", FRAMED)
+def test_an_error_page_keeps_the_frame_for_those_who_may_look(viewer, monkeypatch, case):
+    path, status = FRAMED[case]
+    viewer.raise_request_exception = False
+    broken(monkeypatch, status)
+    answer = viewer.get(path)
+    page = answer.content.decode()
+    assert answer.status_code == status
+    assert page.count("<h1") == 1
+    assert '<nav class="doors"' in page
+    assert 'id="site-verdict"' in page
+    assert "Reference in the log:" in page
+
+
+def test_an_error_page_has_no_frame_for_others(client, viewer, monkeypatch):
+    monkeypatch.setattr("executions.pages.problems.may_look", raising(OperationalError("gone")))
+    for browser in (client, viewer):
+        answer = browser.get("/nothing/")
+        assert answer.status_code in {302, 404}
+        assert '<nav class="doors"' not in answer.content.decode()
+
+
+def test_a_frame_that_is_broken_gives_the_sentences_without_it(root, monkeypatch):
+    monkeypatch.setattr("executions.pages.frame.kept_verdict", raising(ZeroDivisionError("frame")))
+    answer = root.get("/nothing/")
+    assert answer.status_code == 404
+    assert "No page or record has this address." in answer.content.decode()
+
+
+def test_a_database_that_is_away_is_asked_again_by_itself_unless_something_was_sent(
+    root, monkeypatch
+):
+    broken(monkeypatch, 503)
+    monkeypatch.setattr("executions.pages.rollup.once.is_confirmed", raising(OperationalError("x")))
+    shown, sent = root.get("/jobs/"), root.post("/rollup/run/")
+    assert (shown.status_code, sent.status_code) == (503, 503)
+    assert shown.headers["Retry-After"] == sent.headers["Retry-After"] == "15"
+    assert 'data-retry="15"' in shown.content.decode()
+    assert re.search(r'src="/static/retry\.\w+\.js"', shown.content.decode())
+    assert "data-retry" not in sent.content.decode()
+    assert "Try again" in sent.content.decode()
+
+
+REFUSED = {
+    "one of few words": (
+        "/executions/?status=NOPE&runner=a+b&cursor=x",
+        "/executions/?runner=a+b",
+        {"status": "", "runner": "a b"},
+    ),
+    "a time": (
+        "/audit/?since=soon&q=olga&action=remove",
+        "/audit/?q=olga&action=remove",
+        {"since": "soon", "q": "olga", "action": "remove"},
+    ),
+    "a filter of another page": ("/audit/?runner=x&q=olga", "/audit/?q=olga", {"q": "olga"}),
+    "two that are unknown": ("/audit/?wat=1&foo=2&q=olga", "/audit/?q=olga", {"q": "olga"}),
+    "a position": ("/audit/?cursor=x&q=olga", "/audit/?q=olga", {"q": "olga"}),
+    "nothing else": ("/?status=x", "/", {}),
+    "hostile": ("/audit/?since=%22%3E%3Cimg%3E%00&q=%FF", "/audit/", {"since": '"><img>[U+0000]'}),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refused_filter_can_be_corrected_or_left_out_and_the_rest_stays(viewer, case):
+    path, without, fields = REFUSED[case]
+    page = viewer.get(path).content.decode()
+    assert f'href="{html.escape(without)}" id="without"' in page
+    given = dict(
+        re.findall(
+            r'<input class="form-control[^"]*" id="filter-[^>]* name="(\w+)" value="([^"]*)"', page
+        )
+    )
+    given |= dict.fromkeys(re.findall(r'<select[^>]* name="(\w+)" aria-invalid', page), "")
+    assert {name: html.unescape(value) for name, value in given.items()} == fields
+    assert page.count("aria-invalid") == len(set(fields) & {"since", "status"})
 
 
 @pytest.fixture

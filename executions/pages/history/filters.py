@@ -34,10 +34,17 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class BadFilter(BadRequest):
-    """An invalid value in the query string. The text names it and says what to do."""
+    """An invalid value in the query string. The text names it and says what to do.
 
-    def __init__(self, name: str, problem: str) -> None:
+    ``words`` are the values that the filter takes, if they are few. ``known`` are the filters that
+    the page has, if the refusal comes from `parse`.
+    """
+
+    known: tuple[str, ...] | None = None
+
+    def __init__(self, name: str, problem: str, words: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.words = words
         super().__init__(problem)
 
 
@@ -133,6 +140,19 @@ def parse(
     """
     choices, readers = choices or {}, readers or {}
     known = (*names, *choices, *readers)
+    try:
+        return _parse(query, choices, readers, known)
+    except BadFilter as refusal:
+        refusal.known = known
+        raise
+
+
+def _parse(
+    query: str,
+    choices: Mapping[str, Iterable[str]],
+    readers: Mapping[str, Callable[[str], str]],
+    known: tuple[str, ...],
+) -> Filters:
     texts: dict[str, str] = {}
     for name, text in _pairs(query):
         if name not in known:
@@ -197,11 +217,12 @@ def _unknown(name: str, known: tuple[str, ...]) -> BadFilter:
     return BadFilter(name, sentence % {"name": shortened(name), "known": ", ".join(known)})
 
 
-def _malformed(name: str, text: str, problem: str) -> BadFilter:
+def _malformed(name: str, text: str, problem: str, words: tuple[str, ...] = ()) -> BadFilter:
     return BadFilter(
         name,
         _("The filter “%(name)s” is “%(text)s”: %(problem)s.")
         % {"name": shortened(name), "text": shortened(text), "problem": problem},
+        words,
     )
 
 
@@ -209,7 +230,7 @@ def _choice(name: str, text: str, words: Iterable[str]) -> tuple[str, str]:
     allowed = tuple(words)
     if text and text not in allowed:
         problem = _("it must be one of %(words)s") % {"words": ", ".join(allowed)}
-        raise _malformed(name, text, problem)
+        raise _malformed(name, text, problem, allowed)
     return name, text
 
 
