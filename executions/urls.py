@@ -21,7 +21,7 @@ from executions.pages.rollup.health import read_health
 from executions.pages.rollup.once import run_once
 from executions.pages.rollup.zero import read_zero
 from executions.pages.schedules.reader import read_schedules
-from executions.pages.wizard import choosing
+from executions.pages.wizard import choosing, left
 from executions.pages.wizard import views as wizard
 
 _RUNNERS_WINDOWS = {"window": runners.WINDOW_NAMES}
@@ -129,6 +129,7 @@ _WIZARD = [
     path("retire/<int:number>/checked/", wizard.checked, name="retire_checked"),
     path("retire/<int:number>/close/", wizard.close, name="retire_close"),
     path("retire/<int:number>/stuck/", wizard.retire_stuck, name="retire_stuck"),
+    path("retire/<int:number>/left/", left.retire_left, name="retire_left"),
     path("retire/<int:number>/moved/", wizard.close_as_moved, name="retire_moved"),
     path("retire/<int:number>/pause/", wizard.pause, name="retire_pause"),
     path("retire/<int:number>/remove/", wizard.remove, name="retire_remove"),

@@ -21,6 +21,7 @@ SCHEDULES = frozenset(
         "retire_confirm",
         "retire_watch",
         "retire_stuck",
+        "retire_left",
     }
 )
 

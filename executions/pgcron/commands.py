@@ -81,5 +81,17 @@ def unschedule_text(jobid: int) -> str:
     return f"SELECT cron.unschedule({jobid});"
 
 
+def forget_runs_text(jobid: int) -> str:
+    """Delete the run details of one job."""
+    template = sql.SQL("DELETE FROM cron.job_run_details WHERE jobid = {jobid};")
+    return template.format(jobid=sql.Literal(jobid)).as_string(None)
+
+
+def drop_role_text(role: str) -> str:
+    """Drop a role that owns nothing. Its rights go first, in each database where it has some."""
+    template = sql.SQL("DROP OWNED BY {role};\nDROP ROLE {role};")
+    return template.format(role=sql.Identifier(role)).as_string(None)
+
+
 def set_active_text(jobid: int, *, active: bool) -> str:
     return f"SELECT cron.alter_job({jobid}, active := {str(active).lower()});"

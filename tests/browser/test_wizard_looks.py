@@ -61,6 +61,7 @@ def pages(paul, retirement, outside):
     for state in (RetirementState.WATCHING, RetirementState.WORSE, RetirementState.VERIFIED):
         Retirement.objects.filter(pk=again.pk).update(state=state, reason="Why it is so. " * 9)
         yield reverse("retire_watch", args=[again.pk])
+    yield reverse("retire_left", args=[again.pk])
     yield "/schedules/"
     yield "/audit/"
 

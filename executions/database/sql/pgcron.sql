@@ -315,6 +315,42 @@ SELECT names.home, names.owners, names.meanings,
 -- Whether any function with that name is left in this database.
 SELECT EXISTS (SELECT FROM pg_proc WHERE proname = %(name)s) AS found
 
+-- name: details_size
+-- How much room the run details of all jobs take, with their index.
+SELECT pg_total_relation_size('cron.job_run_details'::regclass) AS bytes
+
+-- name: details_of_job
+-- How many run details a job has and how large their rows are, counted up to a limit. No index has
+-- the job, so this reads the table until it has found so many.
+SELECT count(*) AS runs, coalesce(sum(size), 0)::bigint AS bytes
+  FROM (SELECT pg_column_size(ROW(jobid, runid, job_pid, database, command, status,
+                                  return_message, start_time, end_time)) AS size
+          FROM cron.job_run_details
+         WHERE jobid = %(jobid)s
+         LIMIT %(most)s) AS counted
+
+-- name: jobs_left
+-- How many jobs this role sees, and how many of them are a certain owner's.
+SELECT count(*) AS jobs, count(*) FILTER (WHERE username = %(owner)s) AS of_owner FROM cron.job
+
+-- name: role_in_use
+-- What else a role is for on this server, by the catalogs that every role may read: no row if it is
+-- gone. ``databases`` are those in which it has rights. A session that this role may not see in full
+-- still shows its user.
+SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls AS is_powerful,
+       rolname = current_user AS is_ours,
+       EXISTS (SELECT FROM pg_shdepend
+                WHERE refclassid = 'pg_authid'::regclass AND refobjid = role.oid
+                  AND deptype = 'o') AS owns,
+       EXISTS (SELECT FROM pg_auth_members WHERE roleid = role.oid) AS has_members,
+       EXISTS (SELECT FROM pg_stat_activity WHERE usesysid = role.oid) AS is_connected,
+       ARRAY(SELECT DISTINCT datname::text
+               FROM pg_shdepend JOIN pg_database ON pg_database.oid = dbid
+              WHERE refclassid = 'pg_authid'::regclass AND refobjid = role.oid
+              ORDER BY 1) AS databases
+  FROM pg_roles AS role
+ WHERE rolname = %(owner)s
+
 -- name: unschedule
 -- Remove one job by its number. By its name it fails for another owner, even for a superuser.
 SELECT cron.unschedule(%(jobid)s::bigint)

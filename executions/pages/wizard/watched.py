@@ -16,6 +16,7 @@ from executions.database.reading import Fetch
 from executions.health.ledger import PlanOutcome
 from executions.models.retirement import Act, AuditEvent, CallerKind, Retirement, RetirementState
 from executions.pages.audit.lines import AuditLine, paired
+from executions.pages.wizard.left import OVER
 from executions.pgcron.inventory import read_job, read_rights
 from executions.pgcron.job import Job, rights_over
 from executions.pgcron.schedule import describe
@@ -208,6 +209,11 @@ class WatchPage:
     @property
     def can_be_put_back(self) -> bool:
         return self.retirement.is_removed
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the page about what it leaves behind can be shown."""
+        return not self.is_external and self.retirement.state in OVER
 
     @property
     def rehearsal(self) -> Rehearsal | None:
