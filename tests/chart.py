@@ -18,6 +18,8 @@ from tests.processes import PROJECT
 
 CHART = PROJECT / "deploy" / "helm"
 MANIFESTS = PROJECT / "deploy" / "kubernetes.yaml"
+# What the Prometheus operator reads, which is off by default.
+FOR_PROMETHEUS = PROJECT / "deploy" / "monitoring" / "kubernetes.yaml"
 KUBERNETES = kubernetes_validate.latest_version()
 HELM = os.environ.get("HELM", str(PROJECT / "var" / "tools" / "helm"))
 
@@ -30,12 +32,16 @@ def digest(chart: Path = CHART) -> str:
     return whole.hexdigest()
 
 
-def heading() -> str:
+def heading(what: str = "The default values of deploy/helm as plain manifests") -> str:
     return (
-        "# The default values of deploy/helm as plain manifests, rendered by `bin/audit chart`.\n"
+        f"# {what}, rendered by `bin/audit chart`.\n"
         "# docs/deploying.md says which Secret they need. Do not edit them.\n"
         f"# chart: {digest()}\n"
     )
+
+
+def heading_for_prometheus() -> str:
+    return heading("What deploy/helm has for the Prometheus operator")
 
 
 def render(*words: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
@@ -49,6 +55,11 @@ def render(*words: str, chart: Path = CHART) -> subprocess.CompletedProcess[str]
     )
 
 
+def render_for_prometheus() -> subprocess.CompletedProcess[str]:
+    switches = ("--set", "serviceMonitor.enabled=true,prometheusRule.enabled=true")
+    return render(*switches, "--show-only", "templates/monitoring.yaml")
+
+
 def documents(text: str) -> list[dict[str, object]]:
     return [one for one in yaml.safe_load_all(text) if one]
 
@@ -56,14 +67,22 @@ def documents(text: str) -> list[dict[str, object]]:
 def validate(text: str) -> None:
     """Check each document against the schemas of Kubernetes, refusing unknown fields.
 
+    The kinds of the Prometheus operator are no part of Kubernetes; tests/faults/chart.py has their
+    schemas.
+
     Raises:
         kubernetes_validate.ValidationError: a document is not what Kubernetes knows.
     """
     for document in documents(text):
+        if str(document["apiVersion"]).startswith("monitoring.coreos.com/"):
+            continue
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
 
 if __name__ == "__main__":
-    done = render()
-    done.check_returncode()
-    MANIFESTS.write_text(heading() + done.stdout)
+    for target, head, done in (
+        (MANIFESTS, heading(), render()),
+        (FOR_PROMETHEUS, heading_for_prometheus(), render_for_prometheus()),
+    ):
+        done.check_returncode()
+        target.write_text(head + done.stdout)

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
-from tests.chart import CHART, MANIFESTS, documents, heading, render, validate
+from tests.chart import (
+    CHART,
+    FOR_PROMETHEUS,
+    MANIFESTS,
+    documents,
+    heading,
+    heading_for_prometheus,
+    render,
+    render_for_prometheus,
+    validate,
+)
 
 URL = "postgresql://multica_view:x@multica-postgres.multica.svc:5432/multica"
 ADMIN = "postgresql://multica_admin:x@multica-postgres.multica.svc:5432/multica_admin"
 KEY = "0123456789abcdef"
+# Its repository has the schemas of its kinds.
+OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 PUBLIC = "https://admin.example.com/multica"
 
 # Each value, changed, with what it needs beside it.
@@ -29,6 +45,13 @@ CHANGED = [
     {"existingSecret": "mine"},
     {"database.url": URL, "secretKey": KEY},
     {"database.url": URL, "firstPassword": "correct horse"},
+    {"database.url": URL, "statusToken": KEY},
+    {"database.url": URL, "metricsToken": KEY},
+    {"serviceMonitor.enabled": True},
+    {"serviceMonitor.interval": "1m", "serviceMonitor.enabled": True},
+    {"serviceMonitor.labels": {"release": "p"}, "serviceMonitor.enabled": True},
+    {"prometheusRule.enabled": True},
+    {"prometheusRule.labels": {"release": "p"}, "prometheusRule.enabled": True},
     {"publicUrl": PUBLIC},
     {"trustedProxies": "10.42.0.0/16"},
     {"environmentName": "staging"},
@@ -74,10 +97,46 @@ def set_to(values):
             for word in ("--set-json", f"{name}={json.dumps(value)}")]  # fmt: skip
 
 
+@cache
+def operators_schema(kind):
+    """The schema of a kind of the Prometheus operator, made to refuse unknown fields."""
+    done = subprocess.run(
+        ["go", "mod", "download", "-json", OPERATOR], capture_output=True, check=True
+    )
+    folder = Path(json.loads(done.stdout)["Dir"]) / "example" / "prometheus-operator-crd"
+    file = folder / f"monitoring.coreos.com_{kind.lower()}s.yaml"
+    (version,) = yaml.safe_load(file.read_text())["spec"]["versions"]
+    return closed(version["schema"]["openAPIV3Schema"])
+
+
+def closed(schema):
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if isinstance(schema, str):
+        return schema.replace("^(?i)", "(?i)^")  # Go's spelling of a pattern, and Python's
+    if not isinstance(schema, dict):
+        return schema
+    inside = {name: closed(one) for name, one in schema.items()}
+    if isinstance(inside.get("properties"), dict) and inside.get("type") == "object":
+        inside.setdefault("additionalProperties", False)
+    return inside
+
+
+def validate_for_operator(text):
+    """The documents that the Prometheus operator reads, each checked against its schema."""
+    found = [one for one in documents(text) if one["apiVersion"] == "monitoring.coreos.com/v1"]
+    for document in found:
+        metadata = document["metadata"]  # Kubernetes' own, of which the schema says nothing
+        assert set(metadata) == {"name", "namespace", "labels"}
+        jsonschema.validate({**document, "metadata": {}}, operators_schema(document["kind"]))
+    return found
+
+
 def rendered(values):
     done = render(*set_to(values))
     assert done.returncode == 0, done.stderr
     validate(done.stdout)
+    validate_for_operator(done.stdout)
     return {(one["kind"], one["metadata"]["name"]): one for one in documents(done.stdout)}
 
 
@@ -88,6 +147,27 @@ def container(objects):
 
 def test_the_committed_manifests_are_what_helm_renders():
     assert MANIFESTS.read_text() == heading() + render().stdout
+    found = render_for_prometheus().stdout
+    assert FOR_PROMETHEUS.read_text() == heading_for_prometheus() + found
+    assert len(validate_for_operator(found)) == 2
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("endpoints:", "endpoint:"),
+        ("port: http", "port: [http]"),
+        ("interval: 30s", "interval: 30"),
+        ("credentials:", "credential:"),
+        ("expr: absent", "expression: absent"),
+        ("for: 2m", "for: 2"),
+    ],
+)
+def test_the_operator_refuses_broken_copies(right, wrong):
+    text = FOR_PROMETHEUS.read_text()
+    assert right in text
+    with pytest.raises(jsonschema.ValidationError):
+        validate_for_operator(text.replace(right, wrong, 1))
 
 
 def test_every_value_is_changed_once():
@@ -121,6 +201,16 @@ def test_an_external_secret_is_used_and_none_is_made():
     assert container(objects)["envFrom"] == [{"secretRef": {"name": "mine"}}]
 
 
+def test_the_service_monitor_reads_the_token_where_the_dashboard_does():
+    own = {"database.url": URL, "metricsToken": KEY, "serviceMonitor.enabled": True}
+    named = {"existingSecret": "mine", "serviceMonitor.enabled": True}
+    for values, secret in ((own, "multica-admin"), (named, "mine")):
+        objects = rendered(values)
+        (endpoint,) = objects["ServiceMonitor", "multica-admin"]["spec"]["endpoints"]
+        assert endpoint["authorization"]["credentials"] == {"name": secret, "key": "METRICS_TOKEN"}
+    assert rendered(own)["Secret", "multica-admin"]["stringData"]["METRICS_TOKEN"] == KEY
+
+
 def test_a_path_prefix_reaches_the_ingress_and_the_dashboard():
     objects = rendered({"publicUrl": PUBLIC, "ingress.enabled": True})
     rule = objects["Ingress", "multica-admin"]["spec"]["rules"][0]
@@ -142,6 +232,10 @@ def test_a_path_prefix_reaches_the_ingress_and_the_dashboard():
             },
             "the same secretKey",
         ),
+        ({"statusToken": KEY}, "put STATUS_TOKEN and METRICS_TOKEN into yours"),
+        ({"existingSecret": "mine", "metricsToken": KEY}, "this release makes none"),
+        ({"database.url": URL, "serviceMonitor.enabled": True}, "The ServiceMonitor needs"),
+        ({"database.url": URL, "metricsToken": "short"}, "metricsToken"),
         ({"ingress.enabled": True}, "The ingress needs publicUrl"),
         ({"replicas": "two"}, "replicas"),
         ({"replica": 2}, "replica"),

@@ -144,6 +144,21 @@ def test_a_broken_compose_file_is_refused(right, wrong):
 def test_the_manifests_are_those_of_the_present_chart():
     """Otherwise `bin/audit chart` must render them again."""
     assert chart.MANIFESTS.read_text().startswith(chart.heading())
+    assert chart.FOR_PROMETHEUS.read_text().startswith(chart.heading_for_prometheus())
+
+
+def test_what_the_prometheus_operator_reads_are_our_service_and_our_rules():
+    rule, monitor = chart.documents(chart.FOR_PROMETHEUS.read_text())
+    (service,) = (
+        one for one in chart.documents(chart.MANIFESTS.read_text()) if one["kind"] == "Service"
+    )
+    assert (monitor["kind"], rule["kind"]) == ("ServiceMonitor", "PrometheusRule")
+    wanted = monitor["spec"]["selector"]["matchLabels"]
+    assert wanted.items() <= service["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    alerts = chart.PROJECT / "deploy" / "monitoring" / "alerts.yaml"
+    assert rule["spec"] == yaml.safe_load(alerts.read_text())
 
 
 def test_a_change_of_the_chart_changes_its_digest(tmp_path):

@@ -40,6 +40,12 @@ labels:
 {{- if and $v.database.url (gt (int $v.replicas) 1) (not $v.secretKey) -}}
 {{- fail "Two replicas need the same secretKey: set it, for example to the output of `openssl rand -hex 32`." -}}
 {{- end -}}
+{{- if and (or $v.statusToken $v.metricsToken) (not $v.database.url) -}}
+{{- fail "statusToken and metricsToken go into the release's own Secret, and this release makes none: put STATUS_TOKEN and METRICS_TOKEN into yours." -}}
+{{- end -}}
+{{- if and $v.serviceMonitor.enabled $v.database.url (not $v.metricsToken) -}}
+{{- fail "The ServiceMonitor needs metricsToken: set it, for example to the output of `openssl rand -hex 32`." -}}
+{{- end -}}
 {{- if and $v.ingress.enabled (not $v.publicUrl) -}}
 {{- fail "The ingress needs publicUrl, the address that people use." -}}
 {{- end -}}
