@@ -48,10 +48,13 @@ def postgresql_with_pg_cron() -> Binaries:
     return found
 
 
+FROM_LONG_TO_SHORT = ("faults", "browser", "database", "web", "unit")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest tests, or one process is left with one when the others have ended."""
-    items.sort(key=lambda item: "faults" not in item.path.parts)
+    """Begin with the longest files, or one process is left with one when the others have ended."""
+    items.sort(key=lambda item: FROM_LONG_TO_SHORT.index(item.path.parent.name))
 
 
 class QuickPasswordHasher(PBKDF2PasswordHasher):

@@ -55,7 +55,7 @@ class Backend:
             retry_backoff=(),
         )
         self._runner = JobRunner([self.spec], self._connect, runner_id="go-backend-1")
-        self._thread = threading.Thread(target=self._runner.run, args=[0.1], daemon=True)
+        self._thread = threading.Thread(target=self._runner.run, args=[0.25], daemon=True)
 
     def _connect(self, application_name: str) -> Connection:
         return connect(self._conninfo, application_name=application_name)
@@ -110,13 +110,13 @@ def short_rules(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rules]:
 
 @contextmanager
 def ticking(found: Rules) -> Iterator[None]:
-    """The background work of a web process, by these rules and every tenth of a second."""
+    """The background work of a web process, by these rules and four times a second."""
     told = threading.Event()
 
     def run() -> None:
         while not told.is_set():
             retirement_tick(found)
-            told.wait(0.1)
+            told.wait(0.25)
         connections.close_all()
 
     thread = threading.Thread(target=run, daemon=True)

@@ -94,7 +94,7 @@ def until(page: Remote, expect: Any, state: RetirementState) -> None:
 
 
 def shows_after_a_reload(page: Remote, state: RetirementState) -> bool:
-    page.wait_for_timeout(250)
+    page.wait_for_timeout(1000)
     page.reload()
     return bool(page.locator("#outcome").get_attribute("data-state") == state)
 
