@@ -35,7 +35,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-AXE = Path(__file__).parent / "vendor/axe-core-4.14.1/axe.min.js"
 THEMES = ("light", "dark")
 
 

@@ -10,8 +10,7 @@ from executions.retirement import acts, external, wizard
 from executions.retirement.acts import Order
 from executions.retirement.external import Outside
 from executions.retirement.rules import current
-from tests.browser.conftest import AXE
-from tests.browser.test_pages import AXE_RUN, TOO_WIDE, WIDTHS, faults_in_the_dark
+from tests.browser.measuring import looked_at
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
 
 __all__ = ["pg_cron"]
@@ -66,16 +65,10 @@ def pages(paul, retirement, outside):
     yield "/audit/"
 
 
-def test_axe_finds_nothing_and_nothing_is_wider_than_the_page(page, begun, pg_cron):
-    script = AXE.read_text("utf-8")
+def test_every_state_of_the_wizard_is_usable_by_everybody(page, begun, pg_cron):
     found = []
     for path in pages(*begun):
         assert page.goto(path).status == 200, path
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            found += [f"{path} at {width}: {one}" for one in page.evaluate(TOO_WIDE)]
-        page.evaluate(script)
-        found += [f"{path}: {one}" for one in page.evaluate(AXE_RUN)]
-        found += [f"{path}: {one}" for one in faults_in_the_dark(page)]
+        found += [f"{path}: {criterion}, {said}" for criterion, said in looked_at(page)]
     assert "\n".join(found) == ""
     assert len(jobs(pg_cron)) == 1
