@@ -5,6 +5,8 @@
  *   <svg class="icon"><use>                       its shape, and
  *   <… data-verdict-word>                         its word
  * Title and icon follow it. On the overview the card leads, and the header follows.
+ *   <… id="verdict-news" role="status">           a screen reader hears from it that the verdict has
+ *                                                 changed, politely, and nothing while it has not
  *
  * While nobody can confirm the verdict it is in doubt: all of them have data-doubt, are grey and say
  * since when it is unknown and what was last known. They say that as well where the server answers
@@ -18,6 +20,8 @@
 
   // The contents before the doubt, by element.
   const before = new Map();
+  // The level that a screen reader knows.
+  let told = null;
   // The last verdict that the server knew, and when it said so by this browser's clock.
   let known = null;
 
@@ -78,6 +82,17 @@
     before.clear();
   }
 
+  /** Tells a screen reader that the verdict is another one, with the overview's sentence. */
+  function tell(card, header) {
+    const { level } = read(card || header);
+    const news = document.getElementById("verdict-news");
+    if (news && told !== null && told !== level) {
+      const sentence = card && level !== "unknown" ? document.getElementById("verdict").textContent : "";
+      news.textContent = `${(header || word(card)).textContent.trim()}. ${sentence}`.trim();
+    }
+    told = level;
+  }
+
   /** Makes header, title and icon show what the page shows. */
   function mark() {
     const card = document.getElementById("verdict-card");
@@ -93,6 +108,7 @@
     const icon = document.getElementById("icon");
     const href = icon.dataset[verdict];
     if (icon.getAttribute("href") !== href) icon.setAttribute("href", href);
+    tell(card, header);
   }
 
   /** The server answered at that moment. Keep its verdict, or say what it knew last. */
