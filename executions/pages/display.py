@@ -27,6 +27,7 @@ from executions.text.formatters import (
     seconds,
     written,
 )
+from executions.text.glossary import ENTRIES
 
 register = template.Library()
 
@@ -121,6 +122,19 @@ def icon(name: str) -> SafeString:
 def _sprite() -> str:
     """The sprite's address. The storage computes it each time, and a page has fifty icons."""
     return static(SPRITE)
+
+
+# --- Words ------------------------------------------------------------------------------------
+
+
+@register.inclusion_tag("executions/shared/_term.html")
+def term(word: str, *, named: bool = False) -> dict[str, object]:
+    """``{% term "watermark" %}``: explains the word. A page has each word once, where it first is.
+
+    Raises:
+        KeyError: the glossary does not begin an entry with that word.
+    """
+    return {"entry": ENTRIES[word], "named": named}
 
 
 # --- Forms --------------------------------------------------------------------------------------

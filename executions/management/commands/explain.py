@@ -11,6 +11,7 @@ from executions.demo.gallery import showing
 from executions.health.explain import EXPLANATIONS, Explanation
 from executions.health.explain.markdown import page, section
 from executions.health.findings.base import FindingCode
+from executions.text import glossary
 
 
 class Command(BaseCommand):
@@ -19,10 +20,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("code", nargs="?", metavar="CODE", help="such as latest_stale")
+        parser.add_argument("--glossary", action="store_true", help="print what the words mean")
 
     def handle(self, *args: Any, **options: Any) -> None:
         code = options["code"]
-        if code is None:
+        if options["glossary"]:
+            self.stdout.write(glossary.markdown(), ending="")
+        elif code is None:
             self.stdout.write(
                 page((one, _scenario(one)) for one in EXPLANATIONS.values()), ending=""
             )
