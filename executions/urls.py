@@ -32,7 +32,11 @@ _OVERVIEW = [
     path("verdict/", verdict, name="verdict"),
 ]
 _HISTORY = [
-    path("executions/", page("history/plans", plans.read_plans, around=plans.form), name="plans"),
+    path(
+        "executions/",
+        page("history/plans", plans.read_plans, choices=plans.CHOICES, around=plans.form),
+        name="plans",
+    ),
     path("executions/export.csv", export.as_csv, name="export_csv"),
     path("executions/export.jsonl", export.as_json_lines, name="export_jsonl"),
     path(

@@ -150,7 +150,10 @@
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-zone]");
-    if (button) chooseZone(button.dataset.zone);
+    if (!button) return;
+    chooseZone(button.dataset.zone);
+    // The server sorts rows under the days of the zone.
+    if (document.querySelector(".day")) location.reload();
   });
   document.addEventListener("visibilitychange", age);
 

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 
 def _reference() -> str:
@@ -31,3 +32,11 @@ class Problem:
 
     def sentence(self) -> str:
         return f"{self.what} {self.todo}"
+
+
+Known = TypeVar("Known")
+
+
+def known(fact: Known | Problem | None) -> Known | None:
+    """The fact, or None if it could not be read."""
+    return None if isinstance(fact, Problem) else fact

@@ -129,3 +129,17 @@ def test_a_window_that_does_not_come_is_loaded_as_a_page(page, expect, console):
     expect(page.locator("#strip-title")).to_contain_text("7 days")
     assert page.evaluate("location.search") == "?window=7d"
     console[:] = [line for line in console if "ERR_FAILED" not in line]
+
+
+def test_plans_stand_under_the_day_of_the_chosen_zone(open_page, expect):
+    page = open_page(timezone_id="Pacific/Kiritimati")  # 14 hours ahead
+    page.goto("/executions/")
+    days = page.locator("tr.day time")
+    before = days.all_inner_texts()
+    page.locator("[data-zone=local]").click()
+    expect(days.first).not_to_have_text(before[0])
+    page.wait_for_function(
+        """() => [...document.querySelectorAll("tr.day")].every((day) =>
+             day.querySelector("time").textContent
+               === day.nextElementSibling.querySelector("time").title.slice(0, 10))"""
+    )

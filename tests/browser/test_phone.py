@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import scenarios
+from tests.factories import ExecutionFactory
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 TOPS = """(ids) => ids.map((id) => document.getElementById(id).getBoundingClientRect().top)"""
@@ -72,6 +73,19 @@ def test_a_plan_that_is_open_stays_open_when_another_comes(open_page, informed, 
     informed.write()
     expect(page.locator("#recent .raised").first).to_be_attached()
     expect(page.locator(f"#{first} .cell-runner")).to_be_visible()
+
+
+def test_on_a_wide_screen_a_plan_is_one_line_whatever_it_shows(open_page, informed, owner):
+    other = {"job_name": "other", "scope_kind": "project", "scope_id": "p" * 40}
+    ExecutionFactory(connection=owner, plan_time=informed.now, **other)
+    page = open_page(viewport={"width": 1440, "height": 900})
+    page.goto("/executions/")
+    expected = {"Job and scope", "Error"}
+    assert expected <= set(page.locator("#plans thead th").all_inner_texts())
+    heights = page.evaluate(
+        "[...document.querySelectorAll('#plans tr')].map((row) => row.clientHeight)"
+    )
+    assert max(heights) < 48
 
 
 @pytest.mark.usefixtures("informed")

@@ -200,7 +200,8 @@ def test_hostile_texts_are_shown_harmless_and_whole_in_their_links(viewer, owner
     assert "\u202e" not in shown
     assert "\x1b" not in shown
     assert "[U+202E]" in shown
-    for link in re.findall(r'href="/executions/(\?[^"]+)"', html):
+    links = re.findall(r'href="/executions/(\?[^"]+)"', html)
+    for link in (link for link in links if "status=" not in link):  # a tab of another state
         assert len(rows(page(viewer, link.replace("&amp;", "&")))) == 1
 
 

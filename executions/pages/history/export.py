@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from executions.pages.csv_rows import csv_rows, download, note, written_time
 from executions.pages.history.filters import parse
+from executions.pages.history.plans import CHOICES
 from executions.pages.history.rows_of_export import COLUMNS, Export, Record, start_export
 
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
@@ -39,7 +40,7 @@ def as_json_lines(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _start(request: HttpRequest) -> Export:
-    return start_export(parse(request.META.get("QUERY_STRING", "")))
+    return start_export(parse(request.META.get("QUERY_STRING", ""), CHOICES))
 
 
 def _file(export: Export, ending: str, content_type: str) -> StreamingHttpResponse:

@@ -8,7 +8,8 @@ have, that time alone is the look.
 A position is "just after this row": older rows follow it, the row itself and newer ones precede it.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,10 +21,12 @@ from executions.models import Execution
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import BadFilter
 from executions.pages.history.walks import Segment, Walk
+from executions.scheduler.states import ExecutionState
 
 PAGE = 50
 # Just after every row of a time stands what would have the smallest id; see Cursor for just before.
 _AFTER_ALL = UUID(int=0)
+NO_STATES: Mapping[ExecutionState, Q] = {}
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Total:
-    """How many rows match: exactly, or at least so many where a look did not see them all."""
+    """How many rows match: exactly, or at least so many where a look did not see them all.
+
+    ``states`` has how many are in each state that the walk counts; none if the count is not exact.
+    """
 
     count: int
     exact: bool
+    states: dict[ExecutionState, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,12 +93,18 @@ class Reader:
         """
         segments = self._walk.segments
         surveys = [self._survey(segment, None, older=True) for segment in segments]
+        exact = all(
+            survey["seen"] < segment.looks
+            for segment, survey in zip(segments, surveys, strict=True)
+        )
         return Total(
             count=sum(survey["matches"] for survey in surveys),
-            exact=all(
-                survey["seen"] < segment.looks
-                for segment, survey in zip(segments, surveys, strict=True)
-            ),
+            exact=exact,
+            states={
+                state: sum(survey[state] for survey in surveys)
+                for state in self._walk.states
+                if exact
+            },
         )
 
     def samples(self) -> tuple[list[Q], datetime | None]:
@@ -169,7 +182,7 @@ class Reader:
         if start is not None or not older:
             return _survey(segment, start, older=older)
         if segment.name not in self._newest:
-            self._newest[segment.name] = _survey(segment, None, older=True)
+            self._newest[segment.name] = _survey(segment, None, self._walk.states, older=True)
         return self._newest[segment.name]
 
 
@@ -188,17 +201,28 @@ def _after(row: Any, segment: Segment, *, older: bool = True) -> Cursor:
     return Cursor(segment.name, getattr(row, segment.column), row_id, older)
 
 
-def _survey(segment: Segment, start: Cursor | None, *, older: bool) -> dict[str, Any]:
-    """How many rows a look from here sees, how many match, and its first and last time."""
+def _survey(
+    segment: Segment,
+    start: Cursor | None,
+    states: Mapping[ExecutionState, Q] = NO_STATES,
+    *,
+    older: bool,
+) -> dict[str, Any]:
+    """How many rows a look from here sees, how many match, and its first and last time.
+
+    With how many that match are in each of the ``states``.
+    """
     column = segment.column
     seen = Execution.objects.filter(segment.rows, _past(segment, start, older=older, whole=True))
     if segment.sift:
-        hit = Case(When(segment.sift, then=Value(True)), output_field=BooleanField())
-        seen = seen.annotate(hit=hit)
+        matching = Case(When(segment.sift, then=Value(True)), output_field=BooleanField())
+        seen = seen.annotate(hit=matching)
     seen = seen.order_by(f"-{column}" if older else column)[: segment.looks]
-    matches = Count("id", filter=Q(hit=True)) if segment.sift else Count(column)
+    hit = Q(hit=True) if segment.sift else Q()
+    matches = Count("id", filter=hit) if segment.sift else Count(column)
+    counts = {state.value: Count("id", filter=hit & within) for state, within in states.items()}
     return seen.aggregate(
-        seen=Count(column), matches=matches, newest=Max(column), oldest=Min(column)
+        seen=Count(column), matches=matches, newest=Max(column), oldest=Min(column), **counts
     )
 
 

@@ -1,21 +1,36 @@
 """The plan history: one page of executions for the filters, and the texts around it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from executions.accounts.requests import LiveRequest
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
+from executions.health import snapshot as snapshots
 from executions.pages.history.filters import Filters
 from executions.pages.history.paging import Page, Reader, Total
-from executions.pages.history.rows import ExecutionRow, as_rows, rows_for_lists
+from executions.pages.history.rows import ExecutionRow, as_rows, filled, rows_for_lists
+from executions.pages.history.samples import ANY_TIME, WINDOW, Window, bounded, windows
 from executions.pages.history.table import Clock, attempt, attempt_jobs, read_clock, read_scopes
 from executions.pages.history.walks import NOWHERE, Walk, choose
 from executions.scheduler.spec import ErrorCode, Scope
 from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
-from executions.text.problem import Problem
+from executions.text.problem import Problem, known
+
+WINDOW_NAMES = ("1h", "24h", "7d")
+CHOICES = {WINDOW: WINDOW_NAMES}
+
+
+@dataclass(frozen=True)
+class StateTab:
+    """One state to choose; None for all. ``count`` is None if the page's looks do not tell it."""
+
+    state: ExecutionState | None
+    count: int | None
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -47,17 +62,56 @@ class PlansPage:
         return self.walk.looks
 
     @property
+    def windows(self) -> list[Window]:
+        return windows(self.filters, ANY_TIME, (ANY_TIME, *WINDOW_NAMES))
+
+    @property
+    def is_narrow(self) -> bool:
+        return _is_narrow(self.filters)
+
+    @property
+    def tabs(self) -> list[StateTab]:
+        """The states to choose. Nothing is read to count them: see `Total`."""
+        chosen = self.filters.status
+        return [
+            StateTab(state, self._count(state), state is chosen)
+            for state in (None, *ExecutionState)
+        ]
+
+    def _count(self, state: ExecutionState | None) -> int | None:
+        total = self.total
+        if isinstance(total, Problem) or not total.exact:
+            return None
+        if state is self.filters.status:
+            return total.count
+        if state == ExecutionState.RETRYING and total.states.get(ExecutionState.FAILED) == 0:
+            return 0
+        return total.states.get(state) if state else None
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The columns that are not empty; ``scope`` is the one of jobs and scopes."""
+        scopes = {(row.execution.job_name, row.scope) for row in self.rows}
+        return filled(self.rows) | ({"scope"} if len(scopes) > 1 else set())
+
+    @property
+    def width(self) -> int:
+        """How many columns the table has, with plan time, status and attempt."""
+        return 3 + len(self.columns)
+
+    @property
+    def common(self) -> ExecutionRow | None:
+        """A row whose job and scope are those of all, if no filter has already said the job."""
+        said = self.filters.job or "scope" in self.columns
+        return None if said or not self.rows else self.rows[0]
+
+    @property
     def total_kind(self) -> Literal["exact", "estimate", "at_least", "unknown"]:
         if isinstance(self.total, Problem):
             return "unknown"
         if self.total.exact:
             return "exact"
         return "at_least" if self.estimate is None else "estimate"
-
-    @property
-    def is_one_scope(self) -> bool:
-        """Whether every row is of the same job and scope, so that the page need not show them."""
-        return self.walk.is_one_scope or len(self.scopes) == 1
 
     @property
     def is_still(self) -> bool:
@@ -77,18 +131,20 @@ class PlansPage:
             self.states_problem and self.states_problem.code,
             self.total_kind,
             self.estimate,
-            self.total.code if isinstance(self.total, Problem) else self.total.count,
+            self.total.code if isinstance(self.total, Problem) else astuple(self.total),
         )
 
 
 def choose_walk(filters: Filters, clock: Clock) -> tuple[Walk, list[Scope]]:
     """The walk for the filters, and the first scopes of the job they name.
 
+    A window that is chosen in the address ends now.
+
     Raises:
         django.db.DatabaseError: the scopes cannot be read, or not in time.
     """
     scopes = read_scopes(filters.job) if filters.job else []
-    return choose(filters, scopes, clock.now), scopes
+    return choose(bounded(filters, ANY_TIME, clock.now), scopes, clock.now), scopes
 
 
 def read_plans(filters: Filters) -> PlansPage:
@@ -116,11 +172,15 @@ def read_plans(filters: Filters) -> PlansPage:
         rows=rows,
         page=page,
         total=total,
-        estimate=None if filters.is_narrow else clock.estimate,
+        estimate=None if _is_narrow(filters) else clock.estimate,
         table_is_empty=False if rows or isinstance(page, Problem) else _is_empty(),
         scopes=scopes,
         states_problem=unsure,
     )
+
+
+def _is_narrow(filters: Filters) -> bool:
+    return filters.is_narrow or bool(filters.choice(WINDOW, ANY_TIME))
 
 
 def _is_empty() -> bool | None:
@@ -129,12 +189,25 @@ def _is_empty() -> bool | None:
 
 
 def form(request: LiveRequest, _filters: Filters, shown: PlansPage) -> dict[str, object]:
-    """The choices of the filter form. A refresh reads the list alone."""
+    """The choices of the filter form. A refresh reads the list alone.
+
+    The runners and errors are those that are known without a read: of this page, and of the day
+    that the overview's snapshot has.
+    """
     if request.htmx:
         return {}
+    kept = snapshots.kept()
+    day = known(kept.facts.executions) if kept else None
+    seen = [*(row.execution for row in shown.rows), *(day.rows if day else ())]
+    chosen = shown.filters
     return {
-        "jobs": attempt_jobs(shown.filters.job),
+        "jobs": attempt_jobs(chosen.job),
         "scopes": shown.scopes,
-        "states": list(ExecutionState),
-        "error_codes": list(ErrorCode),
+        "runners": _choices(chosen.runner, (one.runner_id for one in seen)),
+        "errors": _choices(chosen.error, (*ErrorCode, *(one.error_code for one in seen))),
     }
+
+
+def _choices(chosen: str, known_ones: Iterable[str | None]) -> list[str]:
+    """Each once, in their order, with the chosen one."""
+    return list(dict.fromkeys(filter(None, (chosen, *known_ones))))

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Left
 
 from executions.database.reading import fetch_for_dashboard
-from executions.health.facts.executions import runners_of
+from executions.health.facts.executions import ExecutionFact, runners_of
 from executions.models import Execution, Runner, Status
 from executions.pages.history.filters import GLOBAL
 from executions.pages.history.table import SQL, attempt
@@ -41,7 +41,21 @@ class ExecutionRow:
 
     @property
     def error_line(self) -> str:
-        return getattr(self.execution, "error_line", None) or ""
+        """The beginning of the error, in whichever form the execution was read."""
+        read = self.execution
+        return (read.error_msg if isinstance(read, ExecutionFact) else read.error_line) or ""
+
+
+def filled(rows: Iterable[ExecutionRow]) -> frozenset[str]:
+    """The columns in which at least one row of a list has something; a list shows no others."""
+    cells = {
+        "runner": lambda row: row.execution.runner_id,
+        "rows": lambda row: row.execution.rows_affected is not None,
+        "duration": lambda row: row.execution.duration_ms is not None,
+        "error": lambda row: row.execution.error_code or row.error_line,
+    }
+    listed = list(rows)
+    return frozenset(name for name, cell in cells.items() if any(map(cell, listed)))
 
 
 def rows_for_lists() -> QuerySet[Execution]:

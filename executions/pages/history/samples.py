@@ -1,8 +1,8 @@
-"""The bounded part of the history from which runners and errors are summed up.
+"""How far back a history page looks: the filters' own times, or else a few words in the address.
 
-``since`` and ``until`` of the filters choose it, or else one of a few words in the address. Inside
-it at most a fixed number of the newest rows of one index is read, and the page says how far they
-reached.
+From this part of the history runners and errors are summed up. Inside it at most a fixed number of
+the newest rows of one index is read, and the page says how far they reached. The list of plans has
+no beginning unless somebody chooses one.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from executions.pages.history.filters import Filters
 
 WINDOW = "window"
-WINDOWS: dict[str, tuple[timedelta, str | Promise]] = {
+ANY_TIME = ""
+WINDOWS: dict[str, tuple[timedelta | None, str | Promise]] = {
+    ANY_TIME: (None, _("Any time")),
+    "1h": (timedelta(hours=1), _("1 hour")),
     "24h": (timedelta(hours=24), _("24 hours")),
     "7d": (timedelta(days=7), _("7 days")),
     "30d": (timedelta(days=30), _("30 days")),
@@ -33,7 +36,7 @@ class Window:
 
 def windows(filters: Filters, default: str, names: tuple[str, ...]) -> list[Window]:
     """The choices as links. None is chosen if the filters have a ``since``."""
-    chosen = "" if filters.since else filters.choice(WINDOW, default)
+    chosen = None if filters.since else filters.choice(WINDOW, default)
     return [
         Window(
             name,
@@ -46,10 +49,11 @@ def windows(filters: Filters, default: str, names: tuple[str, ...]) -> list[Wind
 
 
 def bounded(filters: Filters, default: str, now: datetime) -> Filters:
-    """The filters with a beginning: their own, or the chosen window before now."""
-    if filters.since:
+    """The filters with a beginning: their own, or the chosen window before now, if any."""
+    length = WINDOWS[filters.choice(WINDOW, default)][0]
+    if filters.since or length is None:
         return filters
-    since = now - WINDOWS[filters.choice(WINDOW, default)][0]
+    since = now - length
     if filters.until and filters.until <= since:
-        since = filters.until - WINDOWS[filters.choice(WINDOW, default)][0]
+        since = filters.until - length
     return replace(filters, since=since)

@@ -8,8 +8,8 @@ This module builds conditions and runs no query. A row that ended without ``fini
 scheduler writes, is in no index outside its job and scope, where it is found.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db.models import F, OuterRef, Q, Subquery
@@ -24,6 +24,14 @@ from executions.scheduler.states import ExecutionState
 # The most rows of an index that one page reads.
 WINDOW = 5_000
 ENDED = (Status.SUCCESS.value, Status.FAILED.value)
+# The states that one look at a list without a status counts. Whether a row is being retried would
+# cost a read of a second row.
+COUNTED = (
+    ExecutionState.RUNNING,
+    ExecutionState.STALE,
+    ExecutionState.FAILED,
+    ExecutionState.SUCCESS,
+)
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Walk:
-    """The segments of a list, newest first, one after the other; none if no row can match."""
+    """The segments of a list, newest first, one after the other; none if no row can match.
+
+    ``states`` are the conditions of the states that its looks count; none if the list has one.
+    """
 
     segments: tuple[Segment, ...]
+    states: Mapping[ExecutionState, Q] = field(default_factory=dict)
 
     @property
     def by_plan_time(self) -> bool:
@@ -57,10 +69,6 @@ class Walk:
     def looks(self) -> int:
         """How many rows of one index a page reads."""
         return max((segment.looks for segment in self.segments), default=0)
-
-    @property
-    def is_one_scope(self) -> bool:
-        return any(segment.unique for segment in self.segments)
 
 
 NOWHERE = Walk(())
@@ -92,14 +100,15 @@ def choose(filters: Filters, scopes: Sequence[Scope], now: datetime) -> Walk:
     failed = filters.status in (ExecutionState.FAILED, ExecutionState.RETRYING)
     if filters.job and failed and scope == only_scope:
         return Walk((_failed(filters, now),))
+    states = {} if filters.status else {state: _status(state, now) for state in COUNTED}
     if filters.job and scope is not None:
-        return Walk((_one_scope(filters, scope, now),))
+        return Walk((_one_scope(filters, scope, now),), states)
     running = _running(filters, now)
     if filters.status in (ExecutionState.RUNNING, ExecutionState.STALE):
         return Walk((running,))
     if filters.status is not None:
         return Walk((_ended(filters, now),))
-    return Walk((running, _ended(filters, now)))
+    return Walk((running, _ended(filters, now)), states)
 
 
 def _one_scope(filters: Filters, scope: Scope, now: datetime) -> Segment:

@@ -7,7 +7,6 @@ could not be read is a ``Problem`` here too, and its place says so.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TypeVar
 
 from executions.health import ledger as ledgers
 from executions.health import snapshot as snapshots
@@ -22,7 +21,7 @@ from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import Ledger, durations, lay, percentile
 from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
-from executions.pages.history.rows import ExecutionRow
+from executions.pages.history.rows import ExecutionRow, filled
 from executions.pages.overview.begun import Begun, read_begun
 from executions.pages.overview.gaps import GapStory
 from executions.pages.overview.lanes import Lanes, draw_lanes
@@ -43,18 +42,11 @@ from executions.pgcron.schedule import describe
 from executions.scheduler.plans import oldest_open
 from executions.scheduler.states import state_of
 from executions.text.digest import digest
-from executions.text.problem import Problem
+from executions.text.problem import Problem, known
 from executions.text.sentences import Sentence
 
 DAY, WEEK = "24h", "7d"
 RECENT = 12
-
-Known = TypeVar("Known")
-
-
-def known(fact: Known | Problem | None) -> Known | None:
-    """The fact, or None if it could not be read."""
-    return None if isinstance(fact, Problem) else fact
 
 
 @dataclass(frozen=True)
@@ -294,6 +286,10 @@ class Overview:
             ExecutionRow(row, state_of(row, now, newest, oldest), row.runner_id in ours)
             for row in executions.rows[:RECENT]
         ]
+
+    @property
+    def recent_columns(self) -> frozenset[str]:
+        return filled(self.recent)
 
     @property
     def redundant(self) -> Redundant | None:
