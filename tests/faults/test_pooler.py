@@ -9,16 +9,19 @@ import pytest
 from django.db import connections
 from django.urls import reverse
 
+from executions.accounts.roles import OPERATOR
+from executions.models.retirement import AuditEvent
 from tests.commands import run_command
+from tests.people import just_signed_in, make_user
 from tests.poolers import dashboard_through, pooler
-from tests.scheduling import lock_holders, usage
+from tests.scheduling import usage
 
 __all__ = ["dashboard_through", "pooler"]
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 
-def test_through_a_pooler_the_dashboard_reads_and_the_backfill_takes_no_lock(
+def test_through_a_pooler_the_dashboard_reads_and_what_writes_refuses_without_a_lock(
     owner, pooler, dashboard_through, settings, admin_client
 ):
     usage(owner, hours=2)
@@ -27,7 +30,17 @@ def test_through_a_pooler_the_dashboard_reads_and_the_backfill_takes_no_lock(
     told = run_command("backfill_task_usage_hourly")
     assert told.status == 1
     assert "Give PostgreSQL's own address in RUNNER_DATABASE_URL" in told.refused
-    assert lock_holders(owner) == 0
+
+    began = owner.execute("SELECT watermark_at FROM task_usage_hourly_rollup_state").fetchone()
+    olga = just_signed_in(make_user("olga", OPERATOR))
+    page = olga.post(reverse("rollup_run"), follow=True).content.decode()
+    assert "own address in RUNNER_DATABASE_URL" in page
+    refused = AuditEvent.objects.get(action="run once")
+    assert (refused.user_name, refused.outcome) == ("olga", "refused")
+    state = owner.execute("SELECT watermark_at FROM task_usage_hourly_rollup_state").fetchone()
+    assert state == began
+    held = owner.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'").fetchall()
+    assert held == []
 
     dashboard_through(between)
     assert "Usage" in admin_client.get(reverse("overview")).content.decode()

@@ -17,13 +17,13 @@ from executions.database.connections import retire_connection, retire_reader, ru
 from executions.database.direct import OnStandby
 from executions.health import snapshot
 from executions.health.read import read_facts
-from executions.models.retirement import Retirement, RetirementState
+from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.retirement import audit, protocol
 from executions.scheduler.jobs import ROLLUP
 from executions.text.problem import Problem
 from tests import scenarios
 from tests.faults.conftest import cluster_of_its_own
-from tests.people import make_user
+from tests.people import just_signed_in, make_user
 from tests.standby import aim, leave, standby_of, wait_until_replayed
 from tests.starting import start, var
 from tests.waiting import until
@@ -132,6 +132,16 @@ def _newest_retirement():
 def test_an_act_is_refused_before_anything_is_begun(on_standby):
     with pytest.raises(OnStandby), protocol.turn(audit.Who(None, "otto")):
         raise AssertionError("the act must not begin")
+
+
+def test_a_run_that_an_operator_asks_for_is_refused_and_on_the_record(on_standby):
+    olga = just_signed_in(make_user("olga", OPERATOR))
+    page = text(olga.post(reverse("rollup_run"), follow=True))
+    assert "This is a standby" in page
+    assert "Point RUNNER_DATABASE_URL at the primary." in page
+    refused = AuditEvent.objects.get(action="run once")
+    assert (refused.user_name, refused.outcome) == ("olga", "refused")
+    assert "This is a standby" in refused.summary
 
 
 @pytest.mark.parametrize("command", WRITES)

@@ -10,7 +10,6 @@ import pytest
 from django.test import Client
 
 from executions.accounts.roles import OPERATOR
-from executions.database.direct import NotDirect, OnStandby
 from executions.models.retirement import AuditEvent
 from executions.pages.rollup import once as page_of_once
 from executions.scheduler import once
@@ -243,18 +242,6 @@ def test_a_missing_function_is_refused(olga, owner):
 def test_a_database_that_is_away_is_refused_with_a_sentence(olga, owner, settings):
     settings.RUNNER_CONNINFO = {**settings.RUNNER_CONNINFO, "dbname": "nowhere"}
     page = text(olga.post(ADDRESS, follow=True))
-    assert "RUNNER_DATABASE_URL" in page
-    assert lines() == [("olga", "run once", "refused")]
-
-
-@pytest.mark.parametrize(("refusal", "said"), [(NotDirect, "pooler"), (OnStandby, "standby")])
-def test_a_pooler_and_a_standby_are_refused(olga, monkeypatch, refusal, said):
-    def connect(_name):
-        raise refusal("RUNNER_DATABASE_URL")
-
-    monkeypatch.setattr(page_of_once, "runner_connection", connect)
-    page = text(olga.post(ADDRESS, follow=True))
-    assert said in page
     assert "RUNNER_DATABASE_URL" in page
     assert lines() == [("olga", "run once", "refused")]
 
