@@ -13,6 +13,7 @@ from executions.demo.zeros import (
     HOUR,
     MINUTE,
     all_is_well,
+    dated_past_the_calendar,
     failing,
     first_usage,
     never_had_runtimes,
@@ -98,6 +99,7 @@ ZEROS: dict[str, Zero] = {
     "fresh": Zero(scenarios.fresh, CauseCode.TOO_RECENT),
     "nothing_at_all": Zero(nothing_at_all, CauseCode.WRONG_DATABASE),
     "nothing_was_used": Zero(nothing_was_used, CauseCode.NO_RAW_USAGE),
+    "dated_past_the_calendar": Zero(dated_past_the_calendar, CauseCode.USAGE_NEVER_DUE),
     "never_had_runtimes": Zero(never_had_runtimes, CauseCode.TASKS_WITHOUT_RUNTIME),
     "runtime_deleted": Zero(runtime_deleted, CauseCode.RUNTIME_DELETED),
     "runtime_of_one_workspace_deleted": Zero(

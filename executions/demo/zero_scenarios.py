@@ -36,6 +36,12 @@ OF_ZERO = (
         alone(zeros.nothing_was_used),
     ),
     Scenario(
+        "endless-times",
+        _("All usage is dated after the year 9999."),
+        CauseCode.USAGE_NEVER_DUE,
+        alone(zeros.dated_past_the_calendar),
+    ),
+    Scenario(
         "silent-tasks",
         _("Three tasks ran to their end and reported no usage."),
         CauseCode.TASKS_REPORTED_NONE,

@@ -91,6 +91,18 @@ def nothing_was_used(owner: Connection) -> World:
     return worlds.healthy(owner)
 
 
+def dated_past_the_calendar(owner: Connection) -> World:
+    """Whoever wrote the only usage wrote times that never come."""
+    world = worlds.healthy(owner)
+    for created_at in ("infinity", "12026-01-01 UTC"):
+        row = usage(owner, world.now - 3 * HOUR)
+        owner.execute(
+            "UPDATE task_usage SET created_at = %s::timestamptz WHERE id = %s",
+            [created_at, row["id"]],
+        )
+    return world
+
+
 def never_had_runtimes(owner: Connection) -> World:
     world = worlds.healthy(owner)
     for hours in range(3, 6):

@@ -127,7 +127,7 @@ def test_leaving_older_usage_out_takes_two_words(owner, world):
 def test_without_usage_only_the_watermark_is_set(owner):
     status, said, _refused = run()
     assert status == 0
-    assert "no usage yet" in said
+    assert "no usage to sum" in said
     assert number(owner, CLOCK) - number(owner, WATERMARK) < timedelta(minutes=6)
 
 

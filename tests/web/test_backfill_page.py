@@ -62,7 +62,7 @@ def test_a_count_that_takes_too_long_says_so_and_the_rest_of_the_page_stands(vie
 
 
 def test_without_usage_only_the_watermark_would_be_set(viewer, owner):
-    assert "There is no usage yet, so it would only set the watermark." in look(viewer)
+    assert "There is no usage to sum, so it would only set the watermark." in look(viewer)
 
 
 def test_the_command_is_there_for_each_kind_of_install(viewer, used):

@@ -30,6 +30,10 @@ SELECT created_at AS newest
  ORDER BY created_at DESC
  LIMIT 1
 
+-- name: never_due
+-- Whether there is raw usage dated after the year 9999, or without end.
+SELECT EXISTS (SELECT FROM task_usage WHERE created_at >= '10000-01-01') AS never_due
+
 -- name: newest_bucket
 -- The newest hour that has a bucket.
 SELECT bucket_hour AS newest

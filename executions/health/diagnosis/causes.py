@@ -56,10 +56,12 @@ def rollup_not_installed(look: Look) -> Cause | None:
 
 
 def no_usage(look: Look) -> Cause | None:
-    """No raw usage at all: another database, tasks that report nothing, or nothing ran."""
+    """No raw usage with a real time: bad times, another database, silent tasks, or nothing ran."""
     usage = look.usage
     if usage.newest_usage is not None:
         return None
+    if usage.never_due is True:
+        return words.usage_never_due()
     if isinstance(usage.tasks, RanTasks) and usage.tasks.silent:
         return words.tasks_reported_none(look, usage.tasks)
     nobody = usage.has_tasks is False and usage.has_agents is False

@@ -27,6 +27,7 @@ class CauseCode(StrEnum):
     OTHER_SCHEMA = "other_schema"
     WRONG_DATABASE = "wrong_database"
     ROLLUP_NOT_INSTALLED = "rollup_not_installed"
+    USAGE_NEVER_DUE = "usage_never_due"
     NO_RAW_USAGE = "no_raw_usage"
     TASKS_REPORTED_NONE = "tasks_reported_none"
     RUNTIME_DELETED = "runtime_deleted"
@@ -68,6 +69,7 @@ _TITLES: Mapping[CauseCode, Promise] = {
     CauseCode.WRONG_DATABASE: _("This is not the database that your Multica uses"),
     CauseCode.ROLLUP_NOT_INSTALLED: _("This Multica has no hourly rollup"),
     CauseCode.NO_RAW_USAGE: _("There is no usage yet"),
+    CauseCode.USAGE_NEVER_DUE: _("Usage has times that never come"),
     CauseCode.TASKS_REPORTED_NONE: _("Tasks run and report no usage"),
     CauseCode.RUNTIME_DELETED: _("A runtime was deleted"),
     CauseCode.TASKS_WITHOUT_RUNTIME: _("The tasks have no runtime"),

@@ -35,9 +35,19 @@ def is_there_usage(look: Look) -> Question:
     if isinstance(newest, Problem):
         return _cannot_tell(code, text, newest, sql)
     if newest is None:
-        return Question(code, text, Answer.NO, say("task_usage is empty."), sql=sql)
+        return _without_real_times(look, code, text)
     summary = say("The newest is of %(at)s, %(ago)s.", at=look.at(newest), ago=look.ago(newest))
     return Question(code, text, Answer.YES, summary, {"newest_usage": newest}, sql)
+
+
+def _without_real_times(look: Look, code: str, text: Promise) -> Question:
+    never_due, sql = look.usage.never_due, look.usage.asked.get("never_due", "")
+    if isinstance(never_due, Problem):
+        return _cannot_tell(code, text, never_due, sql)
+    if never_due:
+        summary = say("There is, but each row is dated after the year 9999 or without end.")
+        return Question(code, text, Answer.YES, summary, sql=sql)
+    return Question(code, text, Answer.NO, say("task_usage is empty."), sql=sql)
 
 
 def did_tasks_report_none(look: Look) -> Question:
@@ -132,7 +142,7 @@ def are_there_buckets(look: Look) -> Question:
     if isinstance(newest, Problem):
         return _cannot_tell(code, text, newest, sql)
     if newest is None:
-        summary = say("task_usage_hourly is empty, so every usage page shows zero.")
+        summary = say("No hour has a bucket in task_usage_hourly, so every usage page shows zero.")
         return Question(code, text, Answer.NO, summary, sql=sql)
     summary = say("The newest is the hour of %(hour)s.", hour=look.at(newest))
     return Question(code, text, Answer.YES, summary, {"newest_bucket": newest}, sql)

@@ -66,6 +66,7 @@ class _Reader(BudgetedReader):
             has_tasks=self._fact(self._has_tasks),
             has_agents=self._fact(self._has_agents),
             deleted_runtimes=self._fact(lambda: self._deleted_runtimes(latest)),
+            never_due=self._fact(self._never_due) if newest is None else False,
             names=self._fact(lambda: self._names(shape, latest, settled)),
             asked=self._asked,
         )
@@ -107,6 +108,10 @@ class _Reader(BudgetedReader):
         asked = {"newest_id": _highest_id(self._ground.now), "since": since, "most": MOST_TASKS}
         (row,) = self._fetch("tasks", SQL.tasks, asked)
         return RanTasks(**row)
+
+    def _never_due(self) -> bool:
+        refuse_hidden(self._ground, "task_usage")
+        return bool(self._fetch("never_due", SQL.never_due, {})[0]["never_due"])
 
     def _has_tasks(self) -> bool:
         refuse_hidden(self._ground, "agent_task_queue")

@@ -13,6 +13,7 @@ from executions.health.facts.usage import RanTasks, Sample, WorkspaceUsage
 from executions.health.remedies import BACKEND_LOG, BACKEND_UPGRADE
 from executions.health.verdict import Level, Verdict
 from executions.rollup.margin import MARGIN
+from executions.text.beyond import select
 from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Text, say, say_counted, together
 
@@ -69,6 +70,23 @@ def no_raw_usage(has_tasks: bool | Problem) -> Cause:
             "Let an agent work on an issue and wait until it ends. Its usage is in task_usage"
             " then, and on the usage pages about ten minutes later."
         ),
+    )
+
+
+def usage_never_due() -> Cause:
+    return Cause(
+        CauseCode.USAGE_NEVER_DUE,
+        summary=say(
+            "task_usage has rows, but each is dated after the year 9999 or without end. No usage"
+            " page covers such a time."
+        ),
+        next_step=say(
+            "Find out what writes these times, as Multica takes them from its database's clock. To"
+            " see the rows, let an administrator run %(statement)s Put created_at right, then run"
+            " manage.py backfill_task_usage_hourly, which sums every bucket again.",
+            statement=select("task_usage", ["created_at"]),
+        ),
+        steps=LOOK_THEN_BACKFILL,
     )
 
 

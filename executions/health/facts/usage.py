@@ -113,7 +113,9 @@ class UsageFacts:
     ``latest`` is the newest usage of all, ``settled`` the newest that was created before the
     watermark; None if there is no watermark. ``tasks`` is None if tasks do not tell when they ran.
     ``has_tasks`` then says whether there is any. ``deleted_runtimes`` is None if no usage in the
-    sample lacks a runtime. ``asked`` are the statements that were sent, by name.
+    sample lacks a runtime. ``never_due`` says whether there is usage dated after the year 9999; it
+    is not asked, and False, beside any other usage. ``asked`` are the statements that were sent, by
+    name.
     """
 
     shape: Shape | Problem
@@ -125,5 +127,6 @@ class UsageFacts:
     has_tasks: bool | Problem
     has_agents: bool | Problem
     deleted_runtimes: int | Problem | None
+    never_due: bool | Problem = False
     names: Mapping[UUID, str] | Problem = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)

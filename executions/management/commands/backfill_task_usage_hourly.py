@@ -209,7 +209,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def _standing(extent: Extent, months: list[Slice]) -> str:
     if not months:
-        return "There is no usage yet: only the watermark is set."
+        return "There is no usage to sum: only the watermark is set."
     mark = extent.watermark_at
     watermark = (in_words(mark) or rfc3339(mark)) if mark else "missing"
     return (
