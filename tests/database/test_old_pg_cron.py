@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from django.core.management import call_command
@@ -13,6 +14,7 @@ from django.test import Client
 from executions.accounts.roles import OPERATOR
 from executions.database.reading import fetch_on
 from executions.health.read import read_facts
+from executions.health.upgrade.read import read_migrator
 from executions.pgcron.sight import visible_jobs
 from executions.text.problem import Problem
 from tests.people import make_user
@@ -97,3 +99,17 @@ def test_any_error_in_pg_crons_own_tables_is_told_as_that(old):
         fetch = fetch_on(connection)
         with pytest.raises(Exception, match="cannot be used: column"):
             visible_jobs(fetch)
+
+
+@pytest.mark.parametrize("old", ["1.0", "1.2"], indirect=True)
+def test_before_an_upgrade_the_migrator_is_told_beside_such_objects(old):
+    """Jobs have no names before pg_cron 1.3, so migration 103 cannot look for them."""
+    _version, cluster = old
+    with connected(cluster) as connection:
+        connection.execute("CREATE TABLE task_usage ()")
+        migrator = read_migrator(fetch_on(connection))
+        connection.execute("ALTER EXTENSION pg_cron UPDATE")
+        updated = read_migrator(fetch_on(connection))
+    assert (migrator.may_create, migrator.may_look, migrator.sees_all) == (True, True, True)
+    assert not migrator.jobs_have_names
+    assert updated == replace(migrator, jobs_have_names=True)

@@ -156,6 +156,16 @@ def test_a_migrating_role_without_a_right_to_pg_cron_makes_the_migration_fail() 
     assert 'GRANT USAGE ON SCHEMA cron TO "o""dd";' in step(answer, StepCode.DAILY_JOBS).statement
 
 
+def test_jobs_without_names_make_the_migration_fail() -> None:
+    """Objects of a pg_cron before 1.3. Its jobs cannot be read then either."""
+    nameless = replace(MIGRATOR, jobs_have_names=False)
+    answer = judge(facts(BEFORE, migrator=nameless, daily_jobs=PROBLEM))
+    assert answer.outcome is Outcome.NOT_YET
+    found = step(answer, StepCode.DAILY_JOBS)
+    assert "whose jobs have no names" in str(found.summary)
+    assert found.statement == "ALTER EXTENSION pg_cron UPDATE;"
+
+
 @pytest.mark.parametrize(
     "visibility", [Visibility.ABSENT, Visibility.ELSEWHERE, Visibility.UNKNOWN]
 )

@@ -16,11 +16,14 @@ SELECT current_setting('server_version') AS version,
 
 -- name: migrator
 -- The owner of task_usage: what it may create, and what it sees of pg_cron's jobs in this database.
--- A policy of its own for every row shows it all, as in pgcron.sql.
+-- A policy of its own for every row shows it all, as in pgcron.sql. Before pg_cron 1.3 a job has no
+-- name, and a privilege on a column that is not there cannot be asked for.
 SELECT owner.rolname::text AS role,
        has_database_privilege(owner.oid, current_database(), 'CREATE') AS may_create,
        coalesce(has_schema_privilege(owner.oid, job.relnamespace, 'USAGE')
-                AND has_column_privilege(owner.oid, job.oid, 'jobname', 'SELECT'), false) AS may_look,
+                AND has_column_privilege(owner.oid, job.oid, coalesce(name.attnum, 1::smallint), 'SELECT'),
+                false) AS may_look,
+       job.oid IS NULL OR name.attnum IS NOT NULL AS jobs_have_names,
        owner.rolsuper OR owner.rolbypassrls
        OR coalesce(pg_has_role(owner.oid, job.relowner, 'USAGE'), false)
        OR EXISTS (SELECT FROM pg_policy, unnest(polroles) AS member
@@ -32,6 +35,7 @@ SELECT owner.rolname::text AS role,
   LEFT JOIN pg_namespace AS cron
     ON cron.nspname = 'cron' AND EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')
   LEFT JOIN pg_class AS job ON job.relnamespace = cron.oid AND job.relname = 'job'
+  LEFT JOIN pg_attribute AS name ON name.attrelid = job.oid AND name.attname = 'jobname'
  WHERE relation.oid = to_regclass('task_usage')
 
 -- name: usage

@@ -36,12 +36,14 @@ class Migrator:
 
     ``may_create`` says whether it may create extensions, ``may_look`` whether it may read
     `cron.job`, and ``sees_all`` whether row security hides no job of another owner from it.
+    ``jobs_have_names`` is false beside the objects of a pg_cron before 1.3.
     """
 
     role: str
     may_create: bool
     may_look: bool
     sees_all: bool
+    jobs_have_names: bool = True
 
 
 @dataclass(frozen=True)

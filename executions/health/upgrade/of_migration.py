@@ -158,6 +158,8 @@ def daily_jobs(case: Case) -> Step | None:
 
 def judge_daily_jobs(jobs: DailyJobs | Problem, migrator: Migrator | Problem) -> Step:
     """Whether unscheduling the legacy daily jobs by name fails for the migrating role."""
+    if isinstance(migrator, Migrator) and not migrator.jobs_have_names:
+        return _jobs_without_names()
     if isinstance(jobs, Problem):
         return unread(StepCode.DAILY_JOBS, say("pg_cron cannot be looked at"), jobs)
     if jobs.visibility in {Visibility.ABSENT, Visibility.ELSEWHERE, Visibility.UNKNOWN}:
@@ -171,6 +173,21 @@ def judge_daily_jobs(jobs: DailyJobs | Problem, migrator: Migrator | Problem) ->
     if isinstance(migrator, Problem):
         return unread(StepCode.DAILY_JOBS, say("the owner of the tables cannot be read"), migrator)
     return _judge_jobs(jobs, migrator)
+
+
+def _jobs_without_names() -> Step:
+    return Step(
+        StepCode.DAILY_JOBS,
+        StepState.BLOCKS,
+        say(
+            "Migration 103 looks for the old daily jobs of pg_cron by their names. pg_cron's"
+            " objects here are of a version before 1.3, whose jobs have no names, so the migration"
+            " fails."
+        ),
+        say("Let a superuser bring them up to date first. The jobs stay as they are."),
+        reason=say("pg_cron's objects are too old for migration 103"),
+        statement="ALTER EXTENSION pg_cron UPDATE;",
+    )
 
 
 def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> Step:
