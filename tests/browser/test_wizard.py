@@ -43,6 +43,7 @@ def live_parts_ask_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checked, "BUSY_SECONDS", 1)
     monkeypatch.setattr(watched, "BUSY_SECONDS", 1)
     monkeypatch.setattr(watched, "QUIET_SECONDS", 1)
+    monkeypatch.setattr(watched, "HIDDEN_SECONDS", 1)
 
 
 @pytest.fixture
@@ -312,7 +313,6 @@ def test_the_tab_says_how_far_the_watch_is_also_while_nobody_sees_it(
     retirement = removed(pg_cron)
     page.goto(f"/retire/{retirement.pk}/watch/")
     expect(page).to_have_title(re.compile("0 of 3 · removed, being watched"))
-    page.evaluate("document.querySelector('[data-live-hidden]').dataset.liveHidden = '1'")
     page.evaluate(HIDDEN, True)
     plan = {"plan_time": "2026-03-01T20:00:00+00:00", "kind": "kept"}
     Retirement.objects.filter(pk=retirement.pk).update(watch={"plans": [plan], "needed": 3})

@@ -33,6 +33,8 @@ from executions.text.digest import digest
 from executions.text.problem import Problem
 from executions.text.sentences import Text
 
+HIDDEN_SECONDS = 60
+
 
 @dataclass(frozen=True)
 class PlanSeen:
@@ -154,6 +156,11 @@ class WatchPage:
     def begun(self) -> list[PlanSeen]:
         """The plans since the act that a runner has begun."""
         return [plan for plan in self.plans if plan.kind != PlanOutcome.WAITING]
+
+    @property
+    def hidden_seconds(self) -> int | None:
+        """How often a hidden tab asks, because its title counts the plans."""
+        return HIDDEN_SECONDS if self.is_counted else None
 
     @property
     def is_counted(self) -> bool:
