@@ -297,7 +297,7 @@ def test_a_path_too_long_for_a_socket_goes_elsewhere(folder):
         shutil.rmtree(cluster.socket_directory)
 
 
-@pytest.mark.parametrize("name", ["it's", "a,b", 'say "hi"', "$HOME", "two words", "ü"])
+@pytest.mark.parametrize("name", ["it's a,b", 'say "hi" at $HOME ü'])
 def test_a_folder_may_have_any_name(folder, name):
     (folder / name).mkdir(mode=0o711)
     cluster = Cluster(folder / name / "postgres", postgresql_with_pg_cron(), {"fsync": "off"})

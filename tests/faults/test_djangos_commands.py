@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import environment
+from tests.sizes import few
 from tests.starting import empty, refusal, start, var, waiting_for_locks
 from tests.waiting import until
 
@@ -27,14 +28,14 @@ def run(start, command, database, user="multica_admin"):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", few(COMMANDS, 2), ids=lambda command: command[0])
 def test_a_database_that_is_away_is_a_sentence(cluster, start, command):
     line = refusal(run(start, command, "nowhere"))
     assert 'database "nowhere" does not exist' in line
     assert "Correct the name of the database in ADMIN_DATABASE_URL." in line
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", few(COMMANDS, 2), ids=lambda command: command[0])
 def test_a_role_that_is_refused_is_a_sentence(empty, start, command):
     assert 'role "nobody_at_all" does not exist' in refusal(
         run(start, command, empty, "nobody_at_all")

@@ -12,6 +12,7 @@ import pytest
 
 from tests import environment
 from tests.processes import PROJECT, Process, free_port
+from tests.sizes import few
 from tests.starting import (
     QUICKSTART,
     after_a_first_start,
@@ -72,7 +73,7 @@ def test_a_malformed_database_url_is_refused(start, var):
     assert not var.exists()
 
 
-@pytest.mark.parametrize("env", [{"APP_ENV": "staging"}, {"PORT": "0"}, {"HOST": "a..b"}])
+@pytest.mark.parametrize("env", few([{"APP_ENV": "staging"}, {"PORT": "0"}, {"HOST": "a..b"}], 1))
 def test_a_look_whether_it_can_start_refuses_as_the_start_does(start, var, env):
     refusal(start("manage.py", "quickstart", "--check", **{"PORT": str(free_port()), **env}))
     assert not var.exists()
@@ -96,7 +97,7 @@ def test_an_unknown_environment_is_refused(start):
     assert "development" in line
 
 
-@pytest.mark.parametrize("port", ["0", "eighty", "65536"])
+@pytest.mark.parametrize("port", few(["eighty", "0", "65536"], 1))
 def test_a_port_that_is_none_is_refused(start, port):
     assert "PORT" in refusal(start(*QUICKSTART, port))
 
@@ -185,17 +186,20 @@ def test_a_full_var_is_refused_before_tables_are_made_elsewhere(empty, var, conn
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("WEB_CONCURRENCY", "0"),
-        ("WEB_CONCURRENCY", "many"),
-        ("TRUSTED_PROXIES", "banana"),
-        ("MULTICA_ADMIN_PASSWORD_FILE", "/nonexistent"),
-        ("HOST", "a..b"),
-        ("HOST", "no-such-host.invalid"),
-        ("PORT", "1" * 5000),
-        ("RUNNER_DATABASE_URL", "postgresql://u@db/other"),
-        ("RETIRE_DATABASE_URL", "postgresql://u@db/other"),
-    ],
+    few(
+        [
+            ("WEB_CONCURRENCY", "0"),
+            ("MULTICA_ADMIN_PASSWORD_FILE", "/nonexistent"),
+            ("HOST", "no-such-host.invalid"),
+            ("RETIRE_DATABASE_URL", "postgresql://u@db/other"),
+            ("RUNNER_DATABASE_URL", "postgresql://u@db/other"),
+            ("WEB_CONCURRENCY", "many"),
+            ("TRUSTED_PROXIES", "banana"),
+            ("HOST", "a..b"),
+            ("PORT", "1" * 5000),
+        ],
+        4,
+    ),
 )
 def test_a_bad_value_is_refused_by_name_before_anything_is_made(start, var, name, value):
     process = start(
@@ -226,7 +230,8 @@ def old_url():
 
 
 @pytest.mark.parametrize(
-    "name", ["DATABASE_URL", "ADMIN_DATABASE_URL", "RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"]
+    "name",
+    few(["DATABASE_URL", "ADMIN_DATABASE_URL", "RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"], 2),
 )
 def test_a_postgresql_older_than_15_is_refused_by_name_before_anything_is_made(
     start, var, cluster, old_url, name
@@ -249,12 +254,15 @@ def test_a_command_refuses_an_older_postgresql_before_anything_is_made(
 
 @pytest.mark.parametrize(
     "setting",
-    [
-        "statement_timeout=abc",
-        "timezone=Mars",
-        "role=nobody_of_that_name",
-        "client_encoding=latin99",
-    ],
+    few(
+        [
+            "statement_timeout=abc",
+            "client_encoding=latin99",
+            "role=nobody_of_that_name",
+            "timezone=Mars",
+        ],
+        2,
+    ),
 )
 def test_a_setting_that_the_server_refuses_is_refused(start, var, cluster, setting):
     url = f"postgresql:///{environment.DATABASE}?host={environment.SOCKET}&user=multica_view"
