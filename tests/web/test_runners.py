@@ -13,7 +13,9 @@ from executions.models import Runner
 from executions.pages.history import walks
 from executions.pages.history.filters import Filters
 from executions.pages.history.runners import read_runners
-from tests.factories import ExecutionFactory
+from executions.pages.history.tags import runner_mark
+from executions.text.runner_names import short_name
+from tests.factories import BACKEND, ExecutionFactory
 from tests.time_limits import cut_off
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -80,7 +82,7 @@ def test_our_own_are_told_from_multicas_also_when_they_won_nothing(viewer, owner
     plan(owner, now, 10, "11111111-2222-4333-8444-555555555555")
     shown = text(show(viewer))
     assert re.search(r"ours-1 ours", shown)
-    assert re.search(r"555555555555 Multica's", shown)
+    assert re.search(r"11111111 Multica's", shown)
     assert re.search(r"ours-2 ours It ticks and has won no plan", shown)
     assert "Our web process on h, process 7" in shown
 
@@ -230,3 +232,19 @@ def test_another_was_first_only_where_another_began_a_plan_while_it_ticked(viewe
 def test_where_nobody_won_anything_nobody_was_first(viewer, owner, now):
     our_own(now)
     assert "nobody else has begun one since it started" in text(show(viewer))
+
+
+def test_a_runner_has_one_name_and_one_mark_on_every_page(viewer, owner, now):
+    made = plan(owner, now, 5, BACKEND)
+    mark = str(runner_mark(BACKEND))
+    for path in ("/", "/executions/", "/runners/", "/schedules/", f"/executions/{made['id']}/"):
+        html = viewer.get(path).content.decode()
+        assert f"{mark}<bdi>{short_name(BACKEND)}</bdi>" in html, path
+        assert f'title="{BACKEND}"' in html, path
+
+
+def test_the_whole_id_is_there_to_copy(viewer, owner, now):
+    plan(owner, now, 5, BACKEND)
+    html = show(viewer)
+    (key,) = re.findall(rf'id="(id-[^"]+)">{BACKEND}<', html)
+    assert f'data-copy="{key}"' in html

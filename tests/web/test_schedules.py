@@ -80,7 +80,7 @@ def test_the_runners_are_told_apart(viewer, owner):
     lay_plans(owner, runner="ours-1", newest=None)
     Runner.objects.create(runner_id="ours-1", kind="web", host="h", pid=1, version="0")
     page = look(viewer)
-    assert "ours ours-1 14 plans won" in page
+    assert "ours-1 ours 14 plans won" in page
     assert "No runner of Multica's own won a plan" in page
 
 

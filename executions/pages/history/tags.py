@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -10,16 +11,19 @@ from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import Filters, write_scope
 from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
+from executions.text.runner_names import SHAPES, mark_of, short_name
 from executions.text.visible import visible
 
 register = template.Library()
 register.filter("visible", visible)
 register.filter("scope", write_scope)
+register.filter(short_name)
 
 
 @register.simple_tag
@@ -58,6 +62,44 @@ def foreign(text: str | None, css: str = "") -> SafeString | str:
     if not text:
         return "—"
     return format_html('<bdi class="{}">{}</bdi>', css, visible(text))
+
+
+@register.simple_tag
+def runner(
+    runner_id: str | None, *, ours: object, job: str = "", whose: bool = False
+) -> SafeString | str:
+    """A runner as every page names it: mark, short name, the whole id by hover, and if it is ours.
+
+    ``whose`` also says that a runner is Multica's.
+    """
+    if not runner_id:
+        return "—"
+    named = format_html(
+        '<a class="identifier" href="{}" title="{}">{}<bdi>{}</bdi></a>',
+        address("plans", job=job, runner=runner_id),
+        visible(runner_id),
+        runner_mark(runner_id),
+        visible(short_name(runner_id)),
+    )
+    if ours:
+        return format_html('{} <span class="chip">{}</span>', named, pgettext("runner", "ours"))
+    if not whose:
+        return named
+    theirs = pgettext("runner", "Multica's")
+    return format_html('{} <span class="chip chip-mute">{}</span>', named, theirs)
+
+
+@lru_cache(maxsize=256)
+def runner_mark(runner_id: str) -> SafeString:
+    """Decoration: the name beside it says the same."""
+    mark = mark_of(runner_id)
+    return format_html(
+        '<svg class="runner-mark hue-{}" viewBox="0 0 16 16" aria-hidden="true">'
+        '<path d="{}"/><text x="8" y="11.25">{}</text></svg>',
+        mark.hue,
+        SHAPES[mark.shape],
+        mark.letter,
+    )
 
 
 @register.filter
