@@ -7,13 +7,23 @@ import pytest
 from tests import scenarios
 
 
-@pytest.mark.parametrize("world", [scenarios.stopped, scenarios.never_ran, scenarios.abandoned_run])
+def out_of_attempts(connection):
+    world = scenarios.healthy(connection)
+    world.change(0, exhausted=True)
+    return world.write()
+
+
+@pytest.mark.parametrize(
+    "world",
+    [scenarios.stopped, scenarios.never_ran, scenarios.abandoned_run, out_of_attempts],
+)
 def test_a_silent_backend_is_one_tap_away_from_the_command_that_shows_its_log(
     open_page, owner, expect, world
 ):
     world(owner)
     page = open_page(viewport={"width": 390, "height": 844})
     page.goto("/")
+    assert page.locator("#verdict-card").get_attribute("data-verdict") == "failing"
     page.locator("#verdict-card .finding-explained").first.click()
     page.wait_for_url("**/explain/**")
     log = page.locator("pre").filter(has_text="logs --timestamps --since 2h backend")

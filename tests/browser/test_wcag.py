@@ -168,3 +168,41 @@ def test_4_1_3_a_refresh_without_another_verdict_is_silent(page, healthy):
         "(old) => document.querySelector('#overview').dataset.version !== old", arg=version
     )
     assert page.evaluate("window.said") == []
+
+
+# Makes the page's live part bring everything anew, and tells what moved meanwhile.
+REFRESH = """async () => {
+  const part = document.querySelector("main [data-live]");
+  if (!part) return "nothing is live";
+  const near = [...part.querySelectorAll("a[href], summary, button")]
+    .filter((one) => one.checkVisibility() && one.tabIndex >= 0);
+  const focused = near[Math.floor(near.length / 2)] || document.querySelector("header a");
+  focused.focus();
+  getSelection().selectAllChildren(document.querySelector("h1"));
+  const before = focused.getBoundingClientRect().top;
+  const merged = new Promise((then) => part.addEventListener("live:merged", then, { once: true }));
+  part.dataset.version = "";
+  part.dataset.liveSeconds = 1;
+  document.dispatchEvent(new Event("visibilitychange"));
+  await merged;
+  const faults = [];
+  if (document.activeElement !== focused) faults.push(`focus: ${focused.outerHTML.slice(0, 160)}`);
+  const moved = focused.getBoundingClientRect().top - before;
+  if (Math.abs(moved) >= 2) faults.push(`scroll: ${moved} pixels`);
+  if (!getSelection().toString()) faults.push("selection");
+  return faults.join(", ");
+}"""
+
+
+def test_3_2_5_a_refresh_of_any_page_moves_neither_focus_nor_selection_nor_scroll(
+    page, pages, console
+):
+    page.set_viewport_size({"width": 390, "height": 844})
+    found = {}
+    for path in pages:
+        page.goto(path)
+        found[path] = page.evaluate(REFRESH)
+    still = {path for path, said in found.items() if said == "nothing is live"}
+    assert {path: said for path, said in found.items() if said and path not in still} == {}
+    assert {"/", "/executions/", "/runners/", "/errors/", "/rollup/"}.isdisjoint(still)
+    console[:] = [line for line in console if "400 (Bad Request)" not in line]
