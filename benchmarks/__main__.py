@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from psycopg.conninfo import make_conninfo
 
@@ -34,7 +34,7 @@ SECTIONS = {
 
 
 class Row(Protocol):
-    """A line of the table: see `benchmarks.rollup_cost.Row`."""
+    """A line of the usual table: see `benchmarks.rollup_cost.Row`."""
 
     name: str
     value: float
@@ -100,12 +100,14 @@ def main(names: list[str]) -> int:
     for name in names or list(SECTIONS):
         with private_cluster() as cluster:
             conninfo = make_conninfo("", **cluster.conninfo("postgres"))
-            rows: list[Row] = importlib.import_module(f"benchmarks.{name}").run(conninfo)
+            benchmark = importlib.import_module(f"benchmarks.{name}")
+            rows: list[Any] = benchmark.run(conninfo)
             with_version = f"PostgreSQL {cluster.binaries.major}"
         broken += [f"{name}: {row.name}" for row in rows if not row.holds]
+        table = getattr(benchmark, "rendered", rendered)  # some have a table of their own kind
         body = (
             f"## {SECTIONS[name]}\n\nMeasured {datetime.now(UTC):%Y-%m-%d} with Python"
-            f" {platform.python_version()} and {with_version}.\n\n{rendered(rows)}"
+            f" {platform.python_version()} and {with_version}.\n\n{table(rows)}"
         )
         print(body, flush=True)
         PAGE.write_text(with_section(PAGE.read_text("utf-8"), name, body), "utf-8")

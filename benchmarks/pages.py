@@ -3,10 +3,11 @@
 Two databases have the same density of plans (the mix of docs/contract.md section 2). One has
 200,000 executions, a week of them, so that no page reads less there; the other has ten million. The
 same requests go to both in turns, in this process, signed in, with nothing cached from the request
-before. Promised are, with ten million rows: 95 of 100 requests under 100 ms, at most 12 queries to
-Multica's side, and at most 1.3 times the page's time with 200,000 rows. Django's stock admin list
-over the same table is shown for comparison, and so is a piece of work that never changes: the ratio
-of its 95th percentile to its median is the machine's own part in those of the pages.
+before. Beside each request the same piece of work runs, which never changes. No bound is in
+milliseconds, because they depend on the machine and on what else it does. Promised are, with ten
+million rows: a 95th percentile of at most 15 times that of the work beside it, at most 12 queries
+to Multica's side, and at most 1.15 times the page's time with 200,000 rows, by their lower
+quartiles. Django's stock admin list over the same table is shown for comparison.
 
 The ten million rows take a few minutes and 4 to 5 GB. It does not test what the pages show.
 """
@@ -15,9 +16,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -37,9 +38,10 @@ BUCKETS = {"200,000": 2_104, "10 million": 105_208}
 SCOPES = 2_000
 PER_BUCKET = 94  # of the job with many scopes, for each plan of the rollup
 ROUNDS = 40
-MOST_MS = 100.0
+PARTS = (False, True)  # the whole page; its live part
+MOST_TIMES_THE_WORK = 15.0
 MOST_QUERIES = 12
-MOST_RATIO = 1.3
+MOST_GROWTH = 1.15
 
 # Plans are written in the order of their time, as in real life, so that the rows of one scope lie
 # far apart. Three in 200 failed, most of them for good. Three runners take turns by the day.
@@ -122,20 +124,37 @@ PAGES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. ``most`` bounds the value itself, which is a 95th percentile."""
+    """One line of the table: a page, and figures that are promised or only for comparison."""
 
     name: str
-    value: float
-    unit: str
-    ratio: float | None = None
-    bound: float | None = None
-    most: float | None = None
-    queries: int = 0
+    times_the_work: float
+    growth: float
+    queries: int
+    promised: bool = True
 
     @property
     def holds(self) -> bool:
-        within = self.queries <= MOST_QUERIES and (self.most is None or self.value <= self.most)
-        return within and (self.ratio is None or self.bound is None or self.ratio <= self.bound)
+        return not self.promised or (
+            self.times_the_work <= MOST_TIMES_THE_WORK
+            and self.growth <= MOST_GROWTH
+            and self.queries <= MOST_QUERIES
+        )
+
+
+def rendered(rows: list[Row]) -> str:
+    """The rows as a Markdown table, its bounds in the heading."""
+    headings = (
+        "with ten million rows",
+        f"times the work (at most {MOST_TIMES_THE_WORK:g})",
+        f"growth (at most {MOST_GROWTH:g})",
+        f"queries (at most {MOST_QUERIES})",
+    )
+    lines = [f"| {' | '.join(headings)} |", "| --- | ---: | ---: | ---: |"]
+    lines += [
+        f"| {row.name} | {row.times_the_work:,.1f} | {row.growth:.2f} | {row.queries} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
 
 
 @dataclass
@@ -150,8 +169,9 @@ class Measured:
         return statistics.quantiles(self.milliseconds, n=20)[-1]
 
     @property
-    def median(self) -> float:
-        return statistics.median(self.milliseconds)
+    def quartile(self) -> float:
+        """What the quicker quarter takes. Other load on the machine only ever adds to it."""
+        return statistics.quantiles(self.milliseconds, n=4)[0]
 
 
 def run(conninfo: str) -> list[Row]:
@@ -160,9 +180,10 @@ def run(conninfo: str) -> list[Row]:
     site_module = import_module("benchmarks.site")  # it needs Django to be set up
     with filled(conninfo) as tables:
         site: Site = site_module.Site(tables)
-        machine = Measured()
-        rows = [row for name, path in PAGES.items() for row in measure(site, name, path, machine)]
-        return [*rows, stock_admin(site), _of_the_machine(machine)]
+        rows = [
+            row_of(site, name, path, part=part) for name, path in PAGES.items() for part in PARTS
+        ]
+        return [*rows, stock_admin(site)]
 
 
 @contextmanager
@@ -214,32 +235,33 @@ def fill(connection: psycopg.Connection, buckets: int) -> None:
     )
 
 
-def measure(site: Site, name: str, path: str, machine: Measured) -> list[Row]:
-    """Both tables in turns, so that other load on the machine affects both alike."""
-    return [_row(site, name, path, machine, part=part) for part in (False, True)]
-
-
-def _row(site: Site, name: str, path: str, machine: Measured, *, part: bool) -> Row:
-    measured = {size: Measured() for size in site.sizes}
+def row_of(site: Site, name: str, path: str, *, part: bool) -> Row:
     addresses = {size: site.address(size, path) for size in site.sizes}
-    for number in range(ROUNDS + 2):
-        machine.milliseconds.append(_unchanging_work())
+    told = f"{name}, its live part" if part else name
+    return _compared(site, told, ROUNDS, lambda size: site.ask(addresses[size], part=part))
+
+
+def stock_admin(site: Site) -> Row:
+    """It has fewer rounds, because it takes so long."""
+    name = "for comparison: Django's stock admin list"
+    return replace(_compared(site, name, 3, site.ask_stock_admin), promised=False)
+
+
+def _compared(site: Site, name: str, rounds: int, ask: Callable[[str], float]) -> Row:
+    """Both tables in turns, so that other load on the machine affects both alike."""
+    work = Measured()
+    measured = {size: Measured() for size in site.sizes}
+    for number in range(rounds + 2):
         for size, found in measured.items():
+            took = _unchanging_work()
             with site.reading(size) as spent:
-                took = site.ask(addresses[size], part=part)
+                asked = ask(size)
             if number > 1:  # the first two fill caches
-                found.milliseconds.append(took)
+                work.milliseconds.append(took)
+                found.milliseconds.append(asked)
                 found.queries = max(found.queries, len(spent))
     small, big = measured.values()
-    return Row(
-        name=f"{name}{', its live part' if part else ''} ({big.queries} queries)",
-        value=big.p95,
-        unit="ms",
-        ratio=big.median / small.median,
-        bound=MOST_RATIO,
-        most=MOST_MS,
-        queries=big.queries,
-    )
+    return Row(name, big.p95 / work.p95, big.quartile / small.quartile, big.queries)
 
 
 def _unchanging_work() -> float:
@@ -247,16 +269,3 @@ def _unchanging_work() -> float:
     began = time.perf_counter()
     sum(number * number for number in range(60_000))
     return 1000 * (time.perf_counter() - began)
-
-
-def _of_the_machine(machine: Measured) -> Row:
-    name = "the same piece of work each time, and its 95th percentile by its median"
-    return Row(name, machine.p95, "ms", machine.p95 / machine.median)
-
-
-def stock_admin(site: Site) -> Row:
-    """Nothing is promised for it. It has fewer rounds, because it takes so long."""
-    small, big = (
-        statistics.median(site.ask_stock_admin(size) for _number in range(3)) for size in site.sizes
-    )
-    return Row("Django's stock admin list", big, "ms", big / small)

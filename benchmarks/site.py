@@ -125,18 +125,17 @@ class Site:
             raise RuntimeError(f"{path} answered {answer.status_code}")
         return 1000 * took
 
-    def ask_stock_admin(self, size: str) -> float:
+    def ask_stock_admin(self, _size: str) -> float:
         """Milliseconds of the stock list's own queries, without its template."""
         request = RequestFactory(SERVER_NAME=HOST).get("/")
         request.user = self._user
         stock = StockAdmin(Execution, admin.AdminSite())
-        with self.reading(size):
-            began = time.perf_counter()
-            answer = stock.changelist_view(request)
-            assert isinstance(answer, TemplateResponse)
-            assert answer.context_data is not None
-            list(answer.context_data["cl"].result_list)
-            return 1000 * (time.perf_counter() - began)
+        began = time.perf_counter()
+        answer = stock.changelist_view(request)
+        assert isinstance(answer, TemplateResponse)
+        assert answer.context_data is not None
+        list(answer.context_data["cl"].result_list)
+        return 1000 * (time.perf_counter() - began)
 
 
 def _texts(conninfo: Mapping[str, object]) -> dict[str, str]:
