@@ -141,6 +141,12 @@ class Row:
         )
 
 
+def _figure(value: float, form: str, most: float, row: Row) -> str:
+    """The figure, in bold if it is over its bound."""
+    told = format(value, form)
+    return f"**{told}**" if row.promised and value > most else told
+
+
 def rendered(rows: list[Row]) -> str:
     """The rows as a Markdown table, its bounds in the heading."""
     headings = (
@@ -151,7 +157,9 @@ def rendered(rows: list[Row]) -> str:
     )
     lines = [f"| {' | '.join(headings)} |", "| --- | ---: | ---: | ---: |"]
     lines += [
-        f"| {row.name} | {row.times_the_work:,.1f} | {row.growth:.2f} | {row.queries} |"
+        f"| {row.name} | {_figure(row.times_the_work, ',.1f', MOST_TIMES_THE_WORK, row)}"
+        f" | {_figure(row.growth, '.2f', MOST_GROWTH, row)}"
+        f" | {_figure(row.queries, 'd', MOST_QUERIES, row)} |"
         for row in rows
     ]
     return "\n".join(lines)
