@@ -34,6 +34,7 @@ EXPLAINED_BY: Mapping[FindingCode, tuple[FindingCode, ...]] = {
     FindingCode.WATERMARK_LAG: (
         FindingCode.WATERMARK_CATCHING_UP,
         FindingCode.LATEST_STALE,
+        FindingCode.LOCK_LEAKED,
         *FAILURES,
     ),
     FindingCode.LATEST_STALE: (FindingCode.NO_EXECUTIONS,),

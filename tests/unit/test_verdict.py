@@ -11,11 +11,13 @@ from django.utils.html import escape
 from executions.health.assessment import as_json, assess, plain
 from executions.health.facts import StateRow
 from executions.health.facts.pg_cron import Match, PgCron, PgCronJob, RollupCall, Visibility
+from executions.health.facts.sessions import Lock
 from executions.health.findings import Case, Finding, FindingCode, Severity
 from executions.health.findings.progress import NEVER
 from executions.health.verdict import EXPLAINED_BY, FAILURES, Level, fold
 from executions.text.problem import Problem
 from executions.text.sentences import Ago, At, say, together
+from tests.judging import IDLE, LOST
 from tests.pictures import CADENCE, NEWEST, NOW, execution, executions, facts, plan_time
 
 FAILED = {"status": "FAILED", "error_code": "handler_error", "error_msg": "boom"}
@@ -304,3 +306,15 @@ def test_evidence_becomes_plain_json():
         "codes": [1, "plan_gap"],
         "n": None,
     }
+
+
+def test_a_leaked_lock_leads_before_the_lag_that_it_causes_and_says_how_far_usage_is():
+    reached = plan_time(24)
+    kept = Lock((replace(IDLE, since=reached),))
+    lost = executions(dict.fromkeys(range(24), LOST))
+    verdict = assess(facts(executions=lost, lock=kept, state=StateRow(reached))).verdict
+    (leak,) = verdict.findings
+    assert leak.code is FindingCode.LOCK_LEAKED
+    assert {one.code for one in leak.explains} == {FindingCode.LOCK_LOST, FindingCode.WATERMARK_LAG}
+    said = f"Usage numbers stop at {reached:%H:%M} UTC. An idle session"
+    assert str(verdict.summary).startswith(said)

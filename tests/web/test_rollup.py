@@ -166,7 +166,7 @@ def test_a_session_lock_that_a_cancelled_run_left_is_named_with_its_pid(viewer, 
     assert "Leaked:" not in page
     scenarios.locked_out(owner, scenarios.database_now(owner) + 20 * MINUTE)
     page = look(viewer)
-    assert f"Leaked: Usage numbers do not move: an idle session (pid {pid}, test multica)" in page
+    assert f". An idle session (pid {pid}, test multica) has kept advisory lock 4246" in page
     assert f"pg_terminate_backend({pid})" in page
 
 

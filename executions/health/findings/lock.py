@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from executions.health.facts import StateRow
 from executions.health.facts.executions import ExecutionFact
 from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 from executions.health.findings.base import HOUR, Case, Finding, FindingCode, Severity, listed
@@ -12,7 +13,7 @@ from executions.health.findings.watermark import is_in_the_future
 from executions.health.remedies import end_session
 from executions.health.writers import ROUNDING
 from executions.text.formatters import NOTHING
-from executions.text.sentences import Sentence, say, say_counted, together
+from executions.text.sentences import Paragraph, Sentence, say, say_counted, together
 
 LOST_OFTEN = 3
 LOST_AGAIN = 2
@@ -142,6 +143,19 @@ def _lost_to(holder: DatabaseSession, lost: list[ExecutionFact]) -> list[Executi
     return [row for row in lost if row.started_at is not None and row.started_at > since]
 
 
+def _kept_by(holder: DatabaseSession, state: StateRow | None, case: Case) -> Paragraph:
+    if state is None:
+        stop = say("Usage numbers do not move.")
+    else:
+        stop = say("Usage numbers stop at %(watermark)s.", watermark=case.at(state.watermark_at))
+    kept = say(
+        "An idle session (pid %(pid)s, %(name)s) has kept advisory lock 4246, and every run finds"
+        " it taken. Raw usage is kept in task_usage, so nothing is lost.",
+        **_named(holder),
+    )
+    return together(stop, kept)
+
+
 def lock_leaked(case: Case) -> Finding | None:
     """The lock is held by a session that did nothing from one lost run to the next.
 
@@ -162,12 +176,7 @@ def lock_leaked(case: Case) -> Finding | None:
     return Finding(
         FindingCode.LOCK_LEAKED,
         Severity.CRITICAL,
-        summary=say(
-            "Usage numbers do not move: an idle session (pid %(pid)s, %(name)s) has kept"
-            " advisory lock 4246, and every run finds it taken. Raw usage is kept in"
-            " task_usage, so nothing is lost.",
-            **_named(holder),
-        ),
+        summary=_kept_by(holder, case.state, case),
         advice=say(
             "Make sure that no backfill is at work, then let an administrator run"
             " %(statement)s Multica before v0.4.23 can leak this lock: upgrade it.",
