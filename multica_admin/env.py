@@ -4,10 +4,16 @@ It knows how to read a variable, not which variables exist.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+
+_SPAN = re.compile(r"([0-9]{1,6})(s|m|h|)", re.ASCII)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.", re.ASCII)
+_BETWEEN_URLS = re.compile(r"\s+|,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|,\s*$", re.ASCII)
 
 TRUE = frozenset({"1", "on", "true", "yes"})
 FALSE = frozenset({"0", "off", "false", "no"})
@@ -98,6 +104,35 @@ class Environment:
                 name, f"is {value!r}; it must be a whole number from {minimum} to {maximum}."
             )
         return int(value)
+
+    def span(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
+        """A time in seconds, from a text such as "90", "90s", "2m" or "1h"."""
+        value = self.text(name)
+        found = _SPAN.fullmatch(value)
+        seconds = int(found[1]) * _UNITS[found[2]] if found else None
+        if not value:
+            return default
+        if seconds is None or not minimum <= seconds <= maximum:
+            raise BadSetting(
+                name,
+                f"is {value!r}; it must be a time from {minimum} to {maximum} seconds,"
+                " such as 90s or 2m.",
+            )
+        return seconds
+
+    def urls(self, name: str, schemes: Iterable[str] = ()) -> tuple[str, ...]:
+        """Secret addresses, separated by white space or by commas before the next ``scheme://``.
+
+        Raises:
+            BadSetting: as `secret`, or a text is no URL; it names its position, not the text.
+        """
+        given = [part for part in _BETWEEN_URLS.split(self.secret(name)) if part]
+        for position, part in enumerate(given, 1):
+            found = _SCHEME.match(part)
+            if found is None or (schemes and found[1].lower() not in schemes):
+                wanted = " or ".join(f"{one}://" for one in schemes) or "a scheme such as mailto://"
+                raise BadSetting(name, f"has no URL with {wanted} at position {position}.")
+        return tuple(given)
 
     def networks(self, name: str) -> list[str]:
         """Addresses and CIDR networks, separated by commas."""

@@ -93,7 +93,8 @@ def configuration(style: str) -> dict[str, Any]:
                 # The filter sits here for django.security, which has one logger for each kind of
                 # mistake.
                 "filters": ["one_line"],
-            }
+            },
+            "nowhere": {"class": "logging.NullHandler"},
         },
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
@@ -101,6 +102,11 @@ def configuration(style: str) -> dict[str, Any]:
             "django.request": {"filters": ["one_line"]},
             # The pool warns every few seconds while a database is away. The pages say it already.
             "psycopg.pool": {"level": "ERROR"},
+            # Their lines contain addresses with secrets. `executions/alarms/` says what is safe.
+            **{
+                name: {"level": "WARNING", "handlers": ["nowhere"], "propagate": False}
+                for name in ("apprise", "urllib3")
+            },
         },
     }
 

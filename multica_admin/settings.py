@@ -124,6 +124,14 @@ FIRST_PASSWORD = env.secret("MULTICA_ADMIN_PASSWORD")
 STATUS_TOKEN = env.token("STATUS_TOKEN")
 METRICS_TOKEN = env.token("METRICS_TOKEN")
 
+# --- Alarms -------------------------------------------------------------------------------------
+
+# What an address is good for is apprise's to say, when the first alarm goes there.
+ALERT_URLS = env.urls("ALERT_URLS")
+ALERT_AFTER = env.span("ALERT_AFTER", 120, minimum=1, maximum=3600)
+ALERT_MOST_PER_HOUR = env.integer("ALERT_MOST_PER_HOUR", 12, minimum=1, maximum=1000)
+HEARTBEAT_URL = next(iter(env.urls("HEARTBEAT_URL", ("https", "http"))), "")
+
 # --- The web ------------------------------------------------------------------------------------
 
 PUBLIC = parse_public_url(env.text("PUBLIC_URL"))

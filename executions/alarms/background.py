@@ -1,7 +1,7 @@
-"""Watches the verdict in a web process or beside a runner, whether or not a page is open.
+"""Watches the verdict and delivers alarms in a web process or beside a runner.
 
 The thread is a daemon and stops with its process. Another process takes the next turn, because a
-look can be cut off at any point.
+look and a delivery can be cut off at any point.
 """
 
 import logging
@@ -9,23 +9,36 @@ import threading
 import time
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import Error as DjangoDatabaseError
 from django.db import connections
 
+from executions.alarms.delivery import Post
+from executions.alarms.heartbeat import Heart
+from executions.alarms.store import hear_look
+from executions.alarms.telling import Rules
 from executions.database.problems import diagnose
 from executions.health.history.record import LOOK_EVERY, look_in_turn
 
 log = logging.getLogger(__name__)
 
 
+def look_every(after: timedelta) -> timedelta:
+    """How often somebody looks, so that what has held for so long was seen at least twice."""
+    return min(LOOK_EVERY, after / 2)
+
+
 class Watching:
-    """Looks in turn with every other process, in a thread of its own.
+    """Looks in turn with every other process, in a thread of its own, and tells what is due.
 
     ``says_when_away`` is False if other code in the process reports that our own tables are away.
     """
 
-    def __init__(self, every: timedelta = LOOK_EVERY, *, says_when_away: bool = True) -> None:
-        self._every = every
+    def __init__(self, *, says_when_away: bool = True) -> None:
+        self._rules = Rules(timedelta(seconds=settings.ALERT_AFTER), settings.ALERT_MOST_PER_HOUR)
+        self._every = look_every(self._rules.after)
+        self._post = Post(settings.ALERT_URLS)
+        self._heart = Heart(settings.HEARTBEAT_URL)
         self._silent = not says_when_away
         self._stopped = threading.Event()
         self._failing_since: float | None = None
@@ -46,7 +59,11 @@ class Watching:
     def _look(self) -> None:
         """Look once. No error ends the thread. The same error is logged once, not every time."""
         try:
-            look_in_turn(self._every, self._failing_for())
+            seen = look_in_turn(self._every, self._failing_for())
+            if seen is not None:
+                hear_look(seen, self._rules)
+            self._post.deliver()
+            self._heart.beat()
             self._failing_since = None
         except DjangoDatabaseError as error:
             if self._failing_since is None:

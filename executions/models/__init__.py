@@ -1,5 +1,6 @@
 """Every table: Multica's, which this project only reads through models, and our own."""
 
+from executions.models.alarms import Alarm, AlarmDelivery, AlarmReceiver, TellingState
 from executions.models.multica import (
     Execution,
     MulticaModel,
@@ -14,6 +15,9 @@ from executions.models.verdicts import BlindStretch, VerdictChange, Watch
 
 __all__ = [
     "Act",
+    "Alarm",
+    "AlarmDelivery",
+    "AlarmReceiver",
     "AuditEvent",
     "BlindStretch",
     "CallersReport",
@@ -25,6 +29,7 @@ __all__ = [
     "RollupState",
     "Runner",
     "Status",
+    "TellingState",
     "VerdictChange",
     "Watch",
 ]

@@ -1,0 +1,71 @@
+"""What the pages and monitors say of alarms: which receivers do not take them, and who is told.
+
+It reads our own tables only.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Max, QuerySet
+
+from executions.alarms.delivery import from_now
+from executions.alarms.problems import why
+from executions.models import Alarm, AlarmReceiver
+from executions.text.sentences import Sentence
+
+# A receiver that no process has named for so long is in nobody's settings any more.
+FORGOTTEN = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """A receiver that does not take alarms: since when, why, how many wait, and the next try."""
+
+    position: int
+    service: str
+    since: datetime
+    reason: Sentence
+    alarms: int
+    next_try_at: datetime
+
+    @property
+    def version(self) -> tuple[object, ...]:
+        return (self.position, self.since, self.reason.still(), self.alarms)
+
+
+def read_undelivered() -> tuple[Undelivered, ...]:
+    """The receivers that fail now, in the order of the settings.
+
+    Raises:
+        django.db.Error: our own tables cannot be reached.
+    """
+    failing = _configured().filter(failing_since__isnull=False).order_by("position")
+    rows = list(failing)
+    if not rows:
+        return ()
+    newest = Alarm.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    return tuple(
+        Undelivered(
+            position=row.position,
+            service=row.service,
+            since=row.failing_since,
+            reason=why(row.problem),
+            alarms=Alarm.objects.filter(pk__gt=row.sent_up_to, pk__lte=newest).count(),
+            next_try_at=row.next_try_at,
+        )
+        for row in rows
+        if row.failing_since is not None
+    )
+
+
+def somebody_is_told() -> bool:
+    """Whether an alarm or a test has arrived at a receiver that is still in the settings.
+
+    Raises:
+        django.db.Error: our own tables cannot be reached.
+    """
+    return _configured().filter(arrived_at__isnull=False, failing_since=None).exists()
+
+
+def _configured() -> QuerySet[AlarmReceiver]:
+    return AlarmReceiver.objects.filter(configured_at__gt=from_now(-FORGOTTEN))
