@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from executions.alarms.undelivered import Undelivered
 from executions.health import ledger as ledgers
 from executions.health import snapshot as snapshots
 from executions.health.explain import EXPLANATIONS
@@ -37,6 +38,7 @@ from executions.pages.overview.series import (
     sparkline,
 )
 from executions.pages.overview.strip import Strip, lay_day, lay_week
+from executions.pages.overview.untold import read_untold
 from executions.pages.overview.week import Week, week_of
 from executions.pgcron.schedule import describe
 from executions.scheduler.plans import oldest_open
@@ -95,12 +97,13 @@ class Redundant:
 class Overview:
     """The snapshot in the shapes of the page. ``week`` is read only if it is asked for.
 
-    ``begun`` are the open retirements.
+    ``begun`` are the open retirements, ``untold`` the receivers that alarms do not reach.
     """
 
     snapshot: Snapshot
     week: Week | None = None
     begun: tuple[Begun, ...] = ()
+    untold: tuple[Undelivered, ...] = ()
 
     @cached_property
     def version(self) -> str:
@@ -115,6 +118,7 @@ class Overview:
             [_shape(finding) for finding in self.verdict.findings],
             self.redundant,
             [one.version for one in self.begun],
+            [one.version for one in self.untold],
             self.ledger.mark if self.ledger else None,
         )
 
@@ -374,11 +378,11 @@ def read_overview(window: str = DAY, *, anew: bool = False) -> Overview:
         begun = read_begun(snapshot.checked_at) if anew else kept.begun
         if begun == kept.begun:
             return kept
-        week = kept.week
+        week, untold = kept.week, kept.untold
     else:
-        begun = read_begun(snapshot.checked_at)
+        begun, untold = read_begun(snapshot.checked_at), read_untold()
         week = week_of(snapshot) if window == WEEK else None
-    overview = _kept[window] = Overview(snapshot, week, begun)
+    overview = _kept[window] = Overview(snapshot, week, begun, untold)
     return overview
 
 

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 from executions.accounts.confirmation import WaitingAct, ask_first, is_confirmed
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import operators_only
+from executions.alarms.undelivered import somebody_is_told
 from executions.database.problems import diagnose
 from executions.models.retirement import Act, CallerKind, Retirement, RetirementState
 from executions.pages import mistyped
@@ -73,6 +74,7 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
     """
     retirement = get_object_or_404(Retirement, pk=number)
     context: dict[str, object] = {"step": WizardStep.CONFIRM, "retirement": retirement}
+    context["somebody_is_told"] = somebody_is_told()
     if retirement.kind != CallerKind.PG_CRON and retirement.state == RetirementState.BY_HAND:
         context["outside"] = outside_of(retirement)
         found = external.how_long(rules.current())
