@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aiosmtpd.controller import Controller
 
+from tests.processes import free_port
 from tests.waiting import HANG
 
 
@@ -79,9 +80,9 @@ class MailReceiver:
 
     def __init__(self):
         self.got = []
-        self._controller = Controller(self, hostname="127.0.0.1", port=0)
+        self.port = free_port()
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self._controller.start()
-        self.port = self._controller.server.sockets[0].getsockname()[1]
 
     async def handle_DATA(self, _server, _session, envelope):
         read = email.message_from_bytes(envelope.content, policy=email.policy.default)
