@@ -3,6 +3,8 @@
 No address, and no text of apprise or of a receiver, leaves this module: they may contain secrets.
 """
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import re
@@ -40,7 +42,7 @@ class Receiver:
         return made.hex()[:24]
 
     @cached_property
-    def _plugin(self) -> "NotifyBase | None":
+    def _plugin(self) -> NotifyBase | None:
         """apprise is imported only where there is a receiver, because it takes a second."""
         import apprise
 

@@ -72,3 +72,32 @@ def test_a_token_may_be_long_come_from_a_file_or_be_unset(tmp_path):
     assert Environment({"TOKEN": "a" * 64}).token("TOKEN") == "a" * 64
     assert Environment({"TOKEN_FILE": str(path)}).token("TOKEN") == "b" * 16
     assert Environment({}).token("TOKEN") == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("", 120), ("90", 90), ("90s", 90), ("2m", 120), ("1h", 3600)]
+)
+def test_a_span_is_read_with_its_unit(value, expected):
+    found = Environment({"AFTER": value}).span("AFTER", 120, minimum=1, maximum=3600)
+    assert found == expected
+
+
+@pytest.mark.parametrize("value", ["0", "2h", "2 m", "m", "-1s", "1.5m", "٣"])
+def test_a_span_out_of_bounds_is_refused_with_the_bounds(value):
+    with pytest.raises(BadSetting, match=r"^AFTER .*from 1 to 3600 seconds"):
+        Environment({"AFTER": value}).span("AFTER", 120, minimum=1, maximum=3600)
+
+
+@pytest.mark.parametrize("between", [" ", "\n", ", ", ",", " \n\n "])
+def test_addresses_are_separated_by_space_or_by_a_comma_before_the_next(between):
+    first, second = "mailto://host?to=a@example.com,b@example.com", "slack://T/B/C"
+    given = between.join([first, second])
+    assert Environment({"URLS": given}).urls("URLS") == (first, second)
+    assert Environment({}).urls("URLS") == ()
+
+
+def test_a_text_that_is_no_address_is_refused_by_its_position_without_being_shown():
+    with pytest.raises(BadSetting, match=r"^URLS has no URL .* at position 2\.$"):
+        Environment({"URLS": "slack://T/B/C s3cr3t"}).urls("URLS")
+    with pytest.raises(BadSetting, match=r"https:// or http:// at position 1\.$"):
+        Environment({"URLS": "ftp://s3cr3t"}).urls("URLS", ("https", "http"))

@@ -22,6 +22,7 @@ PRODUCT = [
 SET_FOR_A_FRAMEWORK = (
     "settings.py",
     "gunicorn.py",
+    "models/alarms.py",
     "models/multica.py",
     "models/retirement.py",
     "models/verdicts.py",
@@ -45,6 +46,7 @@ USED_ELSEWHERE = {
         "msg", "timeout",
     ),
     "gunicorn calls or reads them": ("_expected_100_continue", "murder_pending"),
+    "apprise reads it": ("redirects",),
     "only in a quoted type": ("IO",),
     "`Figures` is given as JSON whole": (
         "failed_24h", "last_run_age_seconds", "latest_plan_age_seconds",
