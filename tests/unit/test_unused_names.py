@@ -42,7 +42,8 @@ USED_ELSEWHERE = {
         "site_header", "site_title", "site_url", "success_url",
     ),
     "Python's own modules read them: logging, threading, ctypes, psycopg's pool": (
-        "argtypes", "converter", "daemon", "default_msec_format", "default_time_format", "exc_text",
+        "argtypes", "converter", "daemon", "default_msec_format", "default_time_format", "emit",
+        "exc_text",
         "msg", "timeout",
     ),
     "gunicorn calls or reads them": ("_expected_100_continue", "murder_pending"),
