@@ -87,10 +87,10 @@ def forget_runs_text(jobid: int) -> str:
     return template.format(jobid=sql.Literal(jobid)).as_string(None)
 
 
-def drop_role_text(role: str) -> str:
-    """Drop a role that owns nothing. Its rights go first, in each database where it has some."""
-    template = sql.SQL("DROP OWNED BY {role};\nDROP ROLE {role};")
-    return template.format(role=sql.Identifier(role)).as_string(None)
+def drop_text(kind: str, name: str) -> str:
+    """Drop an object of that kind, for people to run: no code here drops a role or an extension."""
+    template = sql.SQL("DROP {kind} {name};")
+    return template.format(kind=sql.SQL(kind), name=sql.Identifier(name)).as_string(None)
 
 
 def set_active_text(jobid: int, *, active: bool) -> str:

@@ -58,7 +58,7 @@ def test_run_details_and_an_extension_without_jobs_are_shown_with_statements(
     assert "pg_cron has no job left" in text(shown)
     assert statements(shown) == [
         ("details", f"DELETE FROM cron.job_run_details WHERE jobid = {retirement.jobid};"),
-        ("extension", "DROP EXTENSION pg_cron;"),
+        ("extension", "DROP EXTENSION &quot;pg_cron&quot;;"),
     ]
     kept = pg_cron.execute("SELECT count(*) AS n FROM cron.job_run_details").fetchone()
     assert kept["n"] == 3

@@ -93,7 +93,11 @@ def left_over(jobid: int, remains: Remains, *, ours: frozenset[str]) -> tuple[Le
                         databases=where,
                     ),
                 ),
-                commands.drop_role_text(owner.name),
+                "\n".join(
+                    # Its rights go first, in each database where it has some.
+                    commands.drop_text(kind, owner.name)
+                    for kind in ("OWNED BY", "ROLE")
+                ),
             ),
         )
     return tuple(found)
@@ -162,4 +166,9 @@ def _extension(remains: Remains) -> LeftOver:
         " a superuser:",
         database=remains.database,
     )
-    return LeftOver("extension", say("pg_cron without any job"), said, "DROP EXTENSION pg_cron;")
+    return LeftOver(
+        "extension",
+        say("pg_cron without any job"),
+        said,
+        commands.drop_text("EXTENSION", "pg_cron"),
+    )
