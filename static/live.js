@@ -29,6 +29,7 @@
  *                              its title says how far something is
  *   data-live-quiet            the part does not show its age. It says that the viewer is signed out
  *                              only if it is the page's only part, at the top of the page
+ *   <button data-live-switch aria-pressed>   stops every refresh in this tab, and lets it go on
  * A part that shows the verdict (verdict.js) marks it as doubtful when no answer comes.
  */
 "use strict";
@@ -76,6 +77,8 @@
   // a selection in the part, a computer that slept.
   const TRUST = 120_000;
   const parts = new Map();
+  // The reader's own choice, for this tab only: another tab must not be old without a word.
+  let isPaused = sessionStorage.getItem("paused") === "yes";
 
   class LivePart {
     constructor(element) {
@@ -117,7 +120,7 @@
     async refresh() {
       if (!this.element.isConnected) return this.stop();
       // Else a hidden tab asks for nothing. `resume` plans the next refresh when it is visible.
-      if (document.hidden && !this.hiddenSeconds) return;
+      if (isPaused || (document.hidden && !this.hiddenSeconds)) return;
       if (this.inUse) return this.plan(1000);
       const { address } = this;
       try {
@@ -320,7 +323,7 @@
   });
 
   function resume() {
-    if (document.hidden) return;
+    if (document.hidden || isPaused) return;
     for (const part of parts.values()) {
       part.plan(Math.max(0, part.answeredAt + part.pace - Date.now()));
     }
@@ -329,6 +332,25 @@
   document.addEventListener("visibilitychange", resume);
   window.addEventListener("pageshow", resume);
 
+  function showSwitch() {
+    for (const button of document.querySelectorAll("[data-live-switch]")) {
+      button.setAttribute("aria-pressed", String(!isPaused));
+    }
+    for (const part of parts.values()) {
+      if (!isPaused) part.clearNotice();
+      else if (!part.isQuiet || parts.size === 1) part.sayText(texts.paused);
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-live-switch]")) return;
+    isPaused = !isPaused;
+    sessionStorage.setItem("paused", isPaused ? "yes" : "no");
+    showSwitch();
+    resume();
+  });
+
   adopt();
+  if (isPaused) showSwitch();
   window.setInterval(() => parts.forEach((part) => part.age()), 1000);
 })();

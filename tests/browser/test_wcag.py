@@ -57,6 +57,30 @@ def test_2_1_1_and_1_4_13_a_menu_opens_and_closes_by_the_keyboard(page, expect):
     assert page.evaluate(f"{ACTIVE}.tagName") == "SUMMARY"
 
 
+@pytest.mark.usefixtures("quick")
+def test_2_2_2_a_reader_stops_the_refresh_of_a_tab_and_lets_it_go_on(page, healthy, expect):
+    page.clock.install()
+    page.goto("/")
+    menu, card = page.locator(".tool-user"), page.locator("#verdict-card")
+    switch = page.get_by_role("button", name="Refresh by itself")
+    menu.click()
+    switch.click()
+    expect(switch).to_have_attribute("aria-pressed", "false")
+    healthy.change(0, exhausted=True)
+    healthy.write()
+    page.clock.run_for(130_000)
+    expect(card).to_contain_text("last known: healthy")
+    page.reload()
+    expect(card).to_have_attribute("data-verdict", "failing")
+    expect(page.locator(".live-notice")).to_contain_text("This page does not refresh")
+    scenarios.healthy(healthy.connection)
+    menu.click()
+    switch.click()
+    expect(page.locator(".live-notice")).to_have_count(0)
+    page.clock.run_for(5_000)
+    expect(card).to_have_attribute("data-verdict", "healthy")
+
+
 @pytest.mark.usefixtures("healthy")
 def test_2_4_1_the_skip_link_leads_past_the_header(page):
     page.goto("/")
