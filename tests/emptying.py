@@ -15,6 +15,8 @@ from django.test import TransactionTestCase
 from psycopg import sql
 
 from executions.database import second_tries
+from executions.database.connections import retire_silence
+from executions.database.engine.base import DatabaseWrapper
 from executions.health import snapshot
 from executions.pages.live import forget_shared
 from executions.pages.overview import week
@@ -52,6 +54,8 @@ def forget_all() -> None:
     forget_shared()
     drift.forget()
     second_tries.forget()
+    for silence in [retire_silence, *DatabaseWrapper.silences.values()]:
+        silence.forget()
     week.forget()
 
 

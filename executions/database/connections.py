@@ -9,12 +9,12 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, Row, dict_row
 
 from executions.database.direct import (
     OF_A_STANDBY,
@@ -24,11 +24,54 @@ from executions.database.direct import (
     is_held,
     refuse_standby,
 )
+from executions.database.silence import TRY_SECONDS, Silence
 from multica_admin.databases import READING_ONLY, SESSION, to_read, to_write, with_settings
 
 CONNECT_SECONDS = 5
+# Beyond its own time limit, a server may say nothing for so long.
+SILENT_SECONDS = 2
+# An act of the wizard limits its statements to 15 s.
+ACT_SECONDS = 20
+
+retire_silence = Silence("RETIRE_DATABASE_URL")
+
 
 Connection = psycopg.Connection[DictRow]
+
+
+class BoundedConnection(psycopg.Connection[Row]):
+    """Gives up a server that falls silent, which its own statement timeout cannot do.
+
+    ``silent_after`` is in seconds; with None it waits for ever. ``silent`` is called when it gives
+    up. A request that waits for a silent server occupies one of the few threads of a process.
+    """
+
+    silent_after: float | None = None
+    silent: Callable[[], None] | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Raise `psycopg.OperationalError`, and close, if the wait takes too long."""
+        try:
+            return super().wait(gen, interval, self.silent_after if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout as error:
+            self.close()
+            if self.silent:
+                self.silent()
+            raise psycopg.OperationalError(
+                f"the server has said nothing for {self.silent_after:g} seconds"
+            ) from error
+
+
+def let_wait(connection: Connection, seconds: float | None) -> None:
+    """Wait so long for each answer from now on; for ever with None."""
+    if isinstance(connection, BoundedConnection):
+        connection.silent_after = seconds
+
+
+def silent_after(session: Mapping[str, str]) -> float | None:
+    """How long a session with these settings may wait for an answer; None if it has no limit."""
+    limit = int(session.get("statement_timeout", 0))
+    return limit / 1000 + SILENT_SECONDS if limit else None
 
 
 def connect(
@@ -65,7 +108,7 @@ def connect(
     }
     parameters["options"] = with_settings(parameters.get("options", ""), session)
     try:
-        connection = psycopg.connect(**parameters, autocommit=True, row_factory=dict_row)
+        connection = BoundedConnection.connect(**parameters, autocommit=True, row_factory=dict_row)
     except psycopg.OperationalError as error:
         if REFUSED_OPTIONS in str(error):
             raise NotDirect(named) from error
@@ -77,6 +120,7 @@ def connect(
     except BaseException:
         connection.close()
         raise
+    connection.silent_after = silent_after(session)
     return connection
 
 
@@ -112,7 +156,9 @@ def cut_after(seconds: float, connection: Connection) -> Iterator[None]:
 
 
 def runner_connection(
-    application_name: str = "multica-admin runner", **parameters: str
+    application_name: str = "multica-admin runner",
+    session: Mapping[str, str] = SESSION,
+    **parameters: str,
 ) -> Connection:
     """For the scheduler, the backfill, the prune and "run once": ``RUNNER_DATABASE_URL``.
 
@@ -123,6 +169,7 @@ def runner_connection(
         {**parameters, **to_write(settings.RUNNER_CONNINFO)},
         application_name,
         "RUNNER_DATABASE_URL",
+        session,
     )
 
 
@@ -132,12 +179,22 @@ def retire_connection(application_name: str = "multica-admin retire") -> Connect
     Raises:
         OnStandby: the server is a standby. Otherwise as `connect`.
     """
-    return _writing(to_write(settings.RETIRE_CONNINFO), application_name, "RETIRE_DATABASE_URL")
+    conninfo = to_write(settings.RETIRE_CONNINFO)
+    connection = _writing(conninfo, application_name, "RETIRE_DATABASE_URL")
+    let_wait(connection, ACT_SECONDS)
+    return connection
 
 
-def _writing(conninfo: Mapping[str, str], application_name: str, named: str) -> Connection:
+def _writing(
+    conninfo: Mapping[str, str],
+    application_name: str,
+    named: str,
+    session: Mapping[str, str] = SESSION,
+) -> Connection:
     try:
-        connection = connect(conninfo, application_name=application_name, named=named)
+        connection = connect(
+            conninfo, application_name=application_name, named=named, session=session
+        )
     except psycopg.OperationalError as error:
         # The URL asks for the primary, by its own words or by ours.
         if OF_A_STANDBY in str(error):
@@ -157,11 +214,13 @@ def retire_reader(purpose: str) -> Connection:
     pg_cron's own functions ignore read-only (measured with 1.4.2), so no read calls them.
 
     Raises:
-        As `connect`.
+        As `connect`, and StillSilent.
     """
-    return connect(
-        to_read(settings.RETIRE_CONNINFO),
-        application_name=f"multica-admin {purpose}",
-        named="RETIRE_DATABASE_URL",
-        session={**READING_ONLY, **SESSION},
-    )
+    with retire_silence.connecting() as silent:
+        return connect(
+            to_read(settings.RETIRE_CONNINFO),
+            application_name=f"multica-admin {purpose}",
+            named="RETIRE_DATABASE_URL",
+            session={**READING_ONLY, **SESSION},
+            **({"connect_timeout": TRY_SECONDS} if silent else {}),
+        )

@@ -23,6 +23,7 @@ from psycopg_pool import PoolTimeout
 from executions.database import second_tries
 from executions.database.direct import REFUSED_OPTIONS, WrongServer
 from executions.database.router import is_multicas
+from executions.database.silence import StillSilent
 from executions.database.sqlstates import kind_of
 from executions.database.troubles import TROUBLES, UNKNOWN
 from executions.text import beyond
@@ -222,7 +223,7 @@ def own_tables_sentence(exception: BaseException) -> str:
 
 def _kind(error: BaseException) -> tuple[str, str | None]:
     """The kind of the error, one of `TROUBLES`, and its SQLSTATE if it has one."""
-    if isinstance(error, (Told, WrongServer)):
+    if isinstance(error, (Told, WrongServer, StillSilent)):
         return error.kind, None
     if not isinstance(error, psycopg.Error):
         return UNKNOWN, None
@@ -266,7 +267,7 @@ def _is_embedded(error: BaseException) -> bool:
 
 def _variable(error: BaseException, said: str) -> str:
     """The variable that names the database of an error; DATABASE_URL if nothing tells."""
-    if isinstance(error, WrongServer):
+    if isinstance(error, (WrongServer, StillSilent)):
         return error.named
     place = getattr(error, "pgconn", None)
     if place is not None:

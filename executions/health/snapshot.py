@@ -144,12 +144,18 @@ class SnapshotKeeper:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._take = take
+        self._known: Snapshot | None = None
         self._kept: Kept[Snapshot] = Kept(attrgetter("interval_seconds"), clock)
-        self.forget = self._kept.forget
 
     def current(self, *, anew: bool = False) -> Snapshot:
         """The snapshot, taken anew if it is older than its interval."""
-        return self._kept.get("", lambda: self._take(self.last()), anew=anew)
+        return self._kept.get("", self._taken, anew=anew)
+
+    def _taken(self) -> Snapshot:
+        taken = self._take(self.last())
+        if taken.checked_at is not None:
+            self._known = taken
+        return taken
 
     def fresh(self) -> Snapshot:
         """A snapshot that was begun after this call, for what was changed just now."""
@@ -163,10 +169,21 @@ class SnapshotKeeper:
         """The newest snapshot of any age, without waiting."""
         return self._kept.newest("")
 
+    def known_before(self) -> Snapshot | None:
+        """The last snapshot that could be read, if a newer one could not; without waiting."""
+        newest = self.last()
+        return self._known if newest and newest.checked_at is None else None
+
+    def forget(self) -> None:
+        """Begin as a process that has read nothing."""
+        self._kept.forget()
+        self._known = None
+
 
 _keeper = SnapshotKeeper()
 current = _keeper.current
 fresh = _keeper.fresh
 kept = _keeper.kept
 last = _keeper.last
+known_before = _keeper.known_before
 forget = _keeper.forget

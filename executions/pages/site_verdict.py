@@ -7,15 +7,20 @@ from dataclasses import dataclass
 
 from executions.database.kept import QUIET_SECONDS
 from executions.health import snapshot as snapshots
+from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level
 
 
 @dataclass(frozen=True)
 class SiteVerdict:
-    """The level, and after how many seconds the header asks again."""
+    """The level, and after how many seconds the header asks again.
+
+    ``known_before`` is what was read last if the database cannot be read now.
+    """
 
     level: Level
     live_seconds: int = QUIET_SECONDS
+    known_before: Snapshot | None = None
 
     @property
     def version(self) -> str:
@@ -28,7 +33,15 @@ def kept_verdict() -> SiteVerdict:
     Then the header asks as soon as the page has loaded.
     """
     kept = snapshots.kept()
-    return SiteVerdict(kept.verdict.level) if kept else SiteVerdict(Level.UNKNOWN, live_seconds=1)
+    return shown_verdict(kept.verdict.level if kept else None)
+
+
+def shown_verdict(level: Level | None) -> SiteVerdict:
+    """For a page that shows this level itself; with None the header asks for it."""
+    known = snapshots.known_before()
+    if level is None:
+        return SiteVerdict(Level.UNKNOWN, live_seconds=1, known_before=known)
+    return SiteVerdict(level, known_before=known)
 
 
 def read_verdict() -> SiteVerdict:

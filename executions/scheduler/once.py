@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from math import ceil
 
-from executions.database.connections import Connection
+from executions.database.connections import SILENT_SECONDS, Connection, let_wait
 from executions.database.our_locks import OurLock
 from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
@@ -91,6 +91,7 @@ def take_turn(open_connection: Callable[[str], Connection]) -> Connection:
         check_needs(connection, ROLLUP)
         limit = ceil(LONGEST.total_seconds() * 1000)
         connection.execute(LEASES.bound_run, {"milliseconds": limit})
+        let_wait(connection, LONGEST.total_seconds() + SILENT_SECONDS)
     except BaseException:
         connection.close()
         raise

@@ -14,7 +14,7 @@ from time import monotonic
 
 import psycopg
 
-from executions.database.connections import Connection
+from executions.database.connections import Connection, let_wait
 from executions.scheduler import bounds
 from executions.scheduler.clock import elapsed
 from executions.scheduler.cutting import Connect, cancel_and_cut
@@ -160,6 +160,7 @@ class Run:
             if self._cancelled.is_set():
                 raise HandlerError("The run was cancelled before it began.")
             connection.execute(SQL.bound_run, {"milliseconds": ceil(self._timeout * 1000)})
+            let_wait(connection, None)  # `execute` cuts it off
             return plan.spec.handler(
                 Context(
                     connection=connection,

@@ -1,6 +1,6 @@
 """A database that accepts connections, or has accepted one, and says nothing.
 
-Each web process has four threads. A request that waits for a silent database occupies one of them.
+A web process has few threads. A request that waits for a silent database occupies one of them.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ import os
 import signal
 import socket
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
 
+import psycopg
 import pytest
 from django.db import OperationalError, connections
 
+from executions.database.connections import let_wait, retire_connection, retire_reader
 from executions.database.problems import diagnose
 from executions.database.reading import fetch_for_dashboard
 from executions.database.schema import time_limit
+from executions.scheduler.connecting import connect_runner
 from multica_admin.databases import reader_alias
 from tests import environment
 from tests.waiting import until
@@ -149,3 +152,18 @@ def test_what_may_take_its_time_waits_as_long_as_it_takes(owner):
     with time_limit(0):
         connections["default"].ensure_connection()
         assert connections["default"].connection.silent_after is None
+
+
+@pytest.mark.parametrize("open_one", [connect_runner, retire_connection, retire_reader])
+def test_a_plain_connection_gives_up_a_server_that_falls_silent(owner, open_one):
+    with closing(open_one("multica-admin test")) as connection:
+        assert 0 < connection.silent_after < 60
+        pid = connection.info.backend_pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            let_wait(connection, 0.5)
+            with pytest.raises(psycopg.OperationalError, match="has said nothing"):
+                connection.execute("SELECT 1")
+            assert connection.closed
+        finally:
+            os.kill(pid, signal.SIGCONT)

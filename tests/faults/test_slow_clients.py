@@ -65,6 +65,14 @@ def asked(port, path, headers=None):
             return answer.status, time.monotonic() - began
 
 
+def read(port, path, headers):
+    """The text of the answer."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANG)) as connection:
+        connection.request("GET", path, headers=headers)
+        with connection.getresponse() as answer:
+            return answer.read().decode()
+
+
 @pytest.fixture
 def signed_in():
     client = Client()

@@ -8,8 +8,9 @@ refused.
 
 from collections.abc import Callable
 from datetime import datetime
+from time import monotonic
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 from django.db.backends.postgresql import base
@@ -17,40 +18,40 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
 
-from executions.database.connections import CONNECT_SECONDS, cut_after
+from executions.database.connections import (
+    CONNECT_SECONDS,
+    BoundedConnection,
+    cut_after,
+    silent_after,
+)
 from executions.database.direct import NotDirect, is_held, limit_transaction
+from executions.database.silence import TRY_SECONDS, Silence
 from executions.database.times import TolerantDumper, TolerantLoader
 from multica_admin.databases import settings_in
 
 # After a request has waited in vain, other requests wait this long for the pool. The pool keeps
 # connecting, so the first request after an outage finds a connection.
 AWAY_SECONDS = 0.5
+# They do not wait at all if another has waited in vain so lately.
+LATELY_SECONDS = 1.0
+AT_ONCE_SECONDS = 0.01
+# Checking an idle connection takes a millisecond.
+CHECK_SECONDS = 2.0
 
 _Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
 
 
-class BoundedConnection(psycopg.Connection[Any]):
-    """Gives up a server that falls silent, which its own statement timeout cannot do.
-
-    ``silent_after`` is in seconds; with None it waits for ever. A request that waits for a silent
-    server occupies one of the few threads of a process.
-    """
-
-    silent_after: float | None = None
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Raise `psycopg.OperationalError`, and close, if the wait takes too long."""
-        try:
-            return super().wait(gen, interval, self.silent_after if timeout is None else timeout)
-        except psycopg.errors._WaitTimeout as error:
-            self.close()
-            raise psycopg.OperationalError(
-                f"the server has said nothing for {self.silent_after:g} seconds"
-            ) from error
+def _rest(connection: BoundedConnection[Any]) -> None:
+    """Back in the pool, a connection waits to be checked before its next use."""
+    connection.silent_after = CHECK_SECONDS
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """One alias. On a pooled connection, psycopg's ``read_only`` is set."""
+
+    # By alias, for all threads of this process.
+    silences: ClassVar[dict[str, Silence]] = {}
+    _waited_in_vain: ClassVar[dict[str, float]] = {}
 
     # Django connects with what this has as ``connect``.
     Database: Any = SimpleNamespace(**vars(psycopg) | {"connect": BoundedConnection.connect})
@@ -71,6 +72,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def pool(self) -> Any:
         if options := self.settings_dict["OPTIONS"].get("pool"):
             options.setdefault("connection_class", BoundedConnection)
+            options.setdefault("reset", _rest)
         return super().pool
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
@@ -78,31 +80,57 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         Raises:
             NotDirect: a pooler answers, and this alias needs PostgreSQL itself.
+            StillSilent: the server says nothing, as another thread has just found out.
         """
         if self.pool:
             return self._from_pool(conn_params)
-        connection = super().get_new_connection(conn_params)
-        connection.autocommit = True  # Django sets it later as it needs it
-        try:
-            self._prove(connection)
-        except BaseException:
-            connection.close()
-            raise
+        with self._silence.connecting() as silent:
+            if silent:
+                conn_params = conn_params | {"connect_timeout": TRY_SECONDS}
+            connection = super().get_new_connection(conn_params)
+            connection.autocommit = True  # Django sets it later as it needs it
+            try:
+                self._prove(connection)
+            except BaseException:
+                connection.close()
+                raise
+        connection.silent = self._silence.suspect
         return connection
+
+    @property
+    def _silence(self) -> Silence:
+        return self.silences.setdefault(self.alias, Silence(self.settings_dict["NAMED"]))
+
+    def is_usable(self) -> bool:
+        """Whether a kept connection still answers, which it must do soon."""
+        connection = self.connection
+        if connection is None or connection.closed:
+            return False
+        before, connection.silent_after = connection.silent_after, CHECK_SECONDS
+        try:
+            return bool(super().is_usable())
+        finally:
+            connection.silent_after = before
 
     def _from_pool(self, conn_params: dict[str, Any]) -> Any:
         """A connection from the pool. In an outage only one request waits the full time for it.
 
-        A process has four threads. If every request waited, a silent database would occupy them
-        all. Then nobody could sign in, and health probes would get no answer.
+        A process has few threads. If every request waited, a silent database would occupy them all.
+        Then nobody could sign in. A page asks several times, so it waits at most once.
         """
         pool = self.pool
+        lately = monotonic() - self._waited_in_vain.get(self.alias, -LATELY_SECONDS)
+        if pool.timeout == AWAY_SECONDS and lately < LATELY_SECONDS:
+            pool.timeout = AT_ONCE_SECONDS
         try:
             connection = super().get_new_connection(conn_params)
         except PoolTimeout:
+            if pool.timeout != AT_ONCE_SECONDS:
+                self._waited_in_vain[self.alias] = monotonic()
             pool.timeout = AWAY_SECONDS
             raise
         pool.timeout = self.settings_dict["OPTIONS"]["pool"]["timeout"]
+        connection.silent_after = silent_after(self.settings_dict["SESSION"])
         return connection
 
     def _configure_connection(self, connection: Any) -> bool:
@@ -114,9 +142,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._prove(connection)
         return False
 
-    def _prove(self, connection: BoundedConnection) -> None:
-        limit = int(self.settings_dict["SESSION"]["statement_timeout"])
-        connection.silent_after = limit / 1000 + CONNECT_SECONDS if limit else None
+    def _prove(self, connection: BoundedConnection[Any]) -> None:
+        connection.silent_after = silent_after(self.settings_dict["SESSION"])
         with cut_after(CONNECT_SECONDS, connection):
             if is_held(connection, self.settings_dict["SESSION"]):
                 return

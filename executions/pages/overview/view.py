@@ -8,7 +8,7 @@ from executions.accounts.requests import LiveRequest
 from executions.pages.history.filters import parse
 from executions.pages.live import answer
 from executions.pages.overview.reader import DAY, WEEK, read_overview
-from executions.pages.site_verdict import SiteVerdict, read_verdict
+from executions.pages.site_verdict import read_verdict, shown_verdict
 
 WINDOW = "window"
 
@@ -22,7 +22,7 @@ def overview(request: LiveRequest) -> HttpResponse:
     """
     chosen = parse(request.META["QUERY_STRING"], {WINDOW: (DAY, WEEK)}, names=())
     shown = read_overview(chosen.choice(WINDOW, DAY), anew=not request.htmx)
-    context = {"filters": chosen, "site_verdict": SiteVerdict(shown.verdict.level)}
+    context = {"filters": chosen, "site_verdict": shown_verdict(shown.verdict.level)}
     response = answer(request, "overview/overview", shown, context)
     if request.htmx and shown.now is not None:
         # A 204 renews the age that the page shows, although the snapshot may be some seconds old.
