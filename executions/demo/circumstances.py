@@ -1,7 +1,7 @@
 """The settings of those scenarios that need more than a world of executions."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -10,15 +10,7 @@ from psycopg import sql
 from executions.database.connections import Connection
 from executions.database.permissions import sight_statements, statements
 from executions.demo.rows import put_state, usage
-from executions.demo.stage import (
-    Setting,
-    Stage,
-    hidden,
-    hold_lock,
-    renamed,
-    schedule,
-    sessions_shown,
-)
+from executions.demo.stage import Setting, Stage, schedule
 from executions.demo.worlds import World, database_now, locked_out, sound
 from executions.models import Runner
 from multica_admin.embedded import DATABASE
@@ -29,18 +21,6 @@ WATCHMAN = "multica_watchman"
 OURS = "demo-runner-of-this-installation"
 
 Grants = Callable[[str], list[str]]
-
-
-@contextmanager
-def lock_kept(stage: Stage) -> Iterator[None]:
-    """A session that took the rollup's lock and does nothing."""
-    with sessions_shown(stage.superuser):
-        forgotten = stage.connect("multica")
-        try:
-            hold_lock(forgotten)
-            yield
-        finally:
-            forgotten.close()
 
 
 def shut_out(owner: Connection, now: datetime | None = None, lost: int = 24) -> World:
@@ -55,23 +35,11 @@ def shut_out(owner: Connection, now: datetime | None = None, lost: int = 24) -> 
     return world.write()
 
 
-@contextmanager
-def no_scheduler(stage: Stage) -> Iterator[None]:
-    with renamed(stage.owner, "sys_cron_executions"):
-        yield
-
-
 def before_the_scheduler(owner: Connection, now: datetime | None = None) -> World:
     """The state row of an install whose schedule has stopped a day ago."""
     world = sound(owner, now, plans=0)
     put_state(owner, watermark_at=world.now - timedelta(days=1))
     return world
-
-
-@contextmanager
-def queue_hidden(stage: Stage) -> Iterator[None]:
-    with hidden(stage.owner, "task_usage_hourly_dirty"):
-        yield
 
 
 @contextmanager
@@ -185,8 +153,7 @@ def legacy_job(stage: Stage) -> Iterator[None]:
 def run_in_flight(stage: Stage) -> Iterator[None]:
     """A session of pg_cron's that is inside the job."""
     jobid = schedule(stage.superuser)
-    session = stage.connect("multica")
-    try:
+    with closing(stage.connect("multica")) as session:
         session.execute("SET application_name = 'pg_cron'")
         stage.superuser.execute(
             "INSERT INTO cron.job_run_details (jobid, runid, job_pid, status, start_time)"
@@ -194,5 +161,3 @@ def run_in_flight(stage: Stage) -> Iterator[None]:
             [jobid, session.info.backend_pid],
         )
         yield
-    finally:
-        session.close()

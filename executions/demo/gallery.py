@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from executions.demo import circumstances, servers, worlds, zeros
 from executions.demo.circumstances import WATCHMAN, may_look, may_remove, may_see_all, watched_by
 from executions.demo.scenario import Scenario, Shown
-from executions.demo.stage import Stage, scheduled
+from executions.demo.stage import Stage, hidden, lock_held, renamed, scheduled
 from executions.demo.worlds import World
 from executions.demo.zero_scenarios import OF_ZERO
 from executions.health.diagnosis.look import CauseCode
@@ -33,7 +33,7 @@ _OF_FINDINGS = (
         _("A Multica from before v0.3.17, whose outside schedule stopped a day ago."),
         FindingCode.SCHEDULER_NOT_INSTALLED,
         circumstances.before_the_scheduler,
-        circumstances.no_scheduler,
+        lambda stage: renamed(stage.owner, "sys_cron_executions"),
         cause=CauseCode.SCHEDULER_NOT_INSTALLED,
     ),
     Scenario(
@@ -88,7 +88,7 @@ _OF_FINDINGS = (
         _("A real session keeps the rollup's lock and does nothing."),
         FindingCode.LOCK_LEAKED,
         circumstances.shut_out,
-        circumstances.lock_kept,
+        lock_held(),
         cause=CauseCode.LOCK_LEAKED,
     ),
     Scenario(
@@ -155,7 +155,7 @@ _OF_FINDINGS = (
         "missing-right",
         _("The dashboard's role may not read the queue of changed buckets."),
         FindingCode.NOT_AVAILABLE,
-        around=circumstances.queue_hidden,
+        around=lambda stage: hidden(stage.owner, "task_usage_hourly_dirty"),
         cause=CauseCode.CANNOT_TELL,
     ),
     Scenario(

@@ -5,7 +5,7 @@ demo's scenario ends with its process; the next start begins with an empty datab
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,20 @@ def sessions_shown(superuser: Connection) -> Iterator[None]:
 def hold_lock(session: Connection) -> None:
     """Hold the rollup's lock until the session ends."""
     session.execute("SELECT pg_advisory_lock(4246)")
+
+
+def lock_held(name: str = "") -> Setting:
+    """A session took the rollup's lock and does nothing. It can have an application name."""
+
+    @contextmanager
+    def setting(stage: Stage) -> Iterator[None]:
+        with sessions_shown(stage.superuser), closing(stage.connect("multica")) as session:
+            if name:
+                session.execute("SELECT set_config('application_name', %s, false)", [name])
+            hold_lock(session)
+            yield
+
+    return setting
 
 
 def schedule(

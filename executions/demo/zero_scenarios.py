@@ -6,8 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.demo import zeros
 from executions.demo.scenario import Scenario
+from executions.demo.stage import lock_held
 from executions.demo.zeros import alone, waiting
 from executions.health.diagnosis.look import CauseCode
+from executions.rollup.lock import BACKFILL_NAME
 
 OF_ZERO = (
     Scenario(
@@ -46,7 +48,7 @@ OF_ZERO = (
         _("Three tasks ran to their end and reported no usage."),
         CauseCode.TASKS_REPORTED_NONE,
         alone(zeros.tasks_without_reports),
-        zeros.tasks_tell_times,
+        lambda stage: zeros.multicas_columns(stage.owner),
     ),
     Scenario(
         "deleted-runtime",
@@ -71,7 +73,7 @@ OF_ZERO = (
         _("A backfill has held the rollup's lock for three hours."),
         CauseCode.LOCK_HELD,
         alone(waiting(zeros.locked_out_for_hours)),
-        zeros.backfill_at_work,
+        lock_held(BACKFILL_NAME),
     ),
     Scenario(
         "missing-workspace",

@@ -18,9 +18,8 @@ from executions.database.permissions import statements
 from executions.database.sql import load
 from executions.demo import worlds
 from executions.demo.rows import usage
-from executions.demo.stage import Stage, hold_lock, let_read, renamed, sessions_shown
+from executions.demo.stage import Stage, let_read, renamed
 from executions.demo.worlds import World, sound
-from executions.rollup.lock import BACKFILL_NAME
 from multica_admin.embedded import DATABASE, VIEWER
 
 Made = Callable[[Connection], World]
@@ -149,7 +148,7 @@ def passed_by(owner: Connection) -> World:
 
 
 def tasks_without_reports(owner: Connection) -> World:
-    """Three tasks ran to their end and reported nothing; `tasks_tell_times` is around it."""
+    """Three tasks ran to their end and reported nothing; `multicas_columns` is around it."""
     world = worlds.healthy(owner)
     for minutes in range(3):
         task_ended(owner, world.now - HOUR - minutes * MINUTE)
@@ -164,12 +163,6 @@ def task_ended(owner: Connection, at: datetime) -> None:
         "UPDATE agent_task_queue SET started_at = %s, completed_at = %s WHERE id = %s",
         [at - MINUTE, at, row["task_id"]],
     )
-
-
-@contextmanager
-def tasks_tell_times(stage: Stage) -> Iterator[None]:
-    with multicas_columns(stage.owner):
-        yield
 
 
 @contextmanager
@@ -222,19 +215,6 @@ def before_the_rollup(stage: Stage) -> Iterator[None]:
 def unwritten(owner: Connection) -> World:
     """Nothing is to be written again."""
     return sound(owner, plans=0)
-
-
-@contextmanager
-def backfill_at_work(stage: Stage) -> Iterator[None]:
-    """A session of our own backfill's holds the rollup's lock."""
-    with sessions_shown(stage.superuser):
-        session = stage.connect("multica")
-        try:
-            session.execute(f"SET application_name = '{BACKFILL_NAME}'")
-            hold_lock(session)
-            yield
-        finally:
-            session.close()
 
 
 @contextmanager

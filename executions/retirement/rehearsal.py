@@ -7,7 +7,6 @@ job. The rehearsal uses up a number of ``cron.jobid_seq``. The confirmation keep
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
 
 import psycopg
 from django.utils.translation import gettext as _
@@ -227,18 +226,14 @@ def rehearse(acting: Connection, job: Job) -> Rehearsal:
     except psycopg.Error as error:
         if acting.closed:
             raise
-        return _with(found, result=Result.IMPOSSIBLE, said=first_line(error))
+        return replace(found, result=Result.IMPOSSIBLE, said=first_line(error))
     differences = {
         name: (before.get(name), after.get(name))
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     }
     result = Result.DIFFERENT if differences else Result.SAME
-    return _with(found, result=result, differences=differences)
-
-
-def _with(found: Rehearsal, **values: Any) -> Rehearsal:
-    return replace(found, **values)
+    return replace(found, result=result, differences=differences)
 
 
 def _there_and_back(

@@ -5,8 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet, TextField
-from django.db.models.functions import Cast
 from django.http import Http404
 
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
@@ -25,7 +23,7 @@ from executions.pages.history.life import (
     skipped_reason,
     watermark_step,
 )
-from executions.pages.history.rows import ExecutionRow, state_now
+from executions.pages.history.rows import ExecutionRow, in_full, state_now
 from executions.pages.history.table import attempt, read_bare_clock, read_clock
 from executions.pages.history.walks import newest_plan_time
 from executions.rollup.margin import is_in_future
@@ -116,7 +114,7 @@ def read_execution(_filters: Filters, execution_id: UUID) -> Detail:
         RowsHidden: row security hides rows.
     """
     now = read_clock().now
-    execution = _in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
+    execution = in_full().annotate(newest_plan=newest_plan_time()).filter(id=execution_id).first()
     if execution is None:
         raise Http404
     result = parsed(execution.result_text)
@@ -145,14 +143,9 @@ def read_execution(_filters: Filters, execution_id: UUID) -> Detail:
     )
 
 
-def _in_full() -> QuerySet[Any]:
-    """The result as text, because a hostile one may nest deeper than Python's parser allows."""
-    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer("result")
-
-
 def _neighbours(execution: Execution) -> tuple[Any, Any]:
     """The plans before and after this one, of the same job and scope."""
-    plans = _in_full().filter(
+    plans = in_full().filter(
         job_name=execution.job_name,
         scope_kind=execution.scope_kind,
         scope_id=execution.scope_id,

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
-from django.db.models.functions import Left
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast, Left
 
 from executions.database.reading import fetch_for_dashboard
 from executions.health.facts.executions import ExecutionFact, runners_of
@@ -21,6 +21,11 @@ from executions.scheduler.states import ExecutionState, state_of
 from executions.text.problem import Problem
 
 ERROR_LINE = 200
+
+
+def in_full() -> QuerySet[Any]:
+    """The result as text, because a hostile one may nest deeper than Python's parser allows."""
+    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer("result")
 
 
 @dataclass(frozen=True)

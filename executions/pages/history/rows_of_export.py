@@ -12,8 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError
-from django.db.models import QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from executions.database.problems import diagnose
@@ -21,7 +20,7 @@ from executions.models import Execution, Status
 from executions.pages.history.filters import Filters
 from executions.pages.history.paging import Page, Reader
 from executions.pages.history.plans import choose_walk
-from executions.pages.history.rows import newest_plans, state_now
+from executions.pages.history.rows import in_full, newest_plans, state_now
 from executions.pages.history.table import read_clock
 
 MOST_ROWS = 100_000
@@ -100,6 +99,4 @@ def start_export(filters: Filters) -> Export:
 
 
 def _rows() -> QuerySet[Execution]:
-    return Execution.objects.annotate(result_text=Cast("result", TextField())).defer(
-        "result", "lease_token"
-    )
+    return in_full().defer("lease_token")
