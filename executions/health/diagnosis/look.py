@@ -15,6 +15,7 @@ from executions.health.explain import EXPLANATIONS
 from executions.health.explain.explanation import Step
 from executions.health.facts.usage import Sample, UsageFacts, WorkspaceUsage
 from executions.health.findings import Case, Finding, FindingCode
+from executions.health.findings.base import with_explained
 from executions.health.findings.lateness import LAG
 from executions.health.verdict import Level
 from executions.text.problem import Problem
@@ -143,7 +144,7 @@ class Look:
     @cached_property
     def found(self) -> Mapping[FindingCode, Finding]:
         """Every finding of the verdict by its code, folded ones too."""
-        return {one.code: one for one in _with_folded(self.assessment.verdict.findings)}
+        return {one.code: one for one in with_explained(self.assessment.verdict.findings)}
 
     def first_of(self, *codes: FindingCode) -> Finding | None:
         return next((self.found[code] for code in codes if code in self.found), None)
@@ -198,9 +199,3 @@ class Look:
         known = {} if isinstance(names, Problem) else names
         ids = [one.workspace_id for one in workspaces if one.workspace_id]
         return ", ".join(known.get(one) or str(one) for one in ids)
-
-
-def _with_folded(findings: Iterable[Finding]) -> Iterator[Finding]:
-    for finding in findings:
-        yield finding
-        yield from _with_folded(finding.explains)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -97,6 +97,13 @@ class Finding:
 
     def explaining(self, others: tuple[Finding, ...]) -> Finding:
         return replace(self, explains=(*self.explains, *others))
+
+
+def with_explained(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Each finding, followed by those that it explains."""
+    for finding in findings:
+        yield finding
+        yield from with_explained(finding.explains)
 
 
 @dataclass(frozen=True)

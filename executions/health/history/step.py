@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from executions.health.facts import Facts
-from executions.health.findings import Finding
+from executions.health.findings.base import with_explained
 from executions.health.verdict import Level, Verdict
 
 # Without a look for this long nobody was watching. A restart is shorter, and so is a slow look.
@@ -51,12 +51,7 @@ def blindness_of(facts: Facts) -> Blindness | None:
 
 def marks_of(verdict: Verdict) -> list[str]:
     """The set of findings, those that another explains included. Its order means nothing."""
-    return sorted(_marks(verdict.findings))
-
-
-def _marks(findings: tuple[Finding, ...]) -> set[str]:
-    own = {f"{finding.key} {finding.severity.word}" for finding in findings}
-    return own.union(*(_marks(finding.explains) for finding in findings))
+    return sorted({f"{one.key} {one.severity.word}" for one in with_explained(verdict.findings)})
 
 
 @dataclass(frozen=True)

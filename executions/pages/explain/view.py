@@ -4,8 +4,6 @@ The texts are in `executions/health/explain/`. Nothing is read for these pages: 
 is present now comes from the snapshot that the process keeps.
 """
 
-from collections.abc import Iterable, Iterator
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -13,7 +11,7 @@ from django.views.decorators.http import require_safe
 from executions.demo.gallery import showing
 from executions.health import snapshot as snapshots
 from executions.health.explain import EXPLANATIONS
-from executions.health.findings.base import Finding, FindingCode
+from executions.health.findings.base import Finding, FindingCode, with_explained
 from executions.health.remedies import PSQL
 from executions.pages.history.filters import parse
 
@@ -35,7 +33,8 @@ def explanation(request: HttpRequest, code: str) -> HttpResponse:
     known = FindingCode(code)
     context = {
         "explanation": EXPLANATIONS[known],
-        "present": _present(known),
+        # `not_available` may be there repeatedly.
+        "present": [finding for finding in _all_present() if finding.code is known],
         "looked": snapshots.kept() is not None,
         "psql": PSQL,
         "scenario": showing(known),
@@ -50,18 +49,6 @@ def _list() -> dict[str, object]:
     }
 
 
-def _present(code: FindingCode) -> list[Finding]:
-    """The findings with that code in the kept snapshot; `not_available` may be there repeatedly."""
-    return [finding for finding in _all_present() if finding.code is code]
-
-
-def _all_present() -> Iterator[Finding]:
+def _all_present() -> list[Finding]:
     kept = snapshots.kept()
-    if kept is not None:
-        yield from _unfolded(kept.verdict.findings)
-
-
-def _unfolded(findings: Iterable[Finding]) -> Iterator[Finding]:
-    for finding in findings:
-        yield finding
-        yield from _unfolded(finding.explains)
+    return list(with_explained(kept.verdict.findings)) if kept else []

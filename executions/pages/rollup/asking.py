@@ -1,6 +1,6 @@
 """The sessions that hold lock 4246 or wait for it, each with what it is and whether it leaks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.findings import Finding, FindingCode
+from executions.health.findings.base import with_explained
 from executions.health.findings.lock import PROBABLY
 
 
@@ -47,7 +48,9 @@ class Asking:
 
 def askers(lock: Lock, findings: Iterable[Finding]) -> list[Asking]:
     """The holders first, each with the finding that calls it a leak."""
-    leak = next((one for one in _all(findings) if one.code is FindingCode.LOCK_LEAKED), None)
+    leak = next(
+        (one for one in with_explained(findings) if one.code is FindingCode.LOCK_LEAKED), None
+    )
     leaking = leak.evidence.get("pid") if leak else None
     return [
         *(
@@ -56,9 +59,3 @@ def askers(lock: Lock, findings: Iterable[Finding]) -> list[Asking]:
         ),
         *(Asking(one, holds=False) for one in lock.waiters),
     ]
-
-
-def _all(findings: Iterable[Finding]) -> Iterator[Finding]:
-    for finding in findings:
-        yield finding
-        yield from _all(finding.explains)

@@ -4,7 +4,6 @@ What cannot be seen is kept apart from what does not exist, with the statements 
 It changes nothing; `executions/retirement/` retires schedules.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +21,7 @@ from executions.health import snapshot as snapshots
 from executions.health.facts.executions import Executions, begun_by_runner
 from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.findings import Finding, FindingCode
+from executions.health.findings.base import with_explained
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import WINDOW
 from executions.health.snapshot import Snapshot
@@ -181,7 +181,7 @@ class Schedules:
 
     @property
     def _findings(self) -> list[Finding]:
-        return list(_unfold(self.snapshot.verdict.findings))
+        return list(with_explained(self.snapshot.verdict.findings))
 
     @property
     def other_writer(self) -> Finding | None:
@@ -297,12 +297,6 @@ _SIGHTS = {
         " there."
     ),
 }
-
-
-def _unfold(findings: Iterable[Finding]) -> Iterator[Finding]:
-    for finding in findings:
-        yield finding
-        yield from _unfold(finding.explains)
 
 
 def _without_ages(seen: object) -> object:

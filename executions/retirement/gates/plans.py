@@ -4,7 +4,7 @@ One function for each gate of docs/interfaces.md, ``checkretirement``, with the 
 `health.ledger` decides when a plan is due, so the page's strip and the gate never disagree.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count, repeat
@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts.executions import ExecutionFact, runners_of
 from executions.health.findings import Case, Finding, Severity
+from executions.health.findings.base import with_explained
 from executions.health.findings.lateness import LAG
 from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.retirement.gates.gate import Gate, GateCode, GateFacts, not_yet
@@ -311,7 +312,9 @@ def _enough(moves: Sequence[_Move], facts: GateFacts) -> bool:
 def no_critical_findings(facts: GateFacts, case: Case) -> Gate:
     start = case.newest_plan - (facts.streak - 1) * case.spec.cadence
     found = [
-        one for one in _critical(facts.findings) if one.seen_at is None or one.seen_at >= start
+        one
+        for one in with_explained(facts.findings)
+        if one.severity is Severity.CRITICAL and (one.seen_at is None or one.seen_at >= start)
     ]
     evidence = {"since": start, "findings": [finding.code.value for finding in found]}
     if not found:
@@ -325,13 +328,6 @@ def no_critical_findings(facts: GateFacts, case: Case) -> Gate:
         quoted(str(found[0].advice)),
         _forgotten_at_the_earliest(case, facts.streak, found),
     )
-
-
-def _critical(findings: Iterable[Finding]) -> Iterator[Finding]:
-    for finding in findings:
-        if finding.severity is Severity.CRITICAL:
-            yield finding
-        yield from _critical(finding.explains)
 
 
 def _forgotten_at_the_earliest(case: Case, streak: int, found: list[Finding]) -> datetime | None:
