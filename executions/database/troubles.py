@@ -54,7 +54,7 @@ TROUBLES: Mapping[str, Trouble] = {
         todo=_("Check that PostgreSQL runs there and that the address in %(url)s is right."),
     ),
     "embedded_stopped": Trouble(
-        title=_("The embedded PostgreSQL does not run"),
+        title=_("The embedded PostgreSQL does not answer"),
         what=_("The embedded PostgreSQL, which bin/run brings, does not answer."),
         meaning=_("Nothing is lost: it goes on with what it had, once it runs again."),
         todo=_EMBEDDED_COMES_BACK,

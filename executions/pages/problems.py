@@ -25,6 +25,7 @@ from executions.accounts.roles import (
 from executions.database.problems import BUG, DATABASE_ERRORS, diagnose, for_strangers
 from executions.pages.history.filters import BadFilter
 from executions.pages.refused_filter import RefusedFilter, refused_filter
+from executions.pages.site_verdict import last_reached
 from executions.text.problem import Problem
 from multica_admin.env import BadSetting
 from multica_admin.public_url import parse_public_url
@@ -62,13 +63,17 @@ def _page_or_text(
 ) -> HttpResponse:
     if not getattr(request, "htmx", False) and request.accepts("text/html"):
         again = problem.status == HTTPStatus.SERVICE_UNAVAILABLE and request.method == "GET"
-        context = {
+        context: dict[str, object] = {
             "problem": problem,
             "refused": refused,
             "retry_seconds": RETRY_SECONDS if again else None,
         }
         pages = ("problem_framed.html", "problem.html")
-        for page in pages if _has_frame(request, problem) else pages[1:]:
+        has_frame = _has_frame(request, problem)
+        # Without the frame our own tables are away, which are elsewhere unless embedded.
+        if again and (has_frame or settings.MULTICA_IS_EMBEDDED):
+            context["reached"] = last_reached()
+        for page in pages if has_frame else pages[1:]:
             try:
                 return render(request, page, context, status=problem.status)
             except Exception:

@@ -9,6 +9,7 @@ from executions.database.kept import QUIET_SECONDS
 from executions.health import snapshot as snapshots
 from executions.health.snapshot import Snapshot
 from executions.health.verdict import Level
+from executions.text.sentences import Ago, At, Sentence, say
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,19 @@ def kept_verdict() -> SiteVerdict:
     """
     kept = snapshots.kept()
     return shown_verdict(kept.verdict.level if kept else None)
+
+
+def last_reached() -> Sentence | None:
+    """When Multica's database was last read, for a page that cannot; None if it never was."""
+    known = snapshots.known_before() or snapshots.last()
+    if known is None or known.checked_at is None:
+        return None
+    now = known.checked_at + known.age
+    return say(
+        "Multica's database was last read at %(time)s, %(ago)s.",
+        time=At(known.checked_at, now),
+        ago=Ago(known.checked_at, now),
+    )
 
 
 def shown_verdict(level: Level | None) -> SiteVerdict:

@@ -36,8 +36,10 @@ class Zero:
 
     @property
     def scenario(self) -> Scenario | None:
-        """The demo that shows this cause, if something is wrong."""
-        return None if self.cause.is_there else showing(self.cause.code)
+        """The demo that shows this cause, if something is known to be wrong."""
+        if self.cause.is_there or self.cause.is_unknown:
+            return None
+        return showing(self.cause.code)
 
     @property
     def word(self) -> str:
