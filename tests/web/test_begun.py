@@ -156,7 +156,7 @@ def test_a_server_that_tells_its_number_too_late_hides_no_job_for_that(
 
     wizard.choose(operator(), jobid)
     Retirement.objects.update(database="another")
-    monkeypatch.setattr("executions.health.read.read_identifier", too_late)
+    monkeypatch.setattr("executions.health.read_pg_cron.read_identifier", too_late)
     assert 'id="redundant"' in look(admin_client)
 
 
