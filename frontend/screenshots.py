@@ -26,6 +26,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PASSWORD = "only-for-pictures"
 DESK, PHONE = (1440, 1100), (390, 844)
 DEMO = ""
+PATIENCE = 120_000  # milliseconds
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,18 @@ class View:
     windows: tuple[tuple[int, int], ...] = (DESK,)
 
 
+# The verdict that each start comes to, and what is looked at then.
 VIEWS = {
-    DEMO: (View("overview", "/", (DESK, PHONE)), View("plans", "/executions/")),
-    "silent-backend": (View("failing", "/", (DESK, PHONE)),),
-    "failing-runs": (View("zero", "/rollup/zero/"),),
-    "broken-streak": (View("schedules", "/schedules/"),),
+    DEMO: (
+        "healthy",
+        (
+            View("overview", "/", (DESK, PHONE)),
+            View("plans", "/executions/"),
+            View("schedules", "/schedules/"),
+        ),
+    ),
+    "silent-backend": ("failing", (View("failing", "/", (DESK, PHONE)),)),
+    "failing-runs": ("failing", (View("zero", "/rollup/zero/"),)),
 }
 
 
@@ -80,20 +88,22 @@ def served(scenario: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sign_in(page: Page, address: str) -> None:
+def sign_in(page: Page, address: str, verdict: str) -> None:
+    """Sign in, and wait until the overview's own refreshes have brought the verdict."""
     page.goto(f"{address}/login/")
     page.fill("[name=username]", "admin")
     page.fill("[name=password]", PASSWORD)
     page.click("button[type=submit]")
-    page.wait_for_url(f"{address}/")
+    page.wait_for_selector(f"#verdict-card[data-verdict={verdict}]")
 
 
-def look(browser: Browser, address: str, view: View) -> None:
+def look(browser: Browser, address: str, verdict: str, view: View) -> None:
     """A picture of the view in each theme, through each window."""
     for theme in ("light", "dark"):
         context = browser.new_context(color_scheme=theme, reduced_motion="reduce")
         page = context.new_page()
-        sign_in(page, address)
+        page.set_default_timeout(PATIENCE)
+        sign_in(page, address, verdict)
         for width, height in view.windows:
             page.set_viewport_size({"width": width, "height": height})
             page.goto(f"{address}{view.path}", wait_until="networkidle")
@@ -106,10 +116,10 @@ def look(browser: Browser, address: str, view: View) -> None:
 def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for scenario, views in VIEWS.items():
+        for scenario, (verdict, views) in VIEWS.items():
             with served(scenario) as address:
                 for view in views:
-                    look(browser, address, view)
+                    look(browser, address, verdict, view)
         browser.close()
 
 
