@@ -73,19 +73,19 @@ def post_worker_init(worker: Any) -> None:
     That is the keeper of the embedded PostgreSQL, the retirements, the watch over the verdict, the
     lookout for monitors, the demo's usage or its scenario, and the runner.
     """
-    from executions.alarms import background as watch
+    from executions.alarms.background import watching
     from executions.demo import play, trickle
     from executions.health import lookout
-    from executions.retirement import background
+    from executions.retirement.background import ticking
     from executions.scheduler import inprocess
 
     with _signals_held():
         worker.keeper = keeper.start()
         trickle.start()
         play.start()
-        background.start()
+        ticking().start()
         lookout.start()
-        watch.start()
+        watching().start()
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
         # A signal may come before the import of any of this. Then there is nothing to end.
         worker.inprocess = inprocess

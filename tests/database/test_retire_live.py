@@ -52,7 +52,7 @@ def backend(owner, rules):
 def ticking(monkeypatch, rules):
     """The thread of a web process, with these rules."""
     monkeypatch.setattr("executions.retirement.tick.current", lambda: rules)
-    thread = background.Ticking(seconds=0.2)
+    thread = background.ticking(seconds=0.2)
     thread.start()
     yield thread
     thread.stop()
@@ -126,11 +126,11 @@ def test_a_tick_that_fails_does_not_end_the_thread(monkeypatch, caplog):
             raise RuntimeError("a mistake")
 
     monkeypatch.setattr(background, "retirement_tick", failing)
-    thread = background.Ticking(seconds=0.01)
+    thread = background.ticking(seconds=0.01)
     thread.start()
     until(lambda: len(ticks) > 4)
     thread.stop()
-    assert caplog.text.count("Retirements are not watched") == 1
+    assert caplog.text.count("Retirements are not watched:") == 1
     assert "tried again" in caplog.text
     connections.close_all()
 
@@ -143,7 +143,7 @@ def test_beside_a_runner_that_tells_it_nothing_is_said_of_tables_that_are_away(m
         raise OperationalError("away")
 
     monkeypatch.setattr(background, "retirement_tick", failing)
-    thread = background.Ticking(seconds=0.01, says_when_away=False)
+    thread = background.ticking(seconds=0.01, says_when_away=False)
     thread.start()
     until(lambda: len(ticks) > 2)
     thread.stop()

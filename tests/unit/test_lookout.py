@@ -5,35 +5,56 @@ from __future__ import annotations
 import queue
 from types import SimpleNamespace
 
-from executions.health import lookout
+import pytest
+
+from executions.database.repeating import Repeating
+from executions.health import lookout, snapshot
 from tests.waiting import HANG
 
 
-def test_it_looks_again_after_the_interval_and_after_an_error(monkeypatch, caplog):
-    monkeypatch.setattr(lookout, "QUIET_SECONDS", 0)
+@pytest.fixture
+def started(monkeypatch):
+    """The threads that were started, with none left at the end."""
+    threads = []
+    start = Repeating.start
+
+    def noted(thread):
+        threads.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(Repeating, "start", noted)
+    yield threads
+    for thread in threads:
+        thread.stop()
+
+
+def test_it_looks_again_after_the_interval_and_after_an_error(
+    settings, monkeypatch, caplog, started
+):
+    monkeypatch.setattr(lookout, "QUIET_SECONDS", 0.001)
+    settings.METRICS_TOKEN = "a" * 16
     looks = queue.Queue()
 
     def look():
         looks.put("looked")
-        if looked.pop():
+        if fails.pop():
             raise RuntimeError("a fault of ours")
-        return SimpleNamespace(interval_seconds=0 if looked else 3600)
+        return SimpleNamespace(interval_seconds=0.001 if fails else 3600)
 
-    looked = [False, False, True, False]
-    watchman = lookout.Lookout(look)
-    watchman.start()
+    fails = [False, False, True, False]
+    monkeypatch.setattr(snapshot, "current", look)
+    lookout.start()
     for _time in range(4):
         assert looks.get(timeout=HANG) == "looked"
-    watchman.stop()
+    started[0].stop()
     assert looks.empty()
     assert [record.message for record in caplog.records] == [
-        "The lookout failed to look; it tries again."
+        "The snapshot for monitors is not kept fresh, because of a fault. It is tried again."
     ]
 
 
-def test_without_a_token_nobody_looks_unasked(settings, monkeypatch):
-    started = []
-    monkeypatch.setattr(lookout.Lookout, "start", lambda _self: started.append(1))
+def test_without_a_token_nobody_looks_unasked(settings, monkeypatch, started):
+    monkeypatch.setattr(snapshot, "current", lambda: SimpleNamespace(interval_seconds=3600))
     settings.STATUS_TOKEN = settings.METRICS_TOKEN = ""
     lookout.start()
     assert not started

@@ -20,10 +20,10 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from executions.alarms.background import Watching
+from executions.alarms.background import watching
 from executions.database.problems import diagnose
 from executions.models import Runner
-from executions.retirement.background import Ticking
+from executions.retirement.background import ticking
 from executions.scheduler.bounds import said
 from executions.scheduler.connecting import connect_runner
 from executions.scheduler.jobs import JOBS
@@ -128,8 +128,8 @@ def _refusal(sentence: str) -> CommandError:
 def _stay(runner: JobRunner, tick_seconds: float) -> None:
     """Run until drained, with the retirements and the watch. A second signal waits for none."""
     # The runner's row is in our own tables, so the runner already reports that they are away.
-    retirements = Ticking(says_when_away=False)
-    watch = Watching(says_when_away=False)
+    retirements = ticking(says_when_away=False)
+    watch = watching(says_when_away=False)
 
     def cancel() -> None:
         retirements.abandon()
@@ -142,7 +142,7 @@ def _stay(runner: JobRunner, tick_seconds: float) -> None:
         try:
             runner.run(tick_seconds)
         finally:
-            watch.stop()
+            watch.abandon()  # nothing of a look is lost
             retirements.stop()
 
 
