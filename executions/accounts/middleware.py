@@ -25,6 +25,9 @@ from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import VIEWER, RoleNeeded, may_look
 from multica_admin.arriving import PROBE_PATHS
 
+_UNUSED = ("camera", "display-capture", "geolocation", "microphone", "payment", "serial", "usb")
+_PERMISSIONS = ", ".join(["clipboard-write=(self)", *(f"{name}=()" for name in _UNUSED)])
+
 
 class _Middleware:
     """Lets every request pass. Each middleware below adds what it does."""
@@ -48,6 +51,15 @@ class ProbeMiddleware(_Middleware):
             request.META["HTTP_HOST"] = "localhost"
             request.META.pop("HTTP_COOKIE", None)
         return self._get_response(request)
+
+
+class PermissionsMiddleware(_Middleware):
+    """Takes from every page what a browser might let it do. Only copying a command is used."""
+
+    def __call__(self, request: LiveRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        response["Permissions-Policy"] = _PERMISSIONS
+        return response
 
 
 class NoStoreMiddleware(_Middleware):

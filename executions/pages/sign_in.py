@@ -53,7 +53,7 @@ class ChangePassword(PasswordChangeView):
 
 
 @sensitive_post_parameters()
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_again(request: HttpRequest) -> HttpResponseBase:
     """Ask for the password of the signed-in user, and of nobody else.
 

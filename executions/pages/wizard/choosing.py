@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import operators_only
@@ -70,6 +70,7 @@ def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
     return where_it_is(retirement)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 def upload_callers(request: HttpRequest) -> HttpResponse:
     """Keep a report of `findcallers`. What is no report is refused on the page itself.
 
