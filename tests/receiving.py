@@ -6,6 +6,7 @@ import contextlib
 import email
 import email.policy
 import json
+import logging
 import re
 import threading
 from collections import defaultdict
@@ -14,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from aiosmtpd.controller import Controller
 
 from tests.processes import free_port
-from tests.waiting import HANG
 
 
 def numbers_of(text):
@@ -51,7 +51,7 @@ class HttpReceiver:
     def _take(self, handler, message):
         path = handler.path.partition("?")[0]
         if path in self.held:
-            self.let_go.wait(HANG)
+            self.let_go.wait()  # `close` lets it go
         status = self.answers.get(path, 200)
         if status == 200:
             self.got[path].append(message)
@@ -80,6 +80,7 @@ class MailReceiver:
 
     def __init__(self):
         self.got = []
+        logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd tells of every line
         self.port = free_port()
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self._controller.start()
