@@ -21,6 +21,7 @@ from executions.pages.rollup.health import read_health
 from executions.pages.rollup.once import run_once
 from executions.pages.rollup.zero import read_zero
 from executions.pages.schedules.reader import read_schedules
+from executions.pages.silences import view as silences
 from executions.pages.wizard import choosing, left
 from executions.pages.wizard import views as wizard
 
@@ -119,6 +120,10 @@ _AUDIT = [
     ),
     path("audit/export.csv", audit_export.as_csv, name="audit_csv"),
 ]
+_SILENCES = [
+    path("silences/", silences.silences, name="silences"),
+    path("silences/<int:number>/end/", silences.end_silence, name="silence_end"),
+]
 _WIZARD = [
     path("retire/", choosing.retire, name="retire"),
     path("retire/job/<int:jobid>/", choosing.choose, name="retire_choose"),
@@ -144,4 +149,13 @@ _WIZARD = [
     path("retire/<int:number>/gone/", wizard.gone, name="retire_gone"),
     path("retire/<int:number>/brought-back/", wizard.brought_back, name="retire_brought_back"),
 ]
-urlpatterns = [*_OVERVIEW, *_HISTORY, *_EXPLAIN, *_ROLLUP, *_SCHEDULES, *_AUDIT, *_WIZARD]
+urlpatterns = [
+    *_OVERVIEW,
+    *_HISTORY,
+    *_EXPLAIN,
+    *_ROLLUP,
+    *_SCHEDULES,
+    *_AUDIT,
+    *_SILENCES,
+    *_WIZARD,
+]

@@ -14,6 +14,7 @@ from django.db import connections, transaction
 from django.test import TransactionTestCase
 from psycopg import sql
 
+from executions.alarms import marks
 from executions.database import second_tries
 from executions.database.connections import retire_silence
 from executions.database.engine.base import DatabaseWrapper
@@ -57,6 +58,7 @@ def forget_all() -> None:
     for silence in [retire_silence, *DatabaseWrapper.silences.values()]:
         silence.forget()
     week.forget()
+    marks.forget()
 
 
 def empty_multica(connection: psycopg.Connection[Any]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from django.db import models, transaction
 
 from executions.alarms.message import Told
+from executions.alarms.silence import quiet_of
+from executions.alarms.silences import open_silences, settle
 from executions.alarms.telling import (
     HOUR,
     Due,
@@ -35,7 +37,9 @@ def hear_look(seen: Seen, rules: Rules) -> Alarm | None:
     Raises:
         django.db.Error: our own tables cannot be reached.
     """
-    at = seen.look.at
+    at, verdict = seen.look.at, seen.assessment.verdict
+    settle(verdict)
+    quiet = quiet_of(open_silences(verdict)[0])
     TellingState.objects.bulk_create([TellingState(pk=TellingState.THE_ONE)], ignore_conflicts=True)
     with transaction.atomic():
         row = TellingState.objects.select_for_update().get(pk=TellingState.THE_ONE)
@@ -44,14 +48,15 @@ def hear_look(seen: Seen, rules: Rules) -> Alarm | None:
         made = Alarm.objects.filter(made_at__gt=at - HOUR).values_list("made_at", flat=True)
         state, due = hear(
             _state_from_json(row.state),
-            shape_of(seen.assessment.verdict),
+            shape_of(verdict),
             at,
             rules,
             list(made),
             anew=bool(seen.step.stretches),
             blindly=seen.step.after_blindness,
+            quiet=quiet,
         )
-        alarm = _write(seen.assessment.verdict, due) if due else None
+        alarm = _write(verdict, due) if due else None
         TellingState.objects.filter(pk=row.pk).update(looked_at=at, state=_state_to_json(state))
         _remove_old(at - KEPT)
     return alarm

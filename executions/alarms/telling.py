@@ -53,6 +53,17 @@ def worth_telling(findings: Sequence[Finding]) -> list[Finding]:
 
 
 @dataclass(frozen=True)
+class Quiet:
+    """What is silenced: every message, or those about the findings with these codes."""
+
+    everything: bool = False
+    codes: frozenset[str] = frozenset()
+
+
+NOTHING_SILENCED = Quiet()
+
+
+@dataclass(frozen=True)
 class Rules:
     """``most`` is how many alarms an hour may have."""
 
@@ -104,11 +115,14 @@ def hear(
     *,
     anew: bool = False,
     blindly: bool = False,
+    quiet: Quiet = NOTHING_SILENCED,
 ) -> tuple[Telling, Due | None]:
     """The state after a look, and the alarm that is due by now.
 
     ``made`` are the moments of earlier alarms. ``anew``: nobody knows what was between this look
     and the one before. ``blindly``: this is the first look after a time in which nobody saw.
+    ``quiet``: what is silenced now. What people know stays as it is, so whatever is still so when
+    the silence ends is told then.
     """
     if seen == state.now and state.since is not None and not anew:
         state = replace(state, times=state.times + 1)
@@ -120,8 +134,8 @@ def hear(
         )
     since = state.since or at
     held = at - since >= rules.after and state.times >= SEEN_AT_LEAST
-    is_news = seen != state.told
-    if not held or not (is_news or state.held_back):
+    is_news = _is_news(state.told, seen, quiet)
+    if quiet.everything or not held or not (is_news or state.held_back):
         return state, None
     lately = [moment for moment in made if at - moment < HOUR]
     if len(lately) >= rules.most:
@@ -138,6 +152,16 @@ def hear(
     )
     told = replace(state, told=seen, bad_since=_bad_since(state), held_back=0, is_counted=False)
     return told, due
+
+
+def _is_news(told: Shape, seen: Shape, quiet: Quiet) -> bool:
+    """Whether they differ in more than what is silenced."""
+    if told == seen:
+        return False
+    if told.level is not seen.level and Level.UNKNOWN in (told.level, seen.level):
+        return True
+    changed = set(told.codes) ^ set(seen.codes) or set(seen.codes)
+    return not changed <= quiet.codes
 
 
 def _recovers(state: Telling) -> bool:

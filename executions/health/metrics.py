@@ -19,9 +19,9 @@ from executions.health.facts.executions import Executions, runners_of
 from executions.health.facts.pg_cron import PgCron
 from executions.health.facts.sessions import Lock
 from executions.health.figures import age
-from executions.health.findings import Finding, FindingCode
+from executions.health.findings import FindingCode
 from executions.health.ledger import Ledger, PlanOutcome
-from executions.health.verdict import Level
+from executions.health.verdict import Level, severities
 
 PREFIX = "multica_admin"
 
@@ -30,11 +30,24 @@ Samples = Iterable[tuple[Labels, float | None]]
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What our own tables say of messages.
+
+    ``silences`` are the codes of what is silenced, empty for every message. ``waiting`` has the
+    number of alarms that wait, for each receiver that does not take them.
+    """
+
+    silences: tuple[str, ...] = ()
+    waiting: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Told:
     """What a process can tell at a scrape.
 
     ``assessment`` is the last one, and ``age`` its age; None if there is none yet. ``level`` is the
     verdict now: unknown if the assessment is too old. ``url`` is the address that people use.
+    ``marks`` is None if our own tables were not read lately.
     """
 
     version: str
@@ -43,6 +56,7 @@ class Told:
     level: Level
     assessment: Assessment | None = None
     age: timedelta | None = None
+    marks: Mark | None = None
 
 
 class _Gauges(Collector):
@@ -74,6 +88,8 @@ def gauges(told: Told) -> Iterator[GaugeMetricFamily]:
         "1 for the present verdict, 0 for every other; unknown if the reading is too old.",
         [({"level": level}, level is told.level) for level in Level],
     )
+    if told.marks is not None:
+        yield from _of_messages(told.marks)
     if told.assessment is None or told.age is None:
         return
     yield _gauge(
@@ -82,6 +98,31 @@ def gauges(told: Told) -> Iterator[GaugeMetricFamily]:
         [({}, told.age.total_seconds())],
     )
     yield from _of(told.assessment)
+
+
+def _of_messages(marks: Mark) -> Iterator[GaugeMetricFamily]:
+    everything = marks.silences.count("")
+    yield _gauge(
+        "silences",
+        "Silences that last: of every message, and of messages about one finding.",
+        [
+            ({"of": "everything"}, everything),
+            ({"of": "finding"}, len(marks.silences) - everything),
+        ],
+    )
+    yield _gauge(
+        "finding_silenced",
+        "Whether messages about the finding are held back.",
+        [({"code": code}, bool(everything) or code in marks.silences) for code in FindingCode],
+    )
+    yield _gauge(
+        "failing_receivers", "Receivers that do not take alarms.", [({}, len(marks.waiting))]
+    )
+    yield _gauge(
+        "undelivered_alarms",
+        "Alarms that wait for a receiver, each counted for each receiver.",
+        [({}, sum(marks.waiting))],
+    )
 
 
 def _of(assessment: Assessment) -> Iterator[GaugeMetricFamily]:
@@ -124,24 +165,15 @@ def _of(assessment: Assessment) -> Iterator[GaugeMetricFamily]:
 
 def _of_findings(assessment: Assessment) -> Iterator[GaugeMetricFamily]:
     """Every code, also those that are not there. Of several with one code, the worst counts."""
-    severities: dict[FindingCode, int] = {}
-    explained: set[FindingCode] = set()
-
-    def note(finding: Finding, *, under_another: bool) -> None:
-        severities[finding.code] = max(severities.get(finding.code, 0), finding.severity)
-        if under_another:
-            explained.add(finding.code)
-        for one in finding.explains:
-            note(one, under_another=True)
-
-    for finding in assessment.verdict.findings:
-        note(finding, under_another=False)
+    found = assessment.verdict.findings
+    severity_of = severities(found)
+    explained = severities(one for finding in found for one in finding.explains)
     # If a basic is unknown, only what cannot be read is known of the findings.
-    codes = FindingCode if assessment.ledger is not None else severities
+    codes = FindingCode if assessment.ledger is not None else severity_of
     yield _gauge(
         "finding_severity",
         "Each finding: 0 not there, 1 for information, 2 warning, 3 critical.",
-        [({"code": code}, severities.get(code, 0)) for code in codes],
+        [({"code": code}, severity_of.get(code, 0)) for code in codes],
     )
     yield _gauge(
         "finding_explained",

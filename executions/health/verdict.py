@@ -117,6 +117,15 @@ def _reason_for(
     return None
 
 
+def severities(findings: Iterable[Finding]) -> dict[FindingCode, Severity]:
+    """How bad each finding is, with those that another explains; of several, the worst."""
+    found: dict[FindingCode, Severity] = {}
+    for one in findings:
+        for code, severity in {**severities(one.explains), one.code: one.severity}.items():
+            found[code] = max(found.get(code, severity), severity)
+    return found
+
+
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: finding.severity, reverse=True))
 

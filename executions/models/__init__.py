@@ -11,6 +11,7 @@ from executions.models.multica import (
 )
 from executions.models.ours import Runner
 from executions.models.retirement import Act, AuditEvent, CallersReport, Retirement
+from executions.models.silences import Silence
 from executions.models.verdicts import BlindStretch, VerdictChange, Watch
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Retirement",
     "RollupState",
     "Runner",
+    "Silence",
     "Status",
     "TellingState",
     "VerdictChange",

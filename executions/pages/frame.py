@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from executions.pages.site_verdict import kept_verdict
 from multica_admin import __version__
 
+OVERVIEW = frozenset({"overview", "silences"})
 HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs", "verdicts"})
 ROLLUP = frozenset({"rollup", "rollup_run", "drift", "upgrade", "zero"})
 SCHEDULES = frozenset(
@@ -34,7 +35,7 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     match = request.resolver_match
     here = match.url_name if match else None
     doors = [
-        {"label": _("Overview"), "url": reverse("overview"), "active": here == "overview"},
+        {"label": _("Overview"), "url": reverse("overview"), "active": here in OVERVIEW},
         {"label": _("History"), "url": reverse("plans"), "active": here in HISTORY},
         {"label": _("Rollup"), "url": reverse("rollup"), "active": here in ROLLUP},
         {"label": _("Schedules"), "url": reverse("schedules"), "active": here in SCHEDULES},

@@ -6,7 +6,7 @@ keeps it fresh. They ask no database.
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 
 from django.conf import settings
@@ -17,10 +17,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from executions.alarms.marks import kept_marks
+from executions.alarms.silence import said
 from executions.health import snapshot as snapshots
-from executions.health.metrics import Told, exposition
+from executions.health.metrics import Mark, Told, exposition
 from executions.health.verdict import Level
-from executions.text.formatters import roughly
+from executions.text.formatters import roughly, written
 from multica_admin import __version__
 
 WELL = frozenset({Level.HEALTHY, Level.DEGRADED})
@@ -84,7 +86,7 @@ def _text(line: str, status: int) -> HttpResponse:
 def status(request: HttpRequest) -> HttpResponse:
     """200 if the verdict is healthy or degraded, else 503; with its sentence and its age."""
     level, lines = _standing()
-    return _text("\n".join(lines), 200 if level in WELL else 503)
+    return _text("\n".join([*lines, *_about_messages()]), 200 if level in WELL else 503)
 
 
 def _standing() -> tuple[Level, list[str]]:
@@ -104,10 +106,25 @@ def _standing() -> tuple[Level, list[str]]:
     return last.verdict.level, [said, looked]
 
 
+def _about_messages() -> Iterator[str]:
+    """A line for each silence, and for each receiver that takes no alarms."""
+    marks = kept_marks()
+    if marks is None:
+        return
+    for silence in marks.silences:
+        yield str(said(silence, marks.now or silence.begun_at))
+    for one in marks.untold:
+        yield _("Alarms do not reach receiver %(number)s since %(at)s: %(reason)s") % {
+            "number": one.position,
+            "at": written(one.since),
+            "reason": one.reason,
+        }
+
+
 @_with_token("METRICS_TOKEN")
 def metrics(request: HttpRequest) -> HttpResponse:
     """The gauges of `executions/health/metrics.py` for Prometheus."""
-    last, kept = snapshots.last(), snapshots.kept()
+    last, kept, marks = snapshots.last(), snapshots.kept(), kept_marks()
     told = Told(
         version=__version__,
         url=settings.PUBLIC_URL,
@@ -115,6 +132,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
         level=kept.verdict.level if kept else Level.UNKNOWN,
         assessment=last.assessment if last else None,
         age=last.age if last else None,
+        marks=Mark(
+            tuple(one.code for one in marks.silences), tuple(one.alarms for one in marks.untold)
+        )
+        if marks
+        else None,
     )
     body, content_type = exposition(told, request.headers.get("Accept", ""))
     return HttpResponse(body, content_type=content_type)

@@ -41,23 +41,26 @@ def test_it_looks_again_after_the_interval_and_after_an_error(
             raise RuntimeError("a fault of ours")
         return SimpleNamespace(interval_seconds=0.001 if fails else 3600)
 
+    beside = []
     fails = [False, False, True, False]
     monkeypatch.setattr(snapshot, "current", look)
-    lookout.start()
+    lookout.start(lambda: beside.append(1))
     for _time in range(4):
         assert looks.get(timeout=HANG) == "looked"
     started[0].stop()
     assert looks.empty()
+    assert len(beside) >= 2, "after each look that went well"
     assert [record.message for record in caplog.records] == [
         "The snapshot for monitors is not kept fresh, because of a fault. It is tried again."
     ]
 
 
 def test_without_a_token_nobody_looks_unasked(settings, monkeypatch, started):
+    beside = []
     monkeypatch.setattr(snapshot, "current", lambda: SimpleNamespace(interval_seconds=3600))
     settings.STATUS_TOKEN = settings.METRICS_TOKEN = ""
-    lookout.start()
+    lookout.start(lambda: beside.append(1))
     assert not started
     settings.METRICS_TOKEN = "a" * 16
-    lookout.start()
+    lookout.start(lambda: beside.append(1))
     assert started

@@ -13,7 +13,7 @@ from executions.health.facts import Queue
 from executions.health.facts.pg_cron import Match, PgCron, PgCronJob, RollupCall, Visibility
 from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.findings import FindingCode
-from executions.health.metrics import Told, exposition
+from executions.health.metrics import Mark, Told, exposition
 from executions.health.verdict import Level
 from executions.text.problem import Problem
 from tests.pictures import CADENCE, NOW, executions, facts
@@ -159,3 +159,14 @@ def test_openmetrics_is_spoken_to_whom_it_is_asked_by():
     )
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
+
+
+def test_silences_and_receivers_that_take_no_alarms_are_told_without_hiding_a_finding():
+    told_so = Told("1", "", False, Level.UNKNOWN, marks=Mark(("latest_stale",), (3, 0)))
+    samples = scraped(told_so)
+    assert (samples["silences", "everything"], samples["silences", "finding"]) == (0, 1)
+    assert samples["finding_silenced", "latest_stale"] == 1
+    assert samples["finding_silenced", "lock_lost"] == 0
+    assert (samples["failing_receivers",], samples["undelivered_alarms",]) == (2, 3)
+    everything = scraped(Told("1", "", False, Level.UNKNOWN, marks=Mark(("",))))
+    assert everything["finding_silenced", "lock_lost"] == 1

@@ -8,7 +8,18 @@ import pytest
 
 from executions.alarms.message import Place, Told, compose
 from executions.alarms.pace import pause_after
-from executions.alarms.telling import CALM, HOUR, Due, Kind, Rules, Shape, Telling, hear, shape_of
+from executions.alarms.telling import (
+    CALM,
+    HOUR,
+    Due,
+    Kind,
+    Quiet,
+    Rules,
+    Shape,
+    Telling,
+    hear,
+    shape_of,
+)
 from executions.health.assessment import assess
 from executions.health.verdict import Level
 from executions.text.sentences import say
@@ -228,3 +239,55 @@ def test_a_message_names_few_of_many_findings():
 
 def test_demo_data_is_called_so():
     assert compose([alarm()], Place("", "", is_demo=True)).title.startswith("Multica (demo data):")
+
+
+# --- Silences -------------------------------------------------------------------------------------
+
+STALE_QUIET = Quiet(codes=frozenset({"latest_stale"}))
+
+
+def test_while_everything_is_silenced_nothing_is_told_and_what_lasts_is_told_after():
+    story = Story().see(CALM)
+    for _look in range(12):
+        story.see(FAILING, times=1, quiet=Quiet(everything=True))
+    assert story.told == []
+    assert story.see(FAILING, times=1).kinds == [Kind.BEGAN]
+
+
+def test_what_came_and_went_while_everything_was_silenced_is_never_told():
+    story = Story().see(CALM)
+    for shape in (FAILING, FAILING, FAILING, FAILING, FAILING, FAILING, CALM):
+        story.see(shape, times=1, quiet=Quiet(everything=True))
+    assert story.see(CALM, times=12).told == []
+
+
+def test_an_acknowledged_finding_is_no_news_and_no_recovery_until_it_clears():
+    story = Story().see(CALM).see(FAILING, times=8)
+    for _look in range(12):
+        story.see(FAILING, times=1, quiet=STALE_QUIET)
+    assert story.kinds == [Kind.BEGAN]
+    assert story.see(CALM, times=8).kinds == [Kind.BEGAN, Kind.RECOVERED]
+
+
+def test_another_finding_beside_an_acknowledged_one_is_told():
+    story = Story().see(CALM)
+    for shape in (*[FAILING] * 8, *[WORSE] * 8):
+        story.see(shape, times=1, quiet=STALE_QUIET)
+    assert story.kinds == [Kind.BEGAN]
+    assert story.told[0].since == NOW + 14 * STEP
+
+
+def test_blindness_is_told_beside_an_acknowledged_finding():
+    story = Story().see(CALM)
+    for shape in (*[FAILING] * 8, *[UNKNOWN] * 8):
+        story.see(shape, times=1, quiet=STALE_QUIET)
+    assert story.kinds == [Kind.BLIND]
+
+
+def test_the_same_finding_at_another_level_is_news_unless_it_is_silenced():
+    milder = Shape(Level.DEGRADED, FAILING.codes)
+    story = Story().see(CALM).see(milder, times=8)
+    for _look in range(8):
+        story.see(FAILING, times=1, quiet=STALE_QUIET)
+    assert story.kinds == [Kind.BEGAN]
+    assert story.see(FAILING, times=1).kinds == [Kind.BEGAN, Kind.CHANGED]

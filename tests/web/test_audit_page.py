@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from executions.alarms import silences
 from executions.models.retirement import Act, AuditEvent
 from executions.pages.audit import export, lines
 from executions.pages.audit import reader as selector
@@ -188,6 +189,7 @@ def test_every_action_of_the_wizard_has_words_and_a_filter():
     used = {*Act.Kind.values, "choose", "affirm", "confirm", "close", "trial", "watch"}
     used |= {by_hand.REMOVED_BY_HAND, by_hand.PUT_BACK_BY_HAND, external.REMOVED, external.PUT_BACK}
     used |= {external.CONFIRMED_GONE, found.UPLOADED, found.LOOKED_AGAIN, moved.MOVED, once.ACTION}
+    used |= {silences.SILENCED, silences.ENDED}
     assert used == set(lines.ACTIONS)
 
 

@@ -61,7 +61,8 @@ def check_json(*arguments: str) -> SimpleNamespace:
 def assert_shape(done: SimpleNamespace) -> None:
     """Every name and type of docs/interfaces.md."""
     assert vars(done).keys() == {
-        "status", "job", "verdict", "summary", "checked_at", "findings", "figures",
+        "status", "job", "verdict", "summary", "checked_at", "findings",
+        "silences", "figures",
     }  # fmt: skip
     assert datetime.fromisoformat(done.checked_at).tzinfo is not None
     assert done.figures.keys() == FIGURES.keys()

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from executions.alarms.silences import ENDED, SILENCED
 from executions.models.retirement import Act, AuditEvent
 from executions.pages.rollup.once import ACTION as RUN_ONCE
 from executions.retirement import by_hand, external, found, moved
@@ -39,6 +40,8 @@ ACTIONS: dict[str, str | Promise] = {
     "trial": _("end of the trial"),
     "watch": _("end of the watch"),
     RUN_ONCE: _("run once"),
+    SILENCED: _("hold back messages"),
+    ENDED: _("end of a silence"),
 }
 _INTENDED, _DONE = AuditEvent.Outcome.INTENDED, AuditEvent.Outcome.DONE
 

@@ -38,7 +38,7 @@ from executions.pages.overview.series import (
     sparkline,
 )
 from executions.pages.overview.strip import Strip, lay_day, lay_week
-from executions.pages.overview.untold import read_untold
+from executions.pages.overview.untold import Silenced, read_silenced, read_untold
 from executions.pages.overview.week import Week, week_of
 from executions.pgcron.schedule import describe
 from executions.scheduler.plans import oldest_open
@@ -98,12 +98,14 @@ class Overview:
     """The snapshot in the shapes of the page. ``week`` is read only if it is asked for.
 
     ``begun`` are the open retirements, ``untold`` the receivers that alarms do not reach.
+    ``silences`` are those that last.
     """
 
     snapshot: Snapshot
     week: Week | None = None
     begun: tuple[Begun, ...] = ()
     untold: tuple[Undelivered, ...] = ()
+    silences: tuple[Silenced, ...] = ()
 
     @cached_property
     def version(self) -> str:
@@ -119,6 +121,7 @@ class Overview:
             self.redundant,
             [one.version for one in self.begun],
             [one.version for one in self.untold],
+            [one.number for one in self.silences],
             self.ledger.mark if self.ledger else None,
         )
 
@@ -369,20 +372,22 @@ _kept: dict[str, Overview] = {}
 def read_overview(window: str = DAY, *, anew: bool = False) -> Overview:
     """The present overview from the snapshot. Never raises for Multica's database.
 
-    The open retirements are read once per snapshot, and ``anew`` when a page is opened, so that
-    people who come from the wizard see what they have just done.
+    The open retirements and the silences are read once per snapshot, and ``anew`` when a page is
+    opened, so that people see what they have just done.
     """
     snapshot = snapshots.current()
     kept = _kept.get(window)
     if kept is not None and kept.snapshot is snapshot:
-        begun = read_begun(snapshot.checked_at) if anew else kept.begun
-        if begun == kept.begun:
+        if not anew:
+            return kept
+        begun, silences = read_begun(snapshot.checked_at), read_silenced(snapshot.verdict)
+        if begun == kept.begun and silences == kept.silences:
             return kept
         week, untold = kept.week, kept.untold
     else:
-        begun, untold = read_begun(snapshot.checked_at), read_untold()
-        week = week_of(snapshot) if window == WEEK else None
-    overview = _kept[window] = Overview(snapshot, week, begun, untold)
+        begun, silences = read_begun(snapshot.checked_at), read_silenced(snapshot.verdict)
+        week, untold = week_of(snapshot) if window == WEEK else None, read_untold()
+    overview = _kept[window] = Overview(snapshot, week, begun, untold, silences)
     return overview
 
 
