@@ -107,6 +107,7 @@ def look(browser: Browser, address: str, verdict: str, view: View) -> None:
         for width, height in view.windows:
             page.set_viewport_size({"width": width, "height": height})
             page.goto(f"{address}{view.path}", wait_until="networkidle")
+            page.wait_for_selector(f"#site-verdict [data-verdict={verdict}]")
             file = FOLDER / f"{view.name}-{theme}-{width}.png"
             page.screenshot(path=file)
             print(file.relative_to(ROOT), flush=True)
