@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
+from django.utils.timezone import get_current_timezone, localtime
 from django.utils.translation import gettext as _
 
 from executions.text.beyond import age_in_words, in_words
@@ -115,10 +115,10 @@ def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None)
 
 
 def _as_text(local: datetime, form: str) -> str:
-    if form == "hour":
-        return _hour(local)
-    text = local.strftime(TIME_FORMS[form])
-    return f"{text} {zone_name(local)}" if form in FORMS_WITH_ZONE else text
+    text = _hour(local) if form == "hour" else local.strftime(TIME_FORMS[form])
+    # No form leaves out the zone of a time that `_local` could not bring into the viewer's.
+    elsewhere = local.tzinfo is UTC and get_current_timezone() is not UTC
+    return f"{text} {zone_name(local)}" if elsewhere or form in FORMS_WITH_ZONE else text
 
 
 def _hour(local: datetime) -> str:

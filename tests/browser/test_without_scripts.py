@@ -50,6 +50,9 @@ def test_every_page_of_the_history_answers_and_the_filter_works(open_page, pages
         if "WRONG" not in path:
             assert page.goto(path).status == 200, path
     page.goto(reverse("plans"))
-    page.get_by_label("Status").select_option("FAILED")
+    page.get_by_label("State").get_by_role("link", name="Failed").click()
+    assert "status=FAILED" in page.url
+    page.get_by_label("Search").fill("nothing like it")
     page.get_by_role("button", name="Filter").first.click()
     assert "status=FAILED" in page.url
+    assert "q=nothing+like+it" in page.url
