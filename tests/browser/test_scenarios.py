@@ -24,7 +24,9 @@ OF_OTHER_SERVERS = [one for one in FINDINGS if one.arrange is not None]
 
 def look(page, expect, scenario):
     """From the overview's finding to its page, which names the scenario."""
-    page.evaluate("() => document.querySelectorAll('details').forEach((one) => one.open = true)")
+    page.evaluate(
+        "() => document.querySelectorAll('main details').forEach((one) => one.open = true)"
+    )
     page.locator(f"a.finding-explained[href='/explain/{scenario.shows}/']").first.click()
     page.wait_for_url(f"**/explain/{scenario.shows}/")
     expect(page.locator("main")).to_contain_text("Present now.")

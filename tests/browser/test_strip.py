@@ -66,7 +66,7 @@ def test_enter_opens_the_plan_that_has_the_focus(strip, expect):
     press(strip, "ArrowUp")
     name = strip.evaluate(f"{ACTIVE}.textContent")
     strip.locator(":focus").press("Enter")
-    expect(strip.locator(".plan-title")).to_contain_text(name.split()[0])
+    expect(strip.locator("h1")).to_contain_text(name.split()[0])
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,6 +1,7 @@
 """The commands of docs/deploying.md, run in their order against a real PostgreSQL.
 
 A block of ``sh`` is run; one of ``console`` needs what the tests do not have, and the page says so.
+The ``yaml`` is checked by promtool in `tests/unit/test_monitoring.py`.
 """
 
 from __future__ import annotations
@@ -137,4 +138,4 @@ def test_what_is_not_run_is_marked():
         if "| with | command" in text:
             assert MARK.search(text.partition("| with | command")[0]), name
     kinds = set(re.findall(r"(?m)^\s*```(\w+)$", PAGE))
-    assert kinds == {"sh", "console"}
+    assert kinds == {"sh", "console", "yaml"}
