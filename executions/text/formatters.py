@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import get_current_timezone, localtime
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from executions.text.beyond import age_in_words, in_words
@@ -116,8 +116,9 @@ def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None)
 
 def _as_text(local: datetime, form: str) -> str:
     text = _hour(local) if form == "hour" else local.strftime(TIME_FORMS[form])
-    # No form leaves out the zone of a time that `_local` could not bring into the viewer's.
-    elsewhere = local.tzinfo is UTC and get_current_timezone() is not UTC
+    # No form leaves out the zone of a time that `_local` could not bring into the viewer's, which
+    # is always a ZoneInfo.
+    elsewhere = local.tzinfo is UTC
     return f"{text} {zone_name(local)}" if elsewhere or form in FORMS_WITH_ZONE else text
 
 
