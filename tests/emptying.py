@@ -16,8 +16,7 @@ from psycopg import sql
 
 from executions.alarms import marks
 from executions.database import second_tries
-from executions.database.connections import retire_silence
-from executions.database.engine.base import DatabaseWrapper
+from executions.database.server_silence import forget_silences
 from executions.health import snapshot
 from executions.pages.live import forget_shared
 from executions.pages.overview import week
@@ -55,8 +54,7 @@ def forget_all() -> None:
     forget_shared()
     drift.forget()
     second_tries.forget()
-    for silence in [retire_silence, *DatabaseWrapper.silences.values()]:
-        silence.forget()
+    forget_silences()
     week.forget()
     marks.forget()
 

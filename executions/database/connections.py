@@ -24,7 +24,7 @@ from executions.database.direct import (
     is_held,
     refuse_standby,
 )
-from executions.database.silence import TRY_SECONDS, Silence
+from executions.database.server_silence import TRY_SECONDS, silence_of
 from multica_admin.databases import READING_ONLY, SESSION, to_read, to_write, with_settings
 
 CONNECT_SECONDS = 5
@@ -32,8 +32,6 @@ CONNECT_SECONDS = 5
 SILENT_SECONDS = 2
 # An act of the wizard limits its statements to 15 s.
 ACT_SECONDS = 20
-
-retire_silence = Silence("RETIRE_DATABASE_URL")
 
 
 Connection = psycopg.Connection[DictRow]
@@ -216,11 +214,12 @@ def retire_reader(purpose: str) -> Connection:
     Raises:
         As `connect`, and StillSilent.
     """
-    with retire_silence.connecting() as silent:
+    conninfo, named = to_read(settings.RETIRE_CONNINFO), "RETIRE_DATABASE_URL"
+    with silence_of(conninfo).connecting(named) as silent:
         return connect(
-            to_read(settings.RETIRE_CONNINFO),
+            conninfo,
             application_name=f"multica-admin {purpose}",
-            named="RETIRE_DATABASE_URL",
+            named=named,
             session={**READING_ONLY, **SESSION},
             **({"connect_timeout": TRY_SECONDS} if silent else {}),
         )

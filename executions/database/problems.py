@@ -23,7 +23,7 @@ from psycopg_pool import PoolTimeout
 from executions.database import second_tries
 from executions.database.direct import REFUSED_OPTIONS, WrongServer
 from executions.database.router import is_multicas
-from executions.database.silence import StillSilent
+from executions.database.server_silence import StillSilent
 from executions.database.sqlstates import kind_of
 from executions.database.troubles import TROUBLES, UNKNOWN
 from executions.text import beyond

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = ["/", "/executions/", "/runners/", "/errors/", "/jobs/", "/rollup/", "/rollup/zero/",
          "/schedules/", "/audit/"]  # fmt: skip
 # How long one request may wait for a server that has just begun to hang, and any later request.
-FIRST, LATER = 12.0, 10.0
+FIRST, LATER = 10.0, 6.0
 # How long a database stays away.
 AWAY = sized(3.0, 60.0)
 # Of one process: threads that read, the runner with its heartbeat and handler, the retirements.

@@ -25,7 +25,7 @@ from executions.database.connections import (
     silent_after,
 )
 from executions.database.direct import NotDirect, is_held, limit_transaction
-from executions.database.silence import TRY_SECONDS, Silence
+from executions.database.server_silence import TRY_SECONDS, silence_of
 from executions.database.times import TolerantDumper, TolerantLoader
 from multica_admin.databases import settings_in
 
@@ -50,7 +50,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """One alias. On a pooled connection, psycopg's ``read_only`` is set."""
 
     # By alias, for all threads of this process.
-    silences: ClassVar[dict[str, Silence]] = {}
     _waited_in_vain: ClassVar[dict[str, float]] = {}
 
     # Django connects with what this has as ``connect``.
@@ -84,7 +83,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """
         if self.pool:
             return self._from_pool(conn_params)
-        with self._silence.connecting() as silent:
+        silence = silence_of(conn_params)
+        with silence.connecting(self.settings_dict["NAMED"]) as silent:
             if silent:
                 conn_params = conn_params | {"connect_timeout": TRY_SECONDS}
             connection = super().get_new_connection(conn_params)
@@ -94,12 +94,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             except BaseException:
                 connection.close()
                 raise
-        connection.silent = self._silence.suspect
+        connection.silent = silence.suspect
         return connection
-
-    @property
-    def _silence(self) -> Silence:
-        return self.silences.setdefault(self.alias, Silence(self.settings_dict["NAMED"]))
 
     def is_usable(self) -> bool:
         """Whether a kept connection still answers, which it must do soon."""
@@ -131,6 +127,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise
         pool.timeout = self.settings_dict["OPTIONS"]["pool"]["timeout"]
         connection.silent_after = silent_after(self.settings_dict["SESSION"])
+
+        def fell_silent() -> None:
+            silence_of(conn_params).suspect()
+            self._waited_in_vain[self.alias] = monotonic()
+            pool.timeout = AWAY_SECONDS
+
+        connection.silent = fell_silent
         return connection
 
     def _configure_connection(self, connection: Any) -> bool:

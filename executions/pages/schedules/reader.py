@@ -319,11 +319,13 @@ def read_schedules() -> Schedules:
         report(rules.current(), known=snapshot.facts),
         snapshot,
         tuple(Retirement.objects.order_by("-created_at", "-pk")[:RETIREMENTS]),
-        _callers(),
+        _callers(snapshot),
     )
 
 
-def _callers() -> Callers | None:
+def _callers(snapshot: Snapshot) -> Callers | None:
+    if snapshot.checked_at is None:
+        return None  # Multica's database has just said nothing: a page waits for that once
     try:
         return read_callers(fetch_for_dashboard)
     except DatabaseError:

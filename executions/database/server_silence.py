@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 
@@ -36,11 +37,11 @@ class StillSilent(psycopg.OperationalError):
         self.named = named
 
 
-class Silence:
-    """Of one server, which ``named`` names. Any thread may call."""
+class ServerSilence:
+    """Of one server, however many settings lead to it. Any thread may call."""
 
-    def __init__(self, named: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._named, self._clock = named, clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._since: float | None = None
         self._next_try = 0.0
@@ -52,8 +53,10 @@ class Silence:
                 self._since = self._next_try = self._clock()
 
     @contextmanager
-    def connecting(self) -> Iterator[bool]:
+    def connecting(self, named: str) -> Iterator[bool]:
         """Connect inside. It yields whether the server is known to be silent.
+
+        ``named`` is the setting with its address.
 
         Raises:
             StillSilent: the server is silent and another thread tries, or has just tried.
@@ -63,7 +66,7 @@ class Silence:
             known = self._since is not None
             if self._since is not None:
                 if began < self._next_try:
-                    raise StillSilent(began - self._since, self._named)
+                    raise StillSilent(began - self._since, named)
                 self._next_try = began + _LOST_SECONDS
         try:
             yield known
@@ -81,3 +84,19 @@ class Silence:
         """The server has said something."""
         with self._lock:
             self._since = None
+
+
+_WHERE = ("service", "host", "hostaddr", "port")
+_silences: dict[tuple[str, ...], ServerSilence] = {}
+
+
+def silence_of(parameters: Mapping[str, Any]) -> ServerSilence:
+    """The silence of the server that these connection parameters lead to."""
+    where = tuple(str(parameters.get(name) or "") for name in _WHERE)
+    return _silences.setdefault(where, ServerSilence())
+
+
+def forget_silences() -> None:
+    """For tests: no server is known to be silent."""
+    for silence in _silences.values():
+        silence.forget()
