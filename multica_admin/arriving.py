@@ -17,7 +17,9 @@ BODY_BYTES = 1024 * 1024
 _ALIVE_PATHS = frozenset({"/livez", "/livez/"})
 _FOR_MACHINES = ("/livez", "/readyz", "/healthz", "/status", "/metrics")
 PROBE_PATHS = frozenset(path + slash for path in _FOR_MACHINES for slash in ("", "/"))
-_EXPORT_PATHS = frozenset({"/executions/export.csv", "/executions/export.jsonl"})
+_EXPORT_PATHS = frozenset(
+    {"/executions/export.csv", "/executions/export.jsonl", "/audit/export.csv"}
+)
 _PASSWORD_PATHS = frozenset({"/login/", "/confirm/"})
 
 PAGES, ALIVE, PROBES, EXPORTS, PASSWORDS = "pages", "alive", "probes", "exports", "passwords"

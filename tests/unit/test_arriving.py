@@ -114,6 +114,7 @@ def test_the_first_line_says_which_threads_serve(line, prefix, threads):
         ("GET", "metrics", arriving.PROBES),
         ("GET", "export_csv", arriving.EXPORTS),
         ("GET", "export_jsonl", arriving.EXPORTS),
+        ("GET", "audit_csv", arriving.EXPORTS),
         ("POST", "login", arriving.PASSWORDS),
         ("POST", "confirm", arriving.PASSWORDS),
         ("GET", "overview", arriving.PAGES),

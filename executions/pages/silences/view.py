@@ -25,6 +25,7 @@ from executions.retirement import audit
 from executions.retirement.forms import why_of
 from executions.retirement.refusals import Refused
 
+_IDS = "silence-%s"
 _SPANS = (
     ("", gettext_lazy("it clears or gets worse (for a finding)")),
     ("30", gettext_lazy("30 minutes from now")),
@@ -36,10 +37,18 @@ _SPANS = (
 )
 
 
+def _subjects() -> list[tuple[str, str]]:
+    about = [
+        (code, _("messages about “%(finding)s”") % {"finding": title})
+        for code, title in may_be_acknowledged()
+    ]
+    return [("", _("every message")), *about]
+
+
 class BeginSilence(forms.Form):
     """What to silence, until when, and why."""
 
-    code = forms.ChoiceField(label=gettext_lazy("Hold back"), required=False)
+    code = forms.ChoiceField(label=gettext_lazy("Hold back"), required=False, choices=_subjects)
     minutes = forms.ChoiceField(
         label=gettext_lazy("Until"), required=False, choices=_SPANS, initial="60"
     )
@@ -49,15 +58,6 @@ class BeginSilence(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
-    def __init__(self, data: object = None) -> None:
-        super().__init__(data, auto_id="silence-%s")  # type: ignore[arg-type]  # a QueryDict
-        everything = ("", _("every message"))
-        about = [
-            (code, _("messages about “%(finding)s”") % {"finding": title})
-            for code, title in may_be_acknowledged()
-        ]
-        self.fields["code"].choices = [everything, *about]  # type: ignore[attr-defined]  # a ChoiceField
-
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def silences(request: LiveRequest) -> HttpResponse:
@@ -65,12 +65,12 @@ def silences(request: LiveRequest) -> HttpResponse:
     if request.method == "POST":
         if not request.user.has_perm(OPERATE):
             raise RoleNeeded(OPERATOR)
-        form = BeginSilence(request.POST)
+        form = BeginSilence(request.POST, auto_id=_IDS)
         if form.is_valid() and _began(request, form):
             return redirect("silences")
     else:
         parse(request.META.get("QUERY_STRING", ""), names=())
-        form = BeginSilence()
+        form = BeginSilence(auto_id=_IDS)
     shown = shared(request, "", read_silences)
     return answer(request, "silences/silences", shown, {"form": form})
 
