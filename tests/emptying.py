@@ -16,7 +16,7 @@ from psycopg import sql
 
 from executions.alarms import marks
 from executions.database import second_tries
-from executions.database.server_silence import forget_silences
+from executions.database.server_silence import of_servers
 from executions.health import snapshot
 from executions.pages.live import forget_shared
 from executions.pages.overview import week
@@ -54,7 +54,8 @@ def forget_all() -> None:
     forget_shared()
     drift.forget()
     second_tries.forget()
-    forget_silences()
+    for silence in of_servers.values():
+        silence.forget()
     week.forget()
     marks.forget()
 

@@ -4,14 +4,14 @@ It is read beside each look, so that no monitor's question waits for our own tab
 """
 
 import logging
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import Error as DatabaseError
 
 from executions.alarms.silences import open_silences
 from executions.alarms.undelivered import Undelivered, read_undelivered
+from executions.database.kept import Kept
 from executions.health import snapshot as snapshots
 from executions.models import Silence
 
@@ -25,30 +25,26 @@ class Marks:
     silences: tuple[Silence, ...] = ()
     now: datetime | None = None
     untold: tuple[Undelivered, ...] = ()
-    taken_at: float = field(default_factory=time.monotonic)
 
 
-_newest: Marks | None = None
+_kept: Kept[Marks] = Kept(lambda _marks: snapshots.KEPT_SECONDS)
+forget = _kept.forget
 
 
 def refresh() -> None:
     """Read them anew. If our own tables cannot be read, the last ones stay until they are old."""
-    global _newest  # noqa: PLW0603  a process remembers one reading
-    kept = snapshots.kept()
     try:
-        silences, now = open_silences(kept.verdict if kept else None)
-        _newest = Marks(silences, now, read_undelivered())
+        _kept.get("", _read, anew=True)
     except DatabaseError:
         logger.debug("silences and alarms could not be read", exc_info=True)
 
 
+def _read() -> Marks:
+    kept = snapshots.kept()
+    silences, now = open_silences(kept.verdict if kept else None)
+    return Marks(silences, now, read_undelivered())
+
+
 def kept_marks() -> Marks | None:
     """The last reading, without waiting; None if it is as old as no snapshot may be."""
-    if _newest is None or time.monotonic() - _newest.taken_at >= snapshots.KEPT_SECONDS:
-        return None
-    return _newest
-
-
-def forget() -> None:
-    global _newest  # noqa: PLW0603  a process remembers one reading
-    _newest = None
+    return _kept.newest("", snapshots.KEPT_SECONDS)

@@ -87,16 +87,10 @@ class ServerSilence:
 
 
 _WHERE = ("service", "host", "hostaddr", "port")
-_silences: dict[tuple[str, ...], ServerSilence] = {}
+of_servers: dict[tuple[str, ...], ServerSilence] = {}
 
 
 def silence_of(parameters: Mapping[str, Any]) -> ServerSilence:
     """The silence of the server that these connection parameters lead to."""
     where = tuple(str(parameters.get(name) or "") for name in _WHERE)
-    return _silences.setdefault(where, ServerSilence())
-
-
-def forget_silences() -> None:
-    """For tests: no server is known to be silent."""
-    for silence in _silences.values():
-        silence.forget()
+    return of_servers.setdefault(where, ServerSilence())
