@@ -73,7 +73,7 @@ def post_worker_init(worker: Any) -> None:
     That is the keeper of the embedded PostgreSQL, the retirements, the watch over the verdict, the
     lookout for monitors, the demo's usage or its scenario, and the runner.
     """
-    from executions.alarms import marks
+    from executions.alarms import monitored
     from executions.alarms.background import watching
     from executions.demo import play, trickle
     from executions.health import lookout
@@ -85,7 +85,7 @@ def post_worker_init(worker: Any) -> None:
         trickle.start()
         play.start()
         ticking().start()
-        lookout.start(marks.refresh)
+        lookout.start(monitored.refresh)
         watching().start()
         inprocess.start(grace_seconds=worker.cfg.graceful_timeout)
         # A signal may come before the import of any of this. Then there is nothing to end.

@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from django.test import TransactionTestCase
 from psycopg import sql
 
-from executions.alarms import marks
+from executions.alarms import monitored
 from executions.database import second_tries
 from executions.database.server_silence import of_servers
 from executions.health import snapshot
@@ -57,7 +57,7 @@ def forget_all() -> None:
     for silence in of_servers.values():
         silence.forget()
     week.forget()
-    marks.forget()
+    monitored.forget()
 
 
 def empty_multica(connection: psycopg.Connection[Any]) -> None:

@@ -7,7 +7,7 @@ from django.conf import settings
 from executions.alarms.delivery import Post
 from executions.alarms.heartbeat import Heart
 from executions.alarms.store import hear_look
-from executions.alarms.telling import Rules
+from executions.alarms.telling import TellingRules
 from executions.database.repeating import Repeating
 from executions.health.history.record import LOOK_EVERY, look_in_turn
 
@@ -22,7 +22,7 @@ def watching(*, says_when_away: bool = True) -> Repeating:
 
     Nobody needs to wait for the look in hand at the end: nothing of it is lost.
     """
-    rules = Rules(timedelta(seconds=settings.ALERT_AFTER), settings.ALERT_MOST_PER_HOUR)
+    rules = TellingRules(timedelta(seconds=settings.ALERT_AFTER), settings.ALERT_MOST_PER_HOUR)
     every = look_every(rules.after)
     post = Post(settings.ALERT_URLS)
     heart = Heart(settings.HEARTBEAT_URL)

@@ -18,7 +18,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Max, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from executions.alarms.message import Message, Place, compose
+from executions.alarms.message import Message, Origin, compose
 from executions.alarms.pace import pause_after
 from executions.alarms.problems import why
 from executions.alarms.receivers import Receiver, receivers_of
@@ -35,9 +35,9 @@ CONFIGURED_EVERY = timedelta(minutes=5)
 MOST = 500
 
 
-def place() -> Place:
+def place() -> Origin:
     """Where messages of this installation come from."""
-    return Place(
+    return Origin(
         settings.ENVIRONMENT_NAME,
         settings.PUBLIC_URL.rstrip("/"),
         is_demo=settings.HOLDS_DEMO or bool(settings.SCENARIO),

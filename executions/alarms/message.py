@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from executions.alarms.telling import Kind
+from executions.alarms.telling import AlarmKind
 from executions.health.verdict import Level
 from executions.text.formatters import seconds, written
 from executions.text.sentences import Text
@@ -23,11 +23,11 @@ MOST_MISSED = 10
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldChange:
     """An alarm as it was made. ``code`` is its worst finding; empty if there is none."""
 
     number: int
-    kind: Kind
+    kind: AlarmKind
     level: Level
     before: Level
     made_at: datetime
@@ -42,7 +42,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Place:
+class Origin:
     """Where the message comes from. ``url`` is the address of the pages; empty if unknown."""
 
     environment: str
@@ -69,14 +69,14 @@ _STATES: dict[Level, Promise] = {
 }
 
 
-def compose(alarms: Sequence[Told], place: Place) -> Message:
+def compose(alarms: Sequence[ToldChange], place: Origin) -> Message:
     """One message for the alarms that a receiver has not got yet, oldest first."""
     newest = alarms[-1]
     title = f"{place.name}: {_title(newest)}"
     return Message(title, "\n".join(_lines(alarms, newest, place)))
 
 
-def test_message(place: Place) -> Message:
+def test_message(place: Origin) -> Message:
     return Message(
         _("%(name)s: test alarm") % {"name": place.name},
         _(
@@ -86,15 +86,15 @@ def test_message(place: Place) -> Message:
     )
 
 
-def _title(alarm: Told) -> str:
-    if alarm.kind is Kind.RECOVERED:
+def _title(alarm: ToldChange) -> str:
+    if alarm.kind is AlarmKind.RECOVERED:
         return _("recovered, usage is up to date")
-    if alarm.kind is Kind.SIGHTED:
+    if alarm.kind is AlarmKind.SIGHTED:
         return _("we can see again, %(state)s") % {"state": _STATES[alarm.level]}
     return str(_STATES[alarm.level])
 
 
-def _lines(alarms: Sequence[Told], newest: Told, place: Place) -> Iterator[str]:
+def _lines(alarms: Sequence[ToldChange], newest: ToldChange, place: Origin) -> Iterator[str]:
     yield str(newest.summary)
     yield from _how_it_was(newest)
     for also in newest.also[:MOST_ALSO]:
@@ -116,21 +116,21 @@ def _lines(alarms: Sequence[Told], newest: Told, place: Place) -> Iterator[str]:
     }
 
 
-def _where(code: str, place: Place) -> str:
+def _where(code: str, place: Origin) -> str:
     return f"{place.url}/explain/{code}/" if place.url else f"manage.py explain {code}"
 
 
-def _how_it_was(alarm: Told) -> Iterator[str]:
+def _how_it_was(alarm: ToldChange) -> Iterator[str]:
     if alarm.bad_for is not None:
         yield _("It was bad for %(long)s.") % {"long": seconds(alarm.bad_for)}
-    if alarm.kind is Kind.SIGHTED and alarm.level is Level.HEALTHY:
+    if alarm.kind is AlarmKind.SIGHTED and alarm.level is Level.HEALTHY:
         if alarm.before in (Level.FAILING, Level.DEGRADED):
             yield _("Nobody saw when it became good: nobody could look at that time.")
         else:
             yield _("Nobody knows how usage stood while nobody could look.")
 
 
-def _missed(earlier: Sequence[Told]) -> Iterator[str]:
+def _missed(earlier: Sequence[ToldChange]) -> Iterator[str]:
     """The alarms that did not get through in time. What they told is over."""
     if not earlier:
         return
@@ -152,7 +152,7 @@ def _missed(earlier: Sequence[Told]) -> Iterator[str]:
         }
 
 
-def _held_back(alarm: Told) -> Iterator[str]:
+def _held_back(alarm: ToldChange) -> Iterator[str]:
     if alarm.held_back:
         yield ngettext(
             "%(n)s change was held back, because there were too many alarms within an hour.",

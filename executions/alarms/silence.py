@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.alarms.telling import Quiet
+from executions.alarms.telling import HeldBack
 from executions.health.explain import EXPLANATIONS
 from executions.health.findings.base import FindingCode
 from executions.health.verdict import Level, Verdict, severities
@@ -19,9 +19,9 @@ SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=1)
 
 
-def quiet_of(silences: Iterable[Silence]) -> Quiet:
+def quiet_of(silences: Iterable[Silence]) -> HeldBack:
     found = list(silences)
-    return Quiet(
+    return HeldBack(
         everything=any(not one.code for one in found),
         codes=frozenset(one.code for one in found if one.code),
     )

@@ -9,16 +9,16 @@ from typing import Any
 
 from django.db import models, transaction
 
-from executions.alarms.message import Told
+from executions.alarms.message import ToldChange
 from executions.alarms.silence import quiet_of
 from executions.alarms.silences import open_silences, settle
 from executions.alarms.telling import (
     HOUR,
+    AlarmKind,
     Due,
-    Kind,
-    Rules,
-    Shape,
     Telling,
+    TellingRules,
+    VerdictShape,
     hear,
     shape_of,
     worth_telling,
@@ -29,7 +29,7 @@ from executions.health.verdict import Level, Verdict
 from executions.models import Alarm, AlarmDelivery, TellingState
 
 
-def hear_look(seen: Seen, rules: Rules) -> Alarm | None:
+def hear_look(seen: Seen, rules: TellingRules) -> Alarm | None:
     """Compare a look with what people know; the alarm that it made, if any.
 
     A look that is no newer than the last one that was heard changes nothing.
@@ -80,11 +80,11 @@ def _write(verdict: Verdict, due: Due) -> Alarm:
     )
 
 
-def told_of(alarm: Alarm) -> Told:
+def told_of(alarm: Alarm) -> ToldChange:
     """The alarm as its message needs it."""
-    return Told(
+    return ToldChange(
         number=alarm.pk,
-        kind=Kind(alarm.kind),
+        kind=AlarmKind(alarm.kind),
         level=Level(alarm.level),
         before=Level(alarm.before),
         made_at=alarm.made_at,
@@ -139,8 +139,8 @@ def _state_from_json(stored: Mapping[str, Any]) -> Telling:
     )
 
 
-def _shape(stored: list[str]) -> Shape:
-    return Shape(Level(stored[0]), tuple(stored[1:]))
+def _shape(stored: list[str]) -> VerdictShape:
+    return VerdictShape(Level(stored[0]), tuple(stored[1:]))
 
 
 def _moment(written: str | None) -> datetime | None:

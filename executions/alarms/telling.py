@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 SEEN_AT_LEAST = 2
 
 
-class Kind(StrEnum):
+class AlarmKind(StrEnum):
     """What an alarm tells."""
 
     BEGAN = "began"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Shape:
+class VerdictShape:
     """What alarms compare: the level, and the findings that are more than information."""
 
     level: Level
@@ -41,11 +41,13 @@ class Shape:
         return self.level in (Level.FAILING, Level.DEGRADED)
 
 
-CALM = Shape(Level.HEALTHY)
+CALM = VerdictShape(Level.HEALTHY)
 
 
-def shape_of(verdict: Verdict) -> Shape:
-    return Shape(verdict.level, tuple(sorted(one.code for one in worth_telling(verdict.findings))))
+def shape_of(verdict: Verdict) -> VerdictShape:
+    return VerdictShape(
+        verdict.level, tuple(sorted(one.code for one in worth_telling(verdict.findings)))
+    )
 
 
 def worth_telling(findings: Sequence[Finding]) -> list[Finding]:
@@ -53,18 +55,18 @@ def worth_telling(findings: Sequence[Finding]) -> list[Finding]:
 
 
 @dataclass(frozen=True)
-class Quiet:
+class HeldBack:
     """What is silenced: every message, or those about the findings with these codes."""
 
     everything: bool = False
     codes: frozenset[str] = frozenset()
 
 
-NOTHING_SILENCED = Quiet()
+NOTHING_SILENCED = HeldBack()
 
 
 @dataclass(frozen=True)
-class Rules:
+class TellingRules:
     """``most`` is how many alarms an hour may have."""
 
     after: timedelta
@@ -81,8 +83,8 @@ class Telling:
     ``is_counted`` says that the present one is among them.
     """
 
-    told: Shape = CALM
-    now: Shape = CALM
+    told: VerdictShape = CALM
+    now: VerdictShape = CALM
     since: datetime | None = None
     times: int = 0
     blindly: bool = False
@@ -98,7 +100,7 @@ class Due:
     ``before`` is the level that people know of. ``is_last`` says that the hour has no more room.
     """
 
-    kind: Kind
+    kind: AlarmKind
     since: datetime
     before: Level
     bad_for: timedelta | None
@@ -108,14 +110,14 @@ class Due:
 
 def hear(
     state: Telling,
-    seen: Shape,
+    seen: VerdictShape,
     at: datetime,
-    rules: Rules,
+    rules: TellingRules,
     made: Sequence[datetime],
     *,
     anew: bool = False,
     blindly: bool = False,
-    quiet: Quiet = NOTHING_SILENCED,
+    quiet: HeldBack = NOTHING_SILENCED,
 ) -> tuple[Telling, Due | None]:
     """The state after a look, and the alarm that is due by now.
 
@@ -154,7 +156,7 @@ def hear(
     return told, due
 
 
-def _is_news(told: Shape, seen: Shape, quiet: Quiet) -> bool:
+def _is_news(told: VerdictShape, seen: VerdictShape, quiet: HeldBack) -> bool:
     """Whether they differ in more than what is silenced."""
     if told == seen:
         return False
@@ -169,16 +171,16 @@ def _recovers(state: Telling) -> bool:
     return state.now.level is Level.HEALTHY and state.told.is_bad and seen_it
 
 
-def _kind(state: Telling) -> Kind:
+def _kind(state: Telling) -> AlarmKind:
     if state.now == state.told:
-        return Kind.HELD_BACK
+        return AlarmKind.HELD_BACK
     if state.now.level is Level.UNKNOWN:
-        return Kind.BLIND
+        return AlarmKind.BLIND
     if _recovers(state):
-        return Kind.RECOVERED
+        return AlarmKind.RECOVERED
     if state.told.level is Level.UNKNOWN or state.now.level is Level.HEALTHY:
-        return Kind.SIGHTED
-    return Kind.CHANGED if state.told.is_bad else Kind.BEGAN
+        return AlarmKind.SIGHTED
+    return AlarmKind.CHANGED if state.told.is_bad else AlarmKind.BEGAN
 
 
 def _bad_since(state: Telling) -> datetime | None:

@@ -30,7 +30,7 @@ Samples = Iterable[tuple[Labels, float | None]]
 
 
 @dataclass(frozen=True)
-class Mark:
+class MessageState:
     """What our own tables say of messages.
 
     ``silences`` are the codes of what is silenced, empty for every message. ``waiting`` has the
@@ -42,12 +42,12 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Told:
+class Scrape:
     """What a process can tell at a scrape.
 
     ``assessment`` is the last one, and ``age`` its age; None if there is none yet. ``level`` is the
     verdict now: unknown if the assessment is too old. ``url`` is the address that people use.
-    ``marks`` is None if our own tables were not read lately.
+    ``messages`` is None if our own tables were not read lately.
     """
 
     version: str
@@ -56,18 +56,18 @@ class Told:
     level: Level
     assessment: Assessment | None = None
     age: timedelta | None = None
-    marks: Mark | None = None
+    messages: MessageState | None = None
 
 
 class _Gauges(Collector):
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: Scrape) -> None:
         self._told = told
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         return gauges(self._told)
 
 
-def exposition(told: Told, accept: str) -> tuple[bytes, str]:
+def exposition(told: Scrape, accept: str) -> tuple[bytes, str]:
     """The gauges as text, and its content type, in the format that ``accept`` asks for."""
     registry = CollectorRegistry()
     registry.register(_Gauges(told))
@@ -75,7 +75,7 @@ def exposition(told: Told, accept: str) -> tuple[bytes, str]:
     return encode(registry), content_type
 
 
-def gauges(told: Told) -> Iterator[GaugeMetricFamily]:
+def gauges(told: Scrape) -> Iterator[GaugeMetricFamily]:
     """Every gauge that can be told, in the order of docs/interfaces.md."""
     yield _gauge(
         "info",
@@ -88,8 +88,8 @@ def gauges(told: Told) -> Iterator[GaugeMetricFamily]:
         "1 for the present verdict, 0 for every other; unknown if the reading is too old.",
         [({"level": level}, level is told.level) for level in Level],
     )
-    if told.marks is not None:
-        yield from _of_messages(told.marks)
+    if told.messages is not None:
+        yield from _of_messages(told.messages)
     if told.assessment is None or told.age is None:
         return
     yield _gauge(
@@ -100,28 +100,28 @@ def gauges(told: Told) -> Iterator[GaugeMetricFamily]:
     yield from _of(told.assessment)
 
 
-def _of_messages(marks: Mark) -> Iterator[GaugeMetricFamily]:
-    everything = marks.silences.count("")
+def _of_messages(messages: MessageState) -> Iterator[GaugeMetricFamily]:
+    everything = messages.silences.count("")
     yield _gauge(
         "silences",
         "Silences that last: of every message, and of messages about one finding.",
         [
             ({"of": "everything"}, everything),
-            ({"of": "finding"}, len(marks.silences) - everything),
+            ({"of": "finding"}, len(messages.silences) - everything),
         ],
     )
     yield _gauge(
         "finding_silenced",
         "Whether messages about the finding are held back.",
-        [({"code": code}, bool(everything) or code in marks.silences) for code in FindingCode],
+        [({"code": code}, bool(everything) or code in messages.silences) for code in FindingCode],
     )
     yield _gauge(
-        "failing_receivers", "Receivers that do not take alarms.", [({}, len(marks.waiting))]
+        "failing_receivers", "Receivers that do not take alarms.", [({}, len(messages.waiting))]
     )
     yield _gauge(
         "undelivered_alarms",
         "Alarms that wait for a receiver, each counted for each receiver.",
-        [({}, sum(marks.waiting))],
+        [({}, sum(messages.waiting))],
     )
 
 

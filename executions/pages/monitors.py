@@ -17,10 +17,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from executions.alarms.marks import kept_marks
+from executions.alarms.monitored import kept_monitored
 from executions.alarms.silence import said
 from executions.health import snapshot as snapshots
-from executions.health.metrics import Mark, Told, exposition
+from executions.health.metrics import MessageState, Scrape, exposition
 from executions.health.verdict import Level
 from executions.text.formatters import roughly, written
 from multica_admin import __version__
@@ -108,12 +108,12 @@ def _standing() -> tuple[Level, list[str]]:
 
 def _about_messages() -> Iterator[str]:
     """A line for each silence, and for each receiver that takes no alarms."""
-    marks = kept_marks()
-    if marks is None:
+    monitored = kept_monitored()
+    if monitored is None:
         return
-    for silence in marks.silences:
-        yield str(said(silence, marks.now or silence.begun_at))
-    for one in marks.untold:
+    for silence in monitored.silences:
+        yield str(said(silence, monitored.now or silence.begun_at))
+    for one in monitored.untold:
         yield _("Alarms do not reach receiver %(number)s since %(at)s: %(reason)s") % {
             "number": one.position,
             "at": written(one.since),
@@ -124,18 +124,19 @@ def _about_messages() -> Iterator[str]:
 @_with_token("METRICS_TOKEN")
 def metrics(request: HttpRequest) -> HttpResponse:
     """The gauges of `executions/health/metrics.py` for Prometheus."""
-    last, kept, marks = snapshots.last(), snapshots.kept(), kept_marks()
-    told = Told(
+    last, kept, monitored = snapshots.last(), snapshots.kept(), kept_monitored()
+    told = Scrape(
         version=__version__,
         url=settings.PUBLIC_URL,
         demo=settings.HOLDS_DEMO,
         level=kept.verdict.level if kept else Level.UNKNOWN,
         assessment=last.assessment if last else None,
         age=last.age if last else None,
-        marks=Mark(
-            tuple(one.code for one in marks.silences), tuple(one.alarms for one in marks.untold)
+        messages=MessageState(
+            tuple(one.code for one in monitored.silences),
+            tuple(one.alarms for one in monitored.untold),
         )
-        if marks
+        if monitored
         else None,
     )
     body, content_type = exposition(told, request.headers.get("Accept", ""))

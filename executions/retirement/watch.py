@@ -208,7 +208,7 @@ def due_after(since: datetime, plans: int, spec: JobSpec) -> datetime:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class WatchOutlook:
     """When the plans that a watch still waits for are due, and when it is done at about.
 
     ``done`` is None if it is watched for longer than planned, so that nobody can say.
@@ -218,14 +218,14 @@ class Outlook:
     done: datetime | None
 
 
-def outlook(watched: Watched, begun: int, now: datetime, spec: JobSpec) -> Outlook:
+def outlook(watched: Watched, begun: int, now: datetime, spec: JobSpec) -> WatchOutlook:
     """What the watch waits for after so many plans have begun."""
     since, needed = watched.since, watched.needed
     done = due_after(since, needed, spec) + _A_RUN
     if begun < needed or now < done:
         coming = range(begun + 1, needed + 1)
-        return Outlook(tuple(due_after(since, number, spec) for number in coming), done)
-    return Outlook((due_after(now, 1, spec),), None)
+        return WatchOutlook(tuple(due_after(since, number, spec) for number in coming), done)
+    return WatchOutlook((due_after(now, 1, spec),), None)
 
 
 def longest_wait(needed: int) -> int:

@@ -14,11 +14,11 @@ from executions.alarms.heartbeat import Heart
 from executions.alarms.message import test_message as message_of_a_test
 from executions.alarms.receivers import UNUSABLE, Receiver
 from executions.alarms.store import hear_look
-from executions.alarms.telling import Rules
+from executions.alarms.telling import TellingRules
 from executions.alarms.undelivered import read_undelivered, somebody_is_told
 from executions.health.assessment import assess
 from executions.health.history.record import Seen
-from executions.health.history.step import Look, Step, blindness_of, marks_of
+from executions.health.history.step import Step, VerdictLook, blindness_of, marks_of
 from executions.models import Alarm, AlarmDelivery, AlarmReceiver, TellingState, Watch
 from tests.commands import run_command
 from tests.pictures import NOW, facts
@@ -27,7 +27,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(databases=["default"], transaction=True)
 
-RULES = Rules(after=timedelta(minutes=2), most=12)
+RULES = TellingRules(after=timedelta(minutes=2), most=12)
 MINUTE = timedelta(minutes=1)
 SECRET = "s3cr3t-t0k3n"
 
@@ -42,7 +42,7 @@ def look(minute, known=None, step=None):
     """Hear a look in that minute of the story."""
     assessment = assess(facts(**known or {}))
     at = NOW + minute * MINUTE
-    seen = Look(
+    seen = VerdictLook(
         at, at, assessment.verdict.level, marks_of(assessment.verdict),
         blindness_of(assessment.facts),
     )  # fmt: skip

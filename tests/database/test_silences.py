@@ -11,11 +11,11 @@ from django.db.models.functions import Now
 from executions.alarms.silence import said
 from executions.alarms.silences import begin, lift, open_silences, settle
 from executions.alarms.store import hear_look
-from executions.alarms.telling import Rules
+from executions.alarms.telling import TellingRules
 from executions.health import snapshot
 from executions.health.assessment import assess
 from executions.health.history.record import Seen
-from executions.health.history.step import Look, Step, marks_of
+from executions.health.history.step import Step, VerdictLook, marks_of
 from executions.models import Silence
 from executions.models.retirement import AuditEvent
 from executions.retirement.audit import Who
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 
 HOUR = timedelta(hours=1)
 OLGA = Who("olga", why="deploy 42.")
-RULES = Rules(after=timedelta(minutes=2), most=12)
+RULES = TellingRules(after=timedelta(minutes=2), most=12)
 
 
 def judged(**known):
@@ -117,7 +117,7 @@ def test_a_silence_is_lifted_once(owner):
 
 def hear(minute, assessment):
     at = NOW + timedelta(minutes=minute)
-    look = Look(at, at, assessment.verdict.level, marks_of(assessment.verdict), None)
+    look = VerdictLook(at, at, assessment.verdict.level, marks_of(assessment.verdict), None)
     return hear_look(Seen(look, assessment, Step(False, (), False)), RULES)
 
 

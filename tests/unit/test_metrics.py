@@ -13,7 +13,7 @@ from executions.health.facts import Queue
 from executions.health.facts.pg_cron import Match, PgCron, PgCronJob, RollupCall, Visibility
 from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.findings import FindingCode
-from executions.health.metrics import Mark, Told, exposition
+from executions.health.metrics import MessageState, Scrape, exposition
 from executions.health.verdict import Level
 from executions.text.problem import Problem
 from tests.pictures import CADENCE, NOW, executions, facts
@@ -25,7 +25,7 @@ SESSION = DatabaseSession(1, "multica", "multica", "idle", NOW, idle=True)
 def told(**known):
     """Every sample, by its name and labels, of a process that has just read these facts."""
     assessment = assess(facts(**known))
-    return scraped(Told("1.2", "https://a.example", False, assessment.verdict.level, assessment,
+    return scraped(Scrape("1.2", "https://a.example", False, assessment.verdict.level, assessment,
                         timedelta(seconds=3)))  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_a_healthy_day_is_told_in_full():
 
 
 def test_every_gauge_has_a_prefix_and_a_meaning():
-    text, _ = exposition(Told("1", "", True, Level.UNKNOWN, assess(facts()), timedelta()), "")
+    text, _ = exposition(Scrape("1", "", True, Level.UNKNOWN, assess(facts()), timedelta()), "")
     families = list(text_string_to_metric_families(text.decode()))
     assert all(one.name.startswith("multica_admin_") for one in families)
     assert {one.type for one in families} == {"gauge"}
@@ -140,13 +140,13 @@ def test_without_the_basics_only_the_verdict_and_what_cannot_be_read_are_told():
 
 
 def test_before_the_first_reading_nothing_is_claimed():
-    samples = scraped(Told("1.2", "", False, Level.UNKNOWN))
+    samples = scraped(Scrape("1.2", "", False, Level.UNKNOWN))
     assert {name for name, *_ in samples} == {"info", "demo", "verdict"}
     assert samples["verdict", "unknown"] == 1
 
 
 def test_an_old_reading_is_told_with_its_age_under_the_verdict_unknown():
-    samples = scraped(Told("1", "", False, Level.UNKNOWN, assess(facts()), timedelta(seconds=90)))
+    samples = scraped(Scrape("1", "", False, Level.UNKNOWN, assess(facts()), timedelta(seconds=90)))
     assert samples["verdict", "unknown"] == 1
     assert samples["verdict", "healthy"] == 0
     assert samples["reading_age_seconds",] == 90
@@ -155,18 +155,20 @@ def test_an_old_reading_is_told_with_its_age_under_the_verdict_unknown():
 
 def test_openmetrics_is_spoken_to_whom_it_is_asked_by():
     text, content_type = exposition(
-        Told("1", "", False, Level.UNKNOWN), "application/openmetrics-text;version=1.0.0"
+        Scrape("1", "", False, Level.UNKNOWN), "application/openmetrics-text;version=1.0.0"
     )
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
 
 
 def test_silences_and_receivers_that_take_no_alarms_are_told_without_hiding_a_finding():
-    told_so = Told("1", "", False, Level.UNKNOWN, marks=Mark(("latest_stale",), (3, 0)))
+    told_so = Scrape(
+        "1", "", False, Level.UNKNOWN, messages=MessageState(("latest_stale",), (3, 0))
+    )
     samples = scraped(told_so)
     assert (samples["silences", "everything"], samples["silences", "finding"]) == (0, 1)
     assert samples["finding_silenced", "latest_stale"] == 1
     assert samples["finding_silenced", "lock_lost"] == 0
     assert (samples["failing_receivers",], samples["undelivered_alarms",]) == (2, 3)
-    everything = scraped(Told("1", "", False, Level.UNKNOWN, marks=Mark(("",))))
+    everything = scraped(Scrape("1", "", False, Level.UNKNOWN, messages=MessageState(("",))))
     assert everything["finding_silenced", "lock_lost"] == 1

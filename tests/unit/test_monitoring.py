@@ -12,7 +12,7 @@ import yaml
 
 from executions.health.assessment import assess
 from executions.health.findings import FindingCode
-from executions.health.metrics import Mark, Told, exposition, gauges
+from executions.health.metrics import MessageState, Scrape, exposition, gauges
 from executions.health.verdict import Level
 from tests.pictures import facts
 from tests.processes import PROJECT
@@ -21,7 +21,7 @@ from tests.waiting import HANG
 MONITORING = PROJECT / "deploy" / "monitoring"
 ALERTS = MONITORING / "alerts.yaml"
 ALERT_TESTS = PROJECT / "tests" / "alerts.test.yaml"
-TOLD = Told("1", "", False, Level.HEALTHY, assess(facts()), timedelta(), Mark())
+TOLD = Scrape("1", "", False, Level.HEALTHY, assess(facts()), timedelta(), MessageState())
 NAME = re.compile(r"\bmultica_admin_[a-z0-9_]+")
 
 

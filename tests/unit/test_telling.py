@@ -6,17 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from executions.alarms.message import Place, Told, compose
+from executions.alarms.message import Origin, ToldChange, compose
 from executions.alarms.pace import pause_after
 from executions.alarms.telling import (
     CALM,
     HOUR,
+    AlarmKind,
     Due,
-    Kind,
-    Quiet,
-    Rules,
-    Shape,
+    HeldBack,
     Telling,
+    TellingRules,
+    VerdictShape,
     hear,
     shape_of,
 )
@@ -25,10 +25,10 @@ from executions.health.verdict import Level
 from executions.text.sentences import say
 from tests.pictures import NOW, SECOND, executions, facts
 
-RULES = Rules(after=timedelta(minutes=2), most=3)
-FAILING = Shape(Level.FAILING, ("latest_stale",))
-WORSE = Shape(Level.FAILING, ("latest_stale", "lock_leaked"))
-UNKNOWN = Shape(Level.UNKNOWN)
+RULES = TellingRules(after=timedelta(minutes=2), most=3)
+FAILING = VerdictShape(Level.FAILING, ("latest_stale",))
+WORSE = VerdictShape(Level.FAILING, ("latest_stale", "lock_leaked"))
+UNKNOWN = VerdictShape(Level.UNKNOWN)
 STEP = 30 * SECOND
 MINUTE = timedelta(minutes=1)
 
@@ -64,14 +64,14 @@ def test_a_change_is_told_once_when_it_has_held():
     story = Story().see(CALM).see(FAILING, times=4)
     assert story.told == []
     story.see(FAILING, times=10)
-    assert story.kinds == [Kind.BEGAN]
+    assert story.kinds == [AlarmKind.BEGAN]
     assert story.told[0].since == NOW + 6 * STEP
 
 
 def test_one_look_is_not_enough_however_long_it_holds():
-    story = Story(Rules(after=timedelta(0), most=3)).see(FAILING, times=1)
+    story = Story(TellingRules(after=timedelta(0), most=3)).see(FAILING, times=1)
     assert story.told == []
-    assert story.see(FAILING, times=1).kinds == [Kind.BEGAN]
+    assert story.see(FAILING, times=1).kinds == [AlarmKind.BEGAN]
 
 
 def test_flapping_faster_than_it_may_sends_nothing():
@@ -83,13 +83,13 @@ def test_flapping_faster_than_it_may_sends_nothing():
 
 def test_a_recovery_says_how_long_it_was_bad():
     story = Story().see(FAILING, times=20).see(CALM)
-    assert story.kinds == [Kind.BEGAN, Kind.RECOVERED]
+    assert story.kinds == [AlarmKind.BEGAN, AlarmKind.RECOVERED]
     assert story.told[-1].bad_for == 20 * STEP
 
 
 def test_another_finding_under_the_same_level_is_told_and_the_bad_time_goes_on():
     story = Story().see(FAILING).see(WORSE).see(CALM)
-    assert story.kinds == [Kind.BEGAN, Kind.CHANGED, Kind.RECOVERED]
+    assert story.kinds == [AlarmKind.BEGAN, AlarmKind.CHANGED, AlarmKind.RECOVERED]
     assert story.told[-1].bad_for == 12 * STEP
 
 
@@ -104,18 +104,18 @@ def test_findings_for_information_are_not_told():
 
 def test_blindness_is_told_and_its_end_is_no_recovery():
     story = Story().see(CALM).see(UNKNOWN, anew=True).see(CALM, anew=True, blindly=True)
-    assert story.kinds == [Kind.BLIND, Kind.SIGHTED]
+    assert story.kinds == [AlarmKind.BLIND, AlarmKind.SIGHTED]
     assert [due.bad_for for due in story.told] == [None, None]
 
 
 def test_what_became_good_while_nobody_could_look_is_no_recovery():
     stopped = Story().see(FAILING).see(CALM, anew=True, blindly=True)
-    assert stopped.kinds == [Kind.BEGAN, Kind.SIGHTED]
+    assert stopped.kinds == [AlarmKind.BEGAN, AlarmKind.SIGHTED]
     assert stopped.told[-1].bad_for is None
 
 
 def test_stopped_and_started_again_with_the_same_verdict_says_nothing():
-    for shape, kinds in ((CALM, []), (FAILING, [Kind.BEGAN])):
+    for shape, kinds in ((CALM, []), (FAILING, [AlarmKind.BEGAN])):
         assert Story().see(shape).see(shape, anew=True, blindly=True).kinds == kinds
 
 
@@ -123,7 +123,7 @@ def test_what_holds_has_to_be_seen_to_hold():
     story = Story().see(FAILING, times=2)
     story.at += HOUR
     assert story.see(FAILING, times=4, anew=True, blindly=True).told == []
-    assert story.see(FAILING, times=1).kinds == [Kind.BEGAN]
+    assert story.see(FAILING, times=1).kinds == [AlarmKind.BEGAN]
 
 
 def test_a_passing_blindness_is_not_told():
@@ -132,10 +132,10 @@ def test_a_passing_blindness_is_not_told():
 
 
 def test_what_was_bad_before_a_blindness_and_is_bad_after_it_was_bad_all_the_while():
-    story = Story(Rules(after=2 * MINUTE, most=9))
+    story = Story(TellingRules(after=2 * MINUTE, most=9))
     story.see(FAILING).see(UNKNOWN, anew=True).see(FAILING, anew=True, blindly=True)
     story.see(CALM)
-    assert story.kinds == [Kind.BEGAN, Kind.BLIND, Kind.SIGHTED, Kind.RECOVERED]
+    assert story.kinds == [AlarmKind.BEGAN, AlarmKind.BLIND, AlarmKind.SIGHTED, AlarmKind.RECOVERED]
     assert story.told[-1].bad_for == 18 * STEP
 
 
@@ -146,7 +146,7 @@ def test_a_flood_is_a_few_messages_and_then_one_with_a_count():
     story = Story()
     for _ in range(6):
         story.see(FAILING).see(CALM)
-    assert story.kinds == [Kind.BEGAN, Kind.RECOVERED, Kind.BEGAN]
+    assert story.kinds == [AlarmKind.BEGAN, AlarmKind.RECOVERED, AlarmKind.BEGAN]
     assert [due.is_last for due in story.told] == [False, False, True]
     story.at += HOUR
     story.see(CALM)
@@ -155,10 +155,10 @@ def test_a_flood_is_a_few_messages_and_then_one_with_a_count():
 
 
 def test_what_is_as_people_know_it_is_told_too_if_something_was_held_back():
-    story = Story(Rules(after=2 * MINUTE, most=1)).see(FAILING).see(WORSE).see(FAILING)
+    story = Story(TellingRules(after=2 * MINUTE, most=1)).see(FAILING).see(WORSE).see(FAILING)
     story.at += HOUR
     story.see(FAILING, times=1)
-    assert story.kinds == [Kind.BEGAN, Kind.HELD_BACK]
+    assert story.kinds == [AlarmKind.BEGAN, AlarmKind.HELD_BACK]
     assert story.told[-1].held_back == 1
 
 
@@ -169,14 +169,14 @@ def test_pauses_grow_up_to_a_quarter_of_an_hour(failures, seconds):
 
 # --- The message --------------------------------------------------------------------------------
 
-PLACE = Place("production", "https://admin.example.com/usage")
+PLACE = Origin("production", "https://admin.example.com/usage")
 
 
 def alarm(number=7, **given):
-    return Told(
+    return ToldChange(
         **{
             "number": number,
-            "kind": Kind.BEGAN,
+            "kind": AlarmKind.BEGAN,
             "level": Level.FAILING,
             "before": Level.HEALTHY,
             "made_at": NOW,
@@ -201,21 +201,23 @@ def test_a_message_says_what_what_next_and_where_it_is_explained():
 
 
 def test_without_an_address_it_names_the_command():
-    assert "manage.py explain latest_stale" in compose([alarm()], Place("", "")).body
+    assert "manage.py explain latest_stale" in compose([alarm()], Origin("", "")).body
 
 
 def test_a_recovery_names_its_length_and_the_end_of_a_blindness_does_not():
     good = {"level": Level.HEALTHY, "advice": None, "code": ""}
-    recovered = compose([alarm(kind=Kind.RECOVERED, bad_for=HOUR, **good)], PLACE)
+    recovered = compose([alarm(kind=AlarmKind.RECOVERED, bad_for=HOUR, **good)], PLACE)
     assert recovered.title == "production: recovered, usage is up to date"
     assert "It was bad for 1 h." in recovered.body
-    sighted = compose([alarm(kind=Kind.SIGHTED, before=Level.FAILING, **good)], PLACE)
+    sighted = compose([alarm(kind=AlarmKind.SIGHTED, before=Level.FAILING, **good)], PLACE)
     assert "recovered" not in sighted.title
     assert "Nobody saw when it became good" in sighted.body
 
 
 def test_missed_alarms_become_one_message_about_what_is_so_now():
-    good = alarm(9, level=Level.HEALTHY, kind=Kind.RECOVERED, advice=None, code="", bad_for=HOUR)
+    good = alarm(
+        9, level=Level.HEALTHY, kind=AlarmKind.RECOVERED, advice=None, code="", bad_for=HOUR
+    )
     made = compose([alarm(7), alarm(8, level=Level.DEGRADED), good], PLACE)
     assert made.title.endswith("recovered, usage is up to date")
     assert "2 earlier alarms could not be delivered in time:" in made.body
@@ -238,26 +240,26 @@ def test_a_message_names_few_of_many_findings():
 
 
 def test_demo_data_is_called_so():
-    assert compose([alarm()], Place("", "", is_demo=True)).title.startswith("Multica (demo data):")
+    assert compose([alarm()], Origin("", "", is_demo=True)).title.startswith("Multica (demo data):")
 
 
 # --- Silences -------------------------------------------------------------------------------------
 
-STALE_QUIET = Quiet(codes=frozenset({"latest_stale"}))
+STALE_QUIET = HeldBack(codes=frozenset({"latest_stale"}))
 
 
 def test_while_everything_is_silenced_nothing_is_told_and_what_lasts_is_told_after():
     story = Story().see(CALM)
     for _look in range(12):
-        story.see(FAILING, times=1, quiet=Quiet(everything=True))
+        story.see(FAILING, times=1, quiet=HeldBack(everything=True))
     assert story.told == []
-    assert story.see(FAILING, times=1).kinds == [Kind.BEGAN]
+    assert story.see(FAILING, times=1).kinds == [AlarmKind.BEGAN]
 
 
 def test_what_came_and_went_while_everything_was_silenced_is_never_told():
     story = Story().see(CALM)
     for shape in (FAILING, FAILING, FAILING, FAILING, FAILING, FAILING, CALM):
-        story.see(shape, times=1, quiet=Quiet(everything=True))
+        story.see(shape, times=1, quiet=HeldBack(everything=True))
     assert story.see(CALM, times=12).told == []
 
 
@@ -265,15 +267,15 @@ def test_an_acknowledged_finding_is_no_news_and_no_recovery_until_it_clears():
     story = Story().see(CALM).see(FAILING, times=8)
     for _look in range(12):
         story.see(FAILING, times=1, quiet=STALE_QUIET)
-    assert story.kinds == [Kind.BEGAN]
-    assert story.see(CALM, times=8).kinds == [Kind.BEGAN, Kind.RECOVERED]
+    assert story.kinds == [AlarmKind.BEGAN]
+    assert story.see(CALM, times=8).kinds == [AlarmKind.BEGAN, AlarmKind.RECOVERED]
 
 
 def test_another_finding_beside_an_acknowledged_one_is_told():
     story = Story().see(CALM)
     for shape in (*[FAILING] * 8, *[WORSE] * 8):
         story.see(shape, times=1, quiet=STALE_QUIET)
-    assert story.kinds == [Kind.BEGAN]
+    assert story.kinds == [AlarmKind.BEGAN]
     assert story.told[0].since == NOW + 14 * STEP
 
 
@@ -281,13 +283,13 @@ def test_blindness_is_told_beside_an_acknowledged_finding():
     story = Story().see(CALM)
     for shape in (*[FAILING] * 8, *[UNKNOWN] * 8):
         story.see(shape, times=1, quiet=STALE_QUIET)
-    assert story.kinds == [Kind.BLIND]
+    assert story.kinds == [AlarmKind.BLIND]
 
 
 def test_the_same_finding_at_another_level_is_news_unless_it_is_silenced():
-    milder = Shape(Level.DEGRADED, FAILING.codes)
+    milder = VerdictShape(Level.DEGRADED, FAILING.codes)
     story = Story().see(CALM).see(milder, times=8)
     for _look in range(8):
         story.see(FAILING, times=1, quiet=STALE_QUIET)
-    assert story.kinds == [Kind.BEGAN]
-    assert story.see(FAILING, times=1).kinds == [Kind.BEGAN, Kind.CHANGED]
+    assert story.kinds == [AlarmKind.BEGAN]
+    assert story.see(FAILING, times=1).kinds == [AlarmKind.BEGAN, AlarmKind.CHANGED]

@@ -16,9 +16,9 @@ from executions.health.history.step import (
     UNSEEN,
     Before,
     Blindness,
-    Look,
     Step,
     Stretch,
+    VerdictLook,
     blindness_of,
     marks_of,
     step,
@@ -44,11 +44,11 @@ AWAY = Problem("The database is away.", "Start it.", code="no_server")
 UNCHANGED = Step(changed=False, stretches=(), after_blindness=False)
 
 
-def look(at=SOON, level=Level.HEALTHY, marks=(), blind=None) -> Look:
-    return Look(at, None if blind else at, level, list(marks), blind)
+def look(at=SOON, level=Level.HEALTHY, marks=(), blind=None) -> VerdictLook:
+    return VerdictLook(at, None if blind else at, level, list(marks), blind)
 
 
-def blind(reason=Blindness.DATABASE_AWAY, at=SOON) -> Look:
+def blind(reason=Blindness.DATABASE_AWAY, at=SOON) -> VerdictLook:
     return look(at, Level.UNKNOWN, blind=reason)
 
 

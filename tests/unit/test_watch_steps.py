@@ -13,8 +13,8 @@ from executions.pgcron.job import Job
 from executions.retirement.rules import Rules
 from executions.retirement.trial import TrialFacts, Turn, turn
 from executions.retirement.watch import (
-    Outlook,
     Watched,
+    WatchOutlook,
     WatchVerdict,
     Word,
     due_after,
@@ -164,16 +164,16 @@ def test_the_watch_names_the_times_that_it_waits_for():
     first = due_after(act, 1, ROLLUP)
     times = (first, first + CADENCE, first + 2 * CADENCE)
     watched = Watched(act)
-    assert outlook(watched, 0, NOW, ROLLUP) == Outlook(times, times[-1] + MINUTE)
-    assert outlook(watched, 1, times[0], ROLLUP) == Outlook(times[1:], times[-1] + MINUTE)
-    assert outlook(watched, 3, times[-1] + SECOND, ROLLUP) == Outlook((), times[-1] + MINUTE)
+    assert outlook(watched, 0, NOW, ROLLUP) == WatchOutlook(times, times[-1] + MINUTE)
+    assert outlook(watched, 1, times[0], ROLLUP) == WatchOutlook(times[1:], times[-1] + MINUTE)
+    assert outlook(watched, 3, times[-1] + SECOND, ROLLUP) == WatchOutlook((), times[-1] + MINUTE)
 
 
 def test_a_watch_that_lasts_longer_names_the_next_plan_only():
     act = NOW - timedelta(minutes=2)
     later = due_after(act, 3, ROLLUP) + 2 * MINUTE
     next_due = due_after(act, 4, ROLLUP)
-    assert outlook(Watched(act), 3, later, ROLLUP) == Outlook((next_due,), None)
+    assert outlook(Watched(act), 3, later, ROLLUP) == WatchOutlook((next_due,), None)
 
 
 def test_three_quiet_plans_after_another_writer_verify():

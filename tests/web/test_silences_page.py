@@ -7,7 +7,7 @@ import html
 import pytest
 from django.urls import reverse
 
-from executions.alarms import marks
+from executions.alarms import monitored
 from executions.health import snapshot
 from executions.models import Silence
 from executions.models.retirement import AuditEvent
@@ -88,7 +88,7 @@ def test_monitors_are_told_of_it_beside_the_true_verdict(signed_in, client, owne
     scenarios.stopped(owner)
     signed_in.post(URL, {"code": "", "minutes": "60", "why": WHY})
     snapshot.fresh()
-    marks.refresh()
+    monitored.refresh()
     headers = {"Authorization": f"Bearer {token}"}
     status = client.get("/status", headers=headers)
     assert status.status_code == 503

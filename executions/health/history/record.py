@@ -21,9 +21,9 @@ from executions.health.assessment import Assessment
 from executions.health.history.step import (
     Before,
     Blindness,
-    Look,
     Step,
     Stretch,
+    VerdictLook,
     blindness_of,
     marks_of,
     step,
@@ -55,7 +55,7 @@ class TurnLost(Exception):
 class Seen:
     """What a look saw and wrote, for whoever tells people. ``step`` says what was new."""
 
-    look: Look
+    look: VerdictLook
     assessment: Assessment
     step: Step
 
@@ -156,8 +156,8 @@ def _write(snapshot: Snapshot, token: str, every: timedelta) -> Seen | None:
     return Seen(look, snapshot.assessment, found)
 
 
-def _look(snapshot: Snapshot, at: datetime) -> Look:
-    return Look(
+def _look(snapshot: Snapshot, at: datetime) -> VerdictLook:
+    return VerdictLook(
         at=at,
         clock=snapshot.checked_at,
         level=snapshot.verdict.level,
@@ -195,7 +195,7 @@ def _write_stretches(stretches: Iterable[Stretch], ahead: timedelta) -> None:
             )
 
 
-def _write_change(look: Look, assessment: Assessment, found: Step) -> None:
+def _write_change(look: VerdictLook, assessment: Assessment, found: Step) -> None:
     verdict = assessment.verdict
     VerdictChange.objects.create(
         at=look.at,

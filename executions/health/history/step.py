@@ -55,7 +55,7 @@ def marks_of(verdict: Verdict) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Look:
+class VerdictLook:
     """What a look saw at the moment ``at``. ``clock`` is Multica's then; None if nobody knows."""
 
     at: datetime
@@ -117,7 +117,7 @@ def unseen(before: Before, at: datetime, failing_for: timedelta) -> tuple[Stretc
     return (Stretch(before.blind, before.at, before.at, was_open=True), begun)
 
 
-def step(before: Before | None, look: Look) -> Step:
+def step(before: Before | None, look: VerdictLook) -> Step:
     """Compare a look with what is known."""
     if before is None:
         opened = (Stretch(look.blind, look.at, None),) if look.blind else ()

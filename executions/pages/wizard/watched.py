@@ -27,7 +27,7 @@ from executions.retirement.callers_report import SecondLook, second_look
 from executions.retirement.facts import retire_fetch
 from executions.retirement.outside import Outside, outside_of
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
-from executions.retirement.watch import Outlook, Watched, Word, due_after, outlook
+from executions.retirement.watch import Watched, WatchOutlook, Word, due_after, outlook
 from executions.retirement.wizard import elsewhere, job_of
 from executions.text.digest import digest
 from executions.text.problem import Problem
@@ -169,7 +169,7 @@ class WatchPage:
         return waits and not self.may_confirm_gone
 
     @cached_property
-    def outlook(self) -> Outlook | None:
+    def outlook(self) -> WatchOutlook | None:
         """When the plans that are waited for are due, and when the watch is done at about."""
         since = self.retirement.watched_since
         if not self.is_counted or since is None or self.now is None:

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Marks:
+class Monitored:
     """The silences that last, by the clock ``now``, and the receivers that take no alarms."""
 
     silences: tuple[Silence, ...] = ()
@@ -27,7 +27,7 @@ class Marks:
     untold: tuple[Undelivered, ...] = ()
 
 
-_kept: Kept[Marks] = Kept(lambda _marks: snapshots.KEPT_SECONDS)
+_kept: Kept[Monitored] = Kept(lambda _answer: snapshots.KEPT_SECONDS)
 forget = _kept.forget
 
 
@@ -39,12 +39,12 @@ def refresh() -> None:
         logger.debug("silences and alarms could not be read", exc_info=True)
 
 
-def _read() -> Marks:
+def _read() -> Monitored:
     kept = snapshots.kept()
     silences, now = open_silences(kept.verdict if kept else None)
-    return Marks(silences, now, read_undelivered())
+    return Monitored(silences, now, read_undelivered())
 
 
-def kept_marks() -> Marks | None:
+def kept_monitored() -> Monitored | None:
     """The last reading, without waiting; None if it is as old as no snapshot may be."""
     return _kept.newest("", snapshots.KEPT_SECONDS)
