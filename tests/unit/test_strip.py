@@ -236,6 +236,8 @@ def test_an_open_gap_is_one_piece_in_each_row_and_a_closed_one_a_square_for_each
     for row in strip.rows:
         wide = sum(square.span for square in row.squares)
         assert len(row.before) + wide + len(row.after) == 12
+    (missing,) = (kind for kind in strip.legend if kind.look == "missing")
+    assert missing.is_open
 
 
 def test_a_piece_of_an_open_gap_is_never_wider_than_the_line_of_a_phone():

@@ -173,6 +173,7 @@ def test_an_open_gap_is_one_link(viewer, owner):
     scenarios.stopped(owner)
     html = page(viewer)
     pieces = re.findall(r"<a [^>]*plan-open[^>]*>", html)
+    assert html.count("plan-open") == len(pieces) + 1  # in the legend too
     assert len(pieces) > 1
     assert len({re.search('href="([^"]*)"', piece)[1] for piece in pieces}) == 1
     assert [piece for piece in pieces if "aria-hidden" not in piece] == pieces[-1:]

@@ -168,13 +168,15 @@ class StripRow:
 class Kind:
     """A line of the legend. ``newest`` is the key of the newest square with that look.
 
-    It is None if no square shows that kind: an hour shows only its worst plan.
+    It is None if no square shows that kind: an hour shows only its worst plan. ``is_open`` says
+    whether that square is a piece of an open gap, which looks louder.
     """
 
     look: str
     label: str
     count: int
     newest: int | None
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,16 +198,23 @@ class Strip:
         """Every kind of plan in the strip."""
         counts = self.ledger.counts
         newest = {
-            square.look: square.key for row in self.rows for square in row.squares if square.leads
+            square.look: square for row in self.rows for square in row.squares if square.leads
         }
+
+        def line(look: str, label: str, count: int) -> Kind:
+            square = newest.get(look)
+            if square is None:
+                return Kind(look, label, count, None)
+            return Kind(look, label, count, square.key, square.is_open)
+
         shown = [
-            Kind(look, str(label), counts[kind], newest.get(look))
+            line(look, str(label), counts[kind])
             for kind, (look, label) in LABELS.items()
             if counts[kind] and kind is not PlanOutcome.NONE
         ]
         odd = len(self.ledger.off_grid)
         if odd:
-            shown.append(Kind("odd", str(_("off the grid")), odd, newest.get("odd")))
+            shown.append(line("odd", str(_("off the grid")), odd))
         return shown
 
 
