@@ -14,8 +14,7 @@ from functools import cached_property
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections, transaction
-from django.db.models import DateTimeField, ExpressionWrapper, F, Max, Q
-from django.db.models.expressions import Combinable
+from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from executions.alarms.message import Message, Origin, compose
@@ -23,6 +22,7 @@ from executions.alarms.pace import pause_after
 from executions.alarms.problems import why
 from executions.alarms.receivers import Receiver, receivers_of
 from executions.alarms.store import told_of
+from executions.database.own_clock import from_now
 from executions.models import Alarm, AlarmDelivery, AlarmReceiver
 
 log = logging.getLogger(__name__)
@@ -42,10 +42,6 @@ def place() -> Origin:
         settings.PUBLIC_URL.rstrip("/"),
         is_demo=settings.HOLDS_DEMO or bool(settings.SCENARIO),
     )
-
-
-def from_now(span: timedelta) -> Combinable:
-    return ExpressionWrapper(Now() + span, output_field=DateTimeField())
 
 
 class Post:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.db.models import Q
 
-from executions.alarms.delivery import from_now
+from executions.database.own_clock import from_now
 from executions.health.history.step import UNSEEN
 from executions.models import TellingState, Watch
 

@@ -8,22 +8,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import DateTimeField, ExpressionWrapper, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from executions.alarms.silence import LONGEST, SHORTEST, end_of, said, title_of
+from executions.database.own_clock import from_now
 from executions.health.findings.base import FindingCode
 from executions.health.verdict import Verdict, severities
 from executions.models import Silence
 from executions.models.retirement import AuditEvent
 from executions.retirement import audit
+from executions.retirement.forms import LONGEST_WHY
 from executions.retirement.refusals import Refused
 from executions.text.formatters import seconds
 from executions.text.visible import shortened
 
 SILENCED, ENDED = "silence", "silence ended"
-LONGEST_WHY = 500
 _EVERYTHING = "messages"
 
 
@@ -76,7 +77,7 @@ def begin(
         silence = Silence.objects.create(
             code=code,
             severity=severity,
-            until=ExpressionWrapper(Now() + span, output_field=DateTimeField()) if span else None,
+            until=from_now(span) if span else None,
             user_name=who.name,
             why=why,
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import models, transaction
+from django.db import transaction
 
 from executions.alarms.message import ToldChange
 from executions.alarms.silence import quiet_of
@@ -23,7 +23,7 @@ from executions.alarms.telling import (
     shape_of,
     worth_telling,
 )
-from executions.health.history.record import KEPT, REMOVED_AT_ONCE, Seen
+from executions.health.history.record import KEPT, Seen, remove_some
 from executions.health.history.stored import text_from_json, text_to_json
 from executions.health.verdict import Level, Verdict
 from executions.models import Alarm, AlarmDelivery, TellingState
@@ -102,13 +102,8 @@ def told_of(alarm: Alarm) -> ToldChange:
 def _remove_old(before: datetime) -> None:
     """Remove some of what is older; the newest alarm stays, because receivers count up to it."""
     newest = Alarm.objects.order_by("-pk").values("pk")[:1]
-    _remove(Alarm.objects.filter(made_at__lt=before).exclude(pk__in=newest))
-    _remove(AlarmDelivery.objects.filter(at__lt=before))
-
-
-def _remove(old: models.QuerySet[Any]) -> None:
-    some = old.order_by("pk").values("pk")[:REMOVED_AT_ONCE]
-    old.model.objects.filter(pk__in=some).delete()
+    remove_some(Alarm.objects.filter(made_at__lt=before).exclude(pk__in=newest))
+    remove_some(AlarmDelivery.objects.filter(at__lt=before))
 
 
 def _state_to_json(state: Telling) -> dict[str, Any]:

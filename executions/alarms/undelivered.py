@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Max, QuerySet
 
-from executions.alarms.delivery import from_now
 from executions.alarms.problems import why
+from executions.database.own_clock import from_now
 from executions.models import Alarm, AlarmReceiver
 from executions.text.sentences import Sentence
 

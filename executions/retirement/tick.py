@@ -5,13 +5,12 @@ retirement, by comparing when it was last looked at, and every end is written on
 """
 
 import logging
-from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import DateTimeField, ExpressionWrapper, Q
-from django.db.models.expressions import Combinable
+from django.db.models import Q
 from django.db.models.functions import Now
 
+from executions.database.own_clock import from_now
 from executions.database.problems import DATABASE_ERRORS, first_line
 from executions.database.reading import Fetch
 from executions.health.assessment import plain
@@ -62,13 +61,9 @@ def _is_mine(retirement: Retirement, rules: Rules) -> bool:
     """Take this look, unless another process has taken one within the interval."""
     if retirement.open_act is not None:
         return False
-    due = Q(looked_at=None) | Q(looked_at__lte=_ago(rules.look_every))
+    due = Q(looked_at=None) | Q(looked_at__lte=from_now(-rules.look_every))
     taken = Retirement.objects.filter(due, pk=retirement.pk, state__in=Retirement.LIVE)
     return bool(taken.update(looked_at=Now()))
-
-
-def _ago(span: timedelta) -> Combinable:
-    return ExpressionWrapper(Now() - span, output_field=DateTimeField())
 
 
 def look_at(retirement: Retirement, rules: Rules) -> None:
@@ -147,7 +142,7 @@ def _may_try_again(retirement: Retirement, rules: Rules) -> bool:
         outcome__in=(AuditEvent.Outcome.REFUSED, AuditEvent.Outcome.FAILED),
     )
     wait = rules.try_again_after(in_vain.count())
-    return not in_vain.filter(at__gt=_ago(wait)).exists()
+    return not in_vain.filter(at__gt=from_now(-wait)).exists()
 
 
 def _trial_turn(

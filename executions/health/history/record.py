@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import DateTimeField, ExpressionWrapper, Q
-from django.db.models.expressions import Combinable
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from executions.database.kept import QUIET_SECONDS
+from executions.database.own_clock import from_now
 from executions.health import snapshot as snapshots
 from executions.health.assessment import Assessment
 from executions.health.history.step import (
@@ -87,7 +87,7 @@ def look_in_turn(
 
 def _take_turn() -> str | None:
     token = secrets.token_hex(8)
-    taken = {"holder": token, "due_at": _from_now(TURN)}
+    taken = {"holder": token, "due_at": from_now(TURN)}
     due = Watch.objects.filter(pk=Watch.THE_ONE, due_at__lte=Now())
     if due.update(**taken):
         return token
@@ -95,10 +95,6 @@ def _take_turn() -> str | None:
         return None
     Watch.objects.bulk_create([Watch(pk=Watch.THE_ONE)], ignore_conflicts=True)
     return token if due.update(**taken) else None
-
-
-def _from_now(span: timedelta) -> Combinable:
-    return ExpressionWrapper(Now() + span, output_field=DateTimeField())
 
 
 def _note_unseen(token: str, failing_for: timedelta) -> bool:
@@ -134,7 +130,7 @@ def _write(snapshot: Snapshot, token: str, every: timedelta) -> Seen | None:
         watch, now = _held(token)
         look = _look(snapshot, now - snapshot.age)
         before = _before(watch)
-        next_turn = {"due_at": _from_now(_ROOM * every)}
+        next_turn = {"due_at": from_now(_ROOM * every)}
         if before is not None and look.at <= before.at:
             Watch.objects.update(**next_turn)
             return None
@@ -212,10 +208,11 @@ def _remove_old(before: datetime) -> None:
     """Remove some of what is older; what is left, a later look removes."""
     newest = VerdictChange.objects.order_by("-at").values("pk")[:1]
     old = VerdictChange.objects.filter(at__lt=before).exclude(pk__in=newest)
-    _remove(VerdictChange, old)
-    _remove(BlindStretch, BlindStretch.objects.filter(Q(until__lt=before)))
+    remove_some(old)
+    remove_some(BlindStretch.objects.filter(until__lt=before))
 
 
-def _remove(model: type[VerdictChange | BlindStretch], old: Any) -> None:
+def remove_some(old: QuerySet[Any]) -> None:
+    """Remove at most `REMOVED_AT_ONCE` of these rows."""
     some = old.order_by("pk").values("pk")[:REMOVED_AT_ONCE]
-    model.objects.filter(pk__in=some).delete()
+    old.model.objects.filter(pk__in=some).delete()

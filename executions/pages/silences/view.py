@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import OPERATE, OPERATOR, RoleNeeded, operators_only
 from executions.alarms.silence import said
-from executions.alarms.silences import LONGEST_WHY, begin, lift
+from executions.alarms.silences import begin, lift
 from executions.pages.history.filters import parse
 from executions.pages.live import answer, shared
 from executions.pages.silences.reader import (
@@ -22,7 +22,7 @@ from executions.pages.silences.reader import (
     read_silences,
 )
 from executions.retirement import audit
-from executions.retirement.forms import why_of
+from executions.retirement.forms import LONGEST_WHY, why_of
 from executions.retirement.refusals import Refused
 
 _IDS = "silence-%s"
