@@ -20,7 +20,7 @@ from django.template.response import TemplateResponse
 from django.test import Client, RequestFactory
 from psycopg.conninfo import conninfo_to_dict
 
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.models import Execution
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import Filters, write_scope, write_time
@@ -114,7 +114,7 @@ class Site:
         Raises:
             RuntimeError: the answer is not the page.
         """
-        snapshot.forget()
+        snapshots.forget()
         week.forget()
         forget_shared()
         cache.clear()

@@ -6,8 +6,8 @@ one.
 
 from django.urls import path
 
-from executions.pages.audit import export as audit_export
-from executions.pages.audit import reader as audit
+from executions.pages.audit import reader
+from executions.pages.audit.export import as_csv
 from executions.pages.common import page
 from executions.pages.explain.view import explanation, explanations
 from executions.pages.history import errors, export, jobs, plans, runners, verdicts
@@ -21,9 +21,8 @@ from executions.pages.rollup.health import read_health
 from executions.pages.rollup.once import run_once
 from executions.pages.rollup.zero import read_zero
 from executions.pages.schedules.reader import read_schedules
-from executions.pages.silences import view as silences
-from executions.pages.wizard import choosing, left
-from executions.pages.wizard import views as wizard
+from executions.pages.silences.view import end_silence, silences
+from executions.pages.wizard import choosing, left, views
 
 _RUNNERS_WINDOWS = {"window": runners.WINDOW_NAMES}
 _ERRORS_WINDOWS = {"window": errors.WINDOW_NAMES}
@@ -111,18 +110,18 @@ _AUDIT = [
         "audit/",
         page(
             "audit/audit",
-            audit.read_audit,
-            choices=audit.CHOICES,
-            names=audit.NAMES,
-            around=audit.form,
+            reader.read_audit,
+            choices=reader.CHOICES,
+            names=reader.NAMES,
+            around=reader.form,
         ),
         name="audit",
     ),
-    path("audit/export.csv", audit_export.as_csv, name="audit_csv"),
+    path("audit/export.csv", as_csv, name="audit_csv"),
 ]
 _SILENCES = [
-    path("silences/", silences.silences, name="silences"),
-    path("silences/<int:number>/end/", silences.end_silence, name="silence_end"),
+    path("silences/", silences, name="silences"),
+    path("silences/<int:number>/end/", end_silence, name="silence_end"),
 ]
 _WIZARD = [
     path("retire/", choosing.retire, name="retire"),
@@ -130,24 +129,24 @@ _WIZARD = [
     path("retire/outside/<slug:way>/", choosing.choose_outside, name="retire_outside"),
     path("retire/found/", choosing.upload_callers, name="retire_upload"),
     path("retire/found/<int:report>/<int:caller>/", choosing.choose_found, name="retire_found"),
-    path("retire/<int:number>/", wizard.retire_at, name="retire_at"),
-    path("retire/<int:number>/check/", wizard.retire_check, name="retire_check"),
-    path("retire/<int:number>/confirm/", wizard.retire_confirm, name="retire_confirm"),
-    path("retire/<int:number>/watch/", wizard.retire_watch, name="retire_watch"),
-    path("retire/<int:number>/affirm/", wizard.affirm, name="retire_affirm"),
-    path("retire/<int:number>/checked/", wizard.checked, name="retire_checked"),
-    path("retire/<int:number>/close/", wizard.close, name="retire_close"),
-    path("retire/<int:number>/stuck/", wizard.retire_stuck, name="retire_stuck"),
+    path("retire/<int:number>/", views.retire_at, name="retire_at"),
+    path("retire/<int:number>/check/", views.retire_check, name="retire_check"),
+    path("retire/<int:number>/confirm/", views.retire_confirm, name="retire_confirm"),
+    path("retire/<int:number>/watch/", views.retire_watch, name="retire_watch"),
+    path("retire/<int:number>/affirm/", views.affirm, name="retire_affirm"),
+    path("retire/<int:number>/checked/", views.checked, name="retire_checked"),
+    path("retire/<int:number>/close/", views.close, name="retire_close"),
+    path("retire/<int:number>/stuck/", views.retire_stuck, name="retire_stuck"),
     path("retire/<int:number>/left/", left.retire_left, name="retire_left"),
-    path("retire/<int:number>/moved/", wizard.close_as_moved, name="retire_moved"),
-    path("retire/<int:number>/pause/", wizard.pause, name="retire_pause"),
-    path("retire/<int:number>/remove/", wizard.remove, name="retire_remove"),
-    path("retire/<int:number>/activate/", wizard.activate, name="retire_activate"),
-    path("retire/<int:number>/put-back/", wizard.put_back, name="retire_put_back"),
-    path("retire/<int:number>/by-hand/", wizard.by_myself, name="retire_by_hand"),
-    path("retire/<int:number>/ran-it/", wizard.ran_it, name="retire_ran_it"),
-    path("retire/<int:number>/gone/", wizard.gone, name="retire_gone"),
-    path("retire/<int:number>/brought-back/", wizard.brought_back, name="retire_brought_back"),
+    path("retire/<int:number>/moved/", views.close_as_moved, name="retire_moved"),
+    path("retire/<int:number>/pause/", views.pause, name="retire_pause"),
+    path("retire/<int:number>/remove/", views.remove, name="retire_remove"),
+    path("retire/<int:number>/activate/", views.activate, name="retire_activate"),
+    path("retire/<int:number>/put-back/", views.put_back, name="retire_put_back"),
+    path("retire/<int:number>/by-hand/", views.by_myself, name="retire_by_hand"),
+    path("retire/<int:number>/ran-it/", views.ran_it, name="retire_ran_it"),
+    path("retire/<int:number>/gone/", views.gone, name="retire_gone"),
+    path("retire/<int:number>/brought-back/", views.brought_back, name="retire_brought_back"),
 ]
 urlpatterns = [
     *_OVERVIEW,

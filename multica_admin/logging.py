@@ -78,7 +78,7 @@ class JsonFormatter(_UtcFormatter):
         return _escaped(json.dumps(entry, default=str, ensure_ascii=False))
 
 
-def configuration(style: str) -> dict[str, Any]:
+def logging_configuration(style: str) -> dict[str, Any]:
     """A ``dictConfig`` that sends everything to stderr, as ``text`` or ``json``."""
     formatter = JsonFormatter if style == "json" else TextFormatter
     return {
@@ -116,7 +116,7 @@ def gunicorn_configuration(style: str) -> dict[str, Any]:
 
     Django's configuration follows in each process that serves, and leaves these two loggers alone.
     """
-    configured = configuration(style)
+    configured = logging_configuration(style)
     del configured["filters"], configured["handlers"]["stderr"]["filters"]
     configured["loggers"] = {
         "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from multica_admin import embedded
 from multica_admin.databases import Conninfo, admin_alias, parse_database_url, reader_alias
 from multica_admin.env import BadSetting, Environment
-from multica_admin.logging import configuration as logging_configuration
+from multica_admin.logging import logging_configuration
 from multica_admin.public_url import LOOPBACK, listening_host, parse_public_url
 
 env = Environment(os.environ)

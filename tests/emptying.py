@@ -17,7 +17,7 @@ from psycopg import sql
 from executions.alarms import monitored
 from executions.database import second_tries
 from executions.database.server_silence import of_servers
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.pages.live import forget_shared
 from executions.pages.overview import week
 from executions.pages.rollup import drift
@@ -50,7 +50,7 @@ SELECT md5(string_agg(line, ';' ORDER BY line))
 
 def forget_all() -> None:
     """Forget what a web process caches, because the tests share one process."""
-    snapshot.forget()
+    snapshots.forget()
     forget_shared()
     drift.forget()
     second_tries.forget()

@@ -12,7 +12,7 @@ from executions.health.findings import Finding, FindingCode
 from executions.health.read import read_facts
 from tests import scenarios
 from tests.factories import usage
-from tests.scenarios import World, fetch_in, sound, still_moment
+from tests.scenarios import DayOfPlans, fetch_in, sound, still_moment
 
 __all__ = ["hidden", "hold_lock", "renamed", "sessions_shown"]
 MINUTE = timedelta(minutes=1)
@@ -25,7 +25,7 @@ def now(owner):
     return still_moment(owner)
 
 
-def look(world: World) -> Assessment:
+def look(world: DayOfPlans) -> Assessment:
     return assess(read_facts(fetch=fetch_in(world)))
 
 

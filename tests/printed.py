@@ -21,7 +21,7 @@ from psycopg import sql
 
 from executions.accounts.roles import OPERATOR
 from executions.database.connections import Connection
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.facts.pg_cron import Visibility
 from executions.health.read import read_facts
 from executions.pages.live import forget_shared
@@ -132,7 +132,7 @@ class Printed:
         ]
         found = []
         for address in addresses:
-            snapshot.forget()
+            snapshots.forget()
             forget_shared()
             answer = self._client.get(address)
             body = b"".join(answer) if answer.streaming else answer.content
@@ -140,7 +140,7 @@ class Printed:
             if answer.status_code not in {200, 302}:
                 found.append(f"{address} {answer.status_code}: {said}")
             found += [f"{address}: {said}" for words in REFUSED if words in said]
-        snapshot.forget()
+        snapshots.forget()
         said = json.loads(run_command("checkrollup", "--json").said)
         found += [one["summary"] for one in said["findings"] if one["code"] == UNREAD]
         found += self._unseen()

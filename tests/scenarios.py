@@ -12,7 +12,7 @@ from executions.demo.rows import usage
 from executions.demo.worlds import (
     CADENCE,
     DELAY,
-    World,
+    DayOfPlans,
     abandoned_plans,
     abandoned_run,
     ahead_of_time,
@@ -37,10 +37,10 @@ from executions.demo.worlds import (
 from executions.demo.zeros import locked_out_for_hours
 from executions.scheduler.plans import floor
 
-__all__ = ["CADENCE", "DELAY", "WORLDS", "World", "database_now", "sound"]
+__all__ = ["CADENCE", "DELAY", "WORLDS", "DayOfPlans", "database_now", "sound"]
 
 
-def fetch_in(world: World) -> Fetch:
+def fetch_in(world: DayOfPlans) -> Fetch:
     """The dashboard's reads, with the world's own time in place of the database's clock."""
 
     def fetch(statement: str, parameters: Any) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def still_moment(connection: Connection) -> datetime:
     return floor(database_now(connection), CADENCE) + timedelta(minutes=2)
 
 
-def fresh(connection: Connection, now: datetime | None = None) -> World:
+def fresh(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """An install in its first minutes: nothing ran, and its only usage is three minutes old."""
     world = sound(connection, now, plans=0)
     usage(connection, world.now - timedelta(minutes=3))
@@ -63,12 +63,12 @@ def fresh(connection: Connection, now: datetime | None = None) -> World:
     return world.write()
 
 
-def stale(connection: Connection, now: datetime | None = None) -> World:
+def stale(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """No run for 27 minutes."""
     return silent_for(connection, now, plans=5)
 
 
-def lagging_after_a_failure(connection: Connection, now: datetime | None = None) -> World:
+def lagging_after_a_failure(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """One plan failed 20 hours ago; all since succeed, and the watermark stands for three hours."""
     world = sound(connection, now)
     world.change(240, failed=True)
@@ -79,14 +79,14 @@ def lagging_after_a_failure(connection: Connection, now: datetime | None = None)
     return world.write()
 
 
-def retrying(connection: Connection, now: datetime | None = None) -> World:
+def retrying(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """The newest plan failed once and will be tried again: nothing is wrong yet."""
     world = sound(connection, now)
     world.change(0, failed=True, next_retry_at=world.now + timedelta(seconds=40))
     return world.write()
 
 
-def rival_wins(connection: Connection, now: datetime | None = None) -> World:
+def rival_wins(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """A pg_cron job takes the lock at every plan: runs find it taken, yet the watermark moves."""
     world = sound(connection, now)
     for age in range(8):
@@ -96,7 +96,7 @@ def rival_wins(connection: Connection, now: datetime | None = None) -> World:
     return world.write()
 
 
-WORLDS: dict[str, Callable[[Connection], World]] = {
+WORLDS: dict[str, Callable[[Connection], DayOfPlans]] = {
     made.__name__: made
     for made in (
         healthy,

@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 from executions.health.facts import StateRow
 from executions.health.facts.pg_cron import Visibility
-from executions.health.upgrade.answer import Answer
+from executions.health.upgrade.answer import UpgradeAnswer
 from executions.health.upgrade.facts import (
     DailyJob,
     DailyJobs,
     Extension,
     Migrator,
+    PostgresServer,
     RawUsage,
-    Server,
     Upgraded,
     UpgradeFacts,
 )
 from executions.health.upgrade.requirements import EXTENSIONS
-from executions.health.upgrade.step import Step, StepCode
+from executions.health.upgrade.step import StepCode, UpgradeStep
 from executions.rollup.versions import Change, Range, Version
 from executions.scheduler.jobs import ROLLUP
 from executions.text.problem import Problem
@@ -32,7 +32,7 @@ NEWEST = Range(Version(0, 4, 25), None)
 V0_3_12, V0_3_17, V0_4_25 = Version(0, 3, 12), Version(0, 3, 17), Version(0, 4, 25)
 PROBLEM = Problem("The database was away.", "Try again.")
 
-SERVER = Server("17.6", 17, dict.fromkeys(EXTENSIONS, Extension.INSTALLED))
+SERVER = PostgresServer("17.6", 17, dict.fromkeys(EXTENSIONS, Extension.INSTALLED))
 MIGRATOR = Migrator("multica", may_create=True, may_look=True, sees_all=True)
 USAGE = RawUsage(120_000, True, 20, NOW - 30 * 24 * HOUR, NOW - 10 * MINUTE)
 CURRENT = StateRow(NOW - 6 * MINUTE)
@@ -54,11 +54,11 @@ def facts(versions: Range, **changed: object) -> UpgradeFacts:
     return replace(safe, **changed)
 
 
-def step(answer: Answer, code: StepCode) -> Step:
+def step(answer: UpgradeAnswer, code: StepCode) -> UpgradeStep:
     return next(one for one in answer.steps if one.code is code)
 
 
-def codes(answer: Answer) -> list[StepCode]:
+def codes(answer: UpgradeAnswer) -> list[StepCode]:
     return [one.code for one in answer.steps]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from executions.database.connections import Connection
 from executions.demo import worlds
 from executions.demo.rows import usage
-from executions.demo.worlds import World
+from executions.demo.worlds import DayOfPlans
 from executions.demo.zeros import (
     DAY,
     HOUR,
@@ -31,26 +31,26 @@ from executions.health.diagnosis.look import CauseCode
 from tests import scenarios
 
 
-def all_is_well_and_more_comes(connection: Connection) -> World:
+def all_is_well_and_more_comes(connection: Connection) -> DayOfPlans:
     """The newest usage has no bucket yet, because it is two minutes old."""
     world = all_is_well(connection)
     usage(connection, world.now - 2 * MINUTE)
     return world
 
 
-def stopped_and_nothing_waits(connection: Connection) -> World:
+def stopped_and_nothing_waits(connection: Connection) -> DayOfPlans:
     """The scheduler is silent, but all usage was rolled up before."""
     return with_buckets(connection, scenarios.stopped(connection))
 
 
-def runtime_of_one_workspace_deleted(connection: Connection) -> World:
+def runtime_of_one_workspace_deleted(connection: Connection) -> DayOfPlans:
     world = runtime_deleted(connection)
     usage(connection, world.now - 2 * HOUR)
     roll(connection, world.now - DAY, world.now - HOUR)
     return world
 
 
-def _ahead(connection: Connection) -> World:
+def _ahead(connection: Connection) -> DayOfPlans:
     world = scenarios.ahead_of_time(connection)
     usage(connection, world.now - 30 * MINUTE)
     return world
@@ -59,11 +59,11 @@ def _ahead(connection: Connection) -> World:
 stopped_and_waiting = waiting(worlds.stopped)
 
 
-def stands_although_runs_work(connection: Connection) -> World:
+def stands_although_runs_work(connection: Connection) -> DayOfPlans:
     return scenarios.lagging(connection, behind=2 * HOUR)
 
 
-def some_passed_by(connection: Connection) -> World:
+def some_passed_by(connection: Connection) -> DayOfPlans:
     """Another hour of a workspace that shows has no bucket."""
     world = all_is_well(connection)
     connection.execute(
@@ -78,12 +78,12 @@ def some_passed_by(connection: Connection) -> World:
 class Zero:
     """A world and the cause that its diagnosis names. ``missing`` are tables that it lacks."""
 
-    make: Callable[[Connection], World]
+    make: Callable[[Connection], DayOfPlans]
     cause: CauseCode
     missing: tuple[str, ...] = ()
 
     @contextmanager
-    def made(self, connection: Connection) -> Iterator[World]:
+    def made(self, connection: Connection) -> Iterator[DayOfPlans]:
         world = self.make(connection)
         with without_tables(connection, *self.missing):
             yield world

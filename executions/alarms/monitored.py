@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from executions.alarms.silences import open_silences
 from executions.alarms.undelivered import Undelivered, read_undelivered
 from executions.database.kept import Kept
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.models import Silence
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from django.apps import apps
 from django.conf import settings
-from django.db import Error as DjangoDatabaseError
+from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
 from psycopg import errors
 from psycopg_pool import PoolTimeout
@@ -33,7 +33,7 @@ from multica_admin import embedded
 T = TypeVar("T")
 
 # What a read through Django's alias or on a plain connection raises.
-DATABASE_ERRORS = (DjangoDatabaseError, psycopg.Error)
+DATABASE_ERRORS = (DatabaseError, psycopg.Error)
 
 BUG = "bug"
 ADMIN_URL = "ADMIN_DATABASE_URL"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import Error as DjangoDatabaseError
+from django.db import Error as DatabaseError
 from django.db import connections
 
 from executions.database.problems import diagnose
@@ -70,7 +70,7 @@ class Repeating:
             pause = self._work(timedelta(seconds=now - (self._away_since or now)))
             self._away_since = None
             return pause
-        except DjangoDatabaseError as error:
+        except DatabaseError as error:
             if self._away_since is None:
                 self._away_since = time.monotonic()
                 if not self._silent:

@@ -11,7 +11,7 @@ from executions.database.connections import Connection
 from executions.database.permissions import sight_statements, statements
 from executions.demo.rows import put_state, usage
 from executions.demo.stage import Setting, Stage, schedule
-from executions.demo.worlds import World, database_now, locked_out, sound
+from executions.demo.worlds import DayOfPlans, database_now, locked_out, sound
 from executions.models import Runner
 from multica_admin.embedded import DATABASE
 
@@ -23,7 +23,7 @@ OURS = "demo-runner-of-this-installation"
 Grants = Callable[[str], list[str]]
 
 
-def shut_out(owner: Connection, now: datetime | None = None, lost: int = 24) -> World:
+def shut_out(owner: Connection, now: datetime | None = None, lost: int = 24) -> DayOfPlans:
     """So many runs in a row found the lock taken: for two hours the watermark has stood.
 
     The last two began after the session that has it now took it.
@@ -35,7 +35,7 @@ def shut_out(owner: Connection, now: datetime | None = None, lost: int = 24) -> 
     return world.write()
 
 
-def before_the_scheduler(owner: Connection, now: datetime | None = None) -> World:
+def before_the_scheduler(owner: Connection, now: datetime | None = None) -> DayOfPlans:
     """The state row of an install whose schedule has stopped a day ago."""
     world = sound(owner, now, plans=0)
     put_state(owner, watermark_at=world.now - timedelta(days=1))
@@ -126,7 +126,7 @@ def own_runner(stage: Stage) -> Iterator[None]:
     yield
 
 
-def run_by_us(owner: Connection, now: datetime | None = None) -> World:
+def run_by_us(owner: Connection, now: datetime | None = None) -> DayOfPlans:
     """Every plan was won by this installation's own runner."""
     world = sound(owner, now)
     world.change(range(len(world.plans)), runner_id=OURS)

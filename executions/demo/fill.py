@@ -15,8 +15,8 @@ from executions.database.sql import load
 from executions.demo.history import (
     WEEK,
     DemoExecution,
+    Population,
     Usage,
-    World,
     plans,
     usage,
     watermark_after,
@@ -79,7 +79,7 @@ def trickle_connection() -> Connection:
     return connect(settings.RUNNER_CONNINFO, application_name="multica-admin demo usage")
 
 
-def _copy_world(cursor: Cursor[DictRow], inhabitants: World) -> None:
+def _copy_world(cursor: Cursor[DictRow], inhabitants: Population) -> None:
     for statement, rows in (
         ("COPY workspace (id) FROM STDIN", [(one,) for one in inhabitants.workspaces]),
         ("COPY agent_runtime (id, workspace_id) FROM STDIN", inhabitants.runtimes),
@@ -95,7 +95,7 @@ def _copy(cursor: Cursor[DictRow], statement: str, rows: Iterable[Sequence[objec
             copy.write_row(row)
 
 
-def _copy_usage(cursor: Cursor[DictRow], inhabitants: World, rows: list[Usage]) -> None:
+def _copy_usage(cursor: Cursor[DictRow], inhabitants: Population, rows: list[Usage]) -> None:
     tasks = [uuid4() for _ in rows]
     _copy(
         cursor,

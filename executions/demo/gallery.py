@@ -16,7 +16,7 @@ from executions.demo import circumstances, servers, worlds, zeros
 from executions.demo.circumstances import WATCHMAN, may_look, may_remove, may_see_all, watched_by
 from executions.demo.scenario import Scenario, Shown
 from executions.demo.stage import Stage, hidden, lock_held, renamed, scheduled
-from executions.demo.worlds import World
+from executions.demo.worlds import DayOfPlans
 from executions.demo.zero_scenarios import OF_ZERO
 from executions.health.diagnosis.look import CauseCode
 from executions.health.findings.base import FindingCode
@@ -288,11 +288,11 @@ def listed() -> str:
 
 
 @contextmanager
-def played(scenario: Scenario, stage: Stage) -> Iterator[Callable[[], World]]:
+def played(scenario: Scenario, stage: Stage) -> Iterator[Callable[[], DayOfPlans]]:
     """The scenario's surroundings; the function that is given writes its world for now."""
     with scenario.around(stage):
 
-        def lay() -> World:
+        def lay() -> DayOfPlans:
             return scenario.lay(stage.owner)
 
         yield lay

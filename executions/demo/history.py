@@ -67,7 +67,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class World:
+class Population:
     """The users of Multica, as ids only: the rollup needs no more."""
 
     workspaces: list[UUID]
@@ -85,7 +85,7 @@ def _uuid(chance: random.Random) -> UUID:
     return UUID(int=chance.getrandbits(128), version=4)
 
 
-def world() -> World:
+def world() -> Population:
     """The same workspaces, runtimes, agents and issues every time. They mark the data as demo."""
     chance = random.Random(SEED)
     workspaces = [_uuid(chance) for _ in range(WORKSPACES)]
@@ -94,7 +94,7 @@ def world() -> World:
     def of_some_workspace(count: int) -> list[tuple[UUID, UUID]]:
         return [(_uuid(chance), workspaces[index % WORKSPACES]) for index in range(count)]
 
-    return World(
+    return Population(
         workspaces=workspaces,
         runtimes=of_some_workspace(RUNTIMES),
         agents=of_some_workspace(AGENTS),

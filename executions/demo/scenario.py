@@ -11,12 +11,12 @@ from executions.database.connections import Connection
 from executions.demo import worlds
 from executions.demo.servers import Arrange
 from executions.demo.stage import Setting, nothing
-from executions.demo.worlds import World
+from executions.demo.worlds import DayOfPlans
 from executions.health.diagnosis.look import CauseCode
 from executions.health.findings.base import FindingCode
 from executions.retirement.gates.gate import GateCode
 
-Lay = Callable[[Connection], World]
+Lay = Callable[[Connection], DayOfPlans]
 Shown = FindingCode | CauseCode | GateCode
 
 

@@ -34,7 +34,7 @@ PLANS = 300
 
 
 @dataclass
-class World:
+class DayOfPlans:
     """A day of plans by age, and the state row. Healthy until it is changed.
 
     ``marks`` are the watermarks (before, after) of plans. Plans without marks continue from one
@@ -79,7 +79,7 @@ class World:
     def add(self, **columns: Any) -> None:
         self.others.append(execution(**columns))
 
-    def write(self) -> World:
+    def write(self) -> DayOfPlans:
         """Replace the database's contents in one transaction."""
         rows = [self._row(age) for age in sorted(self.plans, reverse=True)]
         with self.connection.transaction():
@@ -110,10 +110,10 @@ def database_now(connection: Connection) -> datetime:
     return now
 
 
-def sound(connection: Connection, now: datetime | None = None, plans: int = PLANS) -> World:
+def sound(connection: Connection, now: datetime | None = None, plans: int = PLANS) -> DayOfPlans:
     """A world in which every plan was kept, not written yet."""
     moment = now or database_now(connection)
-    world = World(connection, moment, plans={age: {} for age in range(plans)})
+    world = DayOfPlans(connection, moment, plans={age: {} for age in range(plans)})
     world.state = {
         "watermark_at": world.started_at(0) - DELAY,
         "last_run_started_at": world.started_at(0),
@@ -123,11 +123,11 @@ def sound(connection: Connection, now: datetime | None = None, plans: int = PLAN
     return world
 
 
-def healthy(connection: Connection, now: datetime | None = None) -> World:
+def healthy(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     return sound(connection, now).write()
 
 
-def never_ran(connection: Connection, now: datetime | None = None) -> World:
+def never_ran(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """Usage of a day ago, and no execution at all."""
     world = sound(connection, now, plans=0)
     usage(connection, world.now - timedelta(days=1))
@@ -135,19 +135,19 @@ def never_ran(connection: Connection, now: datetime | None = None) -> World:
     return world.write()
 
 
-def stopped(connection: Connection, now: datetime | None = None) -> World:
+def stopped(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """No run for an hour and 42 minutes."""
     return silent_for(connection, now, plans=20)
 
 
-def silent_for(connection: Connection, now: datetime | None, plans: int) -> World:
+def silent_for(connection: Connection, now: datetime | None, plans: int) -> DayOfPlans:
     world = sound(connection, now)
     world.drop(range(plans))
     world.state = {"watermark_at": world.started_at(plans) - DELAY}
     return world.write()
 
 
-def stateless(connection: Connection, now: datetime | None = None) -> World:
+def stateless(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """The state row is gone, and the last three runs noticed."""
     world = sound(connection, now)
     world.change(range(3), rows_affected=0, result=rollup_result(None, None))
@@ -155,7 +155,7 @@ def stateless(connection: Connection, now: datetime | None = None) -> World:
     return world.write()
 
 
-def ahead_of_time(connection: Connection, now: datetime | None = None) -> World:
+def ahead_of_time(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """The watermark is two hours ahead, so the last three runs did nothing."""
     world = sound(connection, now)
     mark = world.now + timedelta(hours=2)
@@ -168,7 +168,7 @@ def lagging(
     connection: Connection,
     now: datetime | None = None,
     behind: timedelta = timedelta(minutes=25),
-) -> World:
+) -> DayOfPlans:
     """Every run succeeds and moves the watermark by one cadence, ``behind`` where it should be."""
     world = sound(connection, now)
     for age in world.plans:
@@ -178,7 +178,7 @@ def lagging(
     return world.write()
 
 
-def catching_up(connection: Connection, now: datetime | None = None) -> World:
+def catching_up(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """Forty days behind, one day nearer with each plan."""
     world = sound(connection, now)
     for age in world.plans:
@@ -188,21 +188,21 @@ def catching_up(connection: Connection, now: datetime | None = None) -> World:
     return world.write()
 
 
-def losing_the_lock(connection: Connection, now: datetime | None = None) -> World:
+def losing_the_lock(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """Three runs of the last hour found the lock taken; the ones between did their work."""
     world = sound(connection, now)
     world.lose_the_lock(5, 3, 1)
     return world.write()
 
 
-def locked_out(connection: Connection, now: datetime | None = None, lost: int = 2) -> World:
+def locked_out(connection: Connection, now: datetime | None = None, lost: int = 2) -> DayOfPlans:
     """The last ``lost`` runs found the lock taken. The caller arranges who holds it."""
     world = sound(connection, now)
     world.lose_the_lock(*range(lost - 1, -1, -1))
     return world.write()
 
 
-def abandoned_run(connection: Connection, now: datetime | None = None) -> World:
+def abandoned_run(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """The newest run stopped reporting; its lease ended 20 minutes ago."""
     world = sound(connection, now)
     world.change(
@@ -216,21 +216,21 @@ def abandoned_run(connection: Connection, now: datetime | None = None) -> World:
 
 def gap(
     connection: Connection, now: datetime | None = None, ages: Iterable[int] = (3, 4, 5)
-) -> World:
+) -> DayOfPlans:
     """Nobody began three plans within the last hour; later ones went on."""
     world = sound(connection, now)
     world.drop(ages)
     return world.write()
 
 
-def abandoned_plans(connection: Connection, now: datetime | None = None) -> World:
+def abandoned_plans(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """Two of the last 12 plans failed with attempts left, and newer ones took over."""
     world = sound(connection, now)
     world.change((4, 7), failed=True)
     return world.write()
 
 
-def exhausted(connection: Connection, now: datetime | None = None) -> World:
+def exhausted(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """The newest plan failed in all of its attempts, and an earlier one was abandoned."""
     world = sound(connection, now)
     world.change(0, exhausted=True)
@@ -238,7 +238,7 @@ def exhausted(connection: Connection, now: datetime | None = None) -> World:
     return world.write()
 
 
-def retried_often(connection: Connection, now: datetime | None = None) -> World:
+def retried_often(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """Six of the last 12 plans needed a second attempt."""
     world = sound(connection, now)
     world.change(range(1, 12, 2), retried=True)
@@ -247,7 +247,7 @@ def retried_often(connection: Connection, now: datetime | None = None) -> World:
 
 def other_writer(
     connection: Connection, now: datetime | None = None, ages: Iterable[int] = (1, 3, 5, 7)
-) -> World:
+) -> DayOfPlans:
     """Before some plans something else had moved the watermark already."""
     world = sound(connection, now)
     for age in ages:
@@ -258,14 +258,14 @@ def other_writer(
 
 def blocked(
     connection: Connection, now: datetime | None = None, held: timedelta = timedelta(minutes=6)
-) -> World:
+) -> DayOfPlans:
     """A run took 120 ms and was held for much longer, because another job was in the way."""
     world = sound(connection, now)
     world.change(3, finished_at=world.started_at(3) + held)
     return world.write()
 
 
-def wrong_clock(connection: Connection, now: datetime | None = None) -> World:
+def wrong_clock(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """A run ended before it began, one is planned for tomorrow, and one lies off the grid."""
     world = sound(connection, now)
     world.change(5, finished_at=world.started_at(5) - timedelta(minutes=1))

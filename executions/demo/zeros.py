@@ -1,8 +1,8 @@
 """Worlds in which usage pages show zero, one for each cause, and one in which they do not.
 
 They build on `worlds.py`: executions and a state row there, raw usage and buckets here. Each takes
-the connection of the tables' owner, expects no usage there, writes its own and returns the `World`.
-`alone` lets a world of the demo expect that too.
+the connection of the tables' owner, expects no usage there, writes its own and returns its
+`DayOfPlans`. `alone` lets a world of the demo expect that too.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from executions.database.sql import load
 from executions.demo import worlds
 from executions.demo.rows import usage
 from executions.demo.stage import Stage, let_read, renamed
-from executions.demo.worlds import World, sound
+from executions.demo.worlds import DayOfPlans, sound
 from multica_admin.embedded import DATABASE, VIEWER
 
-Made = Callable[[Connection], World]
+Made = Callable[[Connection], DayOfPlans]
 
 SQL = load("demo")
 HOUR = timedelta(hours=1)
@@ -39,7 +39,7 @@ _OF_USAGE = (
 def alone(made: Made) -> Made:
     """The world with its own usage and no other, also when it is written again."""
 
-    def world_of(owner: Connection) -> World:
+    def world_of(owner: Connection) -> DayOfPlans:
         with owner.transaction():
             for table in _OF_USAGE:
                 owner.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
@@ -52,7 +52,7 @@ def roll(owner: Connection, since: datetime, until: datetime) -> None:
     owner.execute(SQL.build_buckets, {"since": since, "until": until})
 
 
-def with_buckets(owner: Connection, world: World) -> World:
+def with_buckets(owner: Connection, world: DayOfPlans) -> DayOfPlans:
     """Usage of three hours ago, and its bucket."""
     usage(owner, world.now - 3 * HOUR)
     roll(owner, world.now - DAY, world.now - HOUR)
@@ -62,7 +62,7 @@ def with_buckets(owner: Connection, world: World) -> World:
 def waiting(made: Made) -> Made:
     """The world with usage of half an hour ago, and older usage that has its bucket."""
 
-    def world_of(owner: Connection) -> World:
+    def world_of(owner: Connection) -> DayOfPlans:
         world = with_buckets(owner, made(owner))
         usage(owner, world.now - 30 * MINUTE)
         return world
@@ -70,27 +70,27 @@ def waiting(made: Made) -> Made:
     return world_of
 
 
-def all_is_well(owner: Connection) -> World:
+def all_is_well(owner: Connection) -> DayOfPlans:
     return with_buckets(owner, worlds.healthy(owner))
 
 
-def first_usage(owner: Connection) -> World:
+def first_usage(owner: Connection) -> DayOfPlans:
     """The only usage is two minutes old."""
     world = worlds.healthy(owner)
     usage(owner, world.now - 2 * MINUTE)
     return world
 
 
-def nothing_at_all(owner: Connection) -> World:
+def nothing_at_all(owner: Connection) -> DayOfPlans:
     """Tables, and nothing in them that anybody used."""
     return sound(owner, plans=0).write()
 
 
-def nothing_was_used(owner: Connection) -> World:
+def nothing_was_used(owner: Connection) -> DayOfPlans:
     return worlds.healthy(owner)
 
 
-def dated_past_the_calendar(owner: Connection) -> World:
+def dated_past_the_calendar(owner: Connection) -> DayOfPlans:
     """Whoever wrote the only usage wrote times that never come."""
     world = worlds.healthy(owner)
     for created_at in ("infinity", "12026-01-01 UTC"):
@@ -102,14 +102,14 @@ def dated_past_the_calendar(owner: Connection) -> World:
     return world
 
 
-def never_had_runtimes(owner: Connection) -> World:
+def never_had_runtimes(owner: Connection) -> DayOfPlans:
     world = worlds.healthy(owner)
     for hours in range(3, 6):
         usage(owner, world.now - hours * HOUR, with_runtime=False)
     return world
 
 
-def runtime_deleted(owner: Connection) -> World:
+def runtime_deleted(owner: Connection) -> DayOfPlans:
     """Multica since v0.4.17: the tasks stay, without their runtime. Its key is still queued."""
     world = all_is_well(owner)
     owner.execute("UPDATE agent_task_queue SET runtime_id = NULL")
@@ -117,7 +117,7 @@ def runtime_deleted(owner: Connection) -> World:
     return world
 
 
-def failing(owner: Connection) -> World:
+def failing(owner: Connection) -> DayOfPlans:
     """Every run of the last two hours failed."""
     world = sound(owner)
     world.change(range(24), exhausted=True)
@@ -125,7 +125,7 @@ def failing(owner: Connection) -> World:
     return world.write()
 
 
-def locked_out_for_hours(owner: Connection, now: datetime | None = None) -> World:
+def locked_out_for_hours(owner: Connection, now: datetime | None = None) -> DayOfPlans:
     """38 runs in a row found the lock taken, and one plan failed the day before."""
     world = sound(owner, now)
     world.change(240, failed=True)
@@ -134,20 +134,20 @@ def locked_out_for_hours(owner: Connection, now: datetime | None = None) -> Worl
     return world.write()
 
 
-def one_workspace_is_missing(owner: Connection) -> World:
+def one_workspace_is_missing(owner: Connection) -> DayOfPlans:
     world = all_is_well(owner)
     usage(owner, world.now - 2 * HOUR)
     return world
 
 
-def passed_by(owner: Connection) -> World:
+def passed_by(owner: Connection) -> DayOfPlans:
     """The watermark is past usage that never got a bucket."""
     world = worlds.healthy(owner)
     usage(owner, world.now - 3 * HOUR)
     return world
 
 
-def tasks_without_reports(owner: Connection) -> World:
+def tasks_without_reports(owner: Connection) -> DayOfPlans:
     """Three tasks ran to their end and reported nothing; `multicas_columns` is around it."""
     world = worlds.healthy(owner)
     for minutes in range(3):
@@ -212,7 +212,7 @@ def before_the_rollup(stage: Stage) -> Iterator[None]:
         yield
 
 
-def unwritten(owner: Connection) -> World:
+def unwritten(owner: Connection) -> DayOfPlans:
     """Nothing is to be written again."""
     return sound(owner, plans=0)
 

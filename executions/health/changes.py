@@ -6,7 +6,7 @@ It reads our own tables, not Multica's. `findings` decides what they mean for an
 from collections.abc import Iterator
 from datetime import datetime
 
-from executions.health.facts import Change
+from executions.health.facts import ScheduleChange
 from executions.models.retirement import Act, Retirement, RetirementState
 
 # The most retirements that are read: the latest ones.
@@ -14,7 +14,7 @@ MOST = 50
 _STOPS = {Act.Kind.REMOVE, Act.Kind.PAUSE}
 
 
-def changes_on_record(since: datetime) -> tuple[Change, ...]:
+def changes_on_record(since: datetime) -> tuple[ScheduleChange, ...]:
     """Every later change, newest first, by the clock of the database in which it was made.
 
     Raises:
@@ -25,14 +25,14 @@ def changes_on_record(since: datetime) -> tuple[Change, ...]:
     return tuple(sorted(found, key=lambda change: change.at, reverse=True))
 
 
-def _changes(one: Retirement) -> Iterator[Change]:
+def _changes(one: Retirement) -> Iterator[ScheduleChange]:
     """The acts, and what an operator did without one: by hand, or outside the database."""
     done: set[str] = set()
     for act in one.acts.all():
         if act.outcome == Act.Outcome.DONE and act.acted_at is not None:
             done.add(act.kind)
-            yield Change(act.acted_at, one.label, stops=act.kind in _STOPS)
+            yield ScheduleChange(act.acted_at, one.label, stops=act.kind in _STOPS)
     if one.is_removed and Act.Kind.REMOVE not in done and one.watched_since is not None:
-        yield Change(one.watched_since, one.label, stops=True)
+        yield ScheduleChange(one.watched_since, one.label, stops=True)
     if one.state == RetirementState.PUT_BACK and Act.Kind.PUT_BACK not in done:
-        yield Change(one.changed_at, one.label, stops=False)
+        yield ScheduleChange(one.changed_at, one.label, stops=False)

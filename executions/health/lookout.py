@@ -9,7 +9,7 @@ from django.conf import settings
 
 from executions.database.kept import QUIET_SECONDS
 from executions.database.repeating import Repeating
-from executions.health import snapshot
+from executions.health import snapshots
 
 
 def start(beside: Callable[[], None]) -> None:
@@ -20,7 +20,7 @@ def start(beside: Callable[[], None]) -> None:
     """
 
     def look(_away_for: object) -> float:
-        seconds = snapshot.current().interval_seconds
+        seconds = snapshots.current().interval_seconds
         beside()
         return seconds
 

@@ -60,7 +60,7 @@ def read_facts(
 
     Drift, the one costly read, is taken from ``earlier`` facts while the watermark stays the same.
     """
-    reader = _Reader(spec, fetch, window or usual_window(spec))
+    reader = _FactsReader(spec, fetch, window or usual_window(spec))
     try:
         return reader.read(earlier)
     finally:
@@ -100,7 +100,7 @@ class BudgetedReader:
         return fact
 
 
-class _Reader(BudgetedReader):
+class _FactsReader(BudgetedReader):
     def __init__(self, spec: JobSpec, fetch: Fetch, window: timedelta) -> None:
         super().__init__()
         self._spec = spec

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from executions.alarms.monitored import kept_monitored
 from executions.alarms.silence import said
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.metrics import MessageState, Scrape, exposition
 from executions.health.verdict import Level
 from executions.text.formatters import roughly, written

@@ -6,8 +6,8 @@ It reads nothing for a page. The header's live part asks for the shared snapshot
 from dataclasses import dataclass
 
 from executions.database.kept import QUIET_SECONDS
-from executions.health import snapshot as snapshots
-from executions.health.snapshot import Snapshot
+from executions.health import snapshots
+from executions.health.snapshots import Snapshot
 from executions.health.verdict import Level
 from executions.text.sentences import Ago, At, Sentence, say
 

@@ -16,8 +16,8 @@ from executions.pgcron.job import (
     Inventory,
     Job,
     JobProcess,
+    PgCronServer,
     RunDetails,
-    Server,
     rights_over,
     runs_in_flight,
 )
@@ -117,7 +117,7 @@ class JobReader:
     """
 
     def __init__(
-        self, fetch: Fetch, fetch_multica: Fetch, server: Server, multica: Server | None
+        self, fetch: Fetch, fetch_multica: Fetch, server: PgCronServer, multica: PgCronServer | None
     ) -> None:
         self._fetch = of_cron(fetch)
         self._fetch_multica = fetch_multica

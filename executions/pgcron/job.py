@@ -144,7 +144,7 @@ class Rights:
 
 
 @dataclass(frozen=True)
-class Server:
+class PgCronServer:
     """The database in which pg_cron is reached.
 
     ``identifier`` and ``started_at`` together distinguish two servers, even if one is a copy.
@@ -161,7 +161,7 @@ class Server:
     now: datetime
     is_standby: bool = False
 
-    def is_same_server(self, other: Server) -> bool:
+    def is_same_server(self, other: PgCronServer) -> bool:
         return (self.identifier, self.started_at) == (other.identifier, other.started_at)
 
     @property
@@ -212,8 +212,8 @@ class Candidate:
     in_flight: tuple[JobProcess, ...]
     runs: tuple[RunDetails, ...] = ()
     legacy_function_exists: bool | None = None
-    server: Server | None = None
-    multica: Server | None = None
+    server: PgCronServer | None = None
+    multica: PgCronServer | None = None
     loaded: bool | None = None
 
     @property
@@ -242,7 +242,7 @@ class Inventory:
     role: str | None = None
     version: str | None = None
     database: str | None = None
-    server: Server | None = None
+    server: PgCronServer | None = None
     candidates: tuple[Candidate, ...] = ()
     others: int | None = None
     hidden: int = 0

@@ -7,12 +7,12 @@ from psycopg import errors
 from executions.database.problems import DATABASE_ERRORS, database_error
 from executions.database.reading import Fetch
 from executions.database.sql import load
-from executions.pgcron.job import Job, Server, connects_here
+from executions.pgcron.job import Job, PgCronServer, connects_here
 
 SQL = load("pgcron")
 
 
-def read_server(fetch: Fetch) -> Server:
+def read_server(fetch: Fetch) -> PgCronServer:
     """The database that ``fetch`` reads from.
 
     Raises:
@@ -20,7 +20,7 @@ def read_server(fetch: Fetch) -> Server:
         server that hides its number refuses one of the two statements.
     """
     (row,) = fetch(SQL.server, {})
-    return Server(identifier=read_identifier(fetch), **row)
+    return PgCronServer(identifier=read_identifier(fetch), **row)
 
 
 def read_identifier(fetch: Fetch) -> str:
@@ -39,7 +39,7 @@ def read_identifier(fetch: Fetch) -> str:
     return identifier
 
 
-def server_or_none(fetch: Fetch) -> Server | None:
+def server_or_none(fetch: Fetch) -> PgCronServer | None:
     """Like `read_server`, but None if the database cannot be asked."""
     try:
         return read_server(fetch)
@@ -63,10 +63,10 @@ def unknown_nodes(
     if own and fetch is fetch_multica:
         return {}
     (row,) = fetch(SQL.server, {})
-    here = there = Server(identifier="", **row)
+    here = there = PgCronServer(identifier="", **row)
     if fetch is not fetch_multica:
         (row,) = fetch_multica(SQL.server, {})
-        there = Server(identifier="", **row)
+        there = PgCronServer(identifier="", **row)
     return {
         job.jobid: job.node for job in jobs if not (here.holds(job) and here.is_same_server(there))
     }

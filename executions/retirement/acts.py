@@ -21,7 +21,7 @@ from executions.health.facts.pg_cron import Match
 from executions.models.retirement import Act, Retirement, RetirementState
 from executions.pgcron import commands
 from executions.pgcron.inventory import highest_jobid, read_backends, read_job
-from executions.pgcron.job import DEFINITION, Job, Server, runs_in_flight
+from executions.pgcron.job import DEFINITION, Job, PgCronServer, runs_in_flight
 from executions.retirement import audit, protocol
 from executions.retirement.facts import check_on, find_job, retire_fetch, servers
 from executions.retirement.gates.gate import Aim
@@ -336,7 +336,11 @@ def _begin(
 
 
 def _verify(
-    fetch: Fetch, order: Order, expected: Job, aim: Aim, places: tuple[Server, Server | None]
+    fetch: Fetch,
+    order: Order,
+    expected: Job,
+    aim: Aim,
+    places: tuple[PgCronServer, PgCronServer | None],
 ) -> _Found:
     """Check the permission, the confirmed job and every gate again. Return the gates."""
     permitted(order.who)

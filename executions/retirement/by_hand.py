@@ -11,7 +11,7 @@ from executions.database.reading import Fetch
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pgcron import commands
 from executions.pgcron.inventory import highest_jobid
-from executions.pgcron.job import Job, Server
+from executions.pgcron.job import Job, PgCronServer
 from executions.pgcron.servers import read_server
 from executions.pgcron.sight import read_sight, shown_jobs
 from executions.retirement import audit
@@ -161,7 +161,7 @@ def put_back_done(who: audit.Who, retirement: Retirement) -> None:
             )
 
 
-def _must_be_gone(fetch: Fetch, retirement: Retirement, server: Server) -> None:
+def _must_be_gone(fetch: Fetch, retirement: Retirement, server: PgCronServer) -> None:
     """A job that cannot be seen may still exist, even the role's own: it may have a new owner."""
     found = find_job(fetch, job_of(retirement).jobid)
     if found.job is not None:
@@ -175,7 +175,7 @@ def _must_be_gone(fetch: Fetch, retirement: Retirement, server: Server) -> None:
         )  # fmt: skip
 
 
-def _must_be_shown_if_restored(fetch: Fetch, job: Job, server: Server) -> None:
+def _must_be_shown_if_restored(fetch: Fetch, job: Job, server: PgCronServer) -> None:
     """A job is restored under its old owner, and that role sees it."""
     sight = read_sight(fetch)
     if not sight["may_read"] or (sight["filtered"] and job.owner != sight["role"]):

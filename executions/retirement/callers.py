@@ -37,7 +37,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Statement:
+class CallingStatement:
     """A statement of `pg_stat_statements` that calls the rollup, since its last reset."""
 
     user: str | None
@@ -54,7 +54,7 @@ class Callers:
 
     sessions: tuple[Session, ...]
     all_sessions: bool
-    statements: tuple[Statement, ...] | None
+    statements: tuple[CallingStatement, ...] | None
 
 
 def read_callers(fetch: Fetch) -> Callers:
@@ -73,14 +73,14 @@ def read_callers(fetch: Fetch) -> Callers:
     )
 
 
-def _statements(fetch: Fetch) -> tuple[Statement, ...] | None:
+def _statements(fetch: Fetch) -> tuple[CallingStatement, ...] | None:
     """`None` if the extension is installed but `shared_preload_libraries` does not load it."""
     try:
         rows = fetch(SQL.statements, {"most": MOST_JUDGED})
     except DATABASE_ERRORS:
         return None
     calling = [row for row in rows if _calls(row["query"])]
-    return tuple(Statement(**row) for row in calling[:MOST])
+    return tuple(CallingStatement(**row) for row in calling[:MOST])
 
 
 def _calls(query: str) -> bool:

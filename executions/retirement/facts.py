@@ -16,7 +16,7 @@ from executions.health.ledger import WINDOW, lay
 from executions.health.read import read_facts
 from executions.models.retirement import Retirement, RetirementState
 from executions.pgcron.inventory import JobReader, read_inventory, read_job
-from executions.pgcron.job import Candidate, Inventory, Job, Server
+from executions.pgcron.job import Candidate, Inventory, Job, PgCronServer
 from executions.pgcron.servers import read_server, server_or_none
 from executions.pgcron.sight import read_sight
 from executions.retirement import gates
@@ -47,7 +47,7 @@ def retire_fetch(purpose: str) -> Iterator[Fetch]:
         connection.close()
 
 
-def servers(fetch: Fetch) -> tuple[Server, Server | None]:
+def servers(fetch: Fetch) -> tuple[PgCronServer, PgCronServer | None]:
     """The servers of pg_cron's database and of Multica's. Never call it inside a transaction."""
     return read_server(fetch), server_or_none(fetch_for_dashboard)
 
@@ -108,7 +108,7 @@ def judge(
 
 def check_on(
     fetch: Fetch,
-    reached: tuple[Server, Server | None],
+    reached: tuple[PgCronServer, PgCronServer | None],
     jobid: int,
     rules: Rules,
     retirement: Retirement | None = None,
@@ -126,7 +126,7 @@ def check_on(
 
 
 def find_candidate(
-    fetch: Fetch, reached: tuple[Server, Server | None], jobid: int
+    fetch: Fetch, reached: tuple[PgCronServer, PgCronServer | None], jobid: int
 ) -> Candidate | None:
     """The job with everything known about it; None if it is gone, hidden or no candidate.
 

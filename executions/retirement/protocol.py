@@ -35,7 +35,7 @@ from executions.database.reading import Fetch, fetch_on
 from executions.database.sql import load
 from executions.health.assessment import plain
 from executions.models.retirement import Act, AuditEvent, Retirement, RetirementState
-from executions.pgcron.job import Job, Server
+from executions.pgcron.job import Job, PgCronServer
 from executions.pgcron.servers import read_server
 from executions.retirement import audit
 from executions.retirement.facts import find_job
@@ -236,7 +236,7 @@ def _act(
         reached("proved")
 
 
-def _sign(act: Act, acting: Connection, here: Server) -> None:
+def _sign(act: Act, acting: Connection, here: PgCronServer) -> None:
     """Commit the transaction's id to the intent, before anything is changed."""
     (row,) = acting.execute(SQL.acting_transaction)
     signed = Act.objects.filter(pk=act.pk, outcome=None, xid="").update(
@@ -359,7 +359,7 @@ def settle(act: Act, rules: Rules, interrupted: str, lock: str = SQL.nobody_acts
             return True
 
 
-def _was_done(act: Act, connection: Connection, here: Server) -> bool | None:
+def _was_done(act: Act, connection: Connection, here: PgCronServer) -> bool | None:
     """Whether the act's transaction was committed; None if that cannot be known now."""
     if not act.xid:
         return False

@@ -28,7 +28,7 @@ PGCRON = load("pgcron")
 EVIDENCE = "put_back"
 
 
-class Result(StrEnum):
+class RehearsalResult(StrEnum):
     """The result of scheduling the job again."""
 
     SAME = "same"
@@ -46,7 +46,7 @@ class Rehearsal:
     such role or database; pg_cron checks neither when it schedules a job.
     """
 
-    result: Result
+    result: RehearsalResult
     role: str
     owner: str
     database: str
@@ -68,34 +68,37 @@ class Rehearsal:
     @property
     def proved(self) -> bool:
         """Whether the job comes back in every column and can run."""
-        return self.result is Result.SAME and self.would_run
+        return self.result is RehearsalResult.SAME and self.would_run
 
     @property
     def fails(self) -> bool:
         """Whether it is known that the job does not come back as it was, whoever puts it back."""
-        return self.result in {Result.DIFFERENT, Result.IMPOSSIBLE} or not self.would_run
+        return (
+            self.result in {RehearsalResult.DIFFERENT, RehearsalResult.IMPOSSIBLE}
+            or not self.would_run
+        )
 
     @property
     def no_way_back(self) -> bool:
         gone = self.owner_may_log_in is None or self.database_lets_in is None
-        return self.result is Result.IMPOSSIBLE or gone
+        return self.result is RehearsalResult.IMPOSSIBLE or gone
 
     @property
     def reasons(self) -> list[str]:
         """Why the way back is not proved: one sentence for each reason."""
         names = {"role": self.role, "owner": self.owner, "database": self.database}
         told = []
-        if self.result is Result.IMPOSSIBLE:
+        if self.result is RehearsalResult.IMPOSSIBLE:
             told.append(
                 _("pg_cron refuses to schedule this job again: %(said)s.") % {"said": self.said}
             )
-        elif self.result is Result.UNTRIED and not self.role:
+        elif self.result is RehearsalResult.UNTRIED and not self.role:
             told.append(
                 _(
                     "This job was checked by a version that did not try to put jobs back. Check"
                     " it again to try that.")
             )  # fmt: skip
-        elif self.result is Result.UNTRIED:
+        elif self.result is RehearsalResult.UNTRIED:
             told.append(
                 _("The role %(role)s may not remove this job and schedule it again, so nobody has"
                   " tried whether it can be put back.") % names
@@ -143,12 +146,16 @@ def rehearsal_of(retirement: Retirement) -> Rehearsal:
         return _untried(Job.from_json(retirement.job or {}), retirement.database)
     values = {one.name: stored[one.name] for one in fields(Rehearsal) if one.name in stored}
     pairs = {name: (pair[0], pair[1]) for name, pair in values["differences"].items()}
-    return Rehearsal(**{**values, "result": Result(values["result"]), "differences": pairs})
+    return Rehearsal(
+        **{**values, "result": RehearsalResult(values["result"]), "differences": pairs}
+    )
 
 
 def _untried(job: Job, database: str) -> Rehearsal:
     how = commands.again(job, as_superuser=True, database=database)
-    return Rehearsal(Result.UNTRIED, "", job.owner, job.database, how.text, as_superuser=True)
+    return Rehearsal(
+        RehearsalResult.UNTRIED, "", job.owner, job.database, how.text, as_superuser=True
+    )
 
 
 def accept_what_cannot_be_undone(
@@ -195,7 +202,7 @@ def without_trying(fetch: Fetch, job: Job) -> Rehearsal:
     how = how or commands.again(job, as_superuser=True, database=sight["here"])
     (able,) = fetch(PGCRON.able_to_run, {"owner": job.owner, "database": job.database})
     return Rehearsal(
-        Result.UNTRIED,
+        RehearsalResult.UNTRIED,
         str(may["role"]),
         job.owner,
         job.database,
@@ -226,13 +233,13 @@ def rehearse(acting: Connection, job: Job) -> Rehearsal:
     except psycopg.Error as error:
         if acting.closed:
             raise
-        return replace(found, result=Result.IMPOSSIBLE, said=first_line(error))
+        return replace(found, result=RehearsalResult.IMPOSSIBLE, said=first_line(error))
     differences = {
         name: (before.get(name), after.get(name))
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     }
-    result = Result.DIFFERENT if differences else Result.SAME
+    result = RehearsalResult.DIFFERENT if differences else RehearsalResult.SAME
     return replace(found, result=result, differences=differences)
 
 

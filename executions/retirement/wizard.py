@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from executions.accounts.roles import OPERATE
 from executions.database.problems import DATABASE_ERRORS, first_line
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
-from executions.pgcron.job import Candidate, Job, Server
+from executions.pgcron.job import Candidate, Job, PgCronServer
 from executions.retirement import audit, protocol
 from executions.retirement.facts import find_candidate, judge, read_plans, retire_fetch, servers
 from executions.retirement.gates.gate import Check
@@ -106,7 +106,7 @@ def require(retirement: Retirement, states: Iterable[RetirementState]) -> None:
     raise SomebodyElse(last.user_name, f"{where} ({last.user_name})") if last else Refused(where)
 
 
-def elsewhere(retirement: Retirement, here: Server) -> str:
+def elsewhere(retirement: Retirement, here: PgCronServer) -> str:
     """A sentence if pg_cron is reached elsewhere than where the retirement was begun, else empty.
 
     In another database the same number is another job's.
@@ -125,7 +125,7 @@ def elsewhere(retirement: Retirement, here: Server) -> str:
     }
 
 
-def require_here(retirement: Retirement, here: Server) -> None:
+def require_here(retirement: Retirement, here: PgCronServer) -> None:
     """Check that pg_cron is reached where the retirement was begun.
 
     Raises:

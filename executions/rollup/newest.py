@@ -10,7 +10,7 @@ SQL = load("rollup")
 
 
 @dataclass(frozen=True)
-class Newest:
+class NewestTimes:
     """The newest ``event`` by its creation, the newest ``change`` of any, the newest ``bucket``.
 
     Each is None if there is none. A bucket's time is the start of its hour.
@@ -21,11 +21,11 @@ class Newest:
     bucket: datetime | None
 
 
-def read_newest(fetch: Fetch, *, has_buckets: bool = True) -> Newest:
+def read_newest(fetch: Fetch, *, has_buckets: bool = True) -> NewestTimes:
     """Three ends of indexes. Without ``has_buckets`` there is no table of buckets, and no bucket.
 
     Raises:
         django.db.Error, psycopg.Error: as ``fetch`` does.
     """
     (row,) = fetch(SQL.newest if has_buckets else SQL.newest_usage, {})
-    return Newest(**row)
+    return NewestTimes(**row)

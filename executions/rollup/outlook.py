@@ -15,7 +15,7 @@ APART = 36
 
 
 @dataclass(frozen=True)
-class Ahead:
+class MonthsAhead:
     """One month, or several old ones together, with the usage rows that it would look at."""
 
     months: tuple[Slice, ...]
@@ -36,7 +36,7 @@ class Outlook:
     """``ahead`` begins with the newest month. The rows are ``counted``, or else estimated."""
 
     extent: Extent
-    ahead: tuple[Ahead, ...]
+    ahead: tuple[MonthsAhead, ...]
     counted: bool
 
     @property
@@ -61,7 +61,7 @@ def read_outlook(fetch: Fetch, *, count: bool = False) -> Outlook:
         rows = [sum(counted.get(month.since, 0) for month in group) for group in groups]
     else:
         rows = [_estimated(fetch, group) for group in groups]
-    return Outlook(extent, tuple(map(Ahead, groups, rows)), counted=count)
+    return Outlook(extent, tuple(map(MonthsAhead, groups, rows)), counted=count)
 
 
 def together(months: Sequence[Slice], *, apart: int) -> list[tuple[Slice, ...]]:

@@ -36,7 +36,7 @@ class AtWork(Exception):
     """Another run that somebody asked for has not ended."""
 
 
-class Result(StrEnum):
+class OnceResult(StrEnum):
     """What a run did. All but the first two moved nothing and returned 0."""
 
     SUMMED = "summed"
@@ -61,16 +61,16 @@ class Ran:
     holders: tuple[DatabaseSession, ...] = ()
 
     @property
-    def result(self) -> Result:
+    def result(self) -> OnceResult:
         if self.rows:
-            return Result.SUMMED
+            return OnceResult.SUMMED
         if self.before is None or self.after is None:
-            return Result.NO_STATE
+            return OnceResult.NO_STATE
         if self.after != self.before:
-            return Result.IDLE
+            return OnceResult.IDLE
         if is_in_future(self.before, self.began):
-            return Result.FUTURE
-        return Result.JUST_RUN if self.before >= self.began - MARGIN else Result.LOCK
+            return OnceResult.FUTURE
+        return OnceResult.JUST_RUN if self.before >= self.began - MARGIN else OnceResult.LOCK
 
 
 def take_turn(open_connection: Callable[[str], Connection]) -> Connection:
@@ -118,6 +118,6 @@ def run(connection: Connection) -> Ran:
     before = read_watermark(connection)
     rows = roll_up(connection)
     ran = Ran(clock["now"], rows, before, read_watermark(connection))
-    if ran.result is not Result.LOCK:
+    if ran.result is not OnceResult.LOCK:
         return ran
     return Ran(ran.began, rows, before, ran.after, read_lock(fetch_on(connection)).holders)

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 
 from executions.accounts.roles import OPERATOR
-from executions.health import snapshot
+from executions.health import snapshots
 from tests import scenarios
 from tests.browser.remote import PlaywrightThread, Remote
 from tests.browser.server import Server
@@ -127,8 +127,8 @@ def page(open_page: Callable[..., Remote]) -> Remote:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Live parts refresh every second."""
-    monkeypatch.setattr(snapshot, "QUIET_SECONDS", 1.0)
-    monkeypatch.setattr(snapshot, "BUSY_SECONDS", 1.0)
+    monkeypatch.setattr(snapshots, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(snapshots, "BUSY_SECONDS", 1.0)
 
 
 # Longer and stranger than anything that a scheduler writes, without a place to break a line.
@@ -146,7 +146,7 @@ SELECT 'autopilot_schedule_dispatch', 'autopilot_trigger', md5(number::text)::uu
 
 
 @pytest.fixture
-def busy_day(owner: Any) -> scenarios.World:
+def busy_day(owner: Any) -> scenarios.DayOfPlans:
     """A day with every kind of plan in it, texts that no layout expects, and another job."""
     world = scenarios.sound(owner)
     world.change((20, 90, 91), retried=True)
@@ -171,7 +171,7 @@ def busy_day(owner: Any) -> scenarios.World:
 
 
 @pytest.fixture
-def pages(every_page: list[str], busy_day: scenarios.World, owner: Any) -> list[str]:
+def pages(every_page: list[str], busy_day: scenarios.DayOfPlans, owner: Any) -> list[str]:
     """Every page, including those that need an argument, those without a sign-in, and an error."""
     failed = owner.execute(
         "SELECT id FROM sys_cron_executions WHERE error_code = %s AND attempt = 3", [CODE]

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from psycopg import OperationalError
 
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.pages import common, problems
 from tests import scenarios
 
@@ -240,7 +240,7 @@ def test_another_page_learns_the_verdict_by_itself(page, world, expect):
     expect(head).to_have_attribute("data-verdict", "healthy")
     assert page.title().startswith("Audit")
     fail_the_newest(world)
-    snapshot.forget()
+    snapshots.forget()
     page.clock.run_for(15_000)
     expect(head).to_have_attribute("data-verdict", "failing")
     page.wait_for_function("() => document.title.startsWith('Failing · Audit')")

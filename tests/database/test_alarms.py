@@ -18,7 +18,7 @@ from executions.alarms.telling import TellingRules
 from executions.alarms.undelivered import read_undelivered, somebody_is_told
 from executions.health.assessment import assess
 from executions.health.history.record import Seen
-from executions.health.history.step import Step, VerdictLook, blindness_of, marks_of
+from executions.health.history.step import VerdictLook, VerdictStep, blindness_of, marks_of
 from executions.models import Alarm, AlarmDelivery, AlarmReceiver, TellingState, Watch
 from tests.commands import run_command
 from tests.pictures import NOW, facts
@@ -46,7 +46,7 @@ def look(minute, known=None, step=None):
         at, at, assessment.verdict.level, marks_of(assessment.verdict),
         blindness_of(assessment.facts),
     )  # fmt: skip
-    return hear_look(Seen(seen, assessment, step or Step(False, (), False)), RULES)
+    return hear_look(Seen(seen, assessment, step or VerdictStep(False, (), False)), RULES)
 
 
 def make_alarms(count=1):

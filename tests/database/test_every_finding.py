@@ -36,7 +36,7 @@ from tests.near_misses import (
     shown,
     two_jumps,
 )
-from tests.scenarios import World, sound
+from tests.scenarios import DayOfPlans, sound
 
 __all__ = ["now"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -68,12 +68,12 @@ class Stage:
     now: datetime
 
 
-Setting = Callable[[Stage], AbstractContextManager[World]]
+Setting = Callable[[Stage], AbstractContextManager[DayOfPlans]]
 
 
-def in_world(make: Callable[[Connection, datetime], World]) -> Setting:
+def in_world(make: Callable[[Connection, datetime], DayOfPlans]) -> Setting:
     @contextmanager
-    def setting(stage: Stage) -> Iterator[World]:
+    def setting(stage: Stage) -> Iterator[DayOfPlans]:
         yield make(stage.owner, stage.now)
 
     return setting
@@ -81,7 +81,7 @@ def in_world(make: Callable[[Connection, datetime], World]) -> Setting:
 
 def without(table: str) -> Setting:
     @contextmanager
-    def setting(stage: Stage) -> Iterator[World]:
+    def setting(stage: Stage) -> Iterator[DayOfPlans]:
         world = scenarios.healthy(stage.owner, stage.now)
         with renamed(stage.owner, table):
             yield world
@@ -91,7 +91,7 @@ def without(table: str) -> Setting:
 
 def not_shown(table: str) -> Setting:
     @contextmanager
-    def setting(stage: Stage) -> Iterator[World]:
+    def setting(stage: Stage) -> Iterator[DayOfPlans]:
         world = scenarios.healthy(stage.owner, stage.now)
         with hidden(stage.owner, table):
             yield world
@@ -100,7 +100,7 @@ def not_shown(table: str) -> Setting:
 
 
 @contextmanager
-def lock_kept_by_somebody_idle(stage: Stage) -> Iterator[World]:
+def lock_kept_by_somebody_idle(stage: Stage) -> Iterator[DayOfPlans]:
     world = scenarios.locked_out(stage.owner, stage.now + 20 * MINUTE)
     hold_lock(stage.connect("multica"))
     with sessions_shown(stage.superuser):
@@ -108,7 +108,7 @@ def lock_kept_by_somebody_idle(stage: Stage) -> Iterator[World]:
 
 
 @contextmanager
-def lock_held_at_work(stage: Stage) -> Iterator[World]:
+def lock_held_at_work(stage: Stage) -> Iterator[DayOfPlans]:
     world = scenarios.locked_out(stage.owner, stage.now)
     busy = stage.connect("multica")
     with busy.transaction():
@@ -117,12 +117,12 @@ def lock_held_at_work(stage: Stage) -> Iterator[World]:
 
 
 @contextmanager
-def buckets_that_add_up(stage: Stage) -> Iterator[World]:
+def buckets_that_add_up(stage: Stage) -> Iterator[DayOfPlans]:
     yield roll_up_some(stage.owner, stage.now)[0]
 
 
 @contextmanager
-def buckets_that_do_not_add_up(stage: Stage) -> Iterator[World]:
+def buckets_that_do_not_add_up(stage: Stage) -> Iterator[DayOfPlans]:
     world, _row = roll_up_some(stage.owner, stage.now)
     stage.owner.execute("UPDATE task_usage_hourly SET input_tokens = input_tokens + 1")
     yield world
@@ -130,7 +130,7 @@ def buckets_that_do_not_add_up(stage: Stage) -> Iterator[World]:
 
 def of_so_many_rows(rows: int) -> Setting:
     @contextmanager
-    def setting(stage: Stage) -> Iterator[World]:
+    def setting(stage: Stage) -> Iterator[DayOfPlans]:
         world = scenarios.healthy(stage.owner, stage.now)
         stage.superuser.execute(
             "UPDATE pg_class SET reltuples = %s WHERE oid = 'sys_cron_executions'::regclass", [rows]

@@ -6,9 +6,13 @@ import psycopg
 import pytest
 
 from executions.health.explain import EXPLANATIONS
-from executions.health.explain.explanation import Reader
+from executions.health.explain.explanation import LeastRole
 
-ROLES = {Reader.VIEWER: "multica_view", Reader.OWNER: "multica", Reader.ADMINISTRATOR: "postgres"}
+ROLES = {
+    LeastRole.VIEWER: "multica_view",
+    LeastRole.OWNER: "multica",
+    LeastRole.ADMINISTRATOR: "postgres",
+}
 STATEMENTS = sorted(
     {
         (statement.sql, statement.reader)
@@ -37,7 +41,7 @@ def test_a_statement_runs_as_the_role_that_it_names(owner, connect, sql, reader)
 
 
 # Anybody may name a process that there is not.
-BEYOND = [sql for sql, reader in STATEMENTS if reader is not Reader.VIEWER and "(0)" not in sql]
+BEYOND = [sql for sql, reader in STATEMENTS if reader is not LeastRole.VIEWER and "(0)" not in sql]
 
 
 @pytest.mark.parametrize("sql", BEYOND, ids=lambda value: str(value)[:30])

@@ -10,7 +10,7 @@ from executions.demo.gallery import SCENARIOS, played
 from executions.demo.stage import Stage
 from executions.health.diagnosis.look import CauseCode
 from executions.health.findings import FindingCode
-from executions.health.snapshot import fresh
+from executions.health.snapshots import fresh
 from executions.retirement.facts import check_on, retire_fetch, servers
 from executions.retirement.gates.gate import GateCode
 from executions.retirement.rules import current

@@ -9,7 +9,7 @@ from executions.database.reading import fetch_on
 from executions.health.facts.pg_cron import Match
 from executions.health.read import read_facts
 from executions.pgcron.inventory import read_inventory
-from executions.pgcron.job import Job, Server
+from executions.pgcron.job import Job, PgCronServer
 from executions.pgcron.servers import read_server
 from executions.retirement.facts import read_schedules
 from executions.retirement.report import REFUSED, UNKNOWN
@@ -350,7 +350,7 @@ def test_when_multicas_database_cannot_be_asked_nobody_can_tell(pg_cron, connect
 )
 def test_the_node_decides_which_server_a_job_runs_on(connect, nodename, nodeport, workers, here):
     known = read_server(fetch_on(connect("postgres")))
-    server = Server(
+    server = PgCronServer(
         known.identifier, known.started_at, "multica", 5432, "10.0.0.5", "db.internal", workers,
         "postgres", known.now,
     )  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 from executions.models import Execution
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import GLOBAL, BadFilter, Filters
-from executions.pages.history.paging import Page, Reader
+from executions.pages.history.paging import Page, PageReader
 from executions.pages.history.walks import Walk, choose
 from executions.scheduler.spec import Scope
 from executions.scheduler.states import ExecutionState
@@ -59,15 +59,15 @@ def walk_of(looks=None, **filters):
 
 
 def read(walk, cursor, size=SIZE):
-    return Reader(walk).page(Execution.objects.all(), cursor, size)
+    return PageReader(walk).page(Execution.objects.all(), cursor, size)
 
 
 def total(walk):
-    return Reader(walk).total()
+    return PageReader(walk).total()
 
 
 def sample(walk):
-    looks, reached = Reader(walk).samples()
+    looks, reached = PageReader(walk).samples()
     return [row for look in looks for row in Execution.objects.filter(look)], reached
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from executions.database.reading import fetch_for_dashboard
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.other_jobs import assess_job
 from executions.health.read import SQL, execution_of, read_facts
 from executions.pages.overview import reader as overview
@@ -51,7 +51,7 @@ STANDING = {
 
 def week_of_the_overview() -> None:
     week.forget()
-    snapshot.forget()
+    snapshots.forget()
     assert overview.read_overview(overview.WEEK).strip
 
 

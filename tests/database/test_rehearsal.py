@@ -15,7 +15,7 @@ from executions.pgcron.inventory import read_job
 from executions.retirement import acts, by_hand, protocol, wizard
 from executions.retirement.acts import Order
 from executions.retirement.refusals import Refused
-from executions.retirement.rehearsal import Result, rehearse
+from executions.retirement.rehearsal import RehearsalResult, rehearse
 from executions.retirement.rules import current
 from tests.retiring import (
     acting_as,
@@ -241,7 +241,7 @@ def test_a_database_that_lets_nobody_in_would_not_run_the_job(pg_cron, database)
     jobid = schedule(pg_cron, database=database)
     pg_cron.execute("ALTER DATABASE beside ALLOW_CONNECTIONS false")
     found = rehearsed(pg_cron, jobid)
-    assert (found.result, found.proved, found.no_way_back) == (Result.SAME, False, False)
+    assert (found.result, found.proved, found.no_way_back) == (RehearsalResult.SAME, False, False)
     assert found.reasons == ["Its database beside accepts no connections: it would not run."]
     assert found.acceptance == "I know that this job would not run if it was put back."
 

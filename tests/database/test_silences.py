@@ -12,10 +12,10 @@ from executions.alarms.silence import said
 from executions.alarms.silences import begin, lift, open_silences, settle
 from executions.alarms.store import hear_look
 from executions.alarms.telling import TellingRules
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.assessment import assess
 from executions.health.history.record import Seen
-from executions.health.history.step import Step, VerdictLook, marks_of
+from executions.health.history.step import VerdictLook, VerdictStep, marks_of
 from executions.models import Silence
 from executions.models.retirement import AuditEvent
 from executions.retirement.audit import Who
@@ -118,7 +118,7 @@ def test_a_silence_is_lifted_once(owner):
 def hear(minute, assessment):
     at = NOW + timedelta(minutes=minute)
     look = VerdictLook(at, at, assessment.verdict.level, marks_of(assessment.verdict), None)
-    return hear_look(Seen(look, assessment, Step(False, (), False)), RULES)
+    return hear_look(Seen(look, assessment, VerdictStep(False, (), False)), RULES)
 
 
 def test_a_look_in_a_silence_makes_no_alarm_and_one_after_it_does(owner):
@@ -146,7 +146,7 @@ def test_a_deploy_script_silences_and_is_told_until_when(owner):
 
 def test_the_command_acknowledges_a_finding_that_is_there(owner):
     scenarios.stopped(owner)
-    snapshot.forget()
+    snapshots.forget()
     done = run_command("silence", "--finding", "latest_stale", "--reason", "known")
     assert done.status == 0
     assert "No message about it is sent until it clears" in done.said
@@ -171,5 +171,5 @@ def test_the_verdict_for_monitors_keeps_its_status_and_names_the_silence(owner):
 
 
 def assess_now():
-    snapshot.forget()
-    return snapshot.current().verdict
+    snapshots.forget()
+    return snapshots.current().verdict

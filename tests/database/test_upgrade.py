@@ -11,18 +11,18 @@ from executions.database.permissions import read_installed, statements
 from executions.database.reading import fetch_on
 from executions.health.facts.pg_cron import Visibility
 from executions.health.upgrade import read
-from executions.health.upgrade.answer import Answer, Outcome, judge
+from executions.health.upgrade.answer import UpgradeAnswer, UpgradeOutcome, judge
 from executions.health.upgrade.facts import (
     DailyJobs,
     Extension,
+    PostgresServer,
     RawUsage,
-    Server,
     Upgraded,
     UpgradeFacts,
 )
 from executions.health.upgrade.read import read_upgrade
 from executions.health.upgrade.requirements import EXTENSIONS
-from executions.health.upgrade.step import Step, StepCode, StepState
+from executions.health.upgrade.step import StepCode, StepState, UpgradeStep
 from executions.rollup.versions import NEWEST_KNOWN, Range, Version
 from executions.text.problem import Problem
 from tests.multica_versions import Point, build
@@ -32,7 +32,7 @@ __all__ = ["acting_as", "pg_cron"]
 
 DATABASE = "of_a_version"
 # The tests' own server is older than Multica requires.
-CURRENT = Server("17.6", 17, dict.fromkeys(EXTENSIONS, Extension.INSTALLED))
+CURRENT = PostgresServer("17.6", 17, dict.fromkeys(EXTENSIONS, Extension.INSTALLED))
 V0_3_12, V0_3_17 = Version(0, 3, 12), Version(0, 3, 17)
 
 _ALWAYS = {
@@ -82,7 +82,9 @@ class Install:
     def facts(self) -> UpgradeFacts:
         return read_upgrade(self._fetch)
 
-    def answer(self, target: Version = NEWEST_KNOWN, server: Server | None = CURRENT) -> Answer:
+    def answer(
+        self, target: Version = NEWEST_KNOWN, server: PostgresServer | None = CURRENT
+    ) -> UpgradeAnswer:
         facts = self.facts()
         return judge(replace(facts, server=server) if server else facts, target)
 
@@ -103,7 +105,7 @@ def test_with_a_current_server_each_release_may_go_to_the_newest(
     found = install(point)
     found.owner.execute(USAGE)
     answer = found.answer()
-    assert answer.outcome is Outcome.SAFE, str(answer.summary)
+    assert answer.outcome is UpgradeOutcome.SAFE, str(answer.summary)
     assert {one.code for one in answer.steps} == STEPS[point]
 
 
@@ -125,7 +127,7 @@ def test_each_release_is_told_why_not_yet(
     if point is Point.STOPPED:
         found.owner.execute("UPDATE task_usage_hourly_rollup_state SET watermark_at = 'epoch'")
     answer = found.answer(target)
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     assert reason in str(answer.summary)
 
 
@@ -141,7 +143,7 @@ def test_no_fact_is_missing_with_the_rights_that_are_printed(
 def test_the_server_is_seen_as_it_is(install: Callable[[Point], Install]) -> None:
     """The tests' own PostgreSQL has extra modules, and is older than Multica requires."""
     answer = install(Point.NEWEST).answer(server=None)
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     assert "this server is PostgreSQL 15" in str(answer.summary)
     extensions = next(one for one in answer.steps if one.code is StepCode.EXTENSIONS)
     assert extensions.state is StepState.OK
@@ -187,7 +189,7 @@ def test_hidden_rows_of_usage_are_not_taken_for_none(install: Callable[[Point], 
     found.owner.execute(USAGE)
     found.owner.execute("ALTER TABLE task_usage ENABLE ROW LEVEL SECURITY")
     assert isinstance(found.facts().usage, Problem)
-    assert found.answer(V0_3_12).outcome is Outcome.UNKNOWN
+    assert found.answer(V0_3_12).outcome is UpgradeOutcome.UNKNOWN
 
 
 def test_the_first_success_after_the_migrations_is_found(
@@ -243,7 +245,7 @@ def test_another_programs_database_is_said_to_be_no_multica(
     connect: Callable[..., Connection],
 ) -> None:
     answer = judge(read_upgrade(fetch_on(connect("postgres", database="postgres"))))
-    assert answer.outcome is Outcome.UNKNOWN
+    assert answer.outcome is UpgradeOutcome.UNKNOWN
     assert "postgres" in str(answer.summary)
     assert answer.versions is None
 
@@ -251,12 +253,12 @@ def test_another_programs_database_is_said_to_be_no_multica(
 # --- pg_cron's legacy jobs -----------------------------------------------------------------------
 
 
-def before_103(facts: UpgradeFacts) -> Answer:
+def before_103(facts: UpgradeFacts) -> UpgradeAnswer:
     """The answer if the tables were those of v0.3.4: pg_cron can only be in the one database."""
     return judge(replace(facts, versions=Range(None, Version(0, 3, 5)), server=CURRENT))
 
 
-def daily_jobs(answer: Answer) -> Step:
+def daily_jobs(answer: UpgradeAnswer) -> UpgradeStep:
     return next(one for one in answer.steps if one.code is StepCode.DAILY_JOBS)
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.history import record
 from executions.health.history.record import look_in_turn
 from executions.health.history.step import Blindness
@@ -60,7 +60,7 @@ def it_is_due(by=timedelta()):
         for name in ("looked_at", "clock")
     }
     Watch.objects.update(due_at=Now(), **before)
-    snapshot.forget()
+    snapshots.forget()
 
 
 def look(by=timedelta()):
@@ -113,7 +113,7 @@ def test_nobody_looks_before_it_is_due(owner):
 def test_a_process_that_lost_its_turn_writes_nothing(owner, monkeypatch):
     plans(owner)
     look()
-    fresh = snapshot.current
+    fresh = snapshots.current
 
     def slowly():
         owner.execute("DELETE FROM task_usage_hourly_rollup_state")
@@ -151,14 +151,14 @@ def test_stopped_for_an_hour_the_hour_is_blind_and_nothing_in_it_is_missing(owne
     assert levels() == [Level.HEALTHY]
     ledger = seen.assessment.ledger
     assert (ledger.missing, ledger.counts[PlanOutcome.BLIND]) == (0, 10)
-    snapshot.forget()
-    assert snapshot.current().ledger.counts == ledger.counts
+    snapshots.forget()
+    assert snapshots.current().ledger.counts == ledger.counts
 
 
 def test_without_our_history_these_plans_are_missing(owner):
     plans(owner, without=range(2, 12))
-    assert snapshot.current().ledger.missing == 10
-    assert snapshot.current().verdict.level is not Level.HEALTHY
+    assert snapshots.current().ledger.missing == 10
+    assert snapshots.current().verdict.level is not Level.HEALTHY
 
 
 def test_missing_rights_are_a_stretch_that_ends_when_they_are_back(owner):

@@ -18,7 +18,7 @@ from django.db import connections
 from django.test import Client
 
 from executions.accounts.watchers import LOOK_SECONDS
-from executions.health import snapshot
+from executions.health import snapshots
 from tests import scenarios
 from tests.faults.test_web_processes import serves, web
 from tests.people import make_user
@@ -117,7 +117,7 @@ class Crowd:
 def test_two_hundred_viewers_for_a_minute_ask_what_one_asks(owner, asked):
     scenarios.healthy(owner)
     viewers = cookies(VIEWERS)
-    one_reading = asked(snapshot.take)["multica_view"]
+    one_reading = asked(snapshots.take)["multica_view"]
     with web(WEB_CONCURRENCY=str(PROCESSES), ROLLUP_SCHEDULER="off") as (_server, port):
         until(lambda: serves(port))
         one, all_of_them = Crowd(port, viewers[:1]), Crowd(port, viewers)

@@ -15,7 +15,7 @@ from executions.accounts.roles import OPERATOR
 from executions.database.connections import connect as open_connection
 from executions.database.connections import retire_connection, retire_reader, runner_connection
 from executions.database.direct import OnStandby
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.read import read_facts
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.retirement import audit, protocol
@@ -76,7 +76,7 @@ def test_the_overview_says_that_it_shows_a_standby(on_standby, operator):
     page = text(operator.get("/"))
     assert "This database is a standby" in page
     assert "point DATABASE_URL at the primary" in page
-    assert snapshot.current().verdict.level == "healthy"
+    assert snapshots.current().verdict.level == "healthy"
     assert "See whether it can be retired" not in page
 
 

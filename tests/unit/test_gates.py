@@ -10,7 +10,7 @@ import pytest
 
 from executions.health.facts import StateRow
 from executions.health.facts.pg_cron import Match, Visibility
-from executions.pgcron.job import Inventory, JobProcess, Server
+from executions.pgcron.job import Inventory, JobProcess, PgCronServer
 from executions.pgcron.match import Judgement
 from executions.retirement.gates import Aim, GateCode
 from executions.retirement.gates.gate import APPLIES
@@ -19,7 +19,7 @@ from executions.text.problem import Problem
 from tests.gating import IDLE, JOB, RIGHTS, alone, candidate, judged, refusing
 from tests.pictures import NOW, SECOND, executions, plan_time
 
-SERVER = Server(
+SERVER = PgCronServer(
     identifier="7",
     started_at=NOW,
     database="multica",

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from executions.database.repeating import Repeating
-from executions.health import lookout, snapshot
+from executions.health import lookout, snapshots
 from tests.waiting import HANG
 
 
@@ -43,7 +43,7 @@ def test_it_looks_again_after_the_interval_and_after_an_error(
 
     beside = []
     fails = [False, False, True, False]
-    monkeypatch.setattr(snapshot, "current", look)
+    monkeypatch.setattr(snapshots, "current", look)
     lookout.start(lambda: beside.append(1))
     for _time in range(4):
         assert looks.get(timeout=HANG) == "looked"
@@ -57,7 +57,7 @@ def test_it_looks_again_after_the_interval_and_after_an_error(
 
 def test_without_a_token_nobody_looks_unasked(settings, monkeypatch, started):
     beside = []
-    monkeypatch.setattr(snapshot, "current", lambda: SimpleNamespace(interval_seconds=3600))
+    monkeypatch.setattr(snapshots, "current", lambda: SimpleNamespace(interval_seconds=3600))
     settings.STATUS_TOKEN = settings.METRICS_TOKEN = ""
     lookout.start(lambda: beside.append(1))
     assert not started

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from executions.health.assessment import assess
-from executions.health.facts import Change
+from executions.health.facts import ScheduleChange
 from executions.health.facts.pg_cron import JobRun, Match, PgCron, PgCronJob, RollupCall, Visibility
 from executions.health.findings import Case
 from executions.health.findings.writer import is_over, other_writer
@@ -33,7 +33,7 @@ def written_before(*ages, **columns):
 
 
 def paused(at=AT, jobid=17, *, stops=True):
-    return Change(at, f"pg_cron job {jobid}" if jobid else "systemd timer x", stops=stops)
+    return ScheduleChange(at, f"pg_cron job {jobid}" if jobid else "systemd timer x", stops=stops)
 
 
 def run(age, jobid=17):

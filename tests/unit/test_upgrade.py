@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from executions.health.upgrade.answer import Outcome, judge
+from executions.health.upgrade.answer import UpgradeOutcome, judge
 from executions.health.upgrade.changes import WORDS
 from executions.health.upgrade.facts import (
     Extension,
     Migrator,
-    Server,
+    PostgresServer,
     Upgraded,
     nothing_read,
 )
@@ -50,7 +50,7 @@ def test_tables_that_provision_made_are_not_called_multicas() -> None:
 @pytest.mark.parametrize("versions", [BEFORE, STOPPED, HOURLY, SCHEDULER, NEWEST])
 def test_an_install_in_order_may_be_upgraded_to_the_newest(versions: Range) -> None:
     answer = judge(facts(versions))
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
     assert answer.outcome.exit_status == 0
     assert str(answer.summary).startswith("Safe: the upgrade to v0.4.31 can begin")
     assert step(answer, StepCode.BACKUP).state is StepState.DO
@@ -89,7 +89,7 @@ def test_a_change_that_leaves_no_mark_may_be_there_already() -> None:
 
 def test_a_target_newer_than_what_is_known_is_accepted_and_its_limit_said() -> None:
     answer = judge(facts(NEWEST), Version(9, 0, 0))
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
     assert "up to v0.4.31" in str(answer.limit)
     assert judge(facts(NEWEST)).limit is None
 
@@ -97,14 +97,14 @@ def test_a_target_newer_than_what_is_known_is_accepted_and_its_limit_said() -> N
 @pytest.mark.parametrize("versions", [NEWEST, STOPPED])
 def test_going_back_is_no_upgrade(versions: Range) -> None:
     answer = judge(facts(versions), Version(0, 3, 4))
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     assert str(answer.summary) == "Not yet, because v0.3.4 is older than the tables."
     assert codes(answer) == [StepCode.TABLES]
 
 
 def test_tables_of_no_release_make_the_answer_unknown() -> None:
     answer = judge(facts(replace(NEWEST, mixed=(Change.TEARDOWN,))))
-    assert answer.outcome is Outcome.UNKNOWN
+    assert answer.outcome is UpgradeOutcome.UNKNOWN
     assert "teardown (v0.4.16)" in str(step(answer, StepCode.TABLES).summary)
 
 
@@ -113,14 +113,14 @@ def test_tables_of_no_release_make_the_answer_unknown() -> None:
 
 def test_an_older_postgresql_stands_in_the_way() -> None:
     answer = judge(facts(NEWEST, server=replace(SERVER, version="16.9", major=16)))
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     assert answer.outcome.exit_status == 1
     assert str(answer.summary) == (
         "Not yet, because this server is PostgreSQL 16.9 and Multica requires 17."
     )
 
 
-def with_extensions(**states: Extension) -> Server:
+def with_extensions(**states: Extension) -> PostgresServer:
     return replace(SERVER, extensions={**SERVER.extensions, **states})
 
 
@@ -132,26 +132,26 @@ def test_an_extension_that_the_server_lacks_stands_in_the_way() -> None:
 @pytest.mark.parametrize("name", ["pg_cron", "pg_bigm"])
 def test_an_optional_extension_may_be_missing(name: str) -> None:
     answer = judge(facts(NEWEST, server=with_extensions(**{name: Extension.MISSING})))
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
 
 
 @pytest.mark.parametrize(
     ("migrator", "state", "outcome"),
     [
-        (MIGRATOR, StepState.OK, Outcome.SAFE),
-        (replace(MIGRATOR, may_create=False), StepState.BLOCKS, Outcome.NOT_YET),
-        (PROBLEM, StepState.UNKNOWN, Outcome.UNKNOWN),
+        (MIGRATOR, StepState.OK, UpgradeOutcome.SAFE),
+        (replace(MIGRATOR, may_create=False), StepState.BLOCKS, UpgradeOutcome.NOT_YET),
+        (PROBLEM, StepState.UNKNOWN, UpgradeOutcome.UNKNOWN),
     ],
 )
 def test_an_extension_that_is_not_created_yet_needs_somebody_who_may(
-    migrator: Migrator | Problem, state: StepState, outcome: Outcome
+    migrator: Migrator | Problem, state: StepState, outcome: UpgradeOutcome
 ) -> None:
     server = with_extensions(pgcrypto=Extension.AVAILABLE)
     answer = judge(facts(NEWEST, server=server, migrator=migrator))
     found = step(answer, StepCode.EXTENSIONS)
     assert answer.outcome is outcome
     assert found.state is state
-    assert ("may not create pgcrypto" in str(answer.summary)) == (outcome is Outcome.NOT_YET)
+    assert ("may not create pgcrypto" in str(answer.summary)) == (outcome is UpgradeOutcome.NOT_YET)
     assert ("CREATE EXTENSION IF NOT EXISTS pgcrypto;" in found.statement) == (
         state is not StepState.OK
     )
@@ -211,7 +211,7 @@ def test_what_no_database_tells_is_said() -> None:
 
 def test_a_database_that_is_away_makes_the_answer_unknown() -> None:
     answer = judge(nothing_read(ROLLUP, PROBLEM))
-    assert answer.outcome is Outcome.UNKNOWN
+    assert answer.outcome is UpgradeOutcome.UNKNOWN
     assert "The database was away. Try again." in str(answer.summary)
     assert answer.steps == ()
 
@@ -226,7 +226,7 @@ def test_a_database_that_is_away_makes_the_answer_unknown() -> None:
 )
 def test_a_fact_that_cannot_be_read_makes_the_answer_unknown(fact: str, code: StepCode) -> None:
     answer = judge(facts(BEFORE, **{fact: PROBLEM}))
-    assert answer.outcome is Outcome.UNKNOWN
+    assert answer.outcome is UpgradeOutcome.UNKNOWN
     assert "The database was away." in str(step(answer, code).summary)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from executions.health.facts import StateRow
 from executions.health.facts.pg_cron import Visibility
-from executions.health.upgrade.answer import Outcome, judge
+from executions.health.upgrade.answer import UpgradeOutcome, judge
 from executions.health.upgrade.estimate import backfill_time
 from executions.health.upgrade.facts import (
     Migrator,
@@ -57,7 +57,7 @@ def test_that_migrate_up_backfills_by_itself_is_said_first() -> None:
 def test_a_release_that_does_not_backfill_by_itself_is_not_safe(versions: Range) -> None:
     answer = judge(facts(versions), V0_3_12)
     found = step(answer, StepCode.GUARD)
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     assert "v0.3.12 does not do that by itself" in str(answer.summary)
     assert "Upgrade to v0.3.17 or newer in one step" in str(found.todo)
     # Our backfill needs the hourly tables.
@@ -68,7 +68,7 @@ def test_a_release_that_does_not_backfill_by_itself_is_not_safe(versions: Range)
 def test_without_usage_migration_103_passes(target: Version) -> None:
     empty = RawUsage(0, True, 0, None, None)
     answer = judge(facts(BEFORE, usage=empty), target)
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
     assert "It passes: task_usage is empty." in str(step(answer, StepCode.GUARD).summary)
     assert StepCode.DURATION not in codes(answer)
 
@@ -79,7 +79,7 @@ def test_the_guard_lets_the_watermark_trail_by_an_hour(behind: timedelta, passes
     answer = judge(facts(STOPPED, state=state), V0_3_12)
     found = step(answer, StepCode.GUARD)
     assert found.evidence["passes"] is passes
-    assert (answer.outcome is Outcome.SAFE) is passes
+    assert (answer.outcome is UpgradeOutcome.SAFE) is passes
     assert (StepCode.DURATION in codes(answer)) is not passes
 
 
@@ -89,22 +89,22 @@ def test_usage_from_the_future_keeps_migration_103_from_ever_passing(
     versions: Range, newest: datetime
 ) -> None:
     answer = judge(facts(versions, usage=replace(USAGE, newest=newest)))
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     assert "usage with a time in the future" in str(answer.summary)
     assert "55 minutes" in step(answer, StepCode.GUARD).statement
 
 
 def test_usage_a_little_ahead_of_the_clock_harms_nothing() -> None:
     answer = judge(facts(BEFORE, usage=replace(USAGE, newest=NOW + 54 * MINUTE)))
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
 
 
 @pytest.mark.parametrize(
-    ("target", "outcome"), [(V0_3_12, Outcome.UNKNOWN), (V0_3_17, Outcome.SAFE)]
+    ("target", "outcome"), [(V0_3_12, UpgradeOutcome.UNKNOWN), (V0_3_17, UpgradeOutcome.SAFE)]
 )
 @pytest.mark.parametrize("fact", ["usage", "state"])
 def test_a_guard_that_cannot_be_judged_matters_only_without_the_backfill(
-    fact: str, target: Version, outcome: Outcome
+    fact: str, target: Version, outcome: UpgradeOutcome
 ) -> None:
     answer = judge(facts(STOPPED, **{fact: PROBLEM}), target)
     assert answer.outcome is outcome
@@ -116,7 +116,7 @@ def test_a_guard_that_cannot_be_judged_matters_only_without_the_backfill(
 def test_a_job_of_another_owner_that_the_migration_sees_makes_it_fail() -> None:
     answer = judge(facts(BEFORE, daily_jobs=with_jobs(OWN, THEIRS)))
     found = step(answer, StepCode.DAILY_JOBS)
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     assert "rollup_task_usage_daily (7, postgres)" in str(answer.summary)
     assert found.statement == "SELECT cron.unschedule(7);"
 
@@ -124,7 +124,7 @@ def test_a_job_of_another_owner_that_the_migration_sees_makes_it_fail() -> None:
 def test_a_job_of_another_owner_that_the_migration_does_not_see_stays_behind() -> None:
     migrator = replace(MIGRATOR, sees_all=False)
     answer = judge(facts(BEFORE, migrator=migrator, daily_jobs=with_jobs(THEIRS)))
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
     assert step(answer, StepCode.DAILY_JOBS).state is StepState.DO
 
 
@@ -137,7 +137,7 @@ def test_jobs_of_the_migrating_role_are_unscheduled_by_it() -> None:
 def test_jobs_that_cannot_be_seen_are_not_the_same_as_none(visibility: Visibility) -> None:
     answer = judge(facts(BEFORE, daily_jobs=with_jobs(visibility=visibility)))
     found = step(answer, StepCode.DAILY_JOBS)
-    assert answer.outcome is Outcome.UNKNOWN
+    assert answer.outcome is UpgradeOutcome.UNKNOWN
     assert answer.outcome.exit_status == 3
     assert "not the same as none" in str(found.summary)
     assert "cron.job" in found.statement
@@ -146,13 +146,13 @@ def test_jobs_that_cannot_be_seen_are_not_the_same_as_none(visibility: Visibilit
 def test_jobs_that_the_migration_cannot_see_either_need_not_be_seen() -> None:
     hidden = with_jobs(visibility=Visibility.NO_ACCESS)
     answer = judge(facts(BEFORE, migrator=replace(MIGRATOR, sees_all=False), daily_jobs=hidden))
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
 
 
 def test_a_migrating_role_without_a_right_to_pg_cron_makes_the_migration_fail() -> None:
     migrator = Migrator('o"dd', may_create=True, may_look=False, sees_all=False)
     answer = judge(facts(BEFORE, migrator=migrator))
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     assert 'GRANT USAGE ON SCHEMA cron TO "o""dd";' in step(answer, StepCode.DAILY_JOBS).statement
 
 
@@ -160,7 +160,7 @@ def test_jobs_without_names_make_the_migration_fail() -> None:
     """Objects of a pg_cron before 1.3. Its jobs cannot be read then either."""
     nameless = replace(MIGRATOR, jobs_have_names=False)
     answer = judge(facts(BEFORE, migrator=nameless, daily_jobs=PROBLEM))
-    assert answer.outcome is Outcome.NOT_YET
+    assert answer.outcome is UpgradeOutcome.NOT_YET
     found = step(answer, StepCode.DAILY_JOBS)
     assert "whose jobs have no names" in str(found.summary)
     assert found.statement == "ALTER EXTENSION pg_cron UPDATE;"
@@ -171,7 +171,7 @@ def test_jobs_without_names_make_the_migration_fail() -> None:
 )
 def test_without_pg_cron_in_the_database_nothing_is_unscheduled(visibility: Visibility) -> None:
     answer = judge(facts(BEFORE, migrator=PROBLEM, daily_jobs=with_jobs(visibility=visibility)))
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
     assert step(answer, StepCode.DAILY_JOBS).state is StepState.OK
 
 
@@ -218,7 +218,7 @@ def test_a_rollup_far_behind_is_backfilled_after_the_upgrade(
     state: StateRow | None, words: str
 ) -> None:
     answer = judge(facts(HOURLY, state=state))
-    assert answer.outcome is Outcome.SAFE
+    assert answer.outcome is UpgradeOutcome.SAFE
     assert words in str(step(answer, StepCode.BACKFILL).summary)
     assert "is away" not in str(step(answer, StepCode.DURATION).summary)
     assert StepCode.BACKFILL not in codes(judge(facts(HOURLY)))

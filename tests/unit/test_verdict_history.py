@@ -16,9 +16,9 @@ from executions.health.history.step import (
     UNSEEN,
     Before,
     Blindness,
-    Step,
     Stretch,
     VerdictLook,
+    VerdictStep,
     blindness_of,
     marks_of,
     step,
@@ -41,7 +41,7 @@ SOON = NOW + 15 * SECOND
 LATER = NOW + timedelta(hours=1)
 LAST = Before(NOW, timedelta(), Level.HEALTHY, [], None)
 AWAY = Problem("The database is away.", "Start it.", code="no_server")
-UNCHANGED = Step(changed=False, stretches=(), after_blindness=False)
+UNCHANGED = VerdictStep(changed=False, stretches=(), after_blindness=False)
 
 
 def look(at=SOON, level=Level.HEALTHY, marks=(), blind=None) -> VerdictLook:
@@ -91,7 +91,7 @@ def test_an_hour_without_a_look_is_one_until_a_look_has_seen():
     stopped = replace(LAST, blind=begun.reason)
     assert unseen(stopped, LATER, NOTHING) == ()
     ended = Stretch(Blindness.NOT_RUNNING, LATER, LATER, was_open=True)
-    assert step(stopped, look(LATER)) == Step(False, (ended,), after_blindness=True)
+    assert step(stopped, look(LATER)) == VerdictStep(False, (ended,), after_blindness=True)
 
 
 def test_our_own_tables_were_away_if_this_process_looked_in_vain_all_the_while():
@@ -103,14 +103,14 @@ def test_our_own_tables_were_away_if_this_process_looked_in_vain_all_the_while()
 
 def test_a_database_that_goes_away_opens_a_stretch_from_the_last_look_that_saw():
     opened = (Stretch(Blindness.DATABASE_AWAY, NOW, None),)
-    assert step(LAST, blind()) == Step(True, opened, after_blindness=False)
+    assert step(LAST, blind()) == VerdictStep(True, opened, after_blindness=False)
 
 
 def test_it_lasts_while_the_reason_stays_and_ends_with_the_first_look_that_sees():
     away = Before(NOW, timedelta(), Level.UNKNOWN, [], Blindness.DATABASE_AWAY)
     assert step(away, blind()) == UNCHANGED
     ended = (Stretch(Blindness.DATABASE_AWAY, SOON, SOON, was_open=True),)
-    assert step(away, look()) == Step(True, ended, after_blindness=True)
+    assert step(away, look()) == VerdictStep(True, ended, after_blindness=True)
 
 
 def test_another_reason_is_another_stretch_right_after_it():

@@ -106,7 +106,10 @@ def test_an_upgrade_that_stopped_does_not_have_the_hourly_rollup_yet() -> None:
 
 def test_what_nobody_can_tell_counts_for_nothing() -> None:
     found = Marks(
-        True, False, frozenset({Change.HOURLY, Change.SCHEDULER}), frozenset({Change.COSTS})
+        True,
+        False,
+        frozenset({Change.HOURLY, Change.SCHEDULER}),
+        frozenset({Change.COSTS}),
     )
     versions = range_of(found)
     assert versions is not None

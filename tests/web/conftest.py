@@ -9,7 +9,7 @@ from django.test import Client
 
 from executions.accounts.roles import OPERATOR
 from executions.database.connections import Connection
-from executions.health import snapshot
+from executions.health import snapshots
 from tests.people import just_signed_in, make_user
 from tests.wizard import PASSWORD
 
@@ -55,5 +55,5 @@ def not_lately(olga):
 @pytest.fixture
 def one_snapshot(monkeypatch):
     """The snapshot that a page was made of is still the current one when the test looks at it."""
-    monkeypatch.setattr(snapshot, "QUIET_SECONDS", 600)
-    monkeypatch.setattr(snapshot, "BUSY_SECONDS", 600)
+    monkeypatch.setattr(snapshots, "QUIET_SECONDS", 600)
+    monkeypatch.setattr(snapshots, "BUSY_SECONDS", 600)

@@ -188,7 +188,13 @@ def test_what_was_done_is_in_words_and_the_filters_too(viewer):
 def test_every_action_of_the_wizard_has_words_and_a_filter():
     used = {*Act.Kind.values, "choose", "affirm", "confirm", "close", "trial", "watch"}
     used |= {by_hand.REMOVED_BY_HAND, by_hand.PUT_BACK_BY_HAND, external.REMOVED, external.PUT_BACK}
-    used |= {external.CONFIRMED_GONE, found.UPLOADED, found.LOOKED_AGAIN, moved.MOVED, once.ACTION}
+    used |= {
+        external.CONFIRMED_GONE,
+        found.UPLOADED,
+        found.LOOKED_AGAIN,
+        moved.MOVED,
+        once.RUN_ONCE,
+    }
     used |= {silences.SILENCED, silences.ENDED}
     assert used == set(lines.ACTIONS)
 

@@ -6,7 +6,7 @@ from html import unescape
 
 import pytest
 
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.rollup.backfill import Slice
 from executions.rollup.outlook import together
 from tests import scenarios
@@ -20,7 +20,7 @@ WINDOW = "SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now(
 
 
 def look(client, address="/rollup/backfill/"):
-    snapshot.forget()
+    snapshots.forget()
     answer = client.get(address)
     assert answer.status_code == 200
     written = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", answer.content.decode()))

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from executions.demo.worlds import PLANS
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.other_jobs import assess_job
 from executions.management import looking
 from multica_admin.cluster import ClusterError
@@ -98,7 +98,7 @@ def test_the_exit_status_is_the_verdict(owner, world, verdict, status):
 
 def test_the_verdict_is_that_of_the_page(owner):
     scenarios.stopped(owner)
-    page = snapshot.take()
+    page = snapshots.take()
     done = check_json()
     assert (done.verdict, done.summary) == (page.verdict.level, str(page.verdict.summary))
     assert [finding["code"] for finding in done.findings] == [

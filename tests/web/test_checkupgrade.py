@@ -6,7 +6,7 @@ import re
 import pytest
 
 from executions.health.upgrade import read
-from executions.health.upgrade.facts import Extension, Server
+from executions.health.upgrade.facts import Extension, PostgresServer
 from executions.health.upgrade.requirements import EXTENSIONS
 from executions.management import looking
 from executions.rollup.versions import Range, Version
@@ -28,7 +28,7 @@ LIVE = {"HX-Request": "true"}
 @pytest.fixture
 def current_server(monkeypatch):
     """The tests' own PostgreSQL is older than Multica requires: let it be a newer one."""
-    server = Server("17.6", 17, dict.fromkeys(EXTENSIONS, Extension.INSTALLED))
+    server = PostgresServer("17.6", 17, dict.fromkeys(EXTENSIONS, Extension.INSTALLED))
     monkeypatch.setattr(read, "_server", lambda _fetch: server)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from executions.database.reading import fetch_for_dashboard
 from executions.demo.zeros import DAY, HOUR, MINUTE, all_is_well, passed_by, roll
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.rollup import drift
 from executions.rollup.drift import read_drift_back
 from tests import scenarios
@@ -38,7 +38,7 @@ def events(page):
 
 def test_nothing_is_compared_before_it_is_asked_for(viewer, owner):
     passed_by(owner)
-    snapshot.fresh()
+    snapshots.fresh()
     with cut_off_where(lambda statement: "task_usage" in statement) as stopped:
         shown = text(viewer.get("/rollup/drift/"))
     assert stopped == []
@@ -118,7 +118,7 @@ def test_the_same_question_is_asked_of_the_database_once(viewer, owner):
 
 def test_a_comparison_that_the_time_limit_stops_says_so_and_shows_the_rest(viewer, owner):
     passed_by(owner)
-    snapshot.fresh()
+    snapshots.fresh()
     numbers = count()
     with cut_off_where(lambda sql: "keys_compared" in sql and next(numbers) == 1) as stopped:
         page, shown = look(viewer)
@@ -130,7 +130,7 @@ def test_a_comparison_that_the_time_limit_stops_says_so_and_shows_the_rest(viewe
 
 def test_a_first_slice_that_is_stopped_is_never_called_agreement(viewer, owner):
     passed_by(owner)
-    snapshot.fresh()
+    snapshots.fresh()
     with cut_off_where(lambda sql: "keys_compared" in sql):
         page, shown = look(viewer)
     assert "stopped at its time limit" in shown
@@ -157,7 +157,7 @@ def test_a_missing_watermark_is_said(viewer, owner):
 
 def test_what_may_not_be_read_is_said(viewer, owner):
     passed_by(owner)
-    snapshot.fresh()
+    snapshots.fresh()
     with hidden(owner, "task_usage_hourly"):
         page, shown = look(viewer)
     assert page.comparison is None

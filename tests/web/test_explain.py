@@ -7,7 +7,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.findings import FindingCode
 from tests import scenarios
 
@@ -67,7 +67,7 @@ def test_a_page_says_that_its_finding_is_present_now(viewer, owner):
 
 
 def test_a_page_without_a_recent_look_claims_nothing_of_the_present(viewer):
-    snapshot.forget()
+    snapshots.forget()
     html = page(viewer, "plan_gap").content.decode()
     assert "did not find this" not in html
     assert "Nobody has looked within the last minute" in html

@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.assessment import assess
 from executions.health.other_jobs import assess_job
 from executions.health.read import read_facts

@@ -17,7 +17,7 @@ from django.template import Engine
 from django.test import Client
 from django.urls import reverse
 
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.pages import live
 from executions.pages.overview import reader as overview
 from tests import scenarios
@@ -104,7 +104,7 @@ def test_the_passing_of_time_alone_is_no_new_version(viewer, owner, world):
     let_a_near_plan_come_due(owner)
     world(owner)
     version = refresh(viewer)["X-Data-Version"]
-    snapshot.forget()
+    snapshots.forget()
     assert refresh(viewer, version=version).status_code == 204
 
 
@@ -113,7 +113,7 @@ def test_an_unchanged_part_learns_when_it_was_really_looked_at(viewer, owner):
     version = refresh(viewer)["X-Data-Version"]
     answer = refresh(viewer, version=version)
     assert answer.status_code == 204
-    assert answer["X-Checked-At"] == snapshot.current().checked_at.isoformat()
+    assert answer["X-Checked-At"] == snapshots.current().checked_at.isoformat()
 
 
 def test_a_new_execution_is_a_new_version(viewer, owner):
@@ -121,7 +121,7 @@ def test_a_new_execution_is_a_new_version(viewer, owner):
     version = refresh(viewer)["X-Data-Version"]
     world.change(0, exhausted=True)
     world.write()
-    snapshot.forget()
+    snapshots.forget()
     answer = refresh(viewer, version=version)
     assert answer.status_code == 200
     assert answer["X-Data-Version"] != version
@@ -198,8 +198,8 @@ def watch(clients, version, seconds):
 
 
 def test_a_crowd_of_viewers_asks_the_database_what_one_asks(owner, questions, monkeypatch):
-    monkeypatch.setattr(snapshot, "QUIET_SECONDS", PACE)
-    monkeypatch.setattr(snapshot, "BUSY_SECONDS", PACE)
+    monkeypatch.setattr(snapshots, "QUIET_SECONDS", PACE)
+    monkeypatch.setattr(snapshots, "BUSY_SECONDS", PACE)
     scenarios.healthy(owner)
     user = make_user("crowd")
     clients = [Client() for _ in range(VIEWERS)]
@@ -207,9 +207,9 @@ def test_a_crowd_of_viewers_asks_the_database_what_one_asks(owner, questions, mo
         client.force_login(user)
     position, count = questions
 
-    snapshot.forget()
+    snapshots.forget()
     here = position()
-    snapshot.take()
+    snapshots.take()
     one_reading = count(here)
     assert one_reading > 0
 

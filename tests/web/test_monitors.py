@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from django.test import Client
 
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.assessment import assess
 from executions.text.problem import Problem
 from tests.pictures import executions, facts
@@ -35,13 +35,13 @@ def read(monkeypatch):
 
     def known(seconds=0, **changed):
         assessment = assess(facts(**changed))
-        taken = snapshot.Snapshot(assessment, "v", busy=False)
+        taken = snapshots.Snapshot(assessment, "v", busy=False)
         taken = replace(taken, taken_at=taken.taken_at - seconds)
-        monkeypatch.setattr(snapshot._keeper, "_take", lambda _previous: taken)
-        snapshot.fresh()
-        if seconds >= snapshot.KEPT_SECONDS:
-            monkeypatch.setattr(snapshot._keeper._kept, "_clock", lambda: 1e12)
-        monkeypatch.setattr(snapshot._keeper, "_take", lambda _previous: pytest.fail("it reads"))
+        monkeypatch.setattr(snapshots._keeper, "_take", lambda _previous: taken)
+        snapshots.fresh()
+        if seconds >= snapshots.KEPT_SECONDS:
+            monkeypatch.setattr(snapshots._keeper._kept, "_clock", lambda: 1e12)
+        monkeypatch.setattr(snapshots._keeper, "_take", lambda _previous: pytest.fail("it reads"))
 
     return known
 
@@ -121,7 +121,7 @@ def test_the_status_is_the_verdicts_and_the_sentence_comes_first(client, read, k
     said, looked = answer.content.decode().splitlines()
     assert answer.status_code == code
     assert answer["Content-Type"] == "text/plain; charset=utf-8"
-    assert said == f"{word}: {snapshot.last().verdict.summary}"
+    assert said == f"{word}: {snapshots.last().verdict.summary}"
     assert looked == "Looked 0 s ago."
 
 

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from executions.health import read, snapshot
+from executions.health import read, snapshots
 from executions.health.explain import EXPLANATIONS
 from executions.models import Runner
 from executions.pages.overview.reader import read_overview
@@ -49,7 +49,7 @@ def test_whatever_is_wrong_every_finding_is_there_with_its_sentence_evidence_and
     scenarios.WORLDS[world](owner)
     html = page(viewer)
     shown = text(html)
-    verdict = snapshot.current().verdict
+    verdict = snapshots.current().verdict
     assert text(str(verdict.summary)) in shown
     for finding in all_findings(verdict.findings):
         assert shown.count(text(str(finding.summary))) == 1, finding.code
@@ -116,7 +116,7 @@ def test_the_title_and_the_icon_say_it_when_the_verdict_is_failing(viewer, owner
     html = page(viewer)
     assert "<title>Failing · Overview" in html
     assert re.search(r'id="icon"[^>]*href="[^"]*icon-failing', html)
-    snapshot.forget()
+    snapshots.forget()
     scenarios.healthy(owner)
     html = page(viewer)
     assert "<title>Overview" in html
@@ -127,7 +127,7 @@ def test_the_finding_that_the_verdict_is_from_stands_with_it_and_not_once_more(v
     scenarios.stopped(owner)
     html = page(viewer)
     verdict = html[html.index('id="verdict-card"') :].partition("</section>")[0]
-    lead = snapshot.current().verdict.findings[0]
+    lead = snapshots.current().verdict.findings[0]
     assert text(str(lead.advice)) in text(verdict)
     assert "Evidence" in text(verdict)
     assert f'id="finding-{lead.code}"' not in html
@@ -186,7 +186,7 @@ def test_the_figures_are_those_of_the_verdict(viewer, owner):
     world.drop([20, 21])
     world.write()
     shown = text(page(viewer))
-    figures = snapshot.current().figures
+    figures = snapshots.current().figures
     assert figures.p95_ms == 450
     kept = figures.plans_expected_24h - 3
     assert f"{kept} of {figures.plans_expected_24h}" in shown
@@ -327,16 +327,16 @@ def test_ages_count_from_the_databases_clock_and_not_from_when_the_snapshot_was_
     scenarios.healthy(owner)
     shown = read_overview()
     monkeypatch.setattr(
-        "executions.health.snapshot.time.monotonic", lambda: shown.snapshot.taken_at + 9
+        "executions.health.snapshots.time.monotonic", lambda: shown.snapshot.taken_at + 9
     )
     assert shown.now_there - shown.now == timedelta(seconds=9)
 
 
 def test_a_plan_is_expected_only_once_its_time_has_come(viewer, owner):
     scenarios.healthy(owner)
-    ledger = snapshot.current().ledger
-    assert ledger.cells[-1].plan_time <= snapshot.current().checked_at - DELAY
-    assert ledger.cells[-1].plan_time > snapshot.current().checked_at - DELAY - CADENCE
+    ledger = snapshots.current().ledger
+    assert ledger.cells[-1].plan_time <= snapshots.current().checked_at - DELAY
+    assert ledger.cells[-1].plan_time > snapshots.current().checked_at - DELAY - CADENCE
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
@@ -357,7 +357,7 @@ def test_a_page_says_how_far_back_was_looked_where_there_are_too_many_rows(
     scenarios.healthy(owner)
     assert "were looked at" not in text(page(viewer))
     monkeypatch.setattr(read, "MOST_ROWS", 50)
-    snapshot.forget()
+    snapshots.forget()
     assert "were looked at: there are too many to go further back." in text(page(viewer))
 
 

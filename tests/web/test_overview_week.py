@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from executions.health import read, snapshot
+from executions.health import read, snapshots
 from executions.health.ledger import PlanOutcome, lay
 from executions.pages.overview import week
 from executions.pages.overview.reader import read_overview
@@ -57,7 +57,7 @@ def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap
     for age in (1100, 1300):
         world.add(plan_time=world.plan_time(age) + timedelta(minutes=2), runner_id="foreign")
     world.write()
-    taken = snapshot.fresh()
+    taken = snapshots.fresh()
     ground, spec = taken.facts.ground, taken.facts.spec
     whole = read.read_facts(window=week.WINDOW).executions
     expected = lay_week(lay(whole, ground.now, spec, week.WINDOW), ground.now, spec)
@@ -85,7 +85,7 @@ def test_a_change_beyond_the_day_is_shown_once_the_week_is_read_anew(viewer, own
         "UPDATE sys_cron_executions SET status = 'FAILED', attempt = 3 WHERE plan_time = %s",
         [world.plan_time(1_000)],
     )
-    snapshot.forget()
+    snapshots.forget()
     week.forget()
     assert "2,015 kept" in text(page(viewer, "?window=7d"))
     assert read_overview("7d").version != version
@@ -96,7 +96,7 @@ def test_a_week_that_could_not_be_read_is_tried_again_with_the_next_snapshot(vie
     with cut_off("-- The executions of one job and scope from a plan_time on and before"):
         failed = page(viewer, "?window=7d")
     assert "stopped at its time limit" in text(failed)
-    snapshot.forget()
+    snapshots.forget()
     whole = page(viewer, "?window=7d")
     assert "stopped at its time limit" not in text(whole)
     assert version_in(failed) != version_in(whole)

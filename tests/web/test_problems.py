@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from psycopg import OperationalError, errors
 
-from executions.health import snapshot
+from executions.health import snapshots
 from multica_admin.logging import JsonFormatter, TextFormatter
 from tests import scenarios
 from tests.people import just_signed_in
@@ -136,10 +136,10 @@ def test_what_django_refuses_is_one_line_that_names_no_setting_of_its(root, stde
 def test_a_page_that_cannot_be_read_says_when_the_database_last_was(root, owner, monkeypatch):
     away = raising(OperationalError("connection refused"))
     monkeypatch.setattr("executions.pages.common.shared", away)
-    snapshot.forget()
+    snapshots.forget()
     assert "was last read" not in root.get("/jobs/").content.decode()
     scenarios.healthy(owner)
-    known = snapshot.fresh().checked_at
+    known = snapshots.fresh().checked_at
     page = root.get("/jobs/")
     assert page.status_code == 503
     shown = re.sub(r"<[^>]+>", "", page.content.decode())

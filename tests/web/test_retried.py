@@ -10,7 +10,7 @@ import pytest
 from executions.health.assessment import assess
 from executions.health.findings import FindingCode
 from executions.health.read import read_facts
-from executions.pages.history.errors import Outcome, read_errors
+from executions.pages.history.errors import AfterFailure, read_errors
 from executions.pages.history.execution import read_execution
 from executions.pages.history.filters import Filters
 from executions.pages.history.jobs import read_all_jobs
@@ -52,7 +52,7 @@ def states(row):
         "jobs, a scope": job.scopes[0].state,
         "jobs, a plan": job.plans[-1].state,
         "errors": ExecutionState.RETRYING
-        if group.failures[0].outcome is Outcome.RETRYING
+        if group.failures[0].outcome is AfterFailure.RETRYING
         else ExecutionState.FAILED,
         "execution": detail.row.state,
         "its next moment": ExecutionState.RETRYING

@@ -8,7 +8,7 @@ from html import unescape
 import psycopg
 import pytest
 
-from executions.health import snapshot
+from executions.health import snapshots
 from tests import scenarios
 from tests.factories import usage
 from tests.multica_versions import Point, build
@@ -42,7 +42,7 @@ def text(answer):
 
 
 def look(client):
-    snapshot.forget()
+    snapshots.forget()
     answer = client.get("/rollup/")
     assert answer.status_code == 200
     return text(answer)
@@ -251,7 +251,7 @@ def test_a_legacy_daily_job_of_another_owner_is_told_by_what_the_migration_sees(
 )
 def test_a_part_that_cannot_be_read_says_so_and_the_rest_shows(viewer, owner, slow, shown):
     scenarios.healthy(owner)
-    snapshot.forget()
+    snapshots.forget()
     with cut_off(slow):
         page = text(viewer.get("/rollup/"))
     assert "stopped at its time limit" in page or "took too long" in page

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from executions.accounts.roles import OPERATOR
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.models import Runner
 from executions.models.retirement import Retirement
 from tests.people import make_user
@@ -288,7 +288,7 @@ def test_an_hourly_caller_is_not_said_to_be_nobody(viewer, owner, pg_cron):
         """,
         {"newest": newest},
     )
-    snapshot.forget()
+    snapshots.forget()
     shown = look(viewer)
     assert "it shows no other caller" not in shown
     assert "something besides the runners moved the watermark 5 times, the latest before" in shown

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from executions.alarms import monitored
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.models import Silence
 from executions.models.retirement import AuditEvent
 from tests import scenarios
@@ -33,7 +33,7 @@ def test_an_operator_holds_back_every_message_and_ends_it(signed_in, viewer, own
         assert "olga holds back every message until " in seen
         assert WHY in seen
         assert "End it now" not in seen
-    assert snapshot.current().verdict.level == "failing", "everything else stays true"
+    assert snapshots.current().verdict.level == "failing", "everything else stays true"
     ended = signed_in.post(reverse("silence_end", args=[silence.pk]), follow=True)
     assert "Messages are sent again." in text(ended)
     again = signed_in.post(reverse("silence_end", args=[silence.pk]), follow=True)
@@ -47,7 +47,7 @@ def test_an_operator_holds_back_every_message_and_ends_it(signed_in, viewer, own
 
 def test_a_finding_that_is_there_can_be_acknowledged(signed_in, owner):
     scenarios.stopped(owner)
-    assert snapshot.kept() is None, "no other page has read yet"
+    assert snapshots.kept() is None, "no other page has read yet"
     page = text(signed_in.get(URL))
     assert '<option value="latest_stale">' in page
     assert '<option value="lock_leaked">' not in page
@@ -87,7 +87,7 @@ def test_monitors_are_told_of_it_beside_the_true_verdict(signed_in, client, owne
     settings.STATUS_TOKEN = settings.METRICS_TOKEN = token = "0123456789abcdef"
     scenarios.stopped(owner)
     signed_in.post(URL, {"code": "", "minutes": "60", "why": WHY})
-    snapshot.fresh()
+    snapshots.fresh()
     monitored.refresh()
     headers = {"Authorization": f"Bearer {token}"}
     status = client.get("/status", headers=headers)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from executions.health import snapshot
+from executions.health import snapshots
 from tests import scenarios
 from tests.people import just_signed_in
 
@@ -47,7 +47,7 @@ def judge(owner, level):
         world.write()
     else:
         scenarios.stopped(owner)
-    assert snapshot.fresh().verdict.level == level
+    assert snapshots.fresh().verdict.level == level
 
 
 @pytest.mark.parametrize("level", ["healthy", "degraded", "failing"])
@@ -64,12 +64,12 @@ def test_every_page_says_it_in_header_title_and_icon(root, owner, every_page, le
 
 def test_without_a_snapshot_it_is_unknown_and_nothing_is_waited_for(root, owner, monkeypatch):
     scenarios.healthy(owner)
-    snapshot.forget()
+    snapshots.forget()
 
     def taken(*_arguments):
         raise AssertionError("a page has waited for a snapshot")
 
-    monkeypatch.setattr(snapshot._keeper, "_take", taken)
+    monkeypatch.setattr(snapshots._keeper, "_take", taken)
     verdict, word, title, icon = told(root.get("/audit/").content.decode())
     assert (verdict, word, icon) == ("unknown", "Unknown", "unknown")
     assert title.startswith("Unknown · Audit")
@@ -77,10 +77,10 @@ def test_without_a_snapshot_it_is_unknown_and_nothing_is_waited_for(root, owner,
 
 def test_a_snapshot_that_is_old_counts_for_nothing(root, owner, monkeypatch):
     scenarios.healthy(owner)
-    snapshot.fresh()
+    snapshots.fresh()
     assert told(root.get("/audit/").content.decode())[0] == "healthy"
-    later = time.monotonic() + snapshot.KEPT_SECONDS
-    monkeypatch.setattr(snapshot._keeper._kept, "_clock", lambda: later)
+    later = time.monotonic() + snapshots.KEPT_SECONDS
+    monkeypatch.setattr(snapshots._keeper._kept, "_clock", lambda: later)
     assert told(root.get("/audit/").content.decode())[0] == "unknown"
 
 
@@ -102,7 +102,7 @@ def test_the_header_asks_for_the_verdict_by_itself_but_on_the_overview(root, own
 
 def test_an_account_without_a_role_learns_no_verdict(owner):
     scenarios.healthy(owner)
-    snapshot.fresh()
+    snapshots.fresh()
     client = Client()
     client.force_login(User.objects.create_user("nora"))
     for path in (reverse("password_change"), "/", reverse("verdict")):
@@ -111,7 +111,7 @@ def test_an_account_without_a_role_learns_no_verdict(owner):
 
 def test_who_has_not_signed_in_learns_no_verdict(client, owner):
     scenarios.healthy(owner)
-    snapshot.fresh()
+    snapshots.fresh()
     assert client.get(reverse("verdict"), headers={"HX-Request": "true"}).status_code == 401
     for path in ("/login/", "/nothing-here/"):
         assert "data-verdict=" not in client.get(path, follow=True).content.decode()

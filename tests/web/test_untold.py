@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db.models.functions import Now
 
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.models import Alarm, AlarmReceiver
 from executions.retirement.audit import Who
 from tests.database.test_verdict_history import plans
@@ -26,7 +26,7 @@ def test_the_overview_says_which_receiver_gets_no_alarms_and_why(viewer, owner):
     assert "Alarms do not reach" not in viewer.get("/").content.decode()
     receiver(failing_since=Now(), problem="status 404", failures=3)
     Alarm.objects.create(kind="began", level="failing", before="healthy", since=Now(), summary=[])
-    snapshot.forget()
+    snapshots.forget()
     page = " ".join(viewer.get("/").content.decode().split())
     assert "Alarms do not reach receiver 2 (Slack)" in page
     assert "It answered with the status 404" in page

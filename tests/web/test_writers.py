@@ -13,7 +13,7 @@ from executions.health.read import read_facts
 from executions.retirement import watch
 from executions.retirement.quiet import quiet_period
 from tests import scenarios
-from tests.scenarios import CADENCE, DELAY, World, fetch_in
+from tests.scenarios import CADENCE, DELAY, DayOfPlans, fetch_in
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -21,34 +21,34 @@ AGES = (1, 4, 7, 10)
 SECOND = timedelta(seconds=1)
 
 
-def found_further(world: World, age: int, by: timedelta) -> None:
+def found_further(world: DayOfPlans, age: int, by: timedelta) -> None:
     """A run finds the watermark further than the runs before it left it."""
     world.marks[age] = (world.reached_before(age) + by, world.started_at(age) - DELAY)
 
 
-def a_jump(world: World, age: int) -> None:
+def a_jump(world: DayOfPlans, age: int) -> None:
     found_further(world, age, 2 * timedelta(minutes=1))
 
 
-def two_seconds(world: World, age: int) -> None:
+def two_seconds(world: DayOfPlans, age: int) -> None:
     found_further(world, age, 2 * SECOND)
 
 
-def rounding(world: World, age: int) -> None:
+def rounding(world: DayOfPlans, age: int) -> None:
     found_further(world, age, SECOND)
 
 
-def a_second_attempt(world: World, age: int) -> None:
+def a_second_attempt(world: DayOfPlans, age: int) -> None:
     a_jump(world, age)
     world.change(age, retried=True)
 
 
-def a_failure_before(world: World, age: int) -> None:
+def a_failure_before(world: DayOfPlans, age: int) -> None:
     a_jump(world, age)
     world.change(age + 1, exhausted=True)
 
 
-def an_outlived_successor(world: World, age: int) -> None:
+def an_outlived_successor(world: DayOfPlans, age: int) -> None:
     """The plan two before ended after the plan before, and reached further than that one says."""
     reached = world.started_at(age + 2) - CADENCE
     world.marks[age + 1] = (reached, reached)
@@ -56,16 +56,16 @@ def an_outlived_successor(world: World, age: int) -> None:
     world.marks[age] = (world.started_at(age) - DELAY, world.started_at(age) - DELAY)
 
 
-def a_rival_that_takes_the_lock(world: World, age: int) -> None:
+def a_rival_that_takes_the_lock(world: DayOfPlans, age: int) -> None:
     mark = world.started_at(age) - DELAY - timedelta(minutes=1)
     world.marks[age] = (mark, mark)
 
 
-def no_state_row(world: World, age: int) -> None:
+def no_state_row(world: DayOfPlans, age: int) -> None:
     world.marks[age] = (None, None)
 
 
-def a_gap(world: World, age: int) -> None:
+def a_gap(world: DayOfPlans, age: int) -> None:
     a_jump(world, age)
     world.drop([age + 1])
 
@@ -85,7 +85,7 @@ def a_gap(world: World, age: int) -> None:
     ],
 )
 def test_finding_watch_quiet_period_and_page_agree_who_moved_the_watermark(
-    owner, viewer, plant: Callable[[World, int], None], jumps: bool
+    owner, viewer, plant: Callable[[DayOfPlans, int], None], jumps: bool
 ):
     world = scenarios.sound(owner, scenarios.still_moment(owner))
     for age in sorted(AGES, reverse=True):

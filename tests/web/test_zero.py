@@ -12,7 +12,7 @@ from executions.demo.rows import usage
 from executions.demo.stage import Stage
 from executions.demo.worlds import database_now
 from executions.demo.zeros import MINUTE, all_is_well, first_usage, passed_by
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.health.diagnosis.look import CauseCode
 from executions.management import looking
 from multica_admin.cluster import ClusterError
@@ -54,7 +54,7 @@ def test_each_scenario_shows_its_cause_and_no_other(viewer, owner, superuser, co
             lay()
             if scenario.cause:  # the demo's week, which the others remove
                 usage(owner, database_now(owner) - 2 * MINUTE)
-            snapshot.forget()
+            snapshots.forget()
             page = viewer.get("/rollup/zero/")
             status, said = told()
         assert page.context["zero"].cause.code is cause, scenario.name

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from executions.health.diagnosis import sentences as words
+from executions.health.diagnosis import sentences
 from executions.health.diagnosis.look import Cause, CauseCode, Look
 from executions.health.explain import EXPLANATIONS
 from executions.health.facts.usage import RanTasks, Sample, Shape, WorkspaceUsage
@@ -52,7 +52,7 @@ def rollup_not_installed(look: Look) -> Cause | None:
     shape = look.usage.shape
     if not isinstance(shape, Shape) or shape.has_buckets or not shape.has_usage:
         return None
-    return words.rollup_not_installed()
+    return sentences.rollup_not_installed()
 
 
 def no_usage(look: Look) -> Cause | None:
@@ -61,13 +61,13 @@ def no_usage(look: Look) -> Cause | None:
     if usage.newest_usage is not None:
         return None
     if usage.never_due is True:
-        return words.usage_never_due()
+        return sentences.usage_never_due()
     if isinstance(usage.tasks, RanTasks) and usage.tasks.silent:
-        return words.tasks_reported_none(look, usage.tasks)
+        return sentences.tasks_reported_none(look, usage.tasks)
     nobody = usage.has_tasks is False and usage.has_agents is False
     if nobody and look.case.newest is None:
-        return words.empty_database(look)
-    return words.no_raw_usage(usage.has_tasks)
+        return sentences.empty_database(look)
+    return sentences.no_raw_usage(usage.has_tasks)
 
 
 def without_runtimes(look: Look) -> Cause | None:
@@ -84,8 +84,8 @@ def _without_runtimes(
     where = None if everywhere else look.named(workspaces)
     rows = sum(one.without_runtime for one in workspaces)
     if runtime_was_deleted(look):
-        return words.runtime_deleted(rows, where)
-    return words.tasks_without_runtime(rows, where)
+        return sentences.runtime_deleted(rows, where)
+    return sentences.tasks_without_runtime(rows, where)
 
 
 def runtime_was_deleted(look: Look) -> bool:
@@ -138,7 +138,7 @@ def reports_stopped(look: Look) -> Cause | None:
     tasks = look.usage.tasks
     if not isinstance(tasks, RanTasks) or tasks.silent_since < ENOUGH_SILENT:
         return None
-    return words.tasks_reported_none(look, tasks)
+    return sentences.tasks_reported_none(look, tasks)
 
 
 def some_without_runtimes(look: Look) -> Cause | None:
@@ -151,12 +151,12 @@ def one_workspace(look: Look) -> Cause | None:
     shown = [one for one in look.workspaces if one.shown]
     if not missing or not shown:
         return None
-    return words.one_workspace(look, missing)
+    return sentences.one_workspace(look, missing)
 
 
 def buckets_missing(look: Look) -> Cause | None:
     missing = sum(one.missing for one in look.workspaces)
-    return words.buckets_missing(look, missing) if missing else None
+    return sentences.buckets_missing(look, missing) if missing else None
 
 
 def too_recent(look: Look) -> Cause | None:
@@ -164,7 +164,7 @@ def too_recent(look: Look) -> Cause | None:
     latest = look.usage.latest
     if not isinstance(latest, Sample) or any(one.settled for one in look.workspaces):
         return None
-    return words.too_recent(look, latest) if latest.total("waiting") else None
+    return sentences.too_recent(look, latest) if latest.total("waiting") else None
 
 
 def cannot_tell(look: Look) -> Cause | None:
@@ -184,11 +184,11 @@ RULES: tuple[Rule, ...] = (
     too_recent,
     cannot_tell,
     reports_stopped,
-    words.usage_is_there,
+    sentences.usage_is_there,
 )
 
 
 def decide(look: Look) -> Cause:
     """The first cause that holds; the last rule always does."""
     cause = next(cause for rule in RULES if (cause := rule(look)) is not None)
-    return words.beside_the_verdict(cause, look.assessment.verdict)
+    return sentences.beside_the_verdict(cause, look.assessment.verdict)

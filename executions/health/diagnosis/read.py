@@ -35,10 +35,10 @@ def read_usage(facts: Facts, fetch: Fetch = fetch_for_dashboard) -> UsageFacts |
         return facts.ground
     if isinstance(facts.executions, Problem) and isinstance(facts.state, Problem):
         return facts.executions
-    return _Reader(fetch, facts.ground).read(facts.state)
+    return _UsageReader(fetch, facts.ground).read(facts.state)
 
 
-class _Reader(BudgetedReader):
+class _UsageReader(BudgetedReader):
     def __init__(self, fetch: Fetch, ground: Ground) -> None:
         super().__init__()
         self._send, self._ground = fetch, ground

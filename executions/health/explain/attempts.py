@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.explain.explanation import Explanation, Statement, Step
+from executions.health.explain.explanation import ExplainedStatement, Explanation, Step
 from executions.health.explain.statements import (
     FAILED_RUNS,
     LATEST_RUNS,
@@ -119,7 +119,7 @@ CLOCK_OR_FOREIGN_WRITER = Explanation(
     steps=(
         Step(
             _("Compare the database server's clock with yours."),
-            statement=Statement(
+            statement=ExplainedStatement(
                 _("The time by the database server"), "SELECT clock_timestamp() AS server_time;"
             ),
         ),

@@ -11,7 +11,7 @@ from executions.health.findings.base import FindingCode
 from executions.health.remedies import Commands
 
 
-class Reader(StrEnum):
+class LeastRole(StrEnum):
     """The least role that may run a statement."""
 
     VIEWER = "viewer"
@@ -23,20 +23,20 @@ class Reader(StrEnum):
         return _READERS[self]
 
 
-_READERS: Mapping[Reader, Promise] = {
-    Reader.VIEWER: _("The dashboard's own role may run it."),
-    Reader.OWNER: _("It needs the owner of Multica's tables."),
-    Reader.ADMINISTRATOR: _("It needs a superuser of the database server."),
+_READERS: Mapping[LeastRole, Promise] = {
+    LeastRole.VIEWER: _("The dashboard's own role may run it."),
+    LeastRole.OWNER: _("It needs the owner of Multica's tables."),
+    LeastRole.ADMINISTRATOR: _("It needs a superuser of the database server."),
 }
 
 
 @dataclass(frozen=True)
-class Statement:
+class ExplainedStatement:
     """One SQL statement: what it shows or does, and who may run it."""
 
     shows: Promise
     sql: str
-    reader: Reader = Reader.VIEWER
+    reader: LeastRole = LeastRole.VIEWER
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Step:
 
     text: Promise
     commands: Commands = field(default_factory=dict)
-    statement: Statement | None = None
+    statement: ExplainedStatement | None = None
 
 
 @dataclass(frozen=True)
@@ -60,5 +60,5 @@ class Explanation:
     meaning: Promise
     evidence: Promise
     steps: tuple[Step, ...]
-    statements: tuple[Statement, ...]
+    statements: tuple[ExplainedStatement, ...]
     is_not: Promise

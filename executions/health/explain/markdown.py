@@ -6,7 +6,7 @@ from textwrap import fill, indent
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from executions.health.explain.explanation import Explanation, Statement, Step
+from executions.health.explain.explanation import ExplainedStatement, Explanation, Step
 from executions.health.remedies import PSQL, Commands
 
 _WIDTH = 100
@@ -62,7 +62,7 @@ def _commands(commands: Commands) -> Iterator[str]:
         yield f"{place.label}:\n\n```\n{command}\n```"
 
 
-def _statement(statement: Statement) -> str:
+def _statement(statement: ExplainedStatement) -> str:
     said = _wrapped(f"{statement.shows}. {statement.reader.label}")
     return f"{said}\n\n```sql\n{statement.sql}\n```"
 

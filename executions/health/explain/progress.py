@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.explain.explanation import Explanation, Statement, Step
+from executions.health.explain.explanation import ExplainedStatement, Explanation, Step
 from executions.health.explain.statements import (
     GAPS,
     LATEST_RUNS,
@@ -56,7 +56,7 @@ SCHEDULER_NOT_INSTALLED = Explanation(
         ),
     ),
     statements=(
-        Statement(
+        ExplainedStatement(
             _("Whether the table exists: empty means no"),
             "SELECT to_regclass('sys_cron_executions') AS executions;",
         ),

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.explain.explanation import Explanation, Statement, Step
+from executions.health.explain.explanation import ExplainedStatement, Explanation, Step
 from executions.health.explain.statements import JOBS, WATERMARK
 from executions.health.findings.base import FindingCode
 from executions.health.remedies import (
@@ -34,7 +34,7 @@ ROLLUP_DRIFT = Explanation(
         ),
     ),
     statements=(
-        Statement(
+        ExplainedStatement(
             _("Events by hour of the last day: raw usage beside its sums, where they differ"),
             """SELECT hour, raw.events AS raw_events, summed.events AS summed_events
   FROM (SELECT date_trunc('hour', created_at) AS hour, count(*) AS events
@@ -76,7 +76,7 @@ TABLE_GROWTH = Explanation(
         ),
     ),
     statements=(
-        Statement(
+        ExplainedStatement(
             _("The estimated rows and the size of the table"),
             """SELECT reltuples::bigint AS rows, pg_size_pretty(pg_total_relation_size(oid)) AS size
   FROM pg_class
@@ -102,7 +102,7 @@ STANDBY = Explanation(
         ),
     ),
     statements=(
-        Statement(
+        ExplainedStatement(
             _("Whether it is a standby, and up to when it has followed the primary"),
             """SELECT pg_is_in_recovery() AS is_standby,
        pg_last_xact_replay_timestamp() AS followed_up_to;""",
@@ -136,7 +136,7 @@ NOT_AVAILABLE = Explanation(
         ),
     ),
     statements=(
-        Statement(
+        ExplainedStatement(
             _("The columns that the role may read"),
             """SELECT table_name, column_name
   FROM information_schema.column_privileges

@@ -2,7 +2,12 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.explain.explanation import Explanation, Reader, Statement, Step
+from executions.health.explain.explanation import (
+    ExplainedStatement,
+    Explanation,
+    LeastRole,
+    Step,
+)
 from executions.health.explain.statements import (
     HOLDERS,
     JOBS,
@@ -46,8 +51,8 @@ STATE_ROW_MISSING = Explanation(
     steps=(
         Step(
             _("Put the row back. The rollup then begins at 1970."),
-            statement=Statement(
-                _("Creates the row with its defaults"), PUT_STATE_ROW_BACK, Reader.OWNER
+            statement=ExplainedStatement(
+                _("Creates the row with its defaults"), PUT_STATE_ROW_BACK, LeastRole.OWNER
             ),
         ),
         *LOOK_THEN_BACKFILL,
@@ -69,7 +74,7 @@ WATERMARK_FUTURE = Explanation(
     steps=(
         Step(
             _("Compare the database server's clock with yours, and put it right first."),
-            statement=Statement(
+            statement=ExplainedStatement(
                 _("The time by the database server"), "SELECT clock_timestamp() AS server_time;"
             ),
         ),
@@ -161,8 +166,8 @@ LOCK_LEAKED = Explanation(
         ),
         Step(
             _("End that session, with its pid in place of the 0. The next run then does the work."),
-            statement=Statement(
-                _("Ends one session; with 0 it ends none"), end_session(0), Reader.ADMINISTRATOR
+            statement=ExplainedStatement(
+                _("Ends one session; with 0 it ends none"), end_session(0), LeastRole.ADMINISTRATOR
             ),
         ),
         Step(

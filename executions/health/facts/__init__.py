@@ -55,7 +55,7 @@ class Queue:
 
 
 @dataclass(frozen=True)
-class Change:
+class ScheduleChange:
     """A recorded change of a schedule, pg_cron's or outside the database.
 
     ``stops`` says whether the change stopped the schedule: it was paused or removed, not activated
@@ -134,7 +134,7 @@ class Facts:
     drift: Drift | Problem | None
     own_runners: frozenset[str] | Problem
     first_trace: datetime | Problem | None = None
-    changes: tuple[Change, ...] | Problem = ()
+    changes: tuple[ScheduleChange, ...] | Problem = ()
     unwatched: tuple[Unwatched, ...] | Problem = ()
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.facts import Change, Facts
+from executions.health.facts import Facts, ScheduleChange
 from executions.health.facts.pg_cron import JobRun, PgCron, Visibility
 from executions.health.findings.base import LATELY, Case, Finding, FindingCode, Severity
 from executions.health.writers import Pair, jumps, pairs, ran_between, silences
@@ -80,14 +80,14 @@ def _began(pair: Pair) -> datetime:
 # --- What changed -------------------------------------------------------------------------------
 
 
-def _latest_change(case: Case) -> Change | None:
+def _latest_change(case: Case) -> ScheduleChange | None:
     """The newest recorded change; or that a job which ran until then is gone or paused."""
     recorded = case.facts.changes
     known = () if isinstance(recorded, Problem) else recorded
     return max((*known, *_stopped(case)), key=lambda change: change.at, default=None)
 
 
-def _stopped(case: Case) -> list[Change]:
+def _stopped(case: Case) -> list[ScheduleChange]:
     """Jobs that called the rollup lately and are now gone, paused or not started by anybody.
 
     Only a role that sees every job can tell.
@@ -101,7 +101,7 @@ def _stopped(case: Case) -> list[Change]:
     for run in seen.runs:  # newest first
         if run.jobid not in active:
             last.setdefault(run.jobid, run.ended_at or run.started_at)
-    return [Change(at, f"pg_cron job {jobid}", stops=True) for jobid, at in last.items()]
+    return [ScheduleChange(at, f"pg_cron job {jobid}", stops=True) for jobid, at in last.items()]
 
 
 def told_from(case: Case, found: Sequence[Pair]) -> datetime:
@@ -117,7 +117,7 @@ def told_from(case: Case, found: Sequence[Pair]) -> datetime:
     return min([*known, *looked_at[:1]], default=case.newest_plan)
 
 
-def _fallen_silent(case: Case, found: Sequence[Pair]) -> Change | None:
+def _fallen_silent(case: Case, found: Sequence[Pair]) -> ScheduleChange | None:
     """A caller that stopped without a record: its silence is longer than any on record.
 
     For example a job that somebody removed where pg_cron keeps no run details, or an old cron
@@ -128,7 +128,7 @@ def _fallen_silent(case: Case, found: Sequence[Pair]) -> Change | None:
     if silent <= max(earlier) or silent < LEAST * case.spec.cadence:
         return None
     latest = next(pair.later for pair in found if pair.is_jump)
-    return Change(latest.started_at or latest.plan_time, "", stops=True)
+    return ScheduleChange(latest.started_at or latest.plan_time, "", stops=True)
 
 
 def _runs(case: Case) -> tuple[JobRun, ...]:
@@ -178,7 +178,9 @@ def _ran_then(jobid: int, times: int) -> Sentence:
     )
 
 
-def _over(case: Case, found: Sequence[Pair], since: int, change: Change, *, told: bool) -> Finding:
+def _over(
+    case: Case, found: Sequence[Pair], since: int, change: ScheduleChange, *, told: bool
+) -> Finding:
     jobs = _by_job(case, found)
     return Finding(
         FindingCode.OTHER_WRITER,
@@ -199,7 +201,7 @@ def _over(case: Case, found: Sequence[Pair], since: int, change: Change, *, told
     )
 
 
-def _until(case: Case, change: Change, jobs: Counter[int], *, is_quiet: bool) -> Sentence:
+def _until(case: Case, change: ScheduleChange, jobs: Counter[int], *, is_quiet: bool) -> Sentence:
     names = ", ".join(map(str, sorted(jobs)))
     if jobs and is_quiet:
         template = _(

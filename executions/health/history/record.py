@@ -16,21 +16,21 @@ from django.db.models.functions import Now
 
 from executions.database.kept import QUIET_SECONDS
 from executions.database.own_clock import from_now
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.assessment import Assessment
 from executions.health.history.step import (
     Before,
     Blindness,
-    Step,
     Stretch,
     VerdictLook,
+    VerdictStep,
     blindness_of,
     marks_of,
     step,
     unseen,
 )
 from executions.health.history.stored import finding_to_json, text_to_json
-from executions.health.snapshot import Snapshot
+from executions.health.snapshots import Snapshot
 from executions.health.verdict import Level
 from executions.models import BlindStretch, VerdictChange, Watch
 
@@ -57,7 +57,7 @@ class Seen:
 
     look: VerdictLook
     assessment: Assessment
-    step: Step
+    step: VerdictStep
 
 
 def look_in_turn(
@@ -191,7 +191,7 @@ def _write_stretches(stretches: Iterable[Stretch], ahead: timedelta) -> None:
             )
 
 
-def _write_change(look: VerdictLook, assessment: Assessment, found: Step) -> None:
+def _write_change(look: VerdictLook, assessment: Assessment, found: VerdictStep) -> None:
     verdict = assessment.verdict
     VerdictChange.objects.create(
         at=look.at,

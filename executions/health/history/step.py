@@ -93,7 +93,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Step:
+class VerdictStep:
     """What to write. ``after_blindness``: if anything changed, nobody saw when."""
 
     changed: bool
@@ -117,18 +117,18 @@ def unseen(before: Before, at: datetime, failing_for: timedelta) -> tuple[Stretc
     return (Stretch(before.blind, before.at, before.at, was_open=True), begun)
 
 
-def step(before: Before | None, look: VerdictLook) -> Step:
+def step(before: Before | None, look: VerdictLook) -> VerdictStep:
     """Compare a look with what is known."""
     if before is None:
         opened = (Stretch(look.blind, look.at, None),) if look.blind else ()
-        return Step(True, opened, after_blindness=False)
+        return VerdictStep(True, opened, after_blindness=False)
     changed = (before.level, before.marks) != (look.level, look.marks)
     if before.blind == look.blind:
-        return Step(changed, (), after_blindness=False)
+        return VerdictStep(changed, (), after_blindness=False)
     stretches: list[Stretch] = []
     if before.blind is not None:
         stretches.append(Stretch(before.blind, look.at, look.at, was_open=True))
     if look.blind is not None:
         since = before.at if before.blind is None else look.at
         stretches.append(Stretch(look.blind, since, None))
-    return Step(changed, tuple(stretches), after_blindness=look.blind is None)
+    return VerdictStep(changed, tuple(stretches), after_blindness=look.blind is None)

@@ -8,18 +8,18 @@ from enum import StrEnum
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from executions.health.upgrade.case import Case
-from executions.health.upgrade.changes import Ahead, changes_ahead
+from executions.health.upgrade.case import UpgradeCase
+from executions.health.upgrade.changes import ChangeAhead, changes_ahead
 from executions.health.upgrade.facts import Upgraded, UpgradeFacts
 from executions.health.upgrade.of_migration import daily_jobs, guard
 from executions.health.upgrade.of_rollup import backfill, duration, schedules, tables, watch
 from executions.health.upgrade.of_server import backup, extensions, postgresql, upgrade
-from executions.health.upgrade.step import Step, StepState
+from executions.health.upgrade.step import StepState, UpgradeStep
 from executions.rollup.versions import NEWEST_KNOWN, Change, Range, Version
 from executions.text.problem import Problem
 from executions.text.sentences import At, Sentence, Text, say, together
 
-_STEPS: tuple[Callable[[Case], Step | None], ...] = (
+_STEPS: tuple[Callable[[UpgradeCase], UpgradeStep | None], ...] = (
     tables, postgresql, extensions, guard, daily_jobs, backup, duration, upgrade, backfill,
     schedules, watch,
 )  # fmt: skip
@@ -49,7 +49,7 @@ UNKNOWABLE: tuple[Promise, ...] = (
 )
 
 
-class Outcome(StrEnum):
+class UpgradeOutcome(StrEnum):
     SAFE = "safe"
     NOT_YET = "not_yet"
     UNKNOWN = "unknown"
@@ -57,24 +57,24 @@ class Outcome(StrEnum):
     @property
     def exit_status(self) -> int:
         """docs/interfaces.md, ``checkupgrade``."""
-        return {Outcome.SAFE: 0, Outcome.NOT_YET: 1, Outcome.UNKNOWN: 3}[self]
+        return {UpgradeOutcome.SAFE: 0, UpgradeOutcome.NOT_YET: 1, UpgradeOutcome.UNKNOWN: 3}[self]
 
 
 @dataclass(frozen=True)
-class Answer:
+class UpgradeAnswer:
     """``after`` says how the latest upgrade went; None if nobody can tell when it was.
 
     ``limit`` says how far the changes are known, if the target is newer. ``versions`` is None if
     this is not Multica's database, or it cannot be asked.
     """
 
-    outcome: Outcome
+    outcome: UpgradeOutcome
     summary: Text
     target: Version
     now: datetime | None = None
     versions: Range | None = None
-    changes: tuple[Ahead, ...] = ()
-    steps: tuple[Step, ...] = ()
+    changes: tuple[ChangeAhead, ...] = ()
+    steps: tuple[UpgradeStep, ...] = ()
     after: Sentence | None = None
     upgraded: Upgraded | None = None
     limit: Sentence | None = None
@@ -84,24 +84,24 @@ class Answer:
         return UNKNOWABLE
 
 
-def judge(facts: UpgradeFacts, target: Version = NEWEST_KNOWN) -> Answer:
+def judge(facts: UpgradeFacts, target: Version = NEWEST_KNOWN) -> UpgradeAnswer:
     if isinstance(facts.versions, Problem) or facts.now is None:
         why = facts.versions if isinstance(facts.versions, Problem) else None
         reason = why.sentence() if why else ""
-        return Answer(
-            Outcome.UNKNOWN,
+        return UpgradeAnswer(
+            UpgradeOutcome.UNKNOWN,
             say("We cannot tell whether an upgrade is safe. %(reason)s", reason=reason),
             target,
             limit=_limit(target),
         )
-    case = Case(facts, facts.versions, facts.now, target)
+    case = UpgradeCase(facts, facts.versions, facts.now, target)
     steps = tuple(step for make in _STEPS if (step := make(case)) is not None)
     if steps[0].state is StepState.BLOCKS:
         steps = steps[:1]  # nothing else can be said of a way back
     outcome = _outcome(steps)
     changes = changes_ahead(facts.versions, target)
     upgraded = facts.upgraded if isinstance(facts.upgraded, Upgraded) else None
-    return Answer(
+    return UpgradeAnswer(
         outcome=outcome,
         summary=_summary(outcome, steps, changes, case),
         target=target,
@@ -115,18 +115,21 @@ def judge(facts: UpgradeFacts, target: Version = NEWEST_KNOWN) -> Answer:
     )
 
 
-def _outcome(steps: tuple[Step, ...]) -> Outcome:
+def _outcome(steps: tuple[UpgradeStep, ...]) -> UpgradeOutcome:
     states = {step.state for step in steps}
     if StepState.BLOCKS in states:
-        return Outcome.NOT_YET
-    return Outcome.UNKNOWN if StepState.UNKNOWN in states else Outcome.SAFE
+        return UpgradeOutcome.NOT_YET
+    return UpgradeOutcome.UNKNOWN if StepState.UNKNOWN in states else UpgradeOutcome.SAFE
 
 
 def _summary(
-    outcome: Outcome, steps: tuple[Step, ...], changes: tuple[Ahead, ...], case: Case
+    outcome: UpgradeOutcome,
+    steps: tuple[UpgradeStep, ...],
+    changes: tuple[ChangeAhead, ...],
+    case: UpgradeCase,
 ) -> Text:
     target = str(case.target)
-    if outcome is Outcome.SAFE:
+    if outcome is UpgradeOutcome.SAFE:
         return together(
             say(
                 "Safe: the upgrade to %(target)s can begin as soon as there is a backup.",
@@ -134,12 +137,12 @@ def _summary(
             ),
             _what_lies_between(changes, target),
         )
-    state = StepState.BLOCKS if outcome is Outcome.NOT_YET else StepState.UNKNOWN
+    state = StepState.BLOCKS if outcome is UpgradeOutcome.NOT_YET else StepState.UNKNOWN
     reasons = [step.reason for step in steps if step.state is state and step.reason is not None]
     first, more = reasons[0], len(reasons) - 1
     said = (
         say("Not yet, because %(reason)s.", reason=first)
-        if outcome is Outcome.NOT_YET
+        if outcome is UpgradeOutcome.NOT_YET
         else say(
             "We cannot tell whether the upgrade to %(target)s is safe, because %(reason)s.",
             target=target,
@@ -150,7 +153,7 @@ def _summary(
     return together(said, others)
 
 
-def _what_lies_between(changes: tuple[Ahead, ...], target: str) -> Sentence | None:
+def _what_lies_between(changes: tuple[ChangeAhead, ...], target: str) -> Sentence | None:
     if any(ahead.is_certain for ahead in changes):
         return None
     return say(
@@ -159,7 +162,9 @@ def _what_lies_between(changes: tuple[Ahead, ...], target: str) -> Sentence | No
     )
 
 
-def _after(case: Case, changes: tuple[Ahead, ...], upgraded: Upgraded | None) -> Sentence | None:
+def _after(
+    case: UpgradeCase, changes: tuple[ChangeAhead, ...], upgraded: Upgraded | None
+) -> Sentence | None:
     if upgraded is None or not case.versions.has(Change.SCHEDULER):
         return None
     values = {

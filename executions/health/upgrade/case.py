@@ -10,7 +10,7 @@ from executions.text.sentences import At
 
 
 @dataclass(frozen=True)
-class Case:
+class UpgradeCase:
     """``facts`` with the parts that are certainly known, for the steps."""
 
     facts: UpgradeFacts

@@ -44,7 +44,7 @@ WORDS: Mapping[Change, Promise] = {
 
 
 @dataclass(frozen=True)
-class Ahead:
+class ChangeAhead:
     """A change on the way to the target. ``is_certain`` says that the tables lack it."""
 
     change: Change
@@ -59,10 +59,10 @@ class Ahead:
         return WORDS[self.change]
 
 
-def changes_ahead(versions: Range, target: Version) -> tuple[Ahead, ...]:
+def changes_ahead(versions: Range, target: Version) -> tuple[ChangeAhead, ...]:
     """The changes up to and including ``target`` that the tables lack or may lack, oldest first."""
     return tuple(
-        Ahead(change, is_certain=not versions.may_have(change))
+        ChangeAhead(change, is_certain=not versions.may_have(change))
         for change, version in CHANGED_IN.items()
         if version <= target and not versions.has(change)
     )

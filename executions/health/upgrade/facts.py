@@ -21,7 +21,7 @@ class Extension(StrEnum):
 
 
 @dataclass(frozen=True)
-class Server:
+class PostgresServer:
     """PostgreSQL itself. ``version`` is as it says, ``major`` its first number."""
 
     version: str
@@ -124,7 +124,7 @@ class UpgradeFacts:
     spec: JobSpec
     now: datetime | None
     versions: Range | Problem
-    server: Server | Problem
+    server: PostgresServer | Problem
     migrator: Migrator | Problem
     daily_jobs: DailyJobs | Problem
     usage: RawUsage | Problem

@@ -10,10 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.facts import StateRow
 from executions.health.facts.pg_cron import Visibility
 from executions.health.remedies import BACKFILL, here
-from executions.health.upgrade.case import Case
+from executions.health.upgrade.case import UpgradeCase
 from executions.health.upgrade.facts import DailyJob, DailyJobs, Migrator, RawUsage
 from executions.health.upgrade.of_server import unread
-from executions.health.upgrade.step import Step, StepCode, StepState
+from executions.health.upgrade.step import StepCode, StepState, UpgradeStep
 from executions.pgcron.match import LEGACY
 from executions.rollup.guard import guard_passes, never_passes
 from executions.rollup.versions import CHANGED_IN, Change
@@ -35,7 +35,7 @@ _FUTURE_USAGE = (
 )
 
 
-def guard(case: Case) -> Step | None:
+def guard(case: UpgradeCase) -> UpgradeStep | None:
     """Whether migration 103 passes, in its own terms; None if it is not on the way."""
     if not case.meets_103:
         return None
@@ -49,7 +49,7 @@ def guard(case: Case) -> Step | None:
     if unread_fact is not None:
         return _unread_guard(case, unread_fact)
     passes = what_the_guard_finds(None, None, case.now)
-    return Step(StepCode.GUARD, StepState.OK, together(_fact_first(case), _RULE, passes))
+    return UpgradeStep(StepCode.GUARD, StepState.OK, together(_fact_first(case), _RULE, passes))
 
 
 def what_the_guard_finds(
@@ -82,7 +82,7 @@ def what_the_guard_finds(
     return say(template, watermark=At(state.watermark_at, seen_from), change=At(newest, seen_from))
 
 
-def _judge_guard(case: Case, newest: datetime, state: StateRow | None) -> Step:
+def _judge_guard(case: UpgradeCase, newest: datetime, state: StateRow | None) -> UpgradeStep:
     evidence: dict[str, object] = {"newest_usage": newest, "passes": False}
     if state is not None:
         evidence["watermark"] = state.watermark_at
@@ -90,13 +90,13 @@ def _judge_guard(case: Case, newest: datetime, state: StateRow | None) -> Step:
     told = what_the_guard_finds(newest, state, case.now, begins=not case.versions.stopped)
     summary = together(_fact_first(case), _RULE, told)
     if evidence["passes"] or case.backfills_itself:
-        return Step(StepCode.GUARD, StepState.OK, summary, evidence=evidence)
+        return UpgradeStep(StepCode.GUARD, StepState.OK, summary, evidence=evidence)
     return _refusing(case, summary, evidence)
 
 
-def _never_passes(case: Case, newest: datetime) -> Step:
+def _never_passes(case: UpgradeCase, newest: datetime) -> UpgradeStep:
     """A backfill stamps the watermark to the present, so later usage keeps it too far behind."""
-    return Step(
+    return UpgradeStep(
         StepCode.GUARD,
         StepState.BLOCKS,
         together(
@@ -114,18 +114,18 @@ def _never_passes(case: Case, newest: datetime) -> Step:
     )
 
 
-def _fact_first(case: Case) -> Sentence | None:
+def _fact_first(case: UpgradeCase) -> Sentence | None:
     return _ITSELF if case.backfills_itself else None
 
 
-def _refusing(case: Case, summary: Text, evidence: dict[str, object]) -> Step:
+def _refusing(case: UpgradeCase, summary: Text, evidence: dict[str, object]) -> UpgradeStep:
     """A release from before v0.3.17 does not backfill by itself."""
     go_on = say(
         "Upgrade to %(scheduler)s or newer in one step instead: those backfill by themselves.",
         scheduler=str(CHANGED_IN[Change.SCHEDULER]),
     )
     by_hand = say("Or backfill now: the hourly tables are there already.")
-    return Step(
+    return UpgradeStep(
         StepCode.GUARD,
         StepState.BLOCKS,
         summary,
@@ -140,15 +140,15 @@ def _refusing(case: Case, summary: Text, evidence: dict[str, object]) -> Step:
     )
 
 
-def _unread_guard(case: Case, why: Problem) -> Step:
+def _unread_guard(case: UpgradeCase, why: Problem) -> UpgradeStep:
     """Not needed where `migrate up` looks by itself."""
     if case.backfills_itself:
         unknown = say("Whether it would pass as it is could not be read. %(why)s", why=why.reason)
-        return Step(StepCode.GUARD, StepState.OK, together(_ITSELF, _RULE, unknown))
+        return UpgradeStep(StepCode.GUARD, StepState.OK, together(_ITSELF, _RULE, unknown))
     return unread(StepCode.GUARD, say("what migration 103 looks at cannot be read"), why)
 
 
-def daily_jobs(case: Case) -> Step | None:
+def daily_jobs(case: UpgradeCase) -> UpgradeStep | None:
     """Whether unscheduling the legacy daily jobs fails; None if migration 103 is not on the way."""
     if not case.meets_103:
         return None
@@ -156,7 +156,7 @@ def daily_jobs(case: Case) -> Step | None:
     return judge_daily_jobs(jobs, migrator)
 
 
-def judge_daily_jobs(jobs: DailyJobs | Problem, migrator: Migrator | Problem) -> Step:
+def judge_daily_jobs(jobs: DailyJobs | Problem, migrator: Migrator | Problem) -> UpgradeStep:
     """Whether unscheduling the legacy daily jobs by name fails for the migrating role."""
     if isinstance(migrator, Migrator) and not migrator.jobs_have_names:
         return _jobs_without_names()
@@ -164,7 +164,7 @@ def judge_daily_jobs(jobs: DailyJobs | Problem, migrator: Migrator | Problem) ->
         return unread(StepCode.DAILY_JOBS, say("pg_cron cannot be looked at"), jobs)
     if jobs.visibility in {Visibility.ABSENT, Visibility.ELSEWHERE, Visibility.UNKNOWN}:
         # Migration 103 looks for the extension in its own database only, and none is there.
-        return Step(
+        return UpgradeStep(
             StepCode.DAILY_JOBS,
             StepState.OK,
             say("pg_cron is not in this database, so migration 103 unschedules nothing."),
@@ -175,8 +175,8 @@ def judge_daily_jobs(jobs: DailyJobs | Problem, migrator: Migrator | Problem) ->
     return _judge_jobs(jobs, migrator)
 
 
-def _jobs_without_names() -> Step:
-    return Step(
+def _jobs_without_names() -> UpgradeStep:
+    return UpgradeStep(
         StepCode.DAILY_JOBS,
         StepState.BLOCKS,
         say(
@@ -190,7 +190,7 @@ def _jobs_without_names() -> Step:
     )
 
 
-def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> Step:
+def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> UpgradeStep:
     evidence: dict[str, object] = {
         "visibility": jobs.visibility,
         "migrator": migrator.role,
@@ -204,7 +204,7 @@ def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> Step:
         migrator=migrator.role,
     )
     if not migrator.may_look:
-        return Step(
+        return UpgradeStep(
             StepCode.DAILY_JOBS,
             StepState.BLOCKS,
             together(
@@ -223,7 +223,7 @@ def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> Step:
     if others:
         return _others(others, by_name, migrator, evidence)
     if jobs.visibility is not Visibility.FULL and migrator.sees_all:
-        return Step(
+        return UpgradeStep(
             StepCode.DAILY_JOBS,
             StepState.UNKNOWN,
             together(
@@ -241,7 +241,7 @@ def _judge_jobs(jobs: DailyJobs, migrator: Migrator) -> Step:
             evidence=evidence,
         )
     own = say("No job of another owner stands in its way.")
-    return Step(StepCode.DAILY_JOBS, StepState.OK, together(by_name, own), evidence=evidence)
+    return UpgradeStep(StepCode.DAILY_JOBS, StepState.OK, together(by_name, own), evidence=evidence)
 
 
 _NAMES = ", ".join(f"'{name}'" for name in LEGACY)
@@ -251,7 +251,7 @@ _GRANTS = "GRANT USAGE ON SCHEMA cron TO {role}; GRANT SELECT ON cron.job TO {ro
 
 def _others(
     others: list[DailyJob], by_name: Sentence, migrator: Migrator, evidence: dict[str, object]
-) -> Step:
+) -> UpgradeStep:
     """Jobs of other owners: the migration fails if it sees them, and leaves them if it does not."""
     values = {
         "jobs": ", ".join(f"{job.name} ({job.jobid}, {job.owner})" for job in others),
@@ -259,7 +259,7 @@ def _others(
     }
     statement = " ".join(job.unschedule for job in others)
     if migrator.sees_all:
-        return Step(
+        return UpgradeStep(
             StepCode.DAILY_JOBS,
             StepState.BLOCKS,
             together(
@@ -277,7 +277,7 @@ def _others(
             statement=statement,
             evidence=evidence,
         )
-    return Step(
+    return UpgradeStep(
         StepCode.DAILY_JOBS,
         StepState.DO,
         together(

@@ -6,14 +6,14 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import StateRow
 from executions.health.remedies import BACKFILL, VERDICT, here
-from executions.health.upgrade.case import Case
+from executions.health.upgrade.case import UpgradeCase
 from executions.health.upgrade.estimate import (
     MEASURED,
     MEASURED_AGENTS,
     MEASURED_ROWS,
     backfill_time,
 )
-from executions.health.upgrade.step import Step, StepCode, StepState
+from executions.health.upgrade.step import StepCode, StepState, UpgradeStep
 from executions.rollup.guard import guard_passes
 from executions.rollup.versions import CHANGED_IN, Change
 from executions.text.formatters import count
@@ -26,14 +26,14 @@ CATCHES_UP_BY = timedelta(days=1)
 _A_MOMENT = timedelta(seconds=20)
 
 
-def tables(case: Case) -> Step:
+def tables(case: UpgradeCase) -> UpgradeStep:
     """Where the upgrade begins, and whether the target lies ahead of it."""
     versions = case.versions
     values = {"versions": versions.in_words(), "target": str(case.target)}
     found = say("The tables are those of Multica %(versions)s.", **values)
     evidence = {"since": _text(versions.since), "before": _text(versions.before)}
     if versions.since is not None and case.target < versions.since:
-        return Step(
+        return UpgradeStep(
             StepCode.TABLES,
             StepState.BLOCKS,
             found,
@@ -46,7 +46,7 @@ def tables(case: Case) -> Step:
         )
     if versions.mixed:
         lacking = ", ".join(f"{change} ({CHANGED_IN[change]})" for change in versions.mixed)
-        return Step(
+        return UpgradeStep(
             StepCode.TABLES,
             StepState.UNKNOWN,
             together(
@@ -68,15 +68,15 @@ def tables(case: Case) -> Step:
             "Multica Admin made the tables itself, in the form of Multica %(versions)s. There is"
             " no Multica here to upgrade, so what follows shows only how the check reads."
         )
-        return Step(StepCode.TABLES, StepState.INFO, say(ours, **values), evidence=evidence)
-    return Step(StepCode.TABLES, StepState.OK, found, evidence=evidence)
+        return UpgradeStep(StepCode.TABLES, StepState.INFO, say(ours, **values), evidence=evidence)
+    return UpgradeStep(StepCode.TABLES, StepState.OK, found, evidence=evidence)
 
 
 def _text(version: object) -> str | None:
     return None if version is None else str(version)
 
 
-def _is_behind(case: Case) -> bool:
+def _is_behind(case: UpgradeCase) -> bool:
     """Whether the hourly tables exist and a scheduler would need many plans to catch up."""
     state = case.facts.state
     if not case.versions.has(Change.HOURLY) or not case.has_usage or isinstance(state, Problem):
@@ -84,7 +84,7 @@ def _is_behind(case: Case) -> bool:
     return state is None or case.now - state.watermark_at > CATCHES_UP_BY
 
 
-def _backfills_on_the_way(case: Case) -> bool:
+def _backfills_on_the_way(case: UpgradeCase) -> bool:
     """Whether `migrate up` sums all usage, as far as that can be told."""
     state, usage = case.facts.state, case.usage
     if not case.meets_103 or not case.has_usage:
@@ -94,14 +94,14 @@ def _backfills_on_the_way(case: Case) -> bool:
     return True
 
 
-def duration(case: Case) -> Step | None:
+def duration(case: UpgradeCase) -> UpgradeStep | None:
     """How long summing all usage takes; None if nothing has to be summed."""
     on_the_way = _backfills_on_the_way(case)
     if not on_the_way and not _is_behind(case):
         return None
     usage = case.usage
     if isinstance(usage, Problem):
-        return Step(
+        return UpgradeStep(
             StepCode.DURATION,
             StepState.INFO,
             say("How long the backfill takes cannot be estimated. %(why)s", why=usage.reason),
@@ -131,7 +131,7 @@ def duration(case: Case) -> Step | None:
     )
     if longest < _A_MOMENT:
         about = say("A backfill by Multica's own function takes a few seconds for %(of)s.", of=rows)
-        return Step(StepCode.DURATION, StepState.INFO, about, evidence=evidence)
+        return UpgradeStep(StepCode.DURATION, StepState.INFO, about, evidence=evidence)
     about = say(
         "A backfill by Multica's own function takes about %(shortest)s to %(longest)s for"
         " %(of)s and %(agents)s agents.",
@@ -145,7 +145,7 @@ def duration(case: Case) -> Step | None:
         **values,
     )
     away = say("Multica is away until it ends, because its backend starts only after migrations.")
-    return Step(
+    return UpgradeStep(
         StepCode.DURATION,
         StepState.INFO,
         together(about, basis, away if on_the_way else None),
@@ -153,11 +153,11 @@ def duration(case: Case) -> Step | None:
     )
 
 
-def backfill(case: Case) -> Step | None:
+def backfill(case: UpgradeCase) -> UpgradeStep | None:
     """What no migration does: summing usage again where the rollup is far behind already."""
     if not case.reaches(Change.SCHEDULER) or not _is_behind(case):
         return None
-    return Step(
+    return UpgradeStep(
         StepCode.BACKFILL,
         StepState.DO,
         _how_far_behind(case),
@@ -168,7 +168,7 @@ def backfill(case: Case) -> Step | None:
     )
 
 
-def _how_far_behind(case: Case) -> Sentence:
+def _how_far_behind(case: UpgradeCase) -> Sentence:
     state = case.facts.state
     if not isinstance(state, StateRow):
         return say(
@@ -185,11 +185,11 @@ def _how_far_behind(case: Case) -> Sentence:
     )
 
 
-def schedules(case: Case) -> Step | None:
+def schedules(case: UpgradeCase) -> UpgradeStep | None:
     """What called the rollup before becomes redundant with v0.3.17."""
     if not case.reaches(Change.SCHEDULER) or case.versions.has(Change.SCHEDULER):
         return None
-    return Step(
+    return UpgradeStep(
         StepCode.SCHEDULES,
         StepState.DO,
         say(
@@ -201,11 +201,11 @@ def schedules(case: Case) -> Step | None:
     )
 
 
-def watch(case: Case) -> Step | None:
+def watch(case: UpgradeCase) -> UpgradeStep | None:
     """How to see that the upgrade went well."""
     if not case.reaches(Change.SCHEDULER):
         return None
-    return Step(
+    return UpgradeStep(
         StepCode.WATCH,
         StepState.DO,
         say(

@@ -3,21 +3,21 @@
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.remedies import BACKUP, upgrade_to
-from executions.health.upgrade.case import Case
-from executions.health.upgrade.facts import Extension, Migrator, Server
+from executions.health.upgrade.case import UpgradeCase
+from executions.health.upgrade.facts import Extension, Migrator, PostgresServer
 from executions.health.upgrade.requirements import (
     OPTIONAL_EXTENSIONS,
     POSTGRESQL,
     REQUIRED_EXTENSIONS,
 )
-from executions.health.upgrade.step import Step, StepCode, StepState
+from executions.health.upgrade.step import StepCode, StepState, UpgradeStep
 from executions.text.problem import Problem
 from executions.text.sentences import Sentence, Values, say, together
 
 
-def unread(code: StepCode, what: Sentence, why: Problem) -> Step:
+def unread(code: StepCode, what: Sentence, why: Problem) -> UpgradeStep:
     """A step whose fact cannot be read. ``what`` follows "because" and ends in no full stop."""
-    return Step(
+    return UpgradeStep(
         code,
         StepState.UNKNOWN,
         say("This could not be looked at. %(why)s", why=why.reason),
@@ -26,13 +26,13 @@ def unread(code: StepCode, what: Sentence, why: Problem) -> Step:
     )
 
 
-def postgresql(case: Case) -> Step:
+def postgresql(case: UpgradeCase) -> UpgradeStep:
     server = case.facts.server
     if isinstance(server, Problem):
         return unread(StepCode.POSTGRESQL, say("PostgreSQL's version cannot be read"), server)
     values: Values = {"version": server.version, "least": POSTGRESQL}
     if server.major < POSTGRESQL:
-        return Step(
+        return UpgradeStep(
             StepCode.POSTGRESQL,
             StepState.BLOCKS,
             say(
@@ -50,7 +50,7 @@ def postgresql(case: Case) -> Step:
             ),
             evidence={"version": server.version, "required": POSTGRESQL},
         )
-    return Step(
+    return UpgradeStep(
         StepCode.POSTGRESQL,
         StepState.OK,
         say("This server is PostgreSQL %(version)s, and Multica requires %(least)s.", **values),
@@ -58,14 +58,14 @@ def postgresql(case: Case) -> Step:
     )
 
 
-def extensions(case: Case) -> Step:
+def extensions(case: UpgradeCase) -> UpgradeStep:
     server = case.facts.server
     if isinstance(server, Problem):
         return unread(StepCode.EXTENSIONS, say("the extensions cannot be read"), server)
     evidence = {name: state.value for name, state in sorted(server.extensions.items())}
     missing = _those(server, Extension.MISSING)
     if missing:
-        return Step(
+        return UpgradeStep(
             StepCode.EXTENSIONS,
             StepState.BLOCKS,
             say(
@@ -86,7 +86,7 @@ def extensions(case: Case) -> Step:
             "The extensions that Multica requires are installed: %(required)s.",
             required=_list(REQUIRED_EXTENSIONS),
         )
-        return Step(
+        return UpgradeStep(
             StepCode.EXTENSIONS,
             StepState.OK,
             together(summary, _optional(server)),
@@ -95,7 +95,9 @@ def extensions(case: Case) -> Step:
     return _to_create(case, server, available, evidence)
 
 
-def _to_create(case: Case, server: Server, available: list[str], evidence: dict[str, str]) -> Step:
+def _to_create(
+    case: UpgradeCase, server: PostgresServer, available: list[str], evidence: dict[str, str]
+) -> UpgradeStep:
     """A migration creates them, if its role may."""
     migrator = case.facts.migrator
     names = {"available": _list(available)}
@@ -108,7 +110,7 @@ def _to_create(case: Case, server: Server, available: list[str], evidence: dict[
             "A migration creates what is missing: the role %(role)s may do so.",
             role=migrator.role,
         )
-        return Step(
+        return UpgradeStep(
             StepCode.EXTENSIONS,
             StepState.OK,
             together(said, by_itself, _optional(server)),
@@ -125,7 +127,7 @@ def _to_create(case: Case, server: Server, available: list[str], evidence: dict[
             StepState.UNKNOWN,
             _("nobody can tell whether a migration may create %(available)s"),
         )
-    return Step(
+    return UpgradeStep(
         StepCode.EXTENSIONS,
         state,
         together(said, _optional(server)),
@@ -139,11 +141,11 @@ def _to_create(case: Case, server: Server, available: list[str], evidence: dict[
     )
 
 
-def _those(server: Server, state: Extension) -> list[str]:
+def _those(server: PostgresServer, state: Extension) -> list[str]:
     return [name for name in REQUIRED_EXTENSIONS if server.extensions.get(name) is state]
 
 
-def _optional(server: Server) -> Sentence | None:
+def _optional(server: PostgresServer) -> Sentence | None:
     here = [
         name for name in OPTIONAL_EXTENSIONS if server.extensions.get(name) is Extension.INSTALLED
     ]
@@ -156,8 +158,8 @@ def _list(names: list[str] | tuple[str, ...]) -> str:
     return ", ".join(names)
 
 
-def backup(_case: Case) -> Step:
-    return Step(
+def backup(_case: UpgradeCase) -> UpgradeStep:
+    return UpgradeStep(
         StepCode.BACKUP,
         StepState.DO,
         say(
@@ -173,8 +175,8 @@ def backup(_case: Case) -> Step:
     )
 
 
-def upgrade(case: Case) -> Step:
-    return Step(
+def upgrade(case: UpgradeCase) -> UpgradeStep:
+    return UpgradeStep(
         StepCode.UPGRADE,
         StepState.DO,
         say(

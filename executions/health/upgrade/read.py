@@ -21,8 +21,8 @@ from executions.health.upgrade.facts import (
     DailyJobs,
     Extension,
     Migrator,
+    PostgresServer,
     RawUsage,
-    Server,
     Upgraded,
     UpgradeFacts,
     nothing_read,
@@ -86,9 +86,9 @@ def read_versions(fetch: Fetch, ground: Ground) -> Range:
     return versions
 
 
-def _server(fetch: Fetch) -> Server:
+def _server(fetch: Fetch) -> PostgresServer:
     rows = fetch(SQL.server, {"extensions": list(EXTENSIONS)})
-    return Server(
+    return PostgresServer(
         version=rows[0]["version"],
         major=rows[0]["major"],
         is_standby=rows[0]["is_standby"],

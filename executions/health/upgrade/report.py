@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from executions.health.assessment import plain
-from executions.health.upgrade.answer import Answer
-from executions.health.upgrade.step import Step
+from executions.health.upgrade.answer import UpgradeAnswer
+from executions.health.upgrade.step import UpgradeStep
 from executions.rollup.versions import NEWEST_KNOWN, Version
 
 
-def as_json(answer: Answer) -> dict[str, object]:
+def as_json(answer: UpgradeAnswer) -> dict[str, object]:
     """The object of docs/interfaces.md, ``checkupgrade --json``."""
     return {
         "answer": answer.outcome.value,
@@ -36,7 +36,7 @@ def _version(version: Version | None) -> str | None:
     return None if version is None else str(version)
 
 
-def _tables(answer: Answer) -> Mapping[str, object] | None:
+def _tables(answer: UpgradeAnswer) -> Mapping[str, object] | None:
     versions = answer.versions
     if versions is None:
         return None
@@ -48,7 +48,7 @@ def _tables(answer: Answer) -> Mapping[str, object] | None:
     }
 
 
-def _step(step: Step) -> Mapping[str, object]:
+def _step(step: UpgradeStep) -> Mapping[str, object]:
     return {
         "code": step.code.value,
         "state": step.state.value,
@@ -60,7 +60,7 @@ def _step(step: Step) -> Mapping[str, object]:
     }
 
 
-def _after(answer: Answer) -> Mapping[str, object] | None:
+def _after(answer: UpgradeAnswer) -> Mapping[str, object] | None:
     if answer.upgraded is None or answer.after is None:
         return None
     return {

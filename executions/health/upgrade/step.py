@@ -35,7 +35,7 @@ class StepState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class UpgradeStep:
     """What is so, and what to do about it.
 
     ``reason`` follows "not yet, because" or "because" and has no full stop. ``commands`` are typed

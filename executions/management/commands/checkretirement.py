@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from django.db import Error as DjangoDatabaseError
+from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -40,7 +40,7 @@ def _look(jobid: int | None) -> RetirementReport:
         return RetirementReport(Inventory(Visibility.UNKNOWN, reason=why.what), (), jobid)
     try:
         return report(current(), jobid)
-    except DjangoDatabaseError as error:
+    except DatabaseError as error:
         reason = diagnose(error).sentence()
         return RetirementReport(Inventory(Visibility.UNKNOWN, reason=reason), (), jobid)
 

@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
-from executions.health.upgrade.answer import Answer, judge
+from executions.health.upgrade.answer import UpgradeAnswer, judge
 from executions.health.upgrade.facts import UpgradeFacts, nothing_read
 from executions.health.upgrade.read import read_upgrade
 from executions.health.upgrade.report import as_json
-from executions.health.upgrade.step import Step, StepState
+from executions.health.upgrade.step import StepState, UpgradeStep
 from executions.management.looking import LookingCommand, why_it_cannot_look
 from executions.rollup.versions import NEWEST_KNOWN, Version, parse_version
 from executions.scheduler.jobs import ROLLUP
@@ -58,7 +58,7 @@ def _look() -> UpgradeFacts:
     return read_upgrade()
 
 
-def _lines(answer: Answer) -> Iterator[str]:
+def _lines(answer: UpgradeAnswer) -> Iterator[str]:
     yield str(answer.summary)
     if answer.after is not None:
         yield str(answer.after)
@@ -79,7 +79,7 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield f"  {text}"
 
 
-def _about(step: Step) -> Iterator[str]:
+def _about(step: UpgradeStep) -> Iterator[str]:
     yield f"{MARKS[step.state]} {step.code}: {step.summary}"
     if step.todo is not None:
         yield f"    {step.todo}"

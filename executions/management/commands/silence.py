@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from executions.alarms.silence import said
 from executions.alarms.silences import begin
 from executions.database.problems import own_tables_sentence
-from executions.health import snapshot
+from executions.health import snapshots
 from executions.retirement import audit
 from executions.retirement.refusals import Refused
 from executions.text.durations import parse_duration
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         who = audit.Who(_("%(user)s (manage.py)") % {"user": _user()}, why=options["reason"])
         code, span = options["finding"], options["span"]
         try:
-            verdict = snapshot.current().verdict if code and span is None else None
+            verdict = snapshots.current().verdict if code and span is None else None
             silence = begin(who, code=code, span=span, verdict=verdict)
         except Refused as refusal:
             raise CommandError(str(refusal), returncode=NOT_DONE) from None

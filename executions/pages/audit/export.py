@@ -15,7 +15,7 @@ from executions.pages.audit.lines import AuditLine, with_intents
 from executions.pages.audit.reader import CHOICES, NAMES, WALK, matching, read_clock
 from executions.pages.csv_rows import csv_rows, download, note
 from executions.pages.history.filters import Filters, parse
-from executions.pages.history.paging import Page, Reader
+from executions.pages.history.paging import Page, PageReader
 
 MOST_ROWS = 100_000
 PAGE_ROWS = 500
@@ -42,7 +42,7 @@ def as_csv(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _page(filters: Filters, page: Page | None) -> Page:
-    return Reader(WALK).page(matching(filters), page.older if page else None, PAGE_ROWS)
+    return PageReader(WALK).page(matching(filters), page.older if page else None, PAGE_ROWS)
 
 
 def _lines(filters: Filters, page: Page) -> Iterator[str]:

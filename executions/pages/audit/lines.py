@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.alarms.silences import ENDED, SILENCED
 from executions.models.retirement import Act, AuditEvent
-from executions.pages.rollup.once import ACTION as RUN_ONCE
+from executions.pages.rollup.once import RUN_ONCE
 from executions.retirement import by_hand, external, found, moved
 
 MOST_EVIDENCE = 20_000

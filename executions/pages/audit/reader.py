@@ -16,7 +16,7 @@ from executions.models.retirement import AuditEvent
 from executions.pages.audit.lines import ACTIONS, AuditLine, as_acts, with_intents
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import Filters
-from executions.pages.history.paging import PAGE, Reader
+from executions.pages.history.paging import PAGE, PageReader
 from executions.pages.history.walks import Segment, Walk
 from executions.text.digest import digest
 
@@ -48,7 +48,7 @@ def read_audit(filters: Filters) -> Audit:
         BadFilter: the cursor belongs to another list.
         django.db.Error: our own tables cannot be reached.
     """
-    page = Reader(WALK).page(matching(filters), filters.cursor, PAGE)
+    page = PageReader(WALK).page(matching(filters), filters.cursor, PAGE)
     return Audit(
         lines=with_intents(page.rows),
         now=read_clock(),

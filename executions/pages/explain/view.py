@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from executions.demo.gallery import showing
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.explain import EXPLANATIONS
 from executions.health.findings.base import Finding, FindingCode, with_explained
 from executions.health.remedies import PSQL

@@ -35,7 +35,7 @@ COMPARED = 300
 _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-class Outcome(StrEnum):
+class AfterFailure(StrEnum):
     """What happened after a failed plan."""
 
     EXHAUSTED = "exhausted"
@@ -66,11 +66,11 @@ class FailedExecution:
     oldest_open: datetime | None
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> AfterFailure:
         if self.attempt >= self.max_attempts:
-            return Outcome.EXHAUSTED
+            return AfterFailure.EXHAUSTED
         retried = is_retried(self, self.newest_plan, self.oldest_open)
-        return Outcome.RETRYING if retried else Outcome.ABANDONED
+        return AfterFailure.RETRYING if retried else AfterFailure.ABANDONED
 
     @property
     def is_recovered(self) -> bool:
@@ -121,20 +121,20 @@ class Group:
         return max(failure.seen_at for failure in self.failures)
 
     @cached_property
-    def outcomes(self) -> Counter[Outcome]:
+    def outcomes(self) -> Counter[AfterFailure]:
         return Counter(failure.outcome for failure in self.failures)
 
     @property
     def exhausted(self) -> int:
-        return self.outcomes[Outcome.EXHAUSTED]
+        return self.outcomes[AfterFailure.EXHAUSTED]
 
     @property
     def abandoned(self) -> int:
-        return self.outcomes[Outcome.ABANDONED]
+        return self.outcomes[AfterFailure.ABANDONED]
 
     @property
     def retrying(self) -> int:
-        return self.outcomes[Outcome.RETRYING]
+        return self.outcomes[AfterFailure.RETRYING]
 
     @property
     def recovered(self) -> int:
@@ -259,7 +259,7 @@ def _of_state(
     if status in (None, ExecutionState.FAILED):
         return failures
     if status == ExecutionState.RETRYING:
-        return [failure for failure in failures if failure.outcome == Outcome.RETRYING]
+        return [failure for failure in failures if failure.outcome == AfterFailure.RETRYING]
     return []
 
 

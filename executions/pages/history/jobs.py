@@ -12,7 +12,7 @@ from uuid import UUID
 
 from executions.database.kept import QUIET_SECONDS
 from executions.database.reading import fetch_for_dashboard
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.other_jobs import Tallies, read_tallies
 from executions.health.tally import JobTally, judge_tally
 from executions.health.verdict import Level, Verdict
@@ -36,7 +36,7 @@ _UNREAD = Verdict(Level.UNKNOWN, say("What came of it could not be looked at."),
 
 
 @dataclass(frozen=True)
-class Newest:
+class NewestPlan:
     """A scope's plan in its smallest form."""
 
     id: UUID
@@ -51,13 +51,13 @@ class Newest:
 @dataclass(frozen=True)
 class ScopeLine:
     scope: Scope
-    newest: Newest
+    newest: NewestPlan
     state: ExecutionState
 
 
 @dataclass(frozen=True)
 class PlanCell:
-    plan: Newest
+    plan: NewestPlan
     state: ExecutionState
 
 
@@ -147,18 +147,18 @@ def read_all_jobs(filters: Filters) -> Jobs:
     )
 
 
-def _plans_by_scope(rows: list[dict[str, Any]]) -> dict[str, dict[Scope, list[Newest]]]:
+def _plans_by_scope(rows: list[dict[str, Any]]) -> dict[str, dict[Scope, list[NewestPlan]]]:
     """The plans by job and scope, in the order of the rows: newest first."""
-    found: dict[str, dict[Scope, list[Newest]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, dict[Scope, list[NewestPlan]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        plan = Newest(**{name: row[name] for name in Newest.__dataclass_fields__})
+        plan = NewestPlan(**{name: row[name] for name in NewestPlan.__dataclass_fields__})
         found[row["job_name"]][Scope(row["kind"], row["scope"])].append(plan)
     return found
 
 
 def _job(
     name: str,
-    plans: dict[Scope, list[Newest]],
+    plans: dict[Scope, list[NewestPlan]],
     now: datetime,
     lately: JobTally | None,
     verdict: Verdict,

@@ -62,7 +62,7 @@ class _Look:
     stopped: Cursor | None = None
 
 
-class Reader:
+class PageReader:
     """Reads along one walk; what it learnt of the newest rows it does not ask again."""
 
     def __init__(self, walk: Walk) -> None:

@@ -8,9 +8,9 @@ from typing import Literal
 
 from executions.accounts.requests import LiveRequest
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.pages.history.filters import Filters
-from executions.pages.history.paging import Page, Reader, Total
+from executions.pages.history.paging import Page, PageReader, Total
 from executions.pages.history.rows import ExecutionRow, as_rows, filled, rows_for_lists
 from executions.pages.history.samples import ANY_TIME, WINDOW, Window, bounded, windows
 from executions.pages.history.table import Clock, attempt, attempt_jobs, read_clock, read_scopes
@@ -161,7 +161,7 @@ def read_plans(filters: Filters) -> PlansPage:
         # The scopes decide the order of the list, and every cursor depends on the order.
         return PlansPage(filters, clock.now, page=chosen, total=chosen)
     walk, scopes = chosen
-    reader = Reader(walk)
+    reader = PageReader(walk)
     page = attempt(lambda: reader.page(rows_for_lists(), filters.cursor))
     total = attempt(reader.total)
     rows, unsure = as_rows([] if isinstance(page, Problem) else page.rows, clock.now)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from executions.database.problems import diagnose
 from executions.models import Execution, Status
 from executions.pages.history.filters import Filters
-from executions.pages.history.paging import Page, Reader
+from executions.pages.history.paging import Page, PageReader
 from executions.pages.history.plans import choose_walk
 from executions.pages.history.rows import in_full, newest_plans, state_now
 from executions.pages.history.table import read_clock
@@ -39,7 +39,7 @@ Record = dict[str, Any]
 class Export:
     """The records page by page. ``cut`` says why there are no more; None if that was all."""
 
-    reader: Reader
+    reader: PageReader
     now: datetime
     first: Page
     cut: str | None = None
@@ -94,7 +94,7 @@ def start_export(filters: Filters) -> Export:
     """
     clock = read_clock()
     walk, _scopes = choose_walk(filters, clock)
-    reader = Reader(walk)
+    reader = PageReader(walk)
     return Export(reader, clock.now, reader.page(_rows(), None, PAGE_ROWS))
 
 

@@ -30,7 +30,7 @@ from executions.health.ledger import TICK
 from executions.health.remedies import Commands, Place, backend_log
 from executions.models import Execution, Runner, Status
 from executions.pages.history.filters import Filters
-from executions.pages.history.paging import Reader
+from executions.pages.history.paging import PageReader
 from executions.pages.history.plans import choose_walk
 from executions.pages.history.rows import ERROR_LINE
 from executions.pages.history.samples import Window, bounded, windows
@@ -201,7 +201,7 @@ def _end_of_plans(job: str, now: datetime) -> datetime:
 
 def _sample(walk: Walk) -> tuple[list[RunnerTally], datetime | None]:
     """Every runner that one look at each segment sees. Rows without a runner's id count as one."""
-    looks, reached = Reader(walk).samples()
+    looks, reached = PageReader(walk).samples()
     tallies: dict[str, RunnerTally] = {}
     for look in looks:
         for one in _tallies(look):

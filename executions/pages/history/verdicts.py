@@ -21,7 +21,7 @@ from executions.health.verdict import Level
 from executions.models import BlindStretch, VerdictChange
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import Filters
-from executions.pages.history.paging import PAGE, Reader
+from executions.pages.history.paging import PAGE, PageReader
 from executions.pages.history.walks import Segment, Walk
 from executions.text.digest import digest
 from executions.text.sentences import Text, say
@@ -94,7 +94,7 @@ def read_verdicts(filters: Filters) -> Verdicts:
         changes = changes.filter(at__gte=filters.since)
     if filters.until:
         changes = changes.filter(at__lt=filters.until)
-    page = Reader(WALK).page(changes, filters.cursor, PAGE)
+    page = PageReader(WALK).page(changes, filters.cursor, PAGE)
     rows: list[VerdictChange] = page.rows
     return Verdicts(
         spells=_spells(rows) if rows else (),

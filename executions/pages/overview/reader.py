@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from executions.alarms.undelivered import Undelivered
-from executions.health import ledger as ledgers
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.explain import EXPLANATIONS
 from executions.health.explain.explanation import Step
 from executions.health.facts import StateRow
@@ -19,8 +18,8 @@ from executions.health.facts.pg_cron import PgCronJob, RollupCall
 from executions.health.findings import Finding, FindingCode, Severity
 from executions.health.findings.lateness import LAG, NORMAL_LAG, Limits
 from executions.health.findings.writer import Whence, is_over, whence
-from executions.health.ledger import Ledger, durations, lay, percentile
-from executions.health.snapshot import Snapshot
+from executions.health.ledger import WINDOW, Ledger, durations, lay, percentile
+from executions.health.snapshots import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
 from executions.pages.history.rows import ExecutionRow, filled
 from executions.pages.overview.begun import Begun, read_begun
@@ -258,7 +257,7 @@ class Overview:
         if not self._rows or self.now is None:
             return None
         ours = known(self.snapshot.facts.own_runners) or frozenset()
-        return draw_lanes(self._rows, ours, self.now, ledgers.WINDOW)
+        return draw_lanes(self._rows, ours, self.now, WINDOW)
 
     @cached_property
     def durations(self) -> Series:

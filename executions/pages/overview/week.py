@@ -17,7 +17,7 @@ from executions.health.facts import Ground
 from executions.health.facts.executions import Executions
 from executions.health.ledger import Ledger, lay
 from executions.health.read import execution_of
-from executions.health.snapshot import Snapshot
+from executions.health.snapshots import Snapshot
 from executions.health.unwatched import unwatched_since
 from executions.scheduler.plans import newest_due
 from executions.text.problem import Problem

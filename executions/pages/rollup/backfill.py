@@ -16,13 +16,13 @@ from django.utils.functional import Promise
 from executions.accounts.requests import LiveRequest
 from executions.database.problems import or_problem
 from executions.database.reading import Fetch, fetch_for_dashboard
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.facts import Ground
 from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 from executions.health.findings.lock import PROBABLY
 from executions.health.read import behind, refuse_hidden
 from executions.health.remedies import BACKFILL, BACKFILL_LOOK, wherever
-from executions.health.snapshot import Snapshot
+from executions.health.snapshots import Snapshot
 from executions.pages.history.filters import Filters
 from executions.rollup.lock import BACKFILL_NAME
 from executions.rollup.outlook import Outlook, read_outlook

@@ -19,7 +19,7 @@ from executions.accounts.requests import LiveRequest
 from executions.database.kept import Kept
 from executions.database.problems import or_problem
 from executions.database.reading import fetch_for_dashboard
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.explain.explanation import Step
 from executions.health.explain.watermark import LOOK_THEN_BACKFILL
 from executions.health.facts import DriftHour, Ground, StateRow

@@ -11,21 +11,21 @@ from functools import cached_property
 
 from executions.database.problems import or_problem
 from executions.database.reading import Fetch, fetch_for_dashboard
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.facts import Ground, StateRow
 from executions.health.facts.pg_cron import PgCron
 from executions.health.facts.sessions import Lock
 from executions.health.findings import Case
 from executions.health.forecast import NextPlan, caught_up, next_plan
 from executions.health.read import behind, refuse_hidden
-from executions.health.snapshot import Snapshot
+from executions.health.snapshots import Snapshot
 from executions.health.upgrade.facts import Migrator
 from executions.health.upgrade.of_migration import judge_daily_jobs, what_the_guard_finds
 from executions.health.upgrade.read import daily_jobs_in, read_migrator, read_versions
-from executions.health.upgrade.step import Step
+from executions.health.upgrade.step import UpgradeStep
 from executions.pages.rollup.asking import Asking, askers
 from executions.rollup.installed import InstalledRollup, read_installed
-from executions.rollup.newest import Newest, read_newest
+from executions.rollup.newest import NewestTimes, read_newest
 from executions.rollup.queue import QueueDepth, read_depth
 from executions.rollup.versions import Change, Range
 from executions.scheduler.jobs import ROLLUP
@@ -44,7 +44,7 @@ class RollupHealth:
     snapshot: Snapshot
     installed: InstalledRollup | Problem
     depth: QueueDepth | Problem | None
-    newest: Newest | Problem
+    newest: NewestTimes | Problem
     migrator: Migrator | Problem
     versions: Range | Problem
 
@@ -119,7 +119,7 @@ class RollupHealth:
         return isinstance(self.versions, Range) and self.versions.is_before_hourly
 
     @cached_property
-    def daily_jobs(self) -> Step | Problem:
+    def daily_jobs(self) -> UpgradeStep | Problem:
         """Whether legacy daily jobs would make migration 103 fail."""
         pg_cron, ground = self.snapshot.facts.pg_cron, self.snapshot.facts.ground
         if not isinstance(pg_cron, PgCron):
@@ -181,6 +181,6 @@ def _depth(ground: Ground, fetch: Fetch) -> QueueDepth:
     return read_depth(fetch)
 
 
-def _newest(ground: Ground, fetch: Fetch, *, has_buckets: bool) -> Newest:
+def _newest(ground: Ground, fetch: Fetch, *, has_buckets: bool) -> NewestTimes:
     refuse_hidden(ground, "task_usage", *(["task_usage_hourly"] if has_buckets else []))
     return read_newest(fetch, has_buckets=has_buckets)

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import psycopg
 from django.contrib import messages
-from django.db import Error as DjangoDatabaseError
+from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.models.functions import Now
 from django.http import HttpResponseBase
@@ -44,7 +44,7 @@ from executions.text.digest import digest
 
 log = logging.getLogger(__name__)
 
-ACTION = "run once"
+RUN_ONCE = "run once"
 # Most runs end sooner, and then the page that answers the press tells the end.
 WAIT_SECONDS = 3.0
 # An act without an end for longer than this was cut off with its process.
@@ -87,7 +87,7 @@ def latest_run() -> LatestRun:
     Raises:
         django.db.Error: our own tables cannot be reached.
     """
-    lines = AuditEvent.objects.filter(action=ACTION).annotate(now=Now()).order_by("-at", "-pk")
+    lines = AuditEvent.objects.filter(action=RUN_ONCE).annotate(now=Now()).order_by("-at", "-pk")
     intent = lines.filter(outcome=_Outcome.INTENDED).first()
     if intent is None:
         return LatestRun(None, None, None)
@@ -139,7 +139,7 @@ def begin(who: audit.Who) -> str:
     Raises:
         Refused: it was not begun; the audit has the reason.
     """
-    with on_record(who, ACTION, ROLLUP.name, once.STATEMENT):
+    with on_record(who, RUN_ONCE, ROLLUP.name, once.STATEMENT):
         connection = _take_turn()
     number = uuid4().hex
     thread = threading.Thread(
@@ -179,7 +179,7 @@ def _run(connection: Connection, who: audit.Who, number: str) -> None:
     try:
         outcome, summary, evidence = _outcome(connection)
         _record(who, outcome, number, summary, evidence)
-    except DjangoDatabaseError as error:
+    except DatabaseError as error:
         log.warning("the end of a run could not be recorded: %s", diagnose(error).sentence())
     finally:
         connection.close()
@@ -226,7 +226,7 @@ def _record(
 ) -> None:
     audit.record(
         who,
-        ACTION,
+        RUN_ONCE,
         outcome,
         ROLLUP.name,
         summary=summary,

@@ -7,32 +7,32 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.findings.lateness import LAG
 from executions.health.findings.lock import PROBABLY
-from executions.scheduler.once import Ran, Result
+from executions.scheduler.once import OnceResult, Ran
 from executions.text.beyond import is_beyond
 from executions.text.formatters import NOTHING
 from executions.text.sentences import At, Sentence, Text, say, say_counted, together
 
 _STEP = timedelta(days=1)
 
-_ZERO: dict[Result, Promise] = {
-    Result.IDLE: _(
+_ZERO: dict[OnceResult, Promise] = {
+    OnceResult.IDLE: _(
         "It returned 0, because nothing was to be summed: no usage that counts changed between"
         " %(before)s and %(after)s. Usage of tasks without a runtime does not count. The"
         " watermark moved there."
     ),
-    Result.JUST_RUN: _(
+    OnceResult.JUST_RUN: _(
         "It returned 0, because nothing was left to do: a run ended a moment ago, and the rollup"
         " leaves the last five minutes alone. The watermark is %(after)s."
     ),
-    Result.FUTURE: _(
+    OnceResult.FUTURE: _(
         "It returned 0, because the watermark lies in the future, at %(after)s: runs do nothing"
         " until time has caught up with it. A backfill sets it right."
     ),
-    Result.NO_STATE: _(
+    OnceResult.NO_STATE: _(
         "It returned 0, because the rollup has lost its place: its state row is missing. The"
         " overview says how to put it back."
     ),
-    Result.LOCK: _(
+    OnceResult.LOCK: _(
         "It returned 0, because another session held lock 4246: that session does the work, or"
         " blocks it. The watermark is still %(after)s."
     ),
@@ -52,7 +52,7 @@ def _result(ran: Ran) -> Sentence:
         name: At(value, ran.began) if value is not None else NOTHING
         for name, value in (("before", ran.before), ("after", ran.after))
     }
-    if ran.result is not Result.SUMMED:
+    if ran.result is not OnceResult.SUMMED:
         return say(_ZERO[ran.result], **moments)
     return say_counted(
         ran.rows,
@@ -63,7 +63,7 @@ def _result(ran: Ran) -> Sentence:
 
 
 def _holder(ran: Ran) -> list[Sentence]:
-    if ran.result is not Result.LOCK:
+    if ran.result is not OnceResult.LOCK:
         return []
     if not ran.holders:
         return [say("By now it is free again.")]
@@ -78,7 +78,7 @@ def _holder(ran: Ran) -> list[Sentence]:
 
 def _still_behind(ran: Ran) -> Sentence | None:
     """How much is left after a run that moved the watermark."""
-    moved = ran.result in {Result.SUMMED, Result.IDLE}
+    moved = ran.result in {OnceResult.SUMMED, OnceResult.IDLE}
     if not moved or ran.after is None or is_beyond(ran.after):
         return None
     left = ran.began - ran.after

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from executions.accounts.requests import LiveRequest
-from executions.health.upgrade.answer import Answer, judge
+from executions.health.upgrade.answer import UpgradeAnswer, judge
 from executions.health.upgrade.read import read_upgrade
 from executions.pages.history.filters import Filters
 from executions.rollup.versions import CHANGED_IN, NEWEST_KNOWN, parse_version
@@ -16,7 +16,7 @@ LIVE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Upgrade:
-    answer: Answer
+    answer: UpgradeAnswer
     live_seconds: int = LIVE_SECONDS
 
     @property

@@ -9,7 +9,7 @@ from datetime import datetime
 from executions.database.kept import QUIET_SECONDS
 from executions.demo.gallery import showing
 from executions.demo.scenario import Scenario
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.diagnosis.conclude import conclude
 from executions.health.diagnosis.look import Cause, Diagnosis, Question
 from executions.health.diagnosis.read import read_usage

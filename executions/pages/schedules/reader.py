@@ -17,14 +17,14 @@ from django.utils.translation import gettext as _
 from executions.database.kept import BUSY_SECONDS, QUIET_SECONDS
 from executions.database.permissions import sight_statements
 from executions.database.reading import fetch_for_dashboard
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.facts.executions import Executions, begun_by_runner
 from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.findings import Finding, FindingCode
 from executions.health.findings.base import with_explained
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import WINDOW
-from executions.health.snapshot import Snapshot
+from executions.health.snapshots import Snapshot
 from executions.health.writers import jumps, pairs
 from executions.models.retirement import Retirement
 from executions.pgcron import commands

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from executions.alarms.silence import said, title_of
 from executions.alarms.silences import open_silences
 from executions.database.kept import QUIET_SECONDS
-from executions.health import snapshot as snapshots
+from executions.health import snapshots
 from executions.health.findings.base import Severity
 from executions.health.verdict import Verdict
 from executions.models import Silence

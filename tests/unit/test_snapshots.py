@@ -15,14 +15,14 @@ import pytest
 from executions.health.assessment import assess
 from executions.health.facts import Ground, Queue
 from executions.health.facts.sessions import DatabaseSession, Lock
-from executions.health.snapshot import (
+from executions.health.snapshots import (
     BUSY_SECONDS,
     QUIET_SECONDS,
     Snapshot,
     SnapshotKeeper,
     version_of,
 )
-from executions.health.snapshot import _is_busy as is_busy
+from executions.health.snapshots import _is_busy as is_busy
 from executions.text.problem import Problem
 from tests.pictures import CADENCE, NOW, SECOND, executions, facts
 from tests.waiting import HANG
@@ -172,7 +172,7 @@ def test_the_version_of_the_same_executions_is_the_same_in_every_process():
     ask = (
         "from tests.pictures import executions, facts;"
         " from executions.health.assessment import assess;"
-        " from executions.health.snapshot import version_of;"
+        " from executions.health.snapshots import version_of;"
         " print(executions().mark, version_of(assess(facts())))"
     )
     told = {
