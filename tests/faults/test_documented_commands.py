@@ -1,6 +1,7 @@
-"""The commands of docs/deploying.md, run in their order against a real PostgreSQL.
+"""The commands of docs/deploying.md and of the guides, run against a real PostgreSQL.
 
-A block of ``sh`` is run; one of ``console`` needs what the tests do not have, and the page says so.
+A block of ``sh`` is run, those of docs/deploying.md in their order. One of ``console`` needs what
+the tests do not have, and the page says so; `tests/unit/test_guides.py` reads those of the guides.
 The ``yaml`` is checked by promtool in `tests/unit/test_monitoring.py`.
 """
 
@@ -16,11 +17,20 @@ from psycopg.conninfo import make_conninfo
 
 from executions.database.connections import connect
 from tests.conftest import postgresql_with_pg_cron
+from tests.markdown_pages import guides
 from tests.processes import PROJECT
 from tests.servers import connected, private_server
 
 PAGE = (PROJECT / "docs" / "deploying.md").read_text()
 JOB = "SELECT cron.schedule('rollup', '*/5 * * * *', 'SELECT rollup_task_usage_hourly()')"
+# Commands whose exit status is an answer. 2 is one of only the first two, else a bad argument.
+ANSWERS = {
+    "checkrollup": (0, 1, 2, 3),
+    "checkretirement": (0, 1, 2, 3),
+    "checkupgrade": (0, 1, 3),
+    "diagnose": (0, 1, 3),
+    "findcallers": (0, 1, 3),
+}
 MARK = re.compile(r"\*Needs|\*Not run by our tests")
 
 
@@ -32,6 +42,11 @@ def sections():
 
 def blocks(section, kind="sh"):
     return re.findall(rf"```{kind}\n(.*?)```", sections()[section], re.DOTALL)
+
+
+def commands_of_the_guides():
+    """Each command once; the guides have the same ones in both languages."""
+    return sorted({one.text for guide in guides() for one in guide.fences if one.kind == "sh"})
 
 
 @pytest.fixture
@@ -64,6 +79,7 @@ class Host:
             "ADMIN_DATABASE_URL": self.url("multica_admin", "multica_admin"),
             "NEW_ADMIN_DATABASE_URL": self.url("postgres", "own_moved"),
             "DATABASE_URL": self.url("multica_view", "postgres"),
+            "RUNNER_DATABASE_URL": self.url("postgres", "postgres"),
         }
 
     def url(self, user, database):
@@ -104,6 +120,10 @@ def test_every_command_of_the_page_works_in_the_order_of_a_life(host):
     host.run_section("Upgrading the dashboard")
     (row,) = host.ask("multica_view", "postgres", "SELECT count(*) AS n FROM sys_cron_executions")
     assert row["n"] > 0
+
+    for command in commands_of_the_guides():
+        (name,) = re.findall(r"manage\.py (\w+)|deploy/(\w+)\.py", command)
+        host.run(command, *ANSWERS.get("".join(name), (0,)))
 
     host.run_section("Rolling back the dashboard")
     assert "olga" in (host.folder / "audit.csv").read_text()

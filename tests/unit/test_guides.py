@@ -1,0 +1,118 @@
+"""The guides: both languages say the same, every link leads somewhere, every command is real."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+import yaml
+from django.urls import Resolver404, resolve
+from pglast import parse_sql
+
+from tests.markdown_pages import GUIDES, ROOT, MarkdownPage, all_pages, guides
+from tests.waiting import HANG
+
+LANGUAGES = [page for guide in guides() for page in (guide, guide.translation)]
+# What an operator meets first comes first.
+ORDER = [
+    "rollup", "compatibility", "retiring", "by-hand", "upgrading", "advanced",
+]  # fmt: skip
+# A line above a block says on which machine it is typed. The tests do not have that machine.
+ELSEWHERE = re.compile(r"\*(On|Needs|Not run by our tests|在|需要|我们的测试不运行)")
+
+
+def of_a_page(page):
+    return str(page)
+
+
+@pytest.mark.parametrize("guide", guides(), ids=of_a_page)
+def test_a_guide_says_the_same_in_both_languages(guide):
+    chinese = guide.translation
+    assert chinese.path.exists()
+    assert chinese.levels == guide.levels
+    assert [(one.kind, one.text) for one in chinese.fences] == [
+        (one.kind, one.text) for one in guide.fences
+    ]
+    assert len(chinese.strong) == len(guide.strong)
+    english = [link.replace(".zh.md", ".md").split("#")[0] for link in chinese.links]
+    assert english == [link.replace(".zh.md", ".md").split("#")[0] for link in guide.links]
+
+
+def test_no_guide_is_in_chinese_only():
+    chinese = {path.name.removesuffix(".zh.md") for path in GUIDES.glob("*.zh.md")}
+    assert chinese == {guide.path.stem for guide in guides()}
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_index_leads_to_every_guide_in_the_order_of_an_operators_life(name):
+    index = MarkdownPage(GUIDES / name)
+    ending = name.removeprefix("README")
+    leads_to = [link for link in index.links if "/" not in link and not link.startswith("README")]
+    assert leads_to == [f"{one}{ending}" for one in ORDER]
+    assert set(ORDER) == {guide.path.stem for guide in guides()} - {"README"}
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=of_a_page)
+def test_a_link_leads_to_a_file_and_a_heading_that_exist(page):
+    for link in page.links:
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = MarkdownPage((page.path.parent / name).resolve() if name else page.path)
+        assert target.path.exists(), link
+        if anchor:
+            assert anchor in target.anchors, link
+
+
+@pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)
+def test_an_address_of_the_product_is_one_of_its_addresses(page):
+    for code in page.code:
+        if re.fullmatch(r"/[a-z/]*/|/", code):
+            try:
+                resolve(code)
+            except Resolver404:
+                pytest.fail(f"{code} is no address of the product")
+
+
+@pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)
+def test_a_block_is_run_by_a_test_or_is_marked_and_can_be_read(page):
+    """`tests/faults/test_documented_commands.py` runs ``sh``, and `tests/database` the ``sql``."""
+    for fence in page.fences:
+        assert fence.kind in {"sh", "console", "sql", "yaml", "text"}, fence
+        if fence.kind in {"sh", "console"}:
+            read = subprocess.run(
+                ["sh", "-n"], input=fence.text, text=True, capture_output=True,
+                check=False, timeout=HANG,
+            )  # fmt: skip
+            assert read.stderr == ""
+        if fence.kind in {"console", "yaml"}:
+            assert ELSEWHERE.search(fence.before), fence
+        if fence.kind == "sql":
+            assert parse_sql(fence.text)
+        if fence.kind == "yaml":
+            assert yaml.safe_load(fence.text)
+
+
+@pytest.mark.parametrize(("name", "heading"), [("upgrading", 1), ("upgrading", 2), ("rollup", 1)])
+@pytest.mark.parametrize("ending", [".md", ".zh.md"])
+def test_each_callout_about_v0_3_4_leads_to_the_advanced_guide(name, heading, ending):
+    """Those of Compose, of Helm and of the rollup."""
+    text = (GUIDES / f"{name}{ending}").read_text("utf-8")
+    callouts = re.findall(r"(?m)^> .*(?:\n>.*)*", text)
+    about = [one for one in callouts if "v0.3.4" in one]
+    assert len(about) >= heading
+    assert f"](advanced{ending}#usage-dashboard-rollup)" in about[heading - 1]
+    assert "usage-dashboard-rollup" in MarkdownPage(GUIDES / f"advanced{ending}").anchors
+
+
+def test_nothing_points_to_an_option_of_an_older_documentation():
+    """Multica's documentation once had three ways to call the rollup, one of them to choose."""
+    texts = [page.path for page in all_pages()]
+    texts += [
+        path
+        for folder in ("executions", "templates", "deploy", "locale")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".html", ".po", ".yaml"}
+    ]
+    assert not [path for path in texts if re.search(r"Option [ABC]\b", path.read_text("utf-8"))]
