@@ -20,7 +20,7 @@ PROBE_PATHS = frozenset(path + slash for path in _FOR_MACHINES for slash in ("",
 _EXPORT_PATHS = frozenset(
     {"/executions/export.csv", "/executions/export.jsonl", "/audit/export.csv"}
 )
-_PASSWORD_PATHS = frozenset({"/login/", "/confirm/"})
+_PASSWORD_PATHS = frozenset({"/login/", "/confirm/", "/password/"})
 
 PAGES, ALIVE, PROBES, EXPORTS, PASSWORDS = "pages", "alive", "probes", "exports", "passwords"
 

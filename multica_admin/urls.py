@@ -4,7 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 
 from executions.accounts.roles import for_any_account
-from executions.pages import monitors, probes, sign_in
+from executions.pages import accounts, monitors, probes, sign_in
 
 urlpatterns = [
     path("", include("executions.urls")),
@@ -12,7 +12,7 @@ urlpatterns = [
     path("logout/", for_any_account(LogoutView.as_view()), name="logout"),
     path("confirm/", sign_in.sign_in_again, name="confirm"),
     path("password/", for_any_account(sign_in.ChangePassword.as_view()), name="password_change"),
-    path("accounts/", sign_in.accounts.urls),
+    path("accounts/", accounts.accounts.urls),
     # Monitors ask with or without a slash, and not all of them follow a redirect.
     re_path(r"^healthz/?$", probes.healthz, name="healthz"),
     re_path(r"^livez/?$", probes.livez, name="livez"),

@@ -9,3 +9,9 @@ class LiveRequest(HttpRequest):
 
     htmx: HtmxDetails
     may_look: bool
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address of the client; empty behind a unix socket that no trusted proxy speaks for."""
+    address: str = request.META.get("REMOTE_ADDR", "")
+    return address

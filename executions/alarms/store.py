@@ -23,7 +23,8 @@ from executions.alarms.telling import (
     shape_of,
     worth_telling,
 )
-from executions.health.history.record import KEPT, Seen, remove_some
+from executions.database.old_rows import remove_some
+from executions.health.history.record import KEPT, Seen
 from executions.health.history.stored import text_from_json, text_to_json
 from executions.health.verdict import Level, Verdict
 from executions.models import Alarm, AlarmDelivery, TellingState

@@ -11,6 +11,7 @@ from executions.models.multica import (
 )
 from executions.models.ours import Runner
 from executions.models.retirement import Act, AuditEvent, CallersReport, Retirement
+from executions.models.sign_in import GuessCount
 from executions.models.silences import Silence
 from executions.models.verdicts import BlindStretch, VerdictChange, Watch
 
@@ -23,6 +24,7 @@ __all__ = [
     "BlindStretch",
     "CallersReport",
     "Execution",
+    "GuessCount",
     "MulticaModel",
     "ReadOnly",
     "ReadOnlyQuerySet",

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import DateTimeField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
+from executions.database import old_rows
 from executions.health import snapshots
 from executions.health.history import record
 from executions.health.history.record import look_in_turn
@@ -186,7 +187,7 @@ def test_missing_rights_are_a_stretch_that_ends_when_they_are_back(owner):
 def test_old_rows_go_in_small_steps_and_the_newest_change_stays(owner, monkeypatch):
     plans(owner)
     look()
-    monkeypatch.setattr(record, "REMOVED_AT_ONCE", 2)
+    monkeypatch.setattr(old_rows, "REMOVED_AT_ONCE", 2)
     old = now(owner) - record.KEPT - HOUR
     for nth in range(5):
         at = old + nth * MINUTE

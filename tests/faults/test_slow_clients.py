@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or deaf never stop the others.
+"""Clients that are slow, silent or deaf, or guess passwords, never stop the others.
 
 One gunicorn process serves every case. The attackers are as many as the size says, and each opens
 another connection as soon as the server closes one.
@@ -13,12 +13,15 @@ import socket
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.test import Client
 
+from executions.accounts import guessing
+from executions.accounts.guessing import SIGN_IN, TooManyGuesses
 from tests.people import make_user
 from tests.processes import Process, free_port
 from tests.sizes import sized
@@ -170,3 +173,61 @@ def test_everybody_else_is_served_soon(owner, port, signed_in, slow, misbehave, 
                 status, seconds = asked(port, path, signed_in)
                 assert status == 200, path
                 assert seconds < SOON * slow, path
+
+
+GUESSERS = sized(8, 24)
+# Guesses at the server, each of which costs it a quarter of a second and more.
+HASHED = sized(6, SIGN_IN.per_address)
+
+
+class Guesser(threading.Thread):
+    """Tries one password after another at an account of its own until it is told to leave."""
+
+    def __init__(self, port, number, statuses):
+        super().__init__(daemon=True)
+        self._port, self._name, self._statuses = port, f"name {number}", statuses
+        self._over = threading.Event()
+
+    def run(self):
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=HANG)) as wire:
+            wire.request("GET", "/login/")
+            page = wire.getresponse()
+            cookie = page.headers["Set-Cookie"].partition(";")[0]
+            token = page.read().decode().split('csrfmiddlewaretoken" value="')[1].partition('"')[0]
+            form = {"csrfmiddlewaretoken": token, "username": self._name, "password": "wrong"}
+            headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+            while not self._over.is_set():
+                wire.request("POST", "/login/", urlencode(form), headers)
+                answer = wire.getresponse()
+                answer.read()
+                self._statuses.append(answer.status)
+
+    def leave(self):
+        self._over.set()
+        self.join(HANG)
+
+
+def test_everybody_else_is_served_soon_while_many_guess_passwords(owner, port, signed_in, slow):
+    """Each process counts in the same place: this one knows what the server has counted."""
+    for number in range(SIGN_IN.per_address - HASHED):
+        guessing.begin(SIGN_IN, f"earlier {number}", "127.0.0.1")
+    statuses = []
+    guessers = [Guesser(port, number, statuses) for number in range(GUESSERS)]
+    for guesser in guessers:
+        guesser.start()
+    paths = ["/livez", "/readyz", "/healthz", "/login/", "/password/", "/executions/"]
+    try:
+        until(lambda: statuses)
+        for _round in range(ROUNDS):
+            for path in paths:
+                status, seconds = asked(port, path, signed_in)
+                assert status in {200, 302}, path
+                assert seconds < SOON * slow, path
+        until(lambda: 429 in statuses)
+    finally:
+        for guesser in guessers:
+            guesser.leave()
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) == HASHED
+    with pytest.raises(TooManyGuesses):
+        guessing.begin(SIGN_IN, "somebody", "127.0.0.1")

@@ -95,6 +95,7 @@ def test_a_client_that_waits_for_a_word_is_noticed():
         (b"GET /healthz/ HTTP/1.1", "", arriving.PROBES),
         (b"GET /executions/export.csv?status=FAILED HTTP/1.1", "", arriving.EXPORTS),
         (b"POST /login/ HTTP/1.1", "", arriving.PASSWORDS),
+        (b"POST /password/ HTTP/1.1", "", arriving.PASSWORDS),
         (b"GET /login/ HTTP/1.1", "", arriving.PAGES),
         (b"\r\nGET /livez HTTP/1.1", "", arriving.ALIVE),
         (b"nonsense", "", arriving.PAGES),

@@ -25,6 +25,7 @@ SET_FOR_A_FRAMEWORK = (
     "models/alarms.py",
     "models/multica.py",
     "models/retirement.py",
+    "models/sign_in.py",
     "models/verdicts.py",
 )
 
@@ -37,7 +38,8 @@ USED_ELSEWHERE = {
         "file_complete", "file_size", "receive_data_chunk",
     ),
     "Django's admin and sign-in views read them": (
-        "change_password_form", "enable_nav_sidebar", "fieldsets", "filter_horizontal",
+        "authentication_form", "change_password_form", "enable_nav_sidebar", "fieldsets",
+        "filter_horizontal", "form_class",
         "index_title", "list_display", "list_filter", "redirect_authenticated_user",
         "site_header", "site_title", "site_url", "success_url",
     ),

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import Client
 
-from executions.pages.sign_in import last_administrator_among
+from executions.pages.accounts import last_administrator_among
 from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)

@@ -8,13 +8,12 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from executions.database.kept import QUIET_SECONDS
+from executions.database.old_rows import remove_some
 from executions.database.own_clock import from_now
 from executions.health import snapshots
 from executions.health.assessment import Assessment
@@ -43,8 +42,6 @@ TURN = timedelta(seconds=30)
 
 # How long the history is kept. The newest change stays, however old it is.
 KEPT = timedelta(days=400)
-# The most rows of a table that one look removes.
-REMOVED_AT_ONCE = 500
 
 
 class TurnLost(Exception):
@@ -210,9 +207,3 @@ def _remove_old(before: datetime) -> None:
     old = VerdictChange.objects.filter(at__lt=before).exclude(pk__in=newest)
     remove_some(old)
     remove_some(BlindStretch.objects.filter(until__lt=before))
-
-
-def remove_some(old: QuerySet[Any]) -> None:
-    """Remove at most `REMOVED_AT_ONCE` of these rows."""
-    some = old.order_by("pk").values("pk")[:REMOVED_AT_ONCE]
-    old.model.objects.filter(pk__in=some).delete()
