@@ -7,7 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TOP = ("benchmarks", "bin", "docs", "executions", "multica_admin", "static", "templates", "tests")
+TOP = (
+    "benchmarks", "bin", "docs", "executions", "multica_admin", "skills", "static", "templates",
+    "tests",
+)  # fmt: skip
 TEXTS = sorted(
     path
     for folder in TOP
