@@ -134,6 +134,17 @@ class Environment:
                 raise BadSetting(name, f"has no URL with {wanted} at position {position}.")
         return tuple(given)
 
+    def url(self, name: str, schemes: Iterable[str] = ()) -> str:
+        """One secret address; empty if it is not set.
+
+        Raises:
+            BadSetting: as `urls`, or there are several.
+        """
+        given = self.urls(name, schemes)
+        if len(given) > 1:
+            raise BadSetting(name, f"has {len(given)} URLs; it must be one.")
+        return given[0] if given else ""
+
     def networks(self, name: str) -> list[str]:
         """Addresses and CIDR networks, separated by commas."""
         given = [part.strip() for part in self.text(name).split(",") if part.strip()]

@@ -130,7 +130,7 @@ METRICS_TOKEN = env.token("METRICS_TOKEN")
 ALERT_URLS = env.urls("ALERT_URLS")
 ALERT_AFTER = env.span("ALERT_AFTER", 120, minimum=1, maximum=3600)
 ALERT_MOST_PER_HOUR = env.integer("ALERT_MOST_PER_HOUR", 12, minimum=1, maximum=1000)
-HEARTBEAT_URL = next(iter(env.urls("HEARTBEAT_URL", ("https", "http"))), "")
+HEARTBEAT_URL = env.url("HEARTBEAT_URL", ("https", "http"))
 
 # --- The web ------------------------------------------------------------------------------------
 

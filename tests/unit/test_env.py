@@ -101,3 +101,11 @@ def test_a_text_that_is_no_address_is_refused_by_its_position_without_being_show
         Environment({"URLS": "slack://T/B/C s3cr3t"}).urls("URLS")
     with pytest.raises(BadSetting, match=r"https:// or http:// at position 1\.$"):
         Environment({"URLS": "ftp://s3cr3t"}).urls("URLS", ("https", "http"))
+
+
+def test_a_setting_with_room_for_one_address_refuses_several_without_showing_them():
+    one = "https://hc.example.com/s3cr3t"
+    assert Environment({"BEAT": f" {one}\n"}).url("BEAT", ("https", "http")) == one
+    assert Environment({}).url("BEAT", ("https", "http")) == ""
+    with pytest.raises(BadSetting, match=r"^BEAT has 2 URLs; it must be one\.$"):
+        Environment({"BEAT": f"{one}, {one}"}).url("BEAT", ("https", "http"))
