@@ -27,6 +27,8 @@ from tests.chart import (
 URL = "postgresql://multica_view:x@multica-postgres.multica.svc:5432/multica"
 ADMIN = "postgresql://multica_admin:x@multica-postgres.multica.svc:5432/multica_admin"
 KEY = "0123456789abcdef"
+RECEIVER = "slack://T/B/C"
+HEARTBEAT = "https://hc.example.com/s3cr3t"
 # Its repository has the schemas of its kinds.
 OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 PUBLIC = "https://admin.example.com/multica"
@@ -47,6 +49,10 @@ CHANGED = [
     {"database.url": URL, "firstPassword": "correct horse"},
     {"database.url": URL, "statusToken": KEY},
     {"database.url": URL, "metricsToken": KEY},
+    {"database.url": URL, "alerts.urls": RECEIVER},
+    {"alerts.after": "90s"},
+    {"alerts.mostPerHour": 6},
+    {"database.url": URL, "alerts.heartbeatUrl": HEARTBEAT},
     {"serviceMonitor.enabled": True},
     {"serviceMonitor.interval": "1m", "serviceMonitor.enabled": True},
     {"serviceMonitor.labels": {"release": "p"}, "serviceMonitor.enabled": True},
@@ -80,6 +86,7 @@ CHANGED = [
     {"networkPolicy.enabled": False},
     {"networkPolicy.from": [{"namespaceSelector": {}}]},
     {"networkPolicy.databasePort": 6432},
+    {"networkPolicy.outwardPorts": [443]},
 ]  # fmt: skip
 
 
@@ -211,6 +218,21 @@ def test_the_service_monitor_reads_the_token_where_the_dashboard_does():
     assert rendered(own)["Secret", "multica-admin"]["stringData"]["METRICS_TOKEN"] == KEY
 
 
+def test_the_addresses_of_alarms_are_in_the_secret_and_the_way_to_them_is_open():
+    objects = rendered({
+        "database.url": URL, "alerts.urls": RECEIVER, "alerts.heartbeatUrl": HEARTBEAT,
+    })  # fmt: skip
+    secret = objects["Secret", "multica-admin"]["stringData"]
+    assert (secret["ALERT_URLS"], secret["HEARTBEAT_URL"]) == (RECEIVER, HEARTBEAT)
+    env = {one["name"]: one["value"] for one in container(objects)["env"]}
+    assert (env["ALERT_AFTER"], env["ALERT_MOST_PER_HOUR"]) == ("2m", "12")
+    egress = objects["NetworkPolicy", "multica-admin"]["spec"]["egress"]
+    open_ports = {port["port"] for rule in egress for port in rule["ports"]}
+    assert open_ports == {53, 5432, 443, 465, 587}
+    closed_policy = rendered({"networkPolicy.outwardPorts": []})["NetworkPolicy", "multica-admin"]
+    assert len(closed_policy["spec"]["egress"]) == len(egress) - 1
+
+
 def test_a_path_prefix_reaches_the_ingress_and_the_dashboard():
     objects = rendered({"publicUrl": PUBLIC, "ingress.enabled": True})
     rule = objects["Ingress", "multica-admin"]["spec"]["rules"][0]
@@ -233,6 +255,8 @@ def test_a_path_prefix_reaches_the_ingress_and_the_dashboard():
             "the same secretKey",
         ),
         ({"statusToken": KEY}, "put STATUS_TOKEN and METRICS_TOKEN into yours"),
+        ({"alerts.urls": RECEIVER}, "put ALERT_URLS and HEARTBEAT_URL into yours"),
+        ({"alerts.after": "soon"}, "after"),
         ({"existingSecret": "mine", "metricsToken": KEY}, "this release makes none"),
         ({"database.url": URL, "serviceMonitor.enabled": True}, "The ServiceMonitor needs"),
         ({"database.url": URL, "metricsToken": "short"}, "metricsToken"),
