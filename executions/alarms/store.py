@@ -16,12 +16,13 @@ from executions.alarms.telling import (
     HOUR,
     AlarmKind,
     Due,
+    HeldBack,
     Telling,
     TellingRules,
     VerdictShape,
     hear,
     shape_of,
-    worth_telling,
+    told_of_verdict,
 )
 from executions.database.old_rows import remove_some
 from executions.health.history.record import KEPT, Seen
@@ -57,21 +58,21 @@ def hear_look(seen: Seen, rules: TellingRules) -> Alarm | None:
             blindly=seen.step.after_blindness,
             quiet=quiet,
         )
-        alarm = _write(verdict, due) if due else None
+        alarm = _write(verdict, due, quiet) if due else None
         TellingState.objects.filter(pk=row.pk).update(looked_at=at, state=_state_to_json(state))
         _remove_old(at - KEPT)
     return alarm
 
 
-def _write(verdict: Verdict, due: Due) -> Alarm:
-    found = worth_telling(verdict.findings)
+def _write(verdict: Verdict, due: Due, quiet: HeldBack) -> Alarm:
+    summary, found = told_of_verdict(verdict, quiet)
     worst = found[0] if found else None
     return Alarm.objects.create(
         kind=due.kind,
         level=verdict.level,
         before=due.before,
         since=due.since,
-        summary=text_to_json(verdict.summary),
+        summary=text_to_json(summary),
         advice=text_to_json(worst.advice) if worst else None,
         code=worst.code if worst else "",
         also=[text_to_json(one.summary) for one in found[1:]],

@@ -12,6 +12,7 @@ from enum import StrEnum
 from executions.health.findings import Finding
 from executions.health.findings.base import Severity
 from executions.health.verdict import Level, Verdict
+from executions.text.sentences import Text, say_counted, sentences_of, together
 
 HOUR = timedelta(hours=1)
 # A single look may have met a passing trouble.
@@ -63,6 +64,26 @@ class HeldBack:
 
 
 NOTHING_SILENCED = HeldBack()
+
+
+def told_of_verdict(verdict: Verdict, quiet: HeldBack) -> tuple[Text, list[Finding]]:
+    """The first sentence of an alarm, and its findings, worst first: none that is silenced."""
+    worth = worth_telling(verdict.findings)
+    loud = [one for one in worth if one.code not in quiet.codes]
+    silenced = len(worth) - len(loud)
+    if not silenced or verdict.level is Level.UNKNOWN:
+        return verdict.summary, loud
+    if not loud:
+        left = say_counted(
+            silenced,
+            "What is left is silenced: %(n)s finding.",
+            "What is left is silenced: %(n)s findings.",
+        )
+        return left, loud
+    more = say_counted(
+        silenced, "%(n)s more finding is silenced.", "%(n)s more findings are silenced."
+    )
+    return together(*sentences_of(loud[0].summary), more), loud
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,10 @@ class Paragraph:
 Text = Sentence | Paragraph
 
 
+def sentences_of(text: Text) -> tuple[Sentence, ...]:
+    return text.sentences if isinstance(text, Paragraph) else (text,)
+
+
 def together(*sentences: Sentence | None) -> Paragraph:
     """The sentences as one text, without those that are None."""
     return Paragraph(tuple(sentence for sentence in sentences if sentence is not None))

@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
+from executions.alarms.delivery import Post, configure
+from executions.alarms.message import Origin, compose
 from executions.alarms.silence import said
 from executions.alarms.silences import begin, lift, open_silences, settle
-from executions.alarms.store import hear_look
-from executions.alarms.telling import TellingRules
+from executions.alarms.store import hear_look, told_of
+from executions.alarms.telling import TellingRules, worth_telling
 from executions.health import snapshots
 from executions.health.assessment import assess
 from executions.health.history.record import Seen
@@ -30,6 +32,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 HOUR = timedelta(hours=1)
 OLGA = Who("olga", why="deploy 42.")
 RULES = TellingRules(after=timedelta(minutes=2), most=12)
+PLACE = Origin("production", "")
 
 
 def judged(**known):
@@ -126,6 +129,35 @@ def test_a_look_in_a_silence_makes_no_alarm_and_one_after_it_does(owner):
     assert [hear(minute, STATELESS) for minute in range(4)] == [None] * 4
     lift(OLGA, silence.pk)
     assert hear(5, STATELESS).code == "state_row_missing"
+
+
+def test_a_message_tells_of_no_silenced_finding_but_of_how_many_there_are(owner):
+    both = judged(state=None, executions=executions(RETRIED))
+    assert [one.code for one in worth_telling(both.verdict.findings)] == [
+        "state_row_missing", "masked_retries",
+    ]  # fmt: skip
+    begin(OLGA, code="state_row_missing", verdict=STATELESS.verdict)
+    alarm = [hear(minute, both) for minute in range(3)][-1]
+    assert (alarm.level, alarm.code, alarm.also) == ("failing", "masked_retries", [])
+    first, *_rest = compose([told_of(alarm)], PLACE).body.splitlines()
+    assert first.endswith("1 more finding is silenced.")
+    assert str(STATELESS.verdict.summary) not in first
+    left = [hear(minute, STATELESS) for minute in (3, 4, 5)][-1]
+    assert (left.level, left.code, left.advice) == ("failing", "", None)
+    first, *_rest = compose([told_of(left)], PLACE).body.splitlines()
+    assert first == "What is left is silenced: 1 finding."
+
+
+def test_what_waits_to_be_sent_waits_for_the_end_of_a_silence_of_everything(owner):
+    post = Post(("json://127.0.0.1:1/",))
+    (receiver,) = post._receivers.values()
+    configure(receiver)
+    assert [hear(minute, STATELESS) for minute in range(3)][-1]
+    assert post._due() == [receiver.digest]
+    silence = begin(OLGA, span=HOUR)
+    assert post._due() == []
+    lift(OLGA, silence.pk)
+    assert post._due() == [receiver.digest]
 
 
 def test_a_deploy_script_silences_and_is_told_until_when(owner):

@@ -10,7 +10,7 @@ from executions.health.findings.base import MOST_LISTED, Case, Finding, FindingC
 from executions.health.remedies import ALL_JOBS, BACKFILL, PRUNE_LOOK
 from executions.text.formatters import NOTHING
 from executions.text.problem import Problem
-from executions.text.sentences import Paragraph, quoted, say, say_counted, together
+from executions.text.sentences import quoted, say, say_counted, sentences_of, together
 
 MANY_ROWS = 1_000_000
 
@@ -107,12 +107,8 @@ def on_the_primary(finding: Finding) -> Finding:
     """The same finding on a standby, where its advice cannot be followed."""
     if finding.code is FindingCode.STANDBY:
         return finding
-    advice = finding.advice
-    sentences = advice.sentences if isinstance(advice, Paragraph) else (advice,)
-    return replace(
-        finding,
-        advice=together(say("This is for the primary; nothing can be changed here."), *sentences),
-    )
+    here = say("This is for the primary; nothing can be changed here.")
+    return replace(finding, advice=together(here, *sentences_of(finding.advice)))
 
 
 def not_available(facts: Facts) -> list[Finding]:

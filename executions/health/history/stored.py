@@ -17,7 +17,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext, ngettext_l
 from executions.health.assessment import plain
 from executions.health.findings import Finding
 from executions.health.findings.base import Severity
-from executions.text.sentences import Ago, At, Paragraph, Sentence, Text, Value
+from executions.text.sentences import Ago, At, Paragraph, Sentence, Text, Value, sentences_of
 
 Json = dict[str, Any]
 
@@ -39,8 +39,7 @@ class StoredFinding:
 
 def text_to_json(text: Text) -> list[Json]:
     """A text as a list of its sentences."""
-    sentences = text.sentences if isinstance(text, Paragraph) else (text,)
-    return [_sentence_to_json(one) for one in sentences]
+    return [_sentence_to_json(one) for one in sentences_of(text)]
 
 
 def finding_to_json(finding: Finding) -> Json:
