@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 import pytest
 from django.db.models.functions import Now
 
-from executions.models import Alarm, AlarmReceiver
+from executions.models import Alarm, AlarmReceiver, Watch
 from tests import environment, scenarios
 from tests.faults.test_web_processes import web
 from tests.receiving import HttpReceiver, MailReceiver
@@ -20,8 +20,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 CHANGES = sized(3, 50)
 WEB_PROCESSES = sized(1, 2)
-# A killed process may hold the turn to look, or the claim on a receiver.
+# A killed process may hold the turn to look, or the claim on a receiver. Both end with time.
 PATIENCE = 2 * HANG
+WAITS_FOR_THAT = sized(False, True)
 
 
 class Replicas:
@@ -88,6 +89,8 @@ def test_every_change_arrives_in_order_while_each_process_is_killed_in_turn(owne
             change(owner)
             if nth:
                 replicas.kill_the_next()
+            if not WAITS_FOR_THAT:
+                end_turns_and_claims()
             told.append(until(lambda: _newer(told), hang=PATIENCE))
             until(lambda: told[-1].pk in http.numbers("/up"), hang=PATIENCE)
             until(lambda: told[-1].pk in mail.numbers(), hang=PATIENCE)
@@ -101,6 +104,12 @@ def test_every_change_arrives_in_order_while_each_process_is_killed_in_turn(owne
     assert not http.got["/hangs"]
     assert f"{CHANGES - 1} earlier alarms" in http.got["/down"][0]["message"]
     assert http.numbers("/down")[0] == everything[-1]
+
+
+def end_turns_and_claims():
+    """As if their time were over. Whoever lives and had one may then send the same number twice."""
+    Watch.objects.update(due_at=Now())
+    AlarmReceiver.objects.update(claimed_until=Now())
 
 
 def _newer(told):
