@@ -29,6 +29,7 @@ class HttpReceiver:
         self.got = defaultdict(list)
         self.answers: dict[str, int] = {}
         self.held: set[str] = set()
+        self.waiting = 0
         self.let_go = threading.Event()
         receiver = self
 
@@ -51,6 +52,7 @@ class HttpReceiver:
     def _take(self, handler, message):
         path = handler.path.partition("?")[0]
         if path in self.held:
+            self.waiting += 1
             self.let_go.wait()  # `close` lets it go
         status = self.answers.get(path, 200)
         if status == 200:

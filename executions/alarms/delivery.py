@@ -1,8 +1,12 @@
 """Delivers alarms: each receiver by one process at a time, in order, until it has taken them.
 
 A process claims a receiver for a while, sends what the receiver lacks as one message, and records
-the outcome. If the process is killed between the receiver's answer and the record, another process
-sends the same message again once the claim is over. The number of the alarm tells such a duplicate.
+the outcome. It extends the claim for as long as it sends, and tries to record an arrival until our
+own tables have it.
+
+A message arrives twice if the process is killed between the receiver's answer and the record, if
+our own tables are away meanwhile for longer than a claim, or if the answer does not reach us. The
+number of the alarm tells such a duplicate.
 """
 
 import logging
@@ -12,8 +16,8 @@ from datetime import timedelta
 from functools import cached_property
 
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections, transaction
 from django.db import Error as DatabaseError
-from django.db import connections, transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce, Greatest, Now
 
@@ -21,14 +25,18 @@ from executions.alarms.message import Message, Origin, compose
 from executions.alarms.pace import pause_after
 from executions.alarms.problems import why
 from executions.alarms.receivers import Receiver, receivers_of
+from executions.alarms.silence import quiet_of
+from executions.alarms.silences import open_silences
 from executions.alarms.store import told_of
 from executions.database.own_clock import from_now
 from executions.models import Alarm, AlarmDelivery, AlarmReceiver
 
 log = logging.getLogger(__name__)
 
-# A claim outlives every attempt: apprise waits 4 s for a connection and 4 s for an answer.
-CLAIM = timedelta(seconds=60)
+# A claim is extended at each look while its attempt lasts, so it outlives two looks.
+CLAIM = timedelta(seconds=90)
+# Seconds between two attempts to record an arrival.
+RECORD_AGAIN = 1.0
 # How often a process says that a receiver is in its settings.
 CONFIGURED_EVERY = timedelta(minutes=5)
 # The most alarms that one message is about.
@@ -47,11 +55,13 @@ def place() -> Origin:
 class Post:
     """Delivers to the receivers in this process's settings, each in a thread of its own.
 
-    So a receiver that hangs delays no other.
+    So a receiver that hangs delays no other. While everything is silenced, what waits goes on
+    waiting.
     """
 
     def __init__(self, urls: tuple[str, ...]) -> None:
         self._urls = urls
+        self._token = secrets.token_hex(8)
         self._busy: dict[str, threading.Thread] = {}
 
     @cached_property
@@ -66,23 +76,37 @@ class Post:
         """
         if not self._urls:
             return
+        self._extend_claims()
         for receiver in self._receivers.values():
             configure(receiver)
         for digest in self._due():
-            if digest in self._busy and self._busy[digest].is_alive():
+            if digest in self._busy:
                 continue
             thread = threading.Thread(
-                target=_deliver, args=[self._receivers[digest]], name="alarm", daemon=True
+                target=_deliver,
+                args=[self._receivers[digest], self._token],
+                name="alarm",
+                daemon=True,
             )
             self._busy[digest] = thread
             thread.start()
+
+    def _extend_claims(self) -> None:
+        """Keep every receiver that a thread still sends to."""
+        self._busy = {digest: one for digest, one in self._busy.items() if one.is_alive()}
+        if self._busy:
+            mine = AlarmReceiver.objects.filter(digest__in=self._busy, token=self._token)
+            mine.update(claimed_until=from_now(CLAIM))
 
     def _due(self) -> list[str]:
         newest = Alarm.objects.aggregate(newest=Max("pk"))["newest"] or 0
         waiting = AlarmReceiver.objects.filter(
             _free(), digest__in=self._receivers, sent_up_to__lt=newest, next_try_at__lte=Now()
         )
-        return list(waiting.values_list("digest", flat=True))
+        found = list(waiting.values_list("digest", flat=True))
+        if found and quiet_of(open_silences(None)[0]).everything:
+            return []
+        return found
 
 
 def _free() -> Q:
@@ -109,10 +133,10 @@ def configure(receiver: Receiver) -> None:
     )
 
 
-def _deliver(receiver: Receiver) -> None:
+def _deliver(receiver: Receiver, token: str) -> None:
     """One attempt. No error leaves the thread."""
     try:
-        deliver_to(receiver)
+        deliver_to(receiver, token)
     except DatabaseError:
         log.warning("Alarms for receiver %d wait: our own tables are away.", receiver.position)
     except Exception as error:  # its text may contain an address
@@ -121,13 +145,12 @@ def _deliver(receiver: Receiver) -> None:
         connections.close_all()
 
 
-def deliver_to(receiver: Receiver) -> None:
-    """Claim the receiver, send what it lacks, and record the outcome.
+def deliver_to(receiver: Receiver, token: str) -> None:
+    """Claim the receiver by this token, send what it lacks, and record the outcome.
 
     Raises:
-        django.db.Error: our own tables cannot be reached.
+        django.db.Error: our own tables cannot be reached, and nothing has arrived.
     """
-    token = secrets.token_hex(8)
     known = AlarmReceiver.objects.filter(digest=receiver.digest)
     if not known.filter(_free()).update(token=token, claimed_until=from_now(CLAIM)):
         return
@@ -140,7 +163,7 @@ def deliver_to(receiver: Receiver) -> None:
     if problem:
         note_failure(receiver, row.failures + 1, problem, token)
     else:
-        _note_arrival(row, lacking)
+        _record_arrival(row, lacking)
 
 
 def send_now(receiver: Receiver, message: Message) -> str:
@@ -170,6 +193,16 @@ def note_failure(receiver: Receiver, failures: int, problem: str, token: str) ->
     )
     if failures == 1:
         log.warning("An alarm did not reach receiver %d: %s", receiver.position, why(problem))
+
+
+def _record_arrival(row: AlarmReceiver, sent: list[Alarm]) -> None:
+    """Record it as soon as our own tables can be reached, or the receiver gets it once more."""
+    while True:
+        try:
+            return _note_arrival(row, sent)
+        except (OperationalError, InterfaceError):
+            connections[DEFAULT_DB_ALIAS].close()
+            threading.Event().wait(RECORD_AGAIN)
 
 
 def _note_arrival(row: AlarmReceiver, sent: list[Alarm]) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
 
 from executions.alarms import delivery
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.django_db(databases=["default"], transaction=True)
 RULES = TellingRules(after=timedelta(minutes=2), most=12)
 MINUTE = timedelta(minutes=1)
 SECRET = "s3cr3t-t0k3n"
+TOKEN = "this process"
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_a_receiver_gets_each_alarm_once_and_it_is_on_record(http):
     delivery.configure(receiver)
     make_alarms()
     for _ in range(3):
-        deliver_to(receiver)
+        deliver_to(receiver, TOKEN)
     (alarm,) = Alarm.objects.all()
     assert http.numbers("/a") == [alarm.pk]
     assert [(one.first, one.last) for one in AlarmDelivery.objects.all()] == [(alarm.pk, alarm.pk)]
@@ -84,11 +86,11 @@ def test_late_alarms_are_one_message_about_what_is_so_now(http):
     delivery.configure(receiver)
     http.answers["/a"] = 503
     make_alarms(3)
-    deliver_to(receiver)
+    deliver_to(receiver, TOKEN)
     (waiting,) = read_undelivered()
     assert (waiting.alarms, str(waiting.reason)[:33]) == (3, "It answered with the status 503: ")
     http.answers.clear()
-    deliver_to(receiver)
+    deliver_to(receiver, TOKEN)
     (message,) = http.got["/a"]
     assert "usage is failing" in message["title"]
     assert "2 earlier alarms could not be delivered in time" in message["message"]
@@ -104,7 +106,7 @@ def test_pauses_between_attempts_grow(http):
     make_alarms()
     known = AlarmReceiver.objects.filter(digest=receiver.digest)
     for failures, pause in ((1, 10), (2, 20), (3, 40)):
-        deliver_to(receiver)
+        deliver_to(receiver, TOKEN)
         row = known.get()
         wait = row.next_try_at - known.annotate(now=delivery.from_now(0 * MINUTE)).get().now
         assert row.failures == failures
@@ -117,7 +119,7 @@ def test_a_new_receiver_is_told_what_is_so_now_and_nothing_older(http):
     for path, messages in (("/a", 1), ("/b", 0)):
         receiver = Receiver(1, http.url(path))
         delivery.configure(receiver)
-        deliver_to(receiver)
+        deliver_to(receiver, TOKEN)
         assert len(http.got[path]) == messages
         for minute in (40, 41, 42):
             look(minute)
@@ -130,11 +132,49 @@ def test_one_process_at_a_time_sends_to_a_receiver_until_its_claim_is_over(http)
     make_alarms()
     claimed = delivery.from_now(MINUTE)
     AlarmReceiver.objects.update(token="another", claimed_until=claimed)
-    deliver_to(receiver)
+    deliver_to(receiver, TOKEN)
     assert not http.got["/a"]
     AlarmReceiver.objects.update(claimed_until=F("claimed_until") - 2 * MINUTE)
-    deliver_to(receiver)
+    deliver_to(receiver, TOKEN)
     assert len(http.got["/a"]) == 1
+
+
+def test_a_claim_lasts_for_as_long_as_the_attempt_of_its_process(http):
+    """However long the receiver takes, nobody sends to it a second time meanwhile."""
+    http.held.add("/slow")
+    receiver = Receiver(1, http.url("/slow") + "?rto=120")
+    post, other = Post((receiver.url,)), Post((receiver.url,))
+    delivery.configure(receiver)
+    make_alarms()
+    post.deliver()
+    until(lambda: http.waiting)
+    for _ in range(3):
+        AlarmReceiver.objects.update(claimed_until=F("claimed_until") - MINUTE)
+        post.deliver()
+        other.deliver()
+        assert other._due() == []
+    http.let_go.set()
+    until(AlarmDelivery.objects.exists)
+    assert len(http.got["/slow"]) == 1
+
+
+def test_an_arrival_is_recorded_though_our_own_tables_were_away_at_its_moment(superuser):
+    """The connection breaks after the message has arrived and before that is on record."""
+
+    class Breaking(HttpReceiver):
+        def _take(self, handler, message):
+            superuser.execute("SELECT pg_terminate_backend(%s)", [session])
+            super()._take(handler, message)
+
+    with closing(Breaking()) as http:
+        receiver = Receiver(1, http.url("/a"))
+        delivery.configure(receiver)
+        make_alarms()
+        with connection.cursor() as cursor:
+            session = cursor.execute("SELECT pg_backend_pid()").fetchone()[0]
+        deliver_to(receiver, TOKEN)
+        deliver_to(receiver, TOKEN)
+        assert len(http.got["/a"]) == AlarmDelivery.objects.count() == 1
 
 
 def test_a_redirect_is_not_followed_even_if_the_address_asks_for_it(http):
@@ -154,7 +194,7 @@ def test_no_secret_is_in_our_tables_our_log_or_what_is_shown(http, caplog, capsy
         receiver = Receiver(position, url)
         delivery.configure(receiver)
         AlarmReceiver.objects.update(sent_up_to=0)
-        delivery._deliver(receiver)
+        delivery._deliver(receiver, TOKEN)
         assert SECRET not in repr(receiver)
     shown = [
         *read_undelivered(),
