@@ -107,6 +107,10 @@ has_pgbouncer() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null 2>&1
 }
 
+has_nginx() {
+    PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v nginx >/dev/null 2>&1
+}
+
 # install_unstarted PACKAGE SERVICE: Debian's package would start a service, now and with the machine;
 # the tests need its program only.
 install_unstarted() (

@@ -6,9 +6,8 @@ The command `manage.py quickstart` runs them in order and then becomes gunicorn.
 import logging
 import secrets
 import signal
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
 from typing import NoReturn
@@ -50,7 +49,6 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 # Problems that no parameter of a URL causes, even if the next connection does not have them.
 _OF_NO_PARAMETER = frozenset({"pooler", "not_direct", "no_server", "lost", "ended"})
 _SCENARIOS = "scenarios"  # the folder of their clusters, below VAR_DIR
-_BACKLOG = 2048  # gunicorn's own default, which it does not set on a listening socket
 
 Tell = Callable[[str], None]
 
@@ -91,49 +89,6 @@ def hold_signals_back() -> None:
     Until then nobody would handle them, and nobody would stop the embedded PostgreSQL.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-
-
-def refuse_a_taken_port(host: str, port: int) -> None:
-    """Bind once before anything is made, so that a taken port leaves nothing unfinished.
-
-    Raises:
-        CannotStart: the address cannot be listened on.
-    """
-    _listening(host, port).close()
-
-
-def take_the_port(host: str, port: int) -> socket.socket:
-    """Listen from now on, for gunicorn, so that the printed address is certainly ours.
-
-    Raises:
-        CannotStart: another process took the port during the preparation.
-    """
-    return _listening(host, port)
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        # If a name has both kinds of address, use the one that gunicorn would.
-        family, kind, protocol, _name, address = min(
-            found, key=lambda one: one[0] != socket.AF_INET
-        )
-        with ExitStack() as unless_it_listens:
-            listener = unless_it_listens.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(_BACKLOG)
-            unless_it_listens.pop_all()
-            return listener
-    except (socket.gaierror, UnicodeError):
-        raise CannotStart(
-            f"HOST is {host!r}, which is no address of this machine: choose one, or leave it out."
-        ) from None
-    except OSError as error:
-        raise CannotStart(
-            f"Port {port} on {host} cannot be used: {error.strerror}."
-            " Stop what uses it, or choose another with PORT or --port."
-        ) from None
 
 
 @contextmanager

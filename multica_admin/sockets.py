@@ -1,4 +1,7 @@
-"""The folder of the private PostgreSQL's socket. This module reads and makes nothing."""
+"""How long the path of a socket may be, and the folder of the private PostgreSQL's socket.
+
+This module reads and makes nothing.
+"""
 
 import hashlib
 import os
@@ -6,8 +9,9 @@ import re
 from pathlib import Path
 
 _PLAIN = re.compile(r"[\w ./+@=-]+")
-# A sockaddr_un holds 107 bytes of path. The socket's file name takes some of them.
-SOCKET_DIRECTORY_LIMIT = 107 - len("/.s.PGSQL.5432.lock")
+LONGEST_PATH = 107  # bytes: what a sockaddr_un holds
+# The socket's file name takes some of them.
+SOCKET_DIRECTORY_LIMIT = LONGEST_PATH - len("/.s.PGSQL.5432.lock")
 
 
 def socket_directory(data: Path) -> Path:

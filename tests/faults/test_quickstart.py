@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import closing
 
 import psycopg
-import pytest
 from psycopg.rows import dict_row
 
 from multica_admin import embedded
@@ -161,19 +162,29 @@ def test_without_the_demo_there_is_nothing_made_up(start, started_before):
     process.stop()
 
 
-@pytest.mark.parametrize("said_by", ["HOST", "--host"])
-def test_the_address_that_is_printed_answers(start, started_before, cluster, said_by):
+def test_the_address_that_is_printed_answers(start, started_before, cluster):
     port = free_port()
-    command = [*QUICKSTART, str(port)]
     env = {"DATABASE_URL": environment.url("multica_view"), "WEB_CONCURRENCY": "1"}
-    if said_by == "HOST":
-        env["HOST"] = "127.0.0.2"
-    else:
-        command += ["--host", "127.0.0.2"]
-    process = start(*command, **env)
+    process = start(*QUICKSTART, str(port), "--host", "127.0.0.2", **env)
     assert process.wait_for("Multica Admin: ") == f"Multica Admin: http://127.0.0.2:{port}"
     process.wait_for("Listening at")
     assert "csrfmiddlewaretoken" in Browser(port, "127.0.0.2").get("/login/")
+
+
+def test_on_a_unix_socket_it_says_what_a_proxy_needs_and_leaves_no_socket(
+    start, started_before, var, cluster
+):
+    path = var.parent / "web.sock"
+    env = {"DATABASE_URL": environment.url("multica_view"), "WEB_CONCURRENCY": "1"}
+    process = start("manage.py", "quickstart", **env, HOST=f"unix:{path}")
+    assert f"on {path}, for a proxy; set PUBLIC_URL" in process.wait_for("Multica Admin: ")
+    process.wait_for("Listening at")
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        client.connect(str(path))
+        client.sendall(b"GET /login/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 OK\r\n")
+    assert process.stop() == 0
+    assert not path.exists()
 
 
 def test_on_every_address_it_says_what_others_need(start, started_before, cluster):

@@ -14,6 +14,7 @@ from executions.demo.scenario import Scenario
 from multica_admin import embedded
 from multica_admin.cluster import ClusterError
 from multica_admin.env import BadSetting, Environment
+from multica_admin.listening import UNIX, CannotListen, listen, refuse_a_taken_address
 from multica_admin.public_url import EVERY_ADDRESS
 
 
@@ -22,7 +23,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", help="address to listen on (HOST, else 127.0.0.1)")
+        parser.add_argument(
+            "--host", help="address or unix:/path to listen on (HOST, else 127.0.0.1)"
+        )
         parser.add_argument("--port", help="port to listen on (PORT, else 8000)")
         demo = parser.add_mutually_exclusive_group()
         demo.add_argument("--no-demo", action="store_true", help="no demo data when embedded")
@@ -48,7 +51,7 @@ class Command(BaseCommand):
             scenario = quickstart.find_scenario(options["scenario"])
             _require_a_database(demo=options["demo"] or scenario is not None)
             host, port = self._address(options)
-            quickstart.refuse_a_taken_port(host, port)
+            refuse_a_taken_address(host, port)
             quickstart.refuse_unusable_servers()
             if options["check"]:
                 return
@@ -59,7 +62,7 @@ class Command(BaseCommand):
                     host, port, with_demo=not options["no_demo"], scenario=scenario
                 )
             self._become_gunicorn(host, listener, holds_demo=holds_demo, scenario=scenario)
-        except (BadSetting, ClusterError, quickstart.CannotStart) as error:
+        except (BadSetting, CannotListen, ClusterError, quickstart.CannotStart) as error:
             raise CommandError(str(error), returncode=2) from None
         except quickstart.Stopped as stopped:
             raise CommandError(
@@ -96,7 +99,8 @@ class Command(BaseCommand):
             holds_demo = quickstart.prepare_embedded_multica(self._say, with_demo=with_demo)
         else:
             quickstart.tell_what_is_missing()
-        listener = quickstart.take_the_port(host, port)
+        # From now on, so that the printed address is certainly ours.
+        listener = listen(host, port)
         self._say(f"Multica Admin: {_address_to_open(_shown(host), port)}")
         quickstart.make_first_user(self._say, settings.FIRST_PASSWORD)
         return listener, holds_demo
@@ -145,6 +149,8 @@ def _start_again(environment: dict[str, str]) -> NoReturn:
 def _address_to_open(host: str, port: int) -> str:
     if settings.PUBLIC_URL:
         return settings.PUBLIC_URL
+    if host.startswith(UNIX):
+        return f"on {host.removeprefix(UNIX)}, for a proxy; set PUBLIC_URL to the address it serves"
     if host not in EVERY_ADDRESS:
         return f"http://{host}:{port}"
     return (
@@ -154,4 +160,4 @@ def _address_to_open(host: str, port: int) -> str:
 
 
 def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return f"[{host}]" if ":" in host and not host.startswith(UNIX) else host
