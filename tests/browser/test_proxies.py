@@ -124,7 +124,7 @@ def test_everything_works_behind_a_proxy(visitor, owner, every_page, expect, con
     page = visitor.page
     visitor.sign_in("/executions/")
     # The header's verdict asks by itself, and a window of the strip comes in place.
-    page.wait_for_function("document.querySelector('[data-live][data-version=healthy]')")
+    page.wait_for_function("() => document.querySelector('[data-live][data-version=healthy]')")
     page.goto(f"{visitor.url}/")
     page.get_by_role("link", name="7 days").click()
     page.wait_for_url(f"{visitor.url}/?window=7d")
