@@ -17,6 +17,8 @@ _BETWEEN_URLS = re.compile(r"\s+|,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|,\s*$", re.A
 
 TRUE = frozenset({"1", "on", "true", "yes"})
 FALSE = frozenset({"0", "off", "false", "no"})
+# How a setting names whoever connects by a unix socket.
+UNIX = "unix"
 # A shorter token can be guessed.
 SHORTEST_TOKEN = 16
 
@@ -145,14 +147,17 @@ class Environment:
             raise BadSetting(name, f"has {len(given)} URLs; it must be one.")
         return given[0] if given else ""
 
-    def networks(self, name: str) -> list[str]:
-        """Addresses and CIDR networks, separated by commas."""
+    def proxies(self, name: str) -> list[str]:
+        """Addresses, CIDR networks and the word ``unix``, separated by commas."""
         given = [part.strip() for part in self.text(name).split(",") if part.strip()]
         for part in given:
             try:
-                ipaddress.ip_network(part)
+                if part != UNIX:
+                    ipaddress.ip_network(part)
             except ValueError:
                 raise BadSetting(
-                    name, f"has {part!r}; it must be addresses or networks, such as 10.0.0.0/8."
+                    name,
+                    f"has {part!r}; it must be addresses or networks, such as 10.0.0.0/8,"
+                    " or unix for a proxy that connects by a unix socket.",
                 ) from None
         return given

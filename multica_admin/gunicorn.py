@@ -37,7 +37,9 @@ keepalive = 150
 # The maximum that gunicorn accepts. A longer line reaches our own check, which names it.
 limit_request_line = 8190
 logconfig_dict = gunicorn_configuration(settings.LOG_FORMAT)
-forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES)
+# No header sets the scheme here, because gunicorn believes everybody behind a unix socket.
+# `client_address.FromClient` decides whose headers count.
+secure_scheme_headers: dict[str, str] = {}
 # No header sets SCRIPT_NAME or PATH_INFO, not even a trusted proxy's. PUBLIC_URL names the prefix,
 # and gunicorn answers 500 if the path does not begin with the header's prefix.
 forwarder_headers = ""

@@ -144,8 +144,8 @@ if PUBLIC_HOST:
     ALLOWED_HOSTS.append(PUBLIC.hostname)
     CSRF_TRUSTED_ORIGINS = [PUBLIC.origin]
 FORCE_SCRIPT_NAME = PUBLIC_PREFIX or None
-# gunicorn believes X-Forwarded-Proto from these peers only.
-TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+# `client_address` believes the headers of these only.
+TRUSTED_PROXIES = env.proxies("TRUSTED_PROXIES")
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=64)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

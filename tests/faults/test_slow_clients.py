@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
-from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
@@ -22,6 +21,7 @@ from django.test import Client
 
 from executions.accounts import guessing
 from executions.accounts.guessing import SIGN_IN, TooManyGuesses
+from tests.guesses import Guess
 from tests.people import make_user
 from tests.processes import Process, free_port
 from tests.sizes import sized
@@ -190,17 +190,9 @@ class Guesser(threading.Thread):
 
     def run(self):
         with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=HANG)) as wire:
-            wire.request("GET", "/login/")
-            page = wire.getresponse()
-            cookie = page.headers["Set-Cookie"].partition(";")[0]
-            token = page.read().decode().split('csrfmiddlewaretoken" value="')[1].partition('"')[0]
-            form = {"csrfmiddlewaretoken": token, "username": self._name, "password": "wrong"}
-            headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+            guess = Guess(wire, self._name)
             while not self._over.is_set():
-                wire.request("POST", "/login/", urlencode(form), headers)
-                answer = wire.getresponse()
-                answer.read()
-                self._statuses.append(answer.status)
+                self._statuses.append(guess.send())
 
     def leave(self):
         self._over.set()

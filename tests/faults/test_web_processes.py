@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -20,12 +21,15 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from executions.accounts import guessing
+from executions.accounts.guessing import SIGN_IN
 from executions.database.connections import connect as connect_to
 from executions.models import Runner as Row
 from executions.pages.history.filters import LONGEST, MOST_BYTES
 from executions.scheduler import inprocess
 from tests import environment
 from tests.faults.proxy import Proxy
+from tests.guesses import Guess, OverASocket
 from tests.people import make_user
 from tests.scheduling import age, execution, executions, lock_holders
 from tests.sizes import few
@@ -286,17 +290,31 @@ def test_without_a_runner_the_hooks_do_nothing(settings):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("proxies", ["", "127.0.0.1"], ids=["not believed", "believed"])
-@pytest.mark.parametrize("name", few(["SCRIPT_NAME", "Script-Name", "PATH_INFO"], 1))
-def test_a_header_that_names_a_prefix_changes_no_answer(owner, proxies, name):
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1,unix"], ids=["not believed", "believed"])
+def test_a_header_names_a_client_for_trusted_proxies_only_and_a_prefix_for_nobody(owner, proxies):
+    """The client has no guess left, so a guess that counts as its own is refused."""
+    path = environment.SOCKET.with_name(f"web {len(proxies)}")
+    for number in range(SIGN_IN.per_address):
+        guessing.begin(SIGN_IN, f"name {number}", "198.51.100.7")
     variables = {"ROLLUP_SCHEDULER": "off", "TRUSTED_PROXIES": proxies}
-    with web(**variables) as (_server, port):
+    with web("--bind", f"unix:{path}", **variables) as (_server, port):
         until(lambda: serves(port))
-        for path in ("/livez", "/readyz", "/healthz", "/login/"):
-            for value in ("/elsewhere", path, "/", "x"):
-                request = urllib.request.Request(
-                    f"http://127.0.0.1:{port}{path}", headers={name: value}
-                )
-                with urllib.request.urlopen(request, timeout=HANG) as answer:
-                    assert answer.status == 200
-                    assert "elsewhere" not in answer.read().decode()
+        for wire in (http.client.HTTPConnection("127.0.0.1", port), OverASocket(path)):
+            with contextlib.closing(wire):
+                guess = Guess(wire, "ada")
+                expected = 429 if proxies else 200
+                assert guess.send({"X-Forwarded-For": "192.0.2.1, 198.51.100.7"}) == expected
+                assert guess.send({"X-Forwarded-For": "198.51.100.7, 192.0.2.1"}) == 200
+        for name in ("SCRIPT_NAME", "Script-Name", "PATH_INFO"):
+            changes_no_answer(port, name)
+
+
+def changes_no_answer(port, name):
+    for path in ("/livez", "/readyz", "/healthz", "/login/"):
+        for value in ("/elsewhere", path, "/", "x"):
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}{path}", headers={name: value}
+            )
+            with urllib.request.urlopen(request, timeout=HANG) as answer:
+                assert answer.status == 200
+                assert "elsewhere" not in answer.read().decode()
