@@ -35,7 +35,7 @@ def digest(chart: Path = CHART) -> str:
 def heading(what: str = "The default values of deploy/helm as plain manifests") -> str:
     return (
         f"# {what}, rendered by `bin/audit chart`.\n"
-        "# docs/deploying.md says which Secret they need. Do not edit them.\n"
+        "# docs/guide/deploying.md says which Secret they need. Do not edit them.\n"
         f"# chart: {digest()}\n"
     )
 

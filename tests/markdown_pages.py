@@ -106,6 +106,11 @@ class MarkdownPage:
         ]
 
     @property
+    def sentences(self) -> str:
+        """The text without its code."""
+        return " ".join(token.content for token in self._inline() if token.type == "text")
+
+    @property
     def translation(self) -> MarkdownPage:
         return MarkdownPage(self.path.with_suffix(".zh.md"))
 

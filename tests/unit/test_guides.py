@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -16,7 +17,8 @@ from tests.waiting import HANG
 LANGUAGES = [page for guide in guides() for page in (guide, guide.translation)]
 # What an operator meets first comes first.
 ORDER = [
-    "rollup", "compatibility", "retiring", "by-hand", "upgrading", "advanced",
+    "rollup", "compatibility", "retiring", "by-hand", "upgrading", "advanced", "usage-shows-zero",
+    "alarms", "signing-in", "permissions", "deploying", "poolers", "older-multica", "faq",
 ]  # fmt: skip
 # A line above a block says on which machine it is typed. The tests do not have that machine.
 ELSEWHERE = re.compile(r"\*(On|Needs|Not run by our tests|在|需要|我们的测试不运行)")
@@ -37,6 +39,12 @@ def test_a_guide_says_the_same_in_both_languages(guide):
     assert len(chinese.strong) == len(guide.strong)
     english = [link.replace(".zh.md", ".md").split("#")[0] for link in chinese.links]
     assert english == [link.replace(".zh.md", ".md").split("#")[0] for link in guide.links]
+
+
+@pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)
+def test_every_mark_of_bold_and_italics_is_one(page):
+    """In Chinese, one that follows a full stop and stands before a letter is shown as it is."""
+    assert "*" not in page.sentences
 
 
 def test_no_guide_is_in_chinese_only():
@@ -62,7 +70,7 @@ def test_a_link_leads_to_a_file_and_a_heading_that_exist(page):
         target = MarkdownPage((page.path.parent / name).resolve() if name else page.path)
         assert target.path.exists(), link
         if anchor:
-            assert anchor in target.anchors, link
+            assert unquote(anchor) in target.anchors, link
 
 
 @pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)
@@ -73,6 +81,12 @@ def test_an_address_of_the_product_is_one_of_its_addresses(page):
                 resolve(code)
             except Resolver404:
                 pytest.fail(f"{code} is no address of the product")
+
+
+@pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)
+def test_a_table_of_commands_is_marked(page):
+    for head in re.finditer(r"\n\n\| (with \| command|方式 \| 命令) ", page.text):
+        assert ELSEWHERE.search(page.text[: head.start()].rpartition("\n\n")[2])
 
 
 @pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)

@@ -65,7 +65,7 @@ def test_promtool_takes_the_rules_the_dashboards_queries_and_the_gauges(tmp_path
 
 
 def test_promtool_takes_the_scrape_configuration_of_the_guide(tmp_path):
-    guide = (PROJECT / "docs" / "deploying.md").read_text()
+    guide = (PROJECT / "docs" / "guide" / "alarms.md").read_text("utf-8")
     (written,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
     (tmp_path / "prometheus.yaml").write_text(written)
     (tmp_path / "multica-admin.token").write_text("token")
