@@ -100,10 +100,14 @@ class MarkdownPage:
     @property
     def strong(self) -> list[str]:
         """What stands in bold: in a guide, the names of pages, buttons and fields."""
-        tokens = list(self._inline())
-        return [
-            tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "strong_open"
-        ]
+        found, inside = [], False
+        for token in self._inline():
+            if token.type == "strong_open":
+                found.append("")
+            inside = token.type == "strong_open" or (inside and token.type != "strong_close")
+            if inside and found:
+                found[-1] += " " if token.type == "softbreak" else token.content
+        return found
 
     @property
     def sentences(self) -> str:
@@ -127,3 +131,8 @@ def guides() -> list[MarkdownPage]:
     return [
         MarkdownPage(path) for path in sorted(GUIDES.glob("*.md")) if ".zh" not in path.suffixes
     ]
+
+
+def translated() -> list[MarkdownPage]:
+    """Every page that is in both languages: the guides and the README."""
+    return [MarkdownPage(ROOT / "README.md"), *guides()]

@@ -11,10 +11,10 @@ import yaml
 from django.urls import Resolver404, resolve
 from pglast import parse_sql
 
-from tests.markdown_pages import GUIDES, ROOT, MarkdownPage, all_pages, guides
+from tests.markdown_pages import GUIDES, ROOT, MarkdownPage, all_pages, guides, translated
 from tests.waiting import HANG
 
-LANGUAGES = [page for guide in guides() for page in (guide, guide.translation)]
+LANGUAGES = [page for one in translated() for page in (one, one.translation)]
 # What an operator meets first comes first.
 ORDER = [
     "rollup", "compatibility", "retiring", "by-hand", "upgrading", "advanced", "usage-shows-zero",
@@ -28,17 +28,31 @@ def of_a_page(page):
     return str(page)
 
 
-@pytest.mark.parametrize("guide", guides(), ids=of_a_page)
-def test_a_guide_says_the_same_in_both_languages(guide):
-    chinese = guide.translation
+@pytest.mark.parametrize("english", translated(), ids=of_a_page)
+def test_a_page_says_the_same_in_both_languages(english):
+    chinese = english.translation
     assert chinese.path.exists()
-    assert chinese.levels == guide.levels
+    assert chinese.levels == english.levels
     assert [(one.kind, one.text) for one in chinese.fences] == [
-        (one.kind, one.text) for one in guide.fences
+        (one.kind, one.text) for one in english.fences
     ]
-    assert len(chinese.strong) == len(guide.strong)
-    english = [link.replace(".zh.md", ".md").split("#")[0] for link in chinese.links]
-    assert english == [link.replace(".zh.md", ".md").split("#")[0] for link in guide.links]
+    assert len(chinese.strong) == len(english.strong)
+    of_both = [
+        [link.replace(".zh.md", ".md").split("#")[0] for link in page.links]
+        for page in (english, chinese)
+    ]
+    assert of_both[0] == of_both[1]
+
+
+def test_the_readme_has_one_picture_for_light_and_for_dark():
+    for name in ("README.md", "README.zh.md"):
+        page = MarkdownPage(ROOT / name)
+        pictures = [link for link in page.links if link.endswith(".png")]
+        assert page.text.count("<picture>") == 1
+        assert [re.sub("light|dark", "…", one) for one in pictures] == [
+            "docs/screenshots/overview-…-1440.png"
+        ] * 2
+        assert '<source media="(prefers-color-scheme: dark)"' in page.text
 
 
 @pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)
