@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class CallerKind(models.TextChoices):
@@ -36,7 +37,7 @@ class RetirementState(models.TextChoices):
     WORSE = "worse", _("removed, and it got worse")
     OTHER_CALLER = "other_caller", _("removed, but something else still calls the rollup")
     TRIAL_ENDED = "trial_ended", _("trial ended, the job is active again")
-    PUT_BACK = "put_back", _("put back")
+    PUT_BACK = "put_back", pgettext_lazy("state", "put back")
     CLOSED = "closed", _("closed")
     MOVED = "moved", _("closed, because its database moved or is gone")
 
