@@ -12,7 +12,7 @@ from executions.pages.common import page
 from executions.pages.explain.view import explanation, explanations
 from executions.pages.history import errors, export, jobs, plans, runners, verdicts
 from executions.pages.history.execution import read_execution
-from executions.pages.history.filters import UNPAGED
+from executions.pages.history.filters import NAMES, UNPAGED
 from executions.pages.history.view import plan
 from executions.pages.overview.view import overview, verdict
 from executions.pages.rollup import backfill, upgrade
@@ -24,72 +24,56 @@ from executions.pages.schedules.reader import read_schedules
 from executions.pages.silences.view import end_silence, silences
 from executions.pages.wizard import choosing, left, views
 
-_RUNNERS_WINDOWS = {"window": runners.WINDOW_NAMES}
-_ERRORS_WINDOWS = {"window": errors.WINDOW_NAMES}
-
 _OVERVIEW = [
     path("", overview, name="overview"),
     path("verdict/", verdict, name="verdict"),
 ]
 _HISTORY = [
-    path(
+    page(
         "executions/",
-        page("history/plans", plans.read_plans, choices=plans.CHOICES, around=plans.form),
-        name="plans",
+        "history/plans",
+        plans.read_plans,
+        names=NAMES,
+        choices=plans.CHOICES,
+        around=plans.form,
     ),
     path("executions/export.csv", export.as_csv, name="export_csv"),
     path("executions/export.jsonl", export.as_json_lines, name="export_jsonl"),
-    path(
-        "executions/<uuid:execution_id>/",
-        page("history/execution", read_execution, names=()),
-        name="execution",
-    ),
+    page("executions/<uuid:execution_id>/", "history/execution", read_execution),
     path("executions/at/<int:seconds>/", plan, name="plan"),
-    path(
+    page(
         "runners/",
-        page("history/runners", runners.read_runners, choices=_RUNNERS_WINDOWS, names=UNPAGED),
-        name="runners",
+        "history/runners",
+        runners.read_runners,
+        names=UNPAGED,
+        choices={"window": runners.WINDOW_NAMES},
     ),
-    path(
+    page(
         "errors/",
-        page("history/errors", errors.read_errors, choices=_ERRORS_WINDOWS, names=UNPAGED),
-        name="errors",
+        "history/errors",
+        errors.read_errors,
+        names=UNPAGED,
+        choices={"window": errors.WINDOW_NAMES},
     ),
-    path("jobs/", page("history/jobs", jobs.read_all_jobs, names=("job",)), name="jobs"),
-    path(
-        "verdicts/",
-        page("history/verdicts", verdicts.read_verdicts, names=verdicts.NAMES),
-        name="verdicts",
-    ),
+    page("jobs/", "history/jobs", jobs.read_all_jobs, names=("job",)),
+    page("verdicts/", "history/verdicts", verdicts.read_verdicts, names=verdicts.NAMES),
 ]
 _ROLLUP = [
-    path(
-        "rollup/",
-        page("rollup/health", lambda _filters: read_health(), names=()),
-        name="rollup",
-    ),
-    path("rollup/zero/", page("rollup/zero", lambda _filters: read_zero(), names=()), name="zero"),
-    path(
+    page("rollup/", "rollup/health", read_health, name="rollup"),
+    page("rollup/zero/", "rollup/zero", read_zero),
+    page(
         "rollup/backfill/",
-        page(
-            "rollup/backfill",
-            backfill.read_backfill,
-            names=(),
-            choices=backfill.CHOICES,
-            around=backfill.prospect,
-        ),
-        name="backfill",
+        "rollup/backfill",
+        backfill.read_backfill,
+        choices=backfill.CHOICES,
+        around=backfill.prospect,
     ),
-    path(
+    page(
         "rollup/upgrade/",
-        page(
-            "rollup/upgrade",
-            upgrade.read_answer,
-            names=(),
-            readers=upgrade.READERS,
-            around=upgrade.form,
-        ),
-        name="upgrade",
+        "rollup/upgrade",
+        upgrade.read_answer,
+        readers=upgrade.READERS,
+        around=upgrade.form,
     ),
     path("rollup/drift/", drift, name="drift"),
     path("rollup/run/", run_once, name="rollup_run"),
@@ -98,24 +82,15 @@ _EXPLAIN = [
     path("explain/", explanations, name="explanations"),
     path("explain/<str:code>/", explanation, name="explain"),
 ]
-_SCHEDULES = [
-    path(
-        "schedules/",
-        page("schedules/schedules", lambda _filters: read_schedules(), names=()),
-        name="schedules",
-    ),
-]
+_SCHEDULES = [page("schedules/", "schedules/schedules", read_schedules)]
 _AUDIT = [
-    path(
+    page(
         "audit/",
-        page(
-            "audit/audit",
-            reader.read_audit,
-            choices=reader.CHOICES,
-            names=reader.NAMES,
-            around=reader.form,
-        ),
-        name="audit",
+        "audit/audit",
+        reader.read_audit,
+        names=reader.NAMES,
+        choices=reader.CHOICES,
+        around=reader.form,
     ),
     path("audit/export.csv", as_csv, name="audit_csv"),
 ]

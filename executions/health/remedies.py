@@ -8,36 +8,24 @@ plain host has no official unit; ours are called after the service.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 
-from django.utils.functional import Promise
+from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
 
-class Place(StrEnum):
-    """Where a command is typed."""
+class Place(TextChoices):
+    """Where a command is typed. `HERE` is where Multica Admin itself is installed."""
 
-    COMPOSE = "compose"
-    KUBERNETES = "kubernetes"
-    HOST = "host"
-    HERE = "here"  # where Multica Admin itself is installed
-    # The same in a container of deploy/.
-    HERE_COMPOSE = "here-compose"
-    HERE_KUBERNETES = "here-kubernetes"
+    COMPOSE = "compose", _("Docker Compose, in the folder of docker-compose.selfhost.yml")
+    KUBERNETES = "kubernetes", _("Kubernetes, with Multica's Helm chart")
+    HOST = "host", _("Plain host, if systemd runs Multica as multica-backend")
+    HERE = "here", _("Where Multica Admin is installed")
+    HERE_COMPOSE = "here-compose", _("Docker Compose, in Multica Admin's folder deploy/compose")
+    HERE_KUBERNETES = (
+        "here-kubernetes",
+        _("Kubernetes, with Multica Admin's own manifest or chart"),
+    )
 
-    @property
-    def label(self) -> Promise:
-        return _LABELS[self]
-
-
-_LABELS: Mapping[Place, Promise] = {
-    Place.COMPOSE: _("Docker Compose, in the folder of docker-compose.selfhost.yml"),
-    Place.KUBERNETES: _("Kubernetes, with Multica's Helm chart"),
-    Place.HOST: _("Plain host, if systemd runs Multica as multica-backend"),
-    Place.HERE: _("Where Multica Admin is installed"),
-    Place.HERE_COMPOSE: _("Docker Compose, in Multica Admin's folder deploy/compose"),
-    Place.HERE_KUBERNETES: _("Kubernetes, with Multica Admin's own manifest or chart"),
-}
 
 Commands = Mapping[Place, str]
 

@@ -17,7 +17,7 @@ from django.db import connections
 from executions.models import Execution
 from executions.pages.history import errors, execution, jobs, plans, runners
 from executions.pages.history import rows_of_export as export
-from executions.pages.history.filters import Filters, parse
+from executions.pages.history.filters import parse
 from tests.big_table import SCOPES, big_table, explaining
 
 __all__ = ["big_table"]
@@ -101,7 +101,7 @@ def test_the_plans_of_one_scope_come_as_the_index_has_them(query):
 def test_one_execution(job, status):
     found = Execution.objects.filter(job_name=job, status=status).order_by("-plan_time")[3]
     with explaining() as asked:
-        assert execution.read_execution(Filters(), found.id).row.execution == found
+        assert execution.read_execution(found.id).row.execution == found
     check(asked)
 
 

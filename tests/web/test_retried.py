@@ -46,7 +46,7 @@ def states(row):
     (job,) = (one for one in read_all_jobs(Filters()).jobs if one.name == row["job_name"])
     (group,) = read_errors(Filters(job=row["job_name"])).groups
     (exported,) = next(start_export(Filters(job=row["job_name"])).pages())
-    detail = read_execution(Filters(), row["id"])
+    detail = read_execution(row["id"])
     found = {
         "plans": read_plans(Filters()).rows[0].state,
         "jobs, a scope": job.scopes[0].state,

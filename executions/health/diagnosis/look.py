@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from uuid import UUID
 
+from django.db.models import TextChoices
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -49,21 +50,12 @@ class CauseCode(StrEnum):
     USAGE_IS_THERE = "usage_is_there"
 
 
-class Answer(StrEnum):
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
-
-    @property
-    def label(self) -> Promise:
-        return _ANSWERS[self]
+class Answer(TextChoices):
+    YES = "yes", _("Yes")
+    NO = "no", _("No")
+    UNKNOWN = "unknown", _("Cannot tell")
 
 
-_ANSWERS: Mapping[Answer, Promise] = {
-    Answer.YES: _("Yes"),
-    Answer.NO: _("No"),
-    Answer.UNKNOWN: _("Cannot tell"),
-}
 # The causes that a finding names have the title of its explanation.
 _TITLES: Mapping[CauseCode, Promise] = {
     CauseCode.OTHER_SCHEMA: _("Multica's tables are out of reach"),

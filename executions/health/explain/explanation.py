@@ -1,9 +1,8 @@
 """PURE: what an explanation of a finding consists of. The other modules here have the texts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from django.db.models import TextChoices
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -11,23 +10,12 @@ from executions.health.findings.base import FindingCode
 from executions.health.remedies import Commands
 
 
-class LeastRole(StrEnum):
+class LeastRole(TextChoices):
     """The least role that may run a statement."""
 
-    VIEWER = "viewer"
-    OWNER = "owner"
-    ADMINISTRATOR = "administrator"
-
-    @property
-    def label(self) -> Promise:
-        return _READERS[self]
-
-
-_READERS: Mapping[LeastRole, Promise] = {
-    LeastRole.VIEWER: _("The dashboard's own role may run it."),
-    LeastRole.OWNER: _("It needs the owner of Multica's tables."),
-    LeastRole.ADMINISTRATOR: _("It needs a superuser of the database server."),
-}
+    VIEWER = "viewer", _("The dashboard's own role may run it.")
+    OWNER = "owner", _("It needs the owner of Multica's tables.")
+    ADMINISTRATOR = "administrator", _("It needs a superuser of the database server.")
 
 
 @dataclass(frozen=True)

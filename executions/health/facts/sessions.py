@@ -2,21 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
 
 
-class SessionWork(StrEnum):
+class SessionWork(TextChoices):
     """What a session probably does, by its name and its current or last statement."""
 
-    OUR_BACKFILL = "our_backfill"
-    OUR_RUNNER = "our_runner"
-    PG_CRON = "pg_cron"
-    ROLLUP = "rollup"
-    BACKFILL = "backfill"
-    DELETION = "deletion"
-    CODEX_BACKFILL = "codex_backfill"
-    OTHER = "other"
-    HIDDEN = "hidden"
+    OUR_BACKFILL = "our_backfill", _("It is probably a backfill that was started from here.")
+    OUR_RUNNER = "our_runner", _("It is probably this installation's own runner.")
+    PG_CRON = "pg_cron", _("It is probably a run of a pg_cron job.")
+    ROLLUP = "rollup", _("It is probably another run of the rollup, by Multica or by a schedule.")
+    BACKFILL = "backfill", _("It is probably a backfill of Multica's.")
+    DELETION = "deletion", _("It is probably Multica, which deletes a workspace.")
+    CODEX_BACKFILL = "codex_backfill", _("It is probably Multica's codex-usage backfill.")
+    OTHER = "other", _("Its statements do not tell what it is for.")
+    HIDDEN = "hidden", _("Nobody can tell what it is for: this role may not see its statements.")
 
 
 @dataclass(frozen=True)

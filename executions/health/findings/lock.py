@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import StateRow
 from executions.health.facts.executions import ExecutionFact
-from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
+from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.findings.base import HOUR, Case, Finding, FindingCode, Severity, listed
 from executions.health.findings.watermark import is_in_the_future
 from executions.health.remedies import end_session
@@ -104,19 +104,6 @@ def _nothing_to_do(case: Case, lost: list[ExecutionFact]) -> Finding:
     )
 
 
-PROBABLY: dict[SessionWork, Promise] = {
-    SessionWork.OUR_BACKFILL: _("It is probably a backfill that was started from here."),
-    SessionWork.OUR_RUNNER: _("It is probably this installation's own runner."),
-    SessionWork.PG_CRON: _("It is probably a run of a pg_cron job."),
-    SessionWork.ROLLUP: _("It is probably another run of the rollup, by Multica or by a schedule."),
-    SessionWork.BACKFILL: _("It is probably a backfill of Multica's."),
-    SessionWork.DELETION: _("It is probably Multica, which deletes a workspace."),
-    SessionWork.CODEX_BACKFILL: _("It is probably Multica's codex-usage backfill."),
-    SessionWork.OTHER: _("Its statements do not tell what it is for."),
-    SessionWork.HIDDEN: _("Nobody can tell what it is for: this role may not see its statements."),
-}
-
-
 def _held_by(holder: DatabaseSession) -> tuple[Sentence, Sentence]:
     if holder.idle and holder.since is None:
         template = _(
@@ -125,7 +112,7 @@ def _held_by(holder: DatabaseSession) -> tuple[Sentence, Sentence]:
         )
     else:
         template = _("A session (pid %(pid)s, %(name)s) holds it now.")
-    return say(template, **_named(holder)), say(PROBABLY[holder.work])
+    return say(template, **_named(holder)), say(holder.work.label)
 
 
 def _named(holder: DatabaseSession) -> dict[str, str | Promise]:

@@ -6,7 +6,9 @@ is written. Multica's clock is kept beside it.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Facts
 from executions.health.findings.base import with_explained
@@ -16,14 +18,14 @@ from executions.health.verdict import Level, Verdict
 UNSEEN = timedelta(seconds=90)
 
 
-class Blindness(StrEnum):
+class Blindness(TextChoices):
     """Why nobody could see how the rollup goes."""
 
-    NOT_RUNNING = "not_running"
-    OWN_TABLES_AWAY = "own_tables_away"
-    DATABASE_AWAY = "database_away"
-    RIGHTS_MISSING = "rights_missing"
-    CANNOT_TELL = "cannot_tell"
+    NOT_RUNNING = "not_running", _("Multica Admin was not running.")
+    OWN_TABLES_AWAY = "own_tables_away", _("Multica Admin's own tables could not be reached.")
+    DATABASE_AWAY = "database_away", _("Multica's database could not be reached.")
+    RIGHTS_MISSING = "rights_missing", _("The role of the dashboard was not allowed to look.")
+    CANNOT_TELL = "cannot_tell", _("What Multica's database holds gave no answer.")
 
 
 _UNSEEN = frozenset({Blindness.NOT_RUNNING, Blindness.OWN_TABLES_AWAY})

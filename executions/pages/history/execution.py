@@ -13,7 +13,6 @@ from executions.health.facts.executions import runners_of
 from executions.health.read import MOST_ROWS, SQL, execution_of
 from executions.health.writers import pairs
 from executions.models import Execution, Runner, Status
-from executions.pages.history.filters import Filters
 from executions.pages.history.life import (
     Moment,
     WatermarkStep,
@@ -105,7 +104,7 @@ def execution_of_plan(spec: JobSpec, plan_time: datetime) -> UUID | None:
     return found.values_list("id", flat=True).first()
 
 
-def read_execution(_filters: Filters, execution_id: UUID) -> Detail:
+def read_execution(execution_id: UUID) -> Detail:
     """The execution. Its page has no filters.
 
     Raises:

@@ -3,14 +3,11 @@
 It reads our own tables only. `executions/health/history/` writes them.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
 from executions.database.kept import QUIET_SECONDS
 from executions.health.history.record import KEPT
@@ -28,14 +25,6 @@ from executions.text.sentences import Text, say
 
 NAMES = ("since", "until", "cursor")
 WALK = Walk((Segment("verdicts", "at", Q(), Q(), looks=0, is_ours=True),))
-
-_WHY: Mapping[str, Promise] = {
-    Blindness.NOT_RUNNING: _("Multica Admin was not running."),
-    Blindness.OWN_TABLES_AWAY: _("Multica Admin's own tables could not be reached."),
-    Blindness.DATABASE_AWAY: _("Multica's database could not be reached."),
-    Blindness.RIGHTS_MISSING: _("The role of the dashboard was not allowed to look."),
-    Blindness.CANNOT_TELL: _("What Multica's database holds gave no answer."),
-}
 
 
 @dataclass(frozen=True)
@@ -141,7 +130,7 @@ def _seen_spell(change: VerdictChange, part: Between) -> Spell:
 def _blind_spell(stretch: BlindStretch, changes: list[VerdictChange]) -> Spell:
     """A blind stretch, with what the verdict said of it, if there was one meanwhile."""
     said = next((one for one in changes if one.blind and _began_in(one, stretch)), None)
-    why = say(_WHY.get(stretch.reason, stretch.reason))
+    why = say(dict(Blindness.choices).get(stretch.reason, stretch.reason))
     return Spell(
         key=f"blind-{stretch.pk}",
         level=Level.UNKNOWN,

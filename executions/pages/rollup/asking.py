@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.findings import Finding, FindingCode
 from executions.health.findings.base import with_explained
-from executions.health.findings.lock import PROBABLY
 
 
 @dataclass(frozen=True)
@@ -23,10 +22,6 @@ class Asking:
     @property
     def key(self) -> str:
         return f"{'holds' if self.holds else 'waits'}-{self.session.pid or 'prepared'}"
-
-    @property
-    def probably(self) -> Promise:
-        return PROBABLY[self.session.work]
 
     @property
     def meaning(self) -> Promise:

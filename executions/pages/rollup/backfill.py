@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from django.utils.functional import Promise
-
 from executions.accounts.requests import LiveRequest
 from executions.database.problems import or_problem
 from executions.database.reading import Fetch, fetch_for_dashboard
 from executions.health import snapshots
 from executions.health.facts import Ground
 from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
-from executions.health.findings.lock import PROBABLY
 from executions.health.read import behind, refuse_hidden
 from executions.health.remedies import BACKFILL, BACKFILL_LOOK, wherever
 from executions.health.snapshots import Snapshot
@@ -47,10 +44,6 @@ class Running:
     month: str = ""
     number: int = 0
     of: int = 0
-
-    @property
-    def probably(self) -> Promise:
-        return PROBABLY[self.session.work]
 
     @property
     def is_ours(self) -> bool:

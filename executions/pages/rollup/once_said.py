@@ -6,7 +6,6 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.findings.lateness import LAG
-from executions.health.findings.lock import PROBABLY
 from executions.scheduler.once import OnceResult, Ran
 from executions.text.beyond import is_beyond
 from executions.text.formatters import NOTHING
@@ -73,7 +72,7 @@ def _holder(ran: Ran) -> list[Sentence]:
         pid=str(holder.pid or NOTHING),
         name=holder.application_name or _("without a name"),
     )
-    return [held_by, say(PROBABLY[holder.work])]
+    return [held_by, say(holder.work.label)]
 
 
 def _still_behind(ran: Ran) -> Sentence | None:

@@ -1,5 +1,7 @@
 """The first step of the wizard: a pg_cron job, a named schedule, or one of a report."""
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -8,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import operators_only
-from executions.models.retirement import CallersReport
+from executions.models.retirement import CallersReport, Retirement
 from executions.pages.history.filters import parse
 from executions.pages.schedules.reader import read_schedules
 from executions.pages.wizard.requests import require_permission, where_it_is, who
@@ -43,16 +45,20 @@ def _choose_page(
     return render(request, "executions/wizard/choose.html", context, status=status)
 
 
+def _begin(request: HttpRequest, choose: Callable[[], Retirement]) -> HttpResponse:
+    """Show the present step of the chosen retirement; if it is refused, the first step says why."""
+    try:
+        return where_it_is(choose())
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("retire")
+
+
 @require_POST
 def choose(request: HttpRequest, jobid: int) -> HttpResponse:
     """Begin with a pg_cron job, or continue what somebody else has begun."""
     require_permission(request, "choose", f"pg_cron job {jobid}")
-    try:
-        retirement = wizard.choose(who(request), jobid)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("retire")
-    return where_it_is(retirement)
+    return _begin(request, lambda: wizard.choose(who(request), jobid))
 
 
 @require_POST
@@ -62,12 +68,7 @@ def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
     form = OutsideSchedule({**request.POST.dict(), "kind": way})
     if not form.is_valid():
         return _choose_page(request, form, status=400)
-    try:
-        retirement = external.choose(who(request), form.outside)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("retire")
-    return where_it_is(retirement)
+    return _begin(request, lambda: external.choose(who(request), form.outside))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -97,9 +98,4 @@ def choose_found(request: HttpRequest, report: int, caller: int) -> HttpResponse
     """Begin with a caller of a report, or continue what somebody else has begun."""
     require_permission(request, "choose", "findcallers")
     kept = get_object_or_404(CallersReport, pk=report)
-    try:
-        retirement = found.choose_found(who(request), kept, caller)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("retire")
-    return where_it_is(retirement)
+    return _begin(request, lambda: found.choose_found(who(request), kept, caller))

@@ -157,8 +157,15 @@ def _step(action: str) -> Callable[[Take], View]:
     return decorate
 
 
-def _act(action: Act.Kind) -> Callable[[Take], View]:
-    """A step that changes something in pg_cron. It needs a password from a moment ago."""
+# The acts by their word.
+_ACTS: dict[str, View] = {}
+
+
+def _act(action: Act.Kind, sentence: Promise) -> Callable[[Take], View]:
+    """A step that changes something in pg_cron. It needs a password from a moment ago.
+
+    ``sentence`` says what waits for the password.
+    """
 
     def decorate(take: Take) -> View:
         step = _step(action)(take)
@@ -170,21 +177,14 @@ def _act(action: Act.Kind) -> Callable[[Take], View]:
                 return step(request, number)
             retirement = get_object_or_404(Retirement, pk=number)
             require_permission(request, action, retirement)
-            what = str(_SENTENCES[action]) % {"job": _job_in_words(retirement)}
+            what = str(sentence) % {"job": _job_in_words(retirement)}
             act = WaitingAct(action, number, what, ConfirmedName.as_sent(request.POST))
             return ask_first(request, act, reverse("retire_at", args=[number]))
 
+        _ACTS[action] = taken
         return taken
 
     return decorate
-
-
-_SENTENCES: dict[str, Promise] = {
-    Act.Kind.PAUSE: gettext_lazy("Pause %(job)s"),
-    Act.Kind.REMOVE: gettext_lazy("Remove %(job)s"),
-    Act.Kind.ACTIVATE: gettext_lazy("Activate %(job)s again"),
-    Act.Kind.PUT_BACK: gettext_lazy("Put %(job)s back"),
-}
 
 
 def _job_in_words(retirement: Retirement) -> str:
@@ -231,14 +231,14 @@ def close_as_moved(request: HttpRequest, retirement: Retirement) -> str:
 # --- The three ways, and the way back -------------------------------------------------------------
 
 
-@_act(Act.Kind.PAUSE)
+@_act(Act.Kind.PAUSE, gettext_lazy("Pause %(job)s"))
 def pause(request: HttpRequest, retirement: Retirement) -> str:
     """Deactivate the job on trial."""
     acts.pause(_order(request, retirement), **_confirmed_name(request))
     return _("%(job)s is paused.") % {"job": retirement.label}
 
 
-@_act(Act.Kind.REMOVE)
+@_act(Act.Kind.REMOVE, gettext_lazy("Remove %(job)s"))
 def remove(request: HttpRequest, retirement: Retirement) -> str:
     """Unschedule the job."""
     accepted = _accepted(request)
@@ -246,7 +246,7 @@ def remove(request: HttpRequest, retirement: Retirement) -> str:
     return _("%(job)s is removed.") % {"job": retirement.label}
 
 
-@_act(Act.Kind.ACTIVATE)
+@_act(Act.Kind.ACTIVATE, gettext_lazy("Activate %(job)s again"))
 def activate(request: HttpRequest, retirement: Retirement) -> str:
     """End a trial by activating the job again."""
     reason = _("%(who)s ended the trial.") % {"who": request.user.get_username()}
@@ -254,19 +254,11 @@ def activate(request: HttpRequest, retirement: Retirement) -> str:
     return _("%(job)s is active again.") % {"job": retirement.label}
 
 
-@_act(Act.Kind.PUT_BACK)
+@_act(Act.Kind.PUT_BACK, gettext_lazy("Put %(job)s back"))
 def put_back(request: HttpRequest, retirement: Retirement) -> str:
     """Schedule a removed job again exactly as it was."""
     acts.put_back(_order(request, retirement))
     return _("It is scheduled again, as job %(jobid)s.") % {"jobid": retirement.put_back_jobid}
-
-
-_ACTS: dict[str, View] = {
-    Act.Kind.PAUSE: pause,
-    Act.Kind.REMOVE: remove,
-    Act.Kind.ACTIVATE: activate,
-    Act.Kind.PUT_BACK: put_back,
-}
 
 
 @_step(by_hand.REMOVED_BY_HAND)
