@@ -28,7 +28,6 @@ from executions.demo.worlds import (
     never_ran,
     other_writer,
     retried_often,
-    silent_for,
     sound,
     stateless,
     stopped,
@@ -65,7 +64,7 @@ def fresh(connection: Connection, now: datetime | None = None) -> DayOfPlans:
 
 def stale(connection: Connection, now: datetime | None = None) -> DayOfPlans:
     """No run for 27 minutes."""
-    return silent_for(connection, now, plans=5)
+    return stopped(connection, now, plans=5)
 
 
 def lagging_after_a_failure(connection: Connection, now: datetime | None = None) -> DayOfPlans:

@@ -11,7 +11,7 @@ from executions.database.connections import Connection
 from executions.database.permissions import sight_statements, statements
 from executions.demo.rows import put_state, usage
 from executions.demo.stage import Setting, Stage, schedule
-from executions.demo.worlds import DayOfPlans, database_now, locked_out, sound
+from executions.demo.worlds import DayOfPlans, database_now, locked_out, on_a_sound_day, sound
 from executions.models import Runner
 from multica_admin.embedded import DATABASE
 
@@ -126,11 +126,10 @@ def own_runner(stage: Stage) -> Iterator[None]:
     yield
 
 
-def run_by_us(owner: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def run_by_us(world: DayOfPlans) -> None:
     """Every plan was won by this installation's own runner."""
-    world = sound(owner, now)
     world.change(range(len(world.plans)), runner_id=OURS)
-    return world.write()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ another state: `servers.py`.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -291,8 +292,4 @@ def listed() -> str:
 def played(scenario: Scenario, stage: Stage) -> Iterator[Callable[[], DayOfPlans]]:
     """The scenario's surroundings; the function that is given writes its world for now."""
     with scenario.around(stage):
-
-        def lay() -> DayOfPlans:
-            return scenario.lay(stage.owner)
-
-        yield lay
+        yield partial(scenario.lay, stage.owner)

@@ -9,10 +9,11 @@ count from ``now``, the database's clock unless another is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol
 from uuid import NAMESPACE_OID, uuid5
 
 from executions.database.connections import Connection
@@ -25,6 +26,8 @@ from executions.demo.rows import (
 )
 from executions.scheduler.jobs import ROLLUP, rollup_result
 from executions.scheduler.plans import newest_due
+
+Given = ParamSpec("Given")
 
 SQL = load("demo")
 CADENCE = ROLLUP.cadence
@@ -135,140 +138,140 @@ def never_ran(connection: Connection, now: datetime | None = None) -> DayOfPlans
     return world.write()
 
 
-def stopped(connection: Connection, now: datetime | None = None) -> DayOfPlans:
-    """No run for an hour and 42 minutes."""
-    return silent_for(connection, now, plans=20)
+class Written(Protocol[Given]):
+    """Writes a world as of now, unless another moment is given."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        now: datetime | None = None,
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> DayOfPlans: ...
 
 
-def silent_for(connection: Connection, now: datetime | None, plans: int) -> DayOfPlans:
-    world = sound(connection, now)
+def on_a_sound_day(change: Callable[Concatenate[DayOfPlans, Given], None]) -> Written[Given]:
+    """The world that ``change`` makes of a sound one."""
+
+    @wraps(change)
+    def write(
+        connection: Connection,
+        now: datetime | None = None,
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> DayOfPlans:
+        world = sound(connection, now)
+        change(world, *args, **kwargs)
+        return world.write()
+
+    return write
+
+
+@on_a_sound_day
+def stopped(world: DayOfPlans, plans: int = 20) -> None:
+    """No run for so many plans: 20 of them are an hour and 42 minutes."""
     world.drop(range(plans))
     world.state = {"watermark_at": world.started_at(plans) - DELAY}
-    return world.write()
 
 
-def stateless(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def stateless(world: DayOfPlans) -> None:
     """The state row is gone, and the last three runs noticed."""
-    world = sound(connection, now)
     world.change(range(3), rows_affected=0, result=rollup_result(None, None))
     world.state = None
-    return world.write()
 
 
-def ahead_of_time(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def ahead_of_time(world: DayOfPlans) -> None:
     """The watermark is two hours ahead, so the last three runs did nothing."""
-    world = sound(connection, now)
     mark = world.now + timedelta(hours=2)
     world.change(range(3), rows_affected=0, result=rollup_result(mark, mark))
     world.state = {"watermark_at": mark}
-    return world.write()
 
 
-def lagging(
-    connection: Connection,
-    now: datetime | None = None,
-    behind: timedelta = timedelta(minutes=25),
-) -> DayOfPlans:
+@on_a_sound_day
+def lagging(world: DayOfPlans, behind: timedelta = timedelta(minutes=25)) -> None:
     """Every run succeeds and moves the watermark by one cadence, ``behind`` where it should be."""
-    world = sound(connection, now)
     for age in world.plans:
         after = world.started_at(age) - DELAY - behind
         world.marks[age] = (after - CADENCE, after)
     world.state = {"watermark_at": world.started_at(0) - DELAY - behind}
-    return world.write()
 
 
-def catching_up(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def catching_up(world: DayOfPlans) -> None:
     """Forty days behind, one day nearer with each plan."""
-    world = sound(connection, now)
     for age in world.plans:
         after = world.now - timedelta(days=40 + age)
         world.marks[age] = (after - timedelta(days=1), after)
     world.state = {"watermark_at": world.now - timedelta(days=40)}
-    return world.write()
 
 
-def losing_the_lock(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def losing_the_lock(world: DayOfPlans) -> None:
     """Three runs of the last hour found the lock taken; the ones between did their work."""
-    world = sound(connection, now)
     world.lose_the_lock(5, 3, 1)
-    return world.write()
 
 
-def locked_out(connection: Connection, now: datetime | None = None, lost: int = 2) -> DayOfPlans:
+@on_a_sound_day
+def locked_out(world: DayOfPlans, lost: int = 2) -> None:
     """The last ``lost`` runs found the lock taken. The caller arranges who holds it."""
-    world = sound(connection, now)
     world.lose_the_lock(*range(lost - 1, -1, -1))
-    return world.write()
 
 
-def abandoned_run(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def abandoned_run(world: DayOfPlans) -> None:
     """The newest run stopped reporting; its lease ended 20 minutes ago."""
-    world = sound(connection, now)
     world.change(
         0,
         running=True,
         heartbeat_at=world.now - timedelta(minutes=50),
         stale_after=world.now - timedelta(minutes=20),
     )
-    return world.write()
 
 
-def gap(
-    connection: Connection, now: datetime | None = None, ages: Iterable[int] = (3, 4, 5)
-) -> DayOfPlans:
+@on_a_sound_day
+def gap(world: DayOfPlans, ages: Iterable[int] = (3, 4, 5)) -> None:
     """Nobody began three plans within the last hour; later ones went on."""
-    world = sound(connection, now)
     world.drop(ages)
-    return world.write()
 
 
-def abandoned_plans(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def abandoned_plans(world: DayOfPlans) -> None:
     """Two of the last 12 plans failed with attempts left, and newer ones took over."""
-    world = sound(connection, now)
     world.change((4, 7), failed=True)
-    return world.write()
 
 
-def exhausted(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def exhausted(world: DayOfPlans) -> None:
     """The newest plan failed in all of its attempts, and an earlier one was abandoned."""
-    world = sound(connection, now)
     world.change(0, exhausted=True)
     world.change(6, failed=True)
-    return world.write()
 
 
-def retried_often(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def retried_often(world: DayOfPlans) -> None:
     """Six of the last 12 plans needed a second attempt."""
-    world = sound(connection, now)
     world.change(range(1, 12, 2), retried=True)
-    return world.write()
 
 
-def other_writer(
-    connection: Connection, now: datetime | None = None, ages: Iterable[int] = (1, 3, 5, 7)
-) -> DayOfPlans:
+@on_a_sound_day
+def other_writer(world: DayOfPlans, ages: Iterable[int] = (1, 3, 5, 7)) -> None:
     """Before some plans something else had moved the watermark already."""
-    world = sound(connection, now)
     for age in ages:
         after = world.started_at(age) - DELAY
         world.marks[age] = (world.reached_before(age) + timedelta(minutes=2), after)
-    return world.write()
 
 
-def blocked(
-    connection: Connection, now: datetime | None = None, held: timedelta = timedelta(minutes=6)
-) -> DayOfPlans:
+@on_a_sound_day
+def blocked(world: DayOfPlans, held: timedelta = timedelta(minutes=6)) -> None:
     """A run took 120 ms and was held for much longer, because another job was in the way."""
-    world = sound(connection, now)
     world.change(3, finished_at=world.started_at(3) + held)
-    return world.write()
 
 
-def wrong_clock(connection: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def wrong_clock(world: DayOfPlans) -> None:
     """A run ended before it began, one is planned for tomorrow, and one lies off the grid."""
-    world = sound(connection, now)
     world.change(5, finished_at=world.started_at(5) - timedelta(minutes=1))
     world.add(plan_time=world.plan_time(0) + timedelta(days=1))
     world.add(plan_time=world.plan_time(9) + timedelta(minutes=2))
-    return world.write()

@@ -19,7 +19,7 @@ from executions.database.sql import load
 from executions.demo import worlds
 from executions.demo.rows import usage
 from executions.demo.stage import Stage, let_read, renamed
-from executions.demo.worlds import DayOfPlans, sound
+from executions.demo.worlds import DayOfPlans, on_a_sound_day, sound
 from multica_admin.embedded import DATABASE, VIEWER
 
 Made = Callable[[Connection], DayOfPlans]
@@ -117,21 +117,19 @@ def runtime_deleted(owner: Connection) -> DayOfPlans:
     return world
 
 
-def failing(owner: Connection) -> DayOfPlans:
+@on_a_sound_day
+def failing(world: DayOfPlans) -> None:
     """Every run of the last two hours failed."""
-    world = sound(owner)
     world.change(range(24), exhausted=True)
     world.state = {"watermark_at": world.started_at(24) - worlds.DELAY}
-    return world.write()
 
 
-def locked_out_for_hours(owner: Connection, now: datetime | None = None) -> DayOfPlans:
+@on_a_sound_day
+def locked_out_for_hours(world: DayOfPlans) -> None:
     """38 runs in a row found the lock taken, and one plan failed the day before."""
-    world = sound(owner, now)
     world.change(240, failed=True)
     world.lose_the_lock(*range(37, -1, -1))
     world.state = {"watermark_at": world.reached_before(0)}
-    return world.write()
 
 
 def one_workspace_is_missing(owner: Connection) -> DayOfPlans:

@@ -22,7 +22,7 @@ from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
 from executions.health.changes import changes_on_record
 from executions.health.facts import Drift, Facts, Ground, Queue, StateRow
-from executions.health.facts.executions import ExecutionFact, Executions, runners_of
+from executions.health.facts.executions import ExecutionFact, Executions, moment_in, runners_of
 from executions.health.ledger import usual_window
 from executions.health.read_pg_cron import read_pg_cron
 from executions.health.remedies import BACKFILL
@@ -286,21 +286,9 @@ def _recent_and_abandoned(
 
 def execution_of(row: Row) -> ExecutionFact:
     """An execution from a row of a query of `health.sql`. It takes the row over."""
-    row["watermark_before"] = _moment(row["watermark_before"])
-    row["watermark_after"] = _moment(row["watermark_after"])
+    row["watermark_before"] = moment_in(row["watermark_before"])
+    row["watermark_after"] = moment_in(row["watermark_after"])
     execution = ExecutionFact.__new__(ExecutionFact)
     # Like __init__, which takes several times as long for a frozen class; a week has 2,000 rows.
     object.__setattr__(execution, "__dict__", row)
     return execution
-
-
-def _moment(text: str | None) -> datetime | None:
-    """A time from a result, which may contain anything; None if it is no time with a zone."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    # OverflowError: its UTC time is outside the years 1 to 9999
-    except (ValueError, OverflowError):
-        return None

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts import Facts, StateRow
 from executions.health.facts.pg_cron import Match, RollupCall
-from executions.health.findings.base import Case, Finding, FindingCode, Severity
+from executions.health.findings.base import Case, Finding, FindingCode, Severity, of_code
 from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
 from executions.health.findings.writer import Whence, in_short, is_over, whence
@@ -155,7 +155,7 @@ def _unknown(basics: tuple[Problem, ...]) -> Text:
 
 
 def _healthy(case: Case, findings: tuple[Finding, ...]) -> Text:
-    newborn = next((one for one in findings if one.code is FindingCode.NO_EXECUTIONS), None)
+    newborn = of_code(FindingCode.NO_EXECUTIONS, findings)
     if newborn is not None:
         return newborn.summary
     if (
@@ -214,9 +214,7 @@ def _redundant(case: Case, findings: tuple[Finding, ...]) -> tuple[Sentence, ...
     calls = case.facts.rollup_calls
     if calls:
         return about_calls(calls)
-    trace = next(
-        (finding for finding in findings if finding.code is FindingCode.OTHER_WRITER), None
-    )
+    trace = of_code(FindingCode.OTHER_WRITER, findings)
     if trace is None:
         return ()
     return (in_short(trace) if is_over(trace) else say(_UNNAMED[whence(case.facts, trace)]),)

@@ -5,7 +5,7 @@ inside the acting transaction it is that transaction's own view.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 from executions.database.connections import retire_reader
@@ -40,11 +40,8 @@ def read_schedules() -> Inventory:
 
 @contextmanager
 def retire_fetch(purpose: str) -> Iterator[Fetch]:
-    connection = retire_reader(purpose)
-    try:
+    with closing(retire_reader(purpose)) as connection:
         yield fetch_on(connection)
-    finally:
-        connection.close()
 
 
 def servers(fetch: Fetch) -> tuple[PgCronServer, PgCronServer | None]:

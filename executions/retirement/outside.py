@@ -147,12 +147,8 @@ class Outside:
             )
         if self.manager:
             return self.first
-        kubectl, name, file = (
-            self._kubectl,
-            shlex.quote(self.name),
-            shlex.quote(f"{self.name}.yaml"),
-        )
-        return f"{kubectl} get cronjob {name} -o yaml > {file} && {kubectl} delete cronjob {name}"
+        name, file = shlex.quote(self.name), shlex.quote(f"{self.name}.yaml")
+        return f"{self.find} > {file} && {self._kubectl} delete cronjob {name}"
 
     @property
     def undo(self) -> str:

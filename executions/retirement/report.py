@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import psycopg
 
 from executions.database.problems import diagnose
-from executions.health.assessment import plain
 from executions.health.facts import Facts
 from executions.health.facts.pg_cron import Visibility
 from executions.models.retirement import Retirement
@@ -16,7 +15,7 @@ from executions.pgcron.job import Candidate, Inventory
 from executions.retirement.facts import judge, read_plans, read_schedules
 from executions.retirement.gates.gate import Check
 from executions.retirement.outcomes import open_retirement
-from executions.retirement.refusals import gate_as_json
+from executions.retirement.refusals import check_as_json
 from executions.retirement.rules import Rules
 
 RETIRABLE, REFUSED, NOTHING, UNKNOWN = range(4)
@@ -98,11 +97,8 @@ def _candidate_as_json(judged: Judged) -> dict[str, object]:
         "command": job.command,
         "active": job.active,
         "match": judged.candidate.match.value,
-        "retirable": check.retirable,
-        "trial": check.trial,
         "by_hand": check.by_hand_only is not None,
-        "earliest": plain(check.earliest),
-        "gates": [gate_as_json(gate) for gate in check.gates],
+        **check_as_json(check),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -271,12 +272,7 @@ def _bad(cell: Cell, case: Case) -> tuple[Word, Sentence]:
 
 def _leading(cells: Sequence[Cell]) -> list[Cell]:
     """The successes from the first plan on."""
-    good: list[Cell] = []
-    for cell in cells:
-        if not cell.kind.is_success:
-            break
-        good.append(cell)
-    return good
+    return list(takewhile(lambda cell: cell.kind.is_success, cells))
 
 
 def _moves(cells: Sequence[Cell]) -> bool:

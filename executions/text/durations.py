@@ -1,6 +1,7 @@
 """Durations as people write them on a command line: ``30s``, ``500ms``, ``1m30s``, ``2h``."""
 
 import re
+from argparse import ArgumentTypeError
 from datetime import timedelta
 
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
@@ -8,15 +9,15 @@ _PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)")
 
 
 def parse_duration(text: str) -> timedelta:
-    """The duration; a bare 0 means zero.
+    """The type of an option that takes a duration; a bare 0 means zero.
 
     Raises:
-        ValueError: the text has another form, or is longer than a day.
+        ArgumentTypeError: the text has another form, or is longer than a day.
     """
     parts = _PART.findall(text)
     if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
-        raise ValueError(f"{text!r} is no duration; write it like 30s, 500ms or 1m30s")
+        raise ArgumentTypeError(f"{text!r} is no duration; write it like 30s, 500ms or 1m30s")
     whole = sum((timedelta(**{_UNITS[unit]: float(n)}) for n, unit in parts), timedelta())
     if whole > timedelta(days=1):
-        raise ValueError(f"{text} is longer than a day")
+        raise ArgumentTypeError(f"{text} is longer than a day")
     return whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -63,5 +64,5 @@ def test_durations_as_people_write_them(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "2", "s", "2 s", "-2s", "2s!", "x2s", "1e3s", "25h", "1d"])
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ValueError, match=r"duration|longer"):
+    with pytest.raises(ArgumentTypeError, match=r"duration|longer"):
         parse_duration(text)

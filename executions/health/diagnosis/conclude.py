@@ -6,7 +6,15 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.assessment import Assessment, plain
 from executions.health.diagnosis.causes import decide, without_a_look
-from executions.health.diagnosis.look import Answer, Cause, CauseCode, Diagnosis, Look, Question
+from executions.health.diagnosis.look import (
+    Answer,
+    Cause,
+    CauseCode,
+    Diagnosis,
+    Look,
+    Question,
+    Reply,
+)
 from executions.health.diagnosis.questions import QUESTIONS
 from executions.health.explain.explanation import Step
 from executions.health.facts.usage import UsageFacts
@@ -22,24 +30,31 @@ def conclude(assessment: Assessment, usage: UsageFacts | Problem) -> Diagnosis:
     if case is None or isinstance(usage, Problem):
         reasons = [*facts.basics, *([usage] if isinstance(usage, Problem) else [])]
         cause = without_a_look(reasons)
-        return Diagnosis(cause, (_multicas_by(cause),), facts.now, assessment.verdict.level)
+        return Diagnosis(
+            cause, (_is_it_multicas(_without_a_look(cause)),), facts.now, assessment.verdict.level
+        )
     look = Look(assessment, usage, case)
     cause = decide(look)
-    questions = (_multicas(look, cause), *(ask(look) for ask in QUESTIONS))
+    questions = (
+        _is_it_multicas(_by_a_look(look, cause)),
+        *(Question(code=code, text=text, **vars(ask(look))) for code, text, ask in QUESTIONS),
+    )
     return Diagnosis(cause, questions, look.now, assessment.verdict.level)
 
 
-_RIGHT = _("Is this Multica's database?")
 _ANSWERS = {CauseCode.WRONG_DATABASE: Answer.NO, CauseCode.OTHER_SCHEMA: Answer.YES}
 
 
-def _multicas_by(cause: Cause) -> Question:
+def _is_it_multicas(reply: Reply) -> Question:
     """The only question if the database could not be read."""
-    answer = _ANSWERS.get(cause.code, Answer.UNKNOWN)
-    return Question("right_database", _RIGHT, answer, cause.summary)
+    return Question(code="right_database", text=_("Is this Multica's database?"), **vars(reply))
 
 
-def _multicas(look: Look, cause: Cause) -> Question:
+def _without_a_look(cause: Cause) -> Reply:
+    return Reply(_ANSWERS.get(cause.code, Answer.UNKNOWN), cause.summary)
+
+
+def _by_a_look(look: Look, cause: Cause) -> Reply:
     wrong = cause.code is CauseCode.WRONG_DATABASE
     name = look.case.ground.database
     template = (
@@ -47,9 +62,7 @@ def _multicas(look: Look, cause: Cause) -> Question:
         if wrong
         else _("The database %(database)s has Multica's tables.")
     )
-    return Question(
-        "right_database",
-        _RIGHT,
+    return Reply(
         Answer.NO if wrong else Answer.YES,
         say(template, database=name),
         {"database": name, "role": look.case.ground.role},

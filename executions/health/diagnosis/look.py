@@ -75,18 +75,24 @@ _TITLES: Mapping[CauseCode, Promise] = {
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question with its answer. ``summary`` says what was seen, or why it cannot be told.
+class Reply:
+    """The answer to a question. ``summary`` says what was seen, or why it cannot be told.
 
     ``sql`` is a statement that shows it; empty if a catalog or the connection tells it.
     """
 
-    code: str
-    text: Promise
     answer: Answer
     summary: Text
     evidence: Mapping[str, object] = field(default_factory=dict)
     sql: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question(Reply):
+    """A question with its answer."""
+
+    code: str
+    text: Promise
 
 
 @dataclass(frozen=True)

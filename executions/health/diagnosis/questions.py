@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.health.diagnosis.causes import runs_fail, runtime_was_deleted
-from executions.health.diagnosis.look import Answer, Look, Question
+from executions.health.diagnosis.look import Answer, Look, Reply
 from executions.health.explain.statements import HOLDERS, LATEST_RUNS, WATERMARK
 from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.facts.usage import WorkspaceUsage
@@ -19,48 +19,44 @@ from executions.text.sentences import Sentence, quoted, say, say_counted, togeth
 MOST_NAMED = 12
 
 
-def _cannot_tell(code: str, text: Promise, why: Problem, sql: str = "") -> Question:
+def _cannot_tell(why: Problem, sql: str = "") -> Reply:
     summary = quoted(f"{why.reason} {why.todo}")
-    return Question(code, text, Answer.UNKNOWN, summary, sql=sql)
+    return Reply(Answer.UNKNOWN, summary, sql=sql)
 
 
 def _yes(condition: bool) -> Answer:
     return Answer.YES if condition else Answer.NO
 
 
-def is_there_usage(look: Look) -> Question:
-    code, text = "raw_usage", _("Is there raw usage?")
+def is_there_usage(look: Look) -> Reply:
     sql = look.usage.asked.get("newest_usage", "")
     newest = look.usage.newest_usage
     if isinstance(newest, Problem):
-        return _cannot_tell(code, text, newest, sql)
+        return _cannot_tell(newest, sql)
     if newest is None:
-        return _without_real_times(look, code, text)
+        return _without_real_times(look)
     summary = say("The newest is of %(at)s, %(ago)s.", at=look.at(newest), ago=look.ago(newest))
-    return Question(code, text, Answer.YES, summary, {"newest_usage": newest}, sql)
+    return Reply(Answer.YES, summary, {"newest_usage": newest}, sql)
 
 
-def _without_real_times(look: Look, code: str, text: Promise) -> Question:
+def _without_real_times(look: Look) -> Reply:
     never_due, sql = look.usage.never_due, look.usage.asked.get("never_due", "")
     if isinstance(never_due, Problem):
-        return _cannot_tell(code, text, never_due, sql)
+        return _cannot_tell(never_due, sql)
     if never_due:
         summary = say("There is, but each row is dated after the year 9999 or without end.")
-        return Question(code, text, Answer.YES, summary, sql=sql)
-    return Question(code, text, Answer.NO, say("task_usage is empty."), sql=sql)
+        return Reply(Answer.YES, summary, sql=sql)
+    return Reply(Answer.NO, say("task_usage is empty."), sql=sql)
 
 
-def did_tasks_report_none(look: Look) -> Question:
-    code, text = "tasks_reported_none", _("Did tasks run that reported none?")
+def did_tasks_report_none(look: Look) -> Reply:
     tasks, sql = look.usage.tasks, look.usage.asked.get("tasks", "")
     if isinstance(tasks, Problem):
-        return _cannot_tell(code, text, tasks, sql)
+        return _cannot_tell(tasks, sql)
     if tasks is None:
         why = _("Nobody can tell: agent_task_queue does not say here when a task ran.")
-        return Question(code, text, Answer.UNKNOWN, say(why))
-    return Question(
-        code,
-        text,
+        return Reply(Answer.UNKNOWN, say(why))
+    return Reply(
         _yes(tasks.silent > 0),
         say(
             "%(seen)s tasks were looked at. %(ended)s of them ran to their end, and %(silent)s"
@@ -79,13 +75,12 @@ def did_tasks_report_none(look: Look) -> Question:
     )
 
 
-def have_tasks_runtimes(look: Look) -> Question:
-    code, text = "runtimes", _("Do the tasks have runtimes?")
+def have_tasks_runtimes(look: Look) -> Reply:
     latest, sql = look.usage.latest, look.usage.asked.get("latest", "")
     if isinstance(latest, Problem):
-        return _cannot_tell(code, text, latest, sql)
+        return _cannot_tell(latest, sql)
     if not latest.usage:
-        return Question(code, text, Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
+        return Reply(Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
     without = latest.total("without_runtime")
     summary = (
         say_counted(
@@ -104,19 +99,18 @@ def have_tasks_runtimes(look: Look) -> Question:
         )
     )
     evidence = {"usage_seen": latest.usage, "without_runtime": without, "back_to": latest.oldest}
-    return Question(code, text, _yes(without < latest.usage), summary, evidence, sql)
+    return Reply(_yes(without < latest.usage), summary, evidence, sql)
 
 
-def was_runtime_deleted(look: Look) -> Question:
-    code, text = "runtime_deleted", _("Was a runtime deleted?")
+def was_runtime_deleted(look: Look) -> Reply:
     latest, deleted = look.usage.latest, look.usage.deleted_runtimes
     sql = look.usage.asked.get("deleted_runtimes", "") or look.usage.asked.get("shape", "")
     if isinstance(latest, Problem):
-        return _cannot_tell(code, text, latest, sql)
+        return _cannot_tell(latest, sql)
     without = latest.total("without_runtime")
     if not without:
         summary = say("No usage that was looked at has lost its runtime.")
-        return Question(code, text, Answer.NO, summary, {"without_runtime": 0}, sql)
+        return Reply(Answer.NO, summary, {"without_runtime": 0}, sql)
     evidence = {
         "without_runtime": without,
         "deleted_runtimes_traced": deleted if isinstance(deleted, int) else None,
@@ -129,27 +123,25 @@ def was_runtime_deleted(look: Look) -> Question:
             "The tasks of %(n)s rows had a runtime that is gone. Since v0.4.17 its buckets go"
             " with it, while the raw usage stays.",
         )
-        return Question(code, text, Answer.YES, summary, evidence, sql)
+        return Reply(Answer.YES, summary, evidence, sql)
     if isinstance(deleted, Problem):
-        return _cannot_tell(code, text, deleted, sql)
+        return _cannot_tell(deleted, sql)
     summary = say("No bucket and no queued key has a runtime that is gone.")
-    return Question(code, text, Answer.NO, summary, evidence, sql)
+    return Reply(Answer.NO, summary, evidence, sql)
 
 
-def are_there_buckets(look: Look) -> Question:
-    code, text = "buckets", _("Are there buckets?")
+def are_there_buckets(look: Look) -> Reply:
     newest, sql = look.usage.newest_bucket, look.usage.asked.get("newest_bucket", "")
     if isinstance(newest, Problem):
-        return _cannot_tell(code, text, newest, sql)
+        return _cannot_tell(newest, sql)
     if newest is None:
         summary = say("No hour has a bucket in task_usage_hourly, so every usage page shows zero.")
-        return Question(code, text, Answer.NO, summary, sql=sql)
+        return Reply(Answer.NO, summary, sql=sql)
     summary = say("The newest is the hour of %(hour)s.", hour=look.at(newest))
-    return Question(code, text, Answer.YES, summary, {"newest_bucket": newest}, sql)
+    return Reply(Answer.YES, summary, {"newest_bucket": newest}, sql)
 
 
-def is_scheduler_installed(look: Look) -> Question:
-    code, text = "scheduler_installed", _("Is the scheduler installed?")
+def is_scheduler_installed(look: Look) -> Reply:
     installed = look.case.ground.has_executions
     summary = say(
         _("The table sys_cron_executions is there.")
@@ -157,17 +149,16 @@ def is_scheduler_installed(look: Look) -> Question:
         else _("The table sys_cron_executions is missing: Multica is older than v0.3.17.")
     )
     sql = "SELECT to_regclass('sys_cron_executions') IS NOT NULL AS installed;"
-    return Question(code, text, _yes(installed), summary, sql=sql)
+    return Reply(_yes(installed), summary, sql=sql)
 
 
-def does_scheduler_run(look: Look) -> Question:
-    code, text = "scheduler_runs", _("Does it run?")
+def does_scheduler_run(look: Look) -> Reply:
     if not look.case.ground.has_executions:
-        return Question(code, text, Answer.NO, say("There is no scheduler to run."))
+        return Reply(Answer.NO, say("There is no scheduler to run."))
     newest, success = look.case.newest, look.case.succeeded_at
     sql, evidence = LATEST_RUNS.sql, {"newest_plan": newest and newest.plan_time}
     if newest is None:
-        return Question(code, text, Answer.NO, say("It has never run here."), evidence, sql)
+        return Reply(Answer.NO, say("It has never run here."), evidence, sql)
     evidence |= {"latest_success": success}
     last = (
         say("No run has succeeded.")
@@ -181,16 +172,15 @@ def does_scheduler_run(look: Look) -> Question:
     silent = look.first_of(FindingCode.LATEST_STALE, FindingCode.NO_EXECUTIONS) is not None
     if runs_fail(look):
         summary = together(say("Runs begin, and the newest one failed."), last)
-        return Question(code, text, Answer.YES, summary, evidence, sql)
-    return Question(code, text, _yes(not silent), last, evidence, sql)
+        return Reply(Answer.YES, summary, evidence, sql)
+    return Reply(_yes(not silent), last, evidence, sql)
 
 
-def does_watermark_move(look: Look) -> Question:
-    code, text = "watermark_moves", _("Does the watermark move?")
+def does_watermark_move(look: Look) -> Reply:
     watermark = look.watermark
     if watermark is None:
         summary = say("There is no watermark: the rollup's state row is missing.")
-        return Question(code, text, Answer.NO, summary, sql=WATERMARK.sql)
+        return Reply(Answer.NO, summary, sql=WATERMARK.sql)
     finding = look.first_of(
         FindingCode.WATERMARK_FUTURE, FindingCode.WATERMARK_CATCHING_UP, FindingCode.WATERMARK_LAG
     )
@@ -201,17 +191,16 @@ def does_watermark_move(look: Look) -> Question:
     moves = catching_up or (not look.stands and finding is None)
     slowly = say("It moves one day with each run.") if catching_up else None
     evidence = {"watermark_at": watermark}
-    return Question(code, text, _yes(moves), together(at, slowly), evidence, WATERMARK.sql)
+    return Reply(_yes(moves), together(at, slowly), evidence, WATERMARK.sql)
 
 
-def is_it_blocked(look: Look) -> Question:
-    code, text = "blocked", _("Does something hold the rollup's lock?")
+def is_it_blocked(look: Look) -> Reply:
     lock, sql = look.case.facts.lock, HOLDERS.sql
     if not isinstance(lock, Lock):
-        return _cannot_tell(code, text, lock, sql)
+        return _cannot_tell(lock, sql)
     if not lock.holders:
         summary = say("Nobody holds advisory lock 4246 of this database now.")
-        return Question(code, text, Answer.NO, summary, sql=sql)
+        return Reply(Answer.NO, summary, sql=sql)
     holder = lock.holders[0]
     leaked = FindingCode.LOCK_LEAKED in look.found
     held = say(
@@ -225,7 +214,7 @@ def is_it_blocked(look: Look) -> Question:
         else _("That is normal while a run or a backfill works.")
     )
     evidence = {"holders": [_of_session(one) for one in lock.holders]}
-    return Question(code, text, Answer.YES, together(held, judged), evidence, sql)
+    return Reply(Answer.YES, together(held, judged), evidence, sql)
 
 
 def _of_session(one: DatabaseSession) -> dict[str, object]:
@@ -238,14 +227,13 @@ def _of_session(one: DatabaseSession) -> dict[str, object]:
     }
 
 
-def is_only_recent_missing(look: Look) -> Question:
+def is_only_recent_missing(look: Look) -> Reply:
     """Older usage has its buckets, and newer has none yet."""
-    code, text = "only_recent", _("Is only recent usage missing?")
     latest, sql = look.usage.latest, look.usage.asked.get("latest", "")
     if isinstance(latest, Problem):
-        return _cannot_tell(code, text, latest, sql)
+        return _cannot_tell(latest, sql)
     if not latest.counts:
-        return Question(code, text, Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
+        return Reply(Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
     waiting = latest.total("waiting")
     older: datetime | None = max(
         (one.newest_shown for one in look.workspaces if one.newest_shown), default=None
@@ -258,23 +246,18 @@ def is_only_recent_missing(look: Look) -> Question:
     )
     has = None if older is None else say("Usage up to %(at)s has a bucket.", at=look.at(older))
     evidence = {"waiting": waiting, "newest_with_bucket": older}
-    return Question(code, text, _yes(recent), together(waits, has), evidence, sql)
+    return Reply(_yes(recent), together(waits, has), evidence, sql)
 
 
-def is_it_one_workspace(look: Look) -> Question:
-    code, text = "one_workspace", _("Is it one workspace?")
+def is_it_one_workspace(look: Look) -> Reply:
     sql = look.usage.asked.get("settled", "") or look.usage.asked.get("latest", "")
     if not look.samples:
         why = next(look.unread, None)
-        return (
-            _cannot_tell(code, text, why, sql)
-            if why
-            else Question(code, text, Answer.UNKNOWN, _nothing_to_look_at())
-        )
+        return _cannot_tell(why, sql) if why else Reply(Answer.UNKNOWN, _nothing_to_look_at())
     seen = [one for one in look.workspaces if one.settled or one.without_runtime]
     missing = [one for one in seen if one.is_missing_wholly or one.lacks_every_runtime]
     if not seen:
-        return Question(code, text, Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
+        return Reply(Answer.UNKNOWN, _nothing_to_look_at(), sql=sql)
     some = 0 < len(missing) < len(seen)
     if some:
         summary = say("Nothing of %(names)s shows.", names=look.named(missing))
@@ -285,7 +268,7 @@ def is_it_one_workspace(look: Look) -> Question:
     names = look.usage.names
     unnamed = quoted(f"{names.reason} {names.todo}") if isinstance(names, Problem) else None
     evidence = {"workspaces": _workspaces(look, seen)}
-    return Question(code, text, _yes(some), together(summary, unnamed), evidence, sql)
+    return Reply(_yes(some), together(summary, unnamed), evidence, sql)
 
 
 def _workspaces(look: Look, seen: Iterable[WorkspaceUsage]) -> list[dict[str, object]]:
@@ -307,16 +290,16 @@ def _nothing_to_look_at() -> Sentence:
     return say("There is no usage to look at for this.")
 
 
-QUESTIONS: tuple[Callable[[Look], Question], ...] = (
-    is_there_usage,
-    did_tasks_report_none,
-    have_tasks_runtimes,
-    was_runtime_deleted,
-    are_there_buckets,
-    is_scheduler_installed,
-    does_scheduler_run,
-    does_watermark_move,
-    is_it_blocked,
-    is_only_recent_missing,
-    is_it_one_workspace,
+QUESTIONS: tuple[tuple[str, Promise, Callable[[Look], Reply]], ...] = (
+    ("raw_usage", _("Is there raw usage?"), is_there_usage),
+    ("tasks_reported_none", _("Did tasks run that reported none?"), did_tasks_report_none),
+    ("runtimes", _("Do the tasks have runtimes?"), have_tasks_runtimes),
+    ("runtime_deleted", _("Was a runtime deleted?"), was_runtime_deleted),
+    ("buckets", _("Are there buckets?"), are_there_buckets),
+    ("scheduler_installed", _("Is the scheduler installed?"), is_scheduler_installed),
+    ("scheduler_runs", _("Does it run?"), does_scheduler_run),
+    ("watermark_moves", _("Does the watermark move?"), does_watermark_move),
+    ("blocked", _("Does something hold the rollup's lock?"), is_it_blocked),
+    ("only_recent", _("Is only recent usage missing?"), is_only_recent_missing),
+    ("one_workspace", _("Is it one workspace?"), is_it_one_workspace),
 )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -151,3 +151,15 @@ class Executions:
         if not proven:
             return self.earlier_success
         return max(proven, key=lambda pair: pair[0])[1]
+
+
+def moment_in(text: object) -> datetime | None:
+    """A time in a result, which may contain anything; None if it is no time with a zone."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    # OverflowError: its UTC time is outside the years 1 to 9999
+    except (ValueError, OverflowError):
+        return None

@@ -106,6 +106,11 @@ def with_explained(findings: Iterable[Finding]) -> Iterator[Finding]:
         yield from with_explained(finding.explains)
 
 
+def of_code(code: FindingCode, findings: Iterable[Finding]) -> Finding | None:
+    """The first of the findings with that code."""
+    return next((finding for finding in findings if finding.code is code), None)
+
+
 @dataclass(frozen=True)
 class Case:
     """The facts with their basics known, and their ledger: what findings judge."""

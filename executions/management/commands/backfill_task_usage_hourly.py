@@ -35,13 +35,6 @@ CANCEL_SECONDS = 0.5
 _NOTHING = "Nothing was changed."
 
 
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-
-
 def _months(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
         raise ArgumentTypeError(f"{text!r} is no number of months")
@@ -68,11 +61,11 @@ class Command(BaseCommand):
             "--force-partial", action="store_true", help="yes, leave older usage out for good"
         )
         parser.add_argument(
-            "--sleep-between-slices", type=_duration, default="0", metavar="2s",
+            "--sleep-between-slices", type=parse_duration, default="0", metavar="2s",
             help="rest between two months; default none",
         )  # fmt: skip
         parser.add_argument(
-            "--lock-timeout", type=_duration, default="30s", metavar="30s",
+            "--lock-timeout", type=parse_duration, default="30s", metavar="30s",
             help="how long to wait for another rollup; default 30s",
         )  # fmt: skip
         parser.add_argument(

@@ -1,8 +1,7 @@
 """``manage.py silence``: hold back messages for a time, as a deploy script does."""
 
 import getpass
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import timedelta
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -21,13 +20,6 @@ from multica_admin.embedded import ensure_running
 NOT_DONE = 2
 
 
-def _span(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-
-
 class Command(BaseCommand):
     help = (
         "Hold back alarms for a time, or until a finding clears or gets worse. Pages, monitors and"
@@ -36,7 +28,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--for", type=_span, dest="span", metavar="2h", help="how long")
+        parser.add_argument(
+            "--for", type=parse_duration, dest="span", metavar="2h", help="how long"
+        )
         parser.add_argument("--reason", required=True, help="why, for everybody and the audit")
         parser.add_argument("--finding", default="", metavar="CODE", help="this finding only")
 

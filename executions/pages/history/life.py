@@ -7,11 +7,11 @@ text says so.
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
+from executions.health.facts.executions import moment_in
 from executions.models import Execution, Status
 from executions.scheduler.spec import CatchUp, ErrorCode, JobSpec
 from executions.scheduler.states import ExecutionState
@@ -163,21 +163,15 @@ def watermark_step(result: object) -> WatermarkStep | None:
     """The step in a result; None for a result of another kind."""
     if not isinstance(result, dict) or "advisory_lock_id" not in result:
         return None
-    return WatermarkStep(_moment(result, "watermark_before"), _moment(result, "watermark_after"))
+    return WatermarkStep(
+        moment_in(result.get("watermark_before")), moment_in(result.get("watermark_after"))
+    )
 
 
 def skipped_reason(result: object) -> str | None:
     """Why Multica's autopilot dispatched nothing; None if the result has no reason."""
     reason = result.get("skipped_reason") if isinstance(result, dict) else None
     return reason if isinstance(reason, str) and reason else None
-
-
-def _moment(result: dict[str, Any], name: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(result[name])
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
 
 
 def parsed(text: str) -> object:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 
 from django.utils.translation import gettext_lazy
 
@@ -152,10 +153,5 @@ def tell_gaps(ledger: Ledger, now: datetime, spec: JobSpec) -> tuple[GapStory, .
 
 def _silence(cells: Sequence[Cell]) -> list[Cell]:
     """The missing plans after the newest row, oldest first."""
-    missing: list[Cell] = []
-    for cell in reversed(cells):
-        if cell.execution is not None:
-            break
-        if cell.kind is PlanOutcome.MISSING:
-            missing.append(cell)
-    return missing[::-1]
+    silent = takewhile(lambda cell: cell.execution is None, reversed(cells))
+    return [cell for cell in silent if cell.kind is PlanOutcome.MISSING][::-1]

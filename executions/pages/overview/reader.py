@@ -16,11 +16,12 @@ from executions.health.facts import StateRow
 from executions.health.facts.executions import ExecutionFact, Executions
 from executions.health.facts.pg_cron import PgCronJob, RollupCall
 from executions.health.findings import Finding, FindingCode, Severity
+from executions.health.findings.base import of_code
 from executions.health.findings.lateness import LAG, NORMAL_LAG, Limits
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import WINDOW, Ledger, durations, lay, percentile
-from executions.health.snapshots import Snapshot
 from executions.health.verdict import Level, Verdict, about_call
+from executions.pages.from_snapshot import FromSnapshot
 from executions.pages.history.rows import ExecutionRow, filled
 from executions.pages.overview.begun import Begun, read_begun
 from executions.pages.overview.gaps import GapStory
@@ -93,14 +94,13 @@ class Redundant:
 
 
 @dataclass(frozen=True)
-class Overview:
+class Overview(FromSnapshot):
     """The snapshot in the shapes of the page. ``week`` is read only if it is asked for.
 
     ``begun`` are the open retirements, ``untold`` the receivers that alarms do not reach.
     ``silences`` are those that last.
     """
 
-    snapshot: Snapshot
     week: Week | None = None
     begun: tuple[Begun, ...] = ()
     untold: tuple[Undelivered, ...] = ()
@@ -125,16 +125,8 @@ class Overview:
         )
 
     @property
-    def live_seconds(self) -> int:
-        return int(self.snapshot.interval_seconds)
-
-    @property
     def verdict(self) -> Verdict:
         return self.snapshot.verdict
-
-    @property
-    def now(self) -> datetime | None:
-        return self.snapshot.checked_at
 
     @property
     def now_there(self) -> datetime | None:
@@ -310,14 +302,8 @@ class Overview:
         calls = tuple(
             (call, describe(call.job.schedule, both_days=call.job.both_days)) for call in found
         )
-        trace = next(
-            (
-                one
-                for one in self.verdict.findings
-                if one.code is FindingCode.OTHER_WRITER and not is_over(one)
-            ),
-            None,
-        )
+        trace = of_code(FindingCode.OTHER_WRITER, self.verdict.findings)
+        trace = None if trace and is_over(trace) else trace
         if (not calls and (trace is None or begun)) or not self._rows:
             return None
         return Redundant(

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.health.facts.sessions import DatabaseSession, Lock
 from executions.health.findings import Finding, FindingCode
-from executions.health.findings.base import with_explained
+from executions.health.findings.base import of_code, with_explained
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class Asking:
 
 def askers(lock: Lock, findings: Iterable[Finding]) -> list[Asking]:
     """The holders first, each with the finding that calls it a leak."""
-    leak = next(
-        (one for one in with_explained(findings) if one.code is FindingCode.LOCK_LEAKED), None
-    )
+    leak = of_code(FindingCode.LOCK_LEAKED, with_explained(findings))
     leaking = leak.evidence.get("pid") if leak else None
     return [
         *(

@@ -8,7 +8,6 @@ its refreshes. It starts nothing.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 
 from executions.accounts.requests import LiveRequest
@@ -19,7 +18,7 @@ from executions.health.facts import Ground
 from executions.health.facts.sessions import DatabaseSession, Lock, SessionWork
 from executions.health.read import behind, refuse_hidden
 from executions.health.remedies import BACKFILL, BACKFILL_LOOK, wherever
-from executions.health.snapshots import Snapshot
+from executions.pages.from_snapshot import FromSnapshot
 from executions.pages.history.filters import Filters
 from executions.rollup.lock import BACKFILL_NAME
 from executions.rollup.outlook import Outlook, read_outlook
@@ -68,15 +67,8 @@ def _running(session: DatabaseSession) -> Running:
 
 
 @dataclass(frozen=True)
-class Backfill:
+class Backfill(FromSnapshot):
     """The live part: the backfills that are at work, as the snapshot knows them."""
-
-    snapshot: Snapshot
-
-    @property
-    def now(self) -> datetime | None:
-        """The database's clock; None if it could not be read."""
-        return self.snapshot.checked_at
 
     @property
     def lock(self) -> Lock | Problem:
@@ -85,10 +77,6 @@ class Backfill:
     @cached_property
     def running(self) -> list[Running]:
         return [] if isinstance(self.lock, Problem) else running(self.lock)
-
-    @property
-    def live_seconds(self) -> int:
-        return self.snapshot.interval_seconds
 
     @property
     def version(self) -> str:
@@ -122,7 +110,7 @@ def prospect(_request: LiveRequest, filters: Filters, shown: Backfill) -> Mappin
 
 
 def read_prospect(
-    snapshot: Snapshot, fetch: Fetch = fetch_for_dashboard, *, count: bool = False
+    snapshot: snapshots.Snapshot, fetch: Fetch = fetch_for_dashboard, *, count: bool = False
 ) -> Prospect:
     """What cannot be read is a problem in its place."""
     ground = snapshot.facts.ground

@@ -6,7 +6,6 @@ changes nothing.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 
 from executions.database.problems import or_problem
@@ -18,11 +17,11 @@ from executions.health.facts.sessions import Lock
 from executions.health.findings import Case
 from executions.health.forecast import NextPlan, caught_up, next_plan
 from executions.health.read import behind, refuse_hidden
-from executions.health.snapshots import Snapshot
 from executions.health.upgrade.facts import Migrator
 from executions.health.upgrade.of_migration import judge_daily_jobs, what_the_guard_finds
 from executions.health.upgrade.read import daily_jobs_in, read_migrator, read_versions
 from executions.health.upgrade.step import UpgradeStep
+from executions.pages.from_snapshot import FromSnapshot
 from executions.pages.rollup.asking import Asking, askers
 from executions.rollup.installed import InstalledRollup, read_installed
 from executions.rollup.newest import NewestTimes, read_newest
@@ -35,23 +34,17 @@ from executions.text.sentences import Sentence, Text
 
 
 @dataclass(frozen=True)
-class RollupHealth:
-    """``snapshot`` is the overview's; the rest is this page's own.
+class RollupHealth(FromSnapshot):
+    """The snapshot is the overview's; the rest is this page's own.
 
     ``depth`` is None if there is no dirty queue yet, before v0.3.5.
     """
 
-    snapshot: Snapshot
     installed: InstalledRollup | Problem
     depth: QueueDepth | Problem | None
     newest: NewestTimes | Problem
     migrator: Migrator | Problem
     versions: Range | Problem
-
-    @property
-    def now(self) -> datetime | None:
-        """The database's clock; None if it could not be read."""
-        return self.snapshot.checked_at
 
     @cached_property
     def case(self) -> Case | None:
@@ -134,10 +127,6 @@ class RollupHealth:
         return step
 
     # --- The live part --------------------------------------------------------------------------
-
-    @property
-    def live_seconds(self) -> int:
-        return self.snapshot.interval_seconds
 
     @cached_property
     def version(self) -> str:

@@ -21,7 +21,7 @@ from executions.health import snapshots
 from executions.health.facts.executions import Executions, begun_by_runner
 from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.health.findings import Finding, FindingCode
-from executions.health.findings.base import with_explained
+from executions.health.findings.base import of_code, with_explained
 from executions.health.findings.writer import Whence, is_over, whence
 from executions.health.ledger import WINDOW
 from executions.health.snapshots import Snapshot
@@ -186,7 +186,7 @@ class Schedules:
     @property
     def other_writer(self) -> Finding | None:
         """The trace of a caller that is not one of the runners."""
-        return next((one for one in self._findings if one.code is FindingCode.OTHER_WRITER), None)
+        return of_code(FindingCode.OTHER_WRITER, self._findings)
 
     @cached_property
     def rare_writer(self) -> Text | None:
