@@ -24,11 +24,11 @@ from executions.pages.schedules.reader import read_schedules
 from executions.pages.silences.view import end_silence, silences
 from executions.pages.wizard import choosing, left, views
 
-_OVERVIEW = [
+urlpatterns = [
+    # The overview
     path("", overview, name="overview"),
     path("verdict/", verdict, name="verdict"),
-]
-_HISTORY = [
+    # The history
     page(
         "executions/",
         "history/plans",
@@ -57,8 +57,10 @@ _HISTORY = [
     ),
     page("jobs/", "history/jobs", jobs.read_all_jobs, names=("job",)),
     page("verdicts/", "history/verdicts", verdicts.read_verdicts, names=verdicts.NAMES),
-]
-_ROLLUP = [
+    # What each finding means
+    path("explain/", explanations, name="explanations"),
+    path("explain/<str:code>/", explanation, name="explain"),
+    # The rollup
     page("rollup/", "rollup/health", read_health, name="rollup"),
     page("rollup/zero/", "rollup/zero", read_zero),
     page(
@@ -77,13 +79,9 @@ _ROLLUP = [
     ),
     path("rollup/drift/", drift, name="drift"),
     path("rollup/run/", run_once, name="rollup_run"),
-]
-_EXPLAIN = [
-    path("explain/", explanations, name="explanations"),
-    path("explain/<str:code>/", explanation, name="explain"),
-]
-_SCHEDULES = [page("schedules/", "schedules/schedules", read_schedules)]
-_AUDIT = [
+    # Schedules
+    page("schedules/", "schedules/schedules", read_schedules),
+    # The audit
     page(
         "audit/",
         "audit/audit",
@@ -93,12 +91,10 @@ _AUDIT = [
         around=reader.form,
     ),
     path("audit/export.csv", as_csv, name="audit_csv"),
-]
-_SILENCES = [
+    # Silences
     path("silences/", silences, name="silences"),
     path("silences/<int:number>/end/", end_silence, name="silence_end"),
-]
-_WIZARD = [
+    # The wizard
     path("retire/", choosing.retire, name="retire"),
     path("retire/job/<int:jobid>/", choosing.choose, name="retire_choose"),
     path("retire/outside/<slug:way>/", choosing.choose_outside, name="retire_outside"),
@@ -122,14 +118,4 @@ _WIZARD = [
     path("retire/<int:number>/ran-it/", views.ran_it, name="retire_ran_it"),
     path("retire/<int:number>/gone/", views.gone, name="retire_gone"),
     path("retire/<int:number>/brought-back/", views.brought_back, name="retire_brought_back"),
-]
-urlpatterns = [
-    *_OVERVIEW,
-    *_HISTORY,
-    *_EXPLAIN,
-    *_ROLLUP,
-    *_SCHEDULES,
-    *_AUDIT,
-    *_SILENCES,
-    *_WIZARD,
 ]

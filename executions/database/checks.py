@@ -4,7 +4,7 @@ It asks catalogs only, reads no row and changes nothing. Its findings stop nothi
 for itself what it could not read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -29,7 +29,8 @@ def find_gaps(fetch: Fetch) -> list[str]:
     (presence,) = fetch(SQL.presence, {})
     if not presence["has_any"]:
         return [diagnose(NoTables(presence["database"])).sentence()]
-    wanted = list(_wanted())
+    # Every table and column of Multica's that the dashboard reads.
+    wanted = [(table, column) for table, names in READ.items() for column in names]
     tables, columns = zip(*wanted, strict=True)
     rows = fetch(SQL.gaps, {"tables": list(tables), "columns": list(columns)})
     groups = groupby(sorted(rows, key=_alike), key=_alike)
@@ -40,13 +41,6 @@ def _alike(row: Row) -> tuple[str, str]:
     """The subject of one sentence: a table, or a schema with all its tables."""
     missing = row["missing"]
     return missing, row["schema" if missing in _OF_A_SCHEMA else "table_name"]
-
-
-def _wanted() -> Iterator[tuple[str, str]]:
-    """Every table and column of Multica's that the dashboard reads."""
-    for table, columns in READ.items():
-        for column in columns:
-            yield table, column
 
 
 def _told(missing: str, rows: Sequence[Row]) -> str:

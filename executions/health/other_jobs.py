@@ -15,7 +15,7 @@ from executions.health.facts import Ground
 from executions.health.facts.executions import ExecutionFact
 from executions.health.figures import Figures, age, of_rows
 from executions.health.findings.base import Finding, FindingCode, Severity
-from executions.health.findings.progress import SWEEP_ALLOWANCE
+from executions.health.findings.progress import SWEEP_ALLOWANCE, abandoned_among
 from executions.health.read import execution_of, refuse_hidden
 from executions.health.tally import Examples, JobTally, judge_tally
 from executions.health.verdict import Level, Verdict
@@ -108,11 +108,7 @@ def assess_facts(facts: JobFacts) -> JobAssessment:
     if not facts.known:
         return JobAssessment(facts.job, facts.now, Figures(), _never_ran(facts))
     retried = tuple(row for row in facts.finished if row.succeeded and row.attempt > 1)
-    abandoned = tuple(
-        row
-        for row in facts.stale
-        if row.stale_after is not None and facts.now - row.stale_after > SWEEP_ALLOWANCE
-    )
+    abandoned = abandoned_among(facts.stale, facts.now)
     seen = Examples(abandoned, facts.exhausted, retried)
     verdict = judge_tally(facts.job, facts.now, facts.tally, seen)
     return JobAssessment(facts.job, facts.now, _figures(facts), verdict)

@@ -51,6 +51,9 @@ USED_ELSEWHERE = {
     "gunicorn calls or reads them": ("_expected_100_continue", "murder_pending"),
     "apprise reads it": ("redirects",),
     "only in a quoted type": ("IO",),
+    "a statement answers with their values: rollup.sql": (
+        "OUR_RUNNER", "DELETION", "CODEX_BACKFILL", "OTHER",
+    ),
     "`Figures` is given as JSON whole": (
         "failed_24h", "last_run_age_seconds", "latest_plan_age_seconds",
         "latest_success_age_seconds", "plans_expected_24h", "plans_missing_24h", "retried_24h",

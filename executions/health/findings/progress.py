@@ -1,5 +1,6 @@
 """PURE: findings about plans that nobody ran or nobody finished (docs/contract.md section 6)."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from executions.health.facts.executions import ExecutionFact
@@ -196,12 +197,17 @@ def _what_to_do_about_silence(case: Case) -> Sentence:
     return say("First check that Multica's backend is running and reaches this database.")
 
 
-def running_stale(case: Case) -> Finding | None:
-    abandoned = tuple(
+def abandoned_among(stale: Iterable[ExecutionFact], now: datetime) -> tuple[ExecutionFact, ...]:
+    """Those whose lease ended so long ago that a scheduler should have closed them."""
+    return tuple(
         row
-        for row in case.executions.stale
-        if row.stale_after is not None and case.now - row.stale_after > SWEEP_ALLOWANCE
+        for row in stale
+        if row.stale_after is not None and now - row.stale_after > SWEEP_ALLOWANCE
     )
+
+
+def running_stale(case: Case) -> Finding | None:
+    abandoned = abandoned_among(case.executions.stale, case.now)
     if not abandoned:
         return None
     newest = max(row.stale_after for row in abandoned if row.stale_after is not None)
