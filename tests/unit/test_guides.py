@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 from django.urls import Resolver404, resolve
+from django.utils.translation import gettext, override
 from pglast import parse_sql
 
 from tests.markdown_pages import GUIDES, ROOT, MarkdownPage, all_pages, guides, translated
@@ -53,6 +54,15 @@ def test_the_readme_has_one_picture_for_light_and_for_dark():
             "docs/screenshots/overview-…-1440.png"
         ] * 2
         assert '<source media="(prefers-color-scheme: dark)"' in page.text
+
+
+@pytest.mark.parametrize("guide", guides(), ids=of_a_page)
+def test_pages_and_buttons_are_called_in_a_guide_as_in_the_interface(guide):
+    """They stand in bold. A text of the interface has a translation, in both languages the same."""
+    with override("zh-hans"):
+        named = {name: gettext(name) for name in guide.strong}
+    for english, chinese in zip(guide.strong, guide.translation.strong, strict=True):
+        assert named[english] in {chinese, english}
 
 
 @pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)
