@@ -1,4 +1,4 @@
-"""Takes the pictures in docs/screenshots/, light and dark: ``bin/screenshots``.
+"""Takes the pictures in docs/screenshots/, in each language and theme: ``bin/screenshots``.
 
 Each start is a real one, `manage.py quickstart`, of the demo or of one of its scenarios, with a
 private PostgreSQL in a folder that goes away. Chromium signs in and looks at it.
@@ -13,10 +13,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -29,13 +30,40 @@ DEMO = ""
 PATIENCE = 120_000  # milliseconds
 
 
+# What a file's name has between the view and the theme, and what the browser asks for.
+LANGUAGES = {"": "en", "-zh": "zh-CN"}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
 @dataclass(frozen=True)
 class View:
-    """A page of one start, and how large the windows are through which it is seen."""
+    """A page of one start, and how large the windows are through which it is seen.
+
+    ``after`` is done once before. Without a ``path`` the page is the one that this led to.
+    """
 
     name: str
-    path: str
+    path: str = ""
     windows: tuple[tuple[int, int], ...] = (DESK,)
+    after: Callable[[Page], None] | None = None
+
+
+def choose(page: Page) -> None:
+    """From the page Schedules into the wizard."""
+    page.goto("/schedules/")
+    page.click("form[id^=choose-] button")
+
+
+def go_on(page: Page) -> None:
+    """The button is there once every condition holds."""
+    page.click("#go-on button")
+
+
+def remove(page: Page) -> None:
+    page.fill("#typed-remove", page.inner_text("#form-remove .typed-name"))
+    for box in page.locator("#form-remove [type=checkbox]").all():
+        box.check()
+    page.click("#form-remove button")
 
 
 # The verdict that each start comes to, and what is looked at then.
@@ -46,6 +74,9 @@ VIEWS = {
             View("overview", "/", (DESK, PHONE)),
             View("plans", "/executions/"),
             View("schedules", "/schedules/"),
+            View("retire-check", after=choose),
+            View("retire-confirm", after=go_on),
+            View("retire-watch", after=remove),
         ),
     ),
     "silent-backend": ("failing", (View("failing", "/", (DESK, PHONE)),)),
@@ -88,30 +119,38 @@ def served(scenario: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sign_in(page: Page, address: str, verdict: str) -> None:
+def sign_in(page: Page, verdict: str) -> None:
     """Sign in, and wait until the overview's own refreshes have brought the verdict."""
-    page.goto(f"{address}/login/")
+    page.set_default_timeout(PATIENCE)
+    page.goto("/login/")
     page.fill("[name=username]", "admin")
     page.fill("[name=password]", PASSWORD)
     page.click("button[type=submit]")
     page.wait_for_selector(f"#verdict-card[data-verdict={verdict}]")
 
 
-def look(browser: Browser, address: str, verdict: str, view: View) -> None:
-    """A picture of the view in each theme, through each window."""
-    for theme in ("light", "dark"):
-        context = browser.new_context(color_scheme=theme, reduced_motion="reduce")
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        sign_in(page, address, verdict)
-        for width, height in view.windows:
-            page.set_viewport_size({"width": width, "height": height})
-            page.goto(f"{address}{view.path}", wait_until="networkidle")
-            page.wait_for_selector(f"#site-verdict [data-verdict={verdict}]")
-            file = FOLDER / f"{view.name}-{theme}-{width}.png"
-            page.screenshot(path=file)
-            print(file.relative_to(ROOT), flush=True)
-        context.close()
+def visitors(browser: Browser, address: str, verdict: str) -> dict[str, Page]:
+    """A signed-in person for each language and theme, by what the names of their pictures have."""
+    found = {}
+    for language, locale in LANGUAGES.items():
+        for theme in THEMES:
+            context = browser.new_context(
+                base_url=address, locale=locale, color_scheme=theme, reduced_motion="reduce"
+            )
+            found[f"{language}-{theme}"] = context.new_page()
+            sign_in(found[f"{language}-{theme}"], verdict)
+    return found
+
+
+def look(page: Page, path: str, verdict: str, view: View, whose: str) -> None:
+    """A picture of the view through each of its windows."""
+    for width, height in view.windows:
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(path, wait_until="networkidle")
+        page.wait_for_selector(f"#site-verdict [data-verdict={verdict}]")
+        file = FOLDER / f"{view.name}{whose}-{width}.png"
+        page.screenshot(path=file)
+        print(file.relative_to(ROOT), flush=True)
 
 
 def main() -> None:
@@ -119,8 +158,16 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for scenario, (verdict, views) in VIEWS.items():
             with served(scenario) as address:
+                people = visitors(browser, address, verdict)
+                first = next(iter(people.values()))
                 for view in views:
-                    look(browser, address, verdict, view)
+                    if view.after:
+                        view.after(first)
+                    path = view.path or first.url
+                    for whose, page in people.items():
+                        look(page, path, verdict, view, whose)
+                for page in people.values():
+                    page.context.close()
         browser.close()
 
 
