@@ -10,8 +10,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-_SPAN = re.compile(r"([0-9]{1,6})(s|m|h|)", re.ASCII)
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_SPAN = re.compile(r"([0-9]{1,6})(s|m|h|d|)", re.ASCII)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.", re.ASCII)
 _BETWEEN_URLS = re.compile(r"\s+|,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)|,\s*$", re.ASCII)
 
@@ -108,7 +108,7 @@ class Environment:
         return int(value)
 
     def span(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
-        """A time in seconds, from a text such as "90", "90s", "2m" or "1h"."""
+        """A time in seconds, from a text such as "90", "90s", "2m", "1h" or "3d"."""
         value = self.text(name)
         found = _SPAN.fullmatch(value)
         seconds = int(found[1]) * _UNITS[found[2]] if found else None

@@ -149,6 +149,11 @@ TRUSTED_PROXIES = env.proxies("TRUSTED_PROXIES")
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=64)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_ENGINE = "executions.accounts.sessions"
+# A session lasts so long without use, and so long after the sign-in in all.
+SESSION_IDLE = env.span("SESSION_IDLE", 259_200, minimum=300, maximum=31_536_000)
+SESSION_AGE = env.span("SESSION_AGE", 1_209_600, minimum=300, maximum=31_536_000)
+SESSION_COOKIE_AGE = 3600  # of what a stranger's session remembers on the way to signing in
 SESSION_COOKIE_NAME = "multica_admin_session"
 CSRF_COOKIE_NAME = "multica_admin_csrf"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PUBLIC_PREFIX}/"
@@ -179,7 +184,6 @@ INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "multica_admin.static_files.StaticFiles",
     "csp",
@@ -206,6 +210,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "executions.accounts.middleware.UseMiddleware",
     "executions.accounts.middleware.WatcherMiddleware",
     "executions.accounts.middleware.SignInMiddleware",
     "executions.accounts.middleware.RoleMiddleware",

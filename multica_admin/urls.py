@@ -10,6 +10,9 @@ urlpatterns = [
     path("", include("executions.urls")),
     path("login/", sign_in.SignIn.as_view(), name="login"),
     path("logout/", for_any_account(LogoutView.as_view()), name="logout"),
+    path(
+        "logout/everywhere/", for_any_account(sign_in.sign_out_everywhere), name="logout_everywhere"
+    ),
     path("confirm/", sign_in.sign_in_again, name="confirm"),
     path("password/", for_any_account(sign_in.ChangePassword.as_view()), name="password_change"),
     path("accounts/", accounts.accounts.urls),

@@ -202,7 +202,15 @@ NO_PAGES = {
     "status",
     "metrics",
 }
-NO_PAGES |= {"login", "logout", "confirm", "password_change", "verdict", "retire_upload"}
+NO_PAGES |= {
+    "login",
+    "logout",
+    "logout_everywhere",
+    "confirm",
+    "password_change",
+    "verdict",
+    "retire_upload",
+}
 
 
 @pytest.fixture

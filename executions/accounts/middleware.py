@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from executions.accounts import watchers
+from executions.accounts import sessions, watchers
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import VIEWER, RoleNeeded, may_look
 from multica_admin.arriving import PROBE_PATHS
@@ -72,13 +72,22 @@ class NoStoreMiddleware(_Middleware):
         return response
 
 
+class UseMiddleware(_Middleware):
+    """Lets the session of somebody who opens a page or sends a form go on. A refresh is no use."""
+
+    def __call__(self, request: LiveRequest) -> HttpResponseBase:
+        uses = request.session.session_key is not None and not _refreshes(request)
+        if uses and request.user.is_authenticated:
+            sessions.keep(request.session, request.user)
+        return self._get_response(request)
+
+
 class WatcherMiddleware(_Middleware):
     """Knows who is signed in when a page refreshes, mostly without asking the database."""
 
     def __call__(self, request: LiveRequest) -> HttpResponseBase:
         key = request.session.session_key
-        refreshes = request.method == "GET" and bool(request.htmx)
-        if key is None or not refreshes:
+        if key is None or not _refreshes(request):
             return self._get_response(request)
         known = watchers.current().find(key)
         if known is not None:
@@ -89,6 +98,10 @@ class WatcherMiddleware(_Middleware):
         response = self._get_response(request)
         patch_vary_headers(response, ["Cookie"])
         return response
+
+
+def _refreshes(request: LiveRequest) -> bool:
+    return request.method == "GET" and bool(request.htmx)
 
 
 class SignInMiddleware(LoginRequiredMiddleware):

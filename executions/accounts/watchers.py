@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.auth.models import Group, User
-from django.contrib.sessions.models import Session
 from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.utils import timezone
 
 from executions.accounts.roles import LOOK
+from executions.models import AccountSession
 
 LOOK_SECONDS = 5.0
 # While our own tables answer slowly, the last result stays valid for this long in all.
@@ -142,7 +142,7 @@ class Watchers:
 
 def _signed_in(watching: Mapping[str, _Watcher]) -> dict[str, User]:
     """The users whom our own tables show for those sessions, read by two statements."""
-    living = Session.objects.filter(session_key__in=watching, expire_date__gt=timezone.now())
+    living = AccountSession.objects.filter(session_key__in=watching, expire_date__gt=timezone.now())
     keys = set(living.values_list("session_key", flat=True))
     users = User.objects.with_perm(LOOK).in_bulk({watcher.user.pk for watcher in watching.values()})
     return {
@@ -164,7 +164,7 @@ def current() -> Watchers:
     return _watchers
 
 
-def _forget_session(instance: Session, **_signal: Any) -> None:
+def _forget_session(instance: AccountSession, **_signal: Any) -> None:
     current().forget_session(instance.session_key)
 
 
@@ -181,7 +181,7 @@ def _look_again(**_signal: Any) -> None:
 
 def connect_signals() -> None:
     """Make this process forget at once every session that it ends itself."""
-    post_delete.connect(_forget_session, sender=Session)
+    post_delete.connect(_forget_session, sender=AccountSession)
     post_delete.connect(_forget_user, sender=User)
     post_save.connect(_forget_user, sender=User)
     post_delete.connect(_look_again, sender=Group)

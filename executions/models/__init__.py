@@ -11,11 +11,12 @@ from executions.models.multica import (
 )
 from executions.models.ours import Runner
 from executions.models.retirement import Act, AuditEvent, CallersReport, Retirement
-from executions.models.sign_in import GuessCount
+from executions.models.sign_in import AccountSession, GuessCount, LastSeen
 from executions.models.silences import Silence
 from executions.models.verdicts import BlindStretch, VerdictChange, Watch
 
 __all__ = [
+    "AccountSession",
     "Act",
     "Alarm",
     "AlarmDelivery",
@@ -25,6 +26,7 @@ __all__ = [
     "CallersReport",
     "Execution",
     "GuessCount",
+    "LastSeen",
     "MulticaModel",
     "ReadOnly",
     "ReadOnlyQuerySet",

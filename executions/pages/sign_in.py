@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, PasswordChangeView
@@ -16,8 +17,9 @@ from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
+from executions.accounts import sessions
 from executions.accounts.confirmation import confirm, take_waiting_act, waiting_act
 from executions.accounts.guessing import CONFIRM, SIGN_IN, TooManyGuesses, guess
 from executions.accounts.requests import client_address
@@ -77,8 +79,24 @@ class ChangePassword(PasswordChangeView):
     def get_form_kwargs(self) -> dict[str, Any]:
         return super().get_form_kwargs() | {"address": client_address(self.request)}
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        """The other sessions end with the old password. Without their rows, nobody asks again."""
+        response = super().form_valid(form)
+        sessions.end_all(form.user, but=self.request.session.session_key)
+        return response
+
     def form_invalid(self, form: Any) -> HttpResponse:
         return _with_its_status(super().form_invalid(form), form)
+
+
+@require_POST
+def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
+    """End every session of the account, this one too."""
+    assert isinstance(request.user, User)  # noqa: S101  the middleware lets nobody else in
+    sessions.end_all(request.user)
+    logout(request)
+    messages.success(request, _("You are signed out everywhere."))
+    return redirect("login")
 
 
 def _with_its_status(response: HttpResponse, form: BaseForm) -> HttpResponse:

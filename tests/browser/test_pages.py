@@ -11,9 +11,9 @@ import time
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
-from django.contrib.sessions.models import Session
 
+from executions.accounts.sessions import SessionStore
+from executions.models import AccountSession
 from tests import scenarios
 from tests.browser.conftest import CODE, MESSAGE, NASTY
 from tests.browser.measuring import BEST_PRACTICE, WIDTHS, ask, looked_at, ready, resize
@@ -125,7 +125,7 @@ def test_the_pages_before_signing_in_are_as_good(open_page, path):
 def test_the_accounts_pages_are_as_good(open_page, operator, console):
     User.objects.filter(pk=operator.pk).update(is_superuser=True, is_staff=True)
     page = open_page()
-    session = SessionStore(Session.objects.get().session_key)
+    session = SessionStore(AccountSession.objects.get().session_key)
     session["confirmed_at"] = time.time()
     session.save()
     found = []

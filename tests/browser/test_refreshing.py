@@ -6,10 +6,10 @@ import re
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from psycopg import OperationalError
 
 from executions.health import snapshots
+from executions.models import AccountSession
 from executions.pages import common, problems
 from tests import scenarios
 
@@ -160,7 +160,7 @@ def test_who_is_signed_out_is_told_so_and_asks_no_more(page, world, expect, cons
     page.clock.install()
     page.goto("/")
     asked = watch_requests(page)
-    Session.objects.all().delete()
+    AccountSession.objects.all().delete()
     notice = page.locator(".live-notice")
     expect(notice).to_contain_text("You are signed out")
     page.clock.run_for(10_000)
@@ -171,7 +171,7 @@ def test_who_is_signed_out_is_told_so_and_asks_no_more(page, world, expect, cons
 
 def test_a_page_with_nothing_live_but_its_header_says_it_too(page, world, expect, console):
     page.goto("/password/")
-    Session.objects.all().delete()
+    AccountSession.objects.all().delete()
     notice = page.locator("main .live-notice")
     expect(notice).to_contain_text("You are signed out", timeout=60_000)
     expect(page.locator(".live-notice")).to_have_count(1)
@@ -211,7 +211,7 @@ def test_who_is_signed_out_is_not_shown_a_verdict_that_nobody_confirms(
     page, world, expect, console
 ):
     page.goto("/")
-    Session.objects.all().delete()
+    AccountSession.objects.all().delete()
     expect(page.locator("#verdict-card")).to_have_attribute("data-verdict", "unknown")
     expect(page.locator("#verdict-card")).to_contain_text("last known: healthy")
     assert page.title().startswith("Unknown · ")

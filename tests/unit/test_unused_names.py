@@ -35,7 +35,7 @@ USED_ELSEWHERE = {
         "default_auto_field", "indexes", "multicas_tables", "process_view", "ready",
         "requires_system_checks", "urlpatterns", "view_args", "view_kwargs", "handler400",
         "handler403", "handler404", "handler500", "output_field", "_configure_connection",
-        "file_complete", "file_size", "receive_data_chunk",
+        "file_complete", "file_size", "receive_data_chunk", "get_model_class", "account_id",
     ),
     "Django's admin and sign-in views read them": (
         "authentication_form", "change_password_form", "enable_nav_sidebar", "fieldsets",

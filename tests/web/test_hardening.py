@@ -33,7 +33,7 @@ HTMX, JSON, HTML = {"HX-Request": "true"}, {"Accept": "application/json"}, {"Acc
 WAYS = sized([HTML], [HTML, HTMX, JSON])
 FOR_STRANGERS = {"/login/", *PROBE_PATHS}
 # What an account may do for itself without any role.
-FOR_ANY_ACCOUNT = {"/logout/", "/password/", "/confirm/"}
+FOR_ANY_ACCOUNT = {"/logout/", "/logout/everywhere/", "/password/", "/confirm/"}
 
 
 def addresses(patterns, before=""):

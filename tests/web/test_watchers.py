@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +14,7 @@ from django.utils import timezone
 
 from executions.accounts import watchers
 from executions.database.schema import time_limit
+from executions.models import AccountSession
 from tests import scenarios
 from tests.people import make_user
 from tests.waiting import HANG, until
@@ -22,7 +22,7 @@ from tests.waiting import HANG, until
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 PASSWORD = "correct horse battery"
-LOOKS = ("django_session", "auth_user")
+LOOKS = ("executions_accountsession", "auth_user")
 
 
 class Clock:
@@ -90,7 +90,7 @@ def test_signing_out_holds_at_once_and_for_that_browser_alone(open_pages):
 
 
 GONE = {
-    "signed out": lambda ada: Session.objects.all().delete(),
+    "signed out": lambda ada: AccountSession.objects.all().delete(),
     "deactivated": lambda ada: User.objects.get(pk=ada.pk).delete(),
     "given another password": lambda ada: (ada.set_password("something else"), ada.save()),
 }
@@ -104,8 +104,8 @@ def test_who_is_sent_away_by_this_process_is_out_at_once(open_pages, ada, how):
 
 
 ELSEWHERE = {
-    "signed out": ("DELETE FROM django_session",),
-    "out of time": ("UPDATE django_session SET expire_date = %s", [timezone.now()]),
+    "signed out": ("DELETE FROM executions_accountsession",),
+    "out of time": ("UPDATE executions_accountsession SET expire_date = %s", [timezone.now()]),
     "deactivated": ("UPDATE auth_user SET is_active = false",),
     "given another password": ("UPDATE auth_user SET password = 'pbkdf2_sha256$1$a$b'",),
 }
@@ -123,7 +123,7 @@ def test_who_is_sent_away_by_another_process_is_out_within_seconds(open_pages, c
 def test_who_signed_out_while_a_refresh_was_answered_is_out_at_the_next(open_pages, ada):
     (client,) = open_pages(1)
     key = client.session.session_key
-    Session.objects.all().delete()
+    AccountSession.objects.all().delete()
     watchers.current().remember(key, ada)
     assert refresh(client) == 401
 
@@ -149,7 +149,7 @@ def held_look(open_pages, clock, connect):
     clock.now += watchers.LOOK_SECONDS
     rival, observer = connect("postgres"), connect("postgres")
     with ThreadPoolExecutor(1) as pool, rival.transaction():
-        rival.execute("LOCK TABLE multica_admin.django_session")
+        rival.execute("LOCK TABLE multica_admin.executions_accountsession")
         answer = pool.submit(refresh_and_close, first)
         until(lambda: a_look_waits(observer))
         yield others, lambda: (rival.execute("ROLLBACK"), answer.result(HANG))[1]
@@ -166,7 +166,7 @@ def refresh_and_close(client):
 def a_look_waits(observer):
     return observer.execute(
         "SELECT FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
-        " WHERE NOT granted AND relname = 'django_session'"
+        " WHERE NOT granted AND relname = 'executions_accountsession'"
     ).fetchall()
 
 
@@ -214,7 +214,7 @@ def test_who_has_closed_the_page_is_no_longer_looked_at(open_pages, clock):
     clock.now += watchers.LOOK_SECONDS
     with CaptureQueriesContext(connections["default"]) as asked:
         assert refresh(there) == 200
-    (look,) = [one["sql"] for one in asked if "django_session" in one["sql"]]
+    (look,) = [one["sql"] for one in asked if "executions_accountsession" in one["sql"]]
     assert there.session.session_key in look
     assert gone.session.session_key not in look
 
