@@ -4,12 +4,17 @@ The top of ``static/live.js`` has the browser's half of the agreement.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from django.http import HttpResponse
-from django.template import Engine, RequestContext
+from django.template import Context, Engine, RequestContext
 from django.utils.cache import patch_vary_headers
+from django.utils.safestring import SafeString
+from django.utils.text import compress_string
+from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import get_language
 
 from executions.accounts.requests import LiveRequest
 from executions.database.kept import Kept
@@ -30,7 +35,28 @@ class Live(Protocol):
 
 Shown = TypeVar("Shown", bound=Live)
 _shared: Kept[Any] = Kept(attrgetter("live_seconds"))
-forget_shared = _shared.forget
+
+# A part says what time it is, so it is right for a second. Measured in milliseconds of processor
+# time: the part of the overview takes 0.4 instead of 16, and the whole page 14 instead of 26.
+PART_SECONDS = 1.0
+MOST_PARTS = 16  # of some 150 KB each
+
+
+@dataclass(frozen=True)
+class RenderedPart:
+    """A live part that is the same for everybody. ``compressed`` holds nobody's token."""
+
+    html: SafeString
+    compressed: bytes
+
+
+_parts: Kept[RenderedPart] = Kept(lambda _part: PART_SECONDS, most=MOST_PARTS, serves=False)
+
+
+def forget_shared() -> None:
+    """Begin as a process that nobody has asked."""
+    _shared.forget()
+    _parts.forget()
 
 
 def shared(request: LiveRequest, query: str, read: Callable[[], Shown]) -> Shown:
@@ -44,12 +70,17 @@ def shared(request: LiveRequest, query: str, read: Callable[[], Shown]) -> Shown
 
 
 def answer(
-    request: LiveRequest, template: str, shown: Live, context: dict[str, Any]
+    request: LiveRequest,
+    template: str,
+    shown: Live,
+    context: dict[str, Any],
+    common: dict[str, Any] | None = None,
 ) -> HttpResponse:
     """The page ``executions/<template>.html``; for a refresh its live part, or a 204.
 
     ``template`` is ``<folder>/<name>``, and the live part ``<folder>/_<name>``. The context has the
-    shown data as ``<name>``, and what ``shared/_live.html`` needs.
+    shown data as ``<name>``, and what ``shared/_live.html`` needs. With ``common`` the part is made
+    once for all viewers for whom its values are the same; it then knows no request and no user.
     """
     folder, _slash, name = template.rpartition("/")
     version, seconds = shown.version, shown.live_seconds
@@ -57,9 +88,13 @@ def answer(
     context = {name: shown, "version_of_data": version, "live_seconds": seconds, **context}
     if not request.htmx:
         context |= {"live_part": name, "live_template": part}
+        if common is not None:
+            context["live_html"] = _rendered(part, {name: shown}, common).html
         response = _render(request, f"executions/{template}.html", context)
     elif request.headers.get("X-Data-Version") == version:
         response = HttpResponse(status=204)
+    elif common is not None:
+        response = _compressed(request, _rendered(part, {name: shown}, common))
     else:
         response = _render(request, part, context)
     if request.htmx:
@@ -67,6 +102,26 @@ def answer(
         response["X-Live-Seconds"] = str(seconds)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def _rendered(part: str, shown: dict[str, Live], common: dict[str, Any]) -> RenderedPart:
+    """The part as all viewers see it who have these plain values, one language and one zone."""
+    (data,) = shown.values()
+    viewers = f"{common} {get_language()} {get_current_timezone_name()}"
+
+    def render() -> RenderedPart:
+        html = Engine.get_default().get_template(part).render(Context(shown | common))
+        return RenderedPart(html, compress_string(html.encode()))
+
+    return _parts.get(f"{part} {data.version} {viewers}", render)
+
+
+def _compressed(request: LiveRequest, part: RenderedPart) -> HttpResponse:
+    """The part as it is kept, for a browser that takes gzip; else `GZipMiddleware` leaves it."""
+    if "gzip" not in request.headers.get("Accept-Encoding", ""):
+        return HttpResponse(part.html)
+    headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return HttpResponse(part.compressed, headers=headers)
 
 
 def _render(request: LiveRequest, template: str, data: dict[str, Any]) -> HttpResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import re
 import threading
 import time
@@ -14,16 +15,20 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.template import Engine
+from django.template.base import Template
 from django.test import Client
 from django.urls import reverse
 
+from executions.accounts.roles import OPERATOR
 from executions.health import snapshots
+from executions.health.facts.pg_cron import PgCron, Visibility
 from executions.pages import live
 from executions.pages.overview import reader as overview
 from tests import scenarios
 from tests.people import make_user
 from tests.sizes import sized
 from tests.waiting import let_a_near_plan_come_due
+from tests.web.test_overview_schedules import JOB
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -78,6 +83,54 @@ def test_what_a_page_showed_is_gone_with_it_before_any_collection(viewer, owner,
         assert shown() is None
     finally:
         gc.enable()
+
+
+@pytest.fixture
+def rendered(monkeypatch, one_snapshot):
+    """The templates that were rendered since, in a second that does not pass."""
+    monkeypatch.setattr(live._parts, "_clock", lambda: 0.0)
+    names = []
+    render = Template.render
+
+    def counting(template, context):
+        names.append(template.name)
+        return render(template, context)
+
+    monkeypatch.setattr(Template, "render", counting)
+    return names
+
+
+OVERVIEW_PART = "executions/overview/_overview.html"
+
+
+def test_whoever_arrives_in_the_same_second_gets_the_same_part(viewer, owner, rendered):
+    scenarios.healthy(owner)
+    operator = Client()
+    operator.force_login(make_user("olga", OPERATOR))
+    for client in (viewer, operator, viewer):
+        page = client.get("/").content.decode()
+        part = refresh(client).content.decode()
+        packed = client.get("/", headers={"HX-Request": "true", "Accept-Encoding": "gzip"})
+        assert part in page
+        assert packed["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.content).decode() == part
+        assert {"Accept-Encoding", "Cookie", "HX-Request"} <= set(packed["Vary"].split(", "))
+    assert rendered.count(OVERVIEW_PART) == 1
+
+
+def test_what_differs_between_viewers_is_never_shared(viewer, owner, rendered, monkeypatch):
+    scenarios.healthy(owner)
+    jobs = PgCron(Visibility.FULL, "1.4", "multica", (JOB,))
+    monkeypatch.setattr("executions.health.read_pg_cron.visible_jobs", lambda _fetch: jobs)
+    operator = Client()
+    operator.force_login(make_user("olga", OPERATOR))
+    parts = [refresh(client).content.decode() for client in (operator, viewer)]
+    assert [reverse("retire") in part for part in parts] == [True, False]
+    viewer.cookies["time_zone"] = "local"
+    viewer.cookies["time_zone_name"] = "Pacific/Auckland"
+    there = refresh(viewer).content.decode()
+    assert there != parts[1]
+    assert rendered.count(OVERVIEW_PART) == 3
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -5,6 +5,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from executions.accounts.requests import LiveRequest
+from executions.accounts.roles import OPERATE
 from executions.pages.history.filters import parse
 from executions.pages.live import answer
 from executions.pages.overview.reader import DAY, WEEK, read_overview
@@ -21,9 +22,13 @@ def overview(request: LiveRequest) -> HttpResponse:
         BadFilter: a value in the query string is invalid; it becomes a 400 that names it.
     """
     chosen = parse(request.META["QUERY_STRING"], {WINDOW: (DAY, WEEK)}, names=())
-    shown = read_overview(chosen.choice(WINDOW, DAY), anew=not request.htmx)
-    context = {"filters": chosen, "site_verdict": shown_verdict(shown.verdict.level)}
-    response = answer(request, "overview/overview", shown, context)
+    window = chosen.choice(WINDOW, DAY)
+    shown = read_overview(window, anew=not request.htmx)
+    # Asking for a right costs a statement, so only what offers an act asks.
+    operates = bool(shown.begun or shown.redundant) and request.user.has_perm(OPERATE)
+    common = {"window": window, "perms": {"executions": {"operate": operates}}}
+    context = {"site_verdict": shown_verdict(shown.verdict.level)}
+    response = answer(request, "overview/overview", shown, context, common)
     if request.htmx and shown.now is not None:
         # A 204 renews the age that the page shows, although the snapshot may be some seconds old.
         response["X-Checked-At"] = shown.now.isoformat()
