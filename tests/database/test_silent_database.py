@@ -10,6 +10,7 @@ import signal
 import socket
 import tempfile
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -17,14 +18,21 @@ import psycopg
 import pytest
 from django.db import OperationalError, connections
 
+from executions.database import still_answering
 from executions.database.connections import let_wait, retire_connection, retire_reader
 from executions.database.problems import diagnose
 from executions.database.reading import fetch_for_dashboard
 from executions.database.schema import time_limit
+from executions.database.still_answering import given_up_if_silent
 from executions.scheduler.connecting import connect_runner
 from multica_admin.databases import reader_alias
 from tests import environment
+from tests.commands import run_command
+from tests.factories import ExecutionFactory
+from tests.faults.conftest import proxy
 from tests.waiting import until
+
+__all__ = ["proxy"]
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -137,6 +145,42 @@ def test_a_server_that_falls_silent_amid_a_connection_is_given_up(owner, only_on
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)
+
+
+@pytest.fixture
+def soon_unanswered(monkeypatch):
+    monkeypatch.setattr(still_answering, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(still_answering, "ANSWER_SECONDS", 2)
+    monkeypatch.setattr(still_answering, "MOST_UNANSWERED", 1)
+
+
+@pytest.mark.parametrize(
+    ("command", "statement", "said"),
+    [
+        ("backfill_task_usage_hourly", "pg_advisory", "Nothing was changed"),
+        ("pruneexecutions", "DELETE FROM", "Nothing was removed"),
+        ("provision", "pg_advisory", "said nothing"),
+    ],
+)
+def test_a_command_whose_server_hangs_ends_with_a_sentence(
+    owner, proxy, settings, soon_unanswered, command, statement, said
+):
+    settings.RUNNER_CONNINFO = settings.RUNNER_CONNINFO | {"host": proxy.host}
+    ExecutionFactory(connection=owner, plan_time=datetime(2020, 1, 1, tzinfo=UTC))
+    proxy.swallow_from(statement)
+    done = run_command(command)
+    assert done.status == 1
+    assert "said nothing" in done.refused
+    assert said in done.refused
+    assert not proxy.passing.is_set()
+
+
+def test_a_long_statement_of_a_server_that_answers_is_left_alone(owner, soon_unanswered):
+    with (
+        closing(connect_runner("test")) as connection,
+        given_up_if_silent(connection),
+    ):
+        assert connection.execute("SELECT pg_sleep(1)").fetchone()
 
 
 def test_a_silent_connection_of_the_pool_is_replaced_when_a_request_takes_it(owner, only_one):

@@ -18,6 +18,7 @@ from executions.database.connections import Connection, runner_connection
 from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
 from executions.database.reading import fetch_on
+from executions.database.still_answering import given_up_if_silent
 from executions.health.facts.sessions import DatabaseSession
 from executions.management.progress import Slices, StillThere
 from executions.rollup import backfill
@@ -83,7 +84,8 @@ class Command(BaseCommand):
             raise CommandError(diagnose(error).sentence()) from None
         with closing(connection), _interruption(connection) as interruption:
             try:
-                self._backfill(connection, interruption, options)
+                with given_up_if_silent(connection):
+                    self._backfill(connection, interruption, options)
             except (Partial, Locked) as refusal:
                 raise CommandError(_why_not(refusal)) from None
             except psycopg.Error as error:

@@ -10,6 +10,7 @@ from psycopg import sql
 from executions.database.connections import runner_connection
 from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
+from executions.database.still_answering import given_up_if_silent
 from executions.rollup.provision import ProvisionRefused, provision
 from executions.scheduler.preflight import CannotRun, check_version
 from multica_admin.embedded import ensure_running
@@ -23,7 +24,10 @@ class Command(BaseCommand):
         if settings.MULTICA_IS_EMBEDDED:
             ensure_running()
         try:
-            with runner_connection("multica-admin provision") as connection:
+            with (
+                runner_connection("multica-admin provision") as connection,
+                given_up_if_silent(connection),
+            ):
                 role = sql.Identifier(connection.info.user).as_string(connection)
                 check_version(connection.info.server_version)
                 done = provision(connection)

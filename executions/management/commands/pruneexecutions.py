@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from executions.database.connections import runner_connection
 from executions.database.direct import OnStandby
 from executions.database.problems import diagnose
+from executions.database.still_answering import given_up_if_silent
 from executions.scheduler import retention
 from multica_admin.embedded import ensure_running
 
@@ -42,7 +43,10 @@ class Command(BaseCommand):
         only_count = options["dry_run"]
         total = 0
         try:
-            with closing(runner_connection("multica-admin prune")) as connection:
+            with (
+                closing(runner_connection("multica-admin prune")) as connection,
+                given_up_if_silent(connection),
+            ):
                 for status, days in ages.items():
                     age = timedelta(days=days)
                     found = 0
