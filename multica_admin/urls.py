@@ -1,7 +1,10 @@
 """Every address of the dashboard."""
 
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
+from django.views.decorators.http import require_POST
+from django.views.i18n import set_language
 
 from executions.accounts.roles import for_any_account
 from executions.pages import accounts, monitors, probes, sign_in
@@ -14,6 +17,8 @@ urlpatterns = [
         "logout/everywhere/", for_any_account(sign_in.sign_out_everywhere), name="logout_everywhere"
     ),
     path("confirm/", sign_in.sign_in_again, name="confirm"),
+    # People choose their language before they sign in.
+    path("language/", login_not_required(require_POST(set_language)), name="set_language"),
     path("password/", for_any_account(sign_in.ChangePassword.as_view()), name="password_change"),
     path("accounts/", accounts.accounts.urls),
     # Monitors ask with or without a slash, and not all of them follow a redirect.

@@ -31,7 +31,7 @@ VALUES = {
 }
 HTMX, JSON, HTML = {"HX-Request": "true"}, {"Accept": "application/json"}, {"Accept": "text/html"}
 WAYS = sized([HTML], [HTML, HTMX, JSON])
-FOR_STRANGERS = {"/login/", *PROBE_PATHS}
+FOR_STRANGERS = {"/login/", "/language/", *PROBE_PATHS}
 # What an account may do for itself without any role.
 FOR_ANY_ACCOUNT = {"/logout/", "/logout/everywhere/", "/password/", "/confirm/"}
 

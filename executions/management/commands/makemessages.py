@@ -1,13 +1,24 @@
 """Django's own `makemessages`, which also collects the texts of `say` and `say_counted`."""
 
+from argparse import ArgumentParser
+
 from django.core.management.commands import makemessages
 
 
 class Command(makemessages.Command):
-    """``say(text)`` has its text first, ``say_counted(n, one, many)`` has two after the number."""
+    """``say(text)`` has its text first, ``say_counted(n, one, many)`` has two after the number.
+
+    A catalog names files without lines, so that it changes only when a text does.
+    """
 
     xgettext_options = [
         *makemessages.Command.xgettext_options,
         "--keyword=say",
         "--keyword=say_counted:2,3",
     ]
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.set_defaults(
+            add_location="file", ignore_patterns=[".venv", "tests"], no_obsolete=True
+        )

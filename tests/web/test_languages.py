@@ -1,0 +1,90 @@
+"""The language of a page: the browser's wish, the choice that is remembered, and what is shared."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from tests import scenarios
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+
+CHINESE = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
+HAN = re.compile("[一-鿿]")
+
+
+def title(answer):
+    return re.search("<title>(.*?)</title>", answer.content.decode(), re.DOTALL)[1]
+
+
+@pytest.mark.parametrize("wish", ["zh-CN,zh;q=0.9,en;q=0.8", "zh-SG", "zh-Hans-CN", "zh"])
+def test_a_browser_that_wants_chinese_gets_it(wish):
+    answer = Client().get("/login/", headers={"Accept-Language": wish})
+    html = answer.content.decode()
+    assert '<html lang="zh-hans">' in html
+    assert "登录" in title(answer)
+    assert answer["Content-Language"] == "zh-hans"
+    assert "Accept-Language" in answer["Vary"]
+
+
+@pytest.mark.parametrize("wish", ["", "en-GB", "de", "xx;q=oops"])
+def test_every_other_browser_gets_english(wish):
+    html = Client().get("/login/", headers={"Accept-Language": wish}).content.decode()
+    assert '<html lang="en">' in html
+    assert HAN.findall(html.replace("简体中文", "")) == []
+
+
+def choose(client, language, **form):
+    return client.post(reverse("set_language"), {"language": language, "next": "/"} | form)
+
+
+def test_the_choice_counts_more_than_the_browsers_wish_and_is_remembered(viewer, owner):
+    scenarios.healthy(owner)
+    assert "概览" not in viewer.get("/").content.decode()
+    chosen = choose(viewer, "zh-hans", next="/runners/?window=7d")
+    assert (chosen.status_code, chosen["Location"]) == (302, "/runners/?window=7d")
+    cookie = chosen.cookies[settings.LANGUAGE_COOKIE_NAME]
+    assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/", "Lax", True)
+    assert int(cookie["max-age"]) > 300 * 86_400
+    html = viewer.get("/").content.decode()
+    assert '<html lang="zh-hans">' in html
+    assert "概览" in html
+    choose(viewer, "en")
+    assert '<html lang="en">' in viewer.get("/", headers=CHINESE).content.decode()
+
+
+def test_a_stranger_chooses_before_signing_in():
+    client = Client(enforce_csrf_checks=True)
+    html = client.get("/login/?next=/audit/").content.decode()
+    token = re.search('name="csrfmiddlewaretoken" value="(.*?)"', html)[1]
+    form = re.search('<form class="languages".*?</form>', html, re.DOTALL)[0]
+    assert 'action="/language/"' in form
+    assert 'name="next" value="/login/?next=/audit/"' in form
+    assert 'value="en" lang="en" aria-pressed="true"' in form
+    answer = choose(client, "zh-hans", next="/login/", csrfmiddlewaretoken=token)
+    assert answer["Location"] == "/login/"
+    assert "登录" in title(client.get("/login/"))
+
+
+def test_the_choice_needs_its_token_and_leads_to_no_other_host():
+    assert choose(Client(enforce_csrf_checks=True), "zh-hans").status_code == 403
+    assert choose(Client(), "zh-hans", next="https://elsewhere.example/")["Location"] == "/"
+    assert Client().get(reverse("set_language")).status_code == 405
+
+
+def test_an_unknown_language_changes_nothing():
+    client = Client()
+    choose(client, "tlh")
+    assert settings.LANGUAGE_COOKIE_NAME not in client.cookies
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "../../etc"
+    assert '<html lang="en">' in client.get("/login/").content.decode()
+
+
+def test_a_page_that_a_form_led_to_offers_the_overview(viewer):
+    html = viewer.post("/password/", {"old_password": "wrong"}).content.decode()
+    form = re.search('<form class="languages".*?</form>', html, re.DOTALL)[0]
+    assert f'name="next" value="{reverse("overview")}"' in form
