@@ -201,6 +201,7 @@ NO_PAGES = {
     "readyz",
     "status",
     "metrics",
+    "set_language",
 }
 NO_PAGES |= {
     "login",

@@ -17,6 +17,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
@@ -28,6 +29,7 @@ from executions.database.sqlstates import kind_of
 from executions.database.troubles import TROUBLES, UNKNOWN
 from executions.text import beyond
 from executions.text.problem import Problem
+from executions.text.sentences import Value, say
 from multica_admin import embedded
 
 T = TypeVar("T")
@@ -188,7 +190,11 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
         unreached = OutOfReach.among(presences)
     else:
         unreached = None
-    values: dict[str, object] = {"said": said, "url": url, "sqlstate": sqlstate or _("none")}
+    values: dict[str, Value] = {
+        "said": said or "",
+        "url": url,
+        "sqlstate": sqlstate or gettext_lazy("none"),
+    }
     if unreached:
         kind = unreached.kind
         values |= {"schema": unreached.schema, "roles": ", ".join(unreached.roles)}
@@ -200,10 +206,10 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
     todo = trouble.of_our_own if url == ADMIN_URL and trouble.of_our_own else trouble.todo
     return Problem(
         code=kind,
-        title=str(trouble.title),
-        what=str(trouble.what) % values,
-        meaning=str(trouble.meaning) % values,
-        todo=str(todo) % values,
+        title=trouble.title,
+        what=say(trouble.what, **values),
+        meaning=say(trouble.meaning, **values),
+        todo=say(todo, **values),
         status=trouble.status,
     )
 
@@ -287,11 +293,11 @@ def _tables_of_our_own() -> set[str]:
     return {model._meta.db_table for model in apps.get_models() if not is_multicas(model)}
 
 
-def _about_locks() -> dict[str, str]:
+def _about_locks() -> dict[str, Value]:
     found = second_tries.lock_holders()
     return {
-        "table": ", ".join(found.tables) or _("a table that this needs"),
-        "holder": ", ".join(map(str, found.pids)) or _("that holds it"),
+        "table": ", ".join(found.tables) or gettext_lazy("a table that this needs"),
+        "holder": ", ".join(map(str, found.pids)) or gettext_lazy("that holds it"),
     }
 
 

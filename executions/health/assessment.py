@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from django.utils.functional import Promise
+
 from executions.health.facts import Facts
 from executions.health.figures import Figures, measure
 from executions.health.findings import Case, Finding, find
 from executions.health.ledger import Ledger
 from executions.health.verdict import Verdict, decide
 from executions.text.beyond import in_json
+from executions.text.sentences import Paragraph, Sentence
 
 
 @dataclass(frozen=True)
@@ -100,4 +103,6 @@ def plain(value: object) -> object:
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
+    if isinstance(value, Sentence | Paragraph | Promise):
+        return str(value)
     return value

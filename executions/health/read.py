@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from django.db import connections
-from django.utils.translation import gettext as _
 
 from executions.database.problems import (
     RowsHidden,
@@ -35,6 +34,7 @@ from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
 from executions.scheduler.spec import JobSpec
 from executions.text.problem import Problem
+from executions.text.sentences import say
 
 SQL = load("health")
 
@@ -92,8 +92,8 @@ class BudgetedReader:
     def _fact(self, read: Callable[[], T]) -> T | Problem:
         if time.monotonic() > self._until:
             return Problem(
-                _("The database took too long, so the rest was not looked at."),
-                _("Try again in a moment; if it stays so, look at what else runs there."),
+                say("The database took too long, so the rest was not looked at."),
+                say("Try again in a moment; if it stays so, look at what else runs there."),
             )
         fact = or_problem(read)
         self._failed |= isinstance(fact, Problem)
@@ -227,18 +227,20 @@ def behind(ground: Ground, spec: JobSpec) -> Problem | None:
     if ground.replay_lag is not None and ground.replay_lag <= 2 * spec.cadence:
         return None
     reached = (
-        _("it has replayed nothing yet")
+        say("it has replayed nothing yet")
         if ground.replay_lag is None
-        else _("the last commit that it replayed is of %(at)s UTC")
-        % {"at": f"{ground.now.astimezone(UTC):%Y-%m-%d %H:%M:%S}"}
+        else say(
+            "the last commit that it replayed is of %(at)s UTC",
+            at=f"{ground.now.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+        )
     )
     return Problem(
-        _(
+        say(
             "This is a standby, and %(reached)s: it lags, or nothing was committed on the primary"
-            " since. So it cannot tell how usage stands."
-        )
-        % {"reached": reached},
-        _("Point DATABASE_URL at the primary, or look why the standby does not follow it."),
+            " since. So it cannot tell how usage stands.",
+            reached=reached,
+        ),
+        say("Point DATABASE_URL at the primary, or look why the standby does not follow it."),
     )
 
 
@@ -251,8 +253,8 @@ def read_state(fetch: Fetch) -> StateRow | Problem | None:
     rows = fetch(SQL.state, {})
     if rows and rows[0]["watermark_at"] is None:
         return Problem(
-            _("The rollup's state row has no watermark, so nobody knows how far usage is."),
-            _("Run “%(command)s”, which sets the watermark.") % {"command": BACKFILL},
+            say("The rollup's state row has no watermark, so nobody knows how far usage is."),
+            say("Run “%(command)s”, which sets the watermark.", command=BACKFILL),
         )
     return StateRow(**rows[0]) if rows else None
 

@@ -19,7 +19,7 @@ from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
 from executions.health.findings.writer import Whence, in_short, is_over, whence
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Text, quoted, say, together
+from executions.text.sentences import Sentence, Text, say, together, told_once
 
 FAILURES = (FindingCode.EXHAUSTED_FAILURE, FindingCode.PLAN_ABANDONED)
 
@@ -150,7 +150,7 @@ def level_of(worst: Severity) -> Level:
 def _unknown(basics: tuple[Problem, ...]) -> Text:
     return together(
         say("We cannot tell whether usage is up to date."),
-        *map(quoted, dict.fromkeys(basic.reason for basic in basics)),
+        *told_once(*(basic.reason for basic in basics)).sentences,
     )
 
 

@@ -62,9 +62,10 @@ def forget_shared() -> None:
 def shared(request: LiveRequest, query: str, read: Callable[[], Shown]) -> Shown:
     """What this address shows: read anew for a page, shared among refreshes.
 
-    ``query`` is the canonical query string, so that all spellings of the same filters share.
+    ``query`` is the canonical query string, so that all spellings of the same filters share. What
+    was read may have sentences already, so only viewers of one language share it.
     """
-    address = f"{request.path}?{query}"
+    address = f"{get_language()} {request.path}?{query}"
     shown: Shown = _shared.get(address, read, anew=not request.htmx)
     return shown
 

@@ -49,7 +49,7 @@ def why_stuck(retirement: Retirement) -> str:
         problem = diagnose(error)
         if problem.code != _GONE:
             raise
-        return problem.what
+        return str(problem.what)
     if away := elsewhere(retirement, here):
         return away
     if sight["version"] is None:

@@ -114,7 +114,7 @@ def report(rules: Rules, only: int | None = None, known: Facts | None = None) ->
         inventory = read_schedules()
     except psycopg.Error as error:
         problem = diagnose(error)
-        reason = f"{problem.what} {problem.todo}"
+        reason = problem.sentence()
         return RetirementReport(Inventory(Visibility.UNKNOWN, reason=reason), (), only)
     wanted = [one for one in inventory.candidates if only in {None, one.job.jobid}]
     if not wanted:

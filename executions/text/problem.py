@@ -4,6 +4,12 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from django.utils.functional import Promise
+
+from executions.text.sentences import Paragraph, Sentence, quoted, together
+
+Words = str | Promise | Sentence
+
 
 def _reference() -> str:
     return secrets.token_hex(4)
@@ -13,22 +19,29 @@ def _reference() -> str:
 class Problem:
     """What happened, and what to do about it, in whole sentences.
 
+    One that is kept for many viewers has lazy texts, so that each of them reads their own language.
     ``code`` is stable and machine-readable, ``status`` an HTTP status. The ``reference`` finds the
     problem in the log, and is not part of its text.
     """
 
-    what: str
-    todo: str
-    meaning: str = ""
+    what: Words
+    todo: Words
+    meaning: Words = ""
     code: str = ""
-    title: str = ""
+    title: Words = ""
     status: int = 503
     reference: str = field(default_factory=_reference, compare=False, repr=False)
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Sentence:
         """Why something is not known."""
-        return f"{self.what} {self.meaning}".rstrip()
+        if not self.meaning:
+            return quoted(self.what)
+        return Sentence("%(what)s %(meaning)s", {"what": self.what, "meaning": self.meaning})
+
+    def told(self) -> Paragraph:
+        """Why something is not known, and what to do."""
+        return together(self.reason, quoted(self.todo))
 
     def sentence(self) -> str:
         return f"{self.what} {self.todo}"

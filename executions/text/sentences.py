@@ -4,7 +4,7 @@ All viewers of a web process share a verdict. So its texts must not be fixed in 
 first viewer, and its times must keep ageing on the page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Union
@@ -12,7 +12,7 @@ from typing import Union
 from django.utils.functional import Promise
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy, pgettext_lazy
 
 from executions.text.formatters import ago, moment, relative, seconds, written
 from executions.text.visible import visible
@@ -53,7 +53,7 @@ class Ago:
         return ago(self.value, self.now)
 
 
-Value = Union[str, int, timedelta, At, Ago, Promise, "Sentence"]
+Value = Union[str, int, timedelta, At, Ago, Promise, "Sentence", "Paragraph"]
 Values = dict[str, Value]
 
 
@@ -66,7 +66,7 @@ def _text(value: Value) -> str | int:
 
 
 def _html(value: Value) -> str | int:
-    if isinstance(value, At | Ago | Sentence):
+    if isinstance(value, At | Ago | Sentence | Paragraph):
         return value.html()
     text = _text(value)
     return text if isinstance(text, int) else conditional_escape(text)
@@ -76,7 +76,7 @@ def _still(value: Value) -> str | int:
     """The part of a value that stays the same while nothing happens: no age, no span, no zone."""
     if isinstance(value, At):
         return value.value.isoformat()
-    if isinstance(value, Sentence):
+    if isinstance(value, Sentence | Paragraph):
         return value.still()
     return "" if isinstance(value, Ago | timedelta) else _text(value)
 
@@ -89,7 +89,7 @@ class Sentence:
     """
 
     template: Promise | str
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         return self._with({name: _text(value) for name, value in self.values.items()})
@@ -121,7 +121,7 @@ def say_counted(n: int, one: str, many: str, **values: Value) -> Sentence:
     return Sentence(ngettext_lazy(one, many, "n"), {"n": n, **values})
 
 
-def quoted(text: str) -> Sentence:
+def quoted(text: "str | Promise | Sentence | Paragraph") -> Sentence:
     """A text from elsewhere, such as a problem's, as a sentence."""
     return Sentence("%(text)s", {"text": text})
 
@@ -152,3 +152,18 @@ def sentences_of(text: Text) -> tuple[Sentence, ...]:
 def together(*sentences: Sentence | None) -> Paragraph:
     """The sentences as one text, without those that are None."""
     return Paragraph(tuple(sentence for sentence in sentences if sentence is not None))
+
+
+def told_once(*texts: str | Promise | Sentence) -> Paragraph:
+    """The texts one after the other, without those that say the same as one before."""
+    return together(*map(quoted, {str(one): one for one in texts}.values()))
+
+
+_COMMA = pgettext_lazy("between the items of a list", ", ")
+
+
+def listed(items: Iterable[str | Promise]) -> Sentence:
+    """``plans, the lock``: with the comma of the reader's language."""
+    values = {f"item{n}": item for n, item in enumerate(items)}
+    places = "%(comma)s".join(f"%({name})s" for name in values)
+    return Sentence(places, {**values, "comma": _COMMA})

@@ -20,6 +20,7 @@ PRODUCT = [
 ]
 # Files whose names are set for a framework: Django's settings, gunicorn's, the columns of tables.
 SET_FOR_A_FRAMEWORK = (
+    "formats.py",
     "settings.py",
     "gunicorn.py",
     "models/alarms.py",

@@ -10,6 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from tests import scenarios
+from tests.emptying import forget_all
+from tests.rights import let_read
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -88,3 +90,29 @@ def test_a_page_that_a_form_led_to_offers_the_overview(viewer):
     html = viewer.post("/password/", {"old_password": "wrong"}).content.decode()
     form = re.search('<form class="languages".*?</form>', html, re.DOTALL)[0]
     assert f'name="next" value="{reverse("overview")}"' in form
+
+
+def shown(client, path, language):
+    """What a refresh shows, without times and versions."""
+    headers = {"Accept-Language": language, "HX-Request": "true", "HX-Target": "overview"}
+    answer = client.get(path, headers=headers)
+    html = answer.content.decode()
+    return re.sub(r"<time.*?</time>|[0-9a-f]{8}|\d+|data-now=\S+|value=\"\w{64}\"", "", html)
+
+
+def test_nobody_reads_what_is_shared_in_the_language_of_another(owner, viewer, every_page):
+    """Somebody reads each page in English; the next one refreshes it in Chinese."""
+    world = scenarios.sound(owner)
+    world.change(range(0, 40, 8), failed=True)
+    world.write()
+    owner.execute("REVOKE SELECT ON task_usage_hourly_rollup_state FROM multica_view")
+    try:
+        for path in every_page:
+            forget_all()
+            viewer.get(path, headers={"Accept-Language": "en"})
+            after_english = shown(viewer, path, "zh-CN")
+            forget_all()
+            viewer.get(path, headers={"Accept-Language": "zh-CN"})
+            assert after_english == shown(viewer, path, "zh-CN"), path
+    finally:
+        let_read(owner)

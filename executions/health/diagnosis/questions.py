@@ -20,8 +20,7 @@ MOST_NAMED = 12
 
 
 def _cannot_tell(why: Problem, sql: str = "") -> Reply:
-    summary = quoted(f"{why.reason} {why.todo}")
-    return Reply(Answer.UNKNOWN, summary, sql=sql)
+    return Reply(Answer.UNKNOWN, why.told(), sql=sql)
 
 
 def _yes(condition: bool) -> Answer:
@@ -266,7 +265,7 @@ def is_it_one_workspace(look: Look) -> Reply:
     else:
         summary = say("Usage shows of every workspace that was looked at.")
     names = look.usage.names
-    unnamed = quoted(f"{names.reason} {names.todo}") if isinstance(names, Problem) else None
+    unnamed = quoted(names.told()) if isinstance(names, Problem) else None
     evidence = {"workspaces": _workspaces(look, seen)}
     return Reply(_yes(some), together(summary, unnamed), evidence, sql)
 

@@ -10,7 +10,7 @@ from executions.health.findings.base import MOST_LISTED, Case, Finding, FindingC
 from executions.health.remedies import ALL_JOBS, BACKFILL, PRUNE_LOOK
 from executions.text.formatters import NOTHING
 from executions.text.problem import Problem
-from executions.text.sentences import quoted, say, say_counted, sentences_of, together
+from executions.text.sentences import listed, quoted, say, say_counted, sentences_of, together
 
 MANY_ROWS = 1_000_000
 
@@ -134,7 +134,7 @@ def _unread(facts: Facts, fact: Problem, names: list[str]) -> Finding:
         Severity.INFO,
         summary=say(
             template,
-            names=", ".join(str(NAMES[name]) for name in names),
+            names=listed(NAMES[name] for name in names),
             reason=fact.reason,
         ),
         advice=quoted(fact.todo),

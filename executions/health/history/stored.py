@@ -83,8 +83,8 @@ def _value_to_json(value: Value) -> Any:
         return {"ago": value.value.isoformat(), "now": value.now.isoformat()}
     if isinstance(value, timedelta):
         return {"seconds": value.total_seconds()}
-    if isinstance(value, Sentence):
-        return {"sentence": _sentence_to_json(value)}
+    if isinstance(value, Sentence | Paragraph):
+        return {"sentences": text_to_json(value)}
     if isinstance(value, Promise):
         return {"text": _template_to_json(value)}
     return value
@@ -93,7 +93,7 @@ def _value_to_json(value: Value) -> Any:
 # --- And back -----------------------------------------------------------------------------------
 
 
-def text_from_json(stored: Sequence[Json]) -> Text:
+def text_from_json(stored: Sequence[Json]) -> Paragraph:
     return Paragraph(tuple(_sentence_from_json(one) for one in stored))
 
 
@@ -131,8 +131,8 @@ def _value_from_json(stored: Any) -> Value:
         return Ago(_moment(stored["ago"]), _moment(stored["now"]))
     if "seconds" in stored:
         return timedelta(seconds=stored["seconds"])
-    if "sentence" in stored:
-        return _sentence_from_json(stored["sentence"])
+    if "sentence" in stored or "sentences" in stored:  # rows of older versions have one
+        return text_from_json(stored.get("sentences") or [stored["sentence"]])
     return _template_from_json(stored["text"])
 
 

@@ -37,7 +37,7 @@ class Command(LookingCommand):
 
 def _look(jobid: int | None) -> RetirementReport:
     if why := why_it_cannot_look():
-        return RetirementReport(Inventory(Visibility.UNKNOWN, reason=why.what), (), jobid)
+        return RetirementReport(Inventory(Visibility.UNKNOWN, reason=str(why.what)), (), jobid)
     try:
         return report(current(), jobid)
     except DatabaseError as error:

@@ -1,7 +1,6 @@
 """Django's own `makemessages`, which also collects the texts of `say` and `say_counted`."""
 
-from argparse import ArgumentParser
-
+from django.core.management.base import CommandParser
 from django.core.management.commands import makemessages
 
 
@@ -17,7 +16,7 @@ class Command(makemessages.Command):
         "--keyword=say_counted:2,3",
     ]
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.set_defaults(
             add_location="file", ignore_patterns=[".venv", "tests"], no_obsolete=True

@@ -140,7 +140,7 @@ class Overview(FromSnapshot):
         An unknown verdict says why a basic could not be read, and that finding says what to do.
         """
         summary = self.verdict.summary
-        reasons = {basic.reason for basic in self.snapshot.facts.basics}
+        reasons = [basic.reason for basic in self.snapshot.facts.basics]
         return next(
             (
                 finding

@@ -173,7 +173,7 @@ class Kind:
     """
 
     look: str
-    label: str
+    label: str | Promise
     count: int
     newest: int | None
     is_open: bool = False
@@ -201,20 +201,20 @@ class Strip:
             square.look: square for row in self.rows for square in row.squares if square.leads
         }
 
-        def line(look: str, label: str, count: int) -> Kind:
+        def line(look: str, label: str | Promise, count: int) -> Kind:
             square = newest.get(look)
             if square is None:
                 return Kind(look, label, count, None)
             return Kind(look, label, count, square.key, square.is_open)
 
         shown = [
-            line(look, str(label), counts[kind])
+            line(look, label, counts[kind])
             for kind, (look, label) in LABELS.items()
             if counts[kind] and kind is not PlanOutcome.NONE
         ]
         odd = len(self.ledger.off_grid)
         if odd:
-            shown.append(line("odd", str(_("off the grid")), odd))
+            shown.append(line("odd", gettext_lazy("off the grid"), odd))
         return shown
 
 

@@ -202,9 +202,7 @@ def _found(
     if isinstance(state, Problem):
         return state
     if state is None:
-        return Problem(
-            str(_NO_STATE), str(_("Put the state row back first; the page Health says how."))
-        )
+        return Problem(_NO_STATE, _("Put the state row back first; the page Health says how."))
     watermark = state.watermark_at
 
     def compared() -> LongDrift:

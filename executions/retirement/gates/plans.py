@@ -20,7 +20,7 @@ from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.retirement.gates.gate import Gate, GateCode, GateFacts, not_yet
 from executions.scheduler.plans import floor
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Value, quoted, say
+from executions.text.sentences import Sentence, Value, quoted, say, told_once
 
 # At least 9 of the 12: docs/interfaces.md, gate ``watermark_advancing``.
 MOVED_SHARE = 0.75
@@ -30,14 +30,14 @@ TRIAL_PLANS = 3
 
 def unreadable(code: GateCode, facts: GateFacts) -> Gate:
     # Several facts are often unreadable for the same reason.
-    reasons = " ".join(dict.fromkeys(fact.reason for fact in facts.unreadable))
-    remedies = " ".join(dict.fromkeys(fact.todo for fact in facts.unreadable if fact.todo))
+    reasons = told_once(*(fact.reason for fact in facts.unreadable))
+    remedies = told_once(*(fact.todo for fact in facts.unreadable if fact.todo))
     return Gate(
         code,
         False,
         say("This cannot be judged. %(reasons)s", reasons=reasons),
         {"unreadable": reasons},
-        quoted(remedies) if remedies else None,
+        quoted(remedies) if remedies.sentences else None,
         judged=False,
     )
 
