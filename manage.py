@@ -5,8 +5,12 @@ import os
 import sys
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError, ManagementUtility
 from django.core.management.base import SystemCheckError
+from django.utils.translation import activate
+
+from multica_admin.language import language_of
 
 # Django's own commands that talk to our tables; ours start the embedded database themselves.
 NEEDS_DATABASE = frozenset(
@@ -15,9 +19,13 @@ NEEDS_DATABASE = frozenset(
 
 
 class CommandLine(ManagementUtility):
-    """Django's, whose commands begin a refusal with our name and not with that of a class."""
+    """Django's, in the language of the terminal.
+
+    A refusal begins with our name and not with that of a class.
+    """
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
+        activate(language_of(os.environ, settings.LANGUAGE_CODE))
         command = super().fetch_command(subcommand)
         execute = command.execute
 

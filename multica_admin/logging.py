@@ -10,6 +10,9 @@ import re
 import time
 from typing import Any
 
+from django.apps import apps
+from django.utils.translation import override
+
 # Attributes of every record. Any other attribute was given as ``extra`` and belongs in the line.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _UNWANTED = frozenset({"request", "server_time", "status_code"})
@@ -36,6 +39,14 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
+def _message(record: logging.LogRecord) -> str:
+    """The message in English, whatever the language of the request that it is about."""
+    if not apps.ready:  # nothing can be translated yet
+        return record.getMessage()
+    with override(None):
+        return record.getMessage()
+
+
 class _UtcFormatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
@@ -47,7 +58,7 @@ class TextFormatter(_UtcFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         extras = " ".join(f"{name}={self._value(value)}" for name, value in _extras(record).items())
-        message = _BEGINS_FIELDS.sub(r"\\u005b", record.getMessage())
+        message = _BEGINS_FIELDS.sub(r"\\u005b", _message(record))
         line = f"{self.formatTime(record)} {record.levelname.lower()} {message}"
         if extras:
             line += f" [{extras}]"
@@ -70,7 +81,7 @@ class JsonFormatter(_UtcFormatter):
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_extras(record),
         }
         if record.exc_info:

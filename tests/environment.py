@@ -25,8 +25,9 @@ def url(user: str, database: str = DATABASE) -> str:
     return make_conninfo(host=str(SOCKET), user=user, dbname=database)
 
 
+UNSET = {"DATABASE_URL", "PUBLIC_URL", "SECRET_KEY_FILE", "LANG", "LC_ALL", "LC_MESSAGES"}
 for name in list(os.environ):
-    if name.endswith("_DATABASE_URL") or name in {"DATABASE_URL", "PUBLIC_URL", "SECRET_KEY_FILE"}:
+    if name.endswith("_DATABASE_URL") or name in UNSET:
         del os.environ[name]
 os.environ.update(
     APP_ENV="production",

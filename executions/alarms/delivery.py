@@ -20,6 +20,7 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connec
 from django.db import Error as DatabaseError
 from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce, Greatest, Now
+from django.utils.translation import override
 
 from executions.alarms.message import Message, Origin, compose
 from executions.alarms.pace import pause_after
@@ -159,7 +160,9 @@ def deliver_to(receiver: Receiver, token: str) -> None:
     if not lacking:
         known.filter(token=token).update(token="", claimed_until=None)
         return
-    problem = receiver.send(compose([told_of(one) for one in lacking], place()))
+    with override(settings.ALERT_LANGUAGE):
+        message = compose([told_of(one) for one in lacking], place())
+    problem = receiver.send(message)
     if problem:
         note_failure(receiver, row.failures + 1, problem, token)
     else:

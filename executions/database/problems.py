@@ -17,7 +17,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, override
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
@@ -327,7 +327,8 @@ class OneLinePerProblem(logging.Filter):
             record.msg, record.args = "unexpected error: %r", (exception,)
         else:
             # It may contain text from a client, which must not look like a line of its own.
-            record.msg, record.args = "%s", (" ".join(problem.sentence().split()),)
+            with override(None):  # the log is in English, whatever the page is in
+                record.msg, record.args = "%s", (" ".join(problem.sentence().split()),)
             if problem.code != UNKNOWN:
                 record.exc_info = record.exc_text = None
         record.reference, record.code = problem.reference, problem.code

@@ -4,10 +4,12 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from executions.text.problem import Problem
 from multica_admin.cluster import ClusterError
@@ -21,6 +23,11 @@ class LookingCommand(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="one JSON object")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Programs read JSON: it has the language of docs/interfaces.md, whoever asks."""
+        with override("en") if options["json"] else nullcontext():
+            return super().execute(*args, **options)
 
     def show(self, found: Mapping[str, Any] | Iterable[str], status: int) -> NoReturn:
         """Print one JSON object or the lines, and exit with that status."""

@@ -14,6 +14,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -84,25 +85,30 @@ def _text(line: str, status: int) -> HttpResponse:
 
 @_with_token("STATUS_TOKEN")
 def status(request: HttpRequest) -> HttpResponse:
-    """200 if the verdict is healthy or degraded, else 503; with its sentence and its age."""
-    level, lines = _standing()
-    return _text("\n".join([*lines, *_about_messages()]), 200 if level in WELL else 503)
+    """200 if the verdict is healthy or degraded, else 503; with its sentence and its age.
+
+    Like an alarm it goes to whoever is on call, through a program. So it has their language.
+    """
+    with override(settings.ALERT_LANGUAGE):
+        level, lines = _standing()
+        said = "\n".join([*lines, *_about_messages()])
+    return _text(said, 200 if level in WELL else 503)
 
 
 def _standing() -> tuple[Level, list[str]]:
     """The verdict that a monitor may rely on, and its lines."""
     last = snapshots.last()
     if settings.HOLDS_DEMO:
-        return Level.UNKNOWN, [
-            _("unknown: This is made-up demo data. Set DATABASE_URL to watch your own Multica.")
-        ]
+        demo = _("This is made-up demo data. Set DATABASE_URL to watch your own Multica.")
+        return Level.UNKNOWN, [f"{Level.UNKNOWN}: {demo}"]
     if last is None:
-        return Level.UNKNOWN, [_("unknown: Nobody has looked yet. Ask again in some seconds.")]
+        nobody = _("Nobody has looked yet. Ask again in some seconds.")
+        return Level.UNKNOWN, [f"{Level.UNKNOWN}: {nobody}"]
     said = f"{last.verdict.level}: {last.verdict.summary}"
     looked = _("Looked %(age)s ago.") % {"age": roughly(last.age.total_seconds())}
     if snapshots.kept() is None:
-        blind = _("unknown: The database has not answered for too long. The last that is known:")
-        return Level.UNKNOWN, [blind, said, looked]
+        blind = _("The database has not answered for too long. The last that is known:")
+        return Level.UNKNOWN, [f"{Level.UNKNOWN}: {blind}", said, looked]
     return last.verdict.level, [said, looked]
 
 

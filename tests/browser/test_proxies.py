@@ -129,6 +129,11 @@ def test_everything_works_behind_a_proxy(visitor, owner, every_page, expect, con
     page.get_by_role("link", name="7 days").click()
     page.wait_for_url(f"{visitor.url}/?window=7d")
     expect(page.locator(".plan-strip")).to_be_visible()
+    for language, code in (("简体中文", "zh-hans"), ("English", "en")):
+        page.locator("summary.tool-user").click()
+        page.get_by_role("button", name=language).click()
+        page.wait_for_url(f"{visitor.url}/?window=7d")
+        expect(page.locator("html")).to_have_attribute("lang", code)
     for cookie in page.context.cookies():
         assert cookie["path"] == f"{visitor.prefix}/", cookie["name"]
         assert cookie["secure"], cookie["name"]

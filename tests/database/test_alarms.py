@@ -223,8 +223,13 @@ def test_the_test_alarm_goes_to_each_and_says_what_came_of_it(http, settings):
     assert second.startswith("Receiver 2 (JSON): It answered with the status 401: check its")
     assert somebody_is_told()
     settings.ALERT_URLS = (http.url("/a"),)
-    assert run_command("sendtestalert")[0] == 0
-    assert "test alarm" in http.got["/a"][0]["title"]
+    settings.ALERT_LANGUAGE = "zh-hans"
+    status, said, _refused = run_command("sendtestalert")
+    assert (status, said.strip()) == (0, "Receiver 1 (JSON): it took the test alarm.")
+    assert [got["title"].rpartition("Multica")[2] for got in http.got["/a"]] == [
+        ": test alarm",
+        "：测试告警",
+    ]
 
 
 def test_the_heart_beats_for_as_long_as_we_see_and_once_for_all(http):

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from django.core.management import call_command
 from django.db import connections
+from django.utils.translation import override
 
 from executions.demo.worlds import PLANS
 from executions.health import snapshots
@@ -51,6 +52,15 @@ def check(*arguments: str) -> SimpleNamespace:
     with pytest.raises(SystemExit) as end:
         call_command("checkrollup", *arguments, stdout=out)
     return SimpleNamespace(status=end.value.code, out=out.getvalue())
+
+
+def test_people_read_their_language_and_programs_english(owner):
+    scenarios.healthy(owner)
+    english = check_json()
+    with override("zh-hans"):
+        chinese, programs = check(), check_json()
+    assert chinese.out.startswith("healthy: 用量")
+    assert programs.summary[:20] == english.summary[:20] == "Usage is up to date "
 
 
 def check_json(*arguments: str) -> SimpleNamespace:

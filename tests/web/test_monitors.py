@@ -159,6 +159,15 @@ def test_before_the_first_reading_nothing_is_claimed(client):
     assert 'multica_admin_verdict{level="unknown"} 1.0' in metrics.content.decode()
 
 
+def test_the_sentence_has_the_language_of_alarms_and_the_word_is_the_same(client, read, settings):
+    read()
+    headers = BEARER | {"Accept-Language": "zh-CN"}
+    assert "Usage is up to date" in client.get("/status", headers=headers).content.decode()
+    settings.ALERT_LANGUAGE = "zh-hans"
+    said = client.get("/status", headers=BEARER).content.decode()
+    assert said.startswith("healthy: 用量")
+
+
 def test_metrics_come_in_the_format_that_is_asked_for(client, read):
     read()
     plain = client.get("/metrics", headers=BEARER)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from executions.alarms.delivery import place, send_now
 from executions.alarms.message import test_message
@@ -33,7 +34,8 @@ class Command(BaseCommand):
                 _("There is no receiver: set ALERT_URLS, for example to mailto://… or slack://…."),
                 returncode=NOTHING_TO_TRY,
             )
-        message = test_message(place())
+        with override(settings.ALERT_LANGUAGE):
+            message = test_message(place())
         failed = False
         try:
             if settings.EMBEDDED:
