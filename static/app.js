@@ -99,6 +99,13 @@
     if (menu) menu.querySelector("summary").focus();
   });
 
+  // The chosen language is for the window that a live part shows by now.
+  document.addEventListener("submit", ({ target }) => {
+    const next = target.matches(".languages") ? target.elements.next : null;
+    if (next?.value.split("?")[0] !== location.pathname) return;
+    next.value = location.pathname + location.search;
+  });
+
   const titleNow = () => document.querySelector("[data-title]")?.dataset.title;
   let title = titleNow();
 
