@@ -48,13 +48,24 @@ def postgresql_with_pg_cron() -> Binaries:
     return found
 
 
-FROM_LONG_TO_SHORT = ("faults", "browser", "database", "web", "unit")
+# Tests of the first kind wait for processes and browsers most of the time. Those of the second
+# compute. Those of the last are short.
+KINDS = (("faults", "browser"), ("database", "web"), ("unit",))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files, or one process is left with one when the others have ended."""
-    items.sort(key=lambda item: FROM_LONG_TO_SHORT.index(item.path.parent.name))
+    """Mix files that wait with files that compute, so that each fills the pauses of the other.
+
+    The short ones come last, or one process is left with a long file when the others have ended.
+    """
+    files = list(dict.fromkeys(item.path for item in items))
+    place = {}
+    for kind in KINDS:
+        found = [file for folder in kind for file in files if file.parent.name == folder]
+        begin = KINDS.index(kind) // 2  # the first two kinds lie side by side
+        place |= {file: begin + index / len(found) for index, file in enumerate(found)}
+    items.sort(key=lambda item: place[item.path])
 
 
 class QuickPasswordHasher(PBKDF2PasswordHasher):

@@ -22,9 +22,9 @@ from executions.health import snapshots
 from tests import scenarios
 from tests.browser.remote import PlaywrightThread, Remote
 from tests.browser.server import Server
+from tests.browser.tabs import Tabs
 from tests.factories import ExecutionFactory
 from tests.people import make_user
-from tests.waiting import HANG
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
@@ -82,39 +82,40 @@ def operator(db: None) -> User:
     return make_user("olga", OPERATOR, "correct horse battery")
 
 
+@pytest.fixture(scope="session")
+def tabs(playwright_thread: PlaywrightThread, browser: Remote, server: Server) -> Tabs:
+    return Tabs(playwright_thread, browser, server.url)
+
+
 @pytest.fixture
-def console() -> list[str]:
+def console(tabs: Tabs) -> list[str]:
     """What any page of the test wrote to its console. A test that empties it has looked at it."""
-    return []
+    tabs.console.clear()
+    return tabs.console
 
 
 @pytest.fixture
 def open_page(
-    browser: Remote, server: Server, operator: User, console: list[str]
+    tabs: Tabs, server: Server, operator: User, console: list[str]
 ) -> Iterator[Callable[..., Remote]]:
-    """Opens a page of a browser of its own, signed in unless ``signed_in=False``."""
-    contexts = []
+    """Opens a page of a browser of its own, signed in unless ``signed_in=False``.
 
-    def open_one(*, signed_in: bool = True, **options: Any) -> Remote:
-        options = {"base_url": server.url, "viewport": {"width": 1440, "height": 900}} | options
-        context = browser.new_context(**options)
-        contexts.append(context)
-        context.set_default_timeout(1000 * HANG)
+    ``is_cold`` is for measuring a first visit: nothing of an earlier one is in the cache.
+    """
+
+    def open_one(*, signed_in: bool = True, is_cold: bool = False, **options: Any) -> Remote:
+        tab = tabs.open(is_cold=is_cold, options=options)
         if signed_in:
             client = Client()
             client.force_login(operator)
             value = client.cookies[settings.SESSION_COOKIE_NAME].value
-            context.add_cookies(
-                [{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": server.url}]
+            tabs.add_cookie(
+                tab, {"name": settings.SESSION_COOKIE_NAME, "value": value, "url": server.url}
             )
-        page = context.new_page()
-        page.on("console", lambda message: console.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: console.append(f"error: {error}"))
-        return page
+        return tab
 
     yield open_one
-    for context in contexts:
-        context.close()
+    tabs.put_back()
     server.wait_until_idle()
     assert console == []
 

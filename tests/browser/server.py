@@ -16,6 +16,9 @@ from tests.waiting import HANG
 
 
 class _Quiet(WSGIRequestHandler):
+    # A connection for each request, so that no thread, and nothing that it keeps, outlives a test.
+    protocol_version = "HTTP/1.0"
+
     def log_message(self, *_arguments: Any) -> None:
         """The access log is not what a failing test is about."""
 

@@ -28,7 +28,7 @@ def test_every_class_on_a_page_has_its_rules_in_the_reduced_style_sheet(page, pa
 @pytest.mark.parametrize("day", ["healthy", "busy"])
 def test_the_overview_weighs_little_at_first_and_at_a_refresh(open_page, owner, request, day):
     world = request.getfixturevalue("busy_day") if day == "busy" else scenarios.healthy(owner)
-    page = open_page()
+    page = open_page(is_cold=True)
     wire = watch(page)
     page.goto("/")
     page.locator("#chart-lags canvas").wait_for()

@@ -6,13 +6,14 @@ import pytest
 
 from tests import environment
 from tests.processes import free_port
+from tests.sizes import few
 from tests.starting import QUICKSTART, Browser, after_a_first_start, start, started_before, var
 from tests.web.test_attached import everything
 
 __all__ = ["after_a_first_start", "start", "started_before", "var"]
 
 
-@pytest.mark.parametrize("role", ["multica_view", "upstream_owner"])
+@pytest.mark.parametrize("role", few(["upstream_owner", "multica_view"], 1))
 def test_started_on_a_multica_it_shows_every_page_and_writes_nothing_there(
     start, upstream, connect, every_page, role
 ):

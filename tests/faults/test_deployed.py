@@ -23,6 +23,7 @@ from tests.deployed import (
 from tests.faults.proxy import Proxy
 from tests.faults.test_quickstart import Browser, empty
 from tests.processes import PROJECT, Process, free_port
+from tests.sizes import few
 
 __all__ = ["empty"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
@@ -99,7 +100,7 @@ def test_the_image_refuses_to_start_without_a_database(start, code):
     assert process.popen.wait(60) == 2
 
 
-@pytest.mark.parametrize("name", ["deploy/findcallers.py", "executions", "multica_admin"])
+@pytest.mark.parametrize("name", few(["deploy/findcallers.py", "executions", "multica_admin"], 1))
 def test_an_image_that_lacks_a_file_does_not_start(start, scratch, urls, name):
     assert IGNORED.count(f"!{name}\n") == 1
     code = build_image(scratch / "code", IGNORED.replace(f"!{name}\n", ""))

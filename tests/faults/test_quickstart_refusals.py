@@ -231,7 +231,7 @@ def old_url():
 
 @pytest.mark.parametrize(
     "name",
-    few(["DATABASE_URL", "ADMIN_DATABASE_URL", "RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"], 2),
+    few(["DATABASE_URL", "ADMIN_DATABASE_URL", "RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"], 1),
 )
 def test_a_postgresql_older_than_15_is_refused_by_name_before_anything_is_made(
     start, var, cluster, old_url, name
