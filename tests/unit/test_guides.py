@@ -56,7 +56,7 @@ def test_the_readme_has_one_picture_for_light_and_for_dark():
         assert '<source media="(prefers-color-scheme: dark)"' in page.text
 
 
-@pytest.mark.parametrize("guide", guides(), ids=of_a_page)
+@pytest.mark.parametrize("guide", translated(), ids=of_a_page)
 def test_pages_and_buttons_are_called_in_a_guide_as_in_the_interface(guide):
     """They stand in bold. A text of the interface has a translation, in both languages the same."""
     with override("zh-hans"):
