@@ -228,7 +228,8 @@ def lay(
             unwatched, plan_time + spec.schedule_delay, plan_time + in_time
         ):
             kind = PlanOutcome.BLIND
-        cells.append(Cell(plan_time, kind, row, tuple(off_grid.get(plan_time, ()))))
+        extras = tuple(off_grid.get(plan_time, ())) if off_grid else ()
+        cells.append(Cell(plan_time, kind, row, extras))
     return Ledger(
         cells=tuple(cells),
         grace=grace,
@@ -263,10 +264,11 @@ def _expected_from(executions: Executions, cadence: timedelta) -> datetime | Non
 
 def _kind(row: ExecutionFact, now: datetime, in_time: timedelta) -> PlanOutcome:
     """What became of a plan by its row. Within ``in_time`` of it the next one is not due."""
-    if row.running:
-        return PlanOutcome.STALE if row.is_stale(now) else PlanOutcome.RUNNING
-    if row.failed:
-        return PlanOutcome.FAILED
+    if not row.succeeded:  # a week has 2,000 successes, so each is asked once
+        if row.running:
+            return PlanOutcome.STALE if row.is_stale(now) else PlanOutcome.RUNNING
+        if row.failed:
+            return PlanOutcome.FAILED
     if row.attempt > 1:
         return PlanOutcome.RETRIED
     late = row.finished_at is not None and row.finished_at > row.plan_time + in_time

@@ -5,9 +5,9 @@ every form alike. Templates reach these through the library ``display``: `pages/
 """
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from html import escape
 
 from django.utils.formats import date_format, number_format
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
@@ -144,12 +144,14 @@ def moment(value: datetime | None, form: str = "datetime") -> SafeString | str:
     if words := in_words(value):
         return words
     local = _local(value)
-    return format_html(
-        '<time datetime="{}" data-form="{}" title="{}">{}</time>',
-        value.isoformat(),
-        form,
-        _as_text(local, "seconds"),
-        _as_text(local, form),
+    return _time(value, f'data-form="{form}"', _as_text(local, "seconds"), _as_text(local, form))
+
+
+def _time(value: datetime, attribute: str, title: str, text: str) -> SafeString:
+    """A page has a hundred of them. Django's `format_html` would take twice as long for each."""
+    when = value.isoformat()
+    return SafeString(
+        f'<time datetime="{when}" {attribute} title="{escape(title)}">{escape(text)}</time>'
     )
 
 
@@ -162,24 +164,15 @@ def ago(value: datetime | None, now: datetime) -> SafeString | str:
         return NOTHING
     if words := age_in_words(value):
         return words
-    return format_html(
-        '<time datetime="{}" data-relative title="{}">{}</time>',
-        value.isoformat(),
-        written(value, "seconds"),
-        relative(value, now),
-    )
+    return _time(value, "data-relative", written(value, "seconds"), relative(value, now))
 
 
 def countdown(value: datetime, now: datetime) -> SafeString:
     """``{% countdown due now %}``: "in 3 min 42 s", counted down in the browser to the second."""
     ahead = int((value - now).total_seconds())
     left = {"duration": _span(ahead, smallest=2)}
-    return format_html(
-        '<time datetime="{}" data-relative="countdown" title="{}">{}</time>',
-        value.isoformat(),
-        written(value, "seconds"),
-        _("in %(duration)s") % left if ahead > 0 else _("at any moment"),
-    )
+    text = _("in %(duration)s") % left if ahead > 0 else _("at any moment")
+    return _time(value, 'data-relative="countdown"', written(value, "seconds"), text)
 
 
 def age(value: datetime | None, now: datetime) -> SafeString | str:
@@ -188,9 +181,5 @@ def age(value: datetime | None, now: datetime) -> SafeString | str:
         return NOTHING
     if words := age_in_words(value):
         return words
-    return format_html(
-        '<time datetime="{}" data-relative="span" title="{}">{}</time>',
-        value.isoformat(),
-        written(value, "seconds"),
-        relative(value, now) if value > now else _span(int((now - value).total_seconds()), 1),
-    )
+    text = relative(value, now) if value > now else _span(int((now - value).total_seconds()), 1)
+    return _time(value, 'data-relative="span"', written(value, "seconds"), text)

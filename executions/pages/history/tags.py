@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -74,19 +74,25 @@ def runner(
     """
     if not runner_id:
         return "—"
-    named = format_html(
-        '<a class="identifier" href="{}" title="{}">{}<bdi>{}</bdi></a>',
-        address("plans", job=job, runner=runner_id),
-        visible(runner_id),
-        runner_mark(runner_id),
-        visible(short_name(runner_id)),
-    )
+    named = _runner_link(runner_id, job, get_script_prefix())
     if ours:
         return format_html('{} <span class="chip">{}</span>', named, pgettext("runner", "ours"))
     if not whose:
         return named
     theirs = pgettext("runner", "Multica's")
     return format_html('{} <span class="chip chip-mute">{}</span>', named, theirs)
+
+
+@lru_cache(maxsize=256)
+def _runner_link(runner_id: str, job: str, _prefix: str) -> SafeString:
+    """A few runners are named on each of a page's lines. ``_prefix`` is in the link's address."""
+    return format_html(
+        '<a class="identifier" href="{}" title="{}">{}<bdi>{}</bdi></a>',
+        address("plans", job=job, runner=runner_id),
+        visible(runner_id),
+        runner_mark(runner_id),
+        visible(short_name(runner_id)),
+    )
 
 
 @lru_cache(maxsize=256)

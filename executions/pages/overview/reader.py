@@ -133,7 +133,7 @@ class Overview(FromSnapshot):
         """The present time of the database's clock. The snapshot may be some seconds old."""
         return self.now + self.snapshot.age if self.now else None
 
-    @property
+    @cached_property
     def lead(self) -> Finding | None:
         """The finding behind the verdict's sentence. It is shown with the verdict.
 
@@ -238,7 +238,7 @@ class Overview(FromSnapshot):
             return lay_week(self.week, self.now, spec)
         return lay_day(self.ledger, self.now, spec)
 
-    @property
+    @cached_property
     def open_gap(self) -> GapStory | None:
         """The gap that lasts until now, if the strip shows one."""
         gaps = self.strip.gaps if isinstance(self.strip, Strip) else ()
@@ -272,7 +272,7 @@ class Overview(FromSnapshot):
     def lag_limits(self) -> Limits:
         return LAG
 
-    @property
+    @cached_property
     def recent(self) -> list[ExecutionRow]:
         executions, now = known(self.executions), self.now
         if executions is None or now is None:
@@ -285,11 +285,11 @@ class Overview(FromSnapshot):
             for row in executions.rows[:RECENT]
         ]
 
-    @property
+    @cached_property
     def recent_columns(self) -> frozenset[str]:
         return filled(self.recent)
 
-    @property
+    @cached_property
     def redundant(self) -> Redundant | None:
         """What can be retired; None while there is no runner that would carry on.
 
@@ -324,28 +324,28 @@ class Overview(FromSnapshot):
         success = self.latest_success
         return success.proven_at(self.now) if success and self.now else None
 
-    @property
+    @cached_property
     def p50_ms(self) -> float | None:
         return percentile(durations(self._rows), 0.5)
 
-    @property
+    @cached_property
     def p95_ms(self) -> float | None:
         return percentile(durations(self._rows), 0.95)
 
-    @property
+    @cached_property
     def success_spark(self) -> Sparkline:
         return sparkline(between_successes(self._rows))
 
-    @property
+    @cached_property
     def lag_spark(self) -> Sparkline:
         return sparkline(self.lag_course.by_hour(max), normal=NORMAL_LAG)
 
-    @property
+    @cached_property
     def kept_spark(self) -> Sparkline:
         shares = kept_by_hour(self.ledger) if self.ledger else []
         return sparkline([None if share is None else 100 * share for share in shares])
 
-    @property
+    @cached_property
     def duration_spark(self) -> Sparkline:
         return sparkline(self.durations.by_hour(lambda values: percentile(values, 0.95)))
 

@@ -5,7 +5,6 @@ where a plan has no number.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -113,12 +112,17 @@ class Series:
         return json.dumps(made, separators=(",", ":"))
 
     @cached_property
+    def _values_by_hour(self) -> list[tuple[datetime, list[float]]]:
+        """The numbers of each hour, oldest first; an hour may have none."""
+        pairs = zip(self.times, self.values, strict=True)
+        return [
+            (hour, [value for _time, value in several if value is not None])
+            for hour, several in groupby(pairs, lambda pair: floor(pair[0], HOUR))
+        ]
+
+    @cached_property
     def hours(self) -> list[HourOfValues]:
         """The chart as a table: a summary of each hour, newest first."""
-        by_hour: dict[datetime, list[float]] = defaultdict(list)
-        for time, value in zip(self.times, self.values, strict=True):
-            if value is not None:
-                by_hour[floor(time, HOUR)].append(value)
         return [
             HourOfValues(
                 hour,
@@ -127,16 +131,13 @@ class Series:
                 percentile(values, 0.95) or 0,
                 max(values),
             )
-            for hour, values in sorted(by_hour.items(), reverse=True)
+            for hour, values in reversed(self._values_by_hour)
+            if values
         ]
 
     def by_hour(self, measure: Callable[[Sequence[float]], float | None]) -> list[float | None]:
         """One number for each hour, oldest first."""
-        pairs = zip(self.times, self.values, strict=True)
-        return [
-            measure([value for _time, value in hour if value is not None])
-            for _hour, hour in groupby(pairs, lambda pair: floor(pair[0], HOUR))
-        ]
+        return [measure(values) for _hour, values in self._values_by_hour]
 
 
 def _steps(times: Sequence[datetime]) -> list[int]:

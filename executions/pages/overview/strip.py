@@ -7,7 +7,7 @@ does.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -66,11 +66,13 @@ WORST_FIRST = (
 class Square:
     """One cell, or the cells of one hour: the class of its look, and its time span.
 
+    ``kinds`` says how many of its cells have each kind, and ``kind`` is the one that it shows.
     ``gap`` is the gap around a *missing* square. ``unread`` says that its time was not read.
     ``span`` is its width: a piece of an open gap takes the places of several plans.
     """
 
     cells: tuple[Cell, ...]
+    kinds: Mapping[PlanOutcome, int]
     kind: PlanOutcome
     start: datetime
     end: datetime
@@ -97,7 +99,7 @@ class Square:
     @cached_property
     def extras(self) -> int:
         """How many rows off the grid it holds, from a foreign writer."""
-        return sum(len(cell.extras) for cell in self.cells)
+        return sum([len(cell.extras) for cell in self.cells])
 
     @property
     def has_rows(self) -> bool:
@@ -150,7 +152,9 @@ class Captions:
             return [_("not looked at")]
         if len(square.cells) == 1:
             return [self._labels[square.kind]]
-        counts = Counter(cell.kind for cell in square.cells)
+        if len(square.kinds) == 1:
+            return [f"{len(square.cells)} {self._labels[square.kind]}"]
+        counts = square.kinds
         return [f"{counts[kind]} {self._labels[kind]}" for kind in LABELS if kind in counts]
 
 
@@ -162,6 +166,11 @@ class StripRow:
     squares: tuple[Square, ...]
     before: range
     after: range
+
+    @property
+    def key(self) -> int:
+        """Identifies the row, also after a refresh."""
+        return int(self.start.timestamp())
 
 
 @dataclass(frozen=True)
@@ -232,10 +241,22 @@ def lay_week(ledger: Ledger, now: datetime, spec: JobSpec) -> Strip:
     """One square for each clock hour, one row for each UTC day, oldest first."""
     gaps = tell_gaps(ledger, now, spec)
     squares = [
-        _square(tuple(cells), hour, hour + HOUR, gaps, ledger.looked_from)
-        for hour, cells in groupby(ledger.cells, lambda cell: floor(cell.plan_time, HOUR))
+        _square(cells, hour, hour + HOUR, gaps, ledger.looked_from)
+        for hour, cells in _hours(ledger.cells, spec.cadence)
     ]
     return Strip(tuple(_rows(squares, DAY, HOUR)), gaps, ledger, by_hour=True)
+
+
+def _hours(
+    cells: Sequence[Cell], cadence: timedelta
+) -> Iterator[tuple[datetime, tuple[Cell, ...]]]:
+    """The cells of each clock hour. They come at an even pace, so no cell is asked for its hour."""
+    at = 0
+    while at < len(cells):
+        hour = floor(cells[at].plan_time, HOUR)
+        to = at - (cells[at].plan_time - hour - HOUR) // cadence
+        yield hour, tuple(cells[at:to])
+        at = to
 
 
 def _square(
@@ -245,14 +266,14 @@ def _square(
     gaps: Iterable[GapStory],
     looked_from: datetime | None,
 ) -> Square:
-    kinds = {cell.kind for cell in cells}
-    kind = next(kind for kind in WORST_FIRST if kind in kinds)
+    kinds = Counter([cell.kind for cell in cells])
+    kind = cells[0].kind if len(kinds) == 1 else next(one for one in WORST_FIRST if one in kinds)
     gap = None
     if kind is PlanOutcome.MISSING:
         # The gaps come newest first, and one of them contains what is missing here.
         gap = next((gap for gap in gaps if gap.first < end), None)
     unread = kind is PlanOutcome.NONE and looked_from is not None and start < looked_from
-    return Square(cells, kind, start, end, gap, unread)
+    return Square(cells, kinds, kind, start, end, gap, unread)
 
 
 def _rows(squares: Iterable[Square], span: timedelta, step: timedelta) -> Iterator[StripRow]:
@@ -273,7 +294,8 @@ def _joined(squares: Iterable[Square], start: datetime, step: timedelta) -> Iter
         several = tuple(grouped)
         if is_open:
             cells = tuple(cell for square in several for cell in square.cells)
+            kinds = sum((Counter(square.kinds) for square in several), Counter[PlanOutcome]())
             first, last = several[0], several[-1]
-            yield replace(first, cells=cells, end=last.end, span=len(several))
+            yield replace(first, cells=cells, kinds=kinds, end=last.end, span=len(several))
         else:
             yield from several

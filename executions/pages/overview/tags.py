@@ -136,15 +136,24 @@ class Addresses:
 
     def __init__(self, job: str) -> None:
         self._before_plan, self._after_plan = reverse("plan", args=[_ANY]).split(str(_ANY))
-        self._stretch = address("plans", job=job, since=_SINCE, until=_UNTIL)
+        stretch = address("plans", job=job, since=_SINCE, until=_UNTIL)
+        before, rest = stretch.split(_QUOTED_SINCE)
+        self._around_times = (before, *rest.split(_QUOTED_UNTIL))
+        self._times: dict[datetime, str] = {}
 
     def of_plan(self, plan_time: datetime) -> str:
         """A quarter of a page's bytes would be the ids of executions, so its time names a plan."""
         return f"{self._before_plan}{int(plan_time.timestamp())}{self._after_plan}"
 
     def of_stretch(self, since: datetime, until: datetime) -> str:
-        between = self._stretch.replace(_QUOTED_SINCE, quote(write_time(since)))
-        return between.replace(_QUOTED_UNTIL, quote(write_time(until)))
+        before, between, after = self._around_times
+        return f"{before}{self._quoted(since)}{between}{self._quoted(until)}{after}"
+
+    def _quoted(self, time: datetime) -> str:
+        """One stretch ends where the next one begins, so most times are there already."""
+        if time not in self._times:
+            self._times[time] = quote(write_time(time))
+        return self._times[time]
 
 
 def leads_to(square: Square, addresses: Addresses) -> str:
