@@ -11,7 +11,7 @@ from django.db.models import Max, QuerySet
 from executions.alarms.problems import why
 from executions.database.own_clock import from_now
 from executions.models import Alarm, AlarmReceiver
-from executions.text.sentences import Sentence
+from executions.text.sentences import Sentence, say
 
 # A receiver that no process has named for so long is in nobody's settings any more.
 FORGOTTEN = timedelta(minutes=15)
@@ -58,13 +58,29 @@ def read_undelivered() -> tuple[Undelivered, ...]:
     )
 
 
-def somebody_is_told() -> bool:
-    """Whether an alarm or a test has arrived at a receiver that is still in the settings.
+def why_untold() -> Sentence | None:
+    """Why nobody would be told if the rollup stopped now; None if somebody would be.
+
+    The name of the command that tries it follows the sentence.
 
     Raises:
         django.db.Error: our own tables cannot be reached.
     """
-    return _configured().filter(arrived_at__isnull=False, failing_since=None).exists()
+    receivers = list(_configured())
+    if not receivers:
+        return say(
+            "Nobody will be told if this stops: there is no receiver of alarms. Set ALERT_URLS and"
+            " start again, then try it with"
+        )
+    arrived = [one for one in receivers if one.arrived_at is not None]
+    if not arrived:
+        return say("Nobody will be told if this stops: no test alarm has arrived yet. Try it with")
+    if all(one.failing_since for one in arrived):
+        return say(
+            "Nobody will be told if this stops: alarms do not get through at present. The overview"
+            " says why. To try again, run"
+        )
+    return None
 
 
 def _configured() -> QuerySet[AlarmReceiver]:

@@ -5,7 +5,7 @@ first viewer, and its times must keep ageing on the page.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Union
 
@@ -81,6 +81,12 @@ def _still(value: Value) -> str | int:
     return "" if isinstance(value, Ago | timedelta) else _text(value)
 
 
+def _then(value: Value) -> Value:
+    if isinstance(value, Ago):
+        return str(value)
+    return value.as_then() if isinstance(value, Sentence) else value
+
+
 @dataclass(frozen=True)
 class Sentence:
     """A translatable text with its values, formatted each time it is shown.
@@ -101,6 +107,10 @@ class Sentence:
     def still(self) -> str:
         """The text without ages, for comparing whether the sentence says something new."""
         return self._with({name: _still(value) for name, value in self.values.items()})
+
+    def as_then(self) -> "Sentence":
+        """The sentence with the ages of its own time, which go on no longer."""
+        return replace(self, values={name: _then(value) for name, value in self.values.items()})
 
     def _with(self, shown: Mapping[str, str | int]) -> str:
         """A value that was cut short and ends the sentence has its full stop already."""
@@ -140,6 +150,9 @@ class Paragraph:
 
     def still(self) -> str:
         return " ".join(sentence.still() for sentence in self.sentences)
+
+    def as_then(self) -> "Paragraph":
+        return Paragraph(tuple(sentence.as_then() for sentence in self.sentences))
 
 
 Text = Sentence | Paragraph

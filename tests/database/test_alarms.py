@@ -16,7 +16,7 @@ from executions.alarms.message import test_message as message_of_a_test
 from executions.alarms.receivers import UNUSABLE, Receiver
 from executions.alarms.store import hear_look
 from executions.alarms.telling import TellingRules
-from executions.alarms.undelivered import read_undelivered, somebody_is_told
+from executions.alarms.undelivered import read_undelivered, why_untold
 from executions.health.assessment import assess
 from executions.health.history.record import Seen
 from executions.health.history.step import VerdictLook, VerdictStep, blindness_of, marks_of
@@ -78,7 +78,7 @@ def test_a_receiver_gets_each_alarm_once_and_it_is_on_record(http):
     (alarm,) = Alarm.objects.all()
     assert http.numbers("/a") == [alarm.pk]
     assert [(one.first, one.last) for one in AlarmDelivery.objects.all()] == [(alarm.pk, alarm.pk)]
-    assert somebody_is_told()
+    assert why_untold() is None
 
 
 def test_late_alarms_are_one_message_about_what_is_so_now(http):
@@ -215,13 +215,13 @@ def test_the_test_alarm_goes_to_each_and_says_what_came_of_it(http, settings):
     assert run_command("sendtestalert")[0] == 2
     http.answers["/b"] = 401
     settings.ALERT_URLS = (http.url("/a"), http.url("/b"))
-    assert not somebody_is_told()
+    assert why_untold()
     status, said, _refused = run_command("sendtestalert")
     assert status == 1
     first, second = said.splitlines()
     assert first == "Receiver 1 (JSON): it took the test alarm."
     assert second.startswith("Receiver 2 (JSON): It answered with the status 401: check its")
-    assert somebody_is_told()
+    assert why_untold() is None
     settings.ALERT_URLS = (http.url("/a"),)
     settings.ALERT_LANGUAGE = "zh-hans"
     status, said, _refused = run_command("sendtestalert")

@@ -37,11 +37,20 @@ def confirmation(client, retirement):
     return client.get(f"/retire/{retirement.pk}/confirm/").content.decode()
 
 
-def test_before_a_test_alarm_has_arrived_the_wizard_says_that_nobody_will_be_told(
-    signed_in, olga, owner, pg_cron
-):
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        (None, "there is no receiver of alarms"),
+        ({"arrived_at": None}, "no test alarm has arrived yet"),
+        ({"failing_since": Now(), "problem": "status 404"}, "alarms do not get through at present"),
+        ({}, ""),
+    ],
+)
+def test_the_wizard_says_why_nobody_will_be_told(signed_in, olga, owner, pg_cron, columns, reason):
     lay_plans(owner)
     retirement = confirmed(Who.user(olga), schedule(pg_cron))
-    assert "Nobody will be told if this stops" in confirmation(signed_in, retirement)
-    receiver()
-    assert "Nobody will be told if this stops" not in confirmation(signed_in, retirement)
+    if columns is not None:
+        receiver(**columns)
+    page = confirmation(signed_in, retirement)
+    assert ("Nobody will be told if this stops" in page) is bool(reason)
+    assert reason in page

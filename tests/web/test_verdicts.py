@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +53,15 @@ def test_it_says_from_when_to_when_how_long_and_what(viewer):
     assert "Failing" in page
     assert "The latest successful run finished" in page
     assert page.index("until now") < page.index("Failing") < page.index("for 1 h")
+
+
+def test_the_ages_of_a_verdict_that_is_over_are_those_of_its_time(viewer):
+    """In the browser only the ages of what is still so go on."""
+    change(START, SILENT)
+    assert "finished <time" in text(viewer)
+    change(START + HOUR)
+    page = text(viewer)
+    assert re.search(r"The latest successful run finished 1 h \d+ min ago\.", page)
 
 
 def test_a_blind_hour_cuts_a_verdict_in_two_and_is_shown_as_such(viewer):

@@ -3,7 +3,7 @@
 It reads our own tables only. `executions/health/history/` writes them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Q
@@ -116,13 +116,19 @@ def _spells(changes: list[VerdictChange]) -> tuple[Spell, ...]:
 
 
 def _seen_spell(change: VerdictChange, part: Between) -> Spell:
+    """What a change said; if it is over, with the ages of its time."""
+    summary = text_from_json(change.summary)
+    findings = [finding_from_json(one) for one in change.findings]
+    if part.until:
+        summary = summary.as_then()
+        findings = [replace(one, summary=one.summary.as_then()) for one in findings]
     return Spell(
         key=f"verdict-{change.pk}-{part.since:%Y%m%dT%H%M%S}",
         level=Level(change.level),
         since=part.since,
         until=part.until,
-        summary=text_from_json(change.summary),
-        findings=tuple(finding_from_json(one) for one in change.findings),
+        summary=summary,
+        findings=tuple(findings),
         clock=change.clock if part.since == change.at else None,
     )
 
@@ -131,12 +137,13 @@ def _blind_spell(stretch: BlindStretch, changes: list[VerdictChange]) -> Spell:
     """A blind stretch, with what the verdict said of it, if there was one meanwhile."""
     said = next((one for one in changes if one.blind and _began_in(one, stretch)), None)
     why = say(dict(Blindness.choices).get(stretch.reason, stretch.reason))
+    summary = text_from_json(said.summary) if said else why
     return Spell(
         key=f"blind-{stretch.pk}",
         level=Level.UNKNOWN,
         since=stretch.since,
         until=stretch.until,
-        summary=text_from_json(said.summary) if said else why,
+        summary=summary.as_then() if stretch.until else summary,
         clock=stretch.clock_since,
     )
 

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 from executions.accounts.confirmation import WaitingAct, ask_first, is_confirmed
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import operators_only
-from executions.alarms.undelivered import somebody_is_told
+from executions.alarms.undelivered import why_untold
 from executions.database.problems import diagnose
 from executions.models.retirement import Act, CallerKind, Retirement, RetirementState
 from executions.pages import mistyped
@@ -74,7 +74,7 @@ def retire_confirm(request: HttpRequest, number: int) -> HttpResponse:
     """
     retirement = get_object_or_404(Retirement, pk=number)
     context: dict[str, object] = {"step": WizardStep.CONFIRM, "retirement": retirement}
-    context["somebody_is_told"] = somebody_is_told()
+    context["why_untold"] = why_untold()
     if retirement.kind != CallerKind.PG_CRON and retirement.state == RetirementState.BY_HAND:
         context["outside"] = outside_of(retirement)
         found = external.how_long(rules.current())
