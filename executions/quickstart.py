@@ -323,6 +323,9 @@ def make_first_user(tell: Tell, given: str) -> None:
     except DATABASE_ERRORS as error:
         raise CannotStart(f"The first user could not be made. {_reason(error)}") from None
     tell(f"User name: {FIRST_USER}")
+    if not settings.WAYS.password:
+        tell(f"Signing in by a password is off. “manage.py signincode {FIRST_USER}” lets you in.")
+        return
     tell("Password: as MULTICA_ADMIN_PASSWORD sets it" if given else f"Password: {password}")
 
 

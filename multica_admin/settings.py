@@ -15,6 +15,7 @@ from multica_admin.databases import Conninfo, admin_alias, parse_database_url, r
 from multica_admin.env import BadSetting, Environment
 from multica_admin.logging import logging_configuration
 from multica_admin.public_url import LOOPBACK, listening_host, parse_public_url
+from multica_admin.ways import read_ways
 
 env = Environment(os.environ)
 
@@ -186,6 +187,8 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "multica_admin.static_files.StaticFiles",
+    "multica_admin.allauth_apps.Accounts",
+    "multica_admin.allauth_apps.SocialAccounts",
     "csp",
     "django_htmx",
 ]
@@ -245,6 +248,19 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"
 CONFIRMATION_SECONDS = 600
+# The ways to sign in beside the password. What allauth is told beyond them is the same always.
+WAYS = read_ways(env, development=DEBUG)
+PASSWORD_RESET_TIMEOUT = 600  # of the codes of `manage.py signincode`: no password is reset by mail
+ACCOUNT_ADAPTER = "executions.accounts.ways.adapters.AccountAdapter"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if BEHIND_TLS else "http"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a stranger's address gets no mail
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_LOGIN_BY_CODE_FORMAT = {"numeric": True, "length": 6, "dashed": False}
+ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 600
+ACCOUNT_RATE_LIMITS = False  # executions/accounts/guessing.py counts for all processes together
+ACCOUNT_REAUTHENTICATION_METHODS = ("code",)
+SOCIALACCOUNT_ADAPTER = "executions.accounts.ways.adapters.SocialAdapter"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {

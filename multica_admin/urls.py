@@ -1,5 +1,6 @@
 """Every address of the dashboard."""
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
@@ -28,6 +29,11 @@ urlpatterns = [
     re_path(r"^status/?$", monitors.status, name="status"),
     re_path(r"^metrics/?$", monitors.metrics, name="metrics"),
 ]
+# What nobody configured adds no address, and its libraries are not even imported.
+if settings.WAYS.beyond_password:
+    from executions.pages import ways_in
+
+    urlpatterns += ways_in.urls(settings.WAYS)
 
 handler400 = "executions.pages.problems.bad_request"
 handler403 = "executions.pages.problems.permission_denied"

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from executions.accounts.confirmation import confirmation_required
 from executions.accounts.roles import ADMINISTRATOR, RoleNeeded
+from executions.accounts.ways.people import can_sign_in
 
 
 class AccountsSite(admin.AdminSite):
@@ -57,7 +58,7 @@ def last_administrator_among(users: QuerySet[User]) -> User | None:
     do so one after the other.
     """
     administrators = User.objects.select_for_update().filter(is_superuser=True, is_active=True)
-    able = {user.pk: user for user in administrators.order_by("pk") if user.has_usable_password()}
+    able = {user.pk: user for user in administrators.order_by("pk") if can_sign_in(user)}
     going = [able.pop(pk) for pk in users.values_list("pk", flat=True) if pk in able]
     return going[0] if going and not able else None
 
@@ -81,7 +82,16 @@ else:
 
 
 class AccountForm(_UserChangeForm):
-    """Refuses to demote or deactivate the last administrator."""
+    """Refuses to demote or deactivate the last administrator, and an address of two accounts."""
+
+    def clean_email(self) -> str:
+        address = str(self.cleaned_data.get("email") or "")
+        others = User.objects.filter(email__iexact=address).exclude(pk=self.instance.pk)
+        if address and "email" in self.changed_data and others.exists():
+            raise ValidationError(
+                _("Another account has this address. A code by mail would fit both, or neither.")
+            )
+        return address
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

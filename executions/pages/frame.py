@@ -45,6 +45,7 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
         "doors": doors,
         "environment_name": settings.ENVIRONMENT_NAME,
         "demo": settings.HOLDS_DEMO,
+        "passwords": settings.WAYS.password,
         "version": __version__,
         "site_verdict": kept_verdict() if getattr(request, "may_look", False) else None,
         "verdict_asks": here != "overview",

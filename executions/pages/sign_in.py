@@ -2,8 +2,8 @@
 
 from itertools import chain
 from typing import Any
-from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
@@ -12,18 +12,19 @@ from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from executions.accounts import sessions
-from executions.accounts.confirmation import confirm, take_waiting_act, waiting_act
+from executions.accounts.confirmation import confirm, waiting_act
 from executions.accounts.guessing import CONFIRM, SIGN_IN, TooManyGuesses, guess
 from executions.accounts.requests import client_address
-from executions.pages.wizard.views import carry_on
+from executions.accounts.ways.session import PASSWORD, remember_way, way_of
+from executions.pages.going_on import go_on, wanted_page
+from executions.pages.other_ways import no_passwords, offered, prove_again
 
 
 class SignInForm(AuthenticationForm):
@@ -44,15 +45,20 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def get_success_url(self) -> str:
-        """The wanted page, unless it is this page or the sign-out."""
-        wanted = super().get_success_url()
-        ways_in_and_out = {resolve_url("login"), resolve_url("logout")}
-        return (
-            self.get_default_redirect_url() if urlsplit(wanted).path in ways_in_and_out else wanted
-        )
+        return wanted_page(self.request)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        return context | offered(context["next"])
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not settings.WAYS.password:
+            return no_passwords(request)
+        return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_valid(form)
+        remember_way(self.request, PASSWORD)
         confirm(self.request)
         return response
 
@@ -75,6 +81,11 @@ class OwnPasswordForm(PasswordChangeForm):
 class ChangePassword(PasswordChangeView):
     form_class = OwnPasswordForm
     success_url = reverse_lazy("overview")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not settings.WAYS.password:
+            return no_passwords(request)
+        return super().dispatch(request, *args, **kwargs)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return super().get_form_kwargs() | {"address": client_address(self.request)}
@@ -116,14 +127,15 @@ def _too_early(response: HttpResponse, refused: TooManyGuesses) -> HttpResponse:
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_again(request: HttpRequest) -> HttpResponseBase:
-    """Ask for the password of the signed-in user, and of nobody else.
+    """Ask for the password of the signed-in user, or for what they signed in with instead.
 
     The act that waits for it is carried out if this page has named it.
     """
-    wanted = request.POST.get("next") or request.GET.get("next") or ""
-    if not url_has_allowed_host_and_scheme(wanted, {request.get_host()}, request.is_secure()):
-        wanted = str(reverse_lazy("overview"))
     token = request.POST.get("act") or request.GET.get("act") or ""
+    way = way_of(request)
+    if way != PASSWORD:
+        return prove_again(request, way, token)
+    wanted = wanted_page(request)
     context: dict[str, Any] = {"next": wanted, "token": token}
     context["act"] = waiting_act(request, token)
     if request.method != "POST":
@@ -136,7 +148,7 @@ def sign_in_again(request: HttpRequest) -> HttpResponseBase:
     except ValidationError as wrong:
         return _ask_again(request, {**context, "problem": wrong.message}, status=403)
     confirm(request)
-    return _go_on(request, token, wanted)
+    return go_on(request, token, wanted)
 
 
 def _ask_again(request: HttpRequest, context: dict[str, Any], status: int = 200) -> HttpResponse:
@@ -156,16 +168,3 @@ def _check_password(request: HttpRequest) -> None:
             raise ValidationError(
                 _("That is not the password of this account. Nothing was changed.")
             )
-
-
-def _go_on(request: HttpRequest, token: str, wanted: str) -> HttpResponseBase:
-    """Continue with the waiting act, or else with the wanted page."""
-    act = take_waiting_act(request, token)
-    if act is not None:
-        return carry_on(request, act)
-    if token:
-        messages.warning(
-            request,
-            _("Nothing was changed: what you sent has expired. Send it again."),
-        )
-    return redirect(wanted)

@@ -7,6 +7,7 @@ is our own database's clock. The answer of the acting database is in the line's 
 
 from __future__ import annotations
 
+import getpass
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,15 @@ class Who:
     @classmethod
     def user(cls, user: AbstractBaseUser | AnonymousUser, why: str = "") -> Who:
         return cls(user.get_username(), user.pk, why)
+
+    @classmethod
+    def of_command(cls, why: str = "") -> Who:
+        """Whoever runs a command on this machine. A container's user may have no name."""
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):
+            name = _("somebody")
+        return cls(_("%(user)s (manage.py)") % {"user": name}, why=why)
 
 
 MYSELF = Who(ITSELF)

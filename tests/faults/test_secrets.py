@@ -33,6 +33,10 @@ PATHS = [
     "/status",
     "/metrics",
     "/login/",
+    "/login/oidc/",
+    "/login/oidc/callback/?state=x&code=y",
+    "/login/feishu/callback/?state=x&code=y",
+    "/login/code/confirm/",
 ]
 
 
@@ -51,6 +55,14 @@ def test_no_secret_shows_anywhere(owner, every_page):
         "RETIRE_DATABASE_URL": refused("postgres"),
         "ADMIN_DATABASE_URL": environment.url("multica_admin") + f" password={MARK}",
         "MULTICA_ADMIN_PASSWORD": MARK,
+        "SIGN_IN_BY_CODE": "on",
+        "EMAIL_URL": f"smtp://admin%40example.com:{MARK}@127.0.0.1:1",
+        "OIDC_ISSUER_URL": "http://127.0.0.1:1",
+        "OIDC_CLIENT_ID": "dashboard",
+        "OIDC_CLIENT_SECRET": MARK,
+        "SIGN_IN_PROVIDERS": "feishu",
+        "FEISHU_CLIENT_ID": "dashboard",
+        "FEISHU_CLIENT_SECRET": MARK,
         "WEB_CONCURRENCY": "1",
         "ROLLUP_SCHEDULER": "on",
     }

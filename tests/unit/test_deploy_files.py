@@ -114,7 +114,8 @@ def check_compose(text):
 
 def test_the_compose_file_is_what_the_specification_knows():
     (service,) = check_compose(COMPOSE).services.values()
-    assert service.env_file is None
+    # Never Multica's own .env.
+    assert [(one.path, one.required) for one in service.env_file] == [("settings.env", False)]
     assert service.read_only
     assert service.environment["APP_ENV"] == "production"
     assert "@postgres:5432/" in service.environment["DATABASE_URL"]

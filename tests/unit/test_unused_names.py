@@ -39,14 +39,21 @@ USED_ELSEWHERE = {
         "file_complete", "file_size", "receive_data_chunk", "get_model_class", "account_id",
     ),
     "Django's admin and sign-in views read them": (
-        "authentication_form", "change_password_form", "enable_nav_sidebar", "fieldsets",
+        "authentication_form", "change_password_form", "clean_email", "get_success_url", "key_salt",
+        "last_login", "enable_nav_sidebar", "fieldsets",
         "filter_horizontal", "form_class",
         "index_title", "list_display", "list_filter", "redirect_authenticated_user",
         "site_header", "site_title", "site_url", "success_url",
     ),
-    "Python's own modules read them: logging, threading, ctypes, psycopg's pool": (
-        "argtypes", "converter", "daemon", "default_msec_format", "default_time_format", "emit",
-        "exc_text",
+    "django-allauth calls or reads them": (
+        "add_message", "allauth", "complete_login", "extra_context", "get_client_ip",
+        "get_login_stages", "is_email_verified", "is_open_for_signup", "list_apps",
+        "on_authentication_error", "post_login", "pre_social_login", "respond_user_inactive",
+        "send_mail", "template_prefix",
+    ),
+    "Python's own modules read them: logging, ssl, threading, ctypes, psycopg's pool": (
+        "argtypes", "check_hostname", "converter", "daemon", "default_msec_format",
+        "default_time_format", "emit", "exc_text", "verify_mode",
         "msg", "timeout",
     ),
     "gunicorn calls or reads them": ("_expected_100_continue", "murder_pending"),

@@ -101,6 +101,8 @@ class Command(BaseCommand):
             quickstart.tell_what_is_missing()
         # From now on, so that the printed address is certainly ours.
         listener = listen(host, port)
+        for note in settings.WAYS.notes:
+            self._say(note)
         self._say(f"Multica Admin: {_address_to_open(_shown(host), port)}")
         quickstart.make_first_user(self._say, settings.FIRST_PASSWORD)
         return listener, holds_demo

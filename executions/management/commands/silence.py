@@ -1,12 +1,10 @@
 """``manage.py silence``: hold back messages for a time, as a deploy script does."""
 
-import getpass
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
-from django.utils.translation import gettext as _
 
 from executions.alarms.silence import said
 from executions.alarms.silences import begin
@@ -36,7 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         ensure_running()
-        who = audit.Who(_("%(user)s (manage.py)") % {"user": _user()}, why=options["reason"])
+        who = audit.Who.of_command(options["reason"])
         code, span = options["finding"], options["span"]
         try:
             verdict = snapshots.current().verdict if code and span is None else None
@@ -46,11 +44,3 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(own_tables_sentence(error), returncode=NOT_DONE) from None
         self.stdout.write(str(said(silence, silence.begun_at)))
-
-
-def _user() -> str:
-    """The user of this machine; a container's user may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return _("somebody")

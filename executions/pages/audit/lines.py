@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from executions.accounts.ways.once import MADE_CODE, SIGNED_IN_ONCE
 from executions.alarms.silences import ENDED, SILENCED
 from executions.models.retirement import Act, AuditEvent
 from executions.pages.rollup.once import RUN_ONCE
@@ -42,6 +43,8 @@ ACTIONS: dict[str, str | Promise] = {
     RUN_ONCE: _("run once"),
     SILENCED: _("hold back messages"),
     ENDED: _("end of a silence"),
+    MADE_CODE: _("make a code to sign in once"),
+    SIGNED_IN_ONCE: _("sign in by a code of the command"),
 }
 _INTENDED, _DONE = AuditEvent.Outcome.INTENDED, AuditEvent.Outcome.DONE
 

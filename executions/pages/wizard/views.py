@@ -194,7 +194,11 @@ def _job_in_words(retirement: Retirement) -> str:
 
 
 def carry_on(request: HttpRequest, act: WaitingAct) -> HttpResponseBase:
-    """Carry out the act that waited for the password, as if its form were sent now."""
+    """Carry out the act that waited for the password, as if its form were sent now.
+
+    Somebody who comes back from an identity provider comes by GET.
+    """
+    request.method = "POST"
     request.POST = QueryDict(urlencode(act.form))
     return _ACTS[act.action](request, act.number)
 
