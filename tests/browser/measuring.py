@@ -47,10 +47,11 @@ def axe_faults(page: Remote, rules: list[str] = TAGS) -> list[tuple[str, str]]:
     ]
 
 
-def looked_at(page: Remote) -> list[tuple[str, str]]:
+def looked_at(page: Remote, *, in_dark: bool = True) -> list[tuple[str, str]]:
     """The faults of the loaded page as everybody may see it: each width, both themes, unfolded.
 
-    Each has the number of the criterion that it breaks, and where it shows.
+    Without ``in_dark`` the page is seen in the light theme alone. Each fault has the number of the
+    criterion that it breaks, and where it shows.
     """
     found: list[tuple[str, str]] = []
 
@@ -66,14 +67,16 @@ def looked_at(page: Remote) -> list[tuple[str, str]]:
     turn(page, "light")
     note_width("folded", 390, 768, 1440)
     note("at 1440", axe_faults(page))
-    turn(page, "dark")
-    note("dark at 1440", axe_faults(page, RULES_FOR_DARK))
+    if in_dark:
+        turn(page, "dark")
+        note("dark at 1440", axe_faults(page, RULES_FOR_DARK))
     ask(page, "unfold")
     note_width("unfolded", 1440, 768, 320, 390)
-    note("dark at 390", axe_faults(page, RULES_FOR_DARK))
     page.keyboard.press("Tab")  # from now on the focus is shown
-    note("dark", [("1.4.11", one) for one in ask(page, "faint")])
-    turn(page, "light")
+    if in_dark:
+        note("dark at 390", axe_faults(page, RULES_FOR_DARK))
+        note("dark", [("1.4.11", one) for one in ask(page, "faint")])
+        turn(page, "light")
     note("light", [("1.4.11", one) for one in ask(page, "faint")])
     note("at 390", axe_faults(page))
     resize(page, 320)

@@ -12,6 +12,7 @@ from executions.retirement.external import Outside
 from executions.retirement.rules import current
 from tests.browser.measuring import looked_at
 from tests.retiring import confirmed, jobs, lay_plans, operator, pg_cron, press, schedule
+from tests.sizes import AT_FULL_SIZE
 
 __all__ = ["pg_cron"]
 
@@ -69,6 +70,9 @@ def test_every_state_of_the_wizard_is_usable_by_everybody(page, begun, pg_cron):
     found = []
     for path in pages(*begun):
         assert page.goto(path).status == 200, path
-        found += [f"{path}: {criterion}, {said}" for criterion, said in looked_at(page)]
+        found += [
+            f"{path}: {criterion}, {said}"
+            for criterion, said in looked_at(page, in_dark=AT_FULL_SIZE)
+        ]
     assert "\n".join(found) == ""
     assert len(jobs(pg_cron)) == 1
