@@ -49,7 +49,8 @@ apt_refresh() {
     apt-get update -q >/dev/null 2>&1 </dev/null || say "the package lists could not be refreshed; trying the ones at hand."
 }
 
-# prepare_python FILE: .venv/ with everything that FILE pins, untouched when FILE has not changed.
+# prepare_python FILE: .venv/ with everything that FILE pins, untouched when FILE has not changed. Each
+# package must have one of the hashes in FILE, which bin/lock writes.
 prepare_python() {
     requirements=$1
     # A start cut off while it made the environment leaves one without pip.
@@ -65,11 +66,12 @@ prepare_python() {
         "$python" -m venv .venv || fail "no virtual environment could be made in $(pwd)/.venv: is the folder writable, is there room?"
     fi
     stamp=.venv/installed-$requirements
-    if ! cat requirements.txt "$requirements" | cmp -s - "$stamp"; then
+    if ! cmp -s "$requirements" "$stamp"; then
         say "installing what $requirements pins (once)"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements" >&2 ||
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+            --require-hashes -r "$requirements" >&2 ||
             fail "the packages in $requirements could not be installed; the lines above say why."
-        cat requirements.txt "$requirements" >"$stamp"
+        cp "$requirements" "$stamp"
     fi
 }
 
