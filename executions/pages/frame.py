@@ -12,7 +12,7 @@ from multica_admin import __version__
 
 OVERVIEW = frozenset({"overview", "silences"})
 HISTORY = frozenset({"plans", "execution", "runners", "errors", "jobs", "verdicts"})
-ROLLUP = frozenset({"rollup", "rollup_run", "drift", "upgrade", "zero"})
+ROLLUP = frozenset({"rollup", "rollup_run", "drift", "backfill", "upgrade", "zero"})
 SCHEDULES = frozenset(
     {
         "schedules",

@@ -42,6 +42,14 @@ def test_the_heading_is_the_name_of_the_tab(viewer, owner, now, path):
     assert heading(html) == text(tab)
 
 
+@pytest.mark.parametrize("path", TABS)
+def test_the_door_of_a_tab_is_marked_too(viewer, owner, now, path):
+    ExecutionFactory(connection=owner, plan_time=now)
+    html = viewer.get(path).content.decode()
+    (door,) = re.findall(r'<a class="door"[^>]*aria-current="page"[^>]*>(.*?)</a>', html)
+    assert door == ("Rollup" if path.startswith("/rollup/") else "History")
+
+
 def test_an_execution_says_where_it_is_and_leads_back_step_by_step(viewer, owner, now):
     made = ExecutionFactory(
         connection=owner, plan_time=now, job_name="other", scope_kind="project", scope_id="7"
