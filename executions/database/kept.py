@@ -30,7 +30,7 @@ class Kept(Generic[Answer]):
     """The newest answers by question, at most ``most`` of them.
 
     ``seconds`` is how long an answer is good. While a thread asks anew, other threads get the last
-    answer. They wait if there is none, and always if an old answer ``serves`` nobody.
+    answer. They wait if there is no last answer. If ``serves`` is false they always wait.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Kept(Generic[Answer]):
         self._places: OrderedDict[str, _Place[Answer]] = OrderedDict()
 
     def get(self, asked: str, ask: Callable[[], Answer], *, anew: bool = False) -> Answer:
-        """The kept answer; asked anew if there is none, it is old, or with ``anew``.
+        """The kept answer. Ask anew if no answer is kept, if it is old, or with ``anew``.
 
         With ``anew`` the question is asked after this call began.
 

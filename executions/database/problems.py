@@ -119,7 +119,7 @@ class Silent(Told):
 
 
 class NoTables(Told):
-    """A database has none of Multica's tables, whoever may see them. It has the database's name."""
+    """A database lacks Multica's tables, hidden ones included. It has the database's name."""
 
     kind = "no_tables"
 

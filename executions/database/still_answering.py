@@ -15,7 +15,7 @@ from executions.database.connections import Connection, cut
 from executions.database.problems import Silent
 
 LOOK_SECONDS = 10.0
-# How long one look waits, and how many in a row must be in vain.
+# How long one look waits for an answer, and how many looks in a row must get none.
 ANSWER_SECONDS = 5
 MOST_UNANSWERED = 3
 

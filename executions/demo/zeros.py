@@ -91,7 +91,7 @@ def nothing_was_used(owner: Connection) -> DayOfPlans:
 
 
 def dated_past_the_calendar(owner: Connection) -> DayOfPlans:
-    """Whoever wrote the only usage wrote times that never come."""
+    """The only usage has times that never come."""
     world = worlds.healthy(owner)
     for created_at in ("infinity", "12026-01-01 UTC"):
         row = usage(owner, world.now - 3 * HOUR)
@@ -211,7 +211,7 @@ def before_the_rollup(stage: Stage) -> Iterator[None]:
 
 
 def unwritten(owner: Connection) -> DayOfPlans:
-    """Nothing is to be written again."""
+    """A world that is never written, for scenarios without the tables."""
     return sound(owner, plans=0)
 
 

@@ -26,7 +26,7 @@ def changes_on_record(since: datetime) -> tuple[ScheduleChange, ...]:
 
 
 def _changes(one: Retirement) -> Iterator[ScheduleChange]:
-    """The acts, and what an operator did without one: by hand, or outside the database."""
+    """The acts of the wizard, and the changes that an operator made without the wizard."""
     done: set[str] = set()
     for act in one.acts.all():
         if act.outcome == Act.Outcome.DONE and act.acted_at is not None:

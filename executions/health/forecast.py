@@ -22,7 +22,7 @@ class NextPlan:
 
 
 def next_plan(case: Case) -> NextPlan | None:
-    """None if this Multica has no scheduler, so no plan is to be expected."""
+    """The next plan; None if this Multica has no scheduler and so no plans."""
     if not case.ground.has_executions:
         return None
     plan_time = case.newest_plan + case.spec.cadence

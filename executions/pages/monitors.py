@@ -87,7 +87,7 @@ def _text(line: str, status: int) -> HttpResponse:
 def status(request: HttpRequest) -> HttpResponse:
     """200 if the verdict is healthy or degraded, else 503; with its sentence and its age.
 
-    Like an alarm it goes to whoever is on call, through a program. So it has their language.
+    A monitor passes it to the person on call, like an alarm. So it has the language of alarms.
     """
     with override(settings.ALERT_LANGUAGE):
         level, lines = _standing()

@@ -44,7 +44,7 @@ _RESTORED = tuple(name for name in DEFINITION if name not in {"nodename", "nodep
 
 @dataclass(frozen=True)
 class Order:
-    """Who wants to act on which retirement, and by which rules."""
+    """An operator's order: the retirement to act on, and the rules that apply."""
 
     who: audit.Who
     retirement: Retirement

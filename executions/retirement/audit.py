@@ -90,7 +90,7 @@ def record(
 
 
 def _log(line: AuditEvent) -> None:
-    """Tell the log as well, which can be shipped to where nobody of this database reaches."""
+    """Write the line to the log too. A log can be stored where this database's users cannot go."""
     extra = {
         "line": line.pk,
         "user_name": line.user_name,

@@ -83,7 +83,7 @@ def read_report(data: bytes) -> Report:
     """The report in an uploaded file.
 
     Raises:
-        NotAReport: it is none, with a sentence that says what is wrong.
+        NotAReport: the file is no report; the sentence says what is wrong with it.
     """
     if len(data) > MOST_BYTES:
         raise NotAReport(
@@ -231,7 +231,7 @@ class SecondLook:
 
 
 def second_look(outside: Outside) -> SecondLook | None:
-    """What the newest later report of its host says; `None` without one that would show it."""
+    """What the newest later report of its host says; `None` if no report would show it."""
     if not outside.host:
         return None
     kept = CallersReport.objects.filter(host=outside.host).order_by("-pk").first()

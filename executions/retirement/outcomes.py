@@ -1,7 +1,7 @@
 """Where an act leads, written once: its outcome, the retirement's new state and the audit line.
 
-All three are one transaction of our own database. It begins with one comparison: whoever finds the
-outcome still open writes it, be it the acting process or one that settles a crash.
+All three are one transaction of our own database. It begins with one comparison: the process that
+finds the outcome still open writes it. That is the acting process, or one that settles a crash.
 """
 
 from collections.abc import Mapping

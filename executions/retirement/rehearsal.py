@@ -72,7 +72,7 @@ class Rehearsal:
 
     @property
     def fails(self) -> bool:
-        """Whether it is known that the job does not come back as it was, whoever puts it back."""
+        """Whether the job is known not to come back as it was, also if another role tries."""
         return (
             self.result in {RehearsalResult.DIFFERENT, RehearsalResult.IMPOSSIBLE}
             or not self.would_run

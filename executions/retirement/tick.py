@@ -107,8 +107,8 @@ def _watched(retirement: Retirement) -> Watched:
 def alive(retirement: Retirement, fetch: Fetch) -> tuple[int, ...]:
     """Runs of the job that began before it was removed or paused, and have not ended.
 
-    A process that the run details assign to this very job counts whatever the clock says: its run
-    may have begun between the last look and the commit.
+    A process that the run details assign to this very job always counts. Its run may have begun
+    between the last look and the commit, so its start does not matter.
     """
     since = retirement.watched_since
     runs = runs_in_flight(job_of(retirement), read_backends(fetch))

@@ -1,6 +1,6 @@
 """PURE: the next step of a trial, from what the watch says and what the job is now.
 
-A trial never lasts for ever: it goes well and is decided about, or the job is activated again.
+A trial always ends: it goes well and the operator decides, or the job is activated again.
 """
 
 from dataclasses import dataclass

@@ -45,7 +45,7 @@ def read_installed(fetch: Fetch) -> InstalledRollup:
 
 
 def _kind(row: dict[str, object]) -> LockKind | None:
-    """A lock for the session decides: a function with both can leak the one."""
+    """If the function takes a lock for its session too, it can leak that lock, so that decides."""
     if not row["has_function"]:
         return None
     if row["for_session"]:

@@ -40,9 +40,9 @@ PROVEN: Mapping[str, Proven] = {
 
 @dataclass(frozen=True)
 class WindowSource:
-    """The hash of the installed window function; None without one.
+    """The hash of the installed window function; None if there is no such function.
 
-    The proof relies on two facts besides: `task_usage_hour_bucket` cuts at UTC hours (``hourly``),
+    The proof also relies on two facts: `task_usage_hour_bucket` cuts at UTC hours (``hourly``),
     and a task has one usage row at most per provider and model (``once``).
     """
 

@@ -241,7 +241,7 @@ def _found(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
 
 
 def _foreign(found: dict[str, str | None]) -> tuple[str, ...]:
-    """The objects without our mark, of whatever version."""
+    """The objects that have no mark of ours, neither of this version nor of an older one."""
     return tuple(name for name, comment in found.items() if not (comment or "").startswith(MARK))
 
 

@@ -34,7 +34,7 @@ def write_end(
     while True:
         try:
             return leases.finish(own.get(), lease, ended.outcome, ended.duration_ms), ended
-        except Exception as error:  # whatever the error is, the row must not stay RUNNING
+        except Exception as error:  # after any error the row must not stay RUNNING
             own.close()
             logger.warning("A finish could not be written: %s", error, extra=lease.log_fields())
             if _is_unstorable(error):
@@ -49,7 +49,7 @@ def write_end(
 
 
 def _given_up_after(pause: float, own: OwnConnection, cancelled: threading.Event) -> bool:
-    """Wait before another try. A cancellation starts one at once."""
+    """Wait before another try. A cancellation ends the wait. Return whether the runner gave up."""
     waker = own.given_up if cancelled.is_set() else cancelled
     waker.wait(pause)
     return own.given_up.is_set()
@@ -61,7 +61,7 @@ def _is_unstorable(error: Exception) -> bool:
 
 
 def _unstored(error: Exception) -> Failure:
-    """The outcome of a run whose own cannot be stored; in ASCII, which every database accepts."""
+    """The failure to store if the run's own outcome cannot be stored, in ASCII for any database."""
     said = bounds.said(error).encode("ascii", "backslashreplace").decode()
     text = f"The end of the run could not be stored: {type(error).__name__}: {said}"
     return Failure(ErrorCode.HANDLER_ERROR, text)

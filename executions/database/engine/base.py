@@ -29,10 +29,10 @@ from executions.database.server_silence import TRY_SECONDS, silence_of
 from executions.database.times import TolerantDumper, TolerantLoader
 from multica_admin.databases import settings_in
 
-# After a request has waited in vain, other requests wait this long for the pool. The pool keeps
+# After a request has got no connection, other requests wait this long for the pool. The pool keeps
 # connecting, so the first request after an outage finds a connection.
 AWAY_SECONDS = 0.5
-# They do not wait at all if another has waited in vain so lately.
+# If another request got no connection within this time, they do not wait at all.
 LATELY_SECONDS = 1.0
 AT_ONCE_SECONDS = 0.01
 # Checking an idle connection takes a millisecond.

@@ -36,7 +36,7 @@ LAG = Limits(warning=SILENCE.warning + MARGIN, critical=SILENCE.critical + MARGI
 
 
 def silent_since(case: Case) -> datetime | None:
-    """The end of the latest success; without one the first sign of the job; without that None."""
+    """The end of the latest success, else the first sign of the job, else None."""
     return case.succeeded_at or _begun(case)
 
 

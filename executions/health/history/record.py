@@ -50,7 +50,7 @@ class TurnLost(Exception):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look saw and wrote, for whoever tells people. ``step`` says what was new."""
+    """What a look saw and wrote, for the code that sends alarms. ``step`` says what was new."""
 
     look: VerdictLook
     assessment: Assessment

@@ -202,7 +202,7 @@ def read_errors(filters: Filters) -> Errors:
     clock = read_clock()
     wanted = bounded(filters, DEFAULT_WINDOW, clock.now)
     since = wanted.since
-    assert since is not None  # noqa: S101  bounded() sees to it
+    assert since is not None  # noqa: S101  bounded() has set it
     jobs = attempt_jobs(filters.job)
     asked = [filters.job] if filters.job else jobs.names
     most = max(1, MOST_ROWS // max(1, len(asked)))

@@ -1,9 +1,9 @@
-"""Pages of rows along a walk, exact whatever shares a time or disappears meanwhile.
+"""Pages of rows along a walk. They stay exact if rows share a time or disappear meanwhile.
 
 A page is made of *looks*: the rows of an index between a position and an edge, at most as many as
 its segment allows, sifted. An edge never cuts through rows of the same time, so every look is whole
-and the next one begins where it ended. Where a single time is shared by more rows than a look may
-have, that time alone is the look.
+and the next look begins where this one ended. If more rows share one time than a look may have,
+the look is that time alone.
 
 A position is "just after this row": older rows follow it, the row itself and newer ones precede it.
 """
@@ -31,9 +31,9 @@ NO_STATES: Mapping[ExecutionState, Q] = {}
 
 @dataclass(frozen=True)
 class Page:
-    """Rows newest first, and where to go on: ``older`` and ``newer`` are None at the ends.
+    """Rows, newest first, and the positions before and after them; None at the ends of the list.
 
-    ``reached`` is the time at which the look ended, where that and not the rows made it short.
+    ``reached`` is the time at which the look ended, if the look and not the rows made it short.
     """
 
     rows: list[Any]
@@ -63,7 +63,7 @@ class _Look:
 
 
 class PageReader:
-    """Reads along one walk; what it learnt of the newest rows it does not ask again."""
+    """Reads along one walk. It asks for the newest rows of a segment only once."""
 
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
@@ -73,7 +73,7 @@ class PageReader:
         """One page of ``rows``, whose columns are chosen, neither filtered nor ordered.
 
         Raises:
-            BadFilter: the cursor is none of this walk's.
+            BadFilter: the cursor belongs to another walk.
             django.db.DatabaseError: the table cannot be read, or not in time.
         """
         if cursor is None or not self._walk.segments:
@@ -110,8 +110,8 @@ class PageReader:
     def samples(self) -> tuple[list[Q], datetime | None]:
         """The condition of the first look at each segment, and how far back they reach.
 
-        The time is None where they reach to the end. Whoever reads with one of the conditions
-        reads no more rows than a look may have.
+        The time is None if they reach to the end. A read with one of the conditions reads no more
+        rows than a look may have.
 
         Raises:
             django.db.DatabaseError: the table cannot be read, or not in time.

@@ -52,10 +52,10 @@ SLOW_TICK = timedelta(seconds=30)
 
 
 class RunnerStanding(StrEnum):
-    """What our own table says about a runner of ours, whatever it won.
+    """What our own table says about one of our runners, apart from the plans that it won.
 
-    Only for a runner that still ticks can we say that others were first: since a ``beaten`` one
-    started, another runner began a plan; since one that ``ticks`` started, none did.
+    ``beaten`` and ``ticks`` are for runners that still tick. Another runner has begun a plan since
+    a ``beaten`` runner started. No other runner has since a runner that ``ticks`` started.
     """
 
     STOPPED = "stopped"
@@ -163,7 +163,7 @@ def read_runners(filters: Filters) -> Runners:
     clock = read_clock()
     job = filters.job or ROLLUP.name
     wanted = bounded(replace(filters, job=job), DEFAULT_WINDOW, _end_of_plans(job, clock.now))
-    assert wanted.since is not None  # noqa: S101  bounded() sees to it
+    assert wanted.since is not None  # noqa: S101  bounded() has set it
     sample = attempt(lambda: _sample(choose_walk(wanted, clock)[0]))
     found, reached = ([], None) if isinstance(sample, Problem) else sample
     ours = _ours([one.runner_id for one in found], wanted.since, filters)

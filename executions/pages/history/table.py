@@ -105,7 +105,7 @@ def _refuse_hidden(row: Row) -> None:
 class JobNames:
     """The jobs that a page shows, by name. ``more`` says that the table may have others.
 
-    With a ``problem`` the statement timeout struck: then there are none, and ``now`` is None.
+    If the statement timeout struck, ``problem`` is set, there are no names and ``now`` is None.
     """
 
     names: list[str]
@@ -117,7 +117,8 @@ class JobNames:
 def attempt_jobs(named: str = "") -> JobNames:
     """The first ``MOST_JOBS`` names, those that this project knows, and the ``named`` one.
 
-    The last two only if the table has them. So the rollup is included, whatever else runs.
+    The last two are included only if the table has them. So the rollup is included even if many
+    other jobs run.
 
     Raises:
         django.db.DatabaseError: Multica's table cannot be read; see ``problems.diagnose``.

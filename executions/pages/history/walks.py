@@ -55,7 +55,8 @@ class Segment:
 class Walk:
     """The segments of a list, newest first, one after the other; none if no row can match.
 
-    ``states`` are the conditions of the states that its looks count; none if the list has one.
+    ``states`` are the conditions of the states that its looks count. It is empty if the list
+    already has one state.
     """
 
     segments: tuple[Segment, ...]

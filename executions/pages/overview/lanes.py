@@ -31,7 +31,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Bar:
-    """One run. The numbers have SVG's form, whatever the language."""
+    """One run. The numbers are written for SVG, in every language alike."""
 
     x: str
     width: str
@@ -42,7 +42,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Lane:
-    """One runner's line. ``runner_id`` is None for runs that name none."""
+    """One runner's line. ``runner_id`` is None for the runs that name no runner."""
 
     runner_id: str | None
     is_ours: bool

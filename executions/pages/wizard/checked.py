@@ -94,7 +94,7 @@ class Checked:
 
     @property
     def is_missing(self) -> bool:
-        """Whether no such job that leads to the rollup is shown, for whatever reason."""
+        """Whether this role is shown no such job: it is gone, changed or hidden."""
         return self.job is None and not self.elsewhere
 
     @property
