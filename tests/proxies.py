@@ -73,7 +73,7 @@ def scratch() -> Iterator[Path]:
 
 
 def replaced(name: str, changes: Mapping[str, str]) -> str:
-    """A file of deploy/ with these texts changed, each of which it must have."""
+    """A file of deploy/ with these texts replaced. The file must contain each text."""
     text = (DEPLOY / name).read_text("utf-8")
     for old, new in changes.items():
         assert old in text, old

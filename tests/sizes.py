@@ -16,7 +16,7 @@ Case = TypeVar("Case")
 
 
 def sized(usual: Size, full: Size) -> Size:
-    """The size for `bin/test`, or the one for `bin/audit`."""
+    """The size for `bin/test`, or for `bin/audit`."""
     return full if AT_FULL_SIZE else usual
 
 

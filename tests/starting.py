@@ -50,7 +50,7 @@ def after_a_first_start():
 
 @pytest.fixture
 def started_before(after_a_first_start, var):
-    """For tests that are not about a first start, which takes most of its time to make things."""
+    """For tests that are not about a first start, which takes long to create its files."""
     subprocess.run(["cp", "-a", after_a_first_start, var], check=True)
     return var
 
@@ -112,7 +112,7 @@ def waiting_for_locks(connection, database):
 
 
 def refusal(process):
-    """The one line on standard error with which it refused; nothing else was said but "Using"."""
+    """The line on standard error with which it refused; nothing else was said but "Using"."""
     assert process.end() == 2
     (line,) = process.errors
     assert line.startswith("multica-admin: ")

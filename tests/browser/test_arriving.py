@@ -1,4 +1,4 @@
-"""A page that arrives slowly: tests read it once it is complete, however they reached it."""
+"""Tests read a page only once it is complete, even if it arrives slowly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times and themes: what a viewer chooses is remembered, and what is shown goes with it."""
+"""A viewer's choices of time zone and theme are remembered, and the page follows them."""
 
 from __future__ import annotations
 

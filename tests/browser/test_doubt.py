@@ -1,4 +1,4 @@
-"""A page that is no longer confirmed must not look healthy: a real browser, real deaths."""
+"""A page that is no longer confirmed does not look healthy, in a real browser and real failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live parts in a real browser: news arrives by itself, and disturbs nobody."""
+"""Live parts in a real browser refresh themselves and disturb nothing that a viewer does."""
 
 from __future__ import annotations
 

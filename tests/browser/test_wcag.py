@@ -1,4 +1,4 @@
-"""WCAG 2.2 AA where somebody does something; `test_pages.py` looks at pages that just stand."""
+"""The criteria of WCAG 2.2 AA that need a user's action; `test_pages.py` has the others."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_it_cannot_by_way_of_a_table_that_the_audit_is_made_to_inherit_from(even
 
 
 def test_a_session_that_replicates_cannot_either(event, cluster):
-    """Ordinary triggers rest there; the one against TRUNCATE is out of the way in tests."""
+    """Ordinary triggers rest there; the trigger against TRUNCATE is disabled in tests."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT tgname, tgenabled FROM pg_trigger WHERE tgname LIKE 'audit_refuses_change%'"

@@ -1,4 +1,4 @@
-"""Times that Python cannot hold, in every column that is read: named, and costing nothing else."""
+"""A time that Python cannot hold is named, in every column, and everything else stays readable."""
 
 from __future__ import annotations
 

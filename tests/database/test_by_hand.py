@@ -1,4 +1,4 @@
-"""What an operator removes by hand is proved, and watched the same."""
+"""A removal by hand is proved by a look and then watched like any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is missing in Multica's database, or closed to our role, is told at the start."""
+"""The start names what Multica's database lacks and what our role may not read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A confirmation holds while the job stays the same, however much is known of it later."""
+"""A confirmation stays valid while the job stays the same, even if more is known of it later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What libpq takes from our environment is no pooler, and overrides no setting of ours."""
+"""Settings that libpq takes from our environment neither look like a pooler nor override ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of executions: complete and in order, whatever shares a time or disappears meanwhile."""
+"""Pages of executions are complete and in order, even if rows share a time or disappear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two operators at once, and a record that somebody else goes on with."""
+"""Two operators act at once, and one continues what the other has begun."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An error that is no database's is the outcome on record."""
+"""An error of our own program, too, is recorded as the outcome of an act."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes between confirming and acting is refused and on record."""
+"""The wizard refuses an act if the job has changed since it was confirmed, and records that."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def stop_the_watermark(world):
 
 
 def start_a_run(world):
-    """What pg_cron's own connection looks like while a run goes on."""
+    """A session like pg_cron's own while it runs a job."""
     world.running = open_connection(
         world.cluster.conninfo("multica", "multica"), application_name="pg_cron"
     )

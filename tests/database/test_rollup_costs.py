@@ -1,4 +1,4 @@
-"""The page of the rollup reads ends of indexes and bounded counts, however much usage there is."""
+"""The rollup's page reads ends of indexes and bounded counts, even with a lot of usage."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Whatever happened to the usage, the rollup equals the sum of the raw rows."""
+"""After any history of changes the rollup equals the sum of the raw rows."""
 
 from __future__ import annotations
 

@@ -344,7 +344,7 @@ def test_no_report_waits_for_a_change_and_no_change_for_a_report(
 def test_two_changes_that_queue_the_same_keys_do_not_deadlock(
     scene: Scene, owner: Connection, connect: Connect, change: str
 ) -> None:
-    """Whatever plan finds the keys, they are queued in their order."""
+    """The keys are queued in their order, whichever query plan finds them."""
     world = scene.world
     project, changed = world.projects[0], {"project_id": None}
     issues = [world.insert("issue", workspace_id=world.workspaces[0], project_id=project)

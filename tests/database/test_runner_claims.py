@@ -1,4 +1,4 @@
-"""What a runner plans and claims in a tick, and which job's mistake harms which job."""
+"""A runner plans and claims due plans in a tick, and one job's mistake harms no other job."""
 
 from __future__ import annotations
 

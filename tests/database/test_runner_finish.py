@@ -1,4 +1,4 @@
-"""Writing how a run ended, again where it could not be written."""
+"""A runner writes the outcome of a run, and tries again if that fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stopped schedule did is told in the past, with a real pg_cron and our record."""
+"""Pages tell in the past tense what a stopped schedule did: a real pg_cron, and our record."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def test_what_cannot_be_ended_is_tried_more_and_more_rarely_and_looked_at_all_th
 
 
 def age_the_tries(superuser, retirement, age):
-    """Let the newest attempt have been so long ago. The audit refuses that, so it is taken off."""
+    """Let the newest attempt have been so long ago, with the audit's triggers disabled for it."""
     table = "multica_admin.executions_auditevent"
     refusing = ("TRIGGER audit_refuses_change", "TRIGGER audit_refuses_change_of_row")
     with superuser.transaction():

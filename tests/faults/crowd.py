@@ -50,7 +50,7 @@ STATEMENT = re.compile(r"(?m)^(\w+) LOG:  (?:statement|execute [^:]*): (?!BEGIN|
 
 @pytest.fixture
 def asked(superuser, cluster):
-    """Counts the statements of each of the dashboard's roles while something goes on."""
+    """Counts the statements of each of the dashboard's roles during the block."""
     superuser.execute("ALTER SYSTEM SET log_line_prefix = '%u '")
     superuser.execute("SELECT pg_reload_conf()")
     for role in ROLES:

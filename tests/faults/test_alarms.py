@@ -107,7 +107,7 @@ def test_every_change_arrives_in_order_while_each_process_is_killed_in_turn(owne
 
 
 def end_turns_and_claims():
-    """As if their time were over. Whoever lives and had one may then send the same number twice."""
+    """As if their time were over. A process that had an alarm may then send its number again."""
     Watch.objects.update(due_at=Now())
     AlarmReceiver.objects.update(claimed_until=Now())
 

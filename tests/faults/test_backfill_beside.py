@@ -88,7 +88,7 @@ END $$
 
 @pytest.fixture
 def database(restartable: Cluster) -> Callable[[], Connection]:
-    """Two years of usage of which nothing is rolled up."""
+    """Two years of usage, none of it rolled up."""
 
     def open_one() -> Connection:
         return connect(restartable.conninfo("postgres"), application_name="a test")

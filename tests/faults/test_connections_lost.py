@@ -61,7 +61,7 @@ def rollup_in_hand(owner, connect, runner):
 
 
 def next_tick_works(owner, reach, spec):
-    """Whatever happened, a runner that starts afterwards completes the plan."""
+    """A runner that starts afterwards completes the plan in any case."""
     assert lock_holders(owner, at_most=0) == 0
     age(owner, HOUR)
     with JobRunner([spec], reach, runner_id="next") as following:

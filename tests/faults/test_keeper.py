@@ -69,7 +69,7 @@ def dashboard(start, started_before):
 
 
 def restart_held_up(var):
-    """While it is held, no start of the embedded cluster goes on."""
+    """While it is held, no start of the embedded cluster proceeds."""
     return locked(embedded.data_directory(var).with_suffix(".lock"))
 
 

@@ -195,7 +195,7 @@ class World:
             return jobs(connection)
 
     def restart_at(self, point: str, kind: str) -> dict[str, Any]:
-        """Begin the act, restart the database there, and let it go on."""
+        """Begin the act, restart the database at that point, and let the act continue."""
         self.wait(point, kind)
         self.private.stop(mode="immediate")
         self.private.start()

@@ -84,7 +84,7 @@ def test_a_scenario_comes_back_after_its_process_was_killed(start, var):
 
 
 def has_standby(folder):
-    """The dashboard's reads show the finding. Before the standby answers there are none."""
+    """The dashboard's reads show the finding. The list is empty until the standby answers."""
     return "standby" in found_in(folder, MULTICA_ADMIN_READS_STANDBY="on")
 
 

@@ -1,4 +1,4 @@
-"""Every file that a text names is one that there is, and so is every class in a template."""
+"""Every file that a text names exists, and so does every class that a template names."""
 
 from __future__ import annotations
 

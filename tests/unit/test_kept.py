@@ -1,4 +1,4 @@
-"""What live parts share: one read for all who ask within its pace, and nothing kept for ever."""
+"""Live parts share a read: one per interval for all viewers, and no answer is kept too long."""
 
 from __future__ import annotations
 

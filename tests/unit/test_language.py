@@ -1,4 +1,4 @@
-"""Which language a terminal asks for, and that the log is in English whoever asked."""
+"""The terminal's language is found in its environment, and the log is always in English."""
 
 from __future__ import annotations
 

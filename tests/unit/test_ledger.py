@@ -1,4 +1,4 @@
-"""The plan ledger: what is expected, what became of it, and where expectation ends."""
+"""The plan ledger: which plans are expected, and the outcome of each."""
 
 from __future__ import annotations
 

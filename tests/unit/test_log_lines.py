@@ -1,4 +1,4 @@
-"""What others send into the log stays inside the line that it belongs to."""
+"""Text from outside never breaks out of its line of the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bare name means to the owner of a job."""
+"""The function that a name without a schema means to the owner of a job."""
 
 from __future__ import annotations
 

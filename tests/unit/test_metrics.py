@@ -1,4 +1,4 @@
-"""The gauges of /metrics: what is known is told, what is not is left out and never 0."""
+"""The gauges of /metrics tell known facts. An unknown fact has no gauge, never a 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of another writer: by whom, in which tense, and what may be hidden."""
+"""The sentences about another writer: who it may be, in which tense, and what may be hidden."""
 
 from __future__ import annotations
 

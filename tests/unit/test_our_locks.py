@@ -1,4 +1,4 @@
-"""Every advisory lock of the project has its number in one place, where no two can be equal."""
+"""Every advisory lock of ours has its number in one enumeration, so no two are equal."""
 
 import re
 from pathlib import Path

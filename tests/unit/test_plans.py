@@ -155,7 +155,7 @@ def test_a_planner_of_the_jobs_own_is_followed_in_order_and_cut(most, expected):
 def test_a_failed_plan_is_retried_while_it_is_the_newest_stored_and_due(
     attempt, newest, age, spec, retried
 ):
-    """``newest`` and ``age`` are in buckets before the one that is due at noon."""
+    """``newest`` and ``age`` count buckets back from the bucket that is due at noon."""
     due = NOON - FIVE
     row = SimpleNamespace(plan_time=due - age * FIVE, attempt=attempt, max_attempts=3)
     assert is_retried(row, due - newest * FIVE, oldest_open(spec, NOON)) == retried

@@ -1,4 +1,4 @@
-"""What a long command says while it works."""
+"""A long command says what it does before ten seconds pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shared snapshot: one reading per interval whoever asks, and a version of its data."""
+"""The shared snapshot: one reading per interval for all viewers, with a version of its data."""
 
 from __future__ import annotations
 

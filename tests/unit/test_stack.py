@@ -1,4 +1,4 @@
-"""Deep calls over and over again, wherever the interpreter's stack happens to have its borders."""
+"""Deep calls stay fast wherever the chunks of the interpreter's stack end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the browser loads is collected once, and not touched under a dashboard that runs."""
+"""Static files are collected once, and never changed under a running dashboard."""
 
 from __future__ import annotations
 

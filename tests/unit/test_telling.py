@@ -1,4 +1,4 @@
-"""Which looks are told: what has held, how much an hour may have, and what blindness hides."""
+"""Which changes people are told of: after how long, how many an hour, and after blindness."""
 
 from __future__ import annotations
 

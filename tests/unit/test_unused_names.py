@@ -1,4 +1,4 @@
-"""Nothing in the product is there for tests only, or for nobody.
+"""The product uses every name that it defines; use by tests alone does not count.
 
 vulture finds each name that the product's own Python never uses. What templates and dotted names in
 the settings use counts as well; what a test uses does not.

@@ -1,4 +1,4 @@
-"""What migration 103 meets on the way, and how long a backfill takes: facts in, the steps out."""
+"""The steps about migration 103 and the duration of a backfill: facts in, steps out."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

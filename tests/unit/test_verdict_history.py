@@ -1,4 +1,4 @@
-"""What a look adds to the history of the verdict, and how sentences are kept without a language."""
+"""A look adds changes and blind stretches to the history, and sentences are kept untranslated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Characters that do not show are made to show, and every other is left alone."""
+"""Invisible characters are made visible, and all others stay as they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plans after an act say, and what becomes of a trial: no database, no clock."""
+"""The plans after an act decide the watch, and a trial's next step: no database, no clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attached to a Multica that is not ours: look at everything, write nothing, and refuse well."""
+"""Attached to a real Multica the dashboard reads everything, writes nothing and refuses plainly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages with times that Python cannot hold: they stand, and say so in words."""
+"""Pages show times that Python cannot hold in words, and do not fail."""
 
 from __future__ import annotations
 

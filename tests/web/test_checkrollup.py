@@ -1,4 +1,4 @@
-"""``manage.py checkrollup``: the page's verdict for monitors, whatever state the database is in."""
+"""``manage.py checkrollup`` gives the page's verdict in every state of the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page Drift: asked for, bounded, and what cannot count told apart from what was missed."""
+"""The page Drift compares only when asked, within bounds, and tells missed from uncounted usage."""
 
 import re
 from html import unescape

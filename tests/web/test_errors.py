@@ -1,4 +1,4 @@
-"""What failed lately: grouped by code and message, counted, and what became of it."""
+"""The page Errors groups failures by code and message, counts them and says what followed."""
 
 from __future__ import annotations
 

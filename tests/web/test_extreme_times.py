@@ -1,4 +1,4 @@
-"""Times at the ends of what PostgreSQL and Python both know, seen by a viewer east or west."""
+"""The first and last times that PostgreSQL and Python both know, in zones east and west."""
 
 import html as entities
 import re

@@ -1,4 +1,4 @@
-"""What protects every answer, and who gets which: each address of the project, in each way."""
+"""Every answer is protected, and every address answers only those who may see it."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_the_rollups_verdict_is_the_overviews_and_that_of_checkrollup(owner, wor
 
 
 def scopes(count, halted=0, **columns):
-    """A plan for each scope, minutes old, of which some failed for good."""
+    """A plan for each scope, minutes old; some failed for good."""
     return [
         {"age": n, "scope_id": f"s{n}"} | ({"exhausted": True} if n < halted else columns)
         for n in range(count)

@@ -1,4 +1,4 @@
-"""What a retirement leaves behind: read, shown with statements, and never touched."""
+"""The page of what a retirement leaves behind shows statements and changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live parts: what a refresh costs, and that a crowd of viewers costs what one does."""
+"""A refresh of a live part costs little, and many viewers cost as much as one."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def asked(port, path):
 
 @pytest.fixture
 def log(cluster, django_db_setup):
-    """Starts the server, asks for a page, a probe and an address that is none, and stops it."""
+    """Start the server, ask for a page, a probe and an unknown address, and stop the server."""
 
     def of(style):
         port = free_port()

@@ -1,4 +1,4 @@
-"""A retirement that can never go on is closed by an operator as moved, and only then."""
+"""An operator can close a retirement as moved only if it can never continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DATABASE_URL names a database without any of Multica's tables: told once, wherever one looks."""
+"""If DATABASE_URL names a database without Multica's tables, each page and command says so."""
 
 from __future__ import annotations
 

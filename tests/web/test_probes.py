@@ -1,4 +1,4 @@
-"""Endpoints for machines: what they say to anyone, well and unwell."""
+"""The probes for machines answer anyone, in health and in trouble."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ COOKIES = {
 
 
 def _lasting(answer):
-    """The headers without the one that says when the answer was made."""
+    """The headers without the time of the answer."""
     return {name: value for name, value in answer.headers.items() if name != "Expires"}
 
 

@@ -1,4 +1,4 @@
-"""One FAILED row with attempts left: every page says the same of whether it is tried again."""
+"""All pages agree on whether a FAILED row with attempts left is tried again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where row security hides executions, no page of the history takes what is left for all."""
+"""If row security hides executions, no page of the history takes the visible rows for all."""
 
 from __future__ import annotations
 

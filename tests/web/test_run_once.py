@@ -1,4 +1,4 @@
-"""Running the rollup once at an operator's command: who may, what it does, and what its 0 means."""
+"""An operator runs the rollup once: who may, what it does, and what a returned 0 means."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""One job and the same 24 hours: each figure is the same wherever it stands."""
+"""A figure of one job and the same 24 hours is the same on every page."""
 
 from __future__ import annotations
 

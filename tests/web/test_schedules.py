@@ -1,4 +1,4 @@
-"""The schedules page: everything that calls the rollup, and what cannot be seen of it."""
+"""The page Schedules shows everything that calls the rollup, and says what it cannot see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict in every signed-in page's header: from the kept snapshot, waiting for nothing."""
+"""The header of every page shows the verdict of the kept snapshot and waits for nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever single read takes too long, its page stands and says what it could not look at."""
+"""If a single read takes too long, its page still shows and says what it could not read."""
 
 from itertools import count
 

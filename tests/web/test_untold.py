@@ -1,4 +1,4 @@
-"""What people read where nobody is told: on the overview, and before a schedule is retired."""
+"""The overview and the wizard say if no receiver takes alarms."""
 
 from __future__ import annotations
 

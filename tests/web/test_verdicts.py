@@ -1,4 +1,4 @@
-"""The page with the history of the verdict: from when to when it was what."""
+"""The page Verdicts shows what the verdict was, and from when to when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who keeps a page open: what its refreshes cost our own tables, and how soon a sign-out holds."""
+"""The refreshes of open pages cost our own tables little, and a sign-out takes effect soon."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ada():
 
 @pytest.fixture
 def open_pages(owner, clock, ada):
-    """Opens pages of as many browsers, each of which has refreshed and was looked at."""
+    """Opens a page in that many browsers. Each has refreshed once and was checked."""
     scenarios.healthy(owner)
 
     def open_some(count):
