@@ -109,6 +109,17 @@ has_pgbouncer() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null 2>&1
 }
 
+# Chromium draws a box for each Chinese character if no font has it.
+has_chinese_font() {
+    [ -n "$(fc-list :lang=zh-cn 2>/dev/null)" ]
+}
+
+need_chinese_font() {
+    has_chinese_font ||
+        { may_install_packages && agreed_to "install a Chinese font?" && apt_refresh && apt_install fontconfig fonts-wqy-microhei && has_chinese_font; } ||
+        fail "a font with Chinese characters is needed (on Debian: apt install fontconfig fonts-wqy-microhei)."
+}
+
 has_nginx() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v nginx >/dev/null 2>&1
 }
