@@ -95,7 +95,7 @@ class MailReceiver:
     @property
     def url(self):
         return (
-            f"mailto://127.0.0.1:{self.port}/?smtp=127.0.0.1&mode=insecure&format=text"
+            f"mailto://127.0.0.1:{self.port}/?smtp=127.0.0.1&mode=insecure"
             "&from=alarms@example.com&to=night@example.com"
         )
 

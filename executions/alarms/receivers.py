@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from executions.alarms.message import Message
 
 if TYPE_CHECKING:
-    from apprise import NotifyBase
+    from apprise import Apprise, NotifyBase
 
 # What a failure is called in our own tables; `problems.py` has the sentences.
 UNUSABLE, UNREACHED, REFUSED = "unusable", "unreached", "refused"
@@ -47,13 +47,27 @@ class Receiver:
         import apprise
 
         with _listening():
-            asset = apprise.AppriseAsset(app_id="Multica Admin", http_redirects=False)
+            asset = apprise.AppriseAsset(
+                app_id="Multica Admin",
+                http_redirects=False,
+                service_timeout=0,  # otherwise it sends in a thread of its own: see `_Heard`
+            )
             plugin = apprise.Apprise.instantiate(self.url, asset=asset)
         if plugin is None:
             return None
         # An address could ask for them. What redirects could lead the message anywhere.
         plugin.redirects = False
         return plugin
+
+    @cached_property
+    def _sender(self) -> Apprise:
+        """It raises nothing, and brings a text into the form that the service takes.
+
+        A mail, for example, is HTML unless its address asks for text.
+        """
+        import apprise
+
+        return apprise.Apprise(self._plugin)
 
     @property
     def service(self) -> str:
@@ -65,10 +79,7 @@ class Receiver:
         if self._plugin is None:
             return UNUSABLE
         with _listening() as heard:
-            try:
-                taken = self._plugin.notify(body=message.body, title=message.title)
-            except Exception:  # whatever it is, its text may contain the address
-                return heard.problem
+            taken = self._sender.notify(message.body, message.title, body_format="text")
         return "" if taken else heard.problem
 
 

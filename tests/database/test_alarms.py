@@ -12,6 +12,7 @@ from django.db.models import F
 from executions.alarms import delivery
 from executions.alarms.delivery import Post, deliver_to, send_now
 from executions.alarms.heartbeat import Heart
+from executions.alarms.message import Message
 from executions.alarms.message import test_message as message_of_a_test
 from executions.alarms.receivers import UNUSABLE, Receiver
 from executions.alarms.store import hear_look
@@ -23,7 +24,7 @@ from executions.health.history.step import VerdictLook, VerdictStep, blindness_o
 from executions.models import Alarm, AlarmDelivery, AlarmReceiver, TellingState, Watch
 from tests.commands import run_command
 from tests.pictures import NOW, facts
-from tests.receiving import HttpReceiver
+from tests.receiving import HttpReceiver, MailReceiver
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(databases=["default"], transaction=True)
@@ -209,6 +210,14 @@ def test_no_secret_is_in_our_tables_our_log_or_what_is_shown(http, caplog, capsy
 
 def test_an_address_that_apprise_does_not_know_is_said_to_be_one():
     assert Receiver(1, "no-such://place").send(message_of_a_test(delivery.place())) == UNUSABLE
+
+
+@pytest.mark.parametrize("form", ["", "&format=text", "&format=html"])
+def test_a_mail_keeps_its_lines_and_shows_what_looks_like_markup(form):
+    body = "Usage stops at <b>09:40</b> & later.\nNext: look at *it*.\nAlarm 7 of production."
+    with closing(MailReceiver()) as mail:
+        assert Receiver(1, mail.url + form).send(Message("production: failing", body)) == ""
+        assert mail.got[0].split("\r\n")[:3] == body.split("\n")
 
 
 def test_the_test_alarm_goes_to_each_and_says_what_came_of_it(http, settings):
