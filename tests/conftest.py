@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils.translation import deactivate
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from whitenoise import WhiteNoise
@@ -79,6 +80,13 @@ def quick_passwords() -> Iterator[None]:
     """Passwords of this process; those that are started have Django's."""
     with override_settings(PASSWORD_HASHERS=["tests.conftest.QuickPasswordHasher"]):
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_language_left() -> Iterator[None]:
+    """A request leaves its language active in the thread of the test client."""
+    yield
+    deactivate()
 
 
 @pytest.fixture(scope="session")

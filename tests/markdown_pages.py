@@ -115,6 +115,11 @@ class MarkdownPage:
         return " ".join(token.content for token in self._inline() if token.type == "text")
 
     @property
+    def is_made(self) -> bool:
+        """Whether `manage.py explain` prints it."""
+        return self.path.name.partition(".")[0] in {"troubleshooting", "glossary"}
+
+    @property
     def translation(self) -> MarkdownPage:
         return MarkdownPage(self.path.with_suffix(".zh.md"))
 

@@ -1,4 +1,4 @@
-"""PURE: what the product's own words mean, for docs/glossary.md and for the pages.
+"""PURE: what the product's own words mean, for docs/guide/glossary.md and for the pages.
 
 A page explains a word with ``{% term "watermark" %}``. It says nothing of findings or gates: those
 have explanations of their own.
@@ -9,152 +9,153 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 Meaning = str | Promise
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Words that belong together, each with its meaning. ``note`` is for those who write texts."""
+class Term:
+    """A word with its meaning. Code and templates know it by its English ``name``."""
 
-    meanings: Mapping[str, Meaning]
-    note: Meaning = ""
+    name: str
+    meaning: Meaning
 
     @property
-    def word(self) -> str:
-        """The first word, by which a page names the entry."""
-        return next(iter(self.meanings))
+    def label(self) -> str:
+        """The word in the reader's language."""
+        return gettext(self.name)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Terms that belong together. ``note`` is for those who write texts."""
+
+    terms: tuple[Term, ...]
+    note: Meaning
+
+    @property
+    def first(self) -> Term:
+        """The term by which a page names the entry."""
+        return self.terms[0]
+
+
+def _entry(*terms: Term, note: Meaning = "") -> Entry:
+    return Entry(terms, note)
 
 
 GLOSSARY: tuple[Entry, ...] = (
-    Entry(
-        {
-            "job": gettext_lazy("registered recurring work"),
-            "spec": gettext_lazy("its settings"),
-        }
-    ),
-    Entry(
-        {
-            "plan": gettext_lazy(
-                "one run of a job that is expected: the rollup has one every five minutes, and one"
-                " of all runners runs it"
+    _entry(Term("job", _("registered recurring work")), Term("spec", _("its settings"))),
+    _entry(
+        Term(
+            "plan",
+            _(
+                "one run of a job that is expected: the rollup has one every five minutes, "
+                "and one of all runners runs it"
             ),
-            "plan_time": gettext_lazy("the canonical UTC bucket of a plan"),
-        },
-        gettext_lazy("Never “scheduled at”"),
+        ),
+        Term("plan_time", _("the canonical UTC bucket of a plan")),
+        note=_("Never “scheduled at”"),
     ),
-    Entry(
-        {
-            "scope": gettext_lazy(
+    _entry(
+        Term(
+            "scope",
+            _(
                 "what a plan is for, as kind/id; a lease locks one scope. The rollup has one,"
                 " global/global"
             ),
-        }
+        )
     ),
-    Entry({"execution": gettext_lazy("one row: job, scope, plan_time")}),
-    Entry({"attempt": gettext_lazy("a try of one plan, counted from 1")}),
-    Entry(
-        {
-            "runner": gettext_lazy(
-                "a process that runs plans: a replica of Multica's backend, or one of this"
-                " installation"
+    _entry(Term("execution", _("one row: job, scope, plan_time"))),
+    _entry(Term("attempt", _("a try of one plan, counted from 1"))),
+    _entry(
+        Term(
+            "runner",
+            _(
+                "a process that runs plans: a replica of Multica's backend, or one of this "
+                "installation"
             ),
-        },
-        gettext_lazy("Never “worker”"),
+        ),
+        note=_("Never “worker”"),
     ),
-    Entry({"tick": gettext_lazy("one planning pass of a runner")}),
-    Entry({"claim": gettext_lazy("trying to win a plan: WON, RETRIED, STOLEN, or CONFLICT")}),
-    Entry(
-        {
-            "lease": gettext_lazy(
-                "the right to run a plan for a limited time, so that no other runner begins it"
-            ),
-            "lease_token": gettext_lazy("the proof of a lease, new with each claim"),
-        }
+    _entry(Term("tick", _("one planning pass of a runner"))),
+    _entry(Term("claim", _("trying to win a plan: WON, RETRIED, STOLEN, or CONFLICT"))),
+    _entry(
+        Term(
+            "lease",
+            _("the right to run a plan for a limited time, so that no other runner begins it"),
+        ),
+        Term("lease_token", _("the proof of a lease, new with each claim")),
     ),
-    Entry(
-        {
-            "heartbeat": gettext_lazy("extends a lease while its run goes on"),
-            "stale": gettext_lazy("said of a run whose lease has ended without an outcome"),
-        }
+    _entry(
+        Term("heartbeat", _("extends a lease while its run goes on")),
+        Term("stale", _("said of a run whose lease has ended without an outcome")),
     ),
-    Entry(
-        {
-            "steal": gettext_lazy("take over a stale lease"),
-            "sweep": gettext_lazy("close a stale row as FAILED"),
-        }
+    _entry(
+        Term("steal", _("take over a stale lease")), Term("sweep", _("close a stale row as FAILED"))
     ),
-    Entry({"lease lost": gettext_lazy("a guarded write hit no row: another runner has the plan")}),
-    Entry({"finish": gettext_lazy("the write of an execution's outcome")}),
-    Entry(
-        {
-            "watermark": gettext_lazy("the time up to which usage is rolled up"),
-            "watermark lag": gettext_lazy("now minus the watermark (5 to 11 minutes are normal)"),
-        }
+    _entry(Term("lease lost", _("a guarded write hit no row: another runner has the plan"))),
+    _entry(Term("finish", _("the write of an execution's outcome"))),
+    _entry(
+        Term("watermark", _("the time up to which usage is rolled up")),
+        Term("watermark lag", _("now minus the watermark (5 to 11 minutes are normal)")),
     ),
-    Entry(
-        {"last-run age": gettext_lazy("now minus the end of the last run")},
-        gettext_lazy("Not the lag"),
+    _entry(Term("last-run age", _("now minus the end of the last run")), note=_("Not the lag")),
+    _entry(
+        Term("kept", _("said of a plan whose execution succeeded")),
+        Term("missing", _("said of a plan that no runner began")),
     ),
-    Entry(
-        {
-            "kept": gettext_lazy("said of a plan whose execution succeeded"),
-            "missing": gettext_lazy("said of a plan that no runner began"),
-        }
+    _entry(
+        Term("finding", _("a thing that is wrong or worth knowing, with its evidence")),
+        Term("verdict", _("the sum of all findings")),
     ),
-    Entry(
-        {
-            "finding": gettext_lazy("a thing that is wrong or worth knowing, with its evidence"),
-            "verdict": gettext_lazy("the sum of all findings"),
-        }
+    _entry(Term("folded", _("shown under the finding that explains it"))),
+    _entry(Term("gate", _("one condition of a retirement, passed or refused with a reason"))),
+    _entry(
+        Term(
+            "schedule",
+            _("what calls the rollup from outside: a pg_cron job, cron, a timer, a CronJob"),
+        )
     ),
-    Entry({"folded": gettext_lazy("shown under the finding that explains it")}),
-    Entry(
-        {
-            "gate": gettext_lazy("one condition of a retirement, passed or refused with a reason"),
-        }
+    _entry(
+        Term("retire", _("the wizard's goal")),
+        Term("unschedule", _("pg_cron's call")),
+        Term("undo", _("scheduling it again as it was")),
     ),
-    Entry(
-        {
-            "schedule": gettext_lazy(
-                "what calls the rollup from outside: a pg_cron job, cron, a timer, a CronJob"
-            ),
-        }
-    ),
-    Entry(
-        {
-            "retire": gettext_lazy("the wizard's goal"),
-            "unschedule": gettext_lazy("pg_cron's call"),
-            "undo": gettext_lazy("scheduling it again as it was"),
-        }
-    ),
-    Entry({"trial": gettext_lazy("the job is paused while three plans are watched")}),
-    Entry(
-        {
-            "direct connection": gettext_lazy(
-                "a connection without a pooler in between, so its locks and settings are ours"
-            ),
-        }
+    _entry(Term("trial", _("the job is paused while three plans are watched"))),
+    _entry(
+        Term(
+            "direct connection",
+            _("a connection without a pooler in between, so its locks and settings are ours"),
+        )
     ),
 )
-ENTRIES: Mapping[str, Entry] = {entry.word: entry for entry in GLOSSARY}
+ENTRIES: Mapping[str, Entry] = {entry.first.name: entry for entry in GLOSSARY}
 
 
 def markdown() -> str:
-    """The whole of docs/glossary.md."""
-    intro = _("The interface, the code and the SQL use the same words.")
-    source = _(
+    """The whole of docs/guide/glossary.md, in the language of the moment."""
+    intro = gettext("The interface, the code and the SQL use the same words.")
+    source = gettext(
         "`manage.py explain --glossary` prints this page from the same source as the pages, so edit"
         " `executions/text/glossary.py`."
     )
-    rows = "\n".join(f"| {', '.join(one.meanings)} | {_meaning(one)} |" for one in GLOSSARY)
-    heads = f"| {_('word')} | {_('meaning')} |\n| --- | --- |"
-    told = fill(f"{intro} {source}", 100, break_on_hyphens=False)
-    return f"# {_('Glossary')}\n\n{told}\n\n{heads}\n{rows}\n"
+    rows = "\n".join(f"| {_words(one)} | {_meaning(one)} |" for one in GLOSSARY)
+    heads = f"| {gettext('word')} | {gettext('meaning')} |\n| --- | --- |"
+    told = fill(f"{intro} {source}", 100, break_on_hyphens=False, break_long_words=False)
+    return f"# {gettext('Glossary')}\n\n{told}\n\n{heads}\n{rows}\n"
+
+
+def _words(entry: Entry) -> str:
+    """The words; in another language each with its English name, which code and SQL have."""
+    return ", ".join(
+        term.name if term.label == term.name else f"{term.label} ({term.name})"
+        for term in entry.terms
+    )
 
 
 def _meaning(entry: Entry) -> str:
-    said = "; ".join(str(meaning) for meaning in entry.meanings.values())
-    return f"{said}. {entry.note}" if entry.note else said
+    said = gettext("; ").join(str(term.meaning) for term in entry.terms)
+    values = {"said": said, "note": entry.note}
+    return gettext("%(said)s. %(note)s") % values if entry.note else said

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command, load_command_class
+from django.utils.translation import override
 
 from executions.health.explain import EXPLANATIONS
 from executions.health.findings import FindingCode
 from executions.health.remedies import PSQL, Place
+from tests.markdown_pages import GUIDES
 
-DOCS = Path(__file__).parents[2] / "docs"
 HEALTH = Path(__file__).parents[2] / "executions" / "health"
 # The names in Multica's own docker-compose.selfhost.yml and Helm chart.
 COMPOSE_FILE = "docker-compose.selfhost.yml"
@@ -113,10 +114,18 @@ def test_a_silent_backend_leads_to_its_log_in_every_place(code):
     assert log.keys() == {Place.COMPOSE, Place.KUBERNETES, Place.HOST}
 
 
-def test_the_guide_to_the_findings_is_what_the_command_prints(capsys):
-    call_command("explain")
-    assert (DOCS / "findings.md").read_text("utf-8") == capsys.readouterr().out, (
-        "run .venv/bin/python manage.py explain > docs/findings.md"
+@pytest.mark.parametrize(
+    ("language", "lang", "name"),
+    [
+        ("en", "en_US.UTF-8", "troubleshooting.md"),
+        ("zh-hans", "zh_CN.UTF-8", "troubleshooting.zh.md"),
+    ],
+)
+def test_the_guide_to_the_findings_is_what_the_command_prints(capsys, language, lang, name):
+    with override(language):
+        call_command("explain")
+    assert (GUIDES / name).read_text("utf-8") == capsys.readouterr().out, (
+        f"run LANG={lang} .venv/bin/python manage.py explain > docs/guide/{name}"
     )
 
 

@@ -1,4 +1,4 @@
-"""PURE: explanations as Markdown, for docs/findings.md and the terminal."""
+"""PURE: explanations as Markdown, for docs/guide/troubleshooting.md and the terminal."""
 
 from collections.abc import Iterable, Iterator
 from textwrap import fill, indent
@@ -34,7 +34,7 @@ def section(explanation: Explanation, scenario: str | None = None) -> str:
 
 def _section(one: Explanation) -> Iterator[str]:
     yield f"## {one.code}"
-    yield f"**{one.title}.** " + _wrapped(one.meaning, room=len(str(one.title)) + 6)
+    yield _wrapped(_("**%(title)s.** %(meaning)s") % {"title": one.title, "meaning": one.meaning})
     yield f"### {_('What to do')}"
     for number, step in enumerate(one.steps, 1):
         yield from _step(number, step)
@@ -49,8 +49,7 @@ def _section(one: Explanation) -> Iterator[str]:
 
 
 def _step(number: int, step: Step) -> Iterator[str]:
-    first = fill(f"{number}. {step.text}", _WIDTH, subsequent_indent="   ", break_on_hyphens=False)
-    yield first
+    yield _wrapped(f"{number}. {step.text}", indented="   ")
     parts = [*_commands(step.commands)]
     if step.statement:
         parts.append(_statement(step.statement))
@@ -59,15 +58,22 @@ def _step(number: int, step: Step) -> Iterator[str]:
 
 def _commands(commands: Commands) -> Iterator[str]:
     for place, command in commands.items():
-        yield f"{place.label}:\n\n```\n{command}\n```"
+        said = _("%(place)s:") % {"place": place.label}
+        yield f"{said}\n\n```\n{command}\n```"
 
 
 def _statement(statement: ExplainedStatement) -> str:
-    said = _wrapped(f"{statement.shows}. {statement.reader.label}")
-    return f"{said}\n\n```sql\n{statement.sql}\n```"
+    said = _("%(shows)s. %(reader)s")
+    values = {"shows": statement.shows, "reader": statement.reader.label}
+    return f"{_wrapped(said % values)}\n\n```sql\n{statement.sql}\n```"
 
 
-def _wrapped(text: str | Promise, room: int = 0) -> str:
-    """The text in lines of at most ``_WIDTH``; ``room`` is taken on the first one."""
-    whole = fill("x" * room + str(text), _WIDTH, break_on_hyphens=False, break_long_words=False)
-    return whole[room:]
+def _wrapped(text: str | Promise, indented: str = "") -> str:
+    """The text in lines of at most ``_WIDTH``, but for a language without spaces."""
+    return fill(
+        str(text),
+        _WIDTH,
+        subsequent_indent=indented,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

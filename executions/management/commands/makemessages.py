@@ -1,4 +1,4 @@
-"""Django's own `makemessages`, which also collects the texts of `say` and `say_counted`."""
+"""Django's own `makemessages`, which also collects the texts of `say`, `say_counted` and `Term`."""
 
 from django.core.management.base import CommandParser
 from django.core.management.commands import makemessages
@@ -14,6 +14,7 @@ class Command(makemessages.Command):
         *makemessages.Command.xgettext_options,
         "--keyword=say",
         "--keyword=say_counted:2,3",
+        "--keyword=Term:1",
     ]
 
     def add_arguments(self, parser: CommandParser) -> None:
