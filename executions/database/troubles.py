@@ -28,7 +28,7 @@ _NOTHING_CHANGED = _("Nothing was changed.")
 
 @dataclass(frozen=True)
 class Trouble:
-    """What a person reads about one kind. ``of_our_own`` replaces ``todo`` for our own tables."""
+    """The texts about one kind of trouble. ``of_our_own`` replaces ``todo`` for our own tables."""
 
     title: StrPromise
     meaning: StrPromise

@@ -1,4 +1,4 @@
-"""What a scenario of the demo consists of. `gallery.py` has their list."""
+"""The parts of a scenario of the demo. `gallery.py` has their list."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TICK = timedelta(seconds=30)
 
 
 class PlanOutcome(StrEnum):
-    """What became of one expected plan."""
+    """The outcome of one expected plan."""
 
     KEPT = "kept"
     KEPT_LATE = "kept_late"  # finished only after the next plan was due
@@ -48,7 +48,7 @@ class PlanOutcome(StrEnum):
 
 
 class Cell(NamedTuple):
-    """One expected plan_time, what became of it, and rows off the grid in its bucket."""
+    """One expected plan_time with its outcome, and the rows off the grid in its bucket."""
 
     plan_time: datetime
     kind: PlanOutcome
@@ -263,7 +263,7 @@ def _expected_from(executions: Executions, cadence: timedelta) -> datetime | Non
 
 
 def _kind(row: ExecutionFact, now: datetime, in_time: timedelta) -> PlanOutcome:
-    """What became of a plan by its row. Within ``in_time`` of it the next one is not due."""
+    """The outcome of a plan by its row. Within ``in_time`` of it the next one is not due."""
     if not row.succeeded:  # a week has 2,000 successes, so each is asked once
         if row.running:
             return PlanOutcome.STALE if row.is_stale(now) else PlanOutcome.RUNNING

@@ -31,7 +31,7 @@ Samples = Iterable[tuple[Labels, float | None]]
 
 @dataclass(frozen=True)
 class MessageState:
-    """What our own tables say of messages.
+    """The messages of alarms, as our own tables have them.
 
     ``silences`` are the codes of what is silenced, empty for every message. ``waiting`` has the
     number of alarms that wait, for each receiver that does not take them.
@@ -43,7 +43,7 @@ class MessageState:
 
 @dataclass(frozen=True)
 class Scrape:
-    """What a process can tell at a scrape.
+    """The facts that a process can tell at a scrape.
 
     ``assessment`` is the last one, and ``age`` its age; None if there is none yet. ``level`` is the
     verdict now: unknown if the assessment is too old. ``url`` is the address that people use.

@@ -31,7 +31,7 @@ MOST_RUNNING = 1_000
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What was read of a job: what ended in 24 hours, what is halted, what was abandoned."""
+    """A job's executions: those that ended in 24 hours, are halted or were abandoned."""
 
     job: str
     now: datetime

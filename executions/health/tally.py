@@ -19,7 +19,7 @@ OFTEN = 0.1
 
 @dataclass(frozen=True)
 class JobTally:
-    """What a job finished in 24 hours, as far back as was read, and what is running now.
+    """A job's executions that ended in 24 hours, as far back as was read, and those that run now.
 
     ``halted`` of the ``scopes`` that ended anything failed for good in their newest plan.
     ``retried_lately`` counts among the 12 that ended last. ``stale`` leases are over; ``abandoned``

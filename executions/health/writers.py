@@ -1,4 +1,4 @@
-"""PURE: did something besides the recorded runs move the watermark? One rule for every use.
+"""PURE: the one rule that finds moves of the watermark by anything but the recorded runs.
 
 The finding `other_writer`, the watch after an act, the quiet period of an outside caller and an
 execution's page use it. It does not decide who moved the watermark.

@@ -1,4 +1,4 @@
-"""What the commands that only look have in common: text or JSON, and an exit status."""
+"""The common part of commands that only look: text or JSON, and an exit status."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What the live parts have in common that show the snapshot of all viewers."""
+"""The common part of live parts that show the snapshot of all viewers."""
 
 from dataclasses import dataclass
 from datetime import datetime

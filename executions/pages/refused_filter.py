@@ -66,7 +66,7 @@ class RefusedFilter:
 
 
 def refused_filter(path: str, query: str, refusal: BadFilter) -> RefusedFilter:
-    """What was refused in this raw query string, as WSGI passes it."""
+    """The refusal of this raw query string, which is as WSGI passes it."""
     given, known = _pairs(query), refusal.known
     kept = {
         name: value

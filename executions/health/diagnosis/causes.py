@@ -1,4 +1,4 @@
-"""PURE: which one cause explains that usage shows zero. The order of `RULES` decides."""
+"""PURE: finds the one cause that explains why usage shows zero. The order of `RULES` decides."""
 
 from collections.abc import Callable, Sequence
 

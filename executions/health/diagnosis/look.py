@@ -1,4 +1,4 @@
-"""PURE: what a diagnosis consists of, and everything that it is made from."""
+"""PURE: the parts of a diagnosis, and the facts that it is made from."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""PURE: what an explanation of a finding consists of. The other modules here have the texts."""
+"""PURE: the parts of an explanation of a finding. The other modules here have the texts."""
 
 from dataclasses import dataclass, field
 

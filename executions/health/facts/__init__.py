@@ -1,4 +1,4 @@
-"""PURE: what can be known about a job, as frozen values. `read.py` reads them, `findings` judge.
+"""PURE: the facts about a job, as frozen values. `read.py` reads them, `findings` judge.
 
 A fact that could not be read is a :class:`Problem`, never a guess and never a zero. Times are aware
 and the database's own. Nothing here reads a database or a clock.

@@ -1,4 +1,4 @@
-"""PURE: what is known of the executions of one job (docs/contract.md section 2)."""
+"""PURE: the facts about the executions of one job (docs/contract.md section 2)."""
 
 from collections import defaultdict
 from collections.abc import Iterable

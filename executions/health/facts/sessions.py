@@ -1,4 +1,4 @@
-"""PURE: who holds lock 4246 of the database or waits for it, and who writes buckets."""
+"""PURE: the sessions that hold lock 4246 of the database, wait for it or write buckets."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ class SessionWork(TextChoices):
 
 @dataclass(frozen=True)
 class DatabaseSession:
-    """A session of this database. What the role may not see of it is None.
+    """A session of this database. A value that the role may not see is None.
 
     ``idle`` needs no rights: a session outside a transaction holds no virtual transaction id.
     ``since`` is when its state last changed.

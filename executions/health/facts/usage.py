@@ -1,4 +1,4 @@
-"""PURE: raw usage beside the buckets: what the diagnosis of "usage shows zero" is made from."""
+"""PURE: raw usage beside the buckets, the facts for the diagnosis of "usage shows zero"."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from executions.text.problem import Problem
 
 @dataclass(frozen=True)
 class Shape:
-    """Which tables and columns this Multica has.
+    """The tables and columns that this Multica has.
 
     ``active_tasks_need_runtimes`` is true from v0.4.17 on: only a task that has ended may be
     without a runtime, so its runtime was deleted.
@@ -88,7 +88,7 @@ class Sample:
 
     @property
     def named(self) -> tuple[WorkspaceUsage, ...]:
-        """Those whose workspace is known."""
+        """The usage whose workspace is known."""
         return tuple(one for one in self.workspaces if one.workspace_id is not None)
 
 

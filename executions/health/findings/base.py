@@ -1,4 +1,4 @@
-"""PURE: what a finding is, and the case that findings are made from."""
+"""PURE: a finding, and the case that findings are made from."""
 
 from __future__ import annotations
 

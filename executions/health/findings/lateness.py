@@ -1,4 +1,4 @@
-"""PURE: how late the rollup may be. Findings, verdict and gates take the limits from here.
+"""PURE: how late the rollup is. Findings, verdict and gates take the limits from here.
 
 It makes no finding itself. Source: docs/contract.md section 6, ``latest_stale`` and
 ``watermark_lag``.

@@ -1,4 +1,4 @@
-"""PURE: the finding that something besides the runners moves the watermark, or did until lately.
+"""PURE: the finding about another writer that moves the watermark, or did until lately.
 
 `executions/health/writers.py` has the rule for a single jump. Only jumps after the latest change of
 a schedule are told in the present tense.

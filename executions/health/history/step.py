@@ -96,7 +96,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class VerdictStep:
-    """What to write. ``after_blindness``: if anything changed, nobody saw when."""
+    """The rows to write. ``after_blindness``: if anything changed, nobody saw when."""
 
     changed: bool
     stretches: tuple[Stretch, ...]
@@ -106,8 +106,7 @@ class VerdictStep:
 def unseen(before: Before, at: datetime, failing_for: timedelta) -> tuple[Stretch, ...]:
     """The stretch since the last look, if nobody was watching; it lasts until a look has seen.
 
-    ``failing_for`` is for how long this process has looked in vain because our own tables were
-    away.
+    ``failing_for`` is how long our own tables have been away while this process tried to look.
     """
     if at - before.at <= UNSEEN or before.blind in _UNSEEN:
         return ()

@@ -1,4 +1,4 @@
-"""PURE: what each version of Multica changed for the rollup, and which changes an upgrade meets."""
+"""PURE: each version's changes for the rollup, and the changes that lie before an upgrade."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""PURE: how long Multica's backfill takes for so much usage. A rough estimate that says its basis.
+"""PURE: a rough estimate of how long Multica's backfill takes, with its basis.
 
 Its cost is in docs/contract.md section 4: each key visits every task that its agent ever ran. So it
 grows with the rows, and again with the rows of one agent.

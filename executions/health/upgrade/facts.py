@@ -1,4 +1,4 @@
-"""PURE: what is known before an upgrade. `read.py` reads it, `answer.py` judges it."""
+"""PURE: the facts before an upgrade. `read.py` reads it, `answer.py` judges it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

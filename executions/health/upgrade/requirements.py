@@ -1,4 +1,4 @@
-"""PURE: what a current Multica requires of PostgreSQL.
+"""PURE: the requirements of a current Multica on PostgreSQL.
 
 The facts are those of docs/contract.md section 1.
 """

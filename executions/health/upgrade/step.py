@@ -36,7 +36,7 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True)
 class UpgradeStep:
-    """What is so, and what to do about it.
+    """A fact about the install, and what to do about it.
 
     ``reason`` follows "not yet, because" or "because" and has no full stop. ``commands`` are typed
     in a shell, by the place; ``statement`` is SQL for an administrator.

@@ -185,7 +185,7 @@ def _could_not_try(report: TickReport) -> bool:
 
 
 def _untried(runner: JobRunner, reports: list[TickReport]) -> list[str]:
-    """What one tick could not try and why, a sentence for each reason."""
+    """The plans that one tick could not try, with a sentence for each reason."""
     sentences = [
         f"Nobody can tell what is due for {report.job}. {report.error_msg}."
         for report in reports

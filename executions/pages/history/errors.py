@@ -36,7 +36,7 @@ _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class AfterFailure(StrEnum):
-    """What happened after a failed plan."""
+    """The state of a failed plan: no attempt left, given up, or being retried."""
 
     EXHAUSTED = "exhausted"
     ABANDONED = "abandoned"

@@ -149,7 +149,7 @@ def _next(
 
 @dataclass(frozen=True)
 class WatermarkStep:
-    """What one run did to the watermark, from its result. Times are UTC."""
+    """The watermark before and after one run, from its result. Times are UTC."""
 
     before: datetime | None
     after: datetime | None

@@ -42,7 +42,7 @@ class Clock:
 
 
 def attempt(read: Callable[[], Value]) -> Value | Problem:
-    """What was read, or the problem if the statement timeout cut it off. The page then still shows.
+    """The value, or the problem if the statement timeout struck. The page still shows the rest.
 
     Raises:
         django.db.DatabaseError: any other failure, for which no part of the page can be shown.

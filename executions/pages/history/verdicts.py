@@ -116,7 +116,7 @@ def _spells(changes: list[VerdictChange]) -> tuple[Spell, ...]:
 
 
 def _seen_spell(change: VerdictChange, part: Between) -> Spell:
-    """What a change said; if it is over, with the ages of its time."""
+    """The text of a change; if it is over, with the ages of its time."""
     summary = text_from_json(change.summary)
     findings = [finding_from_json(one) for one in change.findings]
     if part.until:

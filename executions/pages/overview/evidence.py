@@ -115,7 +115,7 @@ LABELS: dict[str, str | Promise] = {
 
 
 class Evidenced(Protocol):
-    """What rests on evidence: a finding, or an answer of the diagnosis."""
+    """A finding, or an answer of the diagnosis: both have evidence."""
 
     @property
     def evidence(self) -> Evidence: ...

@@ -1,4 +1,4 @@
-"""What the overview shows, made from the snapshot that all viewers share. It reads no database.
+"""The overview's data, made from the snapshot that all viewers share. It reads no database.
 
 Only the week of the long plan strip is read separately, once per snapshot (`week.py`). A fact that
 could not be read is a ``Problem`` here too, and its place says so.
@@ -152,7 +152,7 @@ class Overview(FromSnapshot):
 
     @property
     def first_step(self) -> Step | None:
-        """What to do first about the finding behind the verdict, as its own page says it."""
+        """The first step for the finding behind the verdict, as the finding's own page has it."""
         return EXPLANATIONS[self.lead.code].steps[0] if self.lead else None
 
     @property

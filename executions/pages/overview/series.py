@@ -88,7 +88,7 @@ class HourOfValues:
 
 @dataclass(frozen=True)
 class Series:
-    """Numbers over time, oldest first; None where there is none.
+    """Numbers over time, oldest first; None for a time without a number.
 
     ``plans`` are the plan_times that the points belong to, if not ``times``.
     """

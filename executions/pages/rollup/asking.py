@@ -25,7 +25,7 @@ class Asking:
 
     @property
     def meaning(self) -> Promise:
-        """What follows from it, if it is no leak."""
+        """The consequence for others, unless the session is a leak."""
         if not self.holds:
             return _("It goes on when the lock is free. A run that comes meanwhile does not wait.")
         if not self.session.idle:

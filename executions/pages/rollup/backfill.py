@@ -90,7 +90,7 @@ def read_backfill(_filters: Filters) -> Backfill:
 
 @dataclass(frozen=True)
 class Prospect:
-    """What a run would look at, and how it would sum."""
+    """The usage that a run would look at, and how the run would sum it."""
 
     outlook: Outlook | Problem
     source: WindowSource | Problem

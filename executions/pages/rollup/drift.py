@@ -142,7 +142,7 @@ class DriftPage:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What was left out of the comparison, told apart."""
+        """The usage that the comparison left out, by reason."""
         return (
             Part(
                 _("Usage without a runtime"),

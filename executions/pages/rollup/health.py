@@ -144,7 +144,7 @@ class RollupHealth(FromSnapshot):
 
 
 def read_health(fetch: Fetch = fetch_for_dashboard) -> RollupHealth:
-    """How the rollup stands now. What cannot be read is a problem in its place."""
+    """The rollup's health now. A fact that cannot be read is a problem in its place."""
     snapshot = snapshots.current()
     ground = snapshot.facts.ground
     if isinstance(ground, Problem):

@@ -1,4 +1,4 @@
-"""What came of a run that an operator asked for, in sentences. It knows no database."""
+"""The result of a run that an operator asked for, in sentences. It knows no database."""
 
 from datetime import timedelta
 
@@ -76,7 +76,7 @@ def _holder(ran: Ran) -> list[Sentence]:
 
 
 def _still_behind(ran: Ran) -> Sentence | None:
-    """How much is left after a run that moved the watermark."""
+    """The lag that is left after a run that moved the watermark."""
     moved = ran.result in {OnceResult.SUMMED, OnceResult.IDLE}
     if not moved or ran.after is None or is_beyond(ran.after):
         return None

@@ -58,6 +58,6 @@ class Zero:
 
 
 def read_zero() -> Zero:
-    """The diagnosis of this moment. What cannot be read is an answer of its own."""
+    """The diagnosis of this moment. A fact that cannot be read gives an answer that says so."""
     assessment = snapshots.current().assessment
     return Zero(conclude(assessment, read_usage(assessment.facts)))

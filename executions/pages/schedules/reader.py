@@ -309,7 +309,7 @@ def _without_ages(seen: object) -> object:
 
 
 def read_schedules() -> Schedules:
-    """The page at this moment. What cannot be reached is said on it.
+    """The page at this moment. The page says which database cannot be reached.
 
     Raises:
         django.db.Error: our own tables cannot be reached.

@@ -44,7 +44,7 @@ class Silences:
 
 
 def read_silences() -> Silences:
-    """What is silenced now and was lately.
+    """The silences that last and those that ended lately.
 
     Raises:
         django.db.Error: our own tables cannot be reached.

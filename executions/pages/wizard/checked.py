@@ -1,4 +1,4 @@
-"""What the second and the third step show of a retirement. It changes nothing.
+"""The data of the second and the third step of a retirement. It changes nothing.
 
 Both read pg_cron anew, so that they show the present and not only the record.
 """

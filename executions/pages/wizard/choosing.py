@@ -73,7 +73,7 @@ def choose_outside(request: HttpRequest, way: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload_callers(request: HttpRequest) -> HttpResponse:
-    """Keep a report of `findcallers`. What is no report is refused on the page itself.
+    """Keep a report of `findcallers`. A file that is no report is refused on the page itself.
 
     A GET, such as a reload of the page of a refusal, leads to the first step.
     """

@@ -1,4 +1,4 @@
-"""What a retirement leaves behind, with the statement that removes each: it shows and runs none."""
+"""The remains of a retirement, with the statement that removes each. It runs no statement."""
 
 from __future__ import annotations
 

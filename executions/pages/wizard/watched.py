@@ -1,4 +1,4 @@
-"""What the fourth step shows of a retirement. It changes nothing.
+"""The data of the fourth step of a retirement. It changes nothing.
 
 It reads pg_cron anew, so that it shows the present and not only the record.
 """
@@ -46,7 +46,7 @@ class PlanSeen:
 
 @dataclass(frozen=True)
 class JobSeen:
-    """What pg_cron says of the job now. ``problem`` says why it could not be asked.
+    """The job as pg_cron shows it now. ``problem`` says why it could not be asked.
 
     ``known`` says whether a job that is not shown is certainly gone: the role sees every job, or
     the removal was proved before. A number is never given to another job. ``elsewhere`` says that
@@ -196,7 +196,7 @@ class WatchPage:
 
     @property
     def title(self) -> str:
-        """What the tab says."""
+        """The title of the browser's tab."""
         parts = (self.progress, self.retirement.get_state_display(), self.retirement.label)
         return " · ".join(part for part in parts if part)
 
