@@ -8,11 +8,13 @@ from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 
 VIEWER = "viewer"
 OPERATOR = "operator"
 ADMINISTRATOR = "administrator"  # a superuser, who may do everything and needs no group
+NO_ROLE = "none"
 ROLE_PERMISSIONS = {VIEWER: ("view_dashboard",), OPERATOR: ("view_dashboard", "operate")}
 LOOK = "executions.view_dashboard"
 OPERATE = "executions.operate"
@@ -37,6 +39,42 @@ class RoleNeeded(PermissionDenied):
 def may_look(user: User | AnonymousUser) -> bool:
     """Whether the account has any role: each role may see the pages."""
     return user.has_perm(LOOK)
+
+
+def role_held(user: User) -> str:
+    """The highest role of an account, or ``NO_ROLE``. Its groups may have been read before."""
+    if user.is_superuser:
+        return ADMINISTRATOR
+    names = {group.name for group in user.groups.all()}
+    return next((role for role in (OPERATOR, VIEWER) if role in names), NO_ROLE)
+
+
+def in_role(users: QuerySet[User], role: str) -> QuerySet[User]:
+    """Those of the accounts whose role it is."""
+    if role == ADMINISTRATOR:
+        return users.filter(is_superuser=True)
+    others = users.filter(is_superuser=False)
+    if role == OPERATOR:
+        return others.filter(groups__name=OPERATOR)
+    others = others.exclude(groups__name=OPERATOR)
+    if role == VIEWER:
+        return others.filter(groups__name=VIEWER)
+    return others.exclude(groups__name=VIEWER)
+
+
+def give_role(user: User, role: str) -> bool:
+    """Give an account this role and no other, and return whether it had another.
+
+    Its other groups stay.
+    """
+    before = role_held(user)
+    groups = Group.objects.filter(name__in=ROLE_PERMISSIONS)
+    user.groups.remove(*groups.exclude(name=role))
+    user.groups.add(*groups.filter(name=role))
+    if user.is_superuser != (role == ADMINISTRATOR):
+        user.is_superuser = role == ADMINISTRATOR
+        user.save(update_fields=["is_superuser"])
+    return before != role
 
 
 def operators_only(

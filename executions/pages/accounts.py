@@ -2,20 +2,46 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    ReadOnlyPasswordHashField,
+    UserChangeForm,
+)
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Greatest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, reverse_lazy
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from executions.accounts.confirmation import confirmation_required
-from executions.accounts.roles import ADMINISTRATOR, RoleNeeded
+from executions.accounts.roles import (
+    ADMINISTRATOR,
+    NO_ROLE,
+    OPERATOR,
+    VIEWER,
+    RoleNeeded,
+    give_role,
+    in_role,
+    role_held,
+)
 from executions.accounts.ways.people import can_sign_in
+from executions.text.formatters import moment
+
+ROLES = {
+    VIEWER: _("Viewer: sees every page and changes nothing."),
+    OPERATOR: _("Operator: also runs the rollup, retires schedules and silences messages."),
+    ADMINISTRATOR: _("Administrator: also makes accounts and gives roles."),
+    NO_ROLE: _("No role: may sign in, but sees only whom to ask for one."),
+}
 
 
 class AccountsSite(admin.AdminSite):
@@ -74,28 +100,70 @@ def _refusal(user: User) -> str:
 if TYPE_CHECKING:
     _UserAdmin = UserAdmin[User]
     _UserChangeForm = UserChangeForm[User]
+    _AdminUserCreationForm = AdminUserCreationForm[User]
     _AdminPasswordChangeForm = AdminPasswordChangeForm[User]
 else:
     _UserAdmin = UserAdmin
     _UserChangeForm = UserChangeForm
+    _AdminUserCreationForm = AdminUserCreationForm
     _AdminPasswordChangeForm = AdminPasswordChangeForm
+
+
+def _role_field() -> forms.ChoiceField:
+    return forms.ChoiceField(label=_("Role"), choices=list(ROLES.items()), widget=forms.RadioSelect)
+
+
+def _sole_address(form: Any) -> str:
+    """The address of the form, which no other account may have."""
+    address = str(form.cleaned_data.get("email") or "")
+    others = User.objects.filter(email__iexact=address).exclude(pk=form.instance.pk)
+    if address and "email" in form.changed_data and others.exists():
+        raise ValidationError(
+            _("Another account has this address. A code by mail would fit both, or neither.")
+        )
+    return address
+
+
+class PasswordState(forms.Widget):
+    """Whether there is a password, and the way to another one. Nothing of its hash."""
+
+    read_only = True
+
+    def render(self, name: str, value: Any, *_given: Any, **_options: Any) -> SafeString:
+        usable = bool(value) and User(password=value).has_usable_password()
+        state = _("A password is set.") if usable else _("No password is set.")
+        act = _("Set another password") if usable else _("Set a password")
+        return format_html('{} <a href="../password/">{}</a>', state, act)
+
+    def id_for_label(self, id_: str) -> str:
+        return ""
+
+
+class NewAccountForm(_AdminUserCreationForm):
+    """A role is chosen together with the name, so that no account waits for one unnoticed."""
+
+    role = _role_field()
+
+    def clean_email(self) -> str:
+        return _sole_address(self)
 
 
 class AccountForm(_UserChangeForm):
     """Refuses to demote or deactivate the last administrator, and an address of two accounts."""
 
+    password = ReadOnlyPasswordHashField(label=_("Password"), widget=PasswordState)
+    role = _role_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["role"] = role_held(self.instance)
+
     def clean_email(self) -> str:
-        address = str(self.cleaned_data.get("email") or "")
-        others = User.objects.filter(email__iexact=address).exclude(pk=self.instance.pk)
-        if address and "email" in self.changed_data and others.exists():
-            raise ValidationError(
-                _("Another account has this address. A code by mail would fit both, or neither.")
-            )
-        return address
+        return _sole_address(self)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        if not (cleaned.get("is_superuser") and cleaned.get("is_active")):
+        if not (cleaned.get("role") == ADMINISTRATOR and cleaned.get("is_active")):
             last = last_administrator_among(User.objects.filter(pk=self.instance.pk))
             if last:
                 raise ValidationError(_refusal(last))
@@ -114,27 +182,68 @@ class PasswordForm(_AdminPasswordChangeForm):
         return cleaned
 
 
+class RoleFilter(admin.SimpleListFilter):
+    title = _("role")
+    parameter_name = "role"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(role, str(said).partition(":")[0]) for role, said in ROLES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        role = self.value()
+        return in_role(queryset, role) if role in ROLES else queryset
+
+
 class AccountAdmin(_UserAdmin):
-    """A user has a name, an address and roles, and may be an administrator; nothing finer."""
+    """An account has a name, an address and one role; nothing finer."""
 
     form = AccountForm
+    add_form = NewAccountForm
     change_password_form = PasswordForm
-    list_display = ("username", "email", "roles", "is_active", "is_superuser", "last_login")
-    list_filter = ("is_active", "is_superuser", "groups")
+    list_display = ("username", "role", "seen", "state", "email")
+    list_filter = (RoleFilter, "is_active")
+    search_fields = ("username", "email")
+    readonly_fields = ("seen",)
     fieldsets = (
-        (None, {"fields": ("username", "password")}),
-        (_("Person"), {"fields": ("email",)}),
-        (_("Roles"), {"fields": ("is_active", "is_superuser", "groups")}),
+        (None, {"fields": ("username", "password", "email")}),
+        (_("Role"), {"fields": ("role", "is_active")}),
+        (_("Use"), {"fields": ("seen",)}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "email", "role")}),
+        (_("Password"), {"fields": ("usable_password", "password1", "password2")}),
     )
     filter_horizontal = ()
 
-    @admin.display(description=_("Roles"))
-    def roles(self, user: User) -> str:
-        """The groups of a user, so that the list shows accounts without a role."""
-        return ", ".join(sorted(group.name for group in user.groups.all()))
+    @admin.display(description=_("Role"))
+    def role(self, user: User) -> str:
+        return str(ROLES[role_held(user)])
+
+    @admin.display(description=_("Last seen"), ordering="seen_at")
+    def seen(self, user: User) -> str:
+        """When the account last used a page or signed in, with the zone of the time.
+
+        On a narrow screen, where no column has a heading, the cell says what it is.
+        """
+        at = getattr(user, "seen_at", None)
+        return format_html(
+            '<span class="heading-here">{}</span> {}',
+            _("Last seen"),
+            moment(at) if at else _("never"),
+        )
+
+    @admin.display(description=_("Sign-in"), ordering="is_active")
+    def state(self, user: User) -> str:
+        return str(_("may sign in") if user.is_active else _("may not sign in"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        return super().get_queryset(request).prefetch_related("groups")
+        users = super().get_queryset(request).prefetch_related("groups")
+        # PostgreSQL's greatest() leaves null out.
+        return users.annotate(seen_at=Greatest("last_seen__at", "last_login"))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        give_role(form.instance, form.cleaned_data["role"])
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Validate the form once more if somebody took the name meanwhile.
@@ -149,9 +258,10 @@ class AccountAdmin(_UserAdmin):
 
     # The locks of a check must hold until the checked change is made.
     @transaction.atomic
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """The page asks here before it deletes several users."""
-        return super().changelist_view(request, *args, **kwargs)
+        titled = {"title": _("Accounts"), **(extra_context or {})}
+        return super().changelist_view(request, titled)
 
     @transaction.atomic
     def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -39,6 +39,8 @@ USED_ELSEWHERE = {
         "file_complete", "file_size", "receive_data_chunk", "get_model_class", "account_id",
     ),
     "Django's admin and sign-in views read them": (
+        "add_fieldsets", "add_form", "id_for_label", "id_", "lookups", "model_admin",
+        "parameter_name", "readonly_fields", "save_related", "search_fields",
         "authentication_form", "change_password_form", "clean_email", "get_success_url", "key_salt",
         "last_login", "enable_nav_sidebar", "fieldsets",
         "filter_horizontal", "form_class",

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import html
+import re
 import threading
+from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import connection, connections, transaction
 from django.test import Client
 
-from executions.pages.accounts import last_administrator_among
+from executions.accounts.roles import (
+    ADMINISTRATOR,
+    NO_ROLE,
+    OPERATOR,
+    VIEWER,
+    give_role,
+    role_held,
+)
+from executions.database.own_clock import from_now
+from executions.models import LastSeen
+from executions.pages.accounts import ROLES, last_administrator_among
+from tests.people import make_user
 from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
@@ -69,8 +83,8 @@ NONSENSE = [
     "auth/user/?p=999999",
     "auth/user/?o=99.abc",
     "auth/user/?is_active__exact=perhaps",
-    "auth/user/?groups__id__exact=abc",
     "auth/user/?groups__id__exact=99999999999999999999999",
+    "auth/user/?role=king",
     "auth/user/?password__startswith=pbkdf2",
     "auth/user/?nonsense=1",
     "auth/user/?_to_field=password",
@@ -94,17 +108,17 @@ def test_the_page_that_leads_to_a_page_on_the_site_is_gone(client):
 def change(client, user, **fields):
     return client.post(
         f"/accounts/auth/user/{user.pk}/change/",
-        {"username": user.username, "is_active": "on", "is_superuser": "on", **fields},
+        {"username": user.username, "is_active": "on", "role": ADMINISTRATOR, **fields},
     )
 
 
-@pytest.mark.parametrize("field", ["is_superuser", "is_active"])
-def test_the_last_administrator_is_neither_demoted_nor_deactivated(client, root, field):
-    answer = change(client, root, **{field: ""})
+@pytest.mark.parametrize("change_to", [{"role": OPERATOR}, {"role": NO_ROLE}, {"is_active": ""}])
+def test_the_last_administrator_is_neither_demoted_nor_deactivated(client, root, change_to):
+    answer = change(client, root, **change_to)
     assert answer.status_code == 200
     assert LAST in answer.content.decode()
     root.refresh_from_db()
-    assert getattr(root, field)
+    assert (root.is_superuser, root.is_active) == (True, True)
 
 
 def test_the_last_administrator_may_change_everything_else(client, root):
@@ -133,6 +147,90 @@ def test_the_last_administrator_is_not_deleted(client, root):
     assert User.objects.filter(pk=root.pk).exists()
 
 
+def text(answer):
+    """What a person reads: without tags, and with single spaces."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.content.decode())).split())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_account_is_made_together_with_its_role(client, role):
+    form = {"username": "grace", "usable_password": "true", "role": role}
+    form |= {"password1": PASSWORD, "password2": PASSWORD}
+    assert client.post("/accounts/auth/user/add/", form).status_code == 302
+    grace = User.objects.get(username="grace")
+    assert role_held(grace) == role
+    assert grace.has_perm("executions.view_dashboard") == (role != NO_ROLE)
+    assert grace.has_perm("executions.operate") == (role in {OPERATOR, ADMINISTRATOR})
+
+
+def test_no_account_is_made_without_choosing_a_role(client):
+    form = {"username": "grace", "password1": PASSWORD, "password2": PASSWORD}
+    answer = client.post("/accounts/auth/user/add/", form)
+    assert answer.status_code == 200
+    assert "This field is required." in text(answer)
+    assert not User.objects.filter(username="grace").exists()
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("before", ROLES)
+def test_another_role_takes_the_one_before_and_no_other_group(root, before, role):
+    grace = User.objects.create_user("grace")
+    grace.groups.add(Group.objects.create(name="friends"))
+    give_role(grace, before)
+    give_role(grace, role)
+    grace = User.objects.get(pk=grace.pk)
+    assert role_held(grace) == role
+    assert grace.is_superuser == (role == ADMINISTRATOR)
+    assert {group.name for group in grace.groups.all()} == {"friends", role} & {
+        "friends",
+        VIEWER,
+        OPERATOR,
+    }
+
+
+def test_the_page_of_an_account_changes_its_role(client):
+    grace = make_user("grace")
+    assert change(client, grace, role=OPERATOR).status_code == 302
+    assert role_held(User.objects.get(pk=grace.pk)) == OPERATOR
+    history = text(client.get(f"/accounts/auth/user/{grace.pk}/history/"))
+    assert re.search(r"\d\d:\d\d UTC · root · Changed Role", history)
+
+
+def test_the_list_says_the_role_in_a_sentence_and_when_somebody_was_last_seen(client):
+    grace = make_user("grace", OPERATOR)
+    make_user("vera")
+    User.objects.create_user("nora", is_active=False)
+    LastSeen.objects.create(account=grace, at=from_now(timedelta(days=-1)))
+    seen = LastSeen.objects.get(account=grace).at.strftime("%Y-%m-%d %H:%M UTC")
+    page = text(client.get("/accounts/auth/user/"))
+    assert f"grace {ROLES[OPERATOR]} Last seen {seen} may sign in" in page
+    assert f"vera {ROLES[VIEWER]} Last seen never may sign in" in page
+    assert f"nora {ROLES[NO_ROLE]} Last seen never may not sign in" in page
+    assert f"Last seen {seen}" in text(client.get(f"/accounts/auth/user/{grace.pk}/change/"))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_list_shows_those_of_one_role(client, role):
+    people = {name: User.objects.create_user(f"the {name}") for name in ROLES}
+    for name, user in people.items():
+        give_role(user, name)
+    page = text(client.get("/accounts/auth/user/", {"role": role}))
+    assert [name for name in ROLES if f"the {name} " in page] == [role]
+
+
+def test_no_page_shows_anything_of_a_password(client, root):
+    grace = make_user("grace", password=PASSWORD)
+    algorithm, _iterations, salt, digest = grace.password.split("$")
+    for path in ("", f"{grace.pk}/change/", f"{grace.pk}/password/", f"{grace.pk}/delete/"):
+        page = client.get(f"/accounts/auth/user/{path}").content.decode()
+        for part in (algorithm, salt[:6], digest[:6]):
+            assert part not in page, path
+    assert "A password is set." in text(client.get(f"/accounts/auth/user/{grace.pk}/change/"))
+    grace.set_unusable_password()
+    grace.save()
+    assert "No password is set." in text(client.get(f"/accounts/auth/user/{grace.pk}/change/"))
+
+
 def delete_together(client, *users):
     return client.post(
         "/accounts/auth/user/",
@@ -151,7 +249,7 @@ def test_all_administrators_are_not_deleted_together(client, root):
 def test_another_administrator_makes_all_of_it_possible(client, root):
     second = User.objects.create_superuser("second", password=PASSWORD)
     third = User.objects.create_superuser("third", password=PASSWORD)
-    assert change(client, second, is_superuser="").status_code == 302
+    assert change(client, second, role=VIEWER).status_code == 302
     assert delete_together(client, second, third).status_code == 302
     assert User.objects.get() == root
 
@@ -160,7 +258,7 @@ def test_another_administrator_makes_all_of_it_possible(client, root):
 def test_an_administrator_who_cannot_sign_in_is_no_other(client, root, lacking):
     second = User.objects.create_superuser("second", password=PASSWORD)
     User.objects.filter(pk=second.pk).update(**lacking)
-    assert LAST in change(client, root, is_superuser="").content.decode()
+    assert LAST in change(client, root, role=VIEWER).content.decode()
 
 
 def test_two_administrators_who_demote_each_other_leave_one(root):
@@ -209,7 +307,7 @@ def test_a_name_that_eight_people_take_at_once_is_an_error_of_the_form(client, c
     def add():
         browser = Client(raise_request_exception=False)
         browser.cookies = client.cookies
-        form = {"username": "ada", "password1": PASSWORD, "password2": PASSWORD}
+        form = {"username": "ada", "role": VIEWER, "password1": PASSWORD, "password2": PASSWORD}
         answers.append(browser.post("/accounts/auth/user/add/", form))
         connections.close_all()
 

@@ -15,6 +15,8 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 
 from executions.accounts.roles import OPERATOR
+from executions.models import AuditEvent, Retirement, Silence
+from executions.pages.rollup.once import RUN_ONCE
 from multica_admin.arriving import PROBE_PATHS
 from tests.people import just_signed_in, make_user
 from tests.sizes import sized
@@ -50,6 +52,7 @@ def addresses(patterns, before=""):
 
 ADDRESSES = sorted(set(addresses(get_resolver().url_patterns)))
 OURS = [address for address in ADDRESSES if not address.startswith("/accounts/")]
+ACCOUNTS = [address for address in ADDRESSES if address.startswith("/accounts/")]
 GUARDED = [one for one in OURS if one not in FOR_STRANGERS | FOR_ANY_ACCOUNT]
 
 
@@ -102,6 +105,49 @@ def test_a_viewer_changes_nothing(owner, people):
                 status = ask(address, headers=headers).status_code
                 # 404: there is no retirement with that number, which a viewer may know
                 assert status in {403, 404, 405}, (address, ask.__name__, headers)
+
+
+@pytest.mark.parametrize("kind", ["operator", "administrator"])
+def test_an_operator_changes_only_by_the_forms_that_there_are(owner, people, kind):
+    """An empty form changes nothing, but for the one that runs the rollup and needs no field."""
+    client = people[kind]
+    for address in GUARDED:
+        for ask in (client.post, *sized([], [client.put, client.patch, client.delete])):
+            for headers in WAYS:
+                answer = ask(address, headers=headers)
+                answer.close()
+                status = answer.status_code
+                assert status < 500, (address, ask.__name__, headers)
+                assert status not in {401, 403}, (address, ask.__name__, headers)
+                if ask != client.post:
+                    assert status in {404, 405}, (address, ask.__name__, headers)
+    done = AuditEvent.objects.filter(outcome=AuditEvent.Outcome.DONE)
+    assert {line.action for line in done} == {RUN_ONCE}
+    assert not Silence.objects.exists()
+    assert not Retirement.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["without a role", "viewer", "operator"])
+def test_nobody_else_writes_to_the_accounts(people, kind):
+    client = people[kind]
+    before = list(User.objects.order_by("pk").values())
+    form = {"username": "mallory", "role": "administrator", "is_superuser": "on", "post": "yes"}
+    for address in ACCOUNTS:
+        for ask in (client.get, client.head, client.post, client.put, client.patch, client.delete):
+            for headers in WAYS:
+                options = {"data": form} if ask == client.post else {}
+                status = ask(address, headers=headers, **options).status_code
+                assert status == 403, (address, ask.__name__, headers)
+    assert list(User.objects.order_by("pk").values()) == before
+
+
+def test_an_administrator_fails_at_no_method_of_the_accounts(people):
+    client = people["administrator"]
+    for address in ACCOUNTS:
+        for ask in (client.get, client.head, client.post, client.put, client.patch, client.delete):
+            for headers in WAYS:
+                status = ask(address, headers=headers).status_code
+                assert status in {200, 302, 400, 403, 404, 405}, (address, ask.__name__, headers)
 
 
 def test_only_an_administrator_opens_the_accounts(people):

@@ -109,27 +109,6 @@ def test_accounts_are_for_administrators(ada):
     assert "administrator" in answer.content.decode()
 
 
-def test_an_administrator_makes_a_user_with_a_role(administrator):
-    client = signed_in(administrator)
-    assert client.get("/accounts/").status_code == 200
-    made = client.post(
-        "/accounts/auth/user/add/",
-        {
-            "username": "grace",
-            "usable_password": "true",
-            "password1": PASSWORD,
-            "password2": PASSWORD,
-        },
-    )
-    grace = User.objects.get(username="grace")
-    assert made.status_code == 302
-    client.post(
-        f"/accounts/auth/user/{grace.pk}/change/",
-        {"username": "grace", "is_active": "on", "groups": [Group.objects.get(name=OPERATOR).pk]},
-    )
-    assert grace.has_perm("executions.operate")
-
-
 def test_accounts_ask_for_the_password_again_after_ten_minutes(administrator, monkeypatch):
     client = signed_in(administrator)
     later = time.time() + 601

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from allauth.socialaccount.models import SocialAccount
 from allauth.utils import generate_unique_username
 from django.conf import settings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
-from executions.accounts.roles import ADMINISTRATOR, OPERATOR, VIEWER
+from executions.accounts.roles import NO_ROLE, give_role
 from executions.accounts.ways.groups import role_of
 from multica_admin.ways import SignInProvider
 
@@ -64,7 +64,7 @@ def role_given(provider: SignInProvider, person: Person, linked: User | None) ->
     role = role_of(person.claims, provider.groups)
     if role is None:
         if linked is not None:
-            _set_role(linked, None)
+            _set_role(linked, NO_ROLE)
         raise NotLetIn(
             _(
                 "%(provider)s knows you, but none of your groups there gives a role here. Ask an"
@@ -112,17 +112,7 @@ def _make(person: Person) -> User:
     return User.objects.create_user(name, person.address)
 
 
-def _set_role(user: User, role: str | None) -> None:
-    """Give the role, and take the others. None takes them all."""
-    groups = {name: Group.objects.get(name=name) for name in (VIEWER, OPERATOR)}
-    wanted = {groups[role]} if role in groups else set()
-    before = (user.is_superuser, *sorted(user.groups.values_list("name", flat=True)))
-    user.groups.remove(*(set(groups.values()) - wanted))
-    user.groups.add(*wanted)
-    if user.is_superuser != (role == ADMINISTRATOR):
-        user.is_superuser = role == ADMINISTRATOR
-        user.save(update_fields=["is_superuser"])
-    after = (user.is_superuser, *sorted(user.groups.values_list("name", flat=True)))
-    if before != after:
-        extra = {"user_name": user.get_username(), "role": role or "none"}
+def _set_role(user: User, role: str) -> None:
+    if give_role(user, role):
+        extra = {"user_name": user.get_username(), "role": role}
         log.info("Groups changed a role", extra=extra)
