@@ -196,7 +196,8 @@ def _days(day: _Field, month: _Field, weekday: _Field, both_days: bool | None) -
     words = _JOINED[both]().join(kinds)
     if not month.everything:
         months = _listed([_(_MONTHS[number - 1]) for number in month.values])
-        words = f"{words} {_('in %(months)s') % {'months': months}}".strip()
+        when = _("in %(months)s") % {"months": months}
+        words = f"{words} {when}".strip()
     return f"{words}," if words else ""
 
 

@@ -142,9 +142,10 @@ def markdown() -> str:
         " `executions/text/glossary.py`."
     )
     rows = "\n".join(f"| {_words(one)} | {_meaning(one)} |" for one in GLOSSARY)
-    heads = f"| {gettext('word')} | {gettext('meaning')} |\n| --- | --- |"
+    title, word, meaning = gettext("Glossary"), gettext("word"), gettext("meaning")
+    heads = f"| {word} | {meaning} |\n| --- | --- |"
     told = fill(f"{intro} {source}", 100, break_on_hyphens=False, break_long_words=False)
-    return f"# {gettext('Glossary')}\n\n{told}\n\n{heads}\n{rows}\n"
+    return f"# {title}\n\n{told}\n\n{heads}\n{rows}\n"
 
 
 def _words(entry: Entry) -> str:

@@ -17,6 +17,9 @@ class Command(makemessages.Command):
         "--keyword=Term:1",
     ]
 
+    # A text that was changed has no translation. A guess by likeness is worse than none.
+    msgmerge_options = [*makemessages.Command.msgmerge_options, "--no-fuzzy-matching"]
+
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.set_defaults(
