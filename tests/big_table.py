@@ -26,7 +26,7 @@ SCOPES = 2_000
 ROLLUP_PLANS = 8_000
 DISPATCH_PLANS = 96  # for each scope
 
-# One plan in 97 failed for good and one in 193 is to be tried again; two runners take turns.
+# Every 97th plan failed for good, every 193rd waits for its retry. Two runners take turns.
 FILL = """
 INSERT INTO sys_cron_executions (job_name, scope_kind, scope_id, plan_time, status, attempt,
     runner_id, lease_token, heartbeat_at, stale_after, started_at, finished_at, duration_ms,

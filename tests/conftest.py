@@ -77,7 +77,7 @@ class QuickPasswordHasher(PBKDF2PasswordHasher):
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_passwords() -> Iterator[None]:
-    """Passwords of this process; those that are started have Django's."""
+    """Passwords of this process; the processes that tests start have Django's."""
     with override_settings(PASSWORD_HASHERS=["tests.conftest.QuickPasswordHasher"]):
         yield
 

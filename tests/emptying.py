@@ -61,7 +61,7 @@ def forget_all() -> None:
 
 
 def empty_multica(connection: psycopg.Connection[Any]) -> None:
-    """Empty every table of Multica's and reset the state row to that of a new install."""
+    """Empty every table of Multica's and reset the state row to its first values."""
     filled = _filled(MULTICA_TABLES)
     names = [row["name"] if isinstance(row, dict) else row[0] for row in connection.execute(filled)]
     if names:

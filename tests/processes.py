@@ -28,7 +28,7 @@ def free_port() -> int:
 class Process:
     """A command of ours in a process group of its own; its output is a queue of lines.
 
-    ``errors`` are those of its standard error alone.
+    ``errors`` has its standard error alone.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ class Backend:
         return connection.execute(query, [self._needs_job]).rowcount == 1
 
     def lay_history(self, owner: Connection) -> None:
-        """The plans up to now, each with its effect on the watermark, as if it had run them."""
+        """Write the plans up to now, each with its effect on the watermark."""
         moment = now(owner)
         newest = newest_due(self.spec, moment)
         lag, cadence = timedelta(minutes=5), self.spec.cadence

@@ -7,7 +7,7 @@ import pytest
 from tests import scenarios
 
 FOCUSED = "document.activeElement.id"
-# What a browser does on an address that is neither https nor this machine.
+# Browsers offer no clipboard on an address that is neither https nor this machine.
 PLAIN_HTTP = "Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined })"
 
 

@@ -200,7 +200,7 @@ def test_4_1_3_a_refresh_without_another_verdict_is_silent(page, healthy):
     assert page.evaluate("window.said") == []
 
 
-# Makes the page's live part bring everything anew, and tells what moved meanwhile.
+# Makes the live part render everything again, and returns the elements that moved.
 REFRESH = """async () => {
   const part = document.querySelector("main [data-live]");
   if (!part) return "nothing is live";

@@ -201,7 +201,7 @@ def _add(figures: Figures, usage: dict[str, Any]) -> None:
 
 
 def stored_buckets(connection: Connection) -> dict[Key, Figures]:
-    """Every bucket in task_usage_hourly, except those of agents that are gone."""
+    """Every bucket in task_usage_hourly, except the buckets of deleted agents."""
     kinds = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
     agents = _by_id(connection, "agent")
     return {
@@ -236,7 +236,7 @@ def key_of(world: World, agent: int = 0, **other: Any) -> Key:
 
 
 def queue(connection: Connection, key: Key, enqueued_at: datetime) -> None:
-    """Put a key into the queue of dirty buckets, as if at that time."""
+    """Put a key with that time into the queue of dirty buckets."""
     connection.execute(
         "INSERT INTO task_usage_hourly_dirty VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         [*key, enqueued_at],

@@ -141,7 +141,7 @@ def test_one_process_at_a_time_sends_to_a_receiver_until_its_claim_is_over(http)
 
 
 def test_a_claim_lasts_for_as_long_as_the_attempt_of_its_process(http):
-    """However long the receiver takes, nobody sends to it a second time meanwhile."""
+    """While a slow receiver takes one message, no process sends to it a second time."""
     http.held.add("/slow")
     receiver = Receiver(1, http.url("/slow") + "?rto=120")
     post, other = Post((receiver.url,)), Post((receiver.url,))

@@ -53,7 +53,7 @@ def everything(assessment: Assessment) -> set[FindingCode]:
     return set(unfold(assessment.verdict.findings))
 
 
-# Worlds that look as if something were wrong.
+# Sound worlds that look broken.
 def a_single_run(owner, now):
     return sound(owner, now, plans=1).write()
 

@@ -127,7 +127,7 @@ def test_a_launcher_that_was_ended_is_missing(private):
 
 
 def test_a_launcher_that_is_about_to_start_is_not_called_missing(private):
-    """Neither after a restart nor after a crash, in which the server's own start stays the same."""
+    """The same after a restart, and after a crash, which does not change the server's own start."""
     private.stop()
     private.start()
     assert Launcher.MISSING not in seen_until_it_runs(private)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 
 
 def autopilot(owner, minutes, scope="one", **columns):
-    """An execution that ended so many minutes ago."""
+    """An execution that ended this many minutes ago."""
     now = database_now(owner)
     started = now - minutes * MINUTE
     return ExecutionFactory(

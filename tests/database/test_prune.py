@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 def ended(owner, days, **columns):
-    """An execution of the rollup that ended so many days ago."""
+    """An execution of the rollup that ended this many days ago."""
     at = database_now(owner) - days * DAY
     times = {"plan_time": at - timedelta(minutes=5), "started_at": at, "finished_at": at}
     return ExecutionFactory(connection=owner, **times, **columns)["id"]
@@ -85,7 +85,7 @@ def test_looking_removes_nothing_and_counts_the_same(owner):
 
 
 def test_it_goes_on_past_what_stays_batch_by_batch(owner, monkeypatch):
-    """Rows that stay must not hold a batch up for ever, nor rows that share a moment be missed."""
+    """Rows that stay do not stop a batch, and no row that shares a moment is missed."""
     monkeypatch.setattr(retention, "BATCH", 2)
     kept = {ended(owner, 100 + number, scope_id=f"quiet {number}") for number in range(5)}
     kept.add(ended(owner, 0))

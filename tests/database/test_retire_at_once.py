@@ -111,7 +111,7 @@ def test_an_operator_of_this_installation_is_named_in_full(world):
 
 
 def test_the_lock_of_the_rollup_is_never_taken(world, connect):
-    """Somebody holds 4246 all the while; a retirement neither waits for it nor minds."""
+    """Somebody holds 4246 all the while; a retirement does not wait for it and is not affected."""
     assert OurLock.ACT != 4246
     holder = connect("multica")
     with holder.transaction():

@@ -286,7 +286,7 @@ class Histories(RuleBasedStateMachine):
             self.world.delete(table, row)
 
     def nth(self, table: str, n: int | None) -> UUID | None:
-        """A row of the table by its place; None for None, or if there is none."""
+        """A row of the table by its place; None for None, or if no such row exists."""
         if n is None:
             return None
         query = sql.SQL("SELECT id FROM {} ORDER BY id").format(sql.Identifier(table))

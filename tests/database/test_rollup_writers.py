@@ -147,7 +147,7 @@ class Writer:
 
 
 def roll_up(owner: Connection, since: datetime) -> None:
-    """Run once and a second time, and see that the buckets are those of what is committed."""
+    """Run twice, and check that the buckets are the sums of the committed usage."""
     window(owner, since, END)
     assert stored_buckets(owner) == expected_buckets(owner)
     before = contents(owner, "task_usage_hourly")

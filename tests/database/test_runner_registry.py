@@ -80,7 +80,7 @@ def test_a_runner_in_a_long_run_is_seen_to_tick(owner, reach):
 
 
 def last_ticks():
-    """As another thread sees it, whose connection is its own."""
+    """The row as another thread sees it on a connection of its own."""
     try:
         return list(Row.objects.values_list("last_tick_at", flat=True))
     finally:

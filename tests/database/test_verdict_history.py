@@ -39,7 +39,7 @@ def now(owner):
 
 
 def plans(owner, count=40, without=()):
-    """Plans of the last hours, kept but for those that nobody began."""
+    """Plans of the last hours: all are kept except the plans that nobody began."""
     newest = floor(now(owner) - 2 * SECOND, CADENCE) - CADENCE
     for age in range(count):
         if age not in without:
@@ -55,7 +55,7 @@ def gap(owner):
 
 
 def it_is_due(by=timedelta()):
-    """As if the time since the last look were longer by this."""
+    """Make the time since the last look longer by this."""
     before = {
         name: ExpressionWrapper(F(name) - by, output_field=DateTimeField())
         for name in ("looked_at", "clock")

@@ -133,7 +133,7 @@ def validate_for_operator(text):
     """The documents that the Prometheus operator reads, each checked against its schema."""
     found = [one for one in documents(text) if one["apiVersion"] == "monitoring.coreos.com/v1"]
     for document in found:
-        metadata = document["metadata"]  # Kubernetes' own, of which the schema says nothing
+        metadata = document["metadata"]  # Kubernetes' own fields, which the schema does not cover
         assert set(metadata) == {"name", "namespace", "labels"}
         jsonschema.validate({**document, "metadata": {}}, operators_schema(document["kind"]))
     return found

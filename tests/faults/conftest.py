@@ -95,7 +95,7 @@ class Caller(threading.Thread):
                 self.let_everybody_go()
 
     def let_everybody_go(self):
-        """Close every connection that nobody has taken, from now on at once."""
+        """Close every connection that no process has accepted. From now on, close each at once."""
         self._lets_go = True
         with contextlib.suppress(queue.Empty):
             while True:

@@ -52,7 +52,7 @@ SELECT md5('t' || n)::uuid, 'provider', 'model-' || m, n, n / 2, CASE WHEN n % 3
   FROM generate_series(0, 1999) AS n, generate_series(0, 1) AS m;
 """
 
-# What people do meanwhile, each with a row chosen by its number.
+# Changes that people make meanwhile, each to a row chosen by its number.
 CHANGES = (
     "UPDATE agent_task_queue SET runtime_id = md5('r' || {0} % 9)::uuid WHERE id = {task}",
     "UPDATE agent_task_queue SET runtime_id = NULL WHERE id = {task}",

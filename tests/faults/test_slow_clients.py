@@ -29,7 +29,7 @@ from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Everybody else is answered within so many seconds.
+# All other clients get an answer within this many seconds.
 SOON = 2.0
 ROUNDS = sized(2, 12)
 CROWDS = sized([8], [8, 200])
@@ -176,7 +176,7 @@ def test_everybody_else_is_served_soon(owner, port, signed_in, slow, misbehave, 
 
 
 GUESSERS = sized(8, 24)
-# Guesses at the server, each of which costs it a quarter of a second and more.
+# Guesses at passwords. Each costs the server at least a quarter of a second.
 HASHED = sized(6, SIGN_IN.per_address)
 
 

@@ -164,7 +164,7 @@ def test_an_old_watermark_tells_the_age_without_any_other_trace():
 @pytest.mark.parametrize("columns", [{"plan_time": NOW + DAY}, {"finished_at": NOW + DAY}])
 @pytest.mark.parametrize("attempt", [1, 3])
 def test_a_failed_row_from_the_future_is_foreign_and_fails_nothing(columns, attempt):
-    """Neither is it the newest plan, nor has it given up the plan that is retried now."""
+    """It is not the newest plan, and it does not end the retries of the current plan."""
     future = {**FAILED, "attempt": attempt, **columns}
     known = facts(executions=executions({0: future}))
     codes = {one.code: one.severity for one in find(known, Case.of(known))}

@@ -20,7 +20,7 @@ MINUTE = timedelta(minutes=1)
 JOB = PgCronJob(17, "rollup", "*/5 * * * *", "SELECT 1", "multica", "postgres", active=True)
 CALL = RollupCall(JOB, Match.EXACT, "rollup_task_usage_hourly")
 ALL_SEEN = PgCron(Visibility.FULL, "1.4", "multica", runs_since=plan_time(300))
-# Between the run of the plan of age 4 and that of age 3.
+# Between the runs of the plans of age 4 and age 3.
 AT = plan_time(3) + CADENCE - MINUTE
 
 

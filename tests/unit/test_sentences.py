@@ -11,7 +11,7 @@ from executions.text.sentences import quoted, say, say_counted
 
 @pytest.fixture(autouse=True)
 def languages(settings, monkeypatch):
-    """As in an install that offers a second language; Django's own catalogs have the words."""
+    """An install that offers a second language; Django's own catalogs have the words."""
     settings.USE_I18N = True
     monkeypatch.setattr(translation, "_trans", type(translation._trans)())
 

@@ -18,7 +18,7 @@ def step(number: int) -> None:
 
 
 def faults(depth: int) -> int:
-    """Page faults of a loop of calls, so many frames deep."""
+    """The page faults of a loop of calls at this depth of frames."""
     if depth:
         return faults(depth - 1)
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt

@@ -31,7 +31,7 @@ JOB = Job(17, "rollup", "*/5 * * * *", "SELECT 1", "multica", "postgres", active
 
 
 def since(plans: int):
-    """A moment after which so many plans have come due."""
+    """A moment after which this many plans have come due."""
     return plan_time(plans) + DELAY + MINUTE
 
 

@@ -221,7 +221,7 @@ def test_memory_does_not_grow_with_the_rows(owner, now, monkeypatch):
     tracemalloc.start()
     try:
         peak_after(2)  # what is loaded once
-        # What else allocates meanwhile only adds to a peak.
+        # Other allocations meanwhile only add to a peak.
         few, many = (min(peak_after(pages) for _try in range(3)) for pages in (4, 32))
     finally:
         tracemalloc.stop()

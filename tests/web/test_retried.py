@@ -30,7 +30,7 @@ JOB_OF_MULTICA = "autopilot_schedule_dispatch"
 
 
 def failed(owner, buckets, **columns):
-    """A newest plan of its scope, so many buckets before the newest due one, that failed once."""
+    """The newest plan of its scope, so many buckets before the newest due plan. It failed once."""
     newest = newest_due(ROLLUP, database_now(owner))
     return ExecutionFactory(
         connection=owner,

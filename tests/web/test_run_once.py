@@ -195,7 +195,7 @@ def test_a_run_that_takes_too_long_is_stopped_and_changes_nothing(olga, owner, s
 
 
 def test_a_run_whose_process_was_stopped_is_told_as_that(olga, owner, monkeypatch):
-    """At once if nobody has the turn any more, else when a run would have ended."""
+    """At once if no process has the turn any more, else when a run would have ended."""
     put_state(owner, watermark_at=database_now(owner) - timedelta(hours=1))
     press(olga)
     intent = AuditEvent.objects.get(outcome="intended")
