@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+from contextlib import closing
+from urllib.parse import urlencode
 
 import psutil
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from executions.models import AuditEvent
+from executions.models.retirement import Act, AuditEvent, Retirement
 from tests import environment
 from tests.faults.test_slow_clients import read
 from tests.people import just_signed_in
 from tests.processes import Process, free_port
+from tests.retiring import confirmed, jobid, operator, pg_cron, press
+from tests.waiting import HANG
+from tests.wizard import step
 
-pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["jobid", "pg_cron"]
+
+pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 MARK = "marked7secret"
 PATHS = [
@@ -45,7 +53,24 @@ def refused(user):
     return f"postgresql://{user}:{MARK}%40@127.0.0.1:1/multica?sslmode=disable"
 
 
-def test_no_secret_shows_anywhere(owner, every_page):
+def fail_to_remove(port, retirement, headers):
+    """The act's form, sent to a server that cannot reach pg_cron's database; the page after it."""
+    token = "x" * 32
+    form = {"csrfmiddlewaretoken": token, **press(retirement)}
+    sent = headers | {
+        "Cookie": f"{headers['Cookie']}; {settings.CSRF_COOKIE_NAME}={token}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=HANG)) as connection:
+        connection.request("POST", step("remove", retirement), urlencode(form), sent)
+        with connection.getresponse() as answer:
+            body = answer.read().decode()
+            told = answer.headers["Location"]
+    return body + read(port, told, headers) if told else body
+
+
+def test_no_secret_shows_anywhere(owner, jobid, every_page):
+    retirement = confirmed(operator("paul"), jobid)
     client = just_signed_in(User.objects.create_superuser("root"))
     session = client.cookies[settings.SESSION_COOKIE_NAME]
     port = free_port()
@@ -77,6 +102,7 @@ def test_no_secret_shows_anywhere(owner, every_page):
         server.wait_for("Booting")
         for path in {*PATHS, *every_page}:
             shown[path] = read(port, path, headers)
+        shown["act"] = fail_to_remove(port, retirement, headers)
         group = psutil.Process(server.popen.pid)
         for process in (group, *group.children(recursive=True)):
             shown[f"title of {process.pid}"] = " ".join(process.cmdline())
@@ -84,7 +110,11 @@ def test_no_secret_shows_anywhere(owner, every_page):
         server.stop(signal.SIGTERM)
     server.end()
     shown["log"] = "\n".join(server.seen)
-    shown["audit"] = repr(list(AuditEvent.objects.values()))
+    failed = AuditEvent.objects.get(action="remove", retirement_id=retirement.pk)
+    assert failed.outcome not in {"", "done"}
+    for model in (Act, AuditEvent, Retirement):
+        shown[model.__name__] = repr(list(model.objects.values()))
+    assert "cannot be reached" in shown["act"]
     assert "cannot be reached" in shown["/executions/"]
     hidden = (MARK, settings.SECRET_KEY, session.value)
     assert not [place for place, text in shown.items() if any(one in text for one in hidden)]
