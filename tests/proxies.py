@@ -111,7 +111,12 @@ class Dashboard:
             *("--bind", f"127.0.0.1:{self.port}", "--bind", f"unix:{self._socket}"),
             "multica_admin.wsgi:application",
             env=os.environ
-            | {"PUBLIC_URL": public_url, "WEB_CONCURRENCY": "1", "ROLLUP_SCHEDULER": "off"},
+            | {
+                "PUBLIC_URL": public_url,
+                "TRUSTED_PROXIES": "127.0.0.1,unix",
+                "WEB_CONCURRENCY": "1",
+                "ROLLUP_SCHEDULER": "off",
+            },
         )
 
     def address(self, how: str) -> str:

@@ -109,12 +109,14 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(request, open_page, nginx):
+def visitor(request, open_page, prefixed):
     proxy, way = request.param
     url = request.getfixturevalue(proxy).url(way)
     visitor = Visitor(open_page(signed_in=False, ignore_https_errors=True), url)
     yield visitor
     assert visitor.refused == []
+    doubted = [line for line in prefixed.process.errors if "no trusted proxy" in line]
+    assert doubted == []
 
 
 @pytest.mark.parametrize("visitor", few(NGINX_WAYS + CADDY_WAYS, 1), indirect=True, ids=" ".join)
@@ -156,7 +158,7 @@ def test_everything_works_behind_a_proxy(visitor, owner, every_page, expect, con
     page.wait_for_url(f"{visitor.url}/accounts/auth/user/")
     page.goto(f"{visitor.url}/")
     page.locator("summary.tool-user").click()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url(f"{visitor.url}/login/")
 
 
