@@ -97,3 +97,12 @@ def test_monitors_are_told_of_it_beside_the_true_verdict(signed_in, client, owne
     metrics = client.get("/metrics", headers=headers).content.decode()
     assert 'multica_admin_silences{of="everything"} 1.0' in metrics
     assert 'multica_admin_verdict{level="failing"} 1.0' in metrics
+
+
+def test_the_overview_leads_to_the_silences_on_a_good_day_too(viewer, owner):
+    """Before a deploy everything is well, and that is when messages are to be held back."""
+    scenarios.sound(owner).write()
+    snapshots.forget()
+    page = viewer.get("/").content.decode()
+    assert "Healthy" in page
+    assert 'href="/silences/"' in page
