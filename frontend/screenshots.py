@@ -2,11 +2,16 @@
 
 Each start is a real one, `manage.py quickstart`, of the demo or of one of its scenarios, with a
 private PostgreSQL in a folder that goes away. Chromium signs in and looks at it.
+
+``--check`` takes none. It names the pages whose templates or styles are newer than their pictures.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,11 +28,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "screenshots"
+# What each page was made of when its pictures were taken.
+SHOWN = FOLDER / "shown.json"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PASSWORD = "only-for-pictures"
 DESK, PHONE = (1440, 1100), (390, 844)
 DEMO = ""
 PATIENCE = 120_000  # milliseconds
+_PARTS = re.compile(r'{% (extends|include|static) "([^"]+\.(?:html|css))"')
 
 
 # What a file's name has between the view and the theme, and what the browser asks for.
@@ -39,10 +47,12 @@ THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 class View:
     """A page of one start, and how large the windows are through which it is seen.
 
-    ``after`` is done once before. Without a ``path`` the page is the one that this led to.
+    ``template`` is below ``templates/executions/``. ``after`` is done once before. Without a
+    ``path`` the page is the one that this led to.
     """
 
     name: str
+    template: str
     path: str = ""
     windows: tuple[tuple[int, int], ...] = (DESK,)
     after: Callable[[Page], None] | None = None
@@ -71,17 +81,65 @@ VIEWS = {
     DEMO: (
         "healthy",
         (
-            View("overview", "/", (DESK, PHONE)),
-            View("plans", "/executions/"),
-            View("schedules", "/schedules/"),
-            View("retire-check", after=choose),
-            View("retire-confirm", after=go_on),
-            View("retire-watch", after=remove),
+            View("overview", "overview/overview.html", "/", (DESK, PHONE)),
+            View("plans", "history/plans.html", "/executions/"),
+            View("schedules", "schedules/schedules.html", "/schedules/"),
+            View("retire-check", "wizard/check.html", after=choose),
+            View("retire-confirm", "wizard/confirm.html", after=go_on),
+            View("retire-watch", "wizard/watch.html", after=remove),
         ),
     ),
-    "silent-backend": ("failing", (View("failing", "/", (DESK, PHONE)),)),
-    "failing-runs": ("failing", (View("zero", "/rollup/zero/"),)),
+    "silent-backend": (
+        "failing",
+        (View("failing", "overview/overview.html", "/", (DESK, PHONE)),),
+    ),
+    "failing-runs": ("failing", (View("zero", "rollup/zero.html", "/rollup/zero/"),)),
 }
+ALL = tuple(view for _verdict, views in VIEWS.values() for view in views)
+
+
+def files(view: View) -> list[str]:
+    """The names of all pictures of the view."""
+    return [
+        _file(view, f"{language}-{theme}", width)
+        for language in LANGUAGES
+        for theme in THEMES
+        for width, _height in view.windows
+    ]
+
+
+def _file(view: View, whose: str, width: int) -> str:
+    return f"{view.name}{whose}-{width}.png"
+
+
+def made_of(view: View) -> str:
+    """A digest of the page's template, of all that it includes, and of their styles."""
+    found: dict[Path, bytes] = {}
+    wanted = [ROOT / "templates" / "executions" / view.template]
+    while wanted:
+        path = wanted.pop()
+        if path in found:
+            continue
+        found[path] = path.read_bytes()
+        for kind, name in _PARTS.findall(found[path].decode()):
+            wanted.append(ROOT / ("static" if kind == "static" else "templates") / name)
+    whole = hashlib.sha256()
+    for path in sorted(found):
+        whole.update(f"{path.relative_to(ROOT)}\0".encode() + found[path] + b"\0")
+    return whole.hexdigest()
+
+
+def shown() -> dict[str, str]:
+    return {view.name: made_of(view) for view in ALL}
+
+
+def check() -> str:
+    """Which pictures are older than their pages, as a sentence; empty if none is."""
+    then = json.loads(SHOWN.read_text("utf-8"))
+    older = [name for name, now in shown().items() if then.get(name) != now]
+    if not older:
+        return ""
+    return f"Older than their pages are the pictures of {', '.join(older)}: run bin/screenshots."
 
 
 @contextmanager
@@ -148,7 +206,7 @@ def look(page: Page, path: str, verdict: str, view: View, whose: str) -> None:
         page.set_viewport_size({"width": width, "height": height})
         page.goto(path, wait_until="networkidle")
         page.wait_for_selector(f"#site-verdict [data-verdict={verdict}]")
-        file = FOLDER / f"{view.name}{whose}-{width}.png"
+        file = FOLDER / _file(view, whose, width)
         page.screenshot(path=file)
         print(file.relative_to(ROOT), flush=True)
 
@@ -169,7 +227,10 @@ def main() -> None:
                 for page in people.values():
                     page.context.close()
         browser.close()
+    SHOWN.write_text(json.dumps(shown(), indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(check() or 0)
     main()
