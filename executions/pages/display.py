@@ -39,6 +39,21 @@ for _tag in (moment, ago, age, countdown):
     register.simple_tag(_tag)
 
 
+# What stands between the values of a sentence: some languages have marks of their own.
+_MARKS = {
+    ".": pgettext_lazy("mark", "."),
+    ",": pgettext_lazy("mark", ","),
+    ":": pgettext_lazy("mark", ":"),
+    ";": pgettext_lazy("mark", ";"),
+}
+
+
+@register.simple_tag
+def mark(sign: str) -> str:
+    """The mark that the reader's language has for an English one."""
+    return str(_MARKS[sign])
+
+
 # --- Statuses -----------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import pytest
 from django import forms
 from django.template import Context, Template
 from django.utils.timezone import override as in_zone
+from django.utils.translation import override as in_language
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -234,3 +235,25 @@ def test_an_extreme_is_written_in_whole_minutes() -> None:
         "25 min",
         "2 h 1 min",
     ]
+
+
+# A mark that stands right behind a value, and not within a text that is translated as a whole.
+WHOLE = re.compile(
+    r"{% blocktranslate.*?{% endblocktranslate %}|{% comment %}.*?{% endcomment %}", re.DOTALL
+)
+BARE_MARK = re.compile(r"[%}]}[.,:;](?=[ <{]|$)", re.MULTILINE)
+
+
+@pytest.mark.parametrize(("language", "marks"), [("en", ".,:;"), ("zh-hans", "。，：；")])
+def test_a_mark_between_values_is_that_of_the_language(language, marks):
+    with in_language(language):
+        assert "".join(map(display.mark, ".,:;")) == marks
+
+
+def test_no_template_has_an_english_mark_behind_a_value():
+    bare = {
+        path.name: found
+        for path in (project.BASE_DIR / "templates").rglob("*.html")
+        if (found := BARE_MARK.findall(WHOLE.sub("{% x %}", path.read_text("utf-8"))))
+    }
+    assert not bare

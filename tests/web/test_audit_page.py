@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from executions.accounts.ways.once import MADE_CODE, SIGNED_IN_ONCE
 from executions.alarms import silences
 from executions.models.retirement import Act, AuditEvent
 from executions.pages.audit import export, lines
@@ -185,7 +186,7 @@ def test_what_was_done_is_in_words_and_the_filters_too(viewer):
     assert re.search(r'<option value="done" selected>Done</option>', shown.content.decode())
 
 
-def test_every_action_of_the_wizard_has_words_and_a_filter():
+def test_every_action_has_words_and_a_filter():
     used = {*Act.Kind.values, "choose", "affirm", "confirm", "close", "trial", "watch"}
     used |= {by_hand.REMOVED_BY_HAND, by_hand.PUT_BACK_BY_HAND, external.REMOVED, external.PUT_BACK}
     used |= {
@@ -195,7 +196,7 @@ def test_every_action_of_the_wizard_has_words_and_a_filter():
         moved.MOVED,
         once.RUN_ONCE,
     }
-    used |= {silences.SILENCED, silences.ENDED}
+    used |= {silences.SILENCED, silences.ENDED, MADE_CODE, SIGNED_IN_ONCE}
     assert used == set(lines.ACTIONS)
 
 

@@ -39,7 +39,7 @@ LABELS: dict[str, str | Promise] = {
     "database_known_since": _("The database's first sign of life"),
     "deleted_runtimes_traced": _("Deleted runtimes still named"),
     "done_at": _("Done at"),
-    "earliest": _("At the earliest"),
+    "earliest": _("Can hold from"),
     "ended": _("Ran to their end"),
     "executions": _("Executions"),
     "finished_before_started": _("Finished before they started"),
