@@ -96,11 +96,14 @@ def read_ways(env: Environment, *, development: bool) -> Ways:
             "is off, and there is no other way to sign in: set SIGN_IN_BY_CODE=on or"
             " OIDC_ISSUER_URL, or leave passwords on.",
         )
+    mail = read_mail(env) if code else None
     fixed_code, notes = _fixed_code(env, development=development)
+    if code and mail is None:
+        notes += ("No mail is configured, so the codes to sign in are in the log.",)
     return Ways(
         password=password,
         code=code,
-        mail=read_mail(env) if code else None,
+        mail=mail,
         fixed_code=fixed_code,
         providers=providers,
         notes=notes,

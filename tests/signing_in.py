@@ -49,6 +49,7 @@ class Issuer:
         logging.getLogger("oidc_provider_mock").setLevel(logging.ERROR)
         self.challenges = set()
         self.changed = {}  # of its configuration
+        self.described = []
         app = oidc_provider_mock.app()
         app.before_request(self._before)
         app.after_request(self._after)
@@ -64,7 +65,8 @@ class Issuer:
             self.challenges.remove(base64.urlsafe_b64encode(digest).rstrip(b"=").decode())
 
     def _after(self, response):
-        if flask.request.path.startswith("/.well-known/") and self.changed:
+        if flask.request.path.startswith("/.well-known/"):
+            self.described.append(flask.request.path)
             response.set_data(flask.json.dumps(response.get_json() | self.changed))
         return response
 

@@ -65,6 +65,8 @@ _THIRD_WRONG = gettext_lazy(
 
 
 _SPAN = timedelta(minutes=10)
+# Each way to a provider stores a session, and may wait for the provider.
+GO = Purpose("go to a provider", per_account=100, per_address=100, span=_SPAN)
 # Mails to one address, for strangers and for whoever is signed in.
 ASK = Purpose("ask for a code", per_account=5, per_address=30, span=_SPAN)
 ASK_AGAIN = Purpose("ask for a code again", per_account=5, per_address=30, span=_SPAN)
@@ -259,6 +261,7 @@ def start(request: HttpRequest, provider_id: str) -> HttpResponseBase:
         return redirect(f"{reverse('login')}?{urlencode({'next': wanted})}")
     if request.user.is_authenticated and not again:
         return redirect(wanted)
+    begin(GO, client_address(request), client_address(request))
     kept: dict[str, Any] = {}
     asked = {}
     if provider.issuer:

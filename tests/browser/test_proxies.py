@@ -9,7 +9,7 @@ import http.client
 import re
 import ssl
 from contextlib import closing
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
@@ -202,6 +202,13 @@ def test_nginx_leaves_the_prefix_completes_it_and_leads_to_tls(nginx):
     plain = http.client.HTTPConnection("127.0.0.1", nginx.plain, timeout=HANG)
     answer, _page = ask(plain, "/schedules/?job=1", host=NAME)
     assert answer.headers["Location"] == f"https://{NAME}/schedules/?job=1"
+
+
+def test_an_identity_provider_leads_back_to_the_address_that_the_browser_knows(prefixed):
+    answer, _page = ask(prefixed.connection(), f"{PREFIX}/login/dingtalk/")
+    assert answer.status == 302
+    sent = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert sent["redirect_uri"] == [f"https://{HOST}{PREFIX}/login/dingtalk/callback/"]
 
 
 def sign_in(prefixed, host, origin):

@@ -48,7 +48,7 @@ USED_ELSEWHERE = {
         "site_header", "site_title", "site_url", "success_url",
     ),
     "django-allauth calls or reads them": (
-        "add_message", "allauth", "complete_login", "extra_context", "get_client_ip",
+        "add_message", "allauth", "complete_login", "extra_context", "extract_uid", "get_client_ip",
         "get_login_stages", "is_email_verified", "is_open_for_signup", "list_apps",
         "on_authentication_error", "post_login", "pre_social_login", "respond_user_inactive",
         "send_mail", "template_prefix",

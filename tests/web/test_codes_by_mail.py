@@ -16,9 +16,12 @@ from multica_admin.mail import MailSetting
 from multica_admin.ways import Ways
 from tests.people import make_user
 from tests.receiving import HttpReceiver, MailReceiver
+from tests.retiring import audited, jobid, pg_cron, press
 from tests.signing_in import with_ways
 from tests.waiting import until
+from tests.wizard import confirmed_by_somebody, sent, step
 
+__all__ = ["jobid", "pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 ADDRESS = "ada@example.com"
@@ -250,6 +253,15 @@ def test_signing_in_again_asks_for_another_code(tired, caplog):
     answer = tired.post(form, {"code": logged_code(caplog), "next": "/accounts/"})
     assert answer["Location"] == "/accounts/"
     assert tired.get("/accounts/").status_code == 200
+
+
+def test_a_waiting_act_goes_on_after_the_code(tired, caplog, jobid, pg_cron):
+    retirement = confirmed_by_somebody(jobid)
+    page = tired.get(tired.post(step("pause", retirement), press(retirement))["Location"])
+    form = tired.post("/login/code/again/", sent(page))["Location"]
+    assert "this goes on" in tired.get(form).content.decode()
+    tired.post(form, sent(tired.get(form)) | {"code": logged_code(caplog)})
+    assert audited(retirement) == [("pause", "intended"), ("pause", "done")]
 
 
 def test_three_wrong_codes_end_signing_in_again(tired, caplog):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from allauth.socialaccount.providers.dingtalk.views import DingTalkOAuth2Adapter
 from allauth.socialaccount.providers.feishu.views import FeishuOAuth2Adapter
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.test import Client
 
 from executions.accounts.roles import OPERATE, may_look
@@ -15,8 +19,11 @@ from executions.accounts.ways import openid
 from executions.pages import ways_in
 from multica_admin.ways import GroupRoles, Ways
 from tests.people import make_user
+from tests.retiring import audited, jobid, pg_cron, press
 from tests.signing_in import GROUPS, Issuer, asked, come_back, with_ways
+from tests.wizard import confirmed_by_somebody, step
 
+__all__ = ["jobid", "pg_cron"]
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
 
@@ -30,6 +37,7 @@ def server():
 @pytest.fixture
 def issuer(server):
     server.changed = {}
+    cache.clear()
     with with_ways(Ways(providers=(server.provider(groups=GROUPS),))):
         yield server
 
@@ -59,11 +67,20 @@ def test_a_mapped_group_makes_an_account_with_its_role(client, issuer, group, ac
     assert (user.has_perm(OPERATE), user.is_superuser) == (acts, administers)
     assert not user.has_usable_password()
     # Nothing of what was told is kept, but who it is there.
-    assert SocialAccount.objects.values_list("provider", "uid", "extra_data").get() == (
-        "oidc",
-        "ada",
-        {},
-    )
+    assert SocialAccount.objects.values_list("provider", "extra_data").get() == ("oidc", {})
+
+
+def test_the_same_subject_of_another_issuer_is_another_person(client, issuer):
+    ada(issuer, "roots")
+    issuer.sign_in(client, "ada")
+    other = Issuer()
+    try:
+        other.knows("ada", groups=["watchers"], preferred_username="eve")
+        with with_ways(Ways(providers=(other.provider(groups=GROUPS),))):
+            other.sign_in(Client(), "ada")
+    finally:
+        other.close()
+    assert dict(User.objects.values_list("username", "is_superuser")) == {"ada": True, "eve": False}
 
 
 def test_a_changed_group_takes_effect_at_the_next_sign_in(client, issuer):
@@ -163,6 +180,7 @@ def test_another_state_nonce_or_issuer_is_refused(client, issuer, caplog):
     url = client.get("/login/oidc/")["Location"]
     back = issuer.agree(url, "ada")
     issuer.changed = {"issuer": "https://elsewhere.example"}
+    cache.clear()
     for answer in (come_back(client, back), client.get("/login/oidc/")):
         assert answer.status_code == 403
         assert "its address in the settings is not right" in answer.content.decode()
@@ -178,6 +196,7 @@ def test_an_unsigned_or_differently_signed_token_is_refused(client, issuer, monk
     url = client.get("/login/oidc/")["Location"]
     back = issuer.agree(url, "ada")
     issuer.changed = {"jwks_uri": f"{issuer.url}/.well-known/openid-configuration"}
+    cache.clear()
     assert refused_with(client, come_back(client, back))
 
 
@@ -195,6 +214,17 @@ def test_a_provider_that_is_away_is_a_sentence(client):
         answer = client.get("/login/oidc/")
     assert answer.status_code == 403
     assert "Keycloak does not answer" in answer.content.decode()
+
+
+def test_nobody_sends_everybody_there(client, issuer, monkeypatch):
+    """The provider describes itself once, and each client begins only so many sign-ins."""
+    asked_of_it = len(issuer.described)
+    for _time in range(3):
+        assert client.get("/login/oidc/").status_code == 302
+    assert len(issuer.described) == asked_of_it + 1
+    monkeypatch.setattr(ways_in, "GO", replace(ways_in.GO, per_address=3))
+    assert client.get("/login/oidc/").status_code == 429
+    assert Client(REMOTE_ADDR="192.0.2.7").get("/login/oidc/").status_code == 302
 
 
 def test_another_site_begins_no_sign_in_here(client, issuer):
@@ -236,6 +266,17 @@ def test_signing_in_again_goes_to_the_provider_that_asks_again(tired, issuer):
     assert tired.get("/accounts/").status_code == 200
 
 
+def test_a_waiting_act_goes_on_after_the_provider(tired, issuer, jobid, pg_cron):
+    retirement = confirmed_by_somebody(jobid)
+    asked_page = tired.post(step("pause", retirement), press(retirement))["Location"]
+    (link,) = re.findall(r'href="(/login/oidc/[^"]+)"', tired.get(asked_page).content.decode())
+    issuer.sign_in(tired, "ada", unescape(link))
+    assert audited(retirement) == [("pause", "intended"), ("pause", "done")]
+    # The link is used up with the act.
+    issuer.sign_in(tired, "ada", unescape(link))
+    assert len(audited(retirement)) == 2
+
+
 def test_somebody_else_there_proves_nothing(tired, issuer):
     issuer.knows("eve", email="eve@example.com", email_verified=True, groups=["roots"])
     answer = issuer.sign_in(tired, "eve", "/login/oidc/?again=yes")
@@ -273,32 +314,40 @@ def test_a_way_that_is_off_by_now_proves_nothing(tired):
 # --- Other providers ------------------------------------------------------------------------------
 
 
-def test_feishu_maps_what_it_tells_by_configuration_alone(client, issuer, monkeypatch):
-    told = {"open_id": "ou_1", "tenant_key": "our-company", "name": "Ada Lovelace"}
-    monkeypatch.setattr(
-        FeishuOAuth2Adapter,
-        "get_access_token_data",
-        lambda self, *args, **kwargs: {"access_token": "x"},
-    )
-    monkeypatch.setattr(
-        FeishuOAuth2Adapter,
-        "complete_login",
-        lambda self, request, app, token, **kwargs: self.get_provider().sociallogin_from_response(
-            request, told
+@pytest.mark.parametrize(
+    ("name", "adapter", "claim", "told", "there"),
+    [
+        ("feishu", FeishuOAuth2Adapter, "tenant_key", {"open_id": "1"}, "https://open.feishu.cn/"),
+        (
+            "dingtalk",
+            DingTalkOAuth2Adapter,
+            "unionId",
+            {"openId": "1"},
+            "https://login.dingtalk.com/",
         ),
-    )
-    groups = GroupRoles(claim="tenant_key", viewer=frozenset({"our-company"}))
-    feishu = issuer.provider(id="feishu", label="Feishu", issuer="", groups=groups)
-    for tenant, status in (("our-company", 302), ("another", 403)):
-        with with_ways(Ways(providers=(feishu,))):
-            told["tenant_key"] = tenant
-            sent = client.get("/login/feishu/")["Location"]
-            assert sent.startswith("https://open.feishu.cn/")
-            state = asked(sent)["state"]
-            answer = client.get(f"/login/feishu/callback/?code=c&state={state}")
-            assert answer.status_code == status
+    ],
+)
+def test_another_provider_needs_configuration_alone(
+    client, issuer, monkeypatch, name, adapter, claim, told, there
+):
+    """Only the conversation with its servers is left out."""
+
+    def tell(self, request, app, token, **_kwargs):
+        return self.get_provider().sociallogin_from_response(request, told)
+
+    monkeypatch.setattr(adapter, "get_access_token_data", lambda *_a, **_k: {"access_token": "x"})
+    monkeypatch.setattr(adapter, "complete_login", tell)
+    groups = GroupRoles(claim=claim, viewer=frozenset({"ours"}))
+    provider = issuer.provider(id=name, label=name, issuer="", groups=groups)
+    with with_ways(Ways(providers=(provider,))):
+        for value, status in (("ours", 302), ("another", 403)):
+            told |= {claim: value}
+            url = client.get(f"/login/{name}/")["Location"]
+            assert url.startswith(there)
+            back = f"/login/{name}/callback/?authCode=c&code=c&state={asked(url)['state']}"
+            assert client.get(back).status_code == status
             client.logout()
-    assert not may_look(User.objects.get())  # the other company's sign-in took the role
+    assert not may_look(User.objects.get())  # the second sign-in took the role
 
 
 def test_nothing_but_the_configured_addresses_exists(client, issuer):

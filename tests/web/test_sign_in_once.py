@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from executions import quickstart
 from executions.accounts.ways.once import OnceTokens, make_once_code
 from executions.models import AuditEvent
 from executions.pages.ways_in import GIVE_ONCE
@@ -96,6 +97,14 @@ def test_the_command_lets_in_once_and_is_on_the_audit(client, root, no_passwords
     page = client.get("/audit/").content.decode()
     assert "sign in by a code of the command" in page
     assert "Change password" not in page
+
+
+def test_the_first_start_names_the_command_and_no_password(client, no_passwords):
+    said = []
+    quickstart.make_first_user(said.append, "")
+    assert said[0] == "User name: admin"
+    assert "manage.py signincode admin" in said[1]
+    assert give(client, made("admin")).status_code == 302
 
 
 def test_signing_in_again_after_it_takes_another_code(client, root, no_passwords):

@@ -4,6 +4,7 @@ Added here: the nonce, the issuer that was configured, the ID token's signature 
 userinfo's subject, and when the person last gave a password.
 """
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.conf import settings
+from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
@@ -22,6 +24,8 @@ from django.utils.crypto import constant_time_compare
 ALGORITHMS = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 )
+# An issuer describes itself anew after so many seconds.
+KEPT = 300
 # Two clocks are compared: the issuer's and ours.
 CLOCKS_DIFFER_SECONDS = 60
 
@@ -31,8 +35,12 @@ class OpenIDConnectFlow(OpenIDConnectOAuth2Adapter):
 
     @property
     def openid_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = super().openid_config
         provider = settings.WAYS.provider(self.provider_id)
+        key = f"openid-{hashlib.sha256(provider.issuer.encode()).hexdigest()}"
+        config: dict[str, Any] | None = cache.get(key)
+        if config is None:
+            config = super().openid_config
+            cache.set(key, config, KEPT)
         if str(config.get("issuer")).rstrip("/") != provider.issuer.rstrip("/"):
             raise OAuth2Error("another issuer")
         return config
@@ -96,6 +104,11 @@ def _key_of(header: dict[str, Any], known: jwt.PyJWKSet) -> jwt.PyJWK:
 
 class OpenIDConnectIssuer(OpenIDConnectProvider):
     oauth2_adapter_class = OpenIDConnectFlow
+
+    def extract_uid(self, data: dict[str, Any]) -> str:
+        """Who it is, in bounded length: a subject is one person at one issuer only."""
+        told = data["id_token"]
+        return hashlib.sha256(f"{told['iss']}\n{told['sub']}".encode()).hexdigest()
 
 
 def claims_of(data: Mapping[str, Any]) -> dict[str, Any]:
