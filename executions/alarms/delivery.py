@@ -18,7 +18,7 @@ from functools import cached_property
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections, transaction
 from django.db import Error as DatabaseError
-from django.db.models import F, Max, Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils.translation import override
 
@@ -28,7 +28,8 @@ from executions.alarms.problems import why
 from executions.alarms.receivers import Receiver, receivers_of
 from executions.alarms.silence import quiet_of
 from executions.alarms.silences import open_silences
-from executions.alarms.store import told_of
+from executions.alarms.store import says_nothing, told_of
+from executions.alarms.telling import HeldBack
 from executions.database.own_clock import from_now
 from executions.models import Alarm, AlarmDelivery, AlarmReceiver
 
@@ -56,8 +57,8 @@ def place() -> Origin:
 class Post:
     """Delivers to the receivers in this process's settings, each in a thread of its own.
 
-    So a receiver that hangs delays no other. While everything is silenced, what waits goes on
-    waiting.
+    So a receiver that hangs delays no other. While all that it would say is silenced, what waits
+    goes on waiting.
     """
 
     def __init__(self, urls: tuple[str, ...]) -> None:
@@ -100,14 +101,18 @@ class Post:
             mine.update(claimed_until=from_now(CLAIM))
 
     def _due(self) -> list[str]:
-        newest = Alarm.objects.aggregate(newest=Max("pk"))["newest"] or 0
+        newest = Alarm.objects.order_by("-pk").first()
+        if newest is None:
+            return []
         waiting = AlarmReceiver.objects.filter(
-            _free(), digest__in=self._receivers, sent_up_to__lt=newest, next_try_at__lte=Now()
+            _free(), digest__in=self._receivers, sent_up_to__lt=newest.pk, next_try_at__lte=Now()
         )
         found = list(waiting.values_list("digest", flat=True))
-        if found and quiet_of(open_silences(None)[0]).everything:
-            return []
-        return found
+        return [] if found and says_nothing(newest, _quiet_now()) else found
+
+
+def _quiet_now() -> HeldBack:
+    return quiet_of(open_silences(None)[0])
 
 
 def _free() -> Q:

@@ -14,6 +14,7 @@ from executions.alarms.silence import quiet_of
 from executions.alarms.silences import open_silences, settle
 from executions.alarms.telling import (
     HOUR,
+    NOTHING_SILENCED,
     AlarmKind,
     Due,
     HeldBack,
@@ -82,8 +83,17 @@ def _write(verdict: Verdict, due: Due, quiet: HeldBack) -> Alarm:
     )
 
 
-def told_of(alarm: Alarm) -> ToldChange:
-    """The alarm as its message needs it."""
+def says_nothing(alarm: Alarm, quiet: HeldBack) -> bool:
+    """Whether all that it would say has been silenced since it was made."""
+    return quiet.everything or (alarm.code in quiet.codes and not alarm.also)
+
+
+def told_of(alarm: Alarm, quiet: HeldBack = NOTHING_SILENCED) -> ToldChange:
+    """The alarm as its message needs it, without its worst finding if that is silenced by now."""
+    summary, also = text_from_json(alarm.summary), [text_from_json(one) for one in alarm.also]
+    advice, code = text_from_json(alarm.advice) if alarm.advice else None, alarm.code
+    if also and code in quiet.codes:
+        summary, also, advice, code = also[0], also[1:], None, ""
     return ToldChange(
         number=alarm.pk,
         kind=AlarmKind(alarm.kind),
@@ -91,10 +101,10 @@ def told_of(alarm: Alarm) -> ToldChange:
         before=Level(alarm.before),
         made_at=alarm.made_at,
         since=alarm.since,
-        summary=text_from_json(alarm.summary),
-        advice=text_from_json(alarm.advice) if alarm.advice else None,
-        code=alarm.code,
-        also=[text_from_json(one) for one in alarm.also],
+        summary=summary,
+        advice=advice,
+        code=code,
+        also=also,
         bad_for=alarm.bad_for,
         held_back=alarm.held_back,
         is_last=alarm.is_last,

@@ -13,7 +13,7 @@ from executions.alarms.message import Origin, compose
 from executions.alarms.silence import said
 from executions.alarms.silences import begin, lift, open_silences, settle
 from executions.alarms.store import hear_look, told_of
-from executions.alarms.telling import TellingRules, worth_telling
+from executions.alarms.telling import HeldBack, TellingRules, worth_telling
 from executions.health import snapshots
 from executions.health.assessment import assess
 from executions.health.history.record import Seen
@@ -158,6 +158,31 @@ def test_what_waits_to_be_sent_waits_for_the_end_of_a_silence_of_everything(owne
     assert post._due() == []
     lift(OLGA, silence.pk)
     assert post._due() == [receiver.digest]
+
+
+def test_what_waits_to_be_sent_tells_of_no_finding_that_was_silenced_meanwhile(owner):
+    post = Post(("json://127.0.0.1:1/",))
+    (receiver,) = post._receivers.values()
+    configure(receiver)
+    alone = [hear(minute, STATELESS) for minute in range(3)][-1]
+    begin(OLGA, code="state_row_missing", verdict=STATELESS.verdict)
+    assert post._due() == []
+    both = [hear(minute, judged(state=None, executions=executions(RETRIED)))
+            for minute in (3, 4, 5)][-1]  # fmt: skip
+    assert (alone.code, both.code) == ("state_row_missing", "masked_retries")
+    assert post._due() == [receiver.digest]
+    silence = begin(OLGA, code="masked_retries", span=HOUR)
+    assert post._due() == []
+    lift(OLGA, silence.pk)
+    assert post._due() == [receiver.digest]
+
+
+def test_of_several_findings_the_first_that_is_loud_when_it_is_sent_comes_first(owner):
+    both = judged(state=None, executions=executions(RETRIED))
+    alarm = [hear(minute, both) for minute in range(3)][-1]
+    quiet = HeldBack(codes=frozenset({"state_row_missing"}))
+    first, *_rest = compose([told_of(alarm, quiet)], PLACE).body.splitlines()
+    assert first == str(both.verdict.findings[1].summary)
 
 
 def test_a_deploy_script_silences_and_is_told_until_when(owner):
