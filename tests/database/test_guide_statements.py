@@ -1,6 +1,13 @@
-"""What the guides in docs/guide/ show is true: their SQL on a real PostgreSQL with pg_cron."""
+"""What the guides in docs/guide/ show is true: SQL and commands on a real PostgreSQL with pg_cron.
+
+The commands of docs/guide/deploying.md are run in `tests/faults/test_documented_commands.py`.
+"""
 
 from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
 
 import psycopg
 import pytest
@@ -9,10 +16,11 @@ from django.test import override_settings
 
 from tests.commands import run_command
 from tests.database.test_versions import empty
-from tests.markdown_pages import guides
+from tests.markdown_pages import ROOT, guides
 from tests.multica_versions import Point, build
 from tests.printed import USAGE
 from tests.retiring import jobs, pg_cron, role, schedule
+from tests.waiting import HANG
 
 __all__ = ["empty", "pg_cron", "role"]
 
@@ -57,6 +65,40 @@ def test_the_statement_by_name_does_nothing_where_the_job_is_hidden(pg_cron, job
     pg_cron.execute("GRANT SELECT ON cron.job TO stranger")
     assert connect(stranger).execute(BY_NAME).fetchall() == []
     assert list(jobs(pg_cron)) == [job]
+
+
+# Those whose exit status is an answer. 2 is one of only the first two, else a bad argument.
+ANSWERS = {
+    "checkrollup": {0, 1, 2, 3},
+    "checkretirement": {0, 1, 2, 3},
+    "checkupgrade": {0, 1, 3},
+    "diagnose": {0, 1, 3},
+    "findcallers": {0, 1, 3},
+    "sendtestalert": {2},  # nobody to tell
+}
+COMMANDS = sorted(
+    {
+        fence.text
+        for guide in guides()
+        for fence in guide.fences
+        if fence.kind == "sh" and guide.path.stem != "deploying"
+    }
+)
+
+
+@pytest.mark.django_db(databases=["default", "multica"], transaction=True)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_a_guide_works(pg_cron, job, command):
+    program, *words = shlex.split(command)
+    if program == "python3":
+        called = [sys.executable, *words]
+        status = subprocess.run(called, cwd=ROOT, check=False, timeout=HANG).returncode
+        name = "findcallers"
+    else:
+        assert (program, words.pop(0)) == (".venv/bin/python", "manage.py")
+        name = words[0]
+        status, _said, _refused = run_command(*words)
+    assert status in ANSWERS.get(name, {0})
 
 
 @pytest.mark.django_db(databases=["default", "multica"], transaction=True)

@@ -1,8 +1,8 @@
-"""The commands of the guides, run against a real PostgreSQL.
+"""The commands of docs/guide/deploying.md, run in the order of a life against a real PostgreSQL.
 
-A block of ``sh`` is run, those of docs/guide/deploying.md in the order of a life. One of
-``console`` needs what the tests do not have; `tests/unit/test_guides.py` sees to it that the page
-says so and that a shell can read it.
+A block of ``sh`` is run. One of ``console`` needs what the tests do not have;
+`tests/unit/test_guides.py` sees to it that the page says so and that a shell can read it. The
+commands of the other guides are run in `tests/database/test_guide_statements.py`.
 """
 
 from __future__ import annotations
@@ -17,21 +17,12 @@ from psycopg.conninfo import make_conninfo
 
 from executions.database.connections import connect
 from tests.conftest import postgresql_with_pg_cron
-from tests.markdown_pages import GUIDES, translated
+from tests.markdown_pages import GUIDES
 from tests.processes import PROJECT
 from tests.servers import connected, private_server
 
 PAGE = (GUIDES / "deploying.md").read_text("utf-8")
 JOB = "SELECT cron.schedule('rollup', '*/5 * * * *', 'SELECT rollup_task_usage_hourly()')"
-# Commands whose exit status is an answer. 2 is one of only the first two, else a bad argument.
-ANSWERS = {
-    "checkrollup": (0, 1, 2, 3),
-    "checkretirement": (0, 1, 2, 3),
-    "checkupgrade": (0, 1, 3),
-    "diagnose": (0, 1, 3),
-    "findcallers": (0, 1, 3),
-    "sendtestalert": (2,),  # nobody to tell
-}
 
 
 def sections():
@@ -42,21 +33,6 @@ def sections():
 
 def blocks(section, kind="sh"):
     return re.findall(rf"```{kind}\n(.*?)```", sections()[section], re.DOTALL)
-
-
-def commands_of_the_guides():
-    """Each command once; the pages have the same ones in both languages.
-
-    `bin/run` calls `manage.py quickstart`, which the tests of starts run.
-    """
-    found = {
-        one.text
-        for page in translated()
-        if page.text != PAGE
-        for one in page.fences
-        if one.kind == "sh"
-    }
-    return sorted(one for one in found if "bin/run" not in one)
 
 
 @pytest.fixture
@@ -89,7 +65,6 @@ class Host:
             "ADMIN_DATABASE_URL": self.url("multica_admin", "multica_admin"),
             "NEW_ADMIN_DATABASE_URL": self.url("postgres", "own_moved"),
             "DATABASE_URL": self.url("multica_view", "postgres"),
-            "RUNNER_DATABASE_URL": self.url("postgres", "postgres"),
         }
 
     def url(self, user, database):
@@ -130,10 +105,6 @@ def test_every_command_of_the_page_works_in_the_order_of_a_life(host):
     host.run_section("Upgrading the dashboard")
     (row,) = host.ask("multica_view", "postgres", "SELECT count(*) AS n FROM sys_cron_executions")
     assert row["n"] > 0
-
-    for command in commands_of_the_guides():
-        (name,) = re.findall(r"manage\.py (\w+)|deploy/(\w+)\.py", command)
-        host.run(command, *ANSWERS.get("".join(name), (0,)))
 
     host.run_section("Rolling back the dashboard")
     assert "olga" in (host.folder / "audit.csv").read_text()

@@ -138,7 +138,7 @@ def test_a_table_of_commands_is_marked(page):
 
 @pytest.mark.parametrize("page", LANGUAGES, ids=of_a_page)
 def test_a_block_is_run_by_a_test_or_is_marked_and_can_be_read(page):
-    """`tests/faults/test_documented_commands.py` runs ``sh``, and `tests/database` the ``sql``.
+    """`tests/database/test_guide_statements.py` runs ``sh`` and ``sql``.
 
     `tests/unit/test_explanations.py` reads the commands of what is made by `manage.py explain`.
     """
