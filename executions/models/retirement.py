@@ -10,8 +10,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext, override, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 
 class CallerKind(models.TextChoices):
@@ -118,11 +118,17 @@ class Retirement(models.Model):
     def label(self) -> str:
         """The name of the retired schedule for people."""
         if self.kind == CallerKind.PG_CRON:
-            return f"pg_cron job {self.jobid}"
+            return gettext("pg_cron job %(jobid)s") % {"jobid": self.jobid}
         stored = self.external or {}
         return (
             f"{CallerKind(self.kind).label} {stored.get('name') or stored.get('place', '')}".strip()
         )
+
+    @property
+    def name_on_record(self) -> str:
+        """The same in the audit and the log, where people search for it: in English always."""
+        with override(None):
+            return self.label
 
     @property
     def is_open(self) -> bool:

@@ -14,7 +14,7 @@ from executions.pages.history.filters import LONGEST, MOST_PARAMETERS, BadFilter
 from executions.text.visible import shortened
 
 # The filters of all pages, as a form names them.
-_LABELS: Mapping[str, str | Promise] = {
+FILTER_LABELS: Mapping[str, str | Promise] = {
     "job": _("Job"),
     "scope": _("Scope"),
     "status": _("Status"),
@@ -43,7 +43,7 @@ class Field:
 
     @property
     def label(self) -> str:
-        return str(_LABELS.get(self.name, self.name))
+        return str(FILTER_LABELS.get(self.name, self.name))
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def record(
         user_name=_bounded(who.name),
         action=_bounded(action),
         outcome=outcome,
-        subject=_bounded(retirement.label if retirement else str(about)),
+        subject=_bounded(retirement.name_on_record if retirement else str(about)),
         summary=_bounded(summary),
         why=_bounded(who.why),
         statement=_bounded(statement or (act.statement if act else "")),

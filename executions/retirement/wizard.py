@@ -76,7 +76,7 @@ def on_record(
         permitted(who)
         yield
     except NotPermitted as refusal:
-        subject = about.label if isinstance(about, Retirement) else about
+        subject = about.name_on_record if isinstance(about, Retirement) else about
         extra = {"user_name": who.name, "action": action, "about": subject}
         log.warning("%s", refusal, extra=extra)
         raise

@@ -15,6 +15,7 @@ from django.utils.translation import pgettext
 
 from executions.pages.history.cursors import Cursor
 from executions.pages.history.filters import Filters, write_scope
+from executions.pages.refused_filter import FILTER_LABELS
 from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
 from executions.text.runner_names import SHAPES, mark_of, short_name
@@ -43,6 +44,11 @@ def address(view: str, filters: Filters | None = None, **chosen: Any) -> str:
 def position(view: str, filters: Filters, cursor: Cursor | None) -> str:
     """The same filters at another position of their list, or at its start."""
     return _with_query(reverse(view), filters.at(cursor))
+
+
+@register.filter
+def filter_label(name: str) -> str:
+    return str(FILTER_LABELS.get(name, name))
 
 
 @register.simple_tag
