@@ -74,6 +74,21 @@ def test_without_mail_the_code_is_in_the_log_and_signs_in_once(client, ada, by_c
     assert client.get("/jobs/").status_code == 302
 
 
+def test_the_mail_and_the_pages_speak_the_language_of_who_asks(ada, by_code):
+    server = MailReceiver()
+    setting = MailSetting(sender="admin@example.com", host="127.0.0.1", port=server.port)
+    client = Client(headers={"Accept-Language": "zh-CN"})
+    try:
+        with with_ways(replace(by_code, mail=setting)):
+            assert "发送验证码" in client.get("/login/").content.decode()
+            page = ask(client)
+            until(lambda: server.got)
+    finally:
+        server.close()
+    assert "验证码是" in server.got[0]
+    assert "输入验证码" in client.get(page).content.decode()
+
+
 def test_a_code_is_of_no_use_in_another_browser(client, ada, by_code, caplog):
     page = ask(client)
     assert Client().post(page, {"code": logged_code(caplog)}).status_code == 403
