@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from executions import quickstart
+from executions.accounts.roles import VIEWER
 from executions.accounts.ways.once import OnceTokens, make_once_code
 from executions.models import AuditEvent
 from executions.pages.ways_in import GIVE_ONCE
@@ -58,14 +59,16 @@ def test_no_form_takes_a_password(client, root, no_passwords):
 def test_the_last_administrator_is_the_last_who_can_sign_in_now(root, no_passwords):
     client = just_signed_in(root)
     second = User.objects.create_superuser("second", "second@example.com", password=PASSWORD)
-    page = f"/accounts/auth/user/{second.pk}/change/"
-    answer = client.post(page, {"username": "second", "email": "second@example.com"})
-    assert "is the last administrator" in answer.content.decode()
+
+    def demoted(email):
+        form = {"username": "second", "email": email, "role": VIEWER}
+        return client.post(f"/accounts/auth/user/{second.pk}/change/", form)
+
+    assert "is the last administrator" in demoted("second@example.com").content.decode()
     User.objects.filter(pk=root.pk).update(email="root@example.com")
-    answer = client.post(page, {"username": "second", "email": "ROOT@example.com"})
-    assert "Another account has this address" in answer.content.decode()
-    answer = client.post(page, {"username": "second", "email": "second@example.com"})
-    assert answer.status_code == 302
+    taken = demoted("ROOT@example.com")
+    assert "Another account has this address" in taken.content.decode()
+    assert demoted("second@example.com").status_code == 302
 
 
 def test_a_session_of_a_password_changes_nothing_any_more(client, root):
