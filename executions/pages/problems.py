@@ -28,7 +28,8 @@ from executions.database.problems import BUG, DATABASE_ERRORS, diagnose, for_str
 from executions.pages.history.filters import BadFilter
 from executions.pages.refused_filter import RefusedFilter, refused_filter
 from executions.pages.site_verdict import last_reached
-from executions.text.problem import Problem
+from executions.text.problem import Problem, Words
+from executions.text.sentences import Sentence, listed, say
 from multica_admin.env import BadSetting
 from multica_admin.public_url import parse_public_url
 
@@ -114,10 +115,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return show(request, diagnose(exception))
     problem = Problem(
         code=BUG,
-        title=_("Something went wrong here"),
-        what=_("Multica Admin made a mistake while it built this page."),
-        meaning=_("Nothing was changed. The mistake is ours, not Multica's."),
-        todo=_("Try again; if it happens again, look in the log for the reference and report it."),
+        title=say("Something went wrong here"),
+        what=say("Multica Admin made a mistake while it built this page."),
+        meaning=say("Nothing was changed. The mistake is ours, not Multica's."),
+        todo=say(
+            "Try again; if it happens again, look in the log for the reference and report it."
+        ),
         status=500,
     )
     return show(request, problem)
@@ -133,25 +136,25 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         request,
         Problem(
             code="bad_request",
-            title=_("That request cannot be answered"),
+            title=say("That request cannot be answered"),
             what=_bad_request_in_words(exception),
-            meaning=_("Nothing was changed."),
-            todo=_("Correct the value, or start again from the overview."),
+            meaning=say("Nothing was changed."),
+            todo=say("Correct the value, or start again from the overview."),
             status=400,
         ),
         refused,
     )
 
 
-def _bad_request_in_words(exception: Exception) -> str:
+def _bad_request_in_words(exception: Exception) -> Words:
     """Only our own errors are sentences for people: Django's name its settings and classes."""
     if isinstance(exception, BadFilter):
         return str(exception)
     if isinstance(exception, RequestDataTooBig):
-        return _("The form is larger than Multica Admin takes.")
+        return say("The form is larger than Multica Admin takes.")
     if isinstance(exception, TooManyFieldsSent | TooManyFilesSent):
-        return _("The form has more fields or files than Multica Admin takes.")
-    return _("The address or the form has a value that cannot be read.")
+        return say("The form has more fields or files than Multica Admin takes.")
+    return say("The address or the form has a value that cannot be read.")
 
 
 def _unknown_host(request: HttpRequest) -> Problem:
@@ -159,24 +162,26 @@ def _unknown_host(request: HttpRequest) -> Problem:
     scheme = request.headers.get("X-Forwarded-Proto") or request.scheme
     try:
         asked = parse_public_url(f"{scheme}://{request.META.get('HTTP_HOST', '')}")
-        todo = _("Set PUBLIC_URL to %(origin)s and restart.") % {"origin": asked.origin}
+        todo = say("Set PUBLIC_URL to %(origin)s and restart.", origin=asked.origin)
     except BadSetting:
-        todo = _("Set PUBLIC_URL to the address that people use, and restart.")
+        todo = say("Set PUBLIC_URL to the address that people use, and restart.")
     return Problem(
         code=UNKNOWN_HOST,
-        title=_("This address is not one of ours"),
-        what=_("The request was for a host that Multica Admin does not serve. %(told)s")
-        % {"told": _public_url_now()},
-        meaning=_("Nothing was changed. Forms from unknown addresses could be forged."),
+        title=say("This address is not one of ours"),
+        what=say(
+            "The request was for a host that Multica Admin does not serve. %(told)s",
+            told=_public_url_now(),
+        ),
+        meaning=say("Nothing was changed. Forms from unknown addresses could be forged."),
         todo=todo,
         status=400,
     )
 
 
-def _public_url_now() -> str:
+def _public_url_now() -> Sentence:
     if not settings.PUBLIC_HOST:
-        return _("PUBLIC_URL is not set.")
-    return _("PUBLIC_URL is for %(host)s.") % {"host": settings.PUBLIC_HOST}
+        return say("PUBLIC_URL is not set.")
+    return say("PUBLIC_URL is for %(host)s.", host=settings.PUBLIC_HOST)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -188,10 +193,10 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
         request,
         Problem(
             code="forbidden",
-            title=_("Your role does not allow this"),
-            what=str(exception) or _("This is for the role %(role)s.") % {"role": role},
-            meaning=_("Nothing was changed."),
-            todo=_("%(ask)s, or go back to the overview.") % {"ask": _ask_for(role)},
+            title=say("Your role does not allow this"),
+            what=str(exception) or say("This is for the role %(role)s.", role=role),
+            meaning=say("Nothing was changed."),
+            todo=say("%(ask)s, or go back to the overview.", ask=_ask_for(role)),
             status=403,
         ),
     )
@@ -200,24 +205,28 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def _without_a_role(request: HttpRequest) -> Problem:
     return Problem(
         code=NO_ROLE,
-        title=_("Your account has no role yet"),
-        what=_("You are signed in as %(user)s, and this account has no role yet.")
-        % {"user": request.user.get_username()},
-        meaning=_("Multica Admin shows nothing to an account without a role."),
-        todo=_("%(ask)s, and then load this page again.") % {"ask": _ask_for(VIEWER)},
+        title=say("Your account has no role yet"),
+        what=say(
+            "You are signed in as %(user)s, and this account has no role yet.",
+            user=request.user.get_username(),
+        ),
+        meaning=say("Multica Admin shows nothing to an account without a role."),
+        todo=say("%(ask)s, and then load this page again.", ask=_ask_for(VIEWER)),
         status=403,
     )
 
 
-def _ask_for(role: str) -> str:
+def _ask_for(role: str) -> Sentence:
     people = administrators()
     if not people:
-        return _(
+        return say(
             "There is no administrator who could give the role %(role)s: let whoever runs Multica"
-            " Admin make one with “manage.py createsuperuser”"
-        ) % {"role": role}
-    names = {"names": ", ".join(people), "role": role}
-    return _("Ask an administrator (%(names)s) for the role %(role)s") % names
+            " Admin make one with “manage.py createsuperuser”",
+            role=role,
+        )
+    return say(
+        "Ask an administrator (%(names)s) for the role %(role)s", names=listed(people), role=role
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -225,10 +234,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
         request,
         Problem(
             code="not_found",
-            title=_("There is nothing at this address"),
-            what=_("No page or record has this address."),
-            meaning=_("It may have been pruned, or the link may be wrong."),
-            todo=_("Start again from the overview."),
+            title=say("There is nothing at this address"),
+            what=say("No page or record has this address."),
+            meaning=say("It may have been pruned, or the link may be wrong."),
+            todo=say("Start again from the overview."),
             status=404,
         ),
     )
@@ -241,14 +250,16 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         request,
         Problem(
             code="csrf",
-            title=_("The form was refused"),
-            what=_("The form did not come from this site as we know it. %(told)s")
-            % {"told": _public_url_now()},
-            meaning=_("Nothing was changed."),
+            title=say("The form was refused"),
+            what=say(
+                "The form did not come from this site as we know it. %(told)s",
+                told=_public_url_now(),
+            ),
+            meaning=say("Nothing was changed."),
             todo=(
-                _("Behind a proxy, set PUBLIC_URL to %(origin)s and restart.") % {"origin": origin}
+                say("Behind a proxy, set PUBLIC_URL to %(origin)s and restart.", origin=origin)
                 if origin and origin != "null"
-                else _("Load the page again, allow its cookies, and send the form once more.")
+                else say("Load the page again, allow its cookies, and send the form once more.")
             ),
             status=403,
         ),

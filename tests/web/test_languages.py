@@ -9,6 +9,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
+from executions.database.problems import OneLinePerProblem
 from tests import scenarios
 from tests.emptying import forget_all
 from tests.rights import let_read
@@ -116,3 +117,11 @@ def test_nobody_reads_what_is_shared_in_the_language_of_another(owner, viewer, e
             assert after_english == shown(viewer, path, "zh-CN"), path
     finally:
         let_read(owner)
+
+
+def test_the_log_tells_in_english_what_a_page_says_in_chinese(viewer, caplog):
+    said = viewer.get("/retire/", headers={"Accept-Language": "zh-CN"}).content.decode()
+    assert "角色" in said
+    line = next(one for one in caplog.records if getattr(one, "code", "") == "forbidden")
+    OneLinePerProblem().filter(line)
+    assert line.getMessage().startswith("This is for the role operator.")
