@@ -91,11 +91,11 @@ def test_each_refused_connection_has_its_own_sentence_and_step(roles, refusal):
     asked, code, what, todo = REFUSALS[refusal]
     problem = diagnose(met(**asked))
     assert problem.code == code
-    assert what in problem.what
-    assert todo in problem.todo
+    assert what in str(problem.what)
+    assert todo in str(problem.todo)
     assert "connection is bad" not in problem.sentence()
     assert "database answered" not in problem.sentence()
-    assert ("PostgreSQL runs" in problem.todo) == (code == "no_server")
+    assert ("PostgreSQL runs" in str(problem.todo)) == (code == "no_server")
 
 
 @contextmanager
@@ -122,14 +122,14 @@ def test_what_is_no_postgresql_is_told_as_that():
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as place:
         problem = diagnose(met(**place))
     assert problem.code == "not_postgresql"
-    assert "port" in problem.todo
+    assert "port" in str(problem.todo)
 
 
 def test_an_encryption_that_the_server_does_not_have_is_told_as_that():
     with answering(b"N") as place:
         problem = diagnose(met(**place, sslmode="require"))
     assert problem.code == "tls"
-    assert "sslmode" in problem.todo
+    assert "sslmode" in str(problem.todo)
 
 
 def refusal_in_another_language(sqlstate, message):
@@ -158,9 +158,9 @@ def test_a_refusal_is_told_whatever_language_the_server_speaks(sqlstate, code):
     with answering(refusal_in_another_language(sqlstate, "だめです")) as place:
         problem = diagnose(met(**place, sslmode="disable", gssencmode="disable"))
     assert problem.code == code
-    assert "だめです" in problem.what
+    assert "だめです" in str(problem.what)
     if code == "unknown":
-        assert "XX000" in problem.what
+        assert "XX000" in str(problem.what)
 
 
 def test_a_wrong_password_is_told_as_one(tmp_path):
@@ -175,12 +175,12 @@ def test_a_wrong_password_is_told_as_one(tmp_path):
         for password in ({"password": "wrong"}, {}):
             problem = diagnose(met(**place, passfile=str(tmp_path / "none"), **password))
             assert problem.code == "not_let_in", problem
-            assert "password" in problem.todo
-            assert problem.what.count("connection") == 1, problem
-            assert "fe_sendauth" not in problem.what
+            assert "password" in str(problem.todo)
+            assert str(problem.what).count("connection") == 1, problem
+            assert "fe_sendauth" not in str(problem.what)
         others = diagnose(met(**place | {"user": "bob"}))
         assert others.code == "not_let_in"
-        assert "pg_hba.conf" in others.todo
+        assert "pg_hba.conf" in str(others.todo)
 
 
 # What a statement can meet, and what it is told as.
@@ -213,11 +213,11 @@ def test_each_error_of_a_statement_is_told_by_its_sqlstate(connect, owner, name)
         connection.execute(statement)
     problem = diagnose(caught.value)
     assert problem.code == code
-    assert "PostgreSQL runs" not in problem.todo
+    assert "PostgreSQL runs" not in str(problem.todo)
     if code == "unknown":
-        assert "unknown" in problem.title.lower() or "not know" in problem.what
-        assert "ZX123" in problem.what
-        assert "odd" in problem.what
+        assert "unknown" in problem.title.lower() or "not know" in str(problem.what)
+        assert "ZX123" in str(problem.what)
+        assert "odd" in str(problem.what)
 
 
 def test_a_connection_that_breaks_is_told_as_broken(connect, owner):
@@ -254,7 +254,7 @@ def test_a_connection_to_the_embedded_server_that_breaks_is_told_as_that(
         data[0] = tmp_path / "postgres"
         stopped = diagnose(caught.value)
     assert stopped.code == "embedded_lost"
-    assert "bin/run starts it again by itself" in stopped.todo
+    assert "bin/run starts it again by itself" in str(stopped.todo)
     assert for_strangers(stopped) is stopped
     monkeypatch.setattr(settings, "EMBEDDED", False)
     assert diagnose(caught.value).code == "lost"
@@ -268,8 +268,8 @@ def test_a_standby_that_lets_nobody_in_is_not_only_to_be_waited_for():
             closed.start(lambda one: psycopg.connect(**one.conninfo("postgres")).close())
         problem = diagnose(met(**follower.conninfo("postgres")))
     assert problem.code == "not_ready"
-    assert "hot_standby = off" in problem.todo
-    assert "primary" in problem.todo
+    assert "hot_standby = off" in str(problem.todo)
+    assert "primary" in str(problem.todo)
 
 
 def test_a_lock_that_was_waited_for_names_the_table_and_who_holds_it(connect, owner):
@@ -282,8 +282,8 @@ def test_a_lock_that_was_waited_for_names_the_table_and_who_holds_it(connect, ow
             waiting.execute("SELECT FROM sys_cron_executions")
         problem = diagnose(caught.value)
     assert problem.code == "locked"
-    assert "Somebody has locked sys_cron_executions" in problem.what
-    assert str(holder.info.backend_pid) in problem.todo
+    assert "Somebody has locked sys_cron_executions" in str(problem.what)
+    assert str(holder.info.backend_pid) in str(problem.todo)
 
 
 def test_the_step_names_the_variable_whose_database_it_is(monkeypatch):
@@ -293,9 +293,9 @@ def test_the_step_names_the_variable_whose_database_it_is(monkeypatch):
     }
     monkeypatch.setattr(settings, "NAMED_DATABASES", named)
     ours = diagnose(met(host="/nonexistent", user="multica_admin"))
-    assert "ADMIN_DATABASE_URL" in ours.todo
+    assert "ADMIN_DATABASE_URL" in str(ours.todo)
     theirs = diagnose(met(dbname="nowhere"))
-    assert " DATABASE_URL" in theirs.todo
+    assert " DATABASE_URL" in str(theirs.todo)
 
 
 def test_a_table_of_that_schema_is_quoted_with_nothing_of_the_statement(connect, owner):

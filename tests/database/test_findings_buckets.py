@@ -105,7 +105,7 @@ def test_a_table_that_may_not_be_read_is_said_and_the_rest_stands(owner, now):
     assert list(found) == [FindingCode.PLAN_GAP, FindingCode.NOT_AVAILABLE]
     evidence = found[FindingCode.NOT_AVAILABLE].evidence
     assert evidence["what"] == ["dirty_queue"] or evidence["what"] == ["dirty_queue", "drift"]
-    assert "permission denied" in evidence["reason"]
+    assert "permission denied" in str(evidence["reason"])
     assert assessment.verdict.level is Level.DEGRADED
 
 

@@ -48,8 +48,8 @@ def test_rows_that_row_security_hides_are_not_taken_for_none(upstream, connect, 
     fetch = under_row_security(table, upstream, connect)
     known = getattr(read_facts(fetch=fetch), fact)
     assert isinstance(known, Problem)
-    assert f"row security hides rows of {table} from the role multica_view" in known.reason
-    assert "BYPASSRLS" in known.todo
+    assert f"row security hides rows of {table} from the role multica_view" in str(known.reason)
+    assert "BYPASSRLS" in str(known.todo)
 
 
 @pytest.mark.parametrize("table", ["sys_cron_executions", "task_usage_hourly_rollup_state"])
@@ -107,7 +107,7 @@ def test_a_fact_that_takes_too_long_is_left_out_and_the_rest_stands(owner, conne
         blocker.execute("LOCK TABLE task_usage_hourly_dirty IN ACCESS EXCLUSIVE MODE")
         assessment = assess(read_facts())
     assert isinstance(assessment.facts.queue, Problem)
-    assert "Somebody has locked task_usage_hourly_dirty" in assessment.facts.queue.reason
+    assert "Somebody has locked task_usage_hourly_dirty" in str(assessment.facts.queue.reason)
     assert not assessment.facts.basics
     assert assessment.verdict.level is Level.HEALTHY
 
@@ -118,7 +118,7 @@ def test_when_the_time_is_used_up_the_rest_is_not_asked_for(owner, monkeypatch):
     with counting() as sent:
         facts = read_facts()
     assert not sent
-    assert "took too long" in facts.basics[0].reason
+    assert "took too long" in str(facts.basics[0].reason)
 
 
 def test_a_database_that_is_away_is_asked_once(connect):
