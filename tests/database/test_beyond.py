@@ -132,7 +132,7 @@ def test_where_such_a_time_cannot_be_read_its_table_is_named_with_the_statement(
     with pytest.raises(psycopg.DataError) as caught:
         read_watermark(owner)
     todo = diagnose(caught.value).todo
-    statements = [f"SELECT{part}" for part in todo.split("SELECT")[1:]]
+    statements = [f"SELECT{part}" for part in str(todo).split("SELECT")[1:]]
     shown = [owner.execute(one[: one.index(";")]).rowcount for one in statements]
     assert shown == [0, 1]
     assert "sys_cron_executions" in statements[0]
