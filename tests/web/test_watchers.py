@@ -139,7 +139,7 @@ def test_a_new_role_is_seen_at_the_next_look(open_pages, clock, ada):
     User.objects.filter(pk=ada.pk).update(username="adax")
     clock.now += watchers.LOOK_SECONDS
     answer = client.get("/", headers={"HX-Request": "true"})
-    assert answer.context["user"].username == "adax"
+    assert answer.wsgi_request.user.username == "adax"
 
 
 @pytest.fixture
