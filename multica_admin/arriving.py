@@ -24,6 +24,10 @@ _PASSWORD_PATHS = frozenset({"/login/", "/confirm/", "/password/"})
 
 PAGES, ALIVE, PROBES, EXPORTS, PASSWORDS = "pages", "alive", "probes", "exports", "passwords"
 
+# Those for passwords check one at a time (`executions.accounts.turns`). The others count and refuse
+# guesses meanwhile, which takes milliseconds.
+PASSWORD_THREADS = 6
+
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*0*([0-9]+)[ \t]*\r", re.IGNORECASE)
 _WITHOUT_LENGTH = re.compile(rb"\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _EXPECTS_CONTINUE = re.compile(rb"\nexpect:[ \t]*100-continue[ \t]*\r", re.IGNORECASE)
@@ -115,7 +119,7 @@ def threads_for(data: bytes | bytearray, prefix: str) -> str:
 
     Probes have a thread of their own, so busy pages never make a process look dead. ``/livez`` asks
     no database and has one that the other probes cannot occupy either. Exports may wait for their
-    reader. Checking a password takes a processor for a quarter of a second.
+    reader. Checking a password takes a processor for a quarter of a second, and others wait for it.
     """
     method, _, rest = data.lstrip(b"\r\n").partition(b"\r\n")[0].decode("latin-1").partition(" ")
     path = rest.partition(" ")[0].partition("?")[0]

@@ -28,6 +28,7 @@ from multica_admin.arriving import (
     ALIVE,
     EXPORTS,
     PAGES,
+    PASSWORD_THREADS,
     PASSWORDS,
     PROBES,
     TOO_LATE,
@@ -52,7 +53,7 @@ MOST_WITH_BYTES = 64
 UNSENT_BYTES = 1024 * 1024
 
 # Threads beside those that serve pages, which gunicorn's ``threads`` says.
-THREADS = {ALIVE: 1, PROBES: 1, EXPORTS: 1, PASSWORDS: 1}
+THREADS = {ALIVE: 1, PROBES: 1, EXPORTS: 1, PASSWORDS: PASSWORD_THREADS}
 
 SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""Wrong passwords, sent to a real server as a browser sends them."""
+"""Passwords, sent to a real server as a browser sends them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ class OverASocket(http.client.HTTPConnection):
 
 
 class Guess:
-    """The sign-in form of a server, filled in with a name and a wrong password."""
+    """The sign-in form of a server, filled in with a name and a password, wrong by default."""
 
-    def __init__(self, wire: http.client.HTTPConnection, name: str) -> None:
+    def __init__(
+        self, wire: http.client.HTTPConnection, name: str, password: str = "wrong"
+    ) -> None:
         self._wire = wire
         wire.request("GET", "/login/")
         page = wire.getresponse()
         cookie = page.headers["Set-Cookie"].partition(";")[0]
         token = re.search(r'csrfmiddlewaretoken" value="([^"]+)', page.read().decode())[1]
-        self._form = {"csrfmiddlewaretoken": token, "username": name, "password": "wrong"}
+        self._form = {"csrfmiddlewaretoken": token, "username": name, "password": password}
         self._headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
 
     def send(self, headers: Mapping[str, str] | None = None) -> int:

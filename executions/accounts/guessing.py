@@ -16,12 +16,15 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from executions.accounts.turns import Turns
 from executions.database.old_rows import remove_some
 from executions.database.own_clock import from_now
 from executions.database.sql import load
 from executions.models import GuessCount
+from multica_admin.arriving import PASSWORD_THREADS
 
 log = logging.getLogger(__name__)
 
@@ -50,23 +53,44 @@ SIGN_IN = Purpose("sign in", per_account=10, per_address=50, span=timedelta(minu
 CONFIRM = Purpose("sign in again", per_account=10, per_address=50, span=timedelta(minutes=10))
 
 
-class TooManyGuesses(ValidationError):
-    """The account or the address has no guess left for so many ``seconds``.
+# One thread is left to tell others that there are too many.
+CHECKS = Turns(PASSWORD_THREADS - 1)
+# All the checks that may wait at once are over by then.
+_BUSY_SECONDS = 3
+
+
+class GuessRefused(ValidationError):
+    """A guess that must not be checked for so many ``seconds``.
 
     ``message`` is a sentence for people, the same for every account, which a form shows by itself.
     """
 
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class TooManyGuesses(GuessRefused):
+    """The account or the address has no guess left."""
+
     def __init__(self, seconds: int) -> None:
         minutes = -(-seconds // 60)
-        super().__init__(
-            ngettext(
-                "There were too many wrong tries. Try again in %(n)s minute.",
-                "There were too many wrong tries. Try again in %(n)s minutes.",
-                minutes,
-            )
-            % {"n": minutes}
+        message = ngettext(
+            "There were too many wrong tries. Try again in %(n)s minute.",
+            "There were too many wrong tries. Try again in %(n)s minutes.",
+            minutes,
         )
-        self.seconds = seconds
+        super().__init__(message % {"n": minutes}, seconds)
+
+
+class TooManyAtOnce(GuessRefused):
+    """Passwords from this address are waiting already, and this one is not counted."""
+
+    def __init__(self) -> None:
+        message = _(
+            "Too many passwords are being checked at this moment. Try again in a few seconds."
+        )
+        super().__init__(message, _BUSY_SECONDS)
 
 
 @contextmanager
@@ -79,6 +103,21 @@ def guess(purpose: Purpose, account: str, address: str) -> Iterator[None]:
     begin(purpose, account, address)
     yield
     _was_right(purpose, account, address)
+
+
+@contextmanager
+def password_guess(purpose: Purpose, account: str, address: str) -> Iterator[None]:
+    """As `guess`, for what takes a processor for long: it waits for its turn, once it is counted.
+
+    Raises:
+        GuessRefused: it must not be checked. Nothing has waited.
+    """
+    with CHECKS.place(_address(address)) as ticket:
+        if ticket is None:
+            raise TooManyAtOnce
+        with guess(purpose, account, address):
+            CHECKS.take(ticket)
+            yield
 
 
 def begin(purpose: Purpose, account: str, address: str) -> None:

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from executions.accounts import sessions
 from executions.accounts.confirmation import confirm, waiting_act
-from executions.accounts.guessing import CONFIRM, SIGN_IN, TooManyGuesses, guess
+from executions.accounts.guessing import CONFIRM, SIGN_IN, GuessRefused, password_guess
 from executions.accounts.requests import client_address
 from executions.accounts.ways.session import PASSWORD, remember_way, way_of
 from executions.pages.going_on import go_on, wanted_page
@@ -34,7 +34,7 @@ class SignInForm(AuthenticationForm):
         if not (self.cleaned_data.get("username") and self.cleaned_data.get("password")):
             return super().clean()
         assert self.request is not None  # noqa: S101  the view gives it
-        with guess(SIGN_IN, self.cleaned_data["username"], client_address(self.request)):
+        with password_guess(SIGN_IN, self.cleaned_data["username"], client_address(self.request)):
             return super().clean()
 
 
@@ -74,7 +74,7 @@ class OwnPasswordForm(PasswordChangeForm):
         self._address = address
 
     def clean_old_password(self) -> str:
-        with guess(CONFIRM, self.user.get_username(), self._address):
+        with password_guess(CONFIRM, self.user.get_username(), self._address):
             return super().clean_old_password()
 
 
@@ -113,12 +113,12 @@ def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
 def _with_its_status(response: HttpResponse, form: BaseForm) -> HttpResponse:
     """A form that may be sent again only later says so to machines too."""
     for error in chain.from_iterable(form.errors.as_data().values()):
-        if isinstance(error, TooManyGuesses):
+        if isinstance(error, GuessRefused):
             return _too_early(response, error)
     return response
 
 
-def _too_early(response: HttpResponse, refused: TooManyGuesses) -> HttpResponse:
+def _too_early(response: HttpResponse, refused: GuessRefused) -> HttpResponse:
     response.status_code = 429
     response["Retry-After"] = str(refused.seconds)
     return response
@@ -142,7 +142,7 @@ def sign_in_again(request: HttpRequest) -> HttpResponseBase:
         return _ask_again(request, context)
     try:
         _check_password(request)
-    except TooManyGuesses as refused:
+    except GuessRefused as refused:
         answer = _ask_again(request, {**context, "problem": refused.message})
         return _too_early(answer, refused)
     except ValidationError as wrong:
@@ -159,11 +159,11 @@ def _check_password(request: HttpRequest) -> None:
     """Let the right password pass.
 
     Raises:
-        ValidationError: it is wrong, or may not be checked now (`TooManyGuesses`).
+        ValidationError: it is wrong, or may not be checked now (`GuessRefused`).
     """
     user = request.user
     assert isinstance(user, User)  # noqa: S101  the middleware lets nobody else in
-    with guess(CONFIRM, user.get_username(), client_address(request)):
+    with password_guess(CONFIRM, user.get_username(), client_address(request)):
         if not user.check_password(request.POST.get("password", "")):
             raise ValidationError(
                 _("That is not the password of this account. Nothing was changed.")

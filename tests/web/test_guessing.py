@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import pytest
 from django.contrib.auth import hashers
@@ -11,7 +12,8 @@ from django.db import connections, transaction
 from django.test import Client
 
 from executions.accounts import guessing
-from executions.accounts.guessing import CONFIRM, SIGN_IN
+from executions.accounts.guessing import CONFIRM, SIGN_IN, TooManyGuesses
+from executions.accounts.turns import Turns
 from executions.database import old_rows
 from executions.database.own_clock import from_now
 from executions.models import GuessCount
@@ -56,25 +58,67 @@ def minutes_left(answer):
     return int(answer.headers["Retry-After"]) / 60
 
 
-def test_fifty_guesses_at_once_get_no_more_than_the_limit(ada):
+def at_once(number, act):
+    def alone():
+        act()
+        connections.close_all()
+
+    threads = [threading.Thread(target=alone) for _number in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG)
+        assert not thread.is_alive()
+
+
+def test_fifty_guesses_at_once_get_no_more_than_the_limit():
+    begun = []
+
+    def begin():
+        with suppress(TooManyGuesses):
+            guesses(1)
+            begun.append(True)
+
+    at_once(50, begin)
+    assert len(begun) == SIGN_IN.per_account
+
+
+def test_fifty_guesses_at_once_are_checked_as_often_as_they_were_let_in(ada):
     checked, statuses = [], []
 
     def failed(**_signal):
         checked.append(True)
 
-    def guess():
-        statuses.append(sign_in("ada").status_code)
-        connections.close_all()
-
     user_login_failed.connect(failed)
-    threads = [threading.Thread(target=guess) for _number in range(50)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(HANG)
+    at_once(50, lambda: statuses.append(sign_in("ada").status_code))
     user_login_failed.disconnect(failed)
-    assert len(checked) == SIGN_IN.per_account
-    assert sorted(statuses) == [200] * SIGN_IN.per_account + [429] * (50 - SIGN_IN.per_account)
+    assert set(statuses) == {200, 429}
+    assert len(statuses) == 50
+    assert len(checked) == statuses.count(200) <= SIGN_IN.per_account
+
+
+def test_a_refused_guess_waits_for_no_turn(ada, checks):
+    guesses(SIGN_IN.per_account)
+    statuses = []
+    with guessing.CHECKS.place("another address") as ticket:
+        guessing.CHECKS.take(ticket)
+        at_once(1, lambda: statuses.append(sign_in("ada", PASSWORD).status_code))
+    assert (statuses, checks) == ([429], [])
+
+
+@pytest.mark.parametrize("name", ["ada", "nobody"])
+def test_too_many_at_once_are_told_to_try_again_soon_and_not_counted(
+    ada, checks, monkeypatch, name
+):
+    monkeypatch.setattr(guessing, "CHECKS", Turns(0))
+    answer = sign_in(name, PASSWORD)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "3")
+    assert (
+        "Too many passwords are being checked at this moment. Try again in a few seconds."
+        in answer.content.decode()
+    )
+    assert checks == []
+    assert not GuessCount.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["ada", "nobody"])
