@@ -94,19 +94,23 @@ class TooManyAtOnce(GuessRefused):
 
 
 @contextmanager
-def guess(purpose: Purpose, account: str, address: str) -> Iterator[None]:
+def guess(purpose: Purpose, account: str, address: str, device: str = "") -> Iterator[None]:
     """Count a guess at the name of an account from a client's address; an error means a wrong one.
+
+    A browser that the account knows (`devices`) has a count of its own instead of the account's.
 
     Raises:
         TooManyGuesses: it must not be checked.
     """
-    begin(purpose, account, address)
+    begin(purpose, account, address, device)
     yield
-    _was_right(purpose, account, address)
+    _was_right(purpose, account, address, device)
 
 
 @contextmanager
-def password_guess(purpose: Purpose, account: str, address: str) -> Iterator[None]:
+def password_guess(
+    purpose: Purpose, account: str, address: str, device: str = ""
+) -> Iterator[None]:
     """As `guess`, for what takes a processor for long: it waits for its turn, once it is counted.
 
     Raises:
@@ -115,12 +119,12 @@ def password_guess(purpose: Purpose, account: str, address: str) -> Iterator[Non
     with CHECKS.place(_address(address)) as ticket:
         if ticket is None:
             raise TooManyAtOnce
-        with guess(purpose, account, address):
+        with guess(purpose, account, address, device):
             CHECKS.take(ticket)
             yield
 
 
-def begin(purpose: Purpose, account: str, address: str) -> None:
+def begin(purpose: Purpose, account: str, address: str, device: str = "") -> None:
     """Count a guess, or anything else that somebody may do only so often, such as asking for mail.
 
     It is committed at once, so no transaction may be open: its end could undo the count.
@@ -133,7 +137,7 @@ def begin(purpose: Purpose, account: str, address: str) -> None:
             GUESSING.begin,
             {
                 "purpose": purpose.name,
-                "account": _account(account),
+                "account": _account(account, device),
                 "address": _address(address),
                 "per_account": purpose.per_account,
                 "per_address": purpose.per_address,
@@ -148,15 +152,22 @@ def begin(purpose: Purpose, account: str, address: str) -> None:
     remove_some(GuessCount.objects.filter(until__lt=from_now(-KEPT)))
 
 
-def _was_right(purpose: Purpose, account: str, address: str) -> None:
-    """Forget the guesses at that account, and the one of that address that was none."""
+def _was_right(purpose: Purpose, account: str, address: str, device: str) -> None:
+    """Forget the guesses at that account or device, and the one of the address that was none."""
     counts = GuessCount.objects.filter(purpose=purpose.name)
-    counts.filter(whose=_account(account)).delete()
+    counts.filter(whose=_account(account, device)).delete()
     counts.filter(whose=_address(address), guesses__gt=0).update(guesses=F("guesses") - 1)
 
 
-def _account(name: str) -> str:
-    """One digest for all spellings of a name that could mean the same account."""
+def is_one_account(name: str, other: str) -> bool:
+    """Whether the two names are counted as one."""
+    return _account(name) == _account(other)
+
+
+def _account(name: str, device: str = "") -> str:
+    """One digest for all spellings of a name that could mean the same account, or for a device."""
+    if device:
+        return _digest("device", device)
     return _digest("account", unicodedata.normalize("NFKC", name).strip().casefold())
 
 

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from executions.accounts import sessions
 from executions.accounts.confirmation import confirm, waiting_act
+from executions.accounts.devices import known_device, remember_device
 from executions.accounts.guessing import CONFIRM, SIGN_IN, GuessRefused, password_guess
 from executions.accounts.requests import client_address
 from executions.accounts.ways.session import PASSWORD, remember_way, way_of
@@ -34,7 +35,9 @@ class SignInForm(AuthenticationForm):
         if not (self.cleaned_data.get("username") and self.cleaned_data.get("password")):
             return super().clean()
         assert self.request is not None  # noqa: S101  the view gives it
-        with password_guess(SIGN_IN, self.cleaned_data["username"], client_address(self.request)):
+        name = self.cleaned_data["username"]
+        device = known_device(self.request, name)
+        with password_guess(SIGN_IN, name, client_address(self.request), device):
             return super().clean()
 
 
@@ -59,6 +62,7 @@ class SignIn(LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_valid(form)
         remember_way(self.request, PASSWORD)
+        remember_device(self.request, response, form.get_user())
         confirm(self.request)
         return response
 
@@ -93,6 +97,7 @@ class ChangePassword(PasswordChangeView):
     def form_valid(self, form: Any) -> HttpResponse:
         """The other sessions end with the old password. Without their rows, nobody asks again."""
         response = super().form_valid(form)
+        remember_device(self.request, response, form.user)
         sessions.end_all(form.user, but=self.request.session.session_key)
         return response
 
