@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import accumulate, repeat
+from operator import add
 from typing import NamedTuple
 
 from executions.health.facts.executions import ExecutionFact, Executions
@@ -38,13 +40,20 @@ class PlanOutcome(StrEnum):
     WAITING = "waiting"  # not yet due, or due so recently that a runner may be about to begin it
     NONE = "none"  # before the first execution ever, or before what was read: nothing is expected
 
+    # That of an enumeration is in Python, and a week is counted by 2,000 of them.
+    __hash__ = str.__hash__
+
     @property
     def is_success(self) -> bool:
-        return self in {PlanOutcome.KEPT, PlanOutcome.KEPT_LATE, PlanOutcome.RETRIED}
+        return self in _SUCCESSES
 
     @property
     def is_expected(self) -> bool:
-        return self not in {PlanOutcome.BLIND, PlanOutcome.WAITING, PlanOutcome.NONE}
+        return self not in _UNEXPECTED
+
+
+_SUCCESSES = frozenset({PlanOutcome.KEPT, PlanOutcome.KEPT_LATE, PlanOutcome.RETRIED})
+_UNEXPECTED = frozenset({PlanOutcome.BLIND, PlanOutcome.WAITING, PlanOutcome.NONE})
 
 
 class Cell(NamedTuple):
@@ -54,6 +63,10 @@ class Cell(NamedTuple):
     kind: PlanOutcome
     execution: ExecutionFact | None = None
     extras: tuple[ExecutionFact, ...] = ()
+
+
+# `Cell` from all its values, without a call of Python for each of 2,000.
+_cell = partial(tuple.__new__, Cell)
 
 
 @dataclass(frozen=True)
@@ -111,11 +124,11 @@ class Ledger:
 
     @cached_property
     def counts(self) -> Counter[PlanOutcome]:
-        return Counter(cell.kind for cell in self.cells)
+        return Counter([cell.kind for cell in self.cells])
 
     @property
     def expected(self) -> int:
-        return sum(1 for cell in self.cells if cell.kind.is_expected)
+        return sum(count for kind, count in self.counts.items() if kind.is_expected)
 
     @property
     def missing(self) -> int:
@@ -124,7 +137,7 @@ class Ledger:
     @property
     def kept(self) -> int:
         """How many plans succeeded, in whatever way."""
-        return sum(1 for cell in self.cells if cell.kind.is_success)
+        return sum(count for kind, count in self.counts.items() if kind.is_success)
 
     def rows(self, per_row: int = CELLS_PER_ROW) -> list[tuple[Cell, ...]]:
         """The cells in rows, oldest first: 24 of 12 for a day of the rollup."""
@@ -207,12 +220,14 @@ def lay(
     grace = TICK + timedelta(milliseconds=p95)
     last = newest_due(spec, now)
     count = (window or usual_window(spec)) // spec.cadence
-    plan_times = [last - nth * spec.cadence for nth in reversed(range(count))]
+    first = last - (count - 1) * spec.cadence
+    steps = repeat(spec.cadence, count - 1)
+    plan_times = list(accumulate(steps, add, initial=first)) if count else []
     on_grid, off_grid = _sort(executions.rows, plan_times, spec.cadence)
-    newest_row = max((begun for begun in on_grid if begun <= last), default=None)
+    newest_row = next((begun for begun in on_grid if begun <= last), None)  # the newest is first
     expected_from = _expected_from(executions, spec.cadence)
     in_time = spec.cadence + spec.schedule_delay
-    cells = []
+    kinds = []
     for plan_time in plan_times:
         row = on_grid.get(plan_time)
         if row is not None:
@@ -228,10 +243,11 @@ def lay(
             unwatched, plan_time + spec.schedule_delay, plan_time + in_time
         ):
             kind = PlanOutcome.BLIND
-        extras = tuple(off_grid.get(plan_time, ())) if off_grid else ()
-        cells.append(Cell(plan_time, kind, row, extras))
+        kinds.append(kind)
+    rows = map(on_grid.get, plan_times)
+    extras = (tuple(off_grid.get(at, ())) for at in plan_times) if off_grid else repeat(())
     return Ledger(
-        cells=tuple(cells),
+        cells=tuple(map(_cell, zip(plan_times, kinds, rows, extras, strict=False))),
         grace=grace,
         off_grid=tuple(row for rows in off_grid.values() for row in rows),
         ahead=tuple(row for row in executions.rows if row.plan_time > last),
@@ -243,7 +259,10 @@ def _sort(
     rows: Sequence[ExecutionFact], plan_times: Sequence[datetime], cadence: timedelta
 ) -> tuple[dict[datetime, ExecutionFact], dict[datetime, list[ExecutionFact]]]:
     """Rows by plan_time, and rows off the grid by their bucket."""
+    by_time = {row.plan_time: row for row in rows}
     expected = set(plan_times)
+    if by_time.keys() <= expected:
+        return by_time, {}
     on_grid: dict[datetime, ExecutionFact] = {}
     off_grid: dict[datetime, list[ExecutionFact]] = defaultdict(list)
     for row in rows:
@@ -264,12 +283,12 @@ def _expected_from(executions: Executions, cadence: timedelta) -> datetime | Non
 
 def _kind(row: ExecutionFact, now: datetime, in_time: timedelta) -> PlanOutcome:
     """The outcome of a plan by its row. Within ``in_time`` of it the next one is not due."""
-    if not row.succeeded:  # a week has 2,000 successes, so each is asked once
+    if not row.succeeded:
         if row.running:
             return PlanOutcome.STALE if row.is_stale(now) else PlanOutcome.RUNNING
         if row.failed:
             return PlanOutcome.FAILED
     if row.attempt > 1:
         return PlanOutcome.RETRIED
-    late = row.finished_at is not None and row.finished_at > row.plan_time + in_time
+    late = row.finished_at is not None and row.finished_at - row.plan_time > in_time
     return PlanOutcome.KEPT_LATE if late else PlanOutcome.KEPT

@@ -288,8 +288,9 @@ def _recent_and_abandoned(
 
 def execution_of(row: Row) -> ExecutionFact:
     """An execution from a row of a query of `health.sql`. It takes the row over."""
-    row["watermark_before"] = moment_in(row["watermark_before"])
-    row["watermark_after"] = moment_in(row["watermark_after"])
+    for name in ("watermark_before", "watermark_after"):
+        if row[name] is not None:
+            row[name] = moment_in(row[name])
     execution = ExecutionFact.__new__(ExecutionFact)
     # Like __init__, which takes several times as long for a frozen class; a week has 2,000 rows.
     object.__setattr__(execution, "__dict__", row)

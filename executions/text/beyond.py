@@ -38,9 +38,17 @@ OF_EXECUTIONS = (
 OF_STATE = ("watermark_at", "last_run_started_at", "last_run_finished_at")
 
 
+_MARKS = frozenset({FAR_FUTURE, FAR_PAST})
+
+
 def is_beyond(moment: datetime | None) -> bool:
     """Whether the moment stands for a time that Python cannot hold."""
-    return moment in (FAR_FUTURE, FAR_PAST)
+    return moment in _MARKS
+
+
+def any_is_beyond(moments: Iterable[datetime | None]) -> bool:
+    """Whether one of the moments does."""
+    return not _MARKS.isdisjoint(moments)
 
 
 def in_words(moment: datetime) -> str | None:

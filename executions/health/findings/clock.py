@@ -1,9 +1,11 @@
 """PURE: the finding about times that no scheduler writes (docs/contract.md section 6)."""
 
+from operator import attrgetter
+
 from executions.health.facts import Queue
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.base import Case, Finding, FindingCode, Severity, listed
-from executions.text.beyond import OF_EXECUTIONS, OF_STATE, is_beyond, select
+from executions.text.beyond import OF_EXECUTIONS, OF_STATE, any_is_beyond, is_beyond, select
 from executions.text.sentences import Sentence, say, say_counted, together
 
 
@@ -86,7 +88,7 @@ _Beyond = dict[str, list[str]]
 def _beyond(case: Case) -> _Beyond:
     executions, queue = case.executions, case.facts.queue
     rows: list[object] = [*_looked_at(case), *executions.stale]
-    in_rows = [name for name in OF_EXECUTIONS if any(is_beyond(getattr(row, name)) for row in rows)]
+    in_rows = [name for name in OF_EXECUTIONS if any_is_beyond(map(attrgetter(name), rows))]
     if is_beyond(executions.first_plan) and "plan_time" not in in_rows:
         in_rows.insert(0, "plan_time")
     found = {

@@ -5,17 +5,21 @@ where a plan has no number.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby, pairwise
+from operator import attrgetter, itemgetter
+from typing import TypeVar
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.progress import NEVER
 from executions.health.ledger import Ledger, percentile
 from executions.scheduler.plans import floor
 from executions.text.beyond import is_beyond
+
+Item = TypeVar("Item")
 
 HOUR = timedelta(hours=1)
 # The sparkline's own units. The template stretches them to its card.
@@ -117,7 +121,7 @@ class Series:
         pairs = zip(self.times, self.values, strict=True)
         return [
             (hour, [value for _time, value in several if value is not None])
-            for hour, several in groupby(pairs, lambda pair: floor(pair[0], HOUR))
+            for hour, several in by_hour(pairs, itemgetter(0))
         ]
 
     @cached_property
@@ -138,6 +142,15 @@ class Series:
     def by_hour(self, measure: Callable[[Sequence[float]], float | None]) -> list[float | None]:
         """One number for each hour, oldest first."""
         return [measure(values) for _hour, values in self._values_by_hour]
+
+
+def by_hour(
+    items: Iterable[Item], time_of: Callable[[Item], datetime]
+) -> Iterator[tuple[datetime, list[Item]]]:
+    """The items of each clock hour, in their order. Only an hour's first is asked for its hour."""
+    for _number, several in groupby(items, lambda item: time_of(item).timestamp() // 3600):
+        found = list(several)
+        yield floor(time_of(found[0]), HOUR), found
 
 
 def _steps(times: Sequence[datetime]) -> list[int]:
@@ -175,22 +188,27 @@ def lag_over_time(
     A run has two points, just before and after it ended. ``watermark`` is the present one; it may
     differ from that of the newest run if something else moved it.
     """
-    runs = [row for row in rows if lag_of(row) is not None and row.succeeded]
     points: list[tuple[datetime, float, datetime]] = []
     mark: datetime | None = None
-    ended = [(row.finished_at, row) for row in runs if row.finished_at and row.finished_at <= now]
-    for end, row in sorted(ended, key=lambda pair: pair[0]):
+    ended = [
+        (row.finished_at, lag, row)
+        for row in rows
+        if row.succeeded and row.finished_at and (lag := lag_of(row)) is not None
+    ]
+    for end, lag, row in sorted(ended, key=itemgetter(0)):
+        if end > now:
+            break
         before = row.watermark_before or mark
         if before is not None and not is_beyond(before) and before > NEVER:
             points.append((end, (end - before).total_seconds(), row.plan_time))
         mark = row.watermark_after
-        points.append((end, lag_of(row) or 0, row.plan_time))
+        points.append((end, lag, row.plan_time))
     last = watermark or mark
     if points and last is not None and not is_beyond(last):
         points.append((now, (now - last).total_seconds(), points[-1][2]))
     return Series(
         tuple(time for time, _lag, _plan in points),
-        tuple(max(0, lag) for _time, lag, _plan in points),
+        tuple([lag if lag > 0 else 0 for _time, lag, _plan in points]),
         tuple(plan for _time, _lag, plan in points),
     )
 
@@ -198,7 +216,7 @@ def lag_over_time(
 def kept_by_hour(ledger: Ledger) -> list[float | None]:
     """The share of each hour's expected plans that succeeded, oldest hour first."""
     shares: list[float | None] = []
-    for _hour, hour in groupby(ledger.cells, lambda cell: floor(cell.plan_time, HOUR)):
+    for _hour, hour in by_hour(ledger.cells, attrgetter("plan_time")):
         expected = [cell.kind.is_success for cell in hour if cell.kind.is_expected]
         shares.append(sum(expected) / len(expected) if expected else None)
     return shares
