@@ -9,20 +9,39 @@ from html import escape
 
 from django.utils.formats import date_format, number_format
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.text.beyond import age_in_words, in_words
 
 NOTHING = "—"
+# The part of "2026-11-27 15:50:08" that each form shows.
 TIME_FORMS = {
-    "datetime": "%Y-%m-%d %H:%M",
-    "seconds": "%Y-%m-%d %H:%M:%S",
-    "clock": "%H:%M",
-    "time": "%H:%M",
-    "date": "%Y-%m-%d",
+    "datetime": slice(16),
+    "seconds": slice(19),
+    "clock": slice(11, 16),
+    "time": slice(11, 16),
+    "date": slice(10),
 }
 FORMS_WITH_ZONE = frozenset({"datetime", "seconds", "clock"})
+
+
+_UNITS = {
+    "ms": gettext_noop("%(n)s ms"),
+    "s": gettext_noop("%(n)s s"),
+    "min": gettext_noop("%(n)s min"),
+    "h": gettext_noop("%(n)s h"),
+    "d": gettext_noop("%(n)s d"),
+}
+
+
+class Units(dict[str, str]):
+    """How the viewer's language writes units. A caller with many durations keeps one of these."""
+
+    def __missing__(self, unit: str) -> str:
+        text = self[unit] = _(_UNITS[unit])
+        return text
 
 
 # --- Numbers ------------------------------------------------------------------------------------
@@ -36,22 +55,23 @@ def count(value: int | None) -> str:
     return str(value) if 0 <= value < 1000 else number_format(value, force_grouping=True)
 
 
-def duration(milliseconds: float | None) -> str:
+def duration(milliseconds: float | None, units: Units | None = None) -> str:
     """Milliseconds in at most two units: "850 ms", "1.2 s", "4 h 20 min"."""
     if milliseconds is None:
         return NOTHING
+    units = Units() if units is None else units
     if milliseconds < 1000:
-        return _("%(n)s ms") % {"n": int(milliseconds)}
+        return units["ms"] % {"n": int(milliseconds)}
     if milliseconds < 9950:
-        return _("%(n)s s") % {"n": number_format(round(milliseconds / 1000, 1), 1)}
-    return _span(round(milliseconds / 1000), smallest=2)
+        return units["s"] % {"n": number_format(round(milliseconds / 1000, 1), 1)}
+    return _span(round(milliseconds / 1000), 2, units)
 
 
-def seconds(value: float | timedelta | None) -> str:
+def seconds(value: float | timedelta | None, units: Units | None = None) -> str:
     """Seconds, or a timedelta, as :func:`duration` writes them."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    return NOTHING if value is None else duration(value * 1000)
+    return NOTHING if value is None else duration(value * 1000, units)
 
 
 def roughly(value: float) -> str:
@@ -59,27 +79,31 @@ def roughly(value: float) -> str:
     return _span(int(value), smallest=1)
 
 
-def _span(whole_seconds: int, smallest: int) -> str:
+def _span(whole_seconds: int, smallest: int, units: Units | None = None) -> str:
     """Two neighbouring units; the second is left out if it is zero.
 
     ``smallest`` is the number of units for a span of minutes: 2 for a duration, 1 for an age, which
     need not be exact.
     """
+    units = Units() if units is None else units
     days, rest = divmod(whole_seconds, 86_400)
     hours, rest = divmod(rest, 3_600)
     minutes, left = divmod(rest, 60)
     if days:
-        parts = [_("%(n)s d") % {"n": number_format(days, force_grouping=True)}]
-        parts += [_("%(n)s h") % {"n": hours}] if hours else []
+        parts = [units["d"] % {"n": number_format(days, force_grouping=True)}]
+        parts += [units["h"] % {"n": hours}] if hours else []
     elif hours:
-        parts = [_("%(n)s h") % {"n": hours}]
-        parts += [_("%(n)s min") % {"n": minutes}] if minutes else []
+        parts = [units["h"] % {"n": hours}]
+        parts += [units["min"] % {"n": minutes}] if minutes else []
     elif minutes:
-        parts = [_("%(n)s min") % {"n": minutes}]
-        parts += [_("%(n)s s") % {"n": left}] if left and smallest > 1 else []
+        parts = [units["min"] % {"n": minutes}]
+        parts += [units["s"] % {"n": left}] if left and smallest > 1 else []
     else:
-        parts = [_("%(n)s s") % {"n": left}]
+        parts = [units["s"] % {"n": left}]
     return " ".join(parts)
+
+
+_ZERO = timedelta()
 
 
 # --- Times --------------------------------------------------------------------------------------
@@ -87,18 +111,18 @@ def _span(whole_seconds: int, smallest: int) -> str:
 
 def zone_name(value: datetime) -> str:
     """The offset of an aware time, as every browser knows it: "UTC", "UTC+1", "UTC-3:30"."""
-    offset = value.utcoffset() or timedelta()
-    minutes = round(abs(offset.total_seconds()) / 60)
+    offset = value.utcoffset() or _ZERO
+    minutes = round(abs(offset.total_seconds()) / 60) if offset else 0
     if not minutes:
         return "UTC"
-    sign = "-" if offset < timedelta() else "+"
+    sign = "-" if offset < _ZERO else "+"
     return f"UTC{sign}{minutes // 60}" + (f":{minutes % 60:02}" if minutes % 60 else "")
 
 
 def _local(value: datetime, zone: tzinfo | None = None) -> datetime:
     """The time in the viewer's zone; in UTC if it falls outside the years 1 to 9999 there."""
     try:
-        return localtime(value, zone)
+        return value.astimezone(zone or get_current_timezone())
     except OverflowError:
         return value.astimezone(UTC)
 
@@ -115,7 +139,7 @@ def written(value: datetime, form: str = "datetime", zone: tzinfo | None = None)
 
 
 def _as_text(local: datetime, form: str) -> str:
-    text = _hour(local) if form == "hour" else local.strftime(TIME_FORMS[form])
+    text = _hour(local) if form == "hour" else local.isoformat(" ", "seconds")[TIME_FORMS[form]]
     # No form leaves out the zone of a time that `_local` could not bring into the viewer's, which
     # is always a ZoneInfo.
     elsewhere = local.tzinfo is UTC
@@ -124,7 +148,7 @@ def _as_text(local: datetime, form: str) -> str:
 
 def _hour(local: datetime) -> str:
     """A row of a day's hours: the time, and the day where it begins."""
-    return date_format(local, "M j") if local.hour == 0 else local.strftime("%H:%M")
+    return date_format(local, "M j") if local.hour == 0 else f"{local.hour:02}:{local.minute:02}"
 
 
 def relative(value: datetime, now: datetime) -> str:

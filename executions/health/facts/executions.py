@@ -88,9 +88,10 @@ class ExecutionFact:
     def is_ahead(self, now: datetime) -> bool:
         """Whether one of its times lies in the database's future, which no scheduler writes."""
         limit = now + CLOCK_ALLOWANCE
-        return any(
-            moment is not None and moment > limit
-            for moment in (self.plan_time, self.started_at, self.finished_at)
+        return (
+            self.plan_time > limit
+            or (self.started_at is not None and self.started_at > limit)
+            or (self.finished_at is not None and self.finished_at > limit)
         )
 
     def is_stale(self, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """PURE: findings about how far the rollup is: docs/contract.md section 6."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from math import ceil
 
 from django.utils.functional import Promise
@@ -81,7 +82,8 @@ def watermark_future(case: Case) -> Finding | None:
 
 def _steps(case: Case) -> list[ExecutionFact]:
     """The latest successes that say how far they moved the watermark, newest first."""
-    return [row for row in case.rows if row.succeeded and row.moved is not None][:3]
+    moved = (row for row in case.rows if row.succeeded and row.moved is not None)
+    return list(islice(moved, 3))
 
 
 def _was_set_back(case: Case) -> bool:

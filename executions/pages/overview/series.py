@@ -208,7 +208,7 @@ def lag_over_time(
         points.append((now, (now - last).total_seconds(), points[-1][2]))
     return Series(
         tuple(time for time, _lag, _plan in points),
-        tuple([lag if lag > 0 else 0 for _time, lag, _plan in points]),
+        tuple([max(0, lag) for _time, lag, _plan in points]),
         tuple(plan for _time, _lag, plan in points),
     )
 

@@ -8,10 +8,11 @@ does.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby
+from typing import NamedTuple
 
 from django.utils.functional import Promise
 from django.utils.timezone import get_current_timezone
@@ -23,7 +24,7 @@ from executions.health.ledger import Cell, Ledger, PlanOutcome
 from executions.pages.overview.gaps import GapStory, tell_gaps
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
-from executions.text.formatters import duration, written
+from executions.text.formatters import Units, duration, written
 
 # A day has at most 25 rows. On a wide page they stand in two columns.
 ROWS_IN_A_COLUMN = 13
@@ -62,12 +63,12 @@ WORST_FIRST = (
 )
 
 
-@dataclass(frozen=True)
-class Square:
+class Square(NamedTuple):
     """One cell, or the cells of one hour: the class of its look, and its time span.
 
     ``kinds`` says how many of its cells have each kind, and ``kind`` is the one that it shows.
-    ``gap`` is the gap around a *missing* square. ``unread`` says that its time was not read.
+    ``extras`` is how many rows off the grid it holds, from a foreign writer. ``gap`` is the gap
+    around a *missing* square. ``unread`` says that its time was not read.
     ``span`` is its width: a piece of an open gap takes the places of several plans.
     """
 
@@ -76,6 +77,7 @@ class Square:
     kind: PlanOutcome
     start: datetime
     end: datetime
+    extras: int = 0
     gap: GapStory | None = None
     unread: bool = False
     span: int = 1
@@ -96,14 +98,9 @@ class Square:
         alone = len(self.cells) == 1 and not self.extras
         return self.cells[0].execution if alone else None
 
-    @cached_property
-    def extras(self) -> int:
-        """How many rows off the grid it holds, from a foreign writer."""
-        return sum([len(cell.extras) for cell in self.cells])
-
     @property
     def has_rows(self) -> bool:
-        return any(cell.execution or cell.extras for cell in self.cells)
+        return self.extras > 0 or any(cell.execution for cell in self.cells)
 
     @property
     def is_open(self) -> bool:
@@ -126,6 +123,7 @@ class Captions:
     def __init__(self) -> None:
         self._labels = {kind: str(label) for kind, (_css, label) in LABELS.items()}
         self._zone = get_current_timezone()
+        self._units = Units()
 
     def of(self, square: Square) -> str:
         """The time of the square, and what became of it. An open gap is told as a whole."""
@@ -134,7 +132,7 @@ class Captions:
         parts = self._outcome(square)
         execution = square.execution
         if execution is not None and execution.duration_ms is not None:
-            parts.append(duration(execution.duration_ms))
+            parts.append(duration(execution.duration_ms, self._units))
         if square.extras:
             parts.append(_("%(n)s off the grid") % {"n": square.extras})
         return f"{written(square.start, 'clock', self._zone)}: {', '.join(parts)}"
@@ -266,14 +264,19 @@ def _square(
     gaps: Iterable[GapStory],
     looked_from: datetime | None,
 ) -> Square:
-    kinds = Counter([cell.kind for cell in cells])
-    kind = cells[0].kind if len(kinds) == 1 else next(one for one in WORST_FIRST if one in kinds)
+    if len(cells) == 1:
+        kind = cells[0].kind
+        kinds: Mapping[PlanOutcome, int] = {kind: 1}
+    else:
+        kinds = Counter([cell.kind for cell in cells])
+        kind = next(one for one in WORST_FIRST if one in kinds)
+    extras = sum([len(cell.extras) for cell in cells])
     gap = None
     if kind is PlanOutcome.MISSING:
         # The gaps come newest first, and one of them contains what is missing here.
         gap = next((gap for gap in gaps if gap.first < end), None)
     unread = kind is PlanOutcome.NONE and looked_from is not None and start < looked_from
-    return Square(cells, kinds, kind, start, end, gap, unread)
+    return Square(cells, kinds, kind, start, end, extras, gap, unread)
 
 
 def _rows(squares: Iterable[Square], span: timedelta, step: timedelta) -> Iterator[StripRow]:
@@ -296,6 +299,6 @@ def _joined(squares: Iterable[Square], start: datetime, step: timedelta) -> Iter
             cells = tuple(cell for square in several for cell in square.cells)
             kinds = sum((Counter(square.kinds) for square in several), Counter[PlanOutcome]())
             first, last = several[0], several[-1]
-            yield replace(first, cells=cells, kinds=kinds, end=last.end, span=len(several))
+            yield first._replace(cells=cells, kinds=kinds, end=last.end, span=len(several))
         else:
             yield from several

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from html import escape
 from urllib.parse import quote
 
@@ -18,7 +19,7 @@ from executions.pages.overview import evidence
 from executions.pages.overview.lanes import Bar, number
 from executions.pages.overview.series import HourOfValues
 from executions.pages.overview.strip import HOUR, Captions, Square, StripRow
-from executions.text.formatters import count, duration, moment, seconds
+from executions.text.formatters import Units, count, duration, moment, seconds
 
 register = template.Library()
 
@@ -64,14 +65,15 @@ def drawn(rows: Sequence[StripRow], job: str) -> list[tuple[StripRow, SafeString
 
 def _square(square: Square, addresses: Addresses, captions: Captions, *, echoes: bool) -> str:
     to, title = escape(leads_to(square, addresses)), escape(captions.of(square))
+    look, key = square.look, square.key
     if square.is_open:
         hidden = ' tabindex="-1" aria-hidden="true"' if echoes else ""
         return (
             f'<span role="gridcell" class="span-{square.span}" aria-colspan="{square.span}">'
-            f'<a class="plan plan-{square.look} plan-open" id="square-{square.key}" href="{to}"'
+            f'<a class="plan plan-{look} plan-open" id="square-{key}" href="{to}"'
             f' title="{title}"{hidden}><span>{title}</span></a></span>'
         )
-    mark = f'class="plan plan-{square.look}" id="square-{square.key}"'
+    mark = f'class="plan plan-{look}" id="square-{key}"'
     if to:
         inside = f'<a {mark} href="{to}" title="{title}"><span>{title}</span></a>'
     else:
@@ -115,9 +117,9 @@ def hour_rows(hours: Iterable[HourOfValues], unit: str, job: str) -> SafeString:
 
     Each hour leads to its plans.
     """
-    write = duration if unit == "ms" else seconds
-    addresses = Addresses(job)
-    return SafeString("".join(_hour_row(hour, unit, write, addresses) for hour in hours))
+    units, addresses = Units(), Addresses(job)
+    write = partial(duration if unit == "ms" else seconds, units=units)
+    return SafeString("".join([_hour_row(hour, unit, write, addresses) for hour in hours]))
 
 
 def _hour_row(
