@@ -236,6 +236,7 @@ TEMPLATES = [
             "libraries": {
                 "display": "executions.pages.display",
                 "history": "executions.pages.history.tags",
+                "rows": "executions.pages.history.drawn_rows",
                 "overview": "executions.pages.overview.tags",
                 "wizard": "executions.pages.wizard.tags",
             },

@@ -151,14 +151,14 @@ def _hour(local: datetime) -> str:
     return date_format(local, "M j") if local.hour == 0 else f"{local.hour:02}:{local.minute:02}"
 
 
-def relative(value: datetime, now: datetime) -> str:
+def relative(value: datetime, now: datetime, units: Units | None = None) -> str:
     """How far ``value`` is from ``now``: "12 s ago", "4 h 20 min ago", "in 3 min"."""
     if words := age_in_words(value):
         return words
     ahead = int((value - now).total_seconds())
     if ahead > 0:
-        return _("in %(duration)s") % {"duration": _span(ahead, smallest=1)}
-    return _("%(duration)s ago") % {"duration": _span(-ahead, smallest=1)}
+        return _("in %(duration)s") % {"duration": _span(ahead, 1, units)}
+    return _("%(duration)s ago") % {"duration": _span(-ahead, 1, units)}
 
 
 def moment(value: datetime | None, form: str = "datetime") -> SafeString | str:
@@ -179,7 +179,7 @@ def _time(value: datetime, attribute: str, title: str, text: str) -> SafeString:
     )
 
 
-def ago(value: datetime | None, now: datetime) -> SafeString | str:
+def ago(value: datetime | None, now: datetime, units: Units | None = None) -> SafeString | str:
     """``{% ago plan.finished_at checked_at %}``: a ``<time>`` that keeps ageing in the browser.
 
     ``now`` is the database's clock, never this process's.
@@ -188,7 +188,7 @@ def ago(value: datetime | None, now: datetime) -> SafeString | str:
         return NOTHING
     if words := age_in_words(value):
         return words
-    return _time(value, "data-relative", written(value, "seconds"), relative(value, now))
+    return _time(value, "data-relative", written(value, "seconds"), relative(value, now, units))
 
 
 def countdown(value: datetime, now: datetime) -> SafeString:
