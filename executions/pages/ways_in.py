@@ -257,7 +257,7 @@ def start(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     """
     wanted, provider = wanted_page(request), settings.WAYS.provider(provider_id)
     again = request.user.is_authenticated and "again" in request.GET
-    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+    if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
         return redirect(f"{reverse('login')}?{urlencode({'next': wanted})}")
     if request.user.is_authenticated and not again:
         return redirect(wanted)

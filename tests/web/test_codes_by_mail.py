@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail as django_mail
+from django.db import connection
 from django.test import Client
 
 from executions.accounts.ways import mail
@@ -100,8 +101,8 @@ def test_a_stranger_learns_nothing(ada, by_code, caplog):
         stranger = Client()
         where = ask(stranger, address)
         texts = [where, stranger.get(where).content.decode()]
-        for _try in range(3):
-            answer = stranger.post(where, {"code": "no"})
+        for given in ("no", "-", "000"):
+            answer = stranger.post(where, {"code": given})
             texts.append(f"{answer.status_code} {answer.content.decode()}")
         pages[address] = [
             re.sub(r'value="\w{64}"', "", text).replace(address, "ADDRESS") for text in texts
@@ -144,6 +145,34 @@ def test_an_address_of_two_accounts_gets_no_code(client, ada, by_code, caplog):
     User.objects.filter(username="twin").update(email=ADDRESS.upper())
     ask(client)
     assert "[DEV]" not in messages(caplog)
+
+
+@pytest.fixture
+def capitals_alike():
+    """A database as most are, in which "\u0131" and "i" have one capital letter."""
+    changed = "ALTER TABLE auth_user ALTER email TYPE varchar(254) COLLATE"
+    with connection.cursor() as cursor:
+        cursor.execute(f'{changed} "und-x-icu"')
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute(f'{changed} "default"')
+
+
+@pytest.mark.parametrize(
+    ("known", "alike"),
+    [("ada@ma\u0131l.example", "ada@mail.example"), ("ma\u017fk@b.example", "mask@b.example")],
+)
+def test_a_letter_that_looks_alike_makes_another_address(
+    client, ada, by_code, caplog, capitals_alike, known, alike
+):
+    User.objects.filter(pk=ada.pk).update(email=known)
+    assert User.objects.filter(email__iexact=alike).exists()
+    ask(client, alike)
+    assert "[DEV]" not in messages(caplog)
+    make_user("the one")
+    User.objects.filter(username="the one").update(email=alike.title())
+    ask(client, alike)
+    assert f"[DEV] Verification code for {alike}: " in messages(caplog)
 
 
 @pytest.mark.parametrize("address", ["", "no address", "a@b\r\nBcc: c@d.e", "a" * 400 + "@b.c"])

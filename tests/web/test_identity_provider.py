@@ -227,8 +227,10 @@ def test_nobody_sends_everybody_there(client, issuer, monkeypatch):
     assert Client(REMOTE_ADDR="192.0.2.7").get("/login/oidc/").status_code == 302
 
 
-def test_another_site_begins_no_sign_in_here(client, issuer):
-    answer = client.get("/login/oidc/?next=/jobs/", headers={"Sec-Fetch-Site": "cross-site"})
+@pytest.mark.parametrize("of", ["cross-site", "same-site"])
+def test_a_page_of_another_host_begins_no_sign_in_here(client, issuer, of):
+    """A host below the same domain may be somebody else's, too."""
+    answer = client.get("/login/oidc/?next=/jobs/", headers={"Sec-Fetch-Site": of})
     assert answer["Location"] == "/login/?next=%2Fjobs%2F"
 
 

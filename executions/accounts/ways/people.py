@@ -34,8 +34,14 @@ class Person:
 
 
 def account_of(address: str) -> User | None:
-    """The one active account with this address; None if there is none or more than one."""
-    found = list(User.objects.filter(email__iexact=address, is_active=True)[:2]) if address else []
+    """The one active account with this address; None if there is none or more than one.
+
+    Only the letters A to Z are the same in both cases. Most databases have one capital letter for
+    an i without its dot too, but a mail to the address with that letter reaches somebody else.
+    """
+    alike = User.objects.filter(email__iexact=address, is_active=True) if address else ()
+    # Bytes have no other letters.
+    found = [one for one in alike if one.email.encode().lower() == address.encode().lower()]
     return found[0] if len(found) == 1 else None
 
 
