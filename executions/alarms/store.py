@@ -29,7 +29,7 @@ from executions.database.old_rows import remove_some
 from executions.health.history.record import KEPT, Seen
 from executions.health.history.stored import text_from_json, text_to_json
 from executions.health.verdict import Level, Verdict
-from executions.models import Alarm, AlarmDelivery, TellingState
+from executions.models import Alarm, AlarmDelivery, AlarmReceiver, TellingState
 
 
 def hear_look(seen: Seen, rules: TellingRules) -> Alarm | None:
@@ -112,10 +112,14 @@ def told_of(alarm: Alarm, quiet: HeldBack = NOTHING_SILENCED) -> ToldChange:
 
 
 def _remove_old(before: datetime) -> None:
-    """Remove some of what is older; the newest alarm stays, because receivers count up to it."""
+    """Remove some of what is older, also receivers that have left the settings since.
+
+    The newest alarm stays, because receivers count up to it.
+    """
     newest = Alarm.objects.order_by("-pk").values("pk")[:1]
     remove_some(Alarm.objects.filter(made_at__lt=before).exclude(pk__in=newest))
     remove_some(AlarmDelivery.objects.filter(at__lt=before))
+    remove_some(AlarmReceiver.objects.filter(configured_at__lt=before))
 
 
 def _state_to_json(state: Telling) -> dict[str, Any]:

@@ -127,6 +127,18 @@ def test_a_new_receiver_is_told_what_is_so_now_and_nothing_older(http):
     assert "earlier" not in http.got["/a"][0]["message"]
 
 
+def test_a_receiver_that_left_the_settings_long_ago_is_removed_with_its_deliveries(http):
+    for path, days in (("/left", 401), ("/lately", 399)):
+        receiver = Receiver(1, http.url(path))
+        delivery.configure(receiver)
+        known = AlarmReceiver.objects.filter(digest=receiver.digest)
+        known.update(configured_at=NOW - timedelta(days=days))
+        AlarmDelivery.objects.create(receiver=known.get(), first=1, last=1, failures=0)
+    look(0)
+    assert list(AlarmReceiver.objects.values_list("digest", flat=True)) == [receiver.digest]
+    assert AlarmDelivery.objects.get().receiver_id == receiver.digest
+
+
 def test_one_process_at_a_time_sends_to_a_receiver_until_its_claim_is_over(http):
     receiver = Receiver(1, http.url("/a"))
     delivery.configure(receiver)

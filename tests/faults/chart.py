@@ -61,6 +61,8 @@ CHANGED = [
     {"publicUrl": PUBLIC},
     {"trustedProxies": "10.42.0.0/16"},
     {"environmentName": "staging"},
+    {"settings": {"SESSION_IDLE": "12h", "ALERT_LANGUAGE": "zh-hans"}},
+    {"secretSettings": {"OIDC_CLIENT_SECRET": KEY}, "database.url": URL},
     {"rollupScheduler": True},
     {"webConcurrency": 4},
     {"persistence.enabled": False},
@@ -233,6 +235,16 @@ def test_the_addresses_of_alarms_are_in_the_secret_and_the_way_to_them_is_open()
     assert len(closed_policy["spec"]["egress"]) == len(egress) - 1
 
 
+def test_any_other_setting_reaches_the_dashboard_and_a_secret_one_by_the_secret():
+    objects = rendered({
+        "settings": {"SESSION_IDLE": "12h"}, "secretSettings": {"OIDC_CLIENT_SECRET": KEY},
+        "database.url": URL,
+    })  # fmt: skip
+    assert {"name": "SESSION_IDLE", "value": "12h"} in container(objects)["env"]
+    assert objects["Secret", "multica-admin"]["stringData"]["OIDC_CLIENT_SECRET"] == KEY
+    assert KEY not in str(container(objects))
+
+
 def test_a_path_prefix_reaches_the_ingress_and_the_dashboard():
     objects = rendered({"publicUrl": PUBLIC, "ingress.enabled": True})
     rule = objects["Ingress", "multica-admin"]["spec"]["rules"][0]
@@ -256,6 +268,10 @@ def test_a_path_prefix_reaches_the_ingress_and_the_dashboard():
         ),
         ({"statusToken": KEY}, "put STATUS_TOKEN and METRICS_TOKEN into yours"),
         ({"alerts.urls": RECEIVER}, "put ALERT_URLS and HEARTBEAT_URL into yours"),
+        ({"secretSettings": {"OIDC_CLIENT_SECRET": KEY}}, "put them into yours by their names"),
+        # What has a value of its own, and what is no name of a setting.
+        ({"settings": {"PUBLIC_URL": PUBLIC}}, "PUBLIC_URL"),
+        ({"settings": {"session idle": "12h"}}, "session idle"),
         ({"alerts.after": "soon"}, "after"),
         ({"existingSecret": "mine", "metricsToken": KEY}, "this release makes none"),
         ({"database.url": URL, "serviceMonitor.enabled": True}, "The ServiceMonitor needs"),

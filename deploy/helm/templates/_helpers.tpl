@@ -46,6 +46,9 @@ labels:
 {{- if and (or $v.alerts.urls $v.alerts.heartbeatUrl) (not $v.database.url) -}}
 {{- fail "alerts.urls and alerts.heartbeatUrl go into the release's own Secret, and this release makes none: put ALERT_URLS and HEARTBEAT_URL into yours." -}}
 {{- end -}}
+{{- if and $v.secretSettings (not $v.database.url) -}}
+{{- fail "secretSettings go into the release's own Secret, and this release makes none: put them into yours by their names." -}}
+{{- end -}}
 {{- if and $v.serviceMonitor.enabled $v.database.url (not $v.metricsToken) -}}
 {{- fail "The ServiceMonitor needs metricsToken: set it, for example to the output of `openssl rand -hex 32`." -}}
 {{- end -}}
