@@ -5,9 +5,9 @@ execution's page use it. It does not decide who moved the watermark.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.facts.pg_cron import JobRun
@@ -16,8 +16,7 @@ from executions.health.facts.pg_cron import JobRun
 ROUNDING = timedelta(seconds=1)
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """Two neighbouring plans whose watermarks can be compared.
 
     ``reached`` is the furthest watermark of every plan before ``later``. A run that outlives its

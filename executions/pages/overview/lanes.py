@@ -7,6 +7,7 @@ lane, because it wrote nothing (docs/contract.md section 6).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
@@ -29,8 +30,7 @@ SHAPES = {
 }
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """One run. The numbers are written for SVG, in every language alike."""
 
     x: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby, pairwise
-from operator import attrgetter, itemgetter
+from operator import attrgetter, itemgetter, sub
 from typing import TypeVar
 
 from executions.health.facts.executions import ExecutionFact
@@ -154,8 +154,8 @@ def by_hour(
 
 
 def _steps(times: Sequence[datetime]) -> list[int]:
-    seconds = [int(time.timestamp()) for time in times]
-    return [later - earlier for earlier, later in pairwise([0, *seconds])]
+    seconds = list(map(int, map(datetime.timestamp, times)))
+    return list(map(sub, seconds, [0, *seconds]))
 
 
 def over_plans(ledger: Ledger, measure: Callable[[ExecutionFact], float | None]) -> Series:
@@ -173,11 +173,10 @@ def duration_of(row: ExecutionFact) -> float | None:
 
 def lag_of(row: ExecutionFact) -> float | None:
     """Seconds between the watermark and the end of the run."""
-    if row.finished_at is None or row.watermark_after is None:
+    ended, mark = row.finished_at, row.watermark_after
+    if ended is None or mark is None or is_beyond(ended) or is_beyond(mark):
         return None
-    if is_beyond(row.finished_at) or is_beyond(row.watermark_after):
-        return None
-    return (row.finished_at - row.watermark_after).total_seconds()
+    return (ended - mark).total_seconds()
 
 
 def lag_over_time(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from html import escape
@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from django import template
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
 
 from executions.pages.history.filters import write_time
@@ -18,7 +20,7 @@ from executions.pages.history.tags import address
 from executions.pages.overview import evidence
 from executions.pages.overview.lanes import Bar, number
 from executions.pages.overview.series import HourOfValues
-from executions.pages.overview.strip import HOUR, Captions, Square, StripRow
+from executions.pages.overview.strip import HOUR, Captions, Square, Strip
 from executions.text.formatters import Units, count, duration, moment, seconds
 
 register = template.Library()
@@ -27,6 +29,9 @@ register = template.Library()
 _ANY = 1_234_567_890
 _SINCE, _UNTIL = datetime(1, 1, 1, tzinfo=UTC), datetime(2, 1, 1, tzinfo=UTC)
 _QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTIL))
+
+
+_BLANK = '<span role="gridcell"></span>'
 
 
 @register.filter
@@ -40,27 +45,33 @@ def evidence_lines(shown: evidence.Evidenced) -> list[evidence.EvidenceLine]:
 
 
 @register.simple_tag
-def drawn(rows: Sequence[StripRow], job: str) -> list[tuple[StripRow, SafeString]]:
-    """``{% drawn strip.rows job as rows %}``: each row with the HTML of its squares.
+def drawn(strip: Strip, job: str) -> list[SafeString]:
+    """``{% drawn strip job as rows %}``: the HTML of each row, an hour or a UTC day.
 
     A square is a link to what it stands for, if there is anything. The newest piece of an open gap
     is the link of the whole gap. A finger may use the others too.
     """
     addresses, captions = Addresses(job), Captions()
-    open_pieces = [one for row in rows for one in row.squares if one.is_open]
+    open_pieces = [one for row in strip.rows for one in row.squares if one.is_open]
     echoes = {one.key for one in open_pieces[:-1]}
-    return [
-        (
-            row,
+    rows = []
+    for row in strip.rows:
+        label = _day(row.start) if strip.by_hour else conditional_escape(moment(row.start, "hour"))
+        squares = [
+            _square(one, addresses, captions, echoes=one.key in echoes) for one in row.squares
+        ]
+        cells = [_BLANK * len(row.before), *squares, _BLANK * len(row.after)]
+        rows.append(
             SafeString(
-                "".join(
-                    _square(one, addresses, captions, echoes=one.key in echoes)
-                    for one in row.squares
-                )
-            ),
+                f'<div class="plan-hour" id="row-{row.key}" role="row">'
+                f'<span class="plan-label" role="rowheader">{label}</span>{"".join(cells)}</div>'
+            )
         )
-        for row in rows
-    ]
+    return rows
+
+
+def _day(start: datetime) -> str:
+    return escape(date_format(start.astimezone(UTC), "D j M"))
 
 
 def _square(square: Square, addresses: Addresses, captions: Captions, *, echoes: bool) -> str:
