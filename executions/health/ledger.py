@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, partial
-from itertools import accumulate, repeat
+from itertools import accumulate, repeat, takewhile
 from operator import add
 from typing import NamedTuple
 
@@ -213,12 +213,14 @@ def lay(
     A row is evidence whenever it was written. A plan without a row is not called missing if it was
     to begin in a stretch that is ``unwatched``.
 
-    A plan is due once plan_time, delay, tick and the 95th percentile of durations have passed
-    (docs/interfaces.md, gates), or once a later one has begun: latest-only never returns to it.
+    A plan is due once plan_time, delay, tick and the 95th percentile of a day's durations have
+    passed (docs/interfaces.md, gates), or once a later one has begun: latest-only never returns to
+    it.
     """
-    p95 = percentile(durations(executions.rows), 0.95) or 0
-    grace = TICK + timedelta(milliseconds=p95)
     last = newest_due(spec, now)
+    since = last - usual_window(spec)
+    lately = list(takewhile(lambda row: row.plan_time >= since, executions.rows))
+    grace = TICK + timedelta(milliseconds=percentile(durations(lately), 0.95) or 0)
     count = (window or usual_window(spec)) // spec.cadence
     first = last - (count - 1) * spec.cadence
     steps = repeat(spec.cadence, count - 1)
@@ -260,9 +262,9 @@ def _sort(
 ) -> tuple[dict[datetime, ExecutionFact], dict[datetime, list[ExecutionFact]]]:
     """Rows by plan_time, and rows off the grid by their bucket."""
     by_time = {row.plan_time: row for row in rows}
-    expected = set(plan_times)
-    if by_time.keys() <= expected:
+    if sum(map(by_time.__contains__, plan_times)) == len(by_time):
         return by_time, {}
+    expected = set(plan_times)
     on_grid: dict[datetime, ExecutionFact] = {}
     off_grid: dict[datetime, list[ExecutionFact]] = defaultdict(list)
     for row in rows:

@@ -129,13 +129,13 @@ class Captions:
         """The time of the square, and what became of it. An open gap is told as a whole."""
         if square.gap is not None and square.is_open:
             return self._open(square.gap)
-        parts = self._outcome(square)
+        told = f"{written(square.start, 'clock', self._zone)}: {self._outcome(square)}"
         execution = square.execution
         if execution is not None and execution.duration_ms is not None:
-            parts.append(duration(execution.duration_ms, self._units))
+            told += f", {duration(execution.duration_ms, self._units)}"
         if square.extras:
-            parts.append(_("%(n)s off the grid") % {"n": square.extras})
-        return f"{written(square.start, 'clock', self._zone)}: {', '.join(parts)}"
+            told += ", " + _("%(n)s off the grid") % {"n": square.extras}
+        return told
 
     def _open(self, gap: GapStory) -> str:
         first = written(gap.first, "clock", self._zone)
@@ -145,15 +145,15 @@ class Captions:
             gap.count,
         ) % {"n": gap.count, "first": first}
 
-    def _outcome(self, square: Square) -> list[str]:
+    def _outcome(self, square: Square) -> str:
         if square.unread:
-            return [_("not looked at")]
+            return _("not looked at")
         if len(square.cells) == 1:
-            return [self._labels[square.kind]]
-        if len(square.kinds) == 1:
-            return [f"{len(square.cells)} {self._labels[square.kind]}"]
+            return self._labels[square.kind]
         counts = square.kinds
-        return [f"{counts[kind]} {self._labels[kind]}" for kind in LABELS if kind in counts]
+        return ", ".join(
+            [f"{counts[kind]} {self._labels[kind]}" for kind in LABELS if kind in counts]
+        )
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from html import escape
+from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from django import template
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
+from executions.pages.display import badge
 from executions.pages.history.filters import write_time
-from executions.pages.history.tags import address
+from executions.pages.history.tags import address, foreign
 from executions.pages.overview import evidence
 from executions.pages.overview.lanes import Bar, number
 from executions.pages.overview.series import HourOfValues
@@ -27,8 +31,32 @@ register = template.Library()
 
 # A placeholder: an address is made with it once, then times replace it.
 _ANY = 1_234_567_890
+_NO_ID = UUID(int=0)
 _SINCE, _UNTIL = datetime(1, 1, 1, tzinfo=UTC), datetime(2, 1, 1, tzinfo=UTC)
 _QUOTED_SINCE, _QUOTED_UNTIL = quote(write_time(_SINCE)), quote(write_time(_UNTIL))
+
+
+@register.simple_tag
+def evidence_rows(executions: Iterable[Mapping[str, Any]]) -> SafeString:
+    """``{% evidence_rows line.executions %}``: the executions of a line of evidence."""
+    before, after = reverse("execution", args=[_NO_ID]).split(str(_NO_ID))
+    attempt_of = _("attempt %(n)s of %(of)s")
+    badges: dict[str, str] = {}
+
+    def row(one: Mapping[str, Any]) -> str:
+        to, when = f"{before}{escape(str(one['id']))}{after}", moment(one["plan_time"])
+        told = [f'<a href="{to}">{conditional_escape(when)}</a> ']
+        if status := one.get("status"):
+            if status not in badges:
+                badges[status] = badge(status)
+            told.append(badges[status])
+        if attempt := one.get("attempt"):
+            told.append(" " + escape(attempt_of % {"n": attempt, "of": one.get("max_attempts")}))
+        if code := one.get("error_code"):
+            told.append(f" <code>{foreign(code)}</code> {foreign(one.get('error_msg'))}")
+        return f"<dd>{''.join(told)}</dd>"
+
+    return SafeString("".join(map(row, executions)))
 
 
 _BLANK = '<span role="gridcell"></span>'
