@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 # A head may have one line of 8,190 bytes, and cookies of other applications on the same host.
 HEAD_BYTES = 64 * 1024
@@ -21,8 +22,11 @@ _EXPORT_PATHS = frozenset(
     {"/executions/export.csv", "/executions/export.jsonl", "/audit/export.csv"}
 )
 _PASSWORD_PATHS = frozenset({"/login/", "/confirm/", "/password/"})
+# To an identity provider and back.
+_OUTSIDE_PATH = re.compile(r"/login/(?!(?:code|once)/)[^/]+/(?:callback/)?")
 
 PAGES, ALIVE, PROBES, EXPORTS, PASSWORDS = "pages", "alive", "probes", "exports", "passwords"
+OUTSIDE = "outside"
 
 # Those for passwords check one at a time (`executions.accounts.turns`). The others count and refuse
 # guesses meanwhile, which takes milliseconds.
@@ -31,6 +35,7 @@ PASSWORD_THREADS = 6
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*0*([0-9]+)[ \t]*\r", re.IGNORECASE)
 _WITHOUT_LENGTH = re.compile(rb"\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _EXPECTS_CONTINUE = re.compile(rb"\nexpect:[ \t]*100-continue[ \t]*\r", re.IGNORECASE)
+_SCHEME_AND_HOST = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # of a proxy's request line
 _END_OF_HEAD = b"\r\n\r\n"
 
 
@@ -120,9 +125,11 @@ def threads_for(data: bytes | bytearray, prefix: str) -> str:
     Probes have a thread of their own, so busy pages never make a process look dead. ``/livez`` asks
     no database and has one that the other probes cannot occupy either. Exports may wait for their
     reader. Checking a password takes a processor for a quarter of a second, and others wait for it.
+    Whoever goes to an identity provider, or comes back, waits until it answers us.
     """
     method, _, rest = data.lstrip(b"\r\n").partition(b"\r\n")[0].decode("latin-1").partition(" ")
-    path = rest.partition(" ")[0].partition("?")[0]
+    target = _SCHEME_AND_HOST.sub("", rest.partition(" ")[0], count=1)
+    path = unquote(re.split(r"[?#]", target, maxsplit=1)[0], "latin-1")
     if prefix and path.startswith(f"{prefix}/"):
         path = path[len(prefix) :]
     if path in _ALIVE_PATHS:
@@ -131,4 +138,6 @@ def threads_for(data: bytes | bytearray, prefix: str) -> str:
         return PROBES
     if path in _EXPORT_PATHS:
         return EXPORTS
-    return PASSWORDS if method == "POST" and path in _PASSWORD_PATHS else PAGES
+    if method == "POST" and path in _PASSWORD_PATHS:
+        return PASSWORDS
+    return OUTSIDE if _OUTSIDE_PATH.fullmatch(path) else PAGES

@@ -27,6 +27,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from multica_admin.arriving import (
     ALIVE,
     EXPORTS,
+    OUTSIDE,
     PAGES,
     PASSWORD_THREADS,
     PASSWORDS,
@@ -53,7 +54,7 @@ MOST_WITH_BYTES = 64
 UNSENT_BYTES = 1024 * 1024
 
 # Threads beside those that serve pages, which gunicorn's ``threads`` says.
-THREADS = {ALIVE: 1, PROBES: 1, EXPORTS: 1, PASSWORDS: PASSWORD_THREADS}
+THREADS = {ALIVE: 1, PROBES: 1, EXPORTS: 1, OUTSIDE: 2, PASSWORDS: PASSWORD_THREADS}
 
 SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
