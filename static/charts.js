@@ -45,7 +45,7 @@
     if (value === null || value === undefined) return "—";
     const seconds = unit === "ms" ? value / 1000 : value;
     if (seconds === 0) return "0";
-    if (seconds < 1) return `${Math.round(seconds * 1000).toLocaleString(lang)} ms`;
+    if (seconds < 1) return `${Math.round(seconds * 1000).toLocaleString(lang)} ${texts.ms}`;
     if (seconds < 60) {
       const digits = seconds < 10 && seconds % 1 ? 1 : 0;
       return `${seconds.toLocaleString(lang, { maximumFractionDigits: digits })} ${texts.s}`;

@@ -10,11 +10,19 @@ from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import pgettext_lazy
 
 VIEWER = "viewer"
 OPERATOR = "operator"
 ADMINISTRATOR = "administrator"  # a superuser, who may do everything and needs no group
 NO_ROLE = "none"
+# How sentences name them.
+ROLE_WORDS = {
+    VIEWER: pgettext_lazy("role of an account", "viewer"),
+    OPERATOR: pgettext_lazy("role of an account", "operator"),
+    ADMINISTRATOR: pgettext_lazy("role of an account", "administrator"),
+    NO_ROLE: pgettext_lazy("role of an account", "no role"),
+}
 ROLE_PERMISSIONS = {VIEWER: ("view_dashboard",), OPERATOR: ("view_dashboard", "operate")}
 LOOK = "executions.view_dashboard"
 OPERATE = "executions.operate"

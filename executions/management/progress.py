@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from time import monotonic
 from typing import IO, Self
 
+from django.utils.translation import gettext as _
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -29,6 +30,8 @@ class StillThere:
         self._say = say
         self._doing = doing
         self._every = every
+        # Looked up here, because the thread does not know the command's language.
+        self._still = _("Still %(doing)s, for %(seconds)s s now.")
         self._since = self._said = monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._repeat, daemon=True)
@@ -50,7 +53,8 @@ class StillThere:
         while not self._over.wait(max(0.0, self._said + self._every - monotonic())):
             if monotonic() >= self._said + self._every:
                 self._said = monotonic()
-                self._say(f"Still {self._doing}, for {self._said - self._since:.0f} s now.")
+                seconds = f"{self._said - self._since:.0f}"
+                self._say(self._still % {"doing": self._doing, "seconds": seconds})
 
 
 class Slices(StillThere):
@@ -62,7 +66,7 @@ class Slices(StillThere):
         self._count = count
         self._number = 0
         self._open = ExitStack()
-        super().__init__(self._line, "beginning", every)
+        super().__init__(self._line, _("beginning"), every)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -81,14 +85,15 @@ class Slices(StillThere):
     def begin(self, name: str) -> None:
         """Work on the slice of that name begins."""
         self._number += 1
-        self.doing(f"summing {name}, month {self._number} of {self._count}")
+        told = {"month": name, "number": self._number, "of": self._count}
+        self.doing(_("summing %(month)s, month %(number)s of %(of)s") % told)
 
     def end(self, line: str) -> None:
         """The slice is done; the line says what came of it."""
         self._line(line)
         if self._console.is_terminal:
             self._bar.advance(self._bar.task_ids[0])
-        self.doing("resting before the next month")
+        self.doing(_("resting before the next month"))
 
     def _line(self, line: str) -> None:
         if self._console.is_terminal:

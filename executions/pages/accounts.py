@@ -20,13 +20,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver, reverse_lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from executions.accounts.confirmation import confirmation_required
 from executions.accounts.roles import (
     ADMINISTRATOR,
     NO_ROLE,
     OPERATOR,
+    ROLE_WORDS,
     VIEWER,
     RoleNeeded,
     give_role,
@@ -183,11 +186,11 @@ class PasswordForm(_AdminPasswordChangeForm):
 
 
 class RoleFilter(admin.SimpleListFilter):
-    title = _("role")
+    title = pgettext_lazy("of an account", "role")
     parameter_name = "role"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(role, str(said).partition(":")[0]) for role, said in ROLES.items()]
+        return [(role, str(capfirst(ROLE_WORDS[role]))) for role in ROLES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
         role = self.value()

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from executions.accounts.requests import LiveRequest
 from executions.accounts.roles import (
     ADMINISTRATOR,
+    ROLE_WORDS,
     VIEWER,
     RoleNeeded,
     administrators,
@@ -194,7 +195,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
         Problem(
             code="forbidden",
             title=say("Your role does not allow this"),
-            what=str(exception) or say("This is for the role %(role)s.", role=role),
+            what=str(exception) or say("This is for the role %(role)s.", role=ROLE_WORDS[role]),
             meaning=say("Nothing was changed."),
             todo=say("%(ask)s, or go back to the overview.", ask=_ask_for(role)),
             status=403,
@@ -217,15 +218,15 @@ def _without_a_role(request: HttpRequest) -> Problem:
 
 
 def _ask_for(role: str) -> Sentence:
-    people = administrators()
+    people, word = administrators(), ROLE_WORDS[role]
     if not people:
         return say(
             "There is no administrator who could give the role %(role)s: let whoever runs Multica"
             " Admin make one with “manage.py createsuperuser”",
-            role=role,
+            role=word,
         )
     return say(
-        "Ask an administrator (%(names)s) for the role %(role)s", names=listed(people), role=role
+        "Ask an administrator (%(names)s) for the role %(role)s", names=listed(people), role=word
     )
 
 

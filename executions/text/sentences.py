@@ -7,6 +7,7 @@ first viewer, and its times must keep ageing on the page.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Union
 
 from django.utils.functional import Promise
@@ -136,6 +137,18 @@ def quoted(text: "str | Promise | Sentence | Paragraph") -> Sentence:
     return Sentence("%(text)s", {"text": text})
 
 
+# Chinese sentences follow each other without a space.
+_NEXT = pgettext_lazy("two sentences, one after the other", "%(first)s %(next)s")
+
+
+def _joined(texts: Iterable[str]) -> str:
+    template = str(_NEXT)
+    told = [one for one in texts if one]
+    return (
+        reduce(lambda before, one: template % {"first": before, "next": one}, told) if told else ""
+    )
+
+
 @dataclass(frozen=True)
 class Paragraph:
     """Several sentences, one after the other, shown like :class:`Sentence`."""
@@ -143,10 +156,10 @@ class Paragraph:
     sentences: tuple[Sentence, ...]
 
     def __str__(self) -> str:
-        return " ".join(str(sentence) for sentence in self.sentences)
+        return _joined(str(sentence) for sentence in self.sentences)
 
     def html(self) -> SafeString:
-        return SafeString(" ".join(sentence.html() for sentence in self.sentences))
+        return SafeString(_joined(sentence.html() for sentence in self.sentences))
 
     def still(self) -> str:
         return " ".join(sentence.still() for sentence in self.sentences)

@@ -5,10 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
+from django.utils.translation import override
+
+from executions.health.facts.pg_cron import Match, Visibility
 from executions.health.findings import Finding, FindingCode, Severity
-from executions.pages.overview.evidence import Value, label, lines
+from executions.health.ledger import PlanOutcome
+from executions.pages.overview.evidence import Value, label, lines, worded
 from executions.text.sentences import say
 from tests.pictures import NOW
+
+# Codes that are plain words already.
+ENGLISH_WORDS = frozenset({"kept", "failed", "running", "stale", "missing"})
 
 
 def finding(**evidence) -> Finding:
@@ -45,9 +52,25 @@ def test_what_is_empty_or_said_in_the_sentences_is_left_out():
     assert lines(finding(reason="r", remedy="r", executions=[], user=None, database="")) == []
 
 
-def test_plain_texts_are_listed():
+def test_codes_are_listed_in_words():
     (line,) = lines(finding(what=["state", "executions"]))
-    assert line.value == Value("text", "state, executions")
+    assert line.value == Value("text", "how far the rollup has come, the history of runs")
+    with override("zh-hans"):
+        (line,) = lines(finding(what=["state", "executions"]))
+        assert line.value == Value("text", "用量汇总的进度、运行历史")
+
+
+def test_no_code_stays_a_code():
+    """Each value that a page may get under these names has its words, in both languages."""
+    told = {"match": Match, "visibility": Visibility, "kind": PlanOutcome, "findings": FindingCode}
+    for language in ("en", "zh-hans"):
+        with override(language):
+            for name, codes in told.items():
+                assert [code for code in codes if worded(name, code) == code.value] == [
+                    code for code in codes if language == "en" and code.value in ENGLISH_WORDS
+                ]
+            assert worded("readable", True) == {"en": "yes", "zh-hans": "是"}[language]
+            assert worded("state", "idle") != "idle"
 
 
 def test_a_name_that_nobody_has_put_into_words_is_shown_as_it_is():

@@ -6,7 +6,7 @@ import pytest
 from django.utils import translation
 
 from executions.management.commands.makemessages import Command
-from executions.text.sentences import quoted, say, say_counted
+from executions.text.sentences import quoted, say, say_counted, together
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +37,10 @@ def test_a_text_from_elsewhere_stays_as_it_is():
 
 def test_makemessages_collects_the_texts_of_both():
     assert {"--keyword=say", "--keyword=say_counted:2,3"} <= set(Command.xgettext_options)
+
+
+def test_chinese_sentences_follow_each_other_without_a_space():
+    both = together(say("Nothing was changed."), say("Nothing was removed."))
+    assert str(both) == "Nothing was changed. Nothing was removed."
+    with translation.override("zh-hans"):
+        assert (str(both), both.html()) == ("没有任何更改。没有删除任何记录。",) * 2

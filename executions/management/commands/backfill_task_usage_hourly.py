@@ -13,6 +13,8 @@ from typing import IO, Any, cast
 
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from executions.database.connections import Connection, runner_connection
 from executions.database.direct import OnStandby
@@ -29,16 +31,17 @@ from executions.rollup.summing import read_source
 from executions.scheduler.leases import rfc3339
 from executions.text.beyond import in_words, select
 from executions.text.durations import parse_duration
+from executions.text.sentences import listed
 from multica_admin.embedded import ensure_running
 
 ON_STANDBY, INTERRUPTED = 2, 130
 CANCEL_SECONDS = 0.5
-_NOTHING = "Nothing was changed."
+_NOTHING = gettext_lazy("Nothing was changed.")
 
 
 def _months(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise ArgumentTypeError(f"{text!r} is no number of months")
+        raise ArgumentTypeError(_("%(text)r is no number of months") % {"text": text})
     return int(text)
 
 
@@ -108,10 +111,11 @@ class Command(BaseCommand):
         if options["dry_run"]:
             for one in months:
                 rows = backfill.usage_rows(connection, one)
-                self._say(f"{one.since:%Y-%m}: {rows:,} usage rows")
-            self._say("Nothing was changed: this was a dry run.")
+                told = {"month": _name(one), "rows": f"{rows:,}"}
+                self._say(_("%(month)s: %(rows)s usage rows") % told)
+            self._say(_("Nothing was changed: this was a dry run."))
             return
-        with StillThere(self._say, "waiting for lock 4246"):
+        with StillThere(self._say, _("waiting for lock 4246")):
             backfill.take_lock(connection, options["lock_timeout"])
         pause = options["sleep_between_slices"]
         self._has_begun = True
@@ -125,24 +129,26 @@ class Command(BaseCommand):
         if watermark is None:
             raise self._stopped()
         self._say(
-            f"Done: usage is summed up to {rfc3339(watermark)}; the rollup continues from there."
+            _("Done: usage is summed up to %(time)s; the rollup continues from there.")
+            % {"time": rfc3339(watermark)}
         )
 
     def _after_a_failure(self) -> str:
         if not self._has_begun:
-            return _NOTHING
-        return "Months that were done stay done, and the watermark was not moved: run it again."
+            return str(_NOTHING)
+        return _("Months that were done stay done, and the watermark was not moved: run it again.")
 
     def _after_a_stop(self) -> str:
         if not self._has_begun:
-            return _NOTHING
-        return (
+            return str(_NOTHING)
+        return _(
             "Months that were summed stand, and the watermark was not moved. Run the same command"
             " again to go on: a month that is right already is looked at and not written again."
         )
 
     def _stopped(self) -> CommandError:
-        return CommandError(f"Stopped. {self._after_a_stop()}", returncode=INTERRUPTED)
+        stopped = _("Stopped. %(so_far)s") % {"so_far": self._after_a_stop()}
+        return CommandError(stopped, returncode=INTERRUPTED)
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
@@ -204,45 +210,55 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def _standing(extent: Extent, months: list[Slice]) -> str:
     if not months:
-        return "There is no usage to sum: only the watermark is set."
+        return _("There is no usage to sum: only the watermark is set.")
     mark = extent.watermark_at
-    watermark = (in_words(mark) or rfc3339(mark)) if mark else "missing"
-    return (
-        f"{len(months)} months of usage, {months[0].since:%Y-%m} to {months[-1].since:%Y-%m};"
-        f" the watermark is {watermark}."
-    )
+    watermark = (in_words(mark) or rfc3339(mark)) if mark else _("missing")
+    return ngettext(
+        "%(n)s month of usage, %(first)s to %(last)s; the watermark is %(watermark)s.",
+        "%(n)s months of usage, %(first)s to %(last)s; the watermark is %(watermark)s.",
+        len(months),
+    ) % {
+        "n": len(months),
+        "first": _name(months[0]),
+        "last": _name(months[-1]),
+        "watermark": watermark,
+    }
 
 
 def _left_out(extent: Extent) -> str:
     columns = [f"{table}.{name}" for table, names in extent.beyond.items() for name in names]
     statements = " ".join(select(table, names) for table, names in extent.beyond.items())
-    return (
-        f"A time that is infinite or outside the years 1 to 9999 stands in {', '.join(columns)}."
+    return _(
+        "A time that is infinite or outside the years 1 to 9999 stands in %(columns)s."
         " Usage with such a time is left out; the watermark is set right at the end. To see those"
-        f" rows, run: {statements}"
-    )
+        " rows, run: %(statements)s"
+    ) % {"columns": listed(columns), "statements": statements}
 
 
 def _how(source: WindowSource, *, asked: bool) -> str:
     """Which statements sum a month, and why."""
-    slow = "Each month goes through the installed window function"
     if asked:
-        return f"{slow}, as --use-installed-function asks."
-    if source.proven:
-        return (
-            "Each month is summed by statements of our own. They give the same buckets as the"
-            f" installed window function, which is that of {source.proven.whose}."
+        return _(
+            "Each month goes through the installed window function, as --use-installed-function"
+            " asks."
         )
+    if source.proven:
+        return _(
+            "Each month is summed by statements of our own. They give the same buckets as the"
+            " installed window function, which is that of %(whose)s."
+        ) % {"whose": source.proven.whose}
     if source.known:
-        return (
-            f"{slow}, because our own statements rely on two facts, and one does not hold here:"
+        return _(
+            "Each month goes through the installed window function, because our own statements"
+            " rely on two facts, and one does not hold here:"
             " task_usage_hour_bucket cuts at UTC hours, and task_usage is unique by task_id,"
             " provider and model. On a large install that can take hours."
         )
-    return (
-        f"{slow}, because its source (sha256 {(source.sha256 or 'none')[:12]}) is none that our own"
-        " statements were proven equal to. On a large install that can take hours."
-    )
+    return _(
+        "Each month goes through the installed window function, because its source (sha256"
+        " %(sha256)s) is none that our own statements were proven equal to. On a large install that"
+        " can take hours."
+    ) % {"sha256": (source.sha256 or "—")[:12]}
 
 
 def _name(one: Slice) -> str:
@@ -250,28 +266,43 @@ def _name(one: Slice) -> str:
 
 
 def _line(one: Sliced) -> str:
-    return f"{_name(one.slice)}: {one.buckets:,} buckets changed in {one.seconds:.1f} s"
+    return _("%(month)s: %(buckets)s buckets changed in %(seconds)s s") % {
+        "month": _name(one.slice),
+        "buckets": f"{one.buckets:,}",
+        "seconds": f"{one.seconds:.1f}",
+    }
 
 
 def _why_not(refusal: Partial | Locked) -> str:
     if isinstance(refusal, Partial):
-        return (
-            f"There is usage from {refusal.oldest:%Y-%m}, and --months-back begins with"
-            f" {refusal.since:%Y-%m}. The usage from {refusal.oldest:%Y-%m-%d} to"
-            f" {refusal.since - timedelta(days=1):%Y-%m-%d} would be abandoned: it would never be"
-            " summed up, because the watermark passes it all the same. Leave --months-back out, or"
-            " add --force-partial. Nothing was changed."
-        )
-    return (
-        f"Lock 4246 is held by {_who(refusal.holders)}: another rollup or backfill is at work. Try"
-        " again later, or wait longer with --lock-timeout. Nothing was changed."
-    )
+        return _(
+            "There is usage from %(oldest)s, and --months-back begins with %(since)s. The usage"
+            " from %(first)s to %(last)s would be abandoned: it would never be summed up, because"
+            " the watermark passes it all the same. Leave --months-back out, or add"
+            " --force-partial. Nothing was changed."
+        ) % {
+            "oldest": f"{refusal.oldest:%Y-%m}",
+            "since": f"{refusal.since:%Y-%m}",
+            "first": f"{refusal.oldest:%Y-%m-%d}",
+            "last": f"{refusal.since - timedelta(days=1):%Y-%m-%d}",
+        }
+    return _(
+        "Lock 4246 is held by %(who)s: another rollup or backfill is at work. Try again later, or"
+        " wait longer with --lock-timeout. Nothing was changed."
+    ) % {"who": _who(refusal.holders)}
 
 
 def _who(holders: tuple[DatabaseSession, ...]) -> str:
     if not holders:
-        return "a session that has ended by now"
-    return " and ".join(
-        f"process {one.pid} ({one.application_name or 'no name'}, {one.user or 'unknown role'})"
-        for one in holders
+        return _("a session that has ended by now")
+    return str(
+        listed(
+            _("process %(pid)s (%(name)s, %(role)s)")
+            % {
+                "pid": one.pid,
+                "name": one.application_name or _("no name"),
+                "role": one.user or _("unknown role"),
+            }
+            for one in holders
+        )
     )

@@ -5,6 +5,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 from psycopg import sql
 
 from executions.database.connections import runner_connection
@@ -35,9 +36,12 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from None
         except psycopg.errors.InsufficientPrivilege as error:
             raise CommandError(
-                f"{diagnose(error).what} Name in RUNNER_DATABASE_URL the role that owns the tables;"
-                " where there are none yet, let an administrator run"
-                f" GRANT CREATE ON SCHEMA public TO {role}."
+                _(
+                    "%(what)s Name in RUNNER_DATABASE_URL the role that owns the tables; where"
+                    " there are none yet, let an administrator run"
+                    " GRANT CREATE ON SCHEMA public TO %(role)s."
+                )
+                % {"what": diagnose(error).what, "role": role}
             ) from None
         except ProvisionRefused as refusal:
             raise CommandError(str(refusal)) from None
@@ -46,8 +50,8 @@ class Command(BaseCommand):
         except psycopg.Error as error:
             raise CommandError(diagnose(error).sentence()) from None
         if not done.changed:
-            self.stdout.write("Nothing to do: everything is there already.")
+            self.stdout.write(_("Nothing to do: everything is there already."))
         for name in done.created:
-            self.stdout.write(f"made {name}")
+            self.stdout.write(_("made %(name)s") % {"name": name})
         for name in done.updated:
-            self.stdout.write(f"brought {name} up to date")
+            self.stdout.write(_("brought %(name)s up to date") % {"name": name})

@@ -7,6 +7,8 @@ from typing import Any
 
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from executions.database.connections import runner_connection
 from executions.database.direct import OnStandby
@@ -21,7 +23,9 @@ LONGEST = 36_500
 
 def _days(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= LONGEST):
-        raise ArgumentTypeError(f"{text!r} is no number of days from 1 to {LONGEST}")
+        raise ArgumentTypeError(
+            _("%(text)r is no number of days from 1 to %(most)s") % {"text": text, "most": LONGEST}
+        )
     return int(text)
 
 
@@ -53,8 +57,8 @@ class Command(BaseCommand):
                     for rows in retention.prune(connection, status, age, only_count=only_count):
                         found += rows
                         total += rows
-                    verb = "could be removed" if only_count else "removed"
-                    self.stdout.write(f"{status} older than {days} days: {found:,} {verb}")
+                    told = {"status": status, "days": days, "found": f"{found:,}"}
+                    self.stdout.write(_line(only_count=only_count) % told)
         except OnStandby as error:
             raise CommandError(diagnose(error).sentence(), returncode=ON_STANDBY) from None
         except psycopg.Error as error:
@@ -62,10 +66,21 @@ class Command(BaseCommand):
             raise CommandError(f"{diagnose(error).sentence()} {so_far}") from None
         except KeyboardInterrupt:
             so_far = _so_far(total, only_count)
-            raise CommandError(f"Stopped. {so_far}", returncode=INTERRUPTED) from None
+            stopped = _("Stopped. %(so_far)s") % {"so_far": so_far}
+            raise CommandError(stopped, returncode=INTERRUPTED) from None
+
+
+def _line(*, only_count: bool) -> str:
+    if only_count:
+        return _("%(status)s older than %(days)s days: %(found)s could be removed")
+    return _("%(status)s older than %(days)s days: %(found)s removed")
 
 
 def _so_far(total: int, only_count: bool) -> str:
     if only_count or not total:
-        return "Nothing was removed."
-    return f"{total:,} executions were removed; run it again to go on."
+        return _("Nothing was removed.")
+    return ngettext(
+        "%(total)s execution was removed; run it again to go on.",
+        "%(total)s executions were removed; run it again to go on.",
+        total,
+    ) % {"total": f"{total:,}"}

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from executions import quickstart
 from executions.demo import gallery
@@ -66,7 +67,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from None
         except quickstart.Stopped as stopped:
             raise CommandError(
-                "Stopped before it had started.", returncode=stopped.exit_status
+                _("Stopped before it had started."), returncode=stopped.exit_status
             ) from None
 
     def _address(self, options: dict[str, Any]) -> tuple[str, int]:
@@ -134,12 +135,17 @@ def _require_a_database(*, demo: bool) -> None:
     """Refuse to show made-up data to somebody who did not ask for it, and the other way round."""
     if demo and not settings.MULTICA_IS_EMBEDDED:
         raise quickstart.CannotStart(
-            "DATABASE_URL is set, so there is no demo to show: leave out --demo, or DATABASE_URL."
+            _(
+                "DATABASE_URL is set, so there is no demo to show: leave out --demo, or"
+                " DATABASE_URL."
+            )
         )
     if settings.REQUIRE_DATABASE_URL and settings.MULTICA_IS_EMBEDDED and not demo:
         raise quickstart.CannotStart(
-            "DATABASE_URL is not set, so there is no Multica to watch: set it to the URL of"
-            " Multica's database, or add --demo to see made-up data."
+            _(
+                "DATABASE_URL is not set, so there is no Multica to watch: set it to the URL of"
+                " Multica's database, or add --demo to see made-up data."
+            )
         )
 
 
@@ -152,13 +158,15 @@ def _address_to_open(host: str, port: int) -> str:
     if settings.PUBLIC_URL:
         return settings.PUBLIC_URL
     if host.startswith(UNIX):
-        return f"on {host.removeprefix(UNIX)}, for a proxy; set PUBLIC_URL to the address it serves"
+        return _("on %(path)s, for a proxy; set PUBLIC_URL to the address it serves") % {
+            "path": host.removeprefix(UNIX)
+        }
     if host not in EVERY_ADDRESS:
         return f"http://{host}:{port}"
-    return (
-        f"http://localhost:{port} on this machine only; to open it from others, set PUBLIC_URL to"
-        " the address that they use"
-    )
+    return _(
+        "http://localhost:%(port)s on this machine only; to open it from others, set PUBLIC_URL"
+        " to the address that they use"
+    ) % {"port": port}
 
 
 def _shown(host: str) -> str:

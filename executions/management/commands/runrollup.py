@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from executions.alarms.background import watching
 from executions.database.problems import diagnose
@@ -33,6 +34,7 @@ from executions.scheduler.registry import RememberedRunner, new_runner_id
 from executions.scheduler.reports import TickReport
 from executions.scheduler.runner import TICK_SECONDS, JobRunner
 from executions.scheduler.spec import JobSpec
+from executions.text.sentences import listed
 from multica_admin.embedded import ensure_running
 
 logger = logging.getLogger(__name__)
@@ -97,7 +99,8 @@ class Command(BaseCommand):
             raise _refusal(diagnose(error).sentence()) from None
         except Exception as error:
             logger.exception("The tick failed")
-            raise _refusal(f"The tick failed: {type(error).__name__}: {said(error)}.") from None
+            why = f"{type(error).__name__}: {said(error)}"
+            raise _refusal(_("The tick failed: %(why)s.") % {"why": why}) from None
         untried = _untried(runner, reports)
         if explain:
             for report in reports:
@@ -153,8 +156,11 @@ def _tick_seconds(given: str) -> float:
         seconds = math.nan
     if not 0 < seconds <= LONGEST_TICK:
         raise CannotRun(
-            f"--tick-interval is {given}; give a number of seconds"
-            f" above 0 and up to {LONGEST_TICK}, such as {TICK_SECONDS:g}."
+            _(
+                "--tick-interval is %(given)s; give a number of seconds above 0 and up to %(most)s,"
+                " such as %(usual)s."
+            )
+            % {"given": given, "most": LONGEST_TICK, "usual": f"{TICK_SECONDS:g}"}
         )
     return seconds
 
@@ -163,7 +169,10 @@ def _chosen(name: str | None) -> list[JobSpec]:
     if name is None:
         return list(JOBS.values())
     if name not in JOBS:
-        raise CannotRun(f"There is no job named {name!r}; the jobs are {', '.join(JOBS)}.")
+        raise CannotRun(
+            _("There is no job named %(name)r; the jobs are %(jobs)s.")
+            % {"name": name, "jobs": listed(JOBS)}
+        )
     return [JOBS[name]]
 
 
@@ -171,7 +180,9 @@ def _runner_id(given: str | None) -> str:
     if given is None:
         return new_runner_id()
     if not given.strip() or not given.isprintable():
-        raise CannotRun(f"--runner-id is {given!r}; give a readable name, or leave it out.")
+        raise CannotRun(
+            _("--runner-id is %(given)r; give a readable name, or leave it out.") % {"given": given}
+        )
     return given
 
 
@@ -187,7 +198,8 @@ def _could_not_try(report: TickReport) -> bool:
 def _untried(runner: JobRunner, reports: list[TickReport]) -> list[str]:
     """The plans that one tick could not try, with a sentence for each reason."""
     sentences = [
-        f"Nobody can tell what is due for {report.job}. {report.error_msg}."
+        _("Nobody can tell what is due for %(job)s. %(why)s.")
+        % {"job": report.job, "why": report.error_msg}
         for report in reports
         if _could_not_try(report)
     ]
@@ -198,7 +210,9 @@ def _untried(runner: JobRunner, reports: list[TickReport]) -> list[str]:
         if any((spec.name, scope) not in reported for scope in spec.scopes)
     ]
     if left:  # the tick raised nothing, so it was stopped
-        sentences.append(f"The runner was told to stop before it had tried {', '.join(left)}.")
+        sentences.append(
+            _("The runner was told to stop before it had tried %(jobs)s.") % {"jobs": listed(left)}
+        )
     return sentences
 
 
@@ -236,17 +250,22 @@ def _as_json(report: TickReport) -> str:
 def _explanation(report: TickReport) -> str:
     """The result of `--once`, as a sentence."""
     if report.outcome is None:
-        return f"Nothing is due for {report.job}."
+        return _("Nothing is due for %(job)s.") % {"job": report.job}
     if report.outcome is ClaimOutcome.CONFLICT:
-        holder = report.holder or "unknown"
+        holder = {"runner": report.holder or "—"}
         if report.status == "FAILED":
-            return f"The plan failed and nothing is due for it now; its last runner was {holder}."
-        return f"Another runner has this plan: {holder}."
+            return (
+                _("The plan failed and nothing is due for it now; its last runner was %(runner)s.")
+                % holder
+            )
+        return _("Another runner has this plan: %(runner)s.") % holder
     if report.status is None:
-        return "The end of the run was not written: the lease was lost, or this runner had to end."
+        return _(
+            "The end of the run was not written: the lease was lost, or this runner had to end."
+        )
     if report.error_msg is None:
-        return "This runner ran the plan."
-    return f"This runner ran the plan and it failed: {report.error_msg}"
+        return _("This runner ran the plan.")
+    return _("This runner ran the plan and it failed: %(why)s") % {"why": report.error_msg}
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from executions.pages.history.cursors import Cursor
 from executions.scheduler.spec import Scope
 from executions.scheduler.states import ExecutionState
+from executions.text.sentences import listed
 from executions.text.visible import shortened
 
 NAMES = ("job", "scope", "status", "runner", "error", "since", "until", "q", "cursor")
@@ -214,7 +215,7 @@ def _unknown(name: str, known: tuple[str, ...]) -> BadFilter:
         sentence = _("The address has “%(name)s”, but this page takes no filters.")
         return BadFilter(name, sentence % {"name": shortened(name)})
     sentence = _("The address has “%(name)s”, which is none of this page's filters: %(known)s.")
-    return BadFilter(name, sentence % {"name": shortened(name), "known": ", ".join(known)})
+    return BadFilter(name, sentence % {"name": shortened(name), "known": listed(known)})
 
 
 def _malformed(name: str, text: str, problem: str, words: tuple[str, ...] = ()) -> BadFilter:
@@ -229,7 +230,7 @@ def _malformed(name: str, text: str, problem: str, words: tuple[str, ...] = ()) 
 def _choice(name: str, text: str, words: Iterable[str]) -> tuple[str, str]:
     allowed = tuple(words)
     if text and text not in allowed:
-        problem = _("it must be one of %(words)s") % {"words": ", ".join(allowed)}
+        problem = _("it must be one of %(words)s") % {"words": listed(allowed)}
         raise _malformed(name, text, problem, allowed)
     return name, text
 

@@ -12,13 +12,14 @@ from typing import Protocol
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from executions.health.explain import EXPLANATIONS
 from executions.health.findings.base import Evidence
+from executions.health.findings.surroundings import NAMES
+from executions.pages.overview import strip
+from executions.text.sentences import listed
 
 # Keys whose values the finding's own sentences already contain.
 SAID = frozenset({"reason", "remedy"})
-
-# Keys whose values are our codes, shown as words.
-CODES = frozenset({"findings", "kind", "visibility"})
 
 LABELS: dict[str, str | Promise] = {
     "affirmed_by": _("Affirmed by"),
@@ -138,6 +139,35 @@ LABELS: dict[str, str | Promise] = {
 }
 
 
+# The words for values that are codes: ours, and PostgreSQL's for what a session does.
+WORDS: dict[str, Mapping[str, str | Promise]] = {
+    "findings": {code.value: one.title for code, one in EXPLANATIONS.items()},
+    "kind": {outcome.value: word for outcome, (_css, word) in strip.LABELS.items()},
+    "match": {
+        "exact": _("it calls the rollup and does nothing else"),
+        "wrapped": _("through something else, which may do more"),
+        "window": _("it calls the window function"),
+        "legacy": _("it calls a function that Multica has removed"),
+        "multiple": _("it does other things beside the rollup"),
+    },
+    "state": {
+        "active": _("runs a statement"),
+        "idle": _("waits for its next statement"),
+        "idle in transaction": _("waits inside a transaction"),
+        "idle in transaction (aborted)": _("waits inside a transaction that failed"),
+    },
+    "visibility": {
+        "full": _("every job"),
+        "filtered": _("only jobs of this role"),
+        "no_access": _("nothing: this role may not look"),
+        "absent": _("there is no pg_cron"),
+        "elsewhere": _("nothing: the jobs are in another database"),
+        "unknown": _("nobody can tell"),
+    },
+    "what": NAMES,
+}
+
+
 class Evidenced(Protocol):
     """A finding, or an answer of the diagnosis: both have evidence."""
 
@@ -171,6 +201,13 @@ def label(name: str) -> str:
     return str(LABELS.get(name, name.replace("_", " ")))
 
 
+def worded(name: str, value: object) -> str:
+    """A value of the key in the reader's language; what is no code stays as it is."""
+    if isinstance(value, bool):
+        return str(_("yes") if value else _("no"))
+    return str(WORDS.get(name, {}).get(str(value), value))
+
+
 def lines(shown: Evidenced) -> list[EvidenceLine]:
     """The evidence of a finding or an answer, without what is empty or already said."""
     return [
@@ -185,17 +222,18 @@ def _lines(name: str, value: object) -> Iterator[EvidenceLine]:
     if value is None or value in ("", [], (), {}):
         return
     if isinstance(value, Mapping):
-        yield from _listed(label(name), [value])
+        yield from _listed(name, [value])
     elif isinstance(value, list | tuple):
-        yield from _listed(label(name), value)
+        yield from _listed(name, value)
     else:
         yield EvidenceLine(label(name), _value(name, value))
 
 
-def _listed(text: str, values: Sequence[object]) -> Iterator[EvidenceLine]:
+def _listed(name: str, values: Sequence[object]) -> Iterator[EvidenceLine]:
+    text = label(name)
     mappings = [value for value in values if isinstance(value, Mapping)]
     if not mappings:
-        yield EvidenceLine(text, Value("text", ", ".join(str(value) for value in values)))
+        yield EvidenceLine(text, Value("text", str(listed(worded(name, one) for one in values))))
     elif all("id" in mapping and "plan_time" in mapping for mapping in mappings):
         yield EvidenceLine(text, executions=mappings)
     else:
@@ -217,4 +255,4 @@ def _value(name: str, value: object) -> Value:
         if name.endswith("_seconds"):
             return Value("span", value)
         return Value("text" if name == "pid" else "count", value)
-    return Value("text", str(value).replace("_", " ") if name in CODES else str(value))
+    return Value("text", worded(name, value))

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from django.utils.functional import Promise
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.ledger import Cell, Ledger, PlanOutcome
@@ -124,17 +124,19 @@ class Captions:
         self._labels = {kind: str(label) for kind, (_css, label) in LABELS.items()}
         self._zone = get_current_timezone()
         self._units = Units()
+        self._colon = pgettext("between a time and what became of it", ": ")
+        self._comma = pgettext("between the parts of a caption", ", ")
 
     def of(self, square: Square) -> str:
         """The time of the square, and what became of it. An open gap is told as a whole."""
         if square.gap is not None and square.is_open:
             return self._open(square.gap)
-        told = f"{written(square.start, 'clock', self._zone)}: {self._outcome(square)}"
+        told = f"{written(square.start, 'clock', self._zone)}{self._colon}{self._outcome(square)}"
         execution = square.execution
         if execution is not None and execution.duration_ms is not None:
-            told += f", {duration(execution.duration_ms, self._units)}"
+            told += self._comma + duration(execution.duration_ms, self._units)
         if square.extras:
-            told += ", " + _("%(n)s off the grid") % {"n": square.extras}
+            told += self._comma + _("%(n)s off the grid") % {"n": square.extras}
         return told
 
     def _open(self, gap: GapStory) -> str:
@@ -151,7 +153,7 @@ class Captions:
         if len(square.cells) == 1:
             return self._labels[square.kind]
         counts = square.kinds
-        return ", ".join(
+        return self._comma.join(
             [f"{counts[kind]} {self._labels[kind]}" for kind in LABELS if kind in counts]
         )
 

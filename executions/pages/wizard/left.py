@@ -19,7 +19,7 @@ from executions.pgcron.remains import Remains, RunDetailsLeft, read_remains
 from executions.pgcron.servers import read_server
 from executions.retirement.facts import retire_fetch
 from executions.retirement.wizard import elsewhere, job_of
-from executions.text.sentences import Text, say, say_counted, together
+from executions.text.sentences import Text, listed, say, say_counted, together
 
 # Before these states the job may have to be put back.
 OVER = frozenset({RetirementState.VERIFIED, RetirementState.OTHER_CALLER})
@@ -75,7 +75,7 @@ def left_over(jobid: int, remains: Remains, *, ours: frozenset[str]) -> tuple[Le
     found = [_details(jobid, remains.details), _extension(remains)]
     owner = remains.owner
     if owner is not None and owner.name not in ours:
-        where = ", ".join(owner.databases) or remains.database
+        where = listed(owner.databases) if owner.databases else remains.database
         found.insert(
             1,
             LeftOver(

@@ -10,10 +10,11 @@ from django.utils.translation import pgettext_lazy
 from executions.models.retirement import AuditEvent, Retirement, RetirementState
 from executions.pages.audit.lines import action_in_words
 from executions.pages.display import Badge, drawn_badge, icon, look
-from executions.pages.overview.evidence import CODES, label
+from executions.pages.overview.evidence import label, worded
 from executions.pages.wizard.steps import WizardStep
 from executions.pgcron.job import RunDetails
 from executions.retirement.gates.gate import Gate
+from executions.text.sentences import listed
 
 register = template.Library()
 register.filter("action_in_words", action_in_words)
@@ -109,23 +110,20 @@ def took_ms(run: RunDetails) -> float | None:
 def gate_evidence(gate: Gate) -> list[tuple[str, object, bool]]:
     """The evidence of a gate: label, value, and whether it is a time. Empty values are out."""
     return [
-        (label(name), value if isinstance(value, datetime) else _told(value, coded=name in CODES),
+        (label(name), value if isinstance(value, datetime) else _told(name, value),
          isinstance(value, datetime))
         for name, value in gate.evidence.items()
         if value not in (None, "", [], {})
     ]  # fmt: skip
 
 
-def _told(value: object, *, coded: bool = False) -> str:
-    if coded and isinstance(value, str):
-        return value.replace("_", " ")
-    if isinstance(value, bool):
-        return str(_("yes") if value else _("no"))
+def _told(name: str, value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(_told(one, coded=coded) for one in value)
+        return str(listed(_told(name, one) for one in value))
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_told(one)}" for name, one in value.items() if one is not None)
-    return str(value)
+        told = ((label(key), _told(key, one)) for key, one in value.items() if one is not None)
+        return str(listed(f"{key} {one}" for key, one in told))
+    return worded(name, value)
 
 
 @register.inclusion_tag("executions/wizard/_steps.html")
