@@ -137,7 +137,7 @@ def test_3_3_1_a_refused_sign_in_is_told_at_once(open_page, expect):
     page.goto("/login/")
     page.locator("[name=username]").fill("olga")
     page.locator("[name=password]").fill("wrong")
-    page.locator("button[type=submit]").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("correct username and password")
     expect(page.locator("[name=username]")).to_have_value("olga")
 
