@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 
 import psycopg
+from django.utils.functional import Promise
 
 from multica_admin.databases import Conninfo
 from multica_admin.locks import locked, open_for_owner
@@ -65,7 +66,7 @@ class Binaries:
     directory: Path
     major: int
     has_pg_cron: bool
-    origin: str
+    origin: Promise  # in words; bin/setup.sh asks for the rest before there are any settings
 
 
 @dataclass(frozen=True)

