@@ -180,7 +180,7 @@ def test_the_backfill_names_such_usage_leaves_it_out_and_does_the_rest(
     assert "task_usage_hourly_rollup_state.watermark_at" in said
     select = said[said.index("SELECT") :].split(";")[0]
     assert owner.execute(select).rowcount == 1
-    assert "1 months of usage" in said
+    assert "1 month of usage" in said
     if not dry:
         assert "Done: usage is summed up to" in said
         assert owner.execute("SELECT FROM task_usage_hourly").rowcount == 1
