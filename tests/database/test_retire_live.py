@@ -90,7 +90,8 @@ def test_from_choosing_to_verified_and_back_again(pg_cron, backend, ticking, rul
     acts.put_back(Order(who, retirement, rules))
     [after] = jobs(pg_cron).values()
     assert {**after, "jobid": jobid} == before
-    assert [line for line in audited(retirement) if line[1] != "refused"] == [
+    # A removal that was refused meanwhile was intended each time.
+    assert [line for line in dict.fromkeys(audited(retirement)) if line[1] != "refused"] == [
         ("remove", "intended"),
         ("remove", "done"),
         ("watch", "done"),
