@@ -14,6 +14,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 @pytest.fixture
 def multica_leads(monkeypatch):
     """Have the alias ``multica`` lead elsewhere, by a pool of one that soon gives up."""
+    connections["multica"].close()  # a test before this one may have left it open
     connections["multica"].close_pool()
     before = connections["multica"].settings_dict
 
