@@ -1,4 +1,4 @@
-"""An upgrade's answer as the JSON of docs/interfaces.md."""
+"""PURE: an upgrade's answer as the JSON of docs/interfaces.md."""
 
 from collections.abc import Mapping
 

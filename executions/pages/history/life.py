@@ -4,18 +4,23 @@ It uses only one row and the settings of its job. If a later attempt has overwri
 text says so.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
 from executions.health.facts.executions import moment_in
-from executions.models import Execution, Status
 from executions.scheduler.spec import CatchUp, ErrorCode, JobSpec
 from executions.scheduler.states import ExecutionState
 from executions.text.beyond import is_beyond
+
+if TYPE_CHECKING:
+    from executions.models import Execution
 
 # Beyond this an indented result would be mostly indentation.
 LONGEST_PRETTY = 65_536
@@ -116,7 +121,7 @@ def _lease(execution: Execution, state: ExecutionState, now: datetime) -> list[M
 def _ended(execution: Execution, state: ExecutionState) -> list[Moment]:
     if state in (ExecutionState.RUNNING, ExecutionState.STALE):
         return []
-    if execution.status == Status.SUCCESS:
+    if state == ExecutionState.SUCCESS:
         note = _("at the second or a later attempt") if execution.attempt > 1 else ""
         return [Moment(_("Succeeded"), execution.finished_at, note, "good", "check")]
     if execution.error_code == ErrorCode.STALE_TIMEOUT:
@@ -128,7 +133,7 @@ def _ended(execution: Execution, state: ExecutionState) -> list[Moment]:
 def _next(
     execution: Execution, state: ExecutionState, spec: JobSpec | None, now: datetime
 ) -> list[Moment]:
-    if execution.status != Status.FAILED:
+    if state not in (ExecutionState.RETRYING, ExecutionState.FAILED):
         return []
     if state == ExecutionState.RETRYING:
         at = execution.next_retry_at
