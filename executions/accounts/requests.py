@@ -1,5 +1,6 @@
 """What the middleware adds to a request before a view gets it."""
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
@@ -9,6 +10,12 @@ class LiveRequest(HttpRequest):
 
     htmx: HtmxDetails
     may_look: bool
+
+
+class SignedInRequest(HttpRequest):
+    """``user`` has an account: `SignInMiddleware` lets nobody else reach the view."""
+
+    user: User
 
 
 def client_address(request: HttpRequest) -> str:

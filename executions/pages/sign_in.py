@@ -7,7 +7,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
-from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.forms import BaseForm
@@ -22,7 +21,7 @@ from executions.accounts import sessions
 from executions.accounts.confirmation import confirm, waiting_act
 from executions.accounts.devices import known_device, remember_device
 from executions.accounts.guessing import CONFIRM, SIGN_IN, GuessRefused, password_guess
-from executions.accounts.requests import client_address
+from executions.accounts.requests import SignedInRequest, client_address
 from executions.accounts.ways.session import PASSWORD, remember_way, way_of
 from executions.pages.going_on import go_on, wanted_page
 from executions.pages.other_ways import no_passwords, offered, prove_again
@@ -31,10 +30,11 @@ from executions.pages.other_ways import no_passwords, offered, prove_again
 class SignInForm(AuthenticationForm):
     """Counts the guess before the password is checked."""
 
+    request: HttpRequest  # the view always gives it
+
     def clean(self) -> dict[str, Any]:
         if not (self.cleaned_data.get("username") and self.cleaned_data.get("password")):
             return super().clean()
-        assert self.request is not None  # noqa: S101  the view gives it
         name = self.cleaned_data["username"]
         device = known_device(self.request, name)
         with password_guess(SIGN_IN, name, client_address(self.request), device):
@@ -106,9 +106,8 @@ class ChangePassword(PasswordChangeView):
 
 
 @require_POST
-def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
+def sign_out_everywhere(request: SignedInRequest) -> HttpResponse:
     """End every session of the account, this one too."""
-    assert isinstance(request.user, User)  # noqa: S101  the middleware lets nobody else in
     sessions.end_all(request.user)
     logout(request)
     messages.success(request, _("You are signed out everywhere."))
@@ -131,7 +130,7 @@ def _too_early(response: HttpResponse, refused: GuessRefused) -> HttpResponse:
 
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
-def sign_in_again(request: HttpRequest) -> HttpResponseBase:
+def sign_in_again(request: SignedInRequest) -> HttpResponseBase:
     """Ask for the password of the signed-in user, or for what they signed in with instead.
 
     The act that waits for it is carried out if this page has named it.
@@ -160,14 +159,13 @@ def _ask_again(request: HttpRequest, context: dict[str, Any], status: int = 200)
     return render(request, "registration/confirm.html", context, status=status)
 
 
-def _check_password(request: HttpRequest) -> None:
+def _check_password(request: SignedInRequest) -> None:
     """Let the right password pass.
 
     Raises:
         ValidationError: it is wrong, or may not be checked now (`GuessRefused`).
     """
     user = request.user
-    assert isinstance(user, User)  # noqa: S101  the middleware lets nobody else in
     with password_guess(CONFIRM, user.get_username(), client_address(request)):
         if not user.check_password(request.POST.get("password", "")):
             raise ValidationError(

@@ -31,7 +31,6 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import URLPattern, path, reverse
@@ -42,7 +41,7 @@ from django.views.decorators.http import require_http_methods
 
 from executions.accounts.confirmation import confirm, waiting_act
 from executions.accounts.guessing import Purpose, TooManyGuesses, begin, guess
-from executions.accounts.requests import client_address
+from executions.accounts.requests import SignedInRequest, client_address
 from executions.accounts.ways.adapters import SignedInAgain, provider_class
 from executions.accounts.ways.once import SIGNED_IN_ONCE, redeem_once_code
 from executions.accounts.ways.openid import OpenIDConnectFlow
@@ -151,12 +150,18 @@ def _public(view: View) -> View:
     return login_not_required(_around(view))
 
 
+class AllauthRequest(HttpRequest):
+    """``allauth`` holds what allauth notes during the request."""
+
+    allauth: SimpleNamespace
+
+
 def _around(view: View) -> View:
     """Around each view here: what allauth's middleware would do, and refusals as a page."""
 
     @wraps(view)
-    def inside(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-        request.allauth = SimpleNamespace()  # type: ignore[attr-defined]  # allauth looks there
+    def inside(request: AllauthRequest, **kwargs: Any) -> HttpResponseBase:
+        request.allauth = SimpleNamespace()
         with context.request_context(request):
             try:
                 return view(request, **kwargs)
@@ -217,9 +222,8 @@ def give_code(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def code_again(request: HttpRequest) -> HttpResponseBase:
+def code_again(request: SignedInRequest) -> HttpResponseBase:
     """Send a code to somebody who is signed in, and take it: signing in again."""
-    assert isinstance(request.user, User)  # noqa: S101  the middleware lets nobody else in
     wanted, token = wanted_page(request), request.POST.get("act") or request.GET.get("act") or ""
     if request.method == "POST" and "code" not in request.POST:
         if not request.user.email:
