@@ -3,9 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest
 
-PASSWORD = "password"  # noqa: S105  the name of a way
-CODE = "code"
-ONCE = "once"
+PASSWORD, CODE, ONCE = "password", "code", "once"
 _KEY = "signed_in_by"
 
 
