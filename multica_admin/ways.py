@@ -6,8 +6,7 @@ It reads and checks variables. It imports no library that signs anybody in.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.resources import files
 from urllib.parse import urlsplit
 
 from multica_admin.env import BadSetting, Environment
@@ -168,9 +167,7 @@ def _names(env: Environment, name: str) -> frozenset[str]:
 
 def _require_known(name: str) -> None:
     """Refuse what is no OAuth 2 provider of django-allauth, without importing any of them."""
-    package = find_spec("allauth")
-    assert package is not None and package.origin is not None  # noqa: S101, PT018  it is pinned
-    known = Path(package.origin).parent / "socialaccount" / "providers" / name / "provider.py"
+    known = files("allauth") / "socialaccount" / "providers" / name / "provider.py"
     usable = name.isidentifier() and name != "openid_connect" and known.is_file()
     if not usable or not _IS_OAUTH2.search(known.read_text("utf-8")):
         raise BadSetting(
