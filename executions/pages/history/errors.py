@@ -17,7 +17,7 @@ from executions.database.reading import fetch_for_dashboard
 from executions.models import Execution, Status
 from executions.pages.history.filters import Filters
 from executions.pages.history.messages import pattern_of
-from executions.pages.history.samples import Window, bounded, windows
+from executions.pages.history.samples import Window, beginning, windows
 from executions.pages.history.table import SQL, attempt, attempt_jobs, read_clock
 from executions.scheduler.jobs import JOBS
 from executions.scheduler.plans import is_retried, oldest_open
@@ -200,9 +200,8 @@ def read_errors(filters: Filters) -> Errors:
         RowsHidden: row security hides rows.
     """
     clock = read_clock()
-    wanted = bounded(filters, DEFAULT_WINDOW, clock.now)
-    since = wanted.since
-    assert since is not None  # noqa: S101  bounded() has set it
+    since = beginning(filters, DEFAULT_WINDOW, clock.now)
+    wanted = replace(filters, since=since)
     jobs = attempt_jobs(filters.job)
     asked = [filters.job] if filters.job else jobs.names
     most = max(1, MOST_ROWS // max(1, len(asked)))

@@ -144,7 +144,7 @@ def choose_walk(filters: Filters, clock: Clock) -> tuple[Walk, list[Scope]]:
         django.db.DatabaseError: the scopes cannot be read, or not in time.
     """
     scopes = read_scopes(filters.job) if filters.job else []
-    return choose(bounded(filters, ANY_TIME, clock.now), scopes, clock.now), scopes
+    return choose(bounded(filters, clock.now), scopes, clock.now), scopes
 
 
 def read_plans(filters: Filters) -> PlansPage:

@@ -33,7 +33,7 @@ from executions.pages.history.filters import Filters
 from executions.pages.history.paging import PageReader
 from executions.pages.history.plans import choose_walk
 from executions.pages.history.rows import ERROR_LINE
-from executions.pages.history.samples import Window, bounded, windows
+from executions.pages.history.samples import Window, beginning, windows
 from executions.pages.history.table import attempt, attempt_jobs, read_clock
 from executions.pages.history.walks import Walk
 from executions.scheduler.jobs import JOBS, ROLLUP
@@ -162,21 +162,21 @@ def read_runners(filters: Filters) -> Runners:
     """
     clock = read_clock()
     job = filters.job or ROLLUP.name
-    wanted = bounded(replace(filters, job=job), DEFAULT_WINDOW, _end_of_plans(job, clock.now))
-    assert wanted.since is not None  # noqa: S101  bounded() has set it
+    since = beginning(filters, DEFAULT_WINDOW, _end_of_plans(job, clock.now))
+    wanted = replace(filters, job=job, since=since)
     sample = attempt(lambda: _sample(choose_walk(wanted, clock)[0]))
     found, reached = ([], None) if isinstance(sample, Problem) else sample
-    ours = _ours([one.runner_id for one in found], wanted.since, filters)
-    jobs = attempt_jobs(wanted.job)
+    ours = _ours([one.runner_id for one in found], since, filters)
+    jobs = attempt_jobs(job)
     last_begun = max(filter(None, (one.last_begun for one in found)), default=None)
     tallies = _in_order([one for one in found if one.runner_id], ours, last_begun)
     return Runners(
         filters=filters,
-        job=wanted.job,
+        job=job,
         jobs=jobs.names,
         jobs_problem=jobs.problem,
         now=clock.now,
-        since=wanted.since,
+        since=since,
         reached=reached,
         windows=windows(filters, DEFAULT_WINDOW, WINDOW_NAMES),
         tallies=tallies[:MOST_RUNNERS],

@@ -15,12 +15,18 @@ from executions.pages.history.filters import Filters
 
 WINDOW = "window"
 ANY_TIME = ""
-WINDOWS: dict[str, tuple[timedelta | None, str | Promise]] = {
-    ANY_TIME: (None, _("Any time")),
-    "1h": (timedelta(hours=1), _("1 hour")),
-    "24h": (timedelta(hours=24), _("24 hours")),
-    "7d": (timedelta(days=7), _("7 days")),
-    "30d": (timedelta(days=30), _("30 days")),
+_LABELS = {
+    ANY_TIME: _("Any time"),
+    "1h": _("1 hour"),
+    "24h": _("24 hours"),
+    "7d": _("7 days"),
+    "30d": _("30 days"),
+}
+_LENGTHS = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
 }
 
 
@@ -40,7 +46,7 @@ def windows(filters: Filters, default: str, names: tuple[str, ...]) -> list[Wind
     return [
         Window(
             name,
-            WINDOWS[name][1],
+            _LABELS[name],
             replace(filters.choosing(window="" if name == default else name), since=None),
             chosen == name,
         )
@@ -48,12 +54,20 @@ def windows(filters: Filters, default: str, names: tuple[str, ...]) -> list[Wind
     ]
 
 
-def bounded(filters: Filters, default: str, now: datetime) -> Filters:
-    """The filters with a beginning: their own, or the chosen window before now, if any."""
-    length = WINDOWS[filters.choice(WINDOW, default)][0]
-    if filters.since or length is None:
-        return filters
+def beginning(filters: Filters, default: str, now: datetime) -> datetime:
+    """The filters' own beginning, or else that of the chosen window, which ends now.
+
+    If the filters end before such a window begins, it ends with them.
+    """
+    if filters.since:
+        return filters.since
+    length = _LENGTHS[filters.choice(WINDOW, default)]
     since = now - length
-    if filters.until and filters.until <= since:
-        since = filters.until - length
-    return replace(filters, since=since)
+    return filters.until - length if filters.until and filters.until <= since else since
+
+
+def bounded(filters: Filters, now: datetime) -> Filters:
+    """The filters with the beginning of the chosen window, if one is chosen."""
+    if not filters.choice(WINDOW, ANY_TIME):
+        return filters
+    return replace(filters, since=beginning(filters, ANY_TIME, now))
