@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from executions.accounts.confirmation import waiting_act
+from executions.accounts.guessing import GuessRefused
 from executions.accounts.ways.session import CODE, ONCE
 from executions.pages.going_on import wanted_page
 
@@ -22,13 +23,18 @@ def offered(wanted: str) -> dict[str, Any]:
     return {"ways": ways, "providers": [{"label": label, "url": url} for label, url in links]}
 
 
-def not_let_in(request: HttpRequest, said: str, status: int = 403) -> HttpResponse:
+def not_let_in(request: HttpRequest, said: str) -> HttpResponse:
     """Say why nobody was signed in, and lead back to where it began."""
     back = "confirm" if request.user.is_authenticated else "login"
     url = f"{reverse(back)}?{urlencode({'next': wanted_page(request)})}"
-    return render(
-        request, "registration/not_let_in.html", {"said": said, "back": url}, status=status
-    )
+    return render(request, "registration/not_let_in.html", {"said": said, "back": url}, status=403)
+
+
+def too_early(response: HttpResponse, refused: GuessRefused) -> HttpResponse:
+    """Tell machines too that the form may be sent again only later."""
+    response.status_code = 429
+    response["Retry-After"] = str(refused.seconds)
+    return response
 
 
 def no_passwords(request: HttpRequest) -> HttpResponse:

@@ -24,7 +24,7 @@ from executions.accounts.guessing import CONFIRM, SIGN_IN, GuessRefused, passwor
 from executions.accounts.requests import SignedInRequest, client_address
 from executions.accounts.ways.session import PASSWORD, remember_way, way_of
 from executions.pages.going_on import go_on, wanted_page
-from executions.pages.other_ways import no_passwords, offered, prove_again
+from executions.pages.other_ways import no_passwords, offered, prove_again, too_early
 
 
 class SignInForm(AuthenticationForm):
@@ -115,16 +115,10 @@ def sign_out_everywhere(request: SignedInRequest) -> HttpResponse:
 
 
 def _with_its_status(response: HttpResponse, form: BaseForm) -> HttpResponse:
-    """A form that may be sent again only later says so to machines too."""
+    """The answer of a form, which says if its guess was refused."""
     for error in chain.from_iterable(form.errors.as_data().values()):
         if isinstance(error, GuessRefused):
-            return _too_early(response, error)
-    return response
-
-
-def _too_early(response: HttpResponse, refused: GuessRefused) -> HttpResponse:
-    response.status_code = 429
-    response["Retry-After"] = str(refused.seconds)
+            return too_early(response, error)
     return response
 
 
@@ -148,7 +142,7 @@ def sign_in_again(request: SignedInRequest) -> HttpResponseBase:
         _check_password(request)
     except GuessRefused as refused:
         answer = _ask_again(request, {**context, "problem": refused.message})
-        return _too_early(answer, refused)
+        return too_early(answer, refused)
     except ValidationError as wrong:
         return _ask_again(request, {**context, "problem": wrong.message}, status=403)
     confirm(request)

@@ -49,7 +49,7 @@ from executions.accounts.ways.people import NotLetIn, account_of
 from executions.accounts.ways.session import ONCE, remember_way
 from executions.models.retirement import AuditEvent
 from executions.pages.going_on import go_on, wanted_page
-from executions.pages.other_ways import not_let_in
+from executions.pages.other_ways import not_let_in, too_early
 from executions.retirement import audit
 from multica_admin.ways import SignInProvider, Ways
 
@@ -172,9 +172,7 @@ def _around(view: View) -> View:
             except NotLetIn as refusal:
                 return not_let_in(request, str(refusal))
             except TooManyGuesses as refusal:
-                refused = not_let_in(request, str(refusal.message), status=429)
-                refused["Retry-After"] = str(refusal.seconds)
-                return refused
+                return too_early(not_let_in(request, str(refusal.message)), refusal)
 
     return sensitive_post_parameters()(inside)
 
