@@ -118,6 +118,8 @@ def password_guess(
     """
     with CHECKS.place(_address(address)) as ticket:
         if ticket is None:
+            extra = {"purpose": purpose.name, "address": address}
+            log.warning("Too many passwords at once", extra=extra)
             raise TooManyAtOnce
         with guess(purpose, account, address, device):
             CHECKS.take(ticket)

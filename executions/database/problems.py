@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import psycopg
@@ -306,10 +307,13 @@ class OneLinePerProblem(logging.Filter):
 
     Django logs exactly one line for each answer from 400 up, after the page is made. Our own
     mistakes and unknown database errors keep their traceback. The client's mistakes and known
-    database troubles become a sentence.
+    database troubles become a sentence. A refused guess loses Django's line, because
+    `accounts/guessing.py` has written one that says more.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "status_code", None) == HTTPStatus.TOO_MANY_REQUESTS:
+            return False
         request = getattr(record, "request", None)
         exception = record.exc_info[1] if record.exc_info else None
         problem = getattr(request, "problem", None)

@@ -121,6 +121,17 @@ def test_too_many_at_once_are_told_to_try_again_soon_and_not_counted(
     assert not GuessCount.objects.exists()
 
 
+def test_a_refused_guess_is_one_line_in_the_log(ada, caplog, monkeypatch):
+    guesses(SIGN_IN.per_account)
+    sign_in("ada")
+    monkeypatch.setattr(guessing, "CHECKS", Turns(0))
+    sign_in("ada", address="192.0.2.2")
+    assert [(line.getMessage(), line.address) for line in caplog.records] == [
+        ("Too many guesses", "192.0.2.1"),
+        ("Too many passwords at once", "192.0.2.2"),
+    ]
+
+
 @pytest.mark.parametrize("name", ["ada", "nobody"])
 def test_the_answer_says_when_to_try_again_and_not_whether_the_account_exists(ada, checks, name):
     guesses(SIGN_IN.per_account, name)
