@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 # A server that does not answer must not keep a thread.
 DEADLINE_SECONDS = 10
-CODE_MINUTES = 10
 
 
 class MailRefused(Exception):
@@ -39,7 +38,7 @@ def send_code(address: str, code: str) -> None:
     text = _(
         "Your code for Multica Admin is %(code)s. It is good for %(minutes)s minutes and for one"
         " sign-in.\n\nIf you did not ask for it, ignore this mail: nobody signed in."
-    ) % {"code": code, "minutes": CODE_MINUTES}
+    ) % {"code": code, "minutes": settings.ACCOUNT_LOGIN_BY_CODE_TIMEOUT // 60}
     threading.Thread(
         target=_send, args=(mail, address, subject, text), name="sign-in code", daemon=True
     ).start()
