@@ -113,9 +113,9 @@ ROLLUP_SCHEDULER = env.boolean("ROLLUP_SCHEDULER", MULTICA_IS_EMBEDDED)
 RETIREMENT_STREAK = env.integer("RETIREMENT_STREAK", 12, minimum=1, maximum=288)
 ENVIRONMENT_NAME = env.text("ENVIRONMENT_NAME")
 
-# `manage.py quickstart` sets this for its web processes, so pages know it even without a database.
 # The scenario of the demo that this process shows. `manage.py quickstart` sets it, nobody else.
 SCENARIO = env.text("MULTICA_ADMIN_SCENARIO", "") if MULTICA_IS_EMBEDDED else ""
+# `manage.py quickstart` sets this for its web processes, so pages know it even without a database.
 HOLDS_DEMO = MULTICA_IS_EMBEDDED and env.boolean("MULTICA_ADMIN_HOLDS_DEMO", False)
 
 FIRST_PASSWORD = env.secret("MULTICA_ADMIN_PASSWORD")
