@@ -1,5 +1,6 @@
 """Where a person goes on once they have signed in, or signed in again."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.shortcuts import redirect, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-from executions.accounts.confirmation import take_waiting_act
+from executions.accounts.confirmation import take_waiting_act, waiting_act
 from executions.pages.wizard.views import carry_on
 
 
@@ -21,6 +22,12 @@ def wanted_page(request: HttpRequest) -> str:
     if not allowed or urlsplit(wanted).path.startswith(ways_in_and_out):
         return resolve_url(settings.LOGIN_REDIRECT_URL)
     return wanted
+
+
+def what_waits(request: HttpRequest) -> dict[str, Any]:
+    """For a page that asks for a proof: the act that waits for it, and where to go on."""
+    token = request.POST.get("act") or request.GET.get("act") or ""
+    return {"next": wanted_page(request), "token": token, "act": waiting_act(request, token)}
 
 
 def go_on(request: HttpRequest, token: str, wanted: str) -> HttpResponseBase:

@@ -9,10 +9,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from executions.accounts.confirmation import waiting_act
 from executions.accounts.guessing import GuessRefused
 from executions.accounts.ways.session import CODE, ONCE
-from executions.pages.going_on import wanted_page
+from executions.pages.going_on import wanted_page, what_waits
 
 
 def offered(wanted: str) -> dict[str, Any]:
@@ -42,16 +41,15 @@ def no_passwords(request: HttpRequest) -> HttpResponse:
     return not_let_in(request, _("Signing in by a password is switched off. Choose another way."))
 
 
-def prove_again(request: HttpRequest, way: str | None, token: str) -> HttpResponse:
+def prove_again(request: HttpRequest, way: str | None) -> HttpResponse:
     """Ask the signed-in person for a proof by the way they signed in, which is no password."""
-    wanted = wanted_page(request)
-    query = urlencode({"next": wanted, "act": token})
-    shown: dict[str, Any] = {"next": wanted, "token": token, "act": waiting_act(request, token)}
+    shown = what_waits(request)
     if way == CODE:
         shown["code_url"] = reverse("sign_in_code_again")
     elif way is not None and settings.WAYS.has_provider(way):
         provider = settings.WAYS.provider(way)
         shown["provider"] = provider.label
+        query = urlencode({"next": shown["next"], "act": shown["token"]})
         shown["provider_url"] = f"{reverse(f'sign_in_{provider.id}')}?{query}&again=yes"
     elif way == ONCE:
         shown["once"] = True

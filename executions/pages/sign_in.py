@@ -18,12 +18,12 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from executions.accounts import sessions
-from executions.accounts.confirmation import confirm, waiting_act
+from executions.accounts.confirmation import confirm
 from executions.accounts.devices import known_device, remember_device
 from executions.accounts.guessing import CONFIRM, SIGN_IN, GuessRefused, password_guess
 from executions.accounts.requests import SignedInRequest, client_address
 from executions.accounts.ways.session import PASSWORD, remember_way, way_of
-from executions.pages.going_on import go_on, wanted_page
+from executions.pages.going_on import go_on, wanted_page, what_waits
 from executions.pages.other_ways import no_passwords, offered, prove_again, too_early
 
 
@@ -129,13 +129,10 @@ def sign_in_again(request: SignedInRequest) -> HttpResponseBase:
 
     The act that waits for it is carried out if this page has named it.
     """
-    token = request.POST.get("act") or request.GET.get("act") or ""
     way = way_of(request)
     if way != PASSWORD:
-        return prove_again(request, way, token)
-    wanted = wanted_page(request)
-    context: dict[str, Any] = {"next": wanted, "token": token}
-    context["act"] = waiting_act(request, token)
+        return prove_again(request, way)
+    context = what_waits(request)
     if request.method != "POST":
         return _ask_again(request, context)
     try:
@@ -146,7 +143,7 @@ def sign_in_again(request: SignedInRequest) -> HttpResponseBase:
     except ValidationError as wrong:
         return _ask_again(request, {**context, "problem": wrong.message}, status=403)
     confirm(request)
-    return go_on(request, token, wanted)
+    return go_on(request, context["token"], context["next"])
 
 
 def _ask_again(request: HttpRequest, context: dict[str, Any], status: int = 200) -> HttpResponse:

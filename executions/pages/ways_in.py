@@ -39,7 +39,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from executions.accounts.confirmation import confirm, waiting_act
+from executions.accounts.confirmation import confirm
 from executions.accounts.guessing import Purpose, TooManyGuesses, begin, guess
 from executions.accounts.requests import SignedInRequest, client_address
 from executions.accounts.ways.adapters import SignedInAgain, provider_class
@@ -48,7 +48,7 @@ from executions.accounts.ways.openid import OpenIDConnectFlow
 from executions.accounts.ways.people import NotLetIn, account_of
 from executions.accounts.ways.session import ONCE, remember_way
 from executions.models.retirement import AuditEvent
-from executions.pages.going_on import go_on, wanted_page
+from executions.pages.going_on import go_on, wanted_page, what_waits
 from executions.pages.other_ways import not_let_in, too_early
 from executions.retirement import audit
 from multica_admin.ways import SignInProvider, Ways
@@ -222,7 +222,8 @@ def give_code(request: HttpRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def code_again(request: SignedInRequest) -> HttpResponseBase:
     """Send a code to somebody who is signed in, and take it: signing in again."""
-    wanted, token = wanted_page(request), request.POST.get("act") or request.GET.get("act") or ""
+    shown = what_waits(request)
+    wanted, token = shown["next"], shown["token"]
     if request.method == "POST" and "code" not in request.POST:
         if not request.user.email:
             raise NotLetIn(_("Your account has no address any more. Ask an administrator."))
@@ -243,8 +244,8 @@ def code_again(request: SignedInRequest) -> HttpResponseBase:
             return go_on(request, token, wanted)
         if not process.record_invalid_attempt():
             raise NotLetIn(_THIRD_WRONG)
-    shown = {"form": form, "address": process.state["email"], "next": wanted, "token": token}
-    return render(request, "registration/code.html", shown | {"act": waiting_act(request, token)})
+    shown |= {"form": form, "address": process.state["email"]}
+    return render(request, "registration/code.html", shown)
 
 
 # --- Identity providers ---------------------------------------------------------------------------
