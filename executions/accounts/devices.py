@@ -1,7 +1,8 @@
 """Browsers in which an account has signed in with its password, and a count of guesses for each.
 
-So whoever guesses at an account elsewhere never stops it there. A signed cookie says so for
-``KEPT``, until the account has another password. It lets nobody in: the password is still asked.
+Somebody who guesses at the account elsewhere therefore cannot keep it from signing in here. A
+signed cookie marks such a browser for ``KEPT``, or until the account has another password. It lets
+nobody in: the page still asks for the password.
 """
 
 import secrets

@@ -24,7 +24,7 @@ from django.utils.crypto import constant_time_compare
 ALGORITHMS = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 )
-# An issuer describes itself anew after so many seconds.
+# After so many seconds the issuer is asked again to describe itself.
 KEPT = 300
 # Two clocks are compared: the issuer's and ours.
 CLOCKS_DIFFER_SECONDS = 60

@@ -36,11 +36,11 @@ class Person:
 def account_of(address: str) -> User | None:
     """The one active account with this address; None if there is none or more than one.
 
-    Only the letters A to Z are the same in both cases. Most databases have one capital letter for
-    an i without its dot too, but a mail to the address with that letter reaches somebody else.
+    A capital letter equals its small one from A to Z only. Most databases also hold a dotless i for
+    a small I, but a mail to the address with a dotless i reaches somebody else.
     """
     alike = User.objects.filter(email__iexact=address, is_active=True) if address else ()
-    # Bytes have no other letters.
+    # `lower` of bytes changes A to Z only.
     found = [one for one in alike if one.email.encode().lower() == address.encode().lower()]
     return found[0] if len(found) == 1 else None
 
