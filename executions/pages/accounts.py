@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Greatest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import URLPattern, URLResolver, reverse_lazy
+from django.urls import URLPattern, URLResolver
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -45,15 +45,14 @@ ROLES = {
     ADMINISTRATOR: _("Administrator: also makes accounts and gives roles."),
     NO_ROLE: _("No role: may sign in, but sees only whom to ask for one."),
 }
+# Some languages have another word for a role in a database.
+_ROLE = pgettext_lazy("of an account", "Role")
 
 
 class AccountsSite(admin.AdminSite):
     """Django's own admin with users and their roles, and nothing else."""
 
-    site_header = _("Multica Admin accounts")
-    site_title = _("Accounts")
     index_title = _("Users and their roles")
-    site_url = reverse_lazy("overview")  # type: ignore[assignment]  # becomes text when it is shown
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
@@ -113,7 +112,7 @@ else:
 
 
 def _role_field() -> forms.ChoiceField:
-    return forms.ChoiceField(label=_("Role"), choices=list(ROLES.items()), widget=forms.RadioSelect)
+    return forms.ChoiceField(label=_ROLE, choices=list(ROLES.items()), widget=forms.RadioSelect)
 
 
 def _sole_address(form: Any) -> str:
@@ -209,7 +208,7 @@ class AccountAdmin(_UserAdmin):
     readonly_fields = ("seen",)
     fieldsets = (
         (None, {"fields": ("username", "password", "email")}),
-        (_("Role"), {"fields": ("role", "is_active")}),
+        (_ROLE, {"fields": ("role", "is_active")}),
         (_("Use"), {"fields": ("seen",)}),
     )
     add_fieldsets = (
@@ -218,7 +217,7 @@ class AccountAdmin(_UserAdmin):
     )
     filter_horizontal = ()
 
-    @admin.display(description=_("Role"))
+    @admin.display(description=_ROLE)
     def role(self, user: User) -> str:
         return str(ROLES[role_held(user)])
 

@@ -45,7 +45,7 @@ USED_ELSEWHERE = {
         "last_login", "enable_nav_sidebar", "fieldsets",
         "filter_horizontal", "form_class",
         "index_title", "list_display", "list_filter", "redirect_authenticated_user",
-        "site_header", "site_title", "site_url", "success_url",
+        "success_url",
     ),
     "django-allauth calls or reads them": (
         "add_message", "allauth", "complete_login", "extra_context", "extract_uid", "get_client_ip",

@@ -105,6 +105,13 @@ def test_the_page_that_leads_to_a_page_on_the_site_is_gone(client):
     assert client.get("/accounts/r/1/1/").status_code == 404
 
 
+def test_in_chinese_the_role_of_an_account_is_no_role_in_a_database(client, root):
+    for path in ("", f"{root.pk}/change/", "add/"):
+        answer = client.get(f"/accounts/auth/user/{path}", headers={"Accept-Language": "zh-CN"})
+        assert "角色" in answer.content.decode()
+        assert "数据库角色" not in answer.content.decode()
+
+
 def change(client, user, **fields):
     return client.post(
         f"/accounts/auth/user/{user.pk}/change/",
