@@ -76,8 +76,8 @@ class TooManyGuesses(GuessRefused):
     def __init__(self, seconds: int) -> None:
         minutes = -(-seconds // 60)
         message = ngettext(
-            "There were too many wrong tries. Try again in %(n)s minute.",
-            "There were too many wrong tries. Try again in %(n)s minutes.",
+            "There were too many tries. Try again in %(n)s minute.",
+            "There were too many tries. Try again in %(n)s minutes.",
             minutes,
         )
         super().__init__(message % {"n": minutes}, seconds)

@@ -213,7 +213,9 @@ def test_nobody_is_flooded_with_codes(client, ada, by_code, caplog):
     for address in [ADDRESS] * ASK.per_account:
         ask(Client(), address)
     for address in (ADDRESS, ADDRESS.upper()):
-        assert client.post("/login/code/", {"email": address}).status_code == 429
+        refused = client.post("/login/code/", {"email": address})
+        assert refused.status_code == 429
+        assert "There were too many tries. Try again in" in refused.content.decode()
     assert messages(caplog).count("[DEV]") == ASK.per_account
 
 

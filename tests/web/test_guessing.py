@@ -137,7 +137,7 @@ def test_the_answer_says_when_to_try_again_and_not_whether_the_account_exists(ad
     guesses(SIGN_IN.per_account, name)
     answer = sign_in(name, PASSWORD)
     assert (answer.status_code, checks) == (429, [])
-    assert "There were too many wrong tries. Try again in 10 minutes." in (answer.content.decode())
+    assert "There were too many tries. Try again in 10 minutes." in (answer.content.decode())
     assert 9 <= minutes_left(answer) <= 10
 
 
