@@ -13,8 +13,36 @@ from tests.browser.remote import PlaywrightThread, Remote, unwrap
 from tests.waiting import HANG
 
 VIEWPORT = {"width": 1440, "height": 900}
-# What a test does with these stays with the tab, or happens outside of its page.
-LASTING = {"add_init_script", "clock", "close", "context", "on", "once", "route"}
+MEDIA = {
+    "color_scheme": "light",
+    "contrast": "no-preference",
+    "forced_colors": "none",
+    "reduced_motion": "no-preference",
+}
+# What a test does with these ends with its page or is undone. What it does with any other stays
+# with the tab, or happens outside of its page.
+PASSING = {
+    "content",
+    "emulate_media",
+    "evaluate",
+    "get_by_label",
+    "get_by_role",
+    "go_back",
+    "go_forward",
+    "goto",
+    "keyboard",
+    "locator",
+    "mouse",
+    "reload",
+    "set_viewport_size",
+    "title",
+    "url",
+    "wait_for_function",
+    "wait_for_load_state",
+    "wait_for_selector",
+    "wait_for_timeout",
+    "wait_for_url",
+}
 FORGET = "() => { localStorage.clear(); sessionStorage.clear(); }"
 
 
@@ -26,7 +54,7 @@ class Tab(Remote):
         self.is_changed = False
 
     def __getattr__(self, name: str) -> Any:
-        if name in LASTING:
+        if name not in PASSING:
             self.is_changed = True
         return super().__getattr__(name)
 
@@ -66,15 +94,15 @@ class Tabs:
 
     def put_back(self) -> None:
         """Ends what the open tabs are doing. No page of theirs asks the server any more."""
-        for tab, options in self._open:
+        while self._open:
+            tab, options = self._open.pop()
             key = repr(options)
-            is_at_home = tab.url.startswith(self._url)
-            if is_at_home and not tab.is_changed and key not in self._idle:
+            is_spare = tab.is_changed or key in self._idle
+            if not is_spare and tab.url.startswith(f"{self._url}/"):
                 self._thread.call(self._forget, unwrap(tab), options)
                 self._idle[key] = tab
             else:
                 self._thread.call(unwrap(tab).context.close)
-        self._open.clear()
 
     def _forget(self, page: Any, options: dict[str, Any]) -> None:
         for other in page.context.pages:
@@ -82,7 +110,9 @@ class Tabs:
                 other.close()
         page.evaluate(FORGET)
         page.goto("about:blank")
+        session = page.context.new_cdp_session(page)
+        session.send("Page.resetNavigationHistory")
+        session.detach()
         page.mouse.move(0, 0)
         page.context.clear_cookies()
-        scheme = options.get("color_scheme", "light")
-        page.emulate_media(color_scheme=scheme, reduced_motion="no-preference")
+        page.emulate_media(media="null", **{name: options.get(name, MEDIA[name]) for name in MEDIA})
