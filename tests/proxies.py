@@ -13,9 +13,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from tests.deployed import DEPLOY
 from tests.processes import PROJECT, Process, free_port
@@ -141,28 +143,32 @@ class Dashboard:
                 served.process.stop()
 
 
-class Proxy:
+class Proxy(ABC):
     """A proxy with a server for each way; all but ``whole`` have a path prefix."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, whole: Dashboard, prefixed: Dashboard) -> None:
+        self._folder, self._whole, self._prefixed = folder, whole, prefixed
         self._ports = {way: free_port() for way in ("whole", *PREFIXED)}
         make_certificate(folder)
 
     def url(self, way: str) -> str:
         return f"https://{NAME}:{self._ports[way]}{'' if way == 'whole' else PREFIX}"
 
+    @abstractmethod
     def start(self) -> Process:
-        raise NotImplementedError
+        """The proxy's own program, with the files of the folder."""
 
+    @classmethod
     @contextmanager
-    def serving(self) -> Iterator[None]:
-        process = self.start()
-        try:
-            until(lambda: all(map(_listens, self._ports.values())))
-            yield
-        finally:
-            process.stop()
+    def serving(cls, whole: Dashboard, prefixed: Dashboard) -> Iterator[Self]:
+        with scratch() as folder:
+            proxy = cls(folder, whole, prefixed)
+            process = proxy.start()
+            try:
+                until(lambda: all(map(_listens, proxy._ports.values())))
+                yield proxy
+            finally:
+                process.stop()
 
 
 def _listens(port: int) -> bool:
@@ -175,14 +181,13 @@ def _listens(port: int) -> bool:
 
 class Nginx(Proxy):
     def __init__(self, folder: Path, whole: Dashboard, prefixed: Dashboard) -> None:
-        super().__init__(folder)
-        self._prefixed = prefixed
+        super().__init__(folder, whole, prefixed)
         self.plain = free_port()  # which only redirects
         self._copy("multica-admin-headers.conf", {})
         self._copy(
             "multica-admin.conf",
             {
-                "server 127.0.0.1:8000": f"server {whole.address('tcp')}",
+                "server 127.0.0.1:8000": f"server {self._whole.address('tcp')}",
                 "listen 80": f"listen 127.0.0.1:{self.plain}",
                 "listen 443": f"listen 127.0.0.1:{self._ports['whole']}",
                 "server_name admin.example.com": f"server_name {NAME}",
@@ -228,14 +233,14 @@ class Nginx(Proxy):
 
 class Caddy(Proxy):
     def __init__(self, folder: Path, whole: Dashboard, prefixed: Dashboard) -> None:
-        super().__init__(folder)
+        super().__init__(folder, whole, prefixed)
         text = replaced("caddy/Caddyfile", {})
         own, shared = re.findall(r"(?ms)^\w\S+ \{\n.*?^\}\n", text)
-        sites = [self._site("whole", own, whole.address("tcp"))]
+        sites = [self._site("whole", own, self._whole.address("tcp"))]
         for way in PREFIXED:
             prefix, how = way.split()
             path = "handle_path /ops/*" if prefix == "stripped" else "handle /ops/*"
-            address = prefixed.address(how).replace("unix:", "unix/")
+            address = self._prefixed.address(how).replace("unix:", "unix/")
             sites.append(self._site(way, shared.replace("handle /ops/*", path), address))
         (folder / "Caddyfile").write_text(
             "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"

@@ -25,13 +25,11 @@ from tests.proxies import (
     Caddy,
     Dashboard,
     Nginx,
-    scratch,
 )
 from tests.sizes import AT_FULL_SIZE, few
 from tests.waiting import HANG
 
 PASSWORD = "correct horse battery"
-# An attribute that leads to an address of this server.
 # What takes forms only, and what a script completes with a number.
 EXPECTED = {405, 400}
 FETCH = """async (address) => {
@@ -39,6 +37,7 @@ FETCH = """async (address) => {
   const headers = Object.fromEntries(answer.headers);
   return {status: answer.status, headers, text: await answer.text()};
 }"""
+# An attribute that leads to an address of this server.
 ADDRESS = re.compile(r'\s(?!aria-)[\w-]+="(/[^"#]*)')
 
 
@@ -60,18 +59,14 @@ def whole(prefixed):
 
 @pytest.fixture(scope="module")
 def nginx(whole, prefixed):
-    with scratch() as folder:
-        proxy = Nginx(folder, whole, prefixed)
-        with proxy.serving():
-            yield proxy
+    with Nginx.serving(whole, prefixed) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="module")
 def caddy(whole, prefixed):
-    with scratch() as folder:
-        proxy = Caddy(folder, whole, prefixed)
-        with proxy.serving():
-            yield proxy
+    with Caddy.serving(whole, prefixed) as proxy:
+        yield proxy
 
 
 class Visitor:
@@ -109,13 +104,14 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(request, open_page, prefixed):
+def visitor(request, open_page, whole, prefixed):
     proxy, way = request.param
     url = request.getfixturevalue(proxy).url(way)
     visitor = Visitor(open_page(signed_in=False, ignore_https_errors=True), url)
     yield visitor
     assert visitor.refused == []
-    doubted = [line for line in prefixed.process.errors if "no trusted proxy" in line]
+    said = [*whole.process.errors, *prefixed.process.errors]
+    doubted = [line for line in said if "no trusted proxy" in line]
     assert doubted == []
 
 
