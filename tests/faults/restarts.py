@@ -22,10 +22,11 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from tests.faults.history import broken_rules, kept
-from tests.faults.replicas import JOB, LEDGER
+from tests.faults.history import broken_rules
+from tests.faults.replicas import JOB
 from tests.faults.test_replicas import (
     assert_no_gap,
+    contest,
     overlapping_attempts,
     settle,
     unfinished_successes,
@@ -35,6 +36,8 @@ from tests.people import make_user
 from tests.processes import PROJECT, free_port
 from tests.scheduling import executions
 from tests.waiting import HANG, until
+
+__all__ = ["contest"]
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -115,14 +118,6 @@ class People(threading.Thread):
                 status = answer.status
             self.asked.append(Asked(replica, began, monotonic(), status))
             return True
-
-
-@pytest.fixture
-def contest(owner):
-    owner.execute(LEDGER)
-    with kept(owner):
-        yield owner
-    owner.execute("DROP TABLE ledger")
 
 
 @pytest.fixture
