@@ -1,4 +1,4 @@
-"""Accounts with a role, for every test that signs in."""
+"""Accounts with a role and their password, for every test that signs in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from executions.accounts.roles import VIEWER
+
+PASSWORD = "correct horse battery"
 
 
 def make_user(name: str, role: str = VIEWER, password: str | None = None) -> User:

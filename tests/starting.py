@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from multica_admin import embedded
+from tests.people import PASSWORD
 from tests.processes import Process, free_port
 from tests.waiting import HANG
 
-PASSWORD = "correct horse battery"
 QUICKSTART = ("manage.py", "quickstart", "--port")
 
 

@@ -8,9 +8,9 @@ import re
 from django.urls import reverse
 
 from executions.models.retirement import Retirement, RetirementState
+from tests.people import PASSWORD
 from tests.retiring import confirmed, jobs, operator, press
 
-PASSWORD = "correct horse battery"
 STEPS = (
     "affirm", "checked", "close", "pause", "remove", "activate", "put_back", "by_hand", "ran_it",
     "brought_back", "gone", "moved",

@@ -24,7 +24,7 @@ from tests.browser.remote import PlaywrightThread, Remote
 from tests.browser.server import Server
 from tests.browser.tabs import Tabs
 from tests.factories import ExecutionFactory
-from tests.people import make_user
+from tests.people import PASSWORD, make_user
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
@@ -79,7 +79,7 @@ def expect(playwright_thread: PlaywrightThread) -> Callable[[Remote], Any]:
 
 @pytest.fixture
 def operator(db: None) -> User:
-    return make_user("olga", OPERATOR, "correct horse battery")
+    return make_user("olga", OPERATOR, PASSWORD)
 
 
 @pytest.fixture(scope="session")

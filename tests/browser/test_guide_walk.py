@@ -10,12 +10,12 @@ import pytest
 from executions.models.retirement import Retirement, RetirementState
 from tests.browser.test_wizard import (
     NAME,
-    PASSWORD,
     jobid,
     live_parts_ask_every_second,
     until,
 )
 from tests.markdown_pages import GUIDES, MarkdownPage
+from tests.people import PASSWORD
 from tests.retiring import acting_as, jobs, pg_cron, role
 from tests.short_plans import backend, short_rules, ticking
 from tests.sizes import sized

@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 from django.urls import resolve
 
 from tests import scenarios
+from tests.people import PASSWORD
 from tests.proxies import (
     CADDY_WAYS,
     HOST,
@@ -29,7 +30,6 @@ from tests.proxies import (
 from tests.sizes import AT_FULL_SIZE, few
 from tests.waiting import HANG
 
-PASSWORD = "correct horse battery"
 # What takes forms only, and what a script completes with a number.
 EXPECTED = {405, 400}
 FETCH = """async (address) => {

@@ -10,9 +10,10 @@ import pytest
 from executions.demo.gallery import SCENARIOS, played
 from executions.demo.stage import Stage
 from executions.health.findings import FindingCode
+from tests.people import PASSWORD
 from tests.processes import free_port
 from tests.sizes import sized
-from tests.starting import PASSWORD, start, var
+from tests.starting import start, var
 from tests.waiting import let_a_near_plan_come_due
 
 __all__ = ["start", "var"]

@@ -6,12 +6,14 @@ import re
 
 from django.urls import reverse
 
+from tests.people import PASSWORD
+
 
 def test_signing_in_leads_to_the_overview(open_page, busy_day, operator):
     page = open_page(signed_in=False, java_script_enabled=False)
     page.goto("/")
     page.get_by_label("Username").fill("olga")
-    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     assert "Overview · " in page.title()
 

@@ -15,6 +15,7 @@ from executions.retirement.audit import Who
 from tests import waiting
 from tests.browser.remote import Remote
 from tests.browser.test_refreshing import HIDDEN
+from tests.people import PASSWORD
 from tests.retiring import acting_as, audited, jobs, lay_plans, pg_cron, retire, role, schedule
 from tests.short_plans import Backend, backend, short_rules, ticking
 from tests.sizes import sized
@@ -22,7 +23,6 @@ from tests.sizes import sized
 __all__ = ["acting_as", "backend", "pg_cron", "role", "short_rules"]
 
 NAME = "rollup_task_usage_hourly"
-PASSWORD = "correct horse battery"
 
 
 BOTH = ("scripts", "no scripts")

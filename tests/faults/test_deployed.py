@@ -22,12 +22,12 @@ from tests.deployed import (
 )
 from tests.faults.proxy import Proxy
 from tests.faults.test_quickstart import Browser, empty
+from tests.people import PASSWORD
 from tests.processes import PROJECT, Process, free_port
 from tests.sizes import few
 
 __all__ = ["empty"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-PASSWORD = "correct horse battery"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import environment
+from tests.people import PASSWORD
 from tests.sizes import few
 from tests.starting import empty, refusal, start, var, waiting_for_locks
 from tests.waiting import until
@@ -24,7 +25,7 @@ def run(start, command, database, user="multica_admin"):
         "manage.py", *command,
         DATABASE_URL=environment.url("multica_view"),
         ADMIN_DATABASE_URL=environment.url(user, database),
-        DJANGO_SUPERUSER_PASSWORD="correct horse battery",
+        DJANGO_SUPERUSER_PASSWORD=PASSWORD,
     )  # fmt: skip
 
 

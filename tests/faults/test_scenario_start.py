@@ -18,6 +18,7 @@ from executions.retirement.facts import check_on, retire_fetch, servers
 from executions.retirement.gates.gate import GateCode
 from executions.retirement.rules import current
 from multica_admin import embedded
+from tests.people import PASSWORD
 from tests.processes import PROJECT, Process, free_port
 from tests.sizes import sized
 from tests.waiting import HANG, until
@@ -42,7 +43,7 @@ def start(var):
     started = []
 
     def begin(*arguments, **env):
-        own = {"VAR_DIR": str(var), "MULTICA_ADMIN_PASSWORD": "correct horse battery"}
+        own = {"VAR_DIR": str(var), "MULTICA_ADMIN_PASSWORD": PASSWORD}
         process = Process(*QUICKSTART, *arguments, env=own | {"WEB_CONCURRENCY": "1"} | env)
         started.append(process)
         return process

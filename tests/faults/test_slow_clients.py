@@ -22,14 +22,13 @@ from django.test import Client
 from executions.accounts import guessing
 from executions.accounts.guessing import SIGN_IN, TooManyGuesses
 from tests.guesses import Guess
-from tests.people import make_user
+from tests.people import PASSWORD, make_user
 from tests.processes import Process, free_port
 from tests.sizes import AT_FULL_SIZE, sized
 from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PASSWORD = "correct horse battery"
 
 # All other clients get an answer within this many seconds.
 SOON = 2.0

@@ -19,8 +19,9 @@ from psycopg.rows import dict_row
 
 from multica_admin import embedded
 from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.people import PASSWORD
 from tests.processes import free_port
-from tests.starting import PASSWORD, QUICKSTART, start, var
+from tests.starting import QUICKSTART, start, var
 
 __all__ = ["start", "var"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
 from executions.accounts.roles import OPERATOR
 from executions.database.connections import Connection
 from executions.health import snapshots
-from tests.people import just_signed_in, make_user
-from tests.wizard import PASSWORD
+from tests.people import PASSWORD, just_signed_in, make_user
 
 
 @pytest.fixture
@@ -29,6 +29,18 @@ def now(owner: Connection) -> datetime:
     assert row is not None
     moment: datetime = row["now"]
     return moment
+
+
+@pytest.fixture
+def ada(db):
+    """A viewer with a password."""
+    return make_user("ada", password=PASSWORD)
+
+
+@pytest.fixture
+def root(db):
+    """An administrator with a password."""
+    return User.objects.create_superuser("root", password=PASSWORD)
 
 
 @pytest.fixture

@@ -23,18 +23,12 @@ from executions.accounts.roles import (
 from executions.database.own_clock import from_now
 from executions.models import LastSeen
 from executions.pages.accounts import ROLES, last_administrator_among
-from tests.people import make_user
+from tests.people import PASSWORD, make_user
 from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
-PASSWORD = "correct horse battery"
 LAST = "is the last administrator"
-
-
-@pytest.fixture
-def root():
-    return User.objects.create_superuser("root", password=PASSWORD)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from psycopg import sql
 from executions.models import Execution
 from multica_admin.databases import reader_alias
 from tests.emptying import forget_all
+from tests.people import PASSWORD
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -108,10 +109,8 @@ def test_starting_migrating_signing_in_and_looking_around_writes_nothing_there(
 ):
     before = everything(administrator)
     call_command("migrate", verbosity=0, interactive=False)
-    django_user_model.objects.create_superuser("ada", password="correct horse battery")
-    signed_in = client.post(
-        reverse("login"), {"username": "ada", "password": "correct horse battery"}
-    )
+    django_user_model.objects.create_superuser("ada", password=PASSWORD)
+    signed_in = client.post(reverse("login"), {"username": "ada", "password": PASSWORD})
     assert signed_in.status_code == 302
     for path in every_page:
         assert client.get(path).status_code == 200, path

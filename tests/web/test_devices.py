@@ -10,18 +10,12 @@ from django.test import Client
 from executions.accounts import devices, guessing
 from executions.accounts.guessing import SIGN_IN
 from executions.models import GuessCount
-from tests.people import make_user
+from tests.people import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
-PASSWORD = "correct horse battery"
 OTHER = "another horse battery"
 ELSEWHERE = "192.0.2.1"
-
-
-@pytest.fixture
-def ada():
-    return make_user("ada", password=PASSWORD)
 
 
 @pytest.fixture

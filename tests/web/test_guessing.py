@@ -17,17 +17,10 @@ from executions.accounts.turns import Turns
 from executions.database import old_rows
 from executions.database.own_clock import from_now
 from executions.models import GuessCount
-from tests.people import just_signed_in, make_user
+from tests.people import PASSWORD, just_signed_in, make_user
 from tests.waiting import HANG
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def ada():
-    return make_user("ada", password=PASSWORD)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from executions.accounts.roles import OPERATE, may_look
 from executions.accounts.ways import openid
 from executions.pages import ways_in
 from multica_admin.ways import GroupRoles, Ways
-from tests.people import make_user
+from tests.people import PASSWORD, make_user
 from tests.retiring import audited, jobid, pg_cron, press
 from tests.signing_in import GROUPS, Issuer, asked, come_back, with_ways
 from tests.wizard import confirmed_by_somebody, step
@@ -117,14 +117,14 @@ def test_without_groups_only_an_account_with_the_address_signs_in(client, issuer
         ada(issuer, "roots")
         refused = issuer.sign_in(client, "ada")
         assert "no account here is yours" in refused.content.decode()
-        user = make_user("the one", password="correct horse battery")
+        user = make_user("the one", password=PASSWORD)
         User.objects.update(email="Ada@Example.com")
         assert issuer.sign_in(client, "ada").status_code == 302
         # The account is linked: another address there changes nothing.
         ada(issuer, email="other@example.com")
         assert issuer.sign_in(Client(), "ada").status_code == 302
     user.refresh_from_db()
-    assert user.check_password("correct horse battery")
+    assert user.check_password(PASSWORD)
     assert may_look(user)
 
 

@@ -17,7 +17,7 @@ from psycopg import OperationalError, errors
 from executions.health import snapshots
 from multica_admin.logging import JsonFormatter, TextFormatter
 from tests import scenarios
-from tests.people import just_signed_in
+from tests.people import PASSWORD, just_signed_in
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -37,7 +37,7 @@ def stderr(monkeypatch):
 
 @pytest.fixture
 def root():
-    user = User.objects.create_superuser("root", password="correct horse battery")
+    user = User.objects.create_superuser("root", password=PASSWORD)
     return just_signed_in(user, raise_request_exception=False)
 
 

@@ -13,9 +13,9 @@ from executions.models.retirement import Act, AuditEvent, Retirement, Retirement
 from executions.retirement import acts
 from executions.retirement.acts import Order
 from executions.retirement.rules import current
+from tests.people import PASSWORD
 from tests.retiring import audited, jobid, jobs, operator, pg_cron, press, schedule
 from tests.wizard import (
-    PASSWORD,
     STEPS,
     after,
     asked_again,

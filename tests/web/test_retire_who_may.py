@@ -13,10 +13,9 @@ from django.urls import reverse
 from executions.accounts.roles import OPERATOR, VIEWER
 from executions.models.retirement import AuditEvent
 from executions.retirement import wizard
-from tests.people import make_user
+from tests.people import PASSWORD, make_user
 from tests.retiring import audited, jobid, jobs, operator, pg_cron, press
 from tests.wizard import (
-    PASSWORD,
     STEPS,
     after,
     asked_again,

@@ -15,16 +15,9 @@ from django.urls import reverse
 from executions.accounts import watchers
 from executions.accounts.roles import OPERATOR, VIEWER, ensure_roles
 from tests import scenarios
-from tests.people import make_user
+from tests.people import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def root():
-    return User.objects.create_superuser("root", password=PASSWORD)
 
 
 @pytest.fixture

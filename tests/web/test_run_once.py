@@ -15,10 +15,9 @@ from executions.pages.rollup import once as page_of_once
 from executions.scheduler import once
 from tests.factories import put_state, usage
 from tests.near_misses import MINUTE, hold_lock
-from tests.people import just_signed_in, make_user
+from tests.people import PASSWORD, just_signed_in, make_user
 from tests.scenarios import database_now
 from tests.waiting import HANG, until
-from tests.wizard import PASSWORD
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 

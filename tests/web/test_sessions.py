@@ -11,11 +11,10 @@ from executions.accounts import watchers
 from executions.database import old_rows
 from executions.database.own_clock import from_now
 from executions.models import AccountSession, LastSeen
-from tests.people import make_user
+from tests.people import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
-PASSWORD = "correct horse battery"
 HOUR = 3600
 REFRESH = {"HX-Request": "true"}
 
@@ -23,11 +22,6 @@ REFRESH = {"HX-Request": "true"}
 @pytest.fixture(autouse=True)
 def limits(settings):
     settings.SESSION_IDLE, settings.SESSION_AGE = 12 * HOUR, 72 * HOUR
-
-
-@pytest.fixture
-def ada():
-    return make_user("ada", password=PASSWORD)
 
 
 def signed_in(user):

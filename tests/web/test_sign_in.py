@@ -11,21 +11,9 @@ from django.test import Client
 
 from executions.accounts import confirmation
 from executions.accounts.roles import OPERATOR, VIEWER
-from tests.people import make_user
+from tests.people import PASSWORD
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def ada():
-    return make_user("ada", password=PASSWORD)
-
-
-@pytest.fixture
-def administrator():
-    return User.objects.create_superuser("root", password=PASSWORD)
 
 
 def signed_in(user):
@@ -109,8 +97,8 @@ def test_accounts_are_for_administrators(ada):
     assert "administrator" in answer.content.decode()
 
 
-def test_accounts_ask_for_the_password_again_after_ten_minutes(administrator, monkeypatch):
-    client = signed_in(administrator)
+def test_accounts_ask_for_the_password_again_after_ten_minutes(root, monkeypatch):
+    client = signed_in(root)
     later = time.time() + 601
     monkeypatch.setattr(confirmation.time, "time", lambda: later)
     refused = client.post("/accounts/auth/user/add/", {"username": "mallory"})
@@ -118,7 +106,7 @@ def test_accounts_ask_for_the_password_again_after_ten_minutes(administrator, mo
     assert not User.objects.filter(username="mallory").exists()
 
 
-def test_signing_in_again_takes_the_password_of_the_one_who_is_signed_in(ada, administrator):
+def test_signing_in_again_takes_the_password_of_the_one_who_is_signed_in(ada, root):
     client = signed_in(ada)
     session = client.session
     del session["confirmed_at"]

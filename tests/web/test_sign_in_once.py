@@ -15,17 +15,10 @@ from executions.accounts.ways.once import OnceTokens, make_once_code
 from executions.models import AuditEvent
 from executions.pages.ways_in import GIVE_ONCE
 from multica_admin.ways import Ways
-from tests.people import just_signed_in, make_user
+from tests.people import PASSWORD, just_signed_in, make_user
 from tests.signing_in import with_ways
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def root():
-    return User.objects.create_superuser("root", password=PASSWORD)
 
 
 @pytest.fixture

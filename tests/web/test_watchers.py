@@ -16,12 +16,10 @@ from executions.accounts import watchers
 from executions.database.schema import time_limit
 from executions.models import AccountSession
 from tests import scenarios
-from tests.people import make_user
 from tests.waiting import HANG, until
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
-PASSWORD = "correct horse battery"
 LOOKS = ("executions_accountsession", "auth_user")
 
 
@@ -37,11 +35,6 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(watchers, "_watchers", watchers.Watchers(clock))
     return clock
-
-
-@pytest.fixture
-def ada():
-    return make_user("ada", password=PASSWORD)
 
 
 @pytest.fixture
