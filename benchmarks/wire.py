@@ -111,9 +111,9 @@ def run(conninfo: str) -> list[Row]:
     database = make_conninfo(conninfo, dbname="wire")
     with psycopg.connect(database, autocommit=True) as connection:
         fill(connection, BUCKETS["200,000"])
-    snapshot: Any = import_module("executions.health.snapshots")  # it needs Django to be set up
+    snapshots: Any = import_module("executions.health.snapshots")  # it needs Django to be set up
     site = import_module("benchmarks.site").Site({"multica": database})
-    snapshot.QUIET_SECONDS = snapshot.BUSY_SECONDS = 1.0
+    snapshots.QUIET_SECONDS = snapshots.BUSY_SECONDS = 1.0
     with _served() as address, _browser() as browser:
         return [
             row

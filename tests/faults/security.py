@@ -1,7 +1,8 @@
 """Scanners before the product, for bin/audit: bandit over the code, wapiti over a real dashboard.
 
 What they find is judged here, each with its reason. A finding that is not judged fails, and so does
-a judgement that nothing needs any more. Its name keeps pytest from collecting it by itself.
+a judgement of the code that nothing needs any more. Its name keeps pytest from collecting it by
+itself.
 """
 
 from __future__ import annotations

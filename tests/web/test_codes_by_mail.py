@@ -44,7 +44,7 @@ def by_code():
 
 def logged_code(caplog):
     (code,) = re.findall(
-        rf"^\[DEV\] Verification code for {ADDRESS}: (\d{{6}})$", messages(caplog), re.MULTILINE
+        rf"(?mi)^\[DEV\] Verification code for {ADDRESS}: (\d{{6}})$", messages(caplog)
     )
     return code
 
@@ -64,7 +64,7 @@ def wrong(code):
 
 
 def test_without_mail_the_code_is_in_the_log_and_signs_in_once(client, ada, by_code, caplog):
-    page = ask(client, "ADA@example.com".lower())
+    page = ask(client, "ADA@example.com")
     code = logged_code(caplog)
     assert "is on its way" in client.get(page).content.decode()
     answer = client.post(page, {"code": f" {code[:3]} {code[3:]} ", "next": "/jobs/"})
