@@ -109,12 +109,3 @@ def test_every_address_is_documented():
     assert len(found) > 40
     assert {"/retire/…", "/accounts/"} <= set(told)
     assert {one for one in found if not one.startswith(below)} <= whole
-
-
-def test_every_long_check_is_documented():
-    audit = (ROOT / "bin" / "audit").read_text("utf-8")
-    told = next(cells for cells in rows(section("From a fresh clone")) if cells[0] == "`bin/audit`")
-    by_default = re.search(r"\$\{\*:-([a-z_ ]+)\}", audit)
-    assert by_default
-    checks = set(by_default[1].split())
-    assert set(re.findall(r"`([a-z_]+)`", told[1])) - {"runrollup"} == checks
