@@ -162,6 +162,19 @@ def look_for_static_files_once() -> None:
     WhiteNoise.update_files_dictionary = look_once
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(django_db_blocker: Any) -> Iterator[None]:
+    """Remove what the processes of a file wrote into our tables, for the tests of the next file.
+
+    Every dashboard and runner writes the verdict. Tests without ``django_db`` remove nothing, and
+    a process of a whole file ends after the last test.
+    """
+    yield
+    if Ours.of_this_run is not None:
+        with django_db_blocker.unblock():
+            Ours.of_this_run.delete_rows()
+
+
 @pytest.fixture
 def connect(cluster: Cluster) -> Iterator[Callable[..., Connection]]:
     """Opens connections as any role; all are closed when the test ends."""

@@ -84,7 +84,12 @@ def _filled(tables: Sequence[str]) -> sql.Composed:
 
 
 class Ours:
-    """Our own tables, once they exist. `empty` replaces Django's flush after a test."""
+    """Our own tables, once they exist. `empty` replaces Django's flush after a test.
+
+    ``of_this_run`` are those that exist now, if any do.
+    """
+
+    of_this_run: Ours | None = None
 
     def __init__(self) -> None:
         with connections["default"].cursor() as cursor:
@@ -98,12 +103,16 @@ class Ours:
             self.empty(case)
 
         TransactionTestCase._fixture_teardown = teardown
+        Ours.of_this_run = self
 
     def empty(self, case: TransactionTestCase) -> None:
         if self._read_roles() != self._roles:
             self._flush(case)
             self._roles = self._read_roles()
-            return
+        else:
+            self.delete_rows()
+
+    def delete_rows(self) -> None:
         deletes = "; ".join(f'DELETE FROM "{table}"' for table in self._emptied)
         with transaction.atomic("default"), connections["default"].cursor() as cursor:
             cursor.execute(deletes)  # foreign keys are checked when everything is gone
