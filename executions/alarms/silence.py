@@ -6,6 +6,7 @@ A silence holds back messages only. Pages, monitors and exit statuses stay true,
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from executions.alarms.telling import HeldBack
@@ -64,6 +65,6 @@ _ACKNOWLEDGED = _(
 _SILENCED = _("%(who)s holds back messages about “%(finding)s” until %(until)s: %(why)s.")
 
 
-def title_of(code: str) -> str:
-    """The finding as a short sentence, without its full stop."""
-    return str(EXPLANATIONS[FindingCode(code)].title).rstrip(".")
+def title_of(code: str) -> Promise:
+    """The finding as a short sentence without a full stop, in the language of each reader."""
+    return EXPLANATIONS[FindingCode(code)].title

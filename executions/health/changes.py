@@ -31,8 +31,8 @@ def _changes(one: Retirement) -> Iterator[ScheduleChange]:
     for act in one.acts.all():
         if act.outcome == Act.Outcome.DONE and act.acted_at is not None:
             done.add(act.kind)
-            yield ScheduleChange(act.acted_at, one.label, stops=act.kind in _STOPS)
+            yield ScheduleChange(act.acted_at, one.name, stops=act.kind in _STOPS)
     if one.is_removed and Act.Kind.REMOVE not in done and one.watched_since is not None:
-        yield ScheduleChange(one.watched_since, one.label, stops=True)
+        yield ScheduleChange(one.watched_since, one.name, stops=True)
     if one.state == RetirementState.PUT_BACK and Act.Kind.PUT_BACK not in done:
-        yield ScheduleChange(one.changed_at, one.label, stops=False)
+        yield ScheduleChange(one.changed_at, one.name, stops=False)

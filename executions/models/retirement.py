@@ -10,8 +10,10 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils.translation import gettext, override, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override, pgettext_lazy
+
+from executions.text.sentences import Sentence, quoted, say
 
 
 class CallerKind(models.TextChoices):
@@ -115,14 +117,18 @@ class Retirement(models.Model):
         return f"retirement {self.pk} of {self.label} ({self.state})"
 
     @property
-    def label(self) -> str:
-        """The name of the retired schedule for people."""
+    def name(self) -> Sentence:
+        """The name of the retired schedule, which each reader gets in their language."""
         if self.kind == CallerKind.PG_CRON:
-            return gettext("pg_cron job %(jobid)s") % {"jobid": self.jobid}
+            return say("pg_cron job %(jobid)s", jobid=str(self.jobid))
         stored = self.external or {}
-        return (
-            f"{CallerKind(self.kind).label} {stored.get('name') or stored.get('place', '')}".strip()
-        )
+        kind, name = CallerKind(self.kind).label, stored.get("name") or stored.get("place")
+        return Sentence("%(kind)s %(name)s", {"kind": kind, "name": name}) if name else quoted(kind)
+
+    @property
+    def label(self) -> str:
+        """The name in the language of this request."""
+        return str(self.name)
 
     @property
     def name_on_record(self) -> str:

@@ -14,6 +14,7 @@ from executions.health.findings import Case
 from executions.health.findings.writer import is_over, other_writer
 from executions.health.writers import jumps, pairs
 from executions.text.problem import Problem
+from executions.text.sentences import quoted
 from tests.pictures import CADENCE, SECOND, executions, facts, plan_time
 
 MINUTE = timedelta(minutes=1)
@@ -33,7 +34,8 @@ def written_before(*ages, **columns):
 
 
 def paused(at=AT, jobid=17, *, stops=True):
-    return ScheduleChange(at, f"pg_cron job {jobid}" if jobid else "systemd timer x", stops=stops)
+    label = quoted(f"pg_cron job {jobid}" if jobid else "systemd timer x")
+    return ScheduleChange(at, label, stops=stops)
 
 
 def run(age, jobid=17):

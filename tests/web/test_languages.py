@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
+from executions.alarms.silences import begin
 from executions.database.problems import OneLinePerProblem
+from executions.health.facts.pg_cron import PgCron, Visibility
+from executions.models.retirement import Retirement
+from executions.retirement.audit import Who
 from tests import scenarios
 from tests.emptying import forget_all
 from tests.rights import let_read
+from tests.web.test_overview_schedules import JOB
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -117,6 +123,31 @@ def test_nobody_reads_what_is_shared_in_the_language_of_another(owner, viewer, e
             assert after_english == shown(viewer, path, "zh-CN"), path
     finally:
         let_read(owner)
+
+
+@pytest.mark.usefixtures("one_snapshot")
+def test_a_card_that_is_kept_for_all_has_the_words_of_each_reader(owner, viewer, monkeypatch):
+    scenarios.healthy(owner)
+    jobs = PgCron(Visibility.FULL, "1.4", "multica", (JOB,))
+    monkeypatch.setattr("executions.health.read_pg_cron.visible_jobs", lambda _fetch: jobs)
+    begin(Who("olga", why="x"), code="lock_leaked", span=timedelta(hours=1))
+    Retirement.objects.create(jobid=99, started_by="olga")
+    viewer.get("/", headers={"Accept-Language": "en"})
+    for language, words in {
+        "zh-CN": (
+            "每 5 分钟",
+            "“一个被遗忘的会话占着用量汇总的锁”",
+            "olga 已开始停用 pg_cron 作业 99",
+        ),
+        "en": (
+            "every 5 minutes",
+            "“A forgotten session keeps the rollup&#x27;s lock”",
+            "olga has begun to retire pg_cron job 99",
+        ),
+    }.items():
+        headers = {"Accept-Language": language, "HX-Request": "true", "HX-Target": "overview"}
+        html = viewer.get("/", headers=headers).content.decode()
+        assert [one for one in words if one not in html] == []
 
 
 def test_the_log_tells_in_english_what_a_page_says_in_chinese(viewer, caplog):

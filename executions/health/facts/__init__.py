@@ -14,6 +14,7 @@ from executions.health.facts.sessions import Lock
 from executions.health.facts.unwatched import Unwatched
 from executions.scheduler.spec import JobSpec
 from executions.text.problem import Problem
+from executions.text.sentences import Sentence
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ class ScheduleChange:
     """A recorded change of a schedule, pg_cron's or outside the database.
 
     ``stops`` says whether the change stopped the schedule: it was paused or removed, not activated
-    or put back.
+    or put back. ``label`` is None if nobody knows which schedule it was.
     """
 
     at: datetime
-    label: str
+    label: Sentence | None
     stops: bool
 
 

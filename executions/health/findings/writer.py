@@ -101,7 +101,10 @@ def _stopped(case: Case) -> list[ScheduleChange]:
     for run in seen.runs:  # newest first
         if run.jobid not in active:
             last.setdefault(run.jobid, run.ended_at or run.started_at)
-    return [ScheduleChange(at, f"pg_cron job {jobid}", stops=True) for jobid, at in last.items()]
+    return [
+        ScheduleChange(at, say("pg_cron job %(jobid)s", jobid=str(jobid)), stops=True)
+        for jobid, at in last.items()
+    ]
 
 
 def told_from(case: Case, found: Sequence[Pair]) -> datetime:
@@ -128,7 +131,7 @@ def _fallen_silent(case: Case, found: Sequence[Pair]) -> ScheduleChange | None:
     if silent <= max(earlier) or silent < LEAST * case.spec.cadence:
         return None
     latest = next(pair.later for pair in found if pair.is_jump)
-    return ScheduleChange(latest.started_at or latest.plan_time, "", stops=True)
+    return ScheduleChange(latest.started_at or latest.plan_time, None, stops=True)
 
 
 def _runs(case: Case) -> tuple[JobRun, ...]:

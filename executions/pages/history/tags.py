@@ -19,6 +19,7 @@ from executions.pages.refused_filter import FILTER_LABELS
 from executions.scheduler.states import ExecutionState
 from executions.text.digest import digest
 from executions.text.runner_names import SHAPES, mark_of, short_name
+from executions.text.sentences import Sentence
 from executions.text.visible import visible
 
 register = template.Library()
@@ -63,11 +64,11 @@ def _with_query(path: str, filters: Filters) -> str:
 
 
 @register.simple_tag
-def foreign(text: str | None, css: str = "") -> SafeString | str:
+def foreign(text: str | Sentence | None, css: str = "") -> SafeString | str:
     """A text from another program: escaped, invisible characters shown, its direction isolated."""
     if not text:
         return "—"
-    return format_html('<bdi class="{}">{}</bdi>', css, visible(text))
+    return format_html('<bdi class="{}">{}</bdi>', css, visible(str(text)))
 
 
 @register.simple_tag

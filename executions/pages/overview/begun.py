@@ -65,7 +65,7 @@ class Begun:
     """One open retirement. ``good`` of ``needed`` plans went well since the act."""
 
     pk: int
-    label: str
+    label: Sentence
     server: str
     database: str
     jobid: int | None
@@ -111,7 +111,7 @@ def _begun(one: Retirement, now: datetime) -> Begun:
     )
     return Begun(
         pk=one.pk,
-        label=one.label,
+        label=one.name,
         server=one.server,
         database=one.database,
         jobid=one.jobid,
@@ -123,7 +123,7 @@ def _begun(one: Retirement, now: datetime) -> Begun:
 
 
 def _what_was_begun(one: Retirement, act: Act, now: datetime) -> Sentence:
-    return say(_BEGUN[act.kind], who=act.user_name, job=one.label, at=At(act.intended_at, now))
+    return say(_BEGUN[act.kind], who=act.user_name, job=one.name, at=At(act.intended_at, now))
 
 
 def _what_was_done(one: Retirement, now: datetime) -> Sentence:
@@ -133,7 +133,7 @@ def _what_was_done(one: Retirement, now: datetime) -> Sentence:
     return say(
         _DONE[one.state],
         who=one.evidence.get(REMOVED_BY, who) if one.is_removed else who,
-        job=one.label,
+        job=one.name,
         at=At(one.watched_since or one.changed_at, now),
     )
 

@@ -56,22 +56,25 @@ class Redundant:
     """Schedules that call the rollup: visible pg_cron jobs, or one that shows only in its traces.
 
     ``in_doubt`` is set while the verdict is not good: then a schedule may be all that works.
-    ``whence`` says where a schedule may be that shows only in its traces.
+    ``whence`` says where a schedule may be that shows only in its traces. What is kept for all
+    viewers has no words: the schedules are described for each of them.
     """
 
-    calls: tuple[tuple[RollupCall, str], ...]
+    calls: tuple[RollupCall, ...]
     in_doubt: bool
     whence: Whence
 
     @property
     def jobs(self) -> list[tuple[PgCronJob, str]]:
         """The jobs that only repeat the rollup."""
-        return [(call.job, when) for call, when in self.calls if call.repeats]
+        return [(call.job, _when(call.job)) for call in self.calls if call.repeats]
 
     @property
     def others(self) -> list[tuple[PgCronJob, str, Sentence]]:
         """The jobs that do other things as well, or only fail, each with what is known of it."""
-        return [(call.job, when, about_call(call)) for call, when in self.calls if not call.repeats]
+        return [
+            (call.job, _when(call.job), about_call(call)) for call in self.calls if not call.repeats
+        ]
 
     @property
     def repeats(self) -> bool:
@@ -90,7 +93,7 @@ class Redundant:
 
     @property
     def is_for_the_wizard(self) -> bool:
-        return not self.calls or any(call.match.retired_by_the_wizard for call, _ in self.calls)
+        return not self.calls or any(call.match.retired_by_the_wizard for call in self.calls)
 
 
 @dataclass(frozen=True)
@@ -298,10 +301,8 @@ class Overview(FromSnapshot):
         """
         pg_cron = known(self.snapshot.facts.pg_cron)
         begun = {one.jobid for one in self.begun if one.may_be_in(pg_cron)}
-        found = [call for call in self.snapshot.facts.rollup_calls if call.job.jobid not in begun]
-        calls = tuple(
-            (call, describe(call.job.schedule, both_days=call.job.both_days)) for call in found
-        )
+        found = self.snapshot.facts.rollup_calls
+        calls = tuple(call for call in found if call.job.jobid not in begun)
         trace = of_code(FindingCode.OTHER_WRITER, self.verdict.findings)
         trace = None if trace and is_over(trace) else trace
         if (not calls and (trace is None or begun)) or not self._rows:
@@ -374,6 +375,10 @@ def read_overview(window: str = DAY, *, anew: bool = False) -> Overview:
         week, untold = week_of(snapshot) if window == WEEK else None, read_untold()
     overview = _kept[window] = Overview(snapshot, week, begun, untold, silences)
     return overview
+
+
+def _when(job: PgCronJob) -> str:
+    return describe(job.schedule, both_days=job.both_days)
 
 
 def _shape(finding: Finding) -> tuple[object, ...]:

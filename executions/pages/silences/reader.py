@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models.functions import Now
+from django.utils.functional import Promise
 
 from executions.alarms.silence import said, title_of
 from executions.alarms.silences import open_silences
@@ -24,7 +25,7 @@ class SilenceLine:
 
     silence: Silence
     sentence: Sentence
-    about: str
+    about: Promise | str
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def present_verdict() -> Verdict:
     return (snapshots.kept() or snapshots.current()).verdict
 
 
-def may_be_acknowledged() -> list[tuple[str, str]]:
+def may_be_acknowledged() -> list[tuple[str, Promise]]:
     """The findings that are there now and are more than information: code and title."""
     found = present_verdict().findings
     codes = dict.fromkeys(one.code for one in found if one.severity > Severity.INFO)
