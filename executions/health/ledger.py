@@ -48,16 +48,24 @@ class PlanOutcome(StrEnum):
         return self in _SUCCESSES
 
     @property
+    def has_row(self) -> bool:
+        return self not in _WITHOUT_ROW
+
+    @property
     def is_expected(self) -> bool:
         return self not in _UNEXPECTED
 
 
 _SUCCESSES = frozenset({PlanOutcome.KEPT, PlanOutcome.KEPT_LATE, PlanOutcome.RETRIED})
 _UNEXPECTED = frozenset({PlanOutcome.BLIND, PlanOutcome.WAITING, PlanOutcome.NONE})
+_WITHOUT_ROW = _UNEXPECTED | {PlanOutcome.MISSING}
 
 
 class Cell(NamedTuple):
-    """One expected plan_time with its outcome, and the rows off the grid in its bucket."""
+    """One expected plan_time with its outcome, and the rows off the grid in its bucket.
+
+    ``execution`` is its row. It is None too for a kept plan of a `KeptStretch`.
+    """
 
     plan_time: datetime
     kind: PlanOutcome
@@ -228,12 +236,14 @@ def lay(
     on_grid, off_grid = _sort(executions.rows, plan_times, spec.cadence)
     newest_row = next((begun for begun in on_grid if begun <= last), None)  # the newest is first
     expected_from = _expected_from(executions, spec.cadence)
-    in_time = spec.cadence + spec.schedule_delay
-    kinds = []
-    for plan_time in plan_times:
+    soon = in_time(spec)
+    kinds = _known_kept(executions, plan_times, spec.cadence)
+    for place, plan_time in enumerate(plan_times):
+        if kinds[place] is not PlanOutcome.NONE:
+            continue
         row = on_grid.get(plan_time)
         if row is not None:
-            kind = _kind(row, now, in_time)
+            kind = _kind(row, now, soon)
         elif expected_from is None or plan_time < expected_from:
             kind = PlanOutcome.NONE
         elif newest_row is not None and newest_row > plan_time:
@@ -242,10 +252,10 @@ def lay(
             due = plan_time + spec.schedule_delay + grace
             kind = PlanOutcome.MISSING if now > due else PlanOutcome.WAITING
         if kind is PlanOutcome.MISSING and was_unwatched(
-            unwatched, plan_time + spec.schedule_delay, plan_time + in_time
+            unwatched, plan_time + spec.schedule_delay, plan_time + soon
         ):
             kind = PlanOutcome.BLIND
-        kinds.append(kind)
+        kinds[place] = kind
     rows = map(on_grid.get, plan_times)
     extras = (tuple(off_grid.get(at, ())) for at in plan_times) if off_grid else repeat(())
     return Ledger(
@@ -255,6 +265,23 @@ def lay(
         ahead=tuple(row for row in executions.rows if row.plan_time > last),
         looked_from=executions.since if executions.cut_short else None,
     )
+
+
+def in_time(spec: JobSpec) -> timedelta:
+    """How long after its plan_time a plan may end in time: until the next one is due."""
+    return spec.cadence + spec.schedule_delay
+
+
+def _known_kept(
+    executions: Executions, plan_times: Sequence[datetime], cadence: timedelta
+) -> list[PlanOutcome]:
+    """The outcomes of plans that are known without a row; NONE for all others."""
+    kinds = [PlanOutcome.NONE] * len(plan_times)
+    for stretch in executions.kept:
+        at = (stretch.first - plan_times[0]) // cadence
+        count = stretch.count(cadence)
+        kinds[at : at + count] = [PlanOutcome.KEPT] * count
+    return kinds
 
 
 def _sort(
@@ -283,8 +310,8 @@ def _expected_from(executions: Executions, cadence: timedelta) -> datetime | Non
     return max(floor(executions.first_plan, cadence), executions.since)
 
 
-def _kind(row: ExecutionFact, now: datetime, in_time: timedelta) -> PlanOutcome:
-    """The outcome of a plan by its row. Within ``in_time`` of it the next one is not due."""
+def _kind(row: ExecutionFact, now: datetime, soon: timedelta) -> PlanOutcome:
+    """The outcome of a plan by its row. It is in time if it ended as ``soon`` as `in_time` says."""
     if not row.succeeded:
         if row.running:
             return PlanOutcome.STALE if row.is_stale(now) else PlanOutcome.RUNNING
@@ -292,5 +319,5 @@ def _kind(row: ExecutionFact, now: datetime, in_time: timedelta) -> PlanOutcome:
             return PlanOutcome.FAILED
     if row.attempt > 1:
         return PlanOutcome.RETRIED
-    late = row.finished_at is not None and row.finished_at - row.plan_time > in_time
+    late = row.finished_at is not None and row.finished_at - row.plan_time > soon
     return PlanOutcome.KEPT_LATE if late else PlanOutcome.KEPT

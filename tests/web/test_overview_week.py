@@ -57,11 +57,7 @@ def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap
     for age in (1100, 1300):
         world.add(plan_time=world.plan_time(age) + timedelta(minutes=2), runner_id="foreign")
     world.write()
-    taken = snapshots.fresh()
-    ground, spec = taken.facts.ground, taken.facts.spec
-    whole = read.read_facts(window=week.WINDOW).executions
-    expected = lay_week(lay(whole, ground.now, spec, week.WINDOW), ground.now, spec)
-    laid = lay_week(week.read_week(taken), ground.now, spec)
+    expected, laid = both_readings()
     assert laid.ledger.grace == expected.ledger.grace
     assert {PlanOutcome.RUNNING, PlanOutcome.STALE} <= set(laid.ledger.counts)
     stories = [(str(gap.title), str(gap.story)) for gap in laid.gaps]
@@ -69,6 +65,38 @@ def test_the_narrow_rows_of_a_week_tell_what_whole_ones_do_of_every_plan_and_gap
     assert len([story for _title, story in stories if "took the watermark on" in story]) == 2
     assert len([story for _title, story in stories if "moved nothing" in story]) == 1
     assert [look_of(row) for row in laid.rows] == [look_of(row) for row in expected.rows]
+
+
+def test_a_week_without_the_rows_of_simply_kept_plans_has_the_same_outcomes(owner, monkeypatch):
+    world = sound(owner, plans=7 * 288)
+    for age in range(500, 520):  # a foreign writer at its own even pace, alone and beside others
+        world.add(plan_time=world.plan_time(age) + timedelta(minutes=2), runner_id="foreign")
+    world.drop(range(510, 520))
+    world.change(range(600, 630), finished_at=world.plan_time(590))
+    world.change(range(700, 702), attempt=2)
+    world.change(710, finished_at=None)
+    world.change(720, status="FAILED", error_code="handler_error")
+    world.write()
+    expected, laid = both_readings()
+    assert laid.ledger.mark == expected.ledger.mark
+    assert len(laid.ledger.off_grid) == 20
+    assert [cell for cell in laid.ledger.cells if cell.kind.is_success and not cell.execution]
+    assert [look_of(row) for row in laid.rows] == [look_of(row) for row in expected.rows]
+    for most in (1_000, 1_001):
+        monkeypatch.setattr(week, "MOST_ROWS", most)
+        monkeypatch.setattr(read, "MOST_ROWS", most)
+        expected, laid = both_readings()
+        assert laid.ledger.looked_from == expected.ledger.looked_from is not None
+        assert laid.ledger.mark == expected.ledger.mark
+
+
+def both_readings():
+    """The strip of a week of whole rows, and the strip as it is read."""
+    taken = snapshots.fresh()
+    ground, spec = taken.facts.ground, taken.facts.spec
+    whole = read.read_facts(window=week.WINDOW).executions
+    expected = lay(whole, ground.now, spec, week.WINDOW)
+    return tuple(lay_week(one, ground.now, spec) for one in (expected, week.read_week(taken)))
 
 
 def look_of(row):

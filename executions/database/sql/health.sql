@@ -82,20 +82,33 @@ SELECT is_abandoned,
 -- name: executions_between
 -- The executions of one job and scope from a plan_time on and before another, newest first, up to a
 -- limit: exactly what a ledger needs. The lease matters only for running ones. The watermarks tell
--- how a gap ended, so only a row without the preceding plan's row has them.
-SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms,
+-- how a gap ended, so only a row without the preceding plan's row (it "follows" none) has them.
+-- A plan that was simply kept, between two neighbours, is left out: of a healthy week nearly all.
+-- Everything between a row that follows and the next row of the answer was such a plan.
+SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms, follows,
        CASE WHEN status = 'RUNNING' THEN stale_after END AS stale_after,
-       CASE WHEN ends_gap THEN result ->> 'watermark_before' END AS watermark_before,
-       CASE WHEN ends_gap THEN result ->> 'watermark_after' END AS watermark_after
+       CASE WHEN NOT follows THEN result ->> 'watermark_before' END AS watermark_before,
+       CASE WHEN NOT follows THEN result ->> 'watermark_after' END AS watermark_after
   FROM (SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms, stale_after,
                result,
-               lead(plan_time) OVER (ORDER BY plan_time DESC)
-                   IS DISTINCT FROM plan_time - %(cadence)s::interval AS ends_gap
-          FROM sys_cron_executions
-         WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s AND scope_id = %(scope_id)s
-           AND plan_time >= %(since)s AND plan_time < %(until)s) AS found
+               lead(plan_time) OVER newest_first IS NOT DISTINCT FROM
+                   plan_time - %(cadence)s::interval AS follows,
+               lag(plan_time) OVER newest_first IS NOT DISTINCT FROM
+                   plan_time + %(cadence)s::interval AS is_followed
+          FROM (SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms,
+                       stale_after, result
+                  FROM sys_cron_executions
+                 WHERE job_name = %(job)s AND scope_kind = %(scope_kind)s
+                   AND scope_id = %(scope_id)s
+                   AND plan_time >= %(since)s AND plan_time < %(until)s
+                 ORDER BY plan_time DESC
+                 LIMIT %(most)s) AS looked_at
+        WINDOW newest_first AS (ORDER BY plan_time DESC)) AS found
+ WHERE (follows AND is_followed AND status = 'SUCCESS' AND attempt = 1
+        AND finished_at <= plan_time + %(in_time)s::interval
+        AND mod(extract(epoch FROM plan_time)::numeric,
+                extract(epoch FROM %(cadence)s::interval)::numeric) = 0) IS NOT TRUE
  ORDER BY plan_time DESC
- LIMIT %(most)s
 
 -- name: marks_up_to
 -- The watermarks of one job and scope in the day up to a plan, newest first.

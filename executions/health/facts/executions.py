@@ -128,6 +128,17 @@ def begun_by_runner(
 
 
 @dataclass(frozen=True)
+class KeptStretch:
+    """Plans in a row that were simply kept: on time, at the first try. Both ends are plan_times."""
+
+    first: datetime
+    last: datetime
+
+    def count(self, cadence: timedelta) -> int:
+        return (self.last - self.first) // cadence + 1
+
+
+@dataclass(frozen=True)
 class Executions:
     """The executions of one job and scope, newest plan_time first, complete from ``since`` on.
 
@@ -135,7 +146,8 @@ class Executions:
     ``earlier_success`` is the newest SUCCESS before it, read (within a bounded number of rows) only
     if ``rows`` has none. ``stale`` are RUNNING rows past their lease, of any age, the most recent
     lease first. ``first_plan`` is the oldest plan_time of all. ``cut_short`` says that there were
-    too many rows, so ``since`` is later than asked for.
+    too many rows, so ``since`` is later than asked for. ``kept`` are plans whose rows were
+    not read: nothing counts of them but that they were kept, and none of them is beside a gap.
     """
 
     rows: tuple[ExecutionFact, ...]
@@ -145,6 +157,7 @@ class Executions:
     earlier_success: ExecutionFact | None = None
     stale: tuple[ExecutionFact, ...] = ()
     cut_short: bool = False
+    kept: tuple[KeptStretch, ...] = ()
 
     @property
     def newest(self) -> ExecutionFact | None:

@@ -100,7 +100,7 @@ class Square(NamedTuple):
 
     @property
     def has_rows(self) -> bool:
-        return self.extras > 0 or any(cell.execution for cell in self.cells)
+        return self.extras > 0 or any(kind.has_row for kind in self.kinds)
 
     @property
     def is_open(self) -> bool:

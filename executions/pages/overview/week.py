@@ -5,6 +5,7 @@ Each web process reads it once per version of the snapshot, however many people 
 
 import math
 from datetime import timedelta
+from itertools import pairwise
 
 import psycopg
 from django.db import Error as DatabaseError
@@ -14,8 +15,8 @@ from executions.database.problems import diagnose
 from executions.database.reading import fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.facts import Ground
-from executions.health.facts.executions import Executions
-from executions.health.ledger import Ledger, lay
+from executions.health.facts.executions import Executions, KeptStretch
+from executions.health.ledger import Ledger, in_time, lay
 from executions.health.read import execution_of
 from executions.health.snapshots import Snapshot
 from executions.health.unwatched import unwatched_since
@@ -54,7 +55,7 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
     """The snapshot's executions, and the older ones of the week.
 
     Of the older ones only the columns for a ledger are read: no runner, no error, and watermarks
-    only where a gap ended.
+    only where a gap ended. No row is read of a plan that was simply kept.
     """
     spec = snapshot.facts.spec
     since = newest_due(spec, ground.now) - WINDOW
@@ -68,14 +69,28 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
         "since": since,
         "until": day.since,
         "cadence": spec.cadence,
+        "in_time": in_time(spec),
         "most": MOST_ROWS - len(day.rows),
     }
-    older = map(execution_of, fetch_for_dashboard(SQL.executions_between, parameters))
-    rows = (*day.rows, *older)
-    cut_short = len(rows) == MOST_ROWS
+    found = fetch_for_dashboard(SQL.executions_between, parameters)
+    follows = [row.pop("follows") for row in found]
+    older = tuple(map(execution_of, found))
+    kept = tuple(
+        KeptStretch(earlier.plan_time + spec.cadence, later.plan_time - spec.cadence)
+        for (later, earlier), follows_one in zip(pairwise(older), follows, strict=False)
+        if follows_one and later.plan_time - earlier.plan_time > spec.cadence
+    )
+    looked_at = len(day.rows) + len(older) + sum(one.count(spec.cadence) for one in kept)
+    cut_short = looked_at == MOST_ROWS
     if cut_short:
-        since = rows[-1].plan_time
-    return Executions(rows=rows, since=since, first_plan=day.first_plan, cut_short=cut_short)
+        since = older[-1].plan_time
+    return Executions(
+        rows=(*day.rows, *older),
+        since=since,
+        first_plan=day.first_plan,
+        cut_short=cut_short,
+        kept=kept,
+    )
 
 
 def _seconds(week: Week) -> float:
