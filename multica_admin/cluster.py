@@ -22,10 +22,11 @@ from functools import cached_property
 from pathlib import Path
 
 import psycopg
-from django.utils.functional import Promise
 
 from multica_admin.databases import Conninfo
+from multica_admin.language import later
 from multica_admin.locks import locked, open_for_owner
+from multica_admin.server_traces import first_number, is_server_of, last_words
 from multica_admin.sockets import socket_directory
 
 SUPERUSER = "postgres"
@@ -66,7 +67,7 @@ class Binaries:
     directory: Path
     major: int
     has_pg_cron: bool
-    origin: Promise  # in words; bin/setup.sh asks for the rest before there are any settings
+    origin: str  # in words
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,12 @@ class Cluster:
                     raise
         except OSError as error:
             raise ClusterError(
-                f"The private PostgreSQL cannot use {self.data.parent}: {error.strerror}."
-                " Make room or give the right to write there, then start again."
+                later(
+                    "The private PostgreSQL cannot use %(folder)s: %(why)s. Make room or give the"
+                    " right to write there, then start again.",
+                    folder=self.data.parent,
+                    why=error.strerror,
+                )
             ) from error
 
     def refuse_data_of_others(self) -> None:
@@ -134,9 +139,14 @@ class Cluster:
         owner = self._owner
         if self.data.exists() and (made_by := self.data.stat().st_uid) != owner.pw_uid:
             raise ClusterError(
-                f"{self.data} belongs to {_user_name(made_by)}, and PostgreSQL would run as"
-                f" {owner.pw_name}, who may not use it: start as {_user_name(made_by)}, or set"
-                " VAR_DIR to another folder to begin with an empty database."
+                later(
+                    "%(folder)s belongs to %(maker)s, and PostgreSQL would run as %(user)s, who may"
+                    " not use it: start as %(maker)s, or set VAR_DIR to another folder to begin"
+                    " with an empty database.",
+                    folder=self.data,
+                    maker=_user_name(made_by),
+                    user=owner.pw_name,
+                )
             )
 
     def refuse_too_little_room(self) -> None:
@@ -154,8 +164,13 @@ class Cluster:
         except psycopg.Error as error:
             raise ClusterError(
                 self.out_of_room()
-                or f"The private PostgreSQL in {self.data} could not be prepared:"
-                f" {_first_line(error)}. Its log is {self.log}."
+                or later(
+                    "The private PostgreSQL in %(folder)s could not be prepared: %(why)s. Its log"
+                    " is %(log)s.",
+                    folder=self.data,
+                    why=_first_line(error),
+                    log=self.log,
+                )
             ) from error
 
     def remove(self) -> None:
@@ -172,9 +187,12 @@ class Cluster:
         free = shutil.disk_usage(above).free
         if free >= needed:
             return ""
-        return (
-            f"The private PostgreSQL needs {_megabytes(needed)} in {self.data.parent}, where"
-            f" {_megabytes(free)} are free: make room there, then start again."
+        return later(
+            "The private PostgreSQL needs %(needed)s in %(folder)s, where %(free)s are free: make"
+            " room there, then start again.",
+            needed=_megabytes(needed),
+            folder=self.data.parent,
+            free=_megabytes(free),
         )
 
     def stop(self, *, mode: str = "fast") -> None:
@@ -187,7 +205,7 @@ class Cluster:
 
     def is_running(self) -> bool:
         """Whether the server lives, even if it is busy or does not answer yet."""
-        return self._runs_as(_first_number(self.data / "postmaster.pid"))
+        return is_server_of(first_number(self.data / "postmaster.pid"), self.data)
 
     def answers(self) -> bool:
         try:
@@ -223,8 +241,11 @@ class Cluster:
         ours = found.st_uid in {os.geteuid(), self._owner.pw_uid}
         if not (ours and stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700):
             raise ClusterError(
-                f"{folder} is not a folder of ours that nobody else may enter:"
-                " remove it, then start again."
+                later(
+                    "%(folder)s is not a folder of ours that nobody else may enter: remove it, then"
+                    " start again.",
+                    folder=folder,
+                )
             )
         self._hand_over(folder)
 
@@ -258,13 +279,17 @@ class Cluster:
                 )  # fmt: skip
                 return
             except ClusterError:
-                last_words = self._last_words()
-                dying = any(trace in last_words for trace in _OF_A_DYING_SERVER)
+                said = last_words(self.log)
+                dying = any(trace in said for trace in _OF_A_DYING_SERVER)
                 if time.monotonic() > deadline or not dying:
                     raise ClusterError(
                         self.out_of_room()
-                        or f"The private PostgreSQL did not start: {last_words}."
-                        f" The whole log is {self.log}."
+                        or later(
+                            "The private PostgreSQL did not start: %(why)s. The whole log is"
+                            " %(log)s.",
+                            why=said,
+                            log=self.log,
+                        )
                     ) from None
                 time.sleep(0.2)
 
@@ -274,39 +299,9 @@ class Cluster:
         PostgreSQL checks only whether the process id lives, and would refuse for ever.
         """
         for path in (self.data / "postmaster.pid", self.socket_directory / ".s.PGSQL.5432.lock"):
-            number = _first_number(path)
-            if number is not None and not self._runs_as(number):
+            number = first_number(path)
+            if number is not None and not is_server_of(number, self.data):
                 path.unlink(missing_ok=True)
-
-    def _runs_as(self, number: int | None) -> bool:
-        """Whether the process with this id is the server of this data."""
-        if number is None:
-            return False
-        process = Path("/proc") / str(number)
-        try:
-            if not Path("/proc/self/comm").exists():
-                os.kill(number, 0)  # this system tells no more, and PostgreSQL checks no more
-                return True
-            if (process / "comm").read_text() != "postgres\n":
-                return False
-            # a server's working directory is its data folder
-            return self.data.samefile(process / "cwd")
-        except PermissionError:
-            return True  # in a container even root may not see the working directories of others
-        except OSError:
-            return False
-
-    def _last_words(self) -> str:
-        """The last log lines of a server that gave up, with the line that led to them."""
-        try:
-            lines = self.log.read_text("utf-8", "replace").splitlines()[-30:]
-        except OSError as error:
-            return f"its log cannot be read ({error.strerror})"
-        said = [line.split("] ", 1)[-1].strip() for line in lines]
-        ends = [at for at, line in enumerate(said) if line.startswith(("FATAL:", "PANIC:"))]
-        if not ends:
-            return "it wrote no reason"
-        return "; ".join(said[max(ends[-1] - 1, 0) : ends[-1] + 1])
 
     @cached_property
     def _owner(self) -> pwd.struct_passwd:
@@ -316,14 +311,19 @@ class Cluster:
                 return pwd.getpwuid(os.geteuid())
             except KeyError:
                 raise ClusterError(
-                    f"The user id {os.geteuid()} has no name on this machine, and PostgreSQL"
-                    " refuses to run without: start as a user with a line in /etc/passwd, or set"
-                    " DATABASE_URL and ADMIN_DATABASE_URL to servers that run."
+                    later(
+                        "The user id %(number)s has no name on this machine, and PostgreSQL refuses"
+                        " to run without: start as a user with a line in /etc/passwd, or set"
+                        " DATABASE_URL and ADMIN_DATABASE_URL to servers that run.",
+                        number=os.geteuid(),
+                    )
                 ) from None
         for name in ("postgres", "nobody"):
             with contextlib.suppress(KeyError):
                 return pwd.getpwnam(name)
-        raise ClusterError("PostgreSQL refuses to run as root; start as an ordinary user instead.")
+        raise ClusterError(
+            later("PostgreSQL refuses to run as root; start as an ordinary user instead.")
+        )
 
     def _hand_over(self, path: Path) -> None:
         if os.geteuid() == 0:
@@ -353,8 +353,13 @@ class Cluster:
                 telling = [line for line in lines if _TELLING.search(line)]
                 said = (telling or lines or [f"exit status {status}"])[-1]
                 raise ClusterError(
-                    f"{program} failed for {self.data}: {said.rstrip('.')}."
-                    " Is there room, and may this user write there?"
+                    later(
+                        "%(program)s failed for %(folder)s: %(why)s. Is there room, and may this"
+                        " user write there?",
+                        program=program,
+                        folder=self.data,
+                        why=said.rstrip("."),
+                    )
                 )
 
 
@@ -374,17 +379,9 @@ def _wait_or_interrupt(process: subprocess.Popen[bytes]) -> int:
 
 def _user_name(number: int) -> str:
     try:
-        return f"the user {pwd.getpwuid(number).pw_name}"
+        return later("the user %(name)s", name=pwd.getpwuid(number).pw_name)
     except KeyError:
-        return f"the user with the id {number}"
-
-
-def _first_number(path: Path) -> int | None:
-    """The process id in a lock file of PostgreSQL, or None if there is no such file."""
-    try:
-        return int(path.read_text("ascii").split("\n", 1)[0])
-    except (OSError, ValueError):
-        return None
+        return later("the user with the id %(number)s", number=number)
 
 
 def _first_line(error: BaseException) -> str:

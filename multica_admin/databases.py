@@ -15,6 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from multica_admin.env import BadSetting
+from multica_admin.language import later
 
 # libpq keywords and their values. Any, because psycopg.connect types its own options otherwise.
 Conninfo = dict[str, Any]
@@ -66,7 +67,8 @@ _NUMBERS = frozenset((
 # An address without a server. libpq tries it only after it has checked every value.
 _NOWHERE = {"host": "/nonexistent", "hostaddr": "", "port": "5432", "user": "x", "dbname": "x"}
 _EXPECTED = "postgresql://user:password@host:5432/database"
-_ENCODE = "In a password write / ? # @ and % as %2F %3F %23 %40 and %25."
+_NO_URL = later("is not a PostgreSQL URL; it must look like %(example)s.", example=_EXPECTED)
+_ENCODE = later("In a password write / ? # @ and %% as %%2F %%3F %%23 %%40 and %%25.")
 
 
 def parse_database_url(name: str, value: str) -> Conninfo:
@@ -80,18 +82,25 @@ def parse_database_url(name: str, value: str) -> Conninfo:
     try:
         parsed = conninfo_to_dict(url)
     except (psycopg.Error, UnicodeError):
-        raise BadSetting(name, f"is not a PostgreSQL URL; it must look like {_EXPECTED}.") from None
+        raise BadSetting(name, _NO_URL) from None
     conninfo = {key: str(found) for key, found in parsed.items() if found is not None}
     # A misplaced part may be the end of a password, so the sentence repeats none of it.
     if not all(_is_port(port) for port in conninfo.get("port", "").split(",") if port):
-        raise BadSetting(name, f"has a port that is no number from 1 to 65535. {_ENCODE}")
+        raise BadSetting(
+            name,
+            later("has a port that is no number from 1 to 65535. %(encode)s", encode=_ENCODE),
+        )
     if "@" in conninfo.get("host", ""):
-        raise BadSetting(name, f"has two @ before its path. {_ENCODE}")
+        raise BadSetting(name, later("has two @ before its path. %(encode)s", encode=_ENCODE))
     if not (conninfo.get("dbname") or conninfo.get("service")):
-        raise BadSetting(name, f"names no database; it must look like {_EXPECTED}.")
+        raise BadSetting(
+            name, later("names no database; it must look like %(example)s.", example=_EXPECTED)
+        )
     for key, given in conninfo.items():
         if not _is_taken(key, given):
-            raise BadSetting(name, f"has a value for {key} that PostgreSQL does not take.")
+            raise BadSetting(
+                name, later("has a value for %(key)s that PostgreSQL does not take.", key=key)
+            )
     for setting, wanted in settings.items():
         conninfo["options"] = with_setting(conninfo.get("options", ""), setting, wanted)
     return conninfo
@@ -102,10 +111,15 @@ def _without_foreign_parameters(name: str, url: str) -> tuple[str, dict[str, str
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise BadSetting(name, f"is not a PostgreSQL URL; it must look like {_EXPECTED}.") from None
+        raise BadSetting(name, _NO_URL) from None
     if parts.scheme not in {"postgres", "postgresql"}:
         raise BadSetting(
-            name, f"starts with {parts.scheme + '://'!r}; it must look like {_EXPECTED}."
+            name,
+            later(
+                "starts with %(start)r; it must look like %(example)s.",
+                start=f"{parts.scheme}://",
+                example=_EXPECTED,
+            ),
         )
     kept: list[str] = []
     settings: dict[str, str] = {}
@@ -115,8 +129,14 @@ def _without_foreign_parameters(name: str, url: str) -> tuple[str, dict[str, str
         elif key.lower() in _SERVER_SETTINGS:
             settings[key.lower()] = value
         elif key not in _PGX_ONLY:
-            named = f"the parameter {key!r}" if "@" in parts.netloc else "a parameter"
-            raise BadSetting(name, f"has {named}, which PostgreSQL does not know. {_ENCODE}")
+            if "@" in parts.netloc:
+                problem = later(
+                    "has the parameter %(key)r, which PostgreSQL does not know.", key=key
+                )
+            else:
+                # What is taken for a parameter may be the end of a password.
+                problem = later("has a parameter that PostgreSQL does not know.")
+            raise BadSetting(name, later("%(problem)s %(encode)s", problem=problem, encode=_ENCODE))
     # Put together by hand, because urlunsplit drops the slashes of a URL without a host.
     return f"postgresql://{parts.netloc}{parts.path}?{'&'.join(kept)}", settings
 

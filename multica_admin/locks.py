@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from multica_admin.language import later
+
 FOR_THE_OWNER_ONLY = 0o600
 
 
@@ -27,7 +29,9 @@ def open_for_owner(path: Path, also: Collection[int] = ()) -> int:
     descriptor = os.open(path, flags, FOR_THE_OWNER_ONLY)
     try:
         if os.fstat(descriptor).st_uid not in {os.geteuid(), *also}:
-            raise PermissionError(errno.EPERM, f"{path.name} belongs to another user; remove it")
+            raise PermissionError(
+                errno.EPERM, later("%(file)s belongs to another user; remove it", file=path.name)
+            )
         # An earlier version may have made the file with another mode.
         os.fchmod(descriptor, FOR_THE_OWNER_ONLY)
     except OSError:

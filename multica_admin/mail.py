@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from multica_admin.env import BadSetting, Environment
+from multica_admin.language import later
 
 _TLS_MODES = {
     "": "starttls",
@@ -44,7 +45,9 @@ def read_mail(env: Environment) -> MailSetting | None:
     """
     url, host = env.secret("EMAIL_URL"), env.text("SMTP_HOST")
     if url and host:
-        raise BadSetting("EMAIL_URL", "and SMTP_HOST are both set; keep one of them.")
+        raise BadSetting(
+            "EMAIL_URL", later("and %(other)s are both set; keep one of them.", other="SMTP_HOST")
+        )
     if url:
         return _from_url(env, url)
     if host:
@@ -61,7 +64,7 @@ def _sender(env: Environment, username: str = "") -> str:
     if "@" not in sender or not sender.isprintable():
         raise BadSetting(
             "RESEND_FROM_EMAIL",
-            "must be the address that mail comes from, such as admin@example.com.",
+            later("must be the address that mail comes from, such as admin@example.com."),
         )
     return sender
 
@@ -70,7 +73,9 @@ def _from_parts(env: Environment, host: str) -> MailSetting:
     port = env.integer("SMTP_PORT", _SMTP_PORT, minimum=1, maximum=65535)
     mode, username = env.text("SMTP_TLS").lower(), env.text("SMTP_USERNAME")
     if mode not in _TLS_MODES:
-        raise BadSetting("SMTP_TLS", f"is {mode!r}; it must be starttls or implicit.")
+        raise BadSetting(
+            "SMTP_TLS", later("is %(value)r; it must be starttls or implicit.", value=mode)
+        )
     return MailSetting(
         sender=_sender(env, username),
         host=host,
@@ -85,9 +90,9 @@ def _from_parts(env: Environment, host: str) -> MailSetting:
 
 def _from_url(env: Environment, url: str) -> MailSetting:
     """The parts of ``smtp://user:password@host:port``. The URL's text is in no sentence."""
-    problem = (
+    problem = later(
         "must be smtp://USER:PASSWORD@HOST:PORT, or smtps:// for TLS from the first byte on;"
-        " characters such as @ in the password are written as %40."
+        " characters such as @ in the password are written as %%40."
     )
     try:
         parts = urlsplit(url)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from multica_admin.env import BadSetting
+from multica_admin.language import later
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,7 +27,6 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Only characters that no browser or proxy rewrites, so that both mean the same path.
 _SEGMENT = re.compile(r"[A-Za-z0-9_~.-]+")
-_EXAMPLE = "it must look like https://admin.example.com/prefix"
 
 
 @dataclass(frozen=True)
@@ -61,27 +61,36 @@ def parse_public_url(value: str) -> PublicUrl:
     try:
         return _read(value)
     except ValueError as problem:
-        raise BadSetting("PUBLIC_URL", f"is {value!r}: {problem}; {_EXAMPLE}.") from None
+        raise BadSetting(
+            "PUBLIC_URL",
+            later(
+                "is %(value)r: %(problem)s; it must look like https://admin.example.com/prefix.",
+                value=value,
+                problem=problem,
+            ),
+        ) from None
 
 
 def _read(value: str) -> PublicUrl:
     """The parts of an address. The text of the ValueError says what is wrong with it."""
     if not value.isascii():
-        raise ValueError("it has letters beyond ASCII (write the name in its xn-- form)")
+        raise ValueError(later("it has letters beyond ASCII (write the name in its xn-- form)"))
     if re.search(r"[\x00-\x20\x7f\\]", value):
-        raise ValueError("it has a space or another character that no address has")
+        raise ValueError(later("it has a space or another character that no address has"))
     if set("@?#") & set(value):
-        raise ValueError("it has more than a host and a path")
+        raise ValueError(later("it has more than a host and a path"))
     parts = urlsplit(value)
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError("it begins with neither http:// nor https://")
+        raise ValueError(later("it begins with neither http:// nor https://"))
     hostname = _hostname(re.sub(r":\d*$", "", parts.netloc))
     if hostname is None or parts.port == 0:
-        raise ValueError("its host is neither a name nor an IP address, or its port is none")
+        raise ValueError(later("its host is neither a name nor an IP address, or its port is none"))
     prefix = parts.path.rstrip("/")
     for segment in prefix.split("/")[1:]:
         if segment in {".", ".."} or not _SEGMENT.fullmatch(segment):
-            raise ValueError("its path has more than letters, digits and . _ ~ - between slashes")
+            raise ValueError(
+                later("its path has more than letters, digits and . _ ~ - between slashes")
+            )
     port = None if parts.port == _DEFAULT_PORTS[parts.scheme] else parts.port
     return PublicUrl(parts.scheme, hostname, port, prefix)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.utils.functional import lazy
 
-from multica_admin import embedded
+from multica_admin import embedded, language
 from multica_admin.databases import Conninfo, admin_alias, parse_database_url, reader_alias
 from multica_admin.env import BadSetting, Environment
+from multica_admin.language import later
 from multica_admin.logging import logging_configuration
 from multica_admin.public_url import LOOPBACK, listening_host, parse_public_url
 from multica_admin.ways import read_ways
@@ -43,15 +44,23 @@ def _kept_secret_key() -> str:
             finally:
                 made.unlink(missing_ok=True)
         key = path.read_text("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it holds no key"
+    except OSError as error:
         raise BadSetting(
             "SECRET_KEY",
-            f"is not set, and {path} cannot be made or read: {reason}."
-            " Make room or give the right to it, or set SECRET_KEY.",
+            later(
+                "is not set, and %(path)s cannot be made or read: %(why)s. Make room or give the"
+                " right to it, or set SECRET_KEY.",
+                path=path,
+                why=error.strerror,
+            ),
         ) from None
+    except UnicodeDecodeError:
+        key = ""
     if not key.strip():
-        raise BadSetting("SECRET_KEY", f"is not set, and {path} is empty: remove that file.")
+        raise BadSetting(
+            "SECRET_KEY",
+            later("is not set, and %(path)s holds no key: remove that file.", path=path),
+        )
     return key
 
 
@@ -78,7 +87,9 @@ DATABASE_URL_SET = bool(env.secret("DATABASE_URL"))
 for _name in ("RUNNER_DATABASE_URL", "RETIRE_DATABASE_URL"):
     if env.secret(_name) and not DATABASE_URL_SET:
         # Otherwise the demo would go into somebody's database.
-        raise BadSetting(_name, "is set without DATABASE_URL: name Multica's database there too.")
+        raise BadSetting(
+            _name, later("is set without DATABASE_URL: name Multica's database there too.")
+        )
 ADMIN_DATABASE_URL_SET = bool(env.secret("ADMIN_DATABASE_URL"))
 MULTICA_IS_EMBEDDED = not DATABASE_URL_SET
 EMBEDDED = not (DATABASE_URL_SET and ADMIN_DATABASE_URL_SET)
@@ -283,9 +294,8 @@ STORAGES = {
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 LANGUAGE_CODE = "en"
-# Each in its own name, so that people find theirs. The first one without a wish of the browser.
-LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = language.LANGUAGES
+LOCALE_PATHS = language.LOCALE_PATHS
 # static/times.js writes numbers and days the same way.
 FORMAT_MODULE_PATH = ["multica_admin.formats"]
 LANGUAGE_COOKIE_NAME = "multica_admin_language"

@@ -10,6 +10,7 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from multica_admin.env import BadSetting, Environment
+from multica_admin.language import later
 from multica_admin.mail import MailSetting, read_mail
 
 # The provider that OIDC_ISSUER_URL configures; the others have the names of django-allauth.
@@ -92,13 +93,15 @@ def read_ways(env: Environment, *, development: bool) -> Ways:
     if not (password or code or providers):
         raise BadSetting(
             "SIGN_IN_BY_PASSWORD",
-            "is off, and there is no other way to sign in: set SIGN_IN_BY_CODE=on or"
-            " OIDC_ISSUER_URL, or leave passwords on.",
+            later(
+                "is off, and there is no other way to sign in: set SIGN_IN_BY_CODE=on or"
+                " OIDC_ISSUER_URL, or leave passwords on."
+            ),
         )
     mail = read_mail(env) if code else None
     fixed_code, notes = _fixed_code(env, development=development)
     if code and mail is None:
-        notes += ("No mail is configured, so the codes to sign in are in the log.",)
+        notes += (later("No mail is configured, so the codes to sign in are in the log."),)
     return Ways(
         password=password,
         code=code,
@@ -113,10 +116,12 @@ def _fixed_code(env: Environment, *, development: bool) -> tuple[str, tuple[str,
     code = env.secret("MULTICA_DEV_VERIFICATION_CODE")
     if code and not development:
         return "", (
-            "MULTICA_DEV_VERIFICATION_CODE is ignored: it counts with APP_ENV=development only.",
+            later(
+                "MULTICA_DEV_VERIFICATION_CODE is ignored: it counts with APP_ENV=development only."
+            ),
         )
     if code and not _FIXED_CODE.fullmatch(code):
-        raise BadSetting("MULTICA_DEV_VERIFICATION_CODE", "must be six digits.")
+        raise BadSetting("MULTICA_DEV_VERIFICATION_CODE", later("must be six digits."))
     return code, ()
 
 
@@ -133,13 +138,18 @@ def _providers(env: Environment) -> Iterator[SignInProvider]:
 def _provider(env: Environment, name: str, label: str, issuer: str = "") -> SignInProvider:
     prefix = name.upper()
     if issuer and urlsplit(issuer).scheme not in {"https", "http"}:
-        raise BadSetting("OIDC_ISSUER_URL", "must be an https address, such as https://id.example.")
+        raise BadSetting(
+            "OIDC_ISSUER_URL", later("must be an https address, such as https://id.example.")
+        )
     client_id, secret = env.text(f"{prefix}_CLIENT_ID"), env.secret(f"{prefix}_CLIENT_SECRET")
     for variable, value in (("CLIENT_ID", client_id), ("CLIENT_SECRET", secret)):
         if not value:
             raise BadSetting(
                 f"{prefix}_{variable}",
-                f"is not set: {label} gives it to an application that you register there.",
+                later(
+                    "is not set: %(provider)s gives it to an application that you register there.",
+                    provider=label,
+                ),
             )
     return SignInProvider(
         id=name,
@@ -172,6 +182,9 @@ def _require_known(name: str) -> None:
     if not usable or not _IS_OAUTH2.search(known.read_text("utf-8")):
         raise BadSetting(
             "SIGN_IN_PROVIDERS",
-            f"has {name!r}, which is no OAuth 2 provider of django-allauth, such as feishu,"
-            " dingtalk, google or github. OpenID Connect takes OIDC_ISSUER_URL.",
+            later(
+                "has %(name)r, which is no OAuth 2 provider of django-allauth, such as feishu,"
+                " dingtalk, google or github. OpenID Connect takes OIDC_ISSUER_URL.",
+                name=name,
+            ),
         )

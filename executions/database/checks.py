@@ -10,17 +10,19 @@ from typing import Any
 
 from django.core import checks
 from django.db import DatabaseError
+from django.utils.translation import gettext_lazy
 
 from executions.database.permissions import READ
 from executions.database.problems import NoTables, diagnose
 from executions.database.reading import Fetch, Row, fetch_for_dashboard
 from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
+from executions.text.sentences import Sentence, Text, listed, say
 
 SQL = load("checks")
 
 
-def find_gaps(fetch: Fetch) -> list[str]:
+def find_gaps(fetch: Fetch) -> list[Text]:
     """One sentence for each thing that the role of ``fetch`` cannot read; empty if all is well.
 
     Raises:
@@ -28,7 +30,7 @@ def find_gaps(fetch: Fetch) -> list[str]:
     """
     (presence,) = fetch(SQL.presence, {})
     if not presence["has_any"]:
-        return [diagnose(NoTables(presence["database"])).sentence()]
+        return [diagnose(NoTables(presence["database"])).brief]
     # Every table and column of Multica's that the dashboard reads.
     wanted = [(table, column) for table, names in READ.items() for column in names]
     tables, columns = zip(*wanted, strict=True)
@@ -43,41 +45,44 @@ def _alike(row: Row) -> tuple[str, str]:
     return missing, row["schema" if missing in _OF_A_SCHEMA else "table_name"]
 
 
-def _told(missing: str, rows: Sequence[Row]) -> str:
-    return _SENTENCES[missing].format(
+def _told(missing: str, rows: Sequence[Row]) -> Sentence:
+    return say(
+        _SENTENCES[missing],
         table=rows[0]["table_name"],
         role=rows[0]["role"],
         schema=rows[0]["schema"],
-        columns=_columns(rows),
-        tables=_tables(rows),
+        columns=listed([row["column_name"] for row in rows]),
+        tables=listed(dict.fromkeys(row["table_name"] for row in rows)),
     )
-
-
-def _tables(rows: Sequence[Row]) -> str:
-    *others, last = dict.fromkeys(row["table_name"] for row in rows)
-    return f"The tables {', '.join(others)} and {last} are" if others else f"The table {last} is"
-
-
-def _columns(rows: Sequence[Row]) -> str:
-    names = [row["column_name"] for row in rows]
-    return f"column {names[0]}" if len(names) == 1 else f"columns {', '.join(names)}"
 
 
 _OF_A_SCHEMA = frozenset(("usage", "search_path"))
 _SENTENCES = {
-    "table": "There is no table {table}: check that DATABASE_URL names Multica's database and that"
-    " its migrations ran.",
-    "column": "The table {table} has no {columns}: its Multica is older or newer than this release"
-    " knows, or half upgraded.",
-    "select": "The role {role} may not read {columns} of {table}: let an administrator run the"
-    " statements that “manage.py permissions --role {role} --as viewer” prints.",
-    "rows": "Row security hides rows of {table} from the role {role}, so none there is not the same"
-    " as none: let an administrator give the role BYPASSRLS, or a policy to see every row, as"
-    " “manage.py permissions --role {role} --as viewer” says.",
-    "usage": "{tables} in the schema {schema}, which the role {role} may not use: let an"
-    " administrator run GRANT USAGE ON SCHEMA {schema} TO {role}.",
-    "search_path": "{tables} in the schema {schema}, which is not on the search_path of the role"
-    " {role}: add ?search_path={schema} to DATABASE_URL.",
+    "table": gettext_lazy(
+        "There is no table %(table)s: check that DATABASE_URL names Multica's database and that its"
+        " migrations ran."
+    ),
+    "column": gettext_lazy(
+        "The table %(table)s lacks %(columns)s: its Multica is older or newer than this release"
+        " knows, or half upgraded."
+    ),
+    "select": gettext_lazy(
+        "The role %(role)s may not read %(columns)s of %(table)s: let an administrator run the"
+        " statements that “manage.py permissions --role %(role)s --as viewer” prints."
+    ),
+    "rows": gettext_lazy(
+        "Row security hides rows of %(table)s from the role %(role)s, so none there is not the same"
+        " as none: let an administrator give the role BYPASSRLS, or a policy to see every row, as"
+        " “manage.py permissions --role %(role)s --as viewer” says."
+    ),
+    "usage": gettext_lazy(
+        "The role %(role)s may not use the schema %(schema)s, which has %(tables)s: let an"
+        " administrator run GRANT USAGE ON SCHEMA %(schema)s TO %(role)s."
+    ),
+    "search_path": gettext_lazy(
+        "The schema %(schema)s, which has %(tables)s, is not on the search_path of the role"
+        " %(role)s: add ?search_path=%(schema)s to DATABASE_URL."
+    ),
 }
 
 
@@ -92,4 +97,4 @@ def multicas_tables(
         gaps = find_gaps(fetch_for_dashboard)
     except DatabaseError as error:
         return [checks.Warning(diagnose(error).sentence(), id="executions.W001")]
-    return [checks.Warning(gap, id="executions.W002") for gap in gaps]
+    return [checks.Warning(str(gap), id="executions.W002") for gap in gaps]

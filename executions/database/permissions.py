@@ -10,11 +10,16 @@ keys, an issue has texts. So rights to read are on columns, and `READ` is the on
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from psycopg import sql as writing
 
 from executions.database.reading import Fetch
 from executions.database.sql import load
+from executions.text.sentences import listed
 
 SQL = load("permissions")
 
@@ -50,12 +55,12 @@ READ: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # What only a Multica has, by what it is read for. Our standalone side lacks it, and the dashboard
 # can do without.
-_OF_MULTICA_ALONE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "To tell how old the database is:": {"schema_migrations": ("applied_at",)},
-    "To find tasks that ran and reported no usage:": {
+_OF_MULTICA_ALONE: Mapping[Promise, Mapping[str, tuple[str, ...]]] = {
+    gettext_lazy("To tell how old the database is:"): {"schema_migrations": ("applied_at",)},
+    gettext_lazy("To find tasks that ran and reported no usage:"): {
         "agent_task_queue": ("started_at", "completed_at")
     },
-    "To name a workspace whose usage is missing:": {"workspace": ("id", "name")},
+    gettext_lazy("To name a workspace whose usage is missing:"): {"workspace": ("id", "name")},
 }
 _RUN_DETAILS = (
     "jobid", "runid", "job_pid", "database", "command", "status", "return_message", "start_time",
@@ -64,6 +69,9 @@ _RUN_DETAILS = (
 
 _EXECUTIONS = "sys_cron_executions"
 _QUEUE = "task_usage_hourly_dirty"
+
+# Of the text of a comment.
+_WIDTH = 93
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,14 @@ def statements(
     if purpose not in PURPOSES:
         raise ValueError(f"{purpose} is none of {', '.join(PURPOSES)}")
     lines = [
-        f"-- The role {role} as {purpose}. Run these as a superuser or as the owner of the tables."
+        *_comment(
+            _(
+                "The role %(role)s as %(purpose)s. Run these as a superuser or as the owner of the"
+                " tables."
+            ),
+            role=role,
+            purpose=purpose,
+        )
     ]
     if on_tables := {"viewer": _viewer, "runner": _runner}.get(purpose):
         lines += on_tables(role, database, installed)
@@ -144,6 +159,12 @@ def reading_rights(role: str) -> list[str]:
 def sight_statements(role: str, cron_database: str) -> list[str]:
     """The statements with which the role sees every pg_cron job, and nothing more."""
     return list(_sees_jobs(role, cron_database))
+
+
+def _comment(text: str, **values: str) -> Iterator[str]:
+    """The text as comments of SQL, in lines that a terminal and a page can show."""
+    for line in wrap(text % values, _WIDTH, break_long_words=False, break_on_hyphens=False):
+        yield f"-- {line}"
 
 
 def _written(template: str, role: str, **names: str | Sequence[str]) -> str:
@@ -164,13 +185,16 @@ def _policy(role: str) -> str:
 
 
 def _for_later(lines: Iterable[str], cron_database: str) -> Iterator[str]:
-    yield f"-- There is no pg_cron in the database {cron_database}. Only once it is there:"
+    yield from _comment(
+        _("There is no pg_cron in the database %(database)s. Only once it is there:"),
+        database=cron_database,
+    )
     for line in lines:
         yield line if line.startswith("--") else f"-- {line}"
 
 
 def _enters(role: str, database: str) -> Iterator[str]:
-    yield f"-- In the database {database}:"
+    yield from _comment(_("In the database %(database)s:"), database=database)
     yield _written("GRANT CONNECT ON DATABASE {database} TO {role};", role, database=database)
     yield _written("GRANT USAGE ON SCHEMA public TO {role};", role)
 
@@ -184,7 +208,11 @@ def _reads(
         present = [column for column in columns if column in here]
         missing = [column for column in columns if column not in here]
         if missing:
-            yield f"-- {table} has no {', '.join(missing)} here, so no right to it can be given."
+            yield from _comment(
+                _("%(table)s has no %(columns)s here, so no right to it can be given."),
+                table=table,
+                columns=str(listed(missing)),
+            )
         if present:
             yield _written(
                 "GRANT SELECT ({columns}) ON public.{table} TO {role};",
@@ -196,14 +224,20 @@ def _reads(
 
 def _viewer(role: str, database: str, installed: Installed | None) -> Iterator[str]:
     yield from _enters(role, database)
-    yield "-- Only the columns that are read: others of these tables hold API keys and texts."
+    yield from _comment(
+        _("Only the columns that are read: others of these tables hold API keys and texts.")
+    )
     yield from _reads(role, READ, installed)
     for purpose, wanted in _OF_MULTICA_ALONE.items():
         if installed is None or all(installed.has(*one) for one in wanted.items()):
-            yield f"-- {purpose}"
+            yield from _comment(str(purpose))
             yield from _reads(role, wanted, installed)
-    yield "-- Row security hides rows without an error. Where a table has it, let a superuser run"
-    yield "-- the next statement too, or the owner the one after it for each such table:"
+    yield from _comment(
+        _(
+            "Row security hides rows without an error. Where a table has it, let a superuser run"
+            " the next statement too, or the owner the one after it for each such table:"
+        )
+    )
     yield _written("-- ALTER ROLE {role} BYPASSRLS;", role)
     yield _written(
         "-- CREATE POLICY {policy} ON public.{table} FOR SELECT TO {role} USING (true);",
@@ -211,31 +245,49 @@ def _viewer(role: str, database: str, installed: Installed | None) -> Iterator[s
         policy=_policy(role),
         table=_EXECUTIONS,
     )
-    yield "-- To name what other sessions do, for example who holds the rollup's lock:"
+    yield from _comment(
+        _("To name what other sessions do, for example who holds the rollup's lock:")
+    )
     yield _written("GRANT pg_read_all_stats TO {role};", role)
 
 
 def _runner(role: str, database: str, installed: Installed | None) -> Iterator[str]:
     yield from _enters(role, database)
-    yield "-- To claim plans and write what came of them; DELETE is for “manage.py"
-    yield "-- pruneexecutions” alone:"
+    yield from _comment(
+        _(
+            "To claim plans and write what came of them; DELETE is for “manage.py"
+            " pruneexecutions” alone:"
+        )
+    )
     yield _on_table(role, "SELECT, INSERT, UPDATE, DELETE", _EXECUTIONS)
-    yield "-- What the rollup's functions read. Of the first three tables only these columns, for"
-    yield "-- others hold API keys and texts. The last one holds counts only, and the functions of"
-    yield "-- another release of Multica may read more of them:"
+    yield from _comment(
+        _(
+            "What the rollup's functions read. Of the first three tables only these columns, for"
+            " others hold API keys and texts. The last one holds counts only, and the functions of"
+            " another release of Multica may read more of them:"
+        )
+    )
     yield from _reads(role, _KEYS_OF_USAGE, installed)
     yield _on_table(role, "SELECT", "task_usage")
-    yield "-- What they write. INSERT on the state row is for a backfill, which makes it anew where"
-    yield "-- it was lost:"
+    yield from _comment(
+        _(
+            "What they write. INSERT on the state row is for a backfill, which makes it anew"
+            " where it was lost:"
+        )
+    )
     yield _on_table(role, "SELECT, INSERT, UPDATE, DELETE", "task_usage_hourly")
     yield _on_table(role, "SELECT, INSERT, UPDATE", "task_usage_hourly_rollup_state")
     yield _on_table(role, "SELECT, DELETE", _QUEUE)
     adds = _on_table(role, "INSERT, UPDATE", _QUEUE)
     if installed is None or installed.queues is None:
-        yield "-- Only where “manage.py provision” made the functions, which also add to the queue:"
+        yield from _comment(
+            _("Only where “manage.py provision” made the functions, which also add to the queue:")
+        )
         yield f"-- {adds}"
     elif installed.queues:
-        yield "-- The functions that “manage.py provision” made also add to the queue:"
+        yield from _comment(
+            _("The functions that “manage.py provision” made also add to the queue:")
+        )
         yield adds
 
 
@@ -245,10 +297,14 @@ def _on_table(role: str, privileges: str, table: str) -> str:
 
 def _retirer(role: str, cron_database: str) -> Iterator[str]:
     yield from _sees_jobs(role, cron_database)
-    yield "-- To remove jobs of other owners. Pausing them, and scheduling them again for their"
-    yield "-- owner, takes a superuser: there is no lesser right for that."
+    yield from _comment(
+        _(
+            "To remove jobs of other owners. Pausing them, and scheduling them again for their"
+            " owner, takes a superuser: there is no lesser right for that."
+        )
+    )
     yield _written("GRANT DELETE ON cron.job TO {role};", role)
-    yield "-- To pause, resume and put back jobs of its own:"
+    yield from _comment(_("To pause, resume and put back jobs of its own:"))
     yield _written(
         "GRANT EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean)"
         " TO {role};",
@@ -259,13 +315,18 @@ def _retirer(role: str, cron_database: str) -> Iterator[str]:
         " TO {role};",
         role,
     )
-    yield "-- To tell a running job from its details, and on which node jobs run:"
+    yield from _comment(_("To tell a running job from its details, and on which node jobs run:"))
     yield _written("GRANT pg_read_all_stats, pg_read_all_settings TO {role};", role)
 
 
 def _sees_jobs(role: str, cron_database: str) -> Iterator[str]:
-    yield f"-- In the database {cron_database}, where pg_cron is. Without the two policies row"
-    yield "-- security hides every job of another owner:"
+    yield from _comment(
+        _(
+            "In the database %(database)s, where pg_cron is. Without the two policies row security"
+            " hides every job of another owner:"
+        ),
+        database=cron_database,
+    )
     yield _written("GRANT CONNECT ON DATABASE {database} TO {role};", role, database=cron_database)
     yield _written("GRANT USAGE ON SCHEMA cron TO {role};", role)
     yield _written("GRANT SELECT ON cron.job TO {role};", role)

@@ -12,6 +12,7 @@ from executions.database.connections import CONNECT_SECONDS
 from executions.database.our_locks import OurLock
 from multica_admin.databases import ADMIN_SCHEMA, with_settings
 from multica_admin.env import BadSetting
+from multica_admin.language import later
 
 
 @contextmanager
@@ -68,8 +69,12 @@ def ensure_schema(using: str, **_signal: Any) -> None:
             if not may_create:
                 raise BadSetting(
                     "ADMIN_DATABASE_URL",
-                    f"connects as {role}, who may not create the schema {ADMIN_SCHEMA}: let an"
-                    f" administrator run CREATE SCHEMA {ADMIN_SCHEMA} AUTHORIZATION {role}.",
+                    later(
+                        "connects as %(role)s, who may not create the schema %(schema)s: let an"
+                        " administrator run CREATE SCHEMA %(schema)s AUTHORIZATION %(role)s.",
+                        role=role,
+                        schema=ADMIN_SCHEMA,
+                    ),
                 )
             cursor.execute(f"CREATE SCHEMA {ADMIN_SCHEMA}")
         cursor.execute("SELECT current_schema()")
@@ -77,6 +82,10 @@ def ensure_schema(using: str, **_signal: Any) -> None:
     if current != ADMIN_SCHEMA:
         raise BadSetting(
             "ADMIN_DATABASE_URL",
-            f"leads into the schema {current or 'none'} instead of {ADMIN_SCHEMA}:"
-            f" the role needs USAGE on {ADMIN_SCHEMA}.",
+            later(
+                "leads into the schema %(found)s instead of %(schema)s: the role needs USAGE on"
+                " %(schema)s.",
+                found=current or "none",
+                schema=ADMIN_SCHEMA,
+            ),
         )

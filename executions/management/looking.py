@@ -22,7 +22,7 @@ class LookingCommand(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="one JSON object")
+        parser.add_argument("--json", action="store_true", help=_("one JSON object"))
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Programs read JSON: it has the language of docs/interfaces.md, whoever asks."""

@@ -3,7 +3,7 @@
 It is for a database without Multica. Every table and function that it creates has a comment that
 says so. By that comment it tells its own objects from Multica's, which it never touches. It
 compares each of its columns, defaults, constraints, indexes and triggers with those that the files
-create from nothing, and creates lost ones again. It writes no usage and knows nothing of Django;
+create from nothing, and creates lost ones again. It writes no usage and knows no setting;
 `manage.py provision` is a thin command over it.
 """
 
@@ -17,12 +17,14 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
+from django.utils.translation import gettext as _
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
 from executions.database.our_locks import OurLock
 from executions.database.problems import first_line
 from executions.database.sql import load
+from executions.text.sentences import Sentence, listed, say
 
 SQL = load("provision")
 
@@ -63,18 +65,24 @@ class ForeignTables(ProvisionRefused):
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         super().__init__(
-            f"This database already has {', '.join(names)}, which Multica Admin did not make."
-            " Nothing was changed. Provision a database of its own, or attach to this one as it is."
+            say(
+                "This database already has %(names)s, which Multica Admin did not make. Nothing was"
+                " changed. Provision a database of its own, or attach to this one as it is.",
+                names=listed(names),
+            )
         )
 
 
 class NotAsMade(ProvisionRefused):
     """An object of our own was altered, and restoring it would lose data."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str | Sentence) -> None:
         super().__init__(
-            f"This database is not as Multica Admin made it, and mending it is not safe: {what}."
-            " Nothing was changed. Put that right by hand, then provision again."
+            say(
+                "This database is not as Multica Admin made it, and mending it is not safe:"
+                " %(what)s. Nothing was changed. Put that right by hand, then provision again.",
+                what=what,
+            )
         )
 
 
@@ -142,7 +150,7 @@ def provision(connection: psycopg.Connection[Any]) -> Provisioned:
             created=(
                 *(name for name in names if name not in found),
                 *(part.name for part in lost),
-                *([f"the row of {_STATE}"] if stamped else []),
+                *([_("the row of %(table)s") % {"table": _STATE}] if stamped else []),
             ),
             updated=tuple(name for name in names if found.get(name, mark) != mark),
         )
@@ -189,12 +197,17 @@ def _lost(expected: _Parts, found: _Parts) -> list[_Part]:
         NotAsMade: a part exists in another shape.
     """
     differing = [
-        f"the {name} is {found[name].definition} and not {part.definition}"
+        say(
+            "the %(name)s is %(found)s and not %(wanted)s",
+            name=name,
+            found=found[name].definition,
+            wanted=part.definition,
+        )
         for name, part in expected.items()
         if name in found and found[name].definition != part.definition
     ]
     if differing:
-        raise NotAsMade("; ".join(differing))
+        raise NotAsMade(listed(differing))
     return [part for name, part in expected.items() if name not in found]
 
 
@@ -209,8 +222,8 @@ def _make(connection: psycopg.Connection[Any], expected: _Parts, lost: list[_Par
         connection.execute(statements)
     _mend(connection, _lost(expected, _parts(connection)))
     if missing := _lost(expected, _parts(connection)):
-        names = ", ".join(part.name for part in missing)
-        raise NotAsMade(f"something else has the name of the {names}")
+        names = listed([part.name for part in missing])
+        raise NotAsMade(say("something else has the name of the %(names)s", names=names))
 
 
 def _mend(connection: psycopg.Connection[Any], lost: Iterable[_Part]) -> None:

@@ -33,7 +33,7 @@ class PatientRunner(JobRunner):
             self._own.close()
             raise
         except CannotRun as refusal:
-            self._say(str(refusal))
+            self._say(refusal)
             return []
         self._said = ""
         return super().tick()
@@ -45,9 +45,9 @@ class PatientRunner(JobRunner):
             check_connection(connection, self.specs)
             self._found_fit = connection
 
-    def _say(self, sentence: str) -> None:
-        if sentence != self._said:
+    def _say(self, refusal: CannotRun) -> None:
+        if str(refusal) != self._said:
             logger.warning(
-                "%s The runner tries again by itself.", sentence, extra={"runner": self.runner_id}
+                "%s The runner tries again by itself.", refusal, extra={"runner": self.runner_id}
             )
-        self._said = sentence
+        self._said = str(refusal)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import psycopg
+from django.utils.translation import gettext_lazy
 from psycopg import errors
 
 from executions.database.connections import Connection
@@ -10,12 +11,24 @@ from executions.database.problems import OutOfReach, diagnose, first_line
 from executions.database.sql import load
 from executions.scheduler.cutting import Connect
 from executions.scheduler.spec import JobSpec
+from executions.text.sentences import listed, say
 
 SQL = load("preflight")
 CHECKS = load("checks")
 
 OLDEST = 15
 _RIGHTS = {"may_select": "SELECT", "may_insert": "INSERT", "may_update": "UPDATE"}
+
+_MISSING = {
+    "function": gettext_lazy(
+        "The database has no function %(name)s that this role could find, and the job %(job)s needs"
+        " it: check that RUNNER_DATABASE_URL names Multica's database and that its migrations ran."
+    ),
+    "table": gettext_lazy(
+        "The database has no table %(name)s that this role could find, and the job %(job)s needs"
+        " it: check that RUNNER_DATABASE_URL names Multica's database and that its migrations ran."
+    ),
+}
 
 
 class CannotRun(Exception):
@@ -31,8 +44,12 @@ def check_version(server_version: int) -> None:
     major = server_version // 10_000
     if major < OLDEST:
         raise CannotRun(
-            f"The database is PostgreSQL {major}, which is too old:"
-            f" upgrade it to PostgreSQL {OLDEST} or newer."
+            say(
+                "The database is PostgreSQL %(version)s, which is too old: upgrade it to PostgreSQL"
+                " %(oldest)s or newer.",
+                version=major,
+                oldest=OLDEST,
+            )
         )
 
 
@@ -49,7 +66,7 @@ def check_database(connect: Connect, specs: Iterable[JobSpec]) -> None:
         finally:
             connection.close()
     except psycopg.Error as error:
-        raise CannotRun(diagnose(error).sentence()) from error
+        raise CannotRun(diagnose(error).brief) from error
 
 
 def check_connection(connection: Connection, specs: Iterable[JobSpec]) -> None:
@@ -71,18 +88,22 @@ def _check_table(connection: Connection) -> None:
     if not found["installed"]:
         presence = connection.execute(CHECKS.presence).fetchall()
         if unreached := OutOfReach.among(presence):
-            raise CannotRun(diagnose(unreached, "RUNNER_DATABASE_URL").sentence())
+            raise CannotRun(diagnose(unreached, "RUNNER_DATABASE_URL").brief)
         raise CannotRun(
-            "The database has no table sys_cron_executions: its Multica is older than v0.3.17, or"
-            " it is not Multica's database. Upgrade Multica, or point RUNNER_DATABASE_URL at it;"
-            " a database of its own gets the table from “manage.py provision”."
+            say(
+                "The database has no table sys_cron_executions: its Multica is older than v0.3.17,"
+                " or it is not Multica's database. Upgrade Multica, or point RUNNER_DATABASE_URL at"
+                " it; a database of its own gets the table from “manage.py provision”."
+            )
         )
     missing = [right for name, right in _RIGHTS.items() if not found[name]]
     if missing:
         raise CannotRun(
-            f"The runner's role lacks {', '.join(missing)} on sys_cron_executions: let an"
-            " administrator run the statements that"
-            " “manage.py permissions --role NAME --as runner” prints."
+            say(
+                "The runner's role lacks %(rights)s on sys_cron_executions: let an administrator"
+                " run the statements that “manage.py permissions --role NAME --as runner” prints.",
+                rights=listed(missing),
+            )
         )
 
 
@@ -105,23 +126,28 @@ def check_needs(connection: Connection, spec: JobSpec) -> None:
     ).fetchall()
     for lack in lacks:
         if lack["missing"]:
-            raise CannotRun(
-                f"The database has no {lack['kind']} {lack['name']} that this role could find, and"
-                f" the job {spec.name} needs it: check that RUNNER_DATABASE_URL names Multica's"
-                " database and that its migrations ran."
-            )
+            raise CannotRun(say(_MISSING[lack["kind"]], name=lack["name"], job=spec.name))
         if lack["kind"] == "function":
             raise CannotRun(
-                f"The runner's role may not call {lack['name']}, which the job {spec.name} needs:"
-                f" let an administrator run GRANT EXECUTE ON FUNCTION {lack['name']}"
-                f" TO {lack['role']}."
+                say(
+                    "The runner's role may not call %(name)s, which the job %(job)s needs: let an"
+                    " administrator run GRANT EXECUTE ON FUNCTION %(name)s TO %(role)s.",
+                    name=lack["name"],
+                    job=spec.name,
+                    role=lack["role"],
+                )
             )
     if lacks:
-        named = ", ".join(f"{lack['privilege']} on {lack['name']}" for lack in lacks)
+        named = [f"{lack['privilege']} ON {lack['name']}" for lack in lacks]
         raise CannotRun(
-            f"The runner's role lacks {named}, which the job {spec.name} needs: let an"
-            " administrator run the statements that"
-            f" “manage.py permissions --role {lacks[0]['role']} --as runner” prints."
+            say(
+                "The runner's role lacks %(rights)s, which the job %(job)s needs: let an"
+                " administrator run the statements that “manage.py permissions --role %(role)s --as"
+                " runner” prints.",
+                rights=listed(named),
+                job=spec.name,
+                role=lacks[0]["role"],
+            )
         )
     _rehearse(connection, spec)
 
@@ -147,12 +173,21 @@ def _rehearse(connection: Connection, spec: JobSpec) -> None:
     except errors.InsufficientPrivilege as error:
         (role,) = connection.execute(SQL.role)
         raise CannotRun(
-            f"The runner's role lacks a right that the job {spec.name} needs: PostgreSQL says"
-            f" “{first_line(error)}”. Let an administrator run the statements that"
-            f" “manage.py permissions --role {role['role']} --as runner” prints."
+            say(
+                "The runner's role lacks a right that the job %(job)s needs: PostgreSQL says"
+                " “%(said)s”. Let an administrator run the statements that “manage.py permissions"
+                " --role %(role)s --as runner” prints.",
+                job=spec.name,
+                said=first_line(error),
+                role=role["role"],
+            )
         ) from error
     except psycopg.ProgrammingError as error:
         raise CannotRun(
-            f"The job {spec.name} cannot run: PostgreSQL says “{first_line(error)}”. Check that"
-            " RUNNER_DATABASE_URL names Multica's database and that its migrations ran."
+            say(
+                "The job %(job)s cannot run: PostgreSQL says “%(said)s”. Check that"
+                " RUNNER_DATABASE_URL names Multica's database and that its migrations ran.",
+                job=spec.name,
+                said=first_line(error),
+            )
         ) from error

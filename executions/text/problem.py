@@ -33,18 +33,21 @@ class Problem:
     reference: str = field(default_factory=_reference, compare=False, repr=False)
 
     @property
-    def reason(self) -> Sentence:
+    def reason(self) -> Paragraph:
         """Why something is not known."""
-        if not self.meaning:
-            return quoted(self.what)
-        return Sentence("%(what)s %(meaning)s", {"what": self.what, "meaning": self.meaning})
+        return together(quoted(self.what), quoted(self.meaning) if self.meaning else None)
 
     def told(self) -> Paragraph:
         """Why something is not known, and what to do."""
-        return together(self.reason, quoted(self.todo))
+        return together(*self.reason.sentences, quoted(self.todo))
+
+    @property
+    def brief(self) -> Paragraph:
+        """What happened, and what to do about it."""
+        return together(quoted(self.what), quoted(self.todo))
 
     def sentence(self) -> str:
-        return f"{self.what} {self.todo}"
+        return str(self.brief)
 
 
 Known = TypeVar("Known")

@@ -85,7 +85,7 @@ def _still(value: Value) -> str | int:
 def _then(value: Value) -> Value:
     if isinstance(value, Ago):
         return str(value)
-    return value.as_then() if isinstance(value, Sentence) else value
+    return value.as_then() if isinstance(value, Sentence | Paragraph) else value
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def together(*sentences: Sentence | None) -> Paragraph:
     return Paragraph(tuple(sentence for sentence in sentences if sentence is not None))
 
 
-def told_once(*texts: str | Promise | Sentence) -> Paragraph:
+def told_once(*texts: "str | Promise | Text") -> Paragraph:
     """The texts one after the other, without those that say the same as one before."""
     return together(*map(quoted, {str(one): one for one in texts}.values()))
 
@@ -188,7 +188,7 @@ def told_once(*texts: str | Promise | Sentence) -> Paragraph:
 _COMMA = pgettext_lazy("between the items of a list", ", ")
 
 
-def listed(items: Iterable[str | Promise]) -> Sentence:
+def listed(items: Iterable[Value]) -> Sentence:
     """``plans, the lock``: with the comma of the reader's language."""
     values = {f"item{n}": item for n, item in enumerate(items)}
     places = "%(comma)s".join(f"%({name})s" for name in values)

@@ -95,7 +95,7 @@ def test_what_a_viewer_needs_under_row_security_is_printed_and_lets_it_see(
     assert '-- ALTER ROLE "new_viewer" BYPASSRLS;' in printed_again
     owner.execute("ALTER TABLE sys_cron_executions ENABLE ROW LEVEL SECURITY")
     try:
-        assert "hides rows of sys_cron_executions" in find_gaps(fetch_on(viewer))[0]
+        assert "hides rows of sys_cron_executions" in str(find_gaps(fetch_on(viewer))[0])
         owner.execute(policy.encode())
         assert find_gaps(fetch_on(viewer)) == []
         assert viewer.execute("SELECT FROM sys_cron_executions").rowcount == 2

@@ -55,7 +55,7 @@ STATE = "GRANT SELECT, UPDATE ON task_usage_hourly_rollup_state TO powerless"
 @pytest.mark.parametrize(
     ("granted", "told"),
     [
-        ([], "lacks SELECT on task_usage_hourly_rollup_state, UPDATE on task_usage_hourly_rollup"),
+        ([], "lacks SELECT ON task_usage_hourly_rollup_state, UPDATE ON task_usage_hourly_rollup"),
         ([STATE], "PostgreSQL says “permission denied for table "),
     ],
 )

@@ -99,7 +99,7 @@ def test_addresses_are_separated_by_space_or_by_a_comma_before_the_next(between)
 def test_a_text_that_is_no_address_is_refused_by_its_position_without_being_shown():
     with pytest.raises(BadSetting, match=r"^URLS has no URL .* at position 2\.$"):
         Environment({"URLS": "slack://T/B/C s3cr3t"}).urls("URLS")
-    with pytest.raises(BadSetting, match=r"https:// or http:// at position 1\.$"):
+    with pytest.raises(BadSetting, match=r"https:// / http:// at position 1\.$"):
         Environment({"URLS": "ftp://s3cr3t"}).urls("URLS", ("https", "http"))
 
 

@@ -20,6 +20,7 @@ CATALOG = Path("locale/zh_Hans/LC_MESSAGES/django.po")
 # The functions that take a text, and where it stands.
 CALLS = {
     **dict.fromkeys(("_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "say"), 0),
+    **dict.fromkeys(("gettext_noop", "later"), 0),
     **dict.fromkeys(("pgettext", "pgettext_lazy", "say_counted"), 1),
 }
 RENEW = (

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from executions.database.connections import Connection, runner_connection
 from executions.database.direct import OnStandby
@@ -46,7 +46,7 @@ def _months(text: str) -> int:
 
 
 class Command(BaseCommand):
-    help = (
+    help = gettext_noop(
         "Sum all usage again, month by month, and set the watermark. Safe to interrupt and to"
         " repeat. While it runs no rollup does, and Multica answers 503 to deleting a workspace."
     )
@@ -56,25 +56,27 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="say what it would do; takes no lock"
+            "--dry-run", action="store_true", help=_("say what it would do; takes no lock")
         )
         parser.add_argument(
-            "--months-back", type=_months, metavar="N", help="leave out what is older, for good"
+            "--months-back", type=_months, metavar="N", help=_("leave out what is older, for good")
         )
         parser.add_argument(
-            "--force-partial", action="store_true", help="yes, leave older usage out for good"
+            "--force-partial", action="store_true", help=_("yes, leave older usage out for good")
         )
         parser.add_argument(
             "--sleep-between-slices", type=parse_duration, default="0", metavar="2s",
-            help="rest between two months; default none",
+            help=_("rest between two months; default none"),
         )  # fmt: skip
         parser.add_argument(
             "--lock-timeout", type=parse_duration, default="30s", metavar="30s",
-            help="how long to wait for another rollup; default 30s",
+            help=_("how long to wait for another rollup; default 30s"),
         )  # fmt: skip
         parser.add_argument(
             "--use-installed-function", action="store_true",
-            help="sum with the installed window function even where our own statements are equal",
+            help=_(
+                "sum with the installed window function even where our own statements are equal"
+            ),
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:

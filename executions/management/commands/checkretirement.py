@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from executions.database.problems import diagnose
 from executions.health.facts.pg_cron import Visibility
@@ -21,14 +21,14 @@ from executions.retirement.rules import current
 
 
 class Command(LookingCommand):
-    help = (
+    help = gettext_noop(
         "Say which pg_cron jobs can be retired. Exit status: 0 something can be retired now,"
         " 1 refused, 2 nothing to retire, 3 unknown."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--jobid", type=int, help="this job only")
+        parser.add_argument("--jobid", type=int, help=_("this job only"))
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         found = _look(options["jobid"])

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.alarms.silence import said
 from executions.alarms.silences import open_silences
@@ -24,11 +25,13 @@ EXIT_STATUS = {Level.HEALTHY: 0, Level.DEGRADED: 1, Level.FAILING: 2, Level.UNKN
 
 
 class Command(LookingCommand):
-    help = "Say whether the rollup works. Exit status: 0 healthy, 1 degraded, 2 failing, 3 unknown."
+    help = gettext_noop(
+        "Say whether the rollup works. Exit status: 0 healthy, 1 degraded, 2 failing, 3 unknown."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--job", default=ROLLUP.name, help="another job of the table")
+        parser.add_argument("--job", default=ROLLUP.name, help=_("another job of the table"))
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         assessment = _look(options["job"])

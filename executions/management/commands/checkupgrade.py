@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.health.upgrade.answer import UpgradeAnswer, judge
 from executions.health.upgrade.facts import UpgradeFacts, nothing_read
@@ -26,14 +27,14 @@ MARKS = {
 
 
 class Command(LookingCommand):
-    help = (
+    help = gettext_noop(
         "Say whether an upgrade of Multica is safe and what comes first. Exit status: 0 safe,"
         " 1 not yet, 3 cannot tell."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--to", default=str(NEWEST_KNOWN), help="the version to upgrade to, such as v0.4.25"
+            "--to", default=str(NEWEST_KNOWN), help=_("the version to upgrade to, such as v0.4.25")
         )
         super().add_arguments(parser)
 

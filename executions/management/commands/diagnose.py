@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.health.assessment import assess
 from executions.health.diagnosis.conclude import as_json, conclude
@@ -21,14 +22,14 @@ THERE, FOUND, UNKNOWN = 0, 1, 3
 
 
 class Command(LookingCommand):
-    help = (
+    help = gettext_noop(
         "Say why Multica's usage pages show zero, and what to do next."
         " Exit status: 0 usage is there, 1 a cause was found, 3 unknown."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--sql", action="store_true", help="also the SQL behind each answer")
+        parser.add_argument("--sql", action="store_true", help=_("also the SQL behind each answer"))
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         diagnosis = _look()

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.demo.gallery import showing
 from executions.health.explain import EXPLANATIONS, Explanation
@@ -15,12 +16,12 @@ from executions.text import glossary
 
 
 class Command(BaseCommand):
-    help = "Print what a finding means and what to do; without a code, all of them."
+    help = gettext_noop("Print what a finding means and what to do; without a code, all of them.")
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("code", nargs="?", metavar="CODE", help="such as latest_stale")
-        parser.add_argument("--glossary", action="store_true", help="print what the words mean")
+        parser.add_argument("code", nargs="?", metavar="CODE", help=_("such as latest_stale"))
+        parser.add_argument("--glossary", action="store_true", help=_("print what the words mean"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         code = options["code"]

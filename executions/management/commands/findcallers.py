@@ -5,12 +5,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext_noop
 
 from deploy import findcallers
 
 
 class Command(BaseCommand):
-    help = "Find what calls the rollup on this host and in piped CronJobs. Changes nothing."
+    help = gettext_noop(
+        "Find what calls the rollup on this host and in piped CronJobs. Changes nothing."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Django's own `makemessages`, which also collects the texts of `say`, `say_counted` and `Term`."""
+"""Django's own `makemessages`, which also collects the texts of `later`, `say` and `Term`."""
 
 from django.core.management.base import CommandParser
 from django.core.management.commands import makemessages
@@ -12,6 +12,7 @@ class Command(makemessages.Command):
 
     xgettext_options = [
         *makemessages.Command.xgettext_options,
+        "--keyword=later",
         "--keyword=say",
         "--keyword=say_counted:2,3",
         "--keyword=Term:1",

@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.database.connections import retire_reader
 from executions.database.permissions import PURPOSES, Installed, read_installed, statements
@@ -16,13 +18,13 @@ from executions.pgcron.sight import visible_jobs
 
 
 class Command(BaseCommand):
-    help = "Print the statements that give a role what it needs. Runs none of them."
+    help = gettext_noop("Print the statements that give a role what it needs. Runs none of them.")
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--role", required=True, metavar="NAME", help="an existing role")
+        parser.add_argument("--role", required=True, metavar="NAME", help=_("an existing role"))
         parser.add_argument(
-            "--as", required=True, choices=PURPOSES, dest="purpose", help="what it is for"
+            "--as", required=True, choices=PURPOSES, dest="purpose", help=_("what it is for")
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -6,6 +6,7 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from psycopg import sql
 
 from executions.database.connections import runner_connection
@@ -18,7 +19,7 @@ from multica_admin.embedded import ensure_running
 
 
 class Command(BaseCommand):
-    help = "Create our own Multica side. Refuses if Multica's own tables exist."
+    help = gettext_noop("Create our own Multica side. Refuses if Multica's own tables exist.")
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from executions.database.connections import runner_connection
 from executions.database.direct import OnStandby
@@ -30,16 +30,16 @@ def _days(text: str) -> int:
 
 
 class Command(BaseCommand):
-    help = (
+    help = gettext_noop(
         "Remove old executions. Never one that is RUNNING, and never the newest of its scope."
         " Safe to interrupt and to repeat."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--success-days", type=_days, default=30, help="default 30")
-        parser.add_argument("--failed-days", type=_days, default=90, help="default 90")
-        parser.add_argument("--dry-run", action="store_true", help="count, and remove nothing")
+        parser.add_argument("--success-days", type=_days, default=30, help=_("default 30"))
+        parser.add_argument("--failed-days", type=_days, default=90, help=_("default 90"))
+        parser.add_argument("--dry-run", action="store_true", help=_("count, and remove nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         ensure_running()

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions import quickstart
 from executions.demo import gallery
@@ -20,26 +21,26 @@ from multica_admin.public_url import EVERY_ADDRESS
 
 
 class Command(BaseCommand):
-    help = "Prepare everything that is missing, then serve the dashboard."
+    help = gettext_noop("Prepare everything that is missing, then serve the dashboard.")
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--host", help="address or unix:/path to listen on (HOST, else 127.0.0.1)"
+            "--host", help=_("address or unix:/path to listen on (HOST, else 127.0.0.1)")
         )
-        parser.add_argument("--port", help="port to listen on (PORT, else 8000)")
+        parser.add_argument("--port", help=_("port to listen on (PORT, else 8000)"))
         demo = parser.add_mutually_exclusive_group()
-        demo.add_argument("--no-demo", action="store_true", help="no demo data when embedded")
+        demo.add_argument("--no-demo", action="store_true", help=_("no demo data when embedded"))
         demo.add_argument(
-            "--demo", action="store_true", help="serve the demo despite REQUIRE_DATABASE_URL"
+            "--demo", action="store_true", help=_("serve the demo despite REQUIRE_DATABASE_URL")
         )
         parser.add_argument(
             "--scenario",
             metavar="NAME",
-            help="show the demo in that state, in a cluster of its own; list names them all",
+            help=_("show the demo in that state, in a cluster of its own; list names them all"),
         )
         parser.add_argument(
-            "--check", action="store_true", help="only look whether it can start; make nothing"
+            "--check", action="store_true", help=_("only look whether it can start; make nothing")
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

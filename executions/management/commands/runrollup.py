@@ -20,6 +20,7 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.alarms.background import watching
 from executions.database.problems import diagnose
@@ -44,20 +45,20 @@ LONGEST_TICK = 3600
 
 
 class Command(BaseCommand):
-    help = (
+    help = gettext_noop(
         "Runs the usage rollup (and any other job) as a scheduler replica beside Multica's own."
         " One line per outcome: plan_time, job, scope, claim outcome, status, rows, milliseconds."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="one tick, then exit")
-        parser.add_argument("--runner-id", help="instead of host, pid and a random part")
+        parser.add_argument("--once", action="store_true", help=_("one tick, then exit"))
+        parser.add_argument("--runner-id", help=_("instead of host, pid and a random part"))
         parser.add_argument(
-            "--tick-interval", default=str(TICK_SECONDS), metavar="SECONDS", help="default 30"
+            "--tick-interval", default=str(TICK_SECONDS), metavar="SECONDS", help=_("default 30")
         )
-        parser.add_argument("--job", metavar="NAME", help="only this job; default all")
-        parser.add_argument("--json", action="store_true", help="one JSON object per line")
+        parser.add_argument("--job", metavar="NAME", help=_("only this job; default all"))
+        parser.add_argument("--json", action="store_true", help=_("one JSON object per line"))
 
     def handle(self, **options: Any) -> None:
         for stream in (self.stdout, self.stderr):

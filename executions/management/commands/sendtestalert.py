@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
-from django.utils.translation import override
+from django.utils.translation import gettext_noop, override
 
 from executions.alarms.delivery import place, send_now
 from executions.alarms.message import test_message
@@ -21,7 +21,7 @@ NOTHING_TO_TRY = 2
 
 
 class Command(BaseCommand):
-    help = (
+    help = gettext_noop(
         "Sends a test alarm to each receiver of ALERT_URLS. Exit status: 0 all of them took it,"
         " 1 some did not, 2 there is no receiver, or our own tables cannot be reached."
     )

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.accounts.ways.once import MADE_CODE, make_once_code
 from executions.database.problems import own_tables_sentence
@@ -19,7 +20,7 @@ NOT_MADE = 2
 
 
 class Command(BaseCommand):
-    help = (
+    help = gettext_noop(
         "Make a code for one sign-in, for when an identity provider or the mail is down and"
         " passwords are switched off. It is good for ten minutes, and the audit has a line of it."
         " Exit status: 0 made, 2 not."
@@ -27,7 +28,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="the user name of the account")
+        parser.add_argument("name", help=_("the user name of the account"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.WAYS.password:

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from executions.alarms.silence import said
 from executions.alarms.silences import begin
@@ -19,7 +21,7 @@ NOT_DONE = 2
 
 
 class Command(BaseCommand):
-    help = (
+    help = gettext_noop(
         "Hold back alarms for a time, or until a finding clears or gets worse. Pages, monitors and"
         " exit statuses stay true. Exit status: 0 silenced, 2 not."
     )
@@ -27,10 +29,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--for", type=parse_duration, dest="span", metavar="2h", help="how long"
+            "--for", type=parse_duration, dest="span", metavar="2h", help=_("how long")
         )
-        parser.add_argument("--reason", required=True, help="why, for everybody and the audit")
-        parser.add_argument("--finding", default="", metavar="CODE", help="this finding only")
+        parser.add_argument("--reason", required=True, help=_("why, for everybody and the audit"))
+        parser.add_argument("--finding", default="", metavar="CODE", help=_("this finding only"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         ensure_running()
