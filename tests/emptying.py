@@ -103,9 +103,12 @@ class Ours:
             self.empty(case)
 
         TransactionTestCase._fixture_teardown = teardown
+        # Django would open the connection to our own tables anew for each test.
+        TransactionTestCase._should_reload_connections = lambda _case: False
         Ours.of_this_run = self
 
     def empty(self, case: TransactionTestCase) -> None:
+        connections["multica"].close()  # a test may change how that is opened
         if self._read_roles() != self._roles:
             self._flush(case)
             self._roles = self._read_roles()
