@@ -20,6 +20,7 @@ from executions.scheduler.plans import floor, newest_due
 from executions.scheduler.spec import JobSpec
 
 WINDOW = timedelta(hours=24)
+LONG_WINDOW = timedelta(days=7)
 CELLS_PER_ROW = 12
 ROWS = 24
 # Every runner's tick, Go's and ours: docs/contract.md section 3.

@@ -19,14 +19,12 @@ from executions.database.problems import (
 from executions.database.reading import Fetch, Row, fetch_for_dashboard
 from executions.database.router import MULTICA_ALIAS
 from executions.database.sql import load
-from executions.health.changes import changes_on_record
 from executions.health.facts import Drift, Facts, Ground, Queue, StateRow
 from executions.health.facts.executions import ExecutionFact, Executions, moment_in, runners_of
 from executions.health.ledger import usual_window
+from executions.health.read_ours import read_ours
 from executions.health.read_pg_cron import read_pg_cron
 from executions.health.remedies import BACKFILL
-from executions.health.unwatched import unwatched_since
-from executions.models import Runner
 from executions.rollup.drift import READ_FOR_DRIFT, read_drift
 from executions.rollup.lock import read_lock
 from executions.rollup.queue import read_queue
@@ -121,6 +119,8 @@ class _FactsReader(BudgetedReader):
         executions = self._fact(lambda: self._executions(ground))
         state = self._fact(lambda: self._state(ground))
         none_yet = isinstance(executions, Executions) and executions.newest is None
+        seen = executions.rows if isinstance(executions, Executions) else ()
+        ours = self._fact(lambda: read_ours(runners_of(seen), ground.now, self._window))
         return Facts(
             spec=self._spec,
             ground=ground,
@@ -130,10 +130,10 @@ class _FactsReader(BudgetedReader):
             lock=self._fact(lambda: read_lock(self._fetch, self._spec.cadence)),
             pg_cron=self._fact(lambda: read_pg_cron(self._fetch, ground.database, executions)),
             drift=self._drift(ground, state, earlier),
-            own_runners=self._fact(lambda: _own_runners(executions)),
+            own_runners=ours if isinstance(ours, Problem) else ours.runners,
             first_trace=self._fact(lambda: self._first_trace(ground)) if none_yet else None,
-            changes=self._fact(lambda: changes_on_record(ground.now - self._window)),
-            unwatched=self._fact(lambda: unwatched_since(ground.now - self._window)),
+            changes=ours if isinstance(ours, Problem) else ours.changes,
+            unwatched=ours if isinstance(ours, Problem) else ours.unwatched,
         )
 
     def leave(self) -> None:
@@ -267,13 +267,6 @@ def refuse_hidden(ground: Ground, *tables: str) -> None:
     """
     if hidden := [table for table in tables if table in ground.hidden]:
         raise RowsHidden(hidden, ground.role)
-
-
-def _own_runners(executions: Executions | Problem) -> frozenset[str]:
-    """Which of the runners seen are this installation's own. It reads our tables, not Multica's."""
-    if isinstance(executions, Problem):
-        return frozenset()
-    return Runner.ours_among(runners_of(executions.rows))
 
 
 def _recent_and_abandoned(

@@ -80,14 +80,14 @@ def test_another_job_whose_rows_are_hidden_is_unknown_and_says_why(upstream, con
     assert "row security hides rows" in str(as_json(assessment, assessment.checked_at))
 
 
-def test_a_healthy_install_costs_ten_statements_and_then_one_less(owner):
+def test_a_healthy_install_costs_eight_statements_and_then_one_less(owner):
     scenarios.healthy(owner)
     with counting() as sent:
         first = read_facts()
-    assert sent == {"multica": 7, "default": 3}
+    assert sent == {"multica": 7, "default": 1}
     with counting() as sent:
         again = read_facts(earlier=first)
-    assert sent == {"multica": 6, "default": 3}
+    assert sent == {"multica": 6, "default": 1}
     assert again.drift is first.drift
 
 

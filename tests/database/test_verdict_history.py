@@ -17,7 +17,7 @@ from executions.health.history import record
 from executions.health.history.record import look_in_turn
 from executions.health.history.step import Blindness
 from executions.health.ledger import PlanOutcome
-from executions.health.unwatched import unwatched_since
+from executions.health.read_ours import read_ours
 from executions.health.verdict import Level
 from executions.models import BlindStretch, VerdictChange, Watch
 from executions.scheduler.plans import floor
@@ -173,7 +173,7 @@ def test_missing_rights_are_a_stretch_that_ends_when_they_are_back(owner):
         look()
         (stretch,) = BlindStretch.objects.all()
         assert (stretch.reason, stretch.until) == (Blindness.RIGHTS_MISSING, None)
-        assert unwatched_since(now(owner))[0].until is None
+        assert read_ours((), now(owner), timedelta(days=1)).unwatched[0].until is None
     finally:
         let_read(owner)
     look()

@@ -10,7 +10,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from executions.health import read, snapshots
-from executions.health.ledger import PlanOutcome, lay
+from executions.health.ledger import LONG_WINDOW, PlanOutcome, lay
 from executions.pages.overview import week
 from executions.pages.overview.reader import read_overview
 from executions.pages.overview.strip import Captions, lay_week
@@ -94,8 +94,8 @@ def both_readings():
     """The strip of a week of whole rows, and the strip as it is read."""
     taken = snapshots.fresh()
     ground, spec = taken.facts.ground, taken.facts.spec
-    whole = read.read_facts(window=week.WINDOW).executions
-    expected = lay(whole, ground.now, spec, week.WINDOW)
+    whole = read.read_facts(window=LONG_WINDOW).executions
+    expected = lay(whole, ground.now, spec, LONG_WINDOW)
     return tuple(lay_week(one, ground.now, spec) for one in (expected, week.read_week(taken)))
 
 

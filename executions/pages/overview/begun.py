@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import Error as DatabaseError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -88,13 +87,11 @@ class Begun:
 def read_begun(now: datetime | None) -> tuple[Begun, ...]:
     """The retirements that were begun and not ended, newest first.
 
-    Empty if our own tables cannot be read; other parts of the page then say so.
+    Raises:
+        django.db.Error: our own tables cannot be reached.
     """
     found = Retirement.objects.exclude(state__in=Retirement.ENDED).prefetch_related("acts")
-    try:
-        return tuple(_begun(one, now or one.changed_at) for one in found.order_by("-pk")[:MOST])
-    except DatabaseError:
-        return ()
+    return tuple(_begun(one, now or one.changed_at) for one in found.order_by("-pk")[:MOST])
 
 
 def _begun(one: Retirement, now: datetime) -> Begun:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from executions.alarms.undelivered import Undelivered
 from executions.health import snapshots
 from executions.health.explain import EXPLANATIONS
 from executions.health.explain.explanation import Step
@@ -23,9 +22,9 @@ from executions.health.ledger import WINDOW, Ledger, durations, lay, percentile
 from executions.health.verdict import Level, Verdict, about_call
 from executions.pages.from_snapshot import FromSnapshot
 from executions.pages.history.rows import ExecutionRow, filled
-from executions.pages.overview.begun import Begun, read_begun
 from executions.pages.overview.gaps import GapStory
 from executions.pages.overview.lanes import Lanes, draw_lanes
+from executions.pages.overview.ours import OursShown, read_ours_shown
 from executions.pages.overview.series import (
     Series,
     Sparkline,
@@ -38,7 +37,6 @@ from executions.pages.overview.series import (
     sparkline,
 )
 from executions.pages.overview.strip import Strip, lay_day, lay_week
-from executions.pages.overview.untold import Silenced, read_silenced, read_untold
 from executions.pages.overview.week import Week, week_of
 from executions.pgcron.schedule import describe
 from executions.scheduler.plans import oldest_open
@@ -98,16 +96,10 @@ class Redundant:
 
 @dataclass(frozen=True)
 class Overview(FromSnapshot):
-    """The snapshot in the shapes of the page. ``week`` is read only if it is asked for.
+    """The snapshot in the shapes of the page. ``week`` is read only if it is asked for."""
 
-    ``begun`` are the open retirements, ``untold`` the receivers that alarms do not reach.
-    ``silences`` are those that last.
-    """
-
-    week: Week | None = None
-    begun: tuple[Begun, ...] = ()
-    untold: tuple[Undelivered, ...] = ()
-    silences: tuple[Silenced, ...] = ()
+    week: Week | None
+    ours: OursShown
 
     @cached_property
     def version(self) -> str:
@@ -121,9 +113,9 @@ class Overview(FromSnapshot):
             self.verdict.level,
             [_shape(finding) for finding in self.verdict.findings],
             self.redundant,
-            [one.version for one in self.begun],
-            [one.version for one in self.untold],
-            [one.number for one in self.silences],
+            [one.version for one in self.ours.begun],
+            [one.version for one in self.ours.untold],
+            [one.number for one in self.ours.silences],
             self.ledger.mark if self.ledger else None,
         )
 
@@ -300,7 +292,7 @@ class Overview(FromSnapshot):
         number is another job's.
         """
         pg_cron = known(self.snapshot.facts.pg_cron)
-        begun = {one.jobid for one in self.begun if one.may_be_in(pg_cron)}
+        begun = {one.jobid for one in self.ours.begun if one.may_be_in(pg_cron)}
         found = self.snapshot.facts.rollup_calls
         calls = tuple(call for call in found if call.job.jobid not in begun)
         trace = of_code(FindingCode.OTHER_WRITER, self.verdict.findings)
@@ -358,23 +350,17 @@ _kept: dict[str, Overview] = {}
 def read_overview(window: str = DAY, *, anew: bool = False) -> Overview:
     """The present overview from the snapshot. Never raises for Multica's database.
 
-    The open retirements and the silences are read once per snapshot, and ``anew`` when a page is
-    opened, so that people see what they have just done.
+    Our own tables are read once per snapshot, and ``anew`` when a page is opened, so that people
+    see what they have just done.
     """
     snapshot = snapshots.current()
     kept = _kept.get(window)
-    if kept is not None and kept.snapshot is snapshot:
-        if not anew:
-            return kept
-        begun, silences = read_begun(snapshot.checked_at), read_silenced(snapshot.verdict)
-        if begun == kept.begun and silences == kept.silences:
-            return kept
-        week, untold = kept.week, kept.untold
-    else:
-        begun, silences = read_begun(snapshot.checked_at), read_silenced(snapshot.verdict)
-        week, untold = week_of(snapshot) if window == WEEK else None, read_untold()
-    overview = _kept[window] = Overview(snapshot, week, begun, untold, silences)
-    return overview
+    if kept is None or kept.snapshot is not snapshot:
+        week = week_of(snapshot) if window == WEEK else None
+        kept = _kept[window] = Overview(snapshot, week, read_ours_shown(snapshot))
+    elif anew and (ours := read_ours_shown(snapshot)) != kept.ours:
+        kept = _kept[window] = Overview(snapshot, kept.week, ours)
+    return kept
 
 
 def _when(job: PgCronJob) -> str:

@@ -25,7 +25,7 @@ def overview(request: LiveRequest) -> HttpResponse:
     window = chosen.choice(WINDOW, DAY)
     shown = read_overview(window, anew=not request.htmx)
     # Asking for a right costs a statement, so only what offers an act asks.
-    operates = bool(shown.begun or shown.redundant) and request.user.has_perm(OPERATE)
+    operates = bool(shown.ours.begun or shown.redundant) and request.user.has_perm(OPERATE)
     common = {"window": window, "perms": {"executions": {"operate": operates}}}
     context = {"site_verdict": shown_verdict(shown.verdict.level)}
     response = answer(request, "overview/overview", shown, context, common)

@@ -4,7 +4,6 @@ Each web process reads it once per version of the snapshot, however many people 
 """
 
 import math
-from datetime import timedelta
 from itertools import pairwise
 
 import psycopg
@@ -16,16 +15,14 @@ from executions.database.reading import fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.facts import Ground
 from executions.health.facts.executions import Executions, KeptStretch
-from executions.health.ledger import Ledger, in_time, lay
+from executions.health.ledger import LONG_WINDOW, Ledger, in_time, lay
 from executions.health.read import execution_of
 from executions.health.snapshots import Snapshot
-from executions.health.unwatched import unwatched_since
 from executions.scheduler.plans import newest_due
 from executions.text.problem import Problem
 
 SQL = load("health")
 
-WINDOW = timedelta(days=7)
 # Twice the plans of a week: room for a foreign writer's rows.
 MOST_ROWS = 4_032
 
@@ -44,8 +41,8 @@ def read_week(snapshot: Snapshot) -> Week:
             _executions(snapshot, facts.ground, facts.executions),
             facts.ground.now,
             facts.spec,
-            WINDOW,
-            unwatched_since(facts.ground.now - WINDOW),
+            LONG_WINDOW,
+            facts.known_unwatched,
         )
     except (DatabaseError, psycopg.Error) as error:
         return diagnose(error)
@@ -58,7 +55,7 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
     only where a gap ended. No row is read of a plan that was simply kept.
     """
     spec = snapshot.facts.spec
-    since = newest_due(spec, ground.now) - WINDOW
+    since = newest_due(spec, ground.now) - LONG_WINDOW
     if day.first_plan is None:
         return day
     scope = spec.scopes[0]
