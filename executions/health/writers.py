@@ -48,26 +48,16 @@ def pairs(rows: Sequence[ExecutionFact]) -> list[Pair]:
     """
     found: list[Pair] = []
     reached: datetime | None = None
-    earlier: ExecutionFact | None = None
+    earlier: ExecutionFact | None = None  # if the next row can be compared with it
     for later in reversed(rows):
-        if earlier is not None and reached is not None and _comparable(earlier, later):
-            assert later.watermark_before is not None  # noqa: S101  _comparable says so
-            found.append(Pair(earlier, later, reached, later.watermark_before))
-        if later.watermark_after is not None:
-            reached = max(reached or later.watermark_after, later.watermark_after)
-        earlier = later
+        before, after, succeeded = later.watermark_before, later.watermark_after, later.succeeded
+        if earlier and reached and succeeded and later.attempt == 1 and before is not None:
+            found.append(Pair(earlier, later, reached, before))
+        if after is not None:
+            reached = max(reached or after, after)
+        earlier = later if succeeded and after is not None else None
     found.reverse()
     return found
-
-
-def _comparable(earlier: ExecutionFact, later: ExecutionFact) -> bool:
-    return (
-        later.succeeded
-        and earlier.succeeded
-        and later.attempt == 1
-        and later.watermark_before is not None
-        and earlier.watermark_after is not None
-    )
 
 
 def jumps(found: Sequence[Pair]) -> list[Pair]:

@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django.utils.html import escape
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.health.ledger import PlanOutcome, lay
+from executions.health.ledger import LONG_WINDOW, PlanOutcome, lay
 from executions.pages.history.tags import address
 from executions.pages.overview.strip import HOUR, Captions, Kind, Square, Strip, lay_day, lay_week
 from executions.pages.overview.tags import Addresses, leads_to
-from executions.pages.overview.week import WINDOW as WEEK
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import floor
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, plan_time
@@ -138,7 +138,7 @@ def test_a_missing_plan_leads_to_the_explanation_of_its_gap():
 
 
 def test_an_hour_leads_to_the_gap_inside_it_and_not_to_the_one_that_begins_at_its_end():
-    week = lay_week(lay(executions(dict.fromkeys((11, 14))), NOW, ROLLUP, WEEK), NOW, ROLLUP)
+    week = lay_week(lay(executions(dict.fromkeys((11, 14))), NOW, ROLLUP, LONG_WINDOW), NOW, ROLLUP)
     newer, older = week.gaps
     square = square_of(week, 14)
     assert square.end == newer.first
@@ -242,7 +242,7 @@ def test_an_open_gap_is_one_piece_in_each_row_and_a_closed_one_a_square_for_each
 
 def test_a_piece_of_an_open_gap_is_never_wider_than_the_line_of_a_phone():
     known = executions(dict.fromkeys(range(288)), count=7 * 288)
-    week = lay_week(lay(known, NOW, ROLLUP, WEEK), NOW, ROLLUP)
+    week = lay_week(lay(known, NOW, ROLLUP, LONG_WINDOW), NOW, ROLLUP)
     pieces = [square for square in squares(week) if square.is_open]
     assert max(piece.span for piece in pieces) == 12
     assert sum(piece.span for piece in pieces) == 24
@@ -280,10 +280,10 @@ def test_a_week_shows_the_worst_of_each_hour_in_the_row_of_its_day():
 
 
 def test_an_hour_leads_to_its_stretch_of_history_as_the_page_itself_writes_it():
-    week = lay_week(lay(executions(), NOW, ROLLUP, WEEK), NOW, ROLLUP)
+    week = lay_week(lay(executions(), NOW, ROLLUP, LONG_WINDOW), NOW, ROLLUP)
     addresses = Addresses(ROLLUP.name)
     stretches = [square for square in squares(week) if square.has_rows and len(square.cells) > 1]
     assert stretches
     for square in stretches:
         there = address("plans", job=ROLLUP.name, since=square.start, until=square.end)
-        assert leads_to(square, addresses) == there
+        assert leads_to(square, addresses) == escape(there)

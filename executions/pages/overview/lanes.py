@@ -31,10 +31,10 @@ SHAPES = {
 
 
 class Bar(NamedTuple):
-    """One run. The numbers are written for SVG, in every language alike."""
+    """One run, in the units of its lane, ``x`` and ``width`` to the hundredth."""
 
-    x: str
-    width: str
+    x: float
+    width: float
     y: str
     height: str
     css: str
@@ -123,7 +123,7 @@ def _bar(run: ExecutionFact, since: datetime, now: datetime) -> Bar:
     x = (begun - since) / day * WIDTH
     width = max((ended - begun) / day * WIDTH, NARROWEST)
     css, y, height = _shape(run)
-    return Bar(number(min(x, WIDTH - width)), number(width), y, height, css)
+    return Bar(round(min(x, WIDTH - width), 2), round(width, 2), y, height, css)
 
 
 def _shape(run: ExecutionFact) -> tuple[str, str, str]:
@@ -132,8 +132,3 @@ def _shape(run: ExecutionFact) -> tuple[str, str, str]:
     if run.running:
         return SHAPES["running"]
     return SHAPES["retried"] if run.attempt > 1 else SHORT
-
-
-def number(value: float) -> str:
-    """A number in SVG's form, to the hundredth of a unit."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -318,12 +318,16 @@ class Overview(FromSnapshot):
         return success.proven_at(self.now) if success and self.now else None
 
     @cached_property
-    def p50_ms(self) -> float | None:
-        return percentile(durations(self._rows), 0.5)
+    def _taken(self) -> list[int]:
+        return durations(self._rows)
 
-    @cached_property
+    @property
+    def p50_ms(self) -> float | None:
+        return percentile(self._taken, 0.5)
+
+    @property
     def p95_ms(self) -> float | None:
-        return percentile(durations(self._rows), 0.95)
+        return percentile(self._taken, 0.95)
 
     @cached_property
     def success_spark(self) -> Sparkline:

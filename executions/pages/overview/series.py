@@ -17,7 +17,7 @@ from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.progress import NEVER
 from executions.health.ledger import Ledger, percentile
 from executions.scheduler.plans import floor
-from executions.text.beyond import is_beyond
+from executions.text.beyond import FAR_PAST, is_beyond
 
 Item = TypeVar("Item")
 
@@ -148,9 +148,18 @@ def by_hour(
     items: Iterable[Item], time_of: Callable[[Item], datetime]
 ) -> Iterator[tuple[datetime, list[Item]]]:
     """The items of each clock hour, in their order. Only an hour's first is asked for its hour."""
-    for _number, several in groupby(items, lambda item: time_of(item).timestamp() // 3600):
-        found = list(several)
-        yield floor(time_of(found[0]), HOUR), found
+    found: list[Item] = []
+    start = end = FAR_PAST
+    for item in items:
+        if start <= time_of(item) < end:
+            found.append(item)
+            continue
+        if found:
+            yield start, found
+        start, found = floor(time_of(item), HOUR), [item]
+        end = start + HOUR
+    if found:
+        yield start, found
 
 
 def _steps(times: Sequence[datetime]) -> list[int]:

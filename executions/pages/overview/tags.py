@@ -22,7 +22,7 @@ from executions.pages.display import badge
 from executions.pages.history.filters import write_time
 from executions.pages.history.tags import address, foreign
 from executions.pages.overview import evidence
-from executions.pages.overview.lanes import Bar, number
+from executions.pages.overview.lanes import Bar
 from executions.pages.overview.series import HourOfValues
 from executions.pages.overview.strip import HOUR, Captions, Square, Strip
 from executions.text.formatters import Units, count, duration, moment, seconds
@@ -103,7 +103,7 @@ def _day(start: datetime) -> str:
 
 
 def _square(square: Square, addresses: Addresses, captions: Captions, *, echoes: bool) -> str:
-    to, title = escape(leads_to(square, addresses)), escape(captions.of(square))
+    to, title = leads_to(square, addresses), escape(captions.of(square))
     look, key = square.look, square.key
     if square.is_open:
         hidden = ' tabindex="-1" aria-hidden="true"' if echoes else ""
@@ -128,12 +128,11 @@ def bars(lane: Iterable[Bar]) -> SafeString:
     compresses to a fifth of absolute places.
     """
     paths: dict[str, list[str]] = defaultdict(list)
-    at: dict[str, float] = defaultdict(float)
-    for bar in lane:
-        x, path = float(bar.x), paths[bar.css]
-        place = f"m{number(x - at[bar.css])} 0" if path else f"M{bar.x} {bar.y}"
-        path.append(f"{place}h{bar.width}v{bar.height}h-{bar.width}z")
-        at[bar.css] = x
+    at: dict[str, float] = {}
+    for x, width, y, height, css in lane:
+        place = f"m{x - at[css]:.2f} 0" if css in at else f"M{x} {y}"
+        paths[css].append(f"{place}h{width}v{height}h-{width}z")
+        at[css] = x
     return SafeString(
         "".join(f'<path class="{css}" d="{"".join(path)}"/>' for css, path in paths.items())
     )
@@ -164,7 +163,7 @@ def hour_rows(hours: Iterable[HourOfValues], unit: str, job: str) -> SafeString:
 def _hour_row(
     hour: HourOfValues, unit: str, write: Callable[[float], str], addresses: Addresses
 ) -> str:
-    to = escape(addresses.of_stretch(hour.hour, hour.hour + HOUR))
+    to = addresses.of_stretch(hour.hour, hour.hour + HOUR)
     numbers = [count(hour.count), *map(write, (hour.median, hour.p95, hour.greatest))]
     cells = "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
     key = int(hour.hour.timestamp())
@@ -173,11 +172,11 @@ def _hour_row(
 
 
 class Addresses:
-    """Django's ``reverse`` for many squares of one job, called once."""
+    """Django's ``reverse`` for many squares of one job, called once. It writes them for HTML."""
 
     def __init__(self, job: str) -> None:
-        self._before_plan, self._after_plan = reverse("plan", args=[_ANY]).split(str(_ANY))
-        stretch = address("plans", job=job, since=_SINCE, until=_UNTIL)
+        self._before_plan, self._after_plan = escape(reverse("plan", args=[_ANY])).split(str(_ANY))
+        stretch = escape(address("plans", job=job, since=_SINCE, until=_UNTIL))
         before, rest = stretch.split(_QUOTED_SINCE)
         self._around_times = (before, *rest.split(_QUOTED_UNTIL))
         self._times: dict[datetime, str] = {}
@@ -198,7 +197,7 @@ class Addresses:
 
 
 def leads_to(square: Square, addresses: Addresses) -> str:
-    """The address of a square: its execution, its gap's explanation, or its part of the history.
+    """The address of a square, for HTML: its execution, its gap's story, or its part of history.
 
     Empty for a plan that is not due yet or was never expected.
     """
