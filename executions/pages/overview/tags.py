@@ -192,7 +192,7 @@ class Addresses:
     def _quoted(self, time: datetime) -> str:
         """One stretch ends where the next one begins, so most times are there already."""
         if time not in self._times:
-            self._times[time] = quote(write_time(time))
+            self._times[time] = write_time(time).replace(":", "%3A")
         return self._times[time]
 
 
