@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -37,7 +38,7 @@ def read_ours(runners: Iterable[str], now: datetime, window: timedelta) -> OursB
         django.db.Error: our own tables cannot be reached.
     """
     changed_since = now - window
-    parameters = {
+    parameters: dict[str, Any] = {
         "runners": list(runners),
         "changed_since": changed_since,
         "unwatched_since": now - max(window, LONG_WINDOW),
