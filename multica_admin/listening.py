@@ -14,6 +14,7 @@ from multica_admin.sockets import LONGEST_PATH
 
 UNIX = "unix:"
 _BACKLOG = 2048  # gunicorn's own default, which it does not set on a listening socket
+PATIENCE_SECONDS = 1.0  # for a process that listens and takes nothing
 
 
 class CannotListen(Exception):
@@ -114,7 +115,10 @@ def _remove_what_nobody_listens_on(path: Path) -> None:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return
         with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE_SECONDS)
             try:
                 client.connect(str(path))
             except ConnectionRefusedError:
                 path.unlink()
+            except (BlockingIOError, TimeoutError):  # it listens, and takes nothing
+                return

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from multica_admin import listening
 from multica_admin.listening import CannotListen, listen, refuse_a_taken_address
 from tests.proxies import scratch
 
@@ -45,6 +46,17 @@ def test_a_socket_that_somebody_listens_on_stays_theirs(path):
         with pytest.raises(CannotListen, match="cannot be used"):
             refuse_a_taken_address(f"unix:{path}", 0)
         assert reaches(path)
+
+
+def test_a_socket_whose_process_takes_nothing_is_waited_for_only_shortly(path, monkeypatch):
+    monkeypatch.setattr(listening, "PATIENCE_SECONDS", 0.05)
+    with socket.socket(socket.AF_UNIX) as stopped, socket.socket(socket.AF_UNIX) as waiting:
+        stopped.bind(str(path))
+        stopped.listen(0)
+        waiting.connect(str(path))
+        with pytest.raises(CannotListen, match="nothing else may listen there"):
+            listen(f"unix:{path}", 0)
+    assert path.is_socket()
 
 
 def test_a_file_that_is_no_socket_is_left_alone(path):
