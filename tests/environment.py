@@ -18,7 +18,18 @@ from psycopg.conninfo import make_conninfo
 IN_MEMORY = Path("/dev/shm")
 # For four processes of tests, each with some clusters.
 ROOM = 4_000_000_000
-if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
+
+
+def _serves(folder: Path) -> bool:
+    """Whether it has room, and lets programs run that a test writes."""
+    return (
+        folder.is_dir()
+        and shutil.disk_usage(folder).free > ROOM
+        and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+    )
+
+
+if "TMPDIR" not in os.environ and _serves(IN_MEMORY):
     os.environ["TMPDIR"] = str(IN_MEMORY)
     tempfile.tempdir = None  # it is found anew
 

@@ -18,8 +18,9 @@ from tests import environment
 
 # Seconds. No wait of a test has a shorter limit, and none that works comes near it.
 HANG = 120.0
-# Between two questions whether it has happened: short, and it leaves the processor to others.
-PAUSE = 0.02
+# Between two questions whether it has happened, at first and after a while: an answer about what
+# takes long may come a little late, and others get the processor.
+PAUSE, LONG_PAUSE = 0.02, 0.1
 
 # Seconds that `_work` takes on an idle machine with two cores of 2.5 GHz.
 _REFERENCE = 0.05
@@ -35,10 +36,11 @@ def until(happened: Callable[[], Answer], *, hang: float = HANG) -> Answer:
     Raises:
         AssertionError: still not after ``hang`` seconds.
     """
-    end = time.monotonic() + hang
+    began = time.monotonic()
     while not (answer := happened()):
-        assert time.monotonic() < end, f"it has not happened in {hang:g} seconds"
-        threading.Event().wait(PAUSE)
+        waited = time.monotonic() - began
+        assert waited < hang, f"it has not happened in {hang:g} seconds"
+        threading.Event().wait(min(max(PAUSE, waited / 20), LONG_PAUSE))
     return answer
 
 

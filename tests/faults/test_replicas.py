@@ -32,7 +32,7 @@ from tests.waiting import HANG
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).parents[2]
-CONTEST_SECONDS = sized(12, 60)
+CONTEST_SECONDS = sized(8, 60)
 SECOND = timedelta(seconds=1)
 PAST_THE_LEASE = (LEASE + 0.1, LEASE + 0.7)  # seconds on an idle machine
 

@@ -29,7 +29,7 @@ from tests.conftest import postgresql_with_pg_cron
 from tests.emptying import empty_multica
 from tests.retiring import clean, jobs, lay_plans, schedule
 from tests.rights import let_read
-from tests.sizes import sized
+from tests.sizes import few, sized
 from tests.waiting import until
 
 POINTS = ["intended", "signed", "verified", "changed", "proved", "committed", "concluded"]
@@ -104,6 +104,10 @@ PLACES = {
     "one database": Places("multica", "multica"),
     "three databases": Places("elsewhere", "postgres"),
 }
+
+
+# A pause and a put-back reach the databases as a removal does, which is tried in every place.
+in_some_places = pytest.mark.parametrize("places", few(list(PLACES), 1), indirect=True)
 
 
 @pytest.fixture(scope="module", params=PLACES)
@@ -265,6 +269,7 @@ def test_after_both_at_once_the_record_says_what_is_so(world, point):
     check_removal(world, point)
 
 
+@in_some_places
 @pytest.mark.parametrize("point", SOME_POINTS)
 def test_a_pause_and_its_end_survive_kill_9(world, point):
     world.act("pause", die_at=point)
@@ -278,6 +283,7 @@ def test_a_pause_and_its_end_survive_kill_9(world, point):
     assert world.look()["state"] == ("trial_ended" if active else "trial")
 
 
+@in_some_places
 @pytest.mark.parametrize("point", SOME_POINTS)
 def test_a_pause_and_its_end_survive_a_restart_of_the_database(world, point):
     world.restart_at(point, "pause")
@@ -291,6 +297,7 @@ def test_a_pause_and_its_end_survive_a_restart_of_the_database(world, point):
     assert world.look()["state"] == ("trial_ended" if active else "trial")
 
 
+@in_some_places
 @pytest.mark.parametrize("point", SOME_POINTS)
 def test_putting_back_survives_a_restart_of_the_database(world, point):
     before = world.jobs()[world.jobid]
@@ -305,6 +312,7 @@ def test_putting_back_survives_a_restart_of_the_database(world, point):
     assert {**row, "jobid": None} == {**before, "jobid": None}
 
 
+@in_some_places
 @pytest.mark.parametrize("point", SOME_POINTS)
 def test_putting_back_survives_kill_9_and_never_schedules_twice(world, point):
     before = world.jobs()[world.jobid]

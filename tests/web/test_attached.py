@@ -14,6 +14,7 @@ from executions.models import Execution
 from multica_admin.databases import reader_alias
 from tests.emptying import forget_all
 from tests.people import PASSWORD
+from tests.sizes import sized
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -177,13 +178,16 @@ def columns_of_executions():
 
 
 def test_a_column_that_is_missing_is_told_on_every_page(attached, admin_client, caplog, every_page):
+    """In `bin/test` each page misses only one of the columns, and each column is missed by one."""
     admin_client.raise_request_exception = False
     table = sql.SQL("ALTER TABLE sys_cron_executions RENAME {} TO {}")
     renamed = sql.Identifier("renamed")
-    for column in columns_of_executions():
+    columns = columns_of_executions()
+    for number, column in enumerate(columns):
         attached.execute(table.format(sql.Identifier(column), renamed))
         forget_all()
-        statuses = {path: admin_client.get(path).status_code for path in every_page}
+        pages = {"/", "/executions/", *sized(every_page[number :: len(columns)], every_page)}
+        statuses = {path: admin_client.get(path).status_code for path in pages}
         attached.execute(table.format(renamed, sql.Identifier(column)))
         assert set(statuses.values()) <= {200, 503}, (column, statuses)
         assert not [record for record in caplog.records if record.exc_info], column

@@ -208,8 +208,8 @@ def test_a_row_that_ends_while_it_is_written_comes_once(owner, now, monkeypatch)
 
 
 def test_memory_does_not_grow_with_the_rows(owner, now, monkeypatch):
-    monkeypatch.setattr(export, "PAGE_ROWS", 100)
-    fill(owner, now, 3_000)
+    monkeypatch.setattr(export, "PAGE_ROWS", 40)
+    fill(owner, now, 1_400)
 
     def peak_after(pages):
         lines = csv_lines(start_export(Filters()))
