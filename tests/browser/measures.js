@@ -94,10 +94,12 @@
   function cutOff() {
     const cuts = (style) => /hidden|clip/.test(style.overflowX + style.overflowY);
     return [...document.body.querySelectorAll("*")].filter((element) => {
+      // What is cheap to ask comes first, because few elements remain.
+      if (!cuts(getComputedStyle(element))) return false;
+      const isLarger = element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1;
+      if (!isLarger || element.closest("[title], svg, select") || !isSeen(element)) return false;
       const box = element.getBoundingClientRect();
-      if (box.width <= 1 || box.height <= 1 || element.closest("[title], svg, select") || !isSeen(element)) return false;
-      if (!element.innerText?.trim() || !cuts(getComputedStyle(element))) return false;
-      return element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1;
+      return box.width > 1 && box.height > 1 && Boolean(element.innerText?.trim());
     });
   }
 
@@ -121,12 +123,17 @@
 
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
 
+  const read = new Map();
+
   /** Red, green, blue and alpha of any CSS colour. */
   function channels(colour) {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
+    if (!read.has(colour)) {
+      canvas.clearRect(0, 0, 1, 1);
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+      read.set(colour, [...canvas.getImageData(0, 0, 1, 1).data]);
+    }
+    return read.get(colour);
   }
 
   function luminance(colour) {
