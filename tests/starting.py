@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.cookiejar
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from multica_admin import embedded
+from multica_admin.locks import locked
 from tests.people import PASSWORD
 from tests.processes import Process, free_port
 from tests.waiting import HANG
@@ -36,16 +38,30 @@ def var():
 
 
 @pytest.fixture(scope="session")
-def after_a_first_start():
-    """A folder in which an empty dashboard served and was stopped. Tests get copies of it."""
-    folder = Path(tempfile.mkdtemp(prefix="multica-admin-first-start-"))
-    folder.chmod(0o711)
-    env = {"VAR_DIR": str(folder / "var"), "MULTICA_ADMIN_PASSWORD": PASSWORD}
-    process = Process(*EMPTY_START, str(free_port()), env=env | {"WEB_CONCURRENCY": "1"})
-    process.wait_for("Listening at")
-    assert process.stop() == 0
-    yield folder / "var"
-    shutil.rmtree(folder)
+def after_a_first_start(tmp_path_factory):
+    """A folder in which an empty dashboard served and was stopped. Tests get copies of it.
+
+    The processes of a parallel run share it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = shared / "after-a-first-start"
+    with locked(made.with_suffix(".lock")):
+        if not made.exists():
+            make_a_first_start(made)
+    return made
+
+
+def make_a_first_start(made):
+    # As root, PostgreSQL runs as another user, who may not enter pytest's folders.
+    with tempfile.TemporaryDirectory(prefix="multica-admin-first-start-") as name:
+        Path(name).chmod(0o711)
+        env = {"VAR_DIR": str(Path(name) / "var"), "MULTICA_ADMIN_PASSWORD": PASSWORD}
+        process = Process(*EMPTY_START, str(free_port()), env=env | {"WEB_CONCURRENCY": "1"})
+        process.wait_for("Listening at")
+        assert process.stop() == 0
+        shutil.move(Path(name) / "var", made)
 
 
 @pytest.fixture
@@ -53,6 +69,13 @@ def started_before(after_a_first_start, var):
     """For tests that are not about a first start, which takes long to create its files."""
     subprocess.run(["cp", "-a", after_a_first_start, var], check=True)
     return var
+
+
+@pytest.fixture
+def static_files_made(after_a_first_start, var):
+    """For first starts that are not about the browser's files. Collecting those is half of one."""
+    var.mkdir()
+    subprocess.run(["cp", "-a", after_a_first_start / "static", var / "static"], check=True)
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from executions.health.findings import FindingCode
 from tests.people import PASSWORD
 from tests.processes import free_port
 from tests.sizes import sized
-from tests.starting import start, var
+from tests.starting import after_a_first_start, start, static_files_made, var
 from tests.waiting import let_a_near_plan_come_due
 
-__all__ = ["start", "var"]
+__all__ = ["after_a_first_start", "start", "static_files_made", "var"]
 
 FINDINGS = [one for one in SCENARIOS.values() if isinstance(one.shows, FindingCode)]
 HERE = [one for one in FINDINGS if one.arrange is None]
@@ -45,6 +45,7 @@ def test_the_overview_shows_the_finding_and_leads_to_its_page(
         look(page, expect, scenario)
 
 
+@pytest.mark.usefixtures("static_files_made")
 @pytest.mark.parametrize("scenario", OF_OTHER_SERVERS, ids=lambda one: one.name)
 def test_a_start_with_other_servers_shows_the_finding_too(start, open_page, expect, scenario):
     port = free_port()

@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 
 import psycopg
+import pytest
 from psycopg.rows import dict_row
 
 from multica_admin import embedded
@@ -20,12 +21,15 @@ from tests.starting import (
     empty,
     start,
     started_before,
+    static_files_made,
     var,
     waiting_for_locks,
 )
 from tests.waiting import until
 
-__all__ = ["after_a_first_start", "empty", "start", "started_before", "var"]
+__all__ = [
+    "after_a_first_start", "empty", "start", "started_before", "static_files_made", "var",
+]  # fmt: skip
 
 
 def own_successes(var):
@@ -90,6 +94,7 @@ def test_from_nothing_to_a_signed_in_page_with_rows_of_its_own_runner(start, var
     assert not embedded.cluster(var).answers()
 
 
+@pytest.mark.usefixtures("static_files_made")
 def test_started_again_it_goes_on_with_what_it_had_and_brings_no_retired_schedule_back(start, var):
     port = free_port()
     first = start(*QUICKSTART, str(port), WEB_CONCURRENCY="1")
@@ -141,6 +146,7 @@ def test_two_first_starts_that_share_only_our_own_tables_make_one_first_user(
     assert len(said) == 1
 
 
+@pytest.mark.usefixtures("static_files_made")
 def test_a_start_cut_off_before_its_roles_were_made_is_made_good_by_the_next(start, var):
     embedded.cluster(var).start()
     process = start(*EMPTY_START, str(free_port()), WEB_CONCURRENCY="1")

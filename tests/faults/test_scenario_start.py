@@ -21,9 +21,14 @@ from multica_admin import embedded
 from tests.people import PASSWORD
 from tests.processes import PROJECT, Process, free_port
 from tests.sizes import sized
+from tests.starting import after_a_first_start, static_files_made
 from tests.waiting import HANG, until
 
+__all__ = ["after_a_first_start", "static_files_made"]
+
 QUICKSTART = ("manage.py", "quickstart", "--scenario")
+# A start in a folder of its own that plays something.
+plays = pytest.mark.usefixtures("static_files_made")
 
 
 @pytest.fixture
@@ -63,6 +68,7 @@ def found_in(folder, **env):
     return {finding["code"] for finding in json.loads(answer.stdout)["findings"]}
 
 
+@plays
 def test_a_leaked_lock_is_there_and_the_demo_is_not_touched(start, var):
     process = start("leaked-lock", "--port", str(free_port()))
     assert "A real session keeps" in process.wait_for("Scenario leaked-lock:")
@@ -71,6 +77,7 @@ def test_a_leaked_lock_is_there_and_the_demo_is_not_touched(start, var):
     assert not (var / "postgres").exists()
 
 
+@plays
 def test_a_scenario_comes_back_after_its_process_was_killed(start, var):
     """The killed process leaves the table renamed."""
     process = start("no-scheduler", "--port", str(free_port()))
@@ -89,6 +96,7 @@ def has_standby(folder):
     return "standby" in found_in(folder, MULTICA_ADMIN_READS_STANDBY="on")
 
 
+@plays
 @pytest.mark.parametrize("before", sized(["nothing"], ["nothing", "a start that was killed"]))
 def test_a_real_standby_follows_and_ends_with_the_start(start, var, before):
     folder = var / "scenarios/standby"
@@ -123,6 +131,7 @@ def refused(settings):
     return look
 
 
+@plays
 @pytest.mark.parametrize("kills", sized([False], [False, True]))
 @pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 def test_the_server_has_a_job_and_does_not_load_pg_cron(start, var, refused, kills):

@@ -18,9 +18,9 @@ from multica_admin.databases import reader_alias
 from tests import environment
 from tests.commands import run_command
 from tests.processes import free_port
-from tests.starting import QUICKSTART, start, var
+from tests.starting import QUICKSTART, after_a_first_start, start, static_files_made, var
 
-__all__ = ["start", "var"]
+__all__ = ["after_a_first_start", "start", "static_files_made", "var"]
 
 pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction=True)
 
@@ -91,6 +91,7 @@ def test_checkrollup_says_it_once(attached, capsys):
         assert said.count(TOLD) == 1
 
 
+@pytest.mark.usefixtures("static_files_made")
 def test_the_start_says_it_in_one_line(other_program, start):
     process = start(
         *QUICKSTART, str(free_port()), DATABASE_URL=environment.url("multica_view", "other_program")
