@@ -30,6 +30,7 @@ from multica_admin.cluster import Binaries, Cluster
 from tests import environment
 from tests.emptying import Ours, empty_multica, forget_all
 from tests.rights import let_read
+from tests.sessions import Sessions
 from tests.sizes import sized
 from tests.waiting import slowness
 
@@ -185,9 +186,21 @@ def nothing_left(django_db_blocker: Any) -> Iterator[None]:
             Ours.of_this_run.delete_rows()
 
 
+@pytest.fixture(scope="session")
+def sessions(cluster: Cluster) -> Iterator[Sessions]:
+    sessions = Sessions(cluster)
+    with sessions.noted():
+        yield sessions
+    sessions.close()
+
+
 @pytest.fixture
-def connect(cluster: Cluster) -> Iterator[Callable[..., Connection]]:
-    """Opens connections as any role; all are closed when the test ends."""
+def connect(cluster: Cluster, sessions: Sessions) -> Iterator[Callable[..., Connection]]:
+    """Opens connections as any role; all are closed when the test ends.
+
+    Nothing that an earlier test has closed is still there when this one begins.
+    """
+    sessions.wait_for_the_closed()
     opened: list[Connection] = []
 
     def open_one(role: str = "multica", **options: Any) -> Connection:

@@ -30,7 +30,7 @@ _SLOWEST = 12.0
 Answer = TypeVar("Answer")
 
 
-def until(happened: Callable[[], Answer], *, hang: float = HANG) -> Answer:
+def until(happened: Callable[[], Answer], *, hang: float = HANG, pause: float = PAUSE) -> Answer:
     """Ask until the answer is true, and return that answer.
 
     Raises:
@@ -40,7 +40,7 @@ def until(happened: Callable[[], Answer], *, hang: float = HANG) -> Answer:
     while not (answer := happened()):
         waited = time.monotonic() - began
         assert waited < hang, f"it has not happened in {hang:g} seconds"
-        threading.Event().wait(min(max(PAUSE, waited / 20), LONG_PAUSE))
+        threading.Event().wait(min(max(pause, waited / 20), LONG_PAUSE))
     return answer
 
 
