@@ -38,7 +38,7 @@ from tests.waiting import slowness
 hypothesis_settings.register_profile(
     "any machine",
     deadline=None,
-    max_examples=sized(100, 2000),
+    max_examples=sized(60, 2000),
     suppress_health_check=[HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("any machine")
@@ -109,6 +109,7 @@ def cluster() -> Iterator[Cluster]:
             "synchronous_commit": "off",
             "full_page_writes": "off",
             "max_connections": "150",
+            "max_wal_size": "128MB",
             # To truncate a table the server looks through all of them.
             "shared_buffers": "32MB",
             "max_prepared_transactions": "0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import scenarios
+from tests.sizes import few
 
 
 def out_of_attempts(connection):
@@ -15,7 +16,7 @@ def out_of_attempts(connection):
 
 @pytest.mark.parametrize(
     "world",
-    [scenarios.stopped, scenarios.never_ran, scenarios.abandoned_run, out_of_attempts],
+    few([scenarios.stopped, out_of_attempts, scenarios.never_ran, scenarios.abandoned_run], 2),
 )
 def test_a_silent_backend_is_one_tap_away_from_the_command_that_shows_its_log(
     open_page, owner, expect, world

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "multica"], transaction
 def test_of_two_operators_at_the_same_moment_one_retires(owner, pg_cron):
     lay_plans(owner)
     people = [operator("olga"), operator("paul")]
-    for _round in range(sized(5, 20)):
+    for _round in range(sized(2, 20)):
         jobid = schedule(pg_cron)
         pages = [confirmed(people[0], jobid), confirmed(people[1], jobid)]
         assert pages[0] == pages[1]

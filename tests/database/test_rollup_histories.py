@@ -56,7 +56,7 @@ prices = st.none() | st.integers(0, 10**12)
 
 @given(moment=st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)), zone=zones)
 @settings(
-    max_examples=sized(40, 400),
+    max_examples=sized(25, 400),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -301,7 +301,7 @@ def test_after_any_history_the_buckets_are_the_sums_and_a_rerun_changes_nothing(
 
 
 def run_histories(
-    kind: type[Histories], owner: Connection, connect: Callable[..., Connection], usual: int = 30
+    kind: type[Histories], owner: Connection, connect: Callable[..., Connection], usual: int = 20
 ) -> None:
     """Run a machine of that kind; ``usual`` is how many histories `bin/test` makes."""
     others = {name: connect() for name in ("rival", "neighbour", "observer")}

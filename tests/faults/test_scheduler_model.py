@@ -49,7 +49,7 @@ from tests.sizes import sized
 from tests.waiting import HANG
 
 SEED = int(os.environ.get("MODEL_SEED") or secrets.randbits(32))
-HISTORIES = sized(50, 3000)
+HISTORIES = sized(30, 3000)
 RUNNERS = 3
 PLANS = 3
 HOUR = timedelta(hours=1)
