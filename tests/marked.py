@@ -38,13 +38,26 @@ class _Marked(trans_real.DjangoTranslation):
 @contextmanager
 def every_text_marked() -> Iterator[None]:
     """Who asks for Chinese gets English in brackets."""
+    with _chinese_is(_Marked(LANGUAGE)):
+        yield
+
+
+@contextmanager
+def every_text_translated() -> Iterator[None]:
+    """Within `every_text_marked`: who asks for Chinese gets Chinese again."""
+    with _chinese_is(trans_real.DjangoTranslation(LANGUAGE)):
+        yield
+
+
+@contextmanager
+def _chinese_is(catalog: trans_real.DjangoTranslation) -> Iterator[None]:
     translations: dict[str, Any] = trans_real._translations
-    chinese = trans_real.translation(LANGUAGE)
-    translations[LANGUAGE] = _Marked(LANGUAGE)
+    before = trans_real.translation(LANGUAGE)
+    translations[LANGUAGE] = catalog
     try:
         yield
     finally:
-        translations[LANGUAGE] = chinese
+        translations[LANGUAGE] = before
 
 
 class _Reader(HTMLParser):

@@ -30,7 +30,7 @@ from executions.database.sqlstates import kind_of
 from executions.database.troubles import TROUBLES, UNKNOWN
 from executions.text import beyond
 from executions.text.problem import Problem
-from executions.text.sentences import Value, say
+from executions.text.sentences import Value, listed, say
 from multica_admin import embedded
 
 T = TypeVar("T")
@@ -198,7 +198,7 @@ def diagnose(exception: BaseException, url: str = "") -> Problem:
     }
     if unreached:
         kind = unreached.kind
-        values |= {"schema": unreached.schema, "roles": ", ".join(unreached.roles)}
+        values |= {"schema": unreached.schema, "roles": listed(unreached.roles)}
     trouble = TROUBLES[kind]
     if kind == "locked":
         values |= _about_locks()
@@ -297,8 +297,8 @@ def _tables_of_our_own() -> set[str]:
 def _about_locks() -> dict[str, Value]:
     found = second_tries.lock_holders()
     return {
-        "table": ", ".join(found.tables) or gettext_lazy("a table that this needs"),
-        "holder": ", ".join(map(str, found.pids)) or gettext_lazy("that holds it"),
+        "table": listed(found.tables) if found.tables else gettext_lazy("a table that this needs"),
+        "holder": listed(found.pids) if found.pids else gettext_lazy("that holds it"),
     }
 
 

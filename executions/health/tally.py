@@ -9,7 +9,7 @@ from datetime import datetime
 
 from executions.health.facts.executions import ExecutionFact
 from executions.health.findings.attempts import MASKED_OFTEN
-from executions.health.findings.base import HOUR, Finding, FindingCode, Severity, brief, listed
+from executions.health.findings.base import HOUR, Finding, FindingCode, Severity, brief, rows_told
 from executions.health.verdict import Verdict, level_of, worst_first
 from executions.text.sentences import Ago, At, Sentence, Text, say, say_counted, together
 
@@ -107,7 +107,7 @@ def _running_stale(case: _Case) -> Finding | None:
         ),
         advice=say("Check that a backend which has this job is running: it closes such rows."),
         seen_at=tally.abandoned_at,
-        evidence={"count": tally.abandoned, "executions": listed(case.seen.abandoned)},
+        evidence={"count": tally.abandoned, "executions": rows_told(case.seen.abandoned)},
     )
 
 
@@ -143,7 +143,7 @@ def _failures(case: _Case) -> Finding | None:
             "count": halted,
             "ended_24h": tally.ended,
             "failed_24h": tally.failed,
-            "executions": listed(exhausted),
+            "executions": rows_told(exhausted),
         },
     )
 
@@ -184,6 +184,6 @@ def _masked_retries(case: _Case) -> Finding | None:
         evidence={
             "count": tally.retried,
             "of_the_last_12": tally.retried_lately,
-            "executions": listed(case.seen.retried),
+            "executions": rows_told(case.seen.retried),
         },
     )

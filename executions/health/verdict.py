@@ -19,7 +19,7 @@ from executions.health.findings.lateness import LAG
 from executions.health.findings.progress import NEVER
 from executions.health.findings.writer import Whence, in_short, is_over, whence
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Text, say, together, told_once
+from executions.text.sentences import Sentence, Text, listed, say, together, told_once
 
 FAILURES = (FindingCode.EXHAUSTED_FAILURE, FindingCode.PLAN_ABANDONED)
 
@@ -279,7 +279,7 @@ def about_calls(calls: tuple[RollupCall, ...]) -> tuple[Sentence, ...]:
     others = tuple(about_call(call) for call in calls if not call.repeats)
     if len(plain) < 2:
         return (*map(about_call, plain), *others)
-    return (say(_REPEATING, jobids=", ".join(str(call.job.jobid) for call in plain)), *others)
+    return (say(_REPEATING, jobids=listed(call.job.jobid for call in plain)), *others)
 
 
 def about_call(call: RollupCall) -> Sentence:

@@ -28,6 +28,7 @@ from executions.text.formatters import (
     written,
 )
 from executions.text.glossary import ENTRIES
+from executions.text.sentences import AFTER_ANOTHER
 
 register = template.Library()
 
@@ -45,13 +46,26 @@ _MARKS = {
     ",": pgettext_lazy("mark", ","),
     ":": pgettext_lazy("mark", ":"),
     ";": pgettext_lazy("mark", ";"),
+    ". ": pgettext_lazy("mark", ". "),
+    ", ": pgettext_lazy("mark", ", "),
+    ": ": pgettext_lazy("mark", ": "),
+    "; ": pgettext_lazy("mark", "; "),
+    "(": pgettext_lazy("mark", "("),
+    " (": pgettext_lazy("mark", " ("),
+    ")": pgettext_lazy("mark", ")"),
 }
 
 
 @register.simple_tag
 def mark(sign: str) -> str:
-    """The mark that the reader's language has for an English one."""
+    """The mark that the reader's language has for an English one, with the space beside it."""
     return str(_MARKS[sign])
+
+
+@register.simple_tag
+def gap() -> str:
+    """The space after a mark that a translated text ends with: Chinese marks bring their own."""
+    return str(AFTER_ANOTHER) % {"first": "", "next": ""}
 
 
 # --- Statuses -----------------------------------------------------------------------------------

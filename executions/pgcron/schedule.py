@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_  # noqa: N812  marks words for translation
 from django.utils.translation import ngettext
 
+from executions.text.sentences import listed
+
 _MONTHS = (
     N_("January"), N_("February"), N_("March"), N_("April"), N_("May"), N_("June"), N_("July"),
     N_("August"), N_("September"), N_("October"), N_("November"), N_("December"),
@@ -84,7 +86,8 @@ def describe(schedule: str, zone: str = "GMT", *, both_days: bool | None = False
             "schedule": schedule
         }
     days = _days(day, month, weekday, both_days)
-    return f"{days} {_time(minute, hour, zone, limited=bool(days))}".strip()
+    time = _time(minute, hour, zone, limited=bool(days))
+    return _("%(days)s, %(time)s") % {"days": days, "time": time} if days else time
 
 
 def _fields(text: str) -> Sequence[_Field]:
@@ -197,8 +200,8 @@ def _days(day: _Field, month: _Field, weekday: _Field, both_days: bool | None) -
     if not month.everything:
         months = _listed([_(_MONTHS[number - 1]) for number in month.values])
         when = _("in %(months)s") % {"months": months}
-        words = f"{words} {when}".strip()
-    return f"{words}," if words else ""
+        words = _("%(days)s %(months)s") % {"days": words, "months": when} if words else when
+    return words
 
 
 _JOINED: dict[bool | None, Callable[[], str]] = {
@@ -235,4 +238,4 @@ def _ranges(values: Sequence[int]) -> str:
 def _listed(words: Sequence[str]) -> str:
     if len(words) < 2:
         return "".join(words)
-    return _("%(most)s and %(last)s") % {"most": ", ".join(words[:-1]), "last": words[-1]}
+    return _("%(most)s and %(last)s") % {"most": listed(words[:-1]), "last": words[-1]}

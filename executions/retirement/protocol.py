@@ -49,6 +49,7 @@ from executions.retirement.refusals import (
     nothing_done,
 )
 from executions.retirement.rules import Rules
+from executions.text.sentences import after_one_another
 
 SQL = load("retirement")
 
@@ -133,7 +134,7 @@ def _too_late(now: Retirement) -> Refused:
         "who": last.user_name,
         "at": f"{last.outcome_at:%Y-%m-%d %H:%M:%S} UTC",
     }
-    return SomebodyElse(last.user_name, f"{where} {did}")
+    return SomebodyElse(last.user_name, str(after_one_another(where, did)))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from executions.health.assessment import plain
 from executions.models.retirement import Act
 from executions.pgcron.job import Job, part_in_words
 from executions.retirement.gates.gate import Check, Gate
+from executions.text.sentences import after_one_another, listed, say
 
 
 class Refused(Exception):
@@ -83,8 +84,11 @@ def changed(before: Job, now: Job | None) -> Refused:
             differences={"jobid": (before.jobid, None)},
         )
     differences = before.differences(now)
-    told = "; ".join(
-        f"{part_in_words(name)}: {then} → {later}" for name, (then, later) in differences.items()
+    told = listed(
+        say(
+            "%(part)s: %(then)s → %(now)s", part=part_in_words(name), then=str(then), now=str(later)
+        )
+        for name, (then, later) in differences.items()
     )
     return Refused(
         _("%(job)s is not the job that was confirmed any more (%(told)s). Nothing was changed.")
@@ -95,8 +99,9 @@ def changed(before: Job, now: Job | None) -> Refused:
 
 def refused_by(gates: Iterable[Gate]) -> Refused:
     refusing = tuple(gates)
-    reasons = " ".join(str(gate.summary) for gate in refusing)
-    return Refused(_("%(reasons)s Nothing was changed.") % {"reasons": reasons}, gates=refusing)
+    reasons = (gate.summary for gate in refusing)
+    told = after_one_another(*reasons, _("Nothing was changed."))
+    return Refused(str(told), gates=refusing)
 
 
 def nothing_done(why: str) -> str:

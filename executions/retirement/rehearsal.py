@@ -21,6 +21,7 @@ from executions.pgcron.inventory import read_job, read_rights
 from executions.pgcron.job import Job, part_in_words, rights_over
 from executions.pgcron.sight import read_sight
 from executions.retirement.refusals import Refused, changed
+from executions.text.sentences import after_one_another
 
 SQL = load("retirement")
 PGCRON = load("pgcron")
@@ -169,11 +170,8 @@ def accept_what_cannot_be_undone(
     if not needed:
         return {EVIDENCE: rehearsed.as_json()}
     if not accepted:
-        reasons = " ".join(rehearsed.reasons)
-        raise Refused(
-            _("%(reasons)s Tick the box to remove it all the same. Nothing was changed.")
-            % {"reasons": reasons}
-        )
+        todo = _("Tick the box to remove it all the same. Nothing was changed.")
+        raise Refused(str(after_one_another(*rehearsed.reasons, todo)))
     return {EVIDENCE: rehearsed.as_json(), "accepted": rehearsed.acceptance}
 
 

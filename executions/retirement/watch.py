@@ -19,7 +19,7 @@ from executions.health.ledger import Cell, PlanOutcome
 from executions.health.writers import Pair, jumps, pairs, ran_between
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
-from executions.text.sentences import Sentence, say, say_counted
+from executions.text.sentences import Sentence, listed, say, say_counted
 
 PLANS = 3
 # If something else still writes after this many plans, there is another caller.
@@ -118,7 +118,7 @@ def _good(case: Case, good: list[Cell], watched: Watched) -> tuple[Word, Sentenc
     if watched.alive:
         return Word.WAIT, say(
             "A run that had begun before still goes on (process %(pids)s).",
-            pids=", ".join(map(str, watched.alive)),
+            pids=listed(watched.alive),
         )
     return _silence(case, good, watched)
 
@@ -184,7 +184,7 @@ def _heard(is_over: bool, jobids: list[int]) -> tuple[Word, Sentence]:
             "Usage is kept up to date, but pg_cron jobs %(jobids)s still call the rollup too.",
             len(jobids),
         )
-    named = ", ".join(map(str, jobids))
+    named = listed(jobids)
     if is_over:
         return Word.OTHER_CALLER, say(over, jobids=named)
     return Word.WAIT, say(still, jobids=named)

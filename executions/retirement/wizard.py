@@ -34,6 +34,7 @@ from executions.retirement.refusals import (
 )
 from executions.retirement.rehearsal import EVIDENCE, Rehearsal, rehearse, without_trying
 from executions.retirement.rules import Rules
+from executions.text.sentences import after_one_another
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def require_here(retirement: Retirement, here: PgCronServer) -> None:
     """
     said = elsewhere(retirement, here)
     if said:
-        raise Refused(f"{said} {_('Nothing was changed.')}")
+        raise Refused(str(after_one_another(said, _("Nothing was changed."))))
 
 
 def lock(retirement: Retirement, states: Iterable[RetirementState]) -> Retirement:

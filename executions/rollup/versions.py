@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from django.utils.translation import gettext as _
 
+from executions.text.sentences import listed
 from executions.text.visible import shortened
 
 # More digits than a version ever has would only make numbers that nobody can read.
@@ -42,7 +43,7 @@ def parse_version(text: str) -> Version:
                 "“%(text)s” is no version of Multica. Write one like v0.4.25. These versions"
                 " changed the rollup: %(known)s."
             )
-            % {"text": shortened(text), "known": ", ".join(map(str, CHANGED_IN.values()))}
+            % {"text": shortened(text), "known": listed(map(str, CHANGED_IN.values()))}
         )
     return Version(*map(int, spelled.groups()))
 

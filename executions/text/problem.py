@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from django.utils.functional import Promise
 
-from executions.text.sentences import Paragraph, Sentence, quoted, together
+from executions.text.sentences import Paragraph, Sentence, after_one_another, quoted, together
 
 Words = str | Promise | Sentence
 
@@ -44,7 +44,7 @@ class Problem:
     @property
     def brief(self) -> Paragraph:
         """What happened, and what to do about it."""
-        return together(quoted(self.what), quoted(self.todo))
+        return after_one_another(self.what, self.todo)
 
     def sentence(self) -> str:
         return str(self.brief)

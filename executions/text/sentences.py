@@ -138,11 +138,11 @@ def quoted(text: "str | Promise | Sentence | Paragraph") -> Sentence:
 
 
 # Chinese sentences follow each other without a space.
-_NEXT = pgettext_lazy("two sentences, one after the other", "%(first)s %(next)s")
+AFTER_ANOTHER = pgettext_lazy("two sentences, one after the other", "%(first)s %(next)s")
 
 
 def _joined(texts: Iterable[str]) -> str:
-    template = str(_NEXT)
+    template = str(AFTER_ANOTHER)
     told = [one for one in texts if one]
     return (
         reduce(lambda before, one: template % {"first": before, "next": one}, told) if told else ""
@@ -180,9 +180,14 @@ def together(*sentences: Sentence | None) -> Paragraph:
     return Paragraph(tuple(sentence for sentence in sentences if sentence is not None))
 
 
+def after_one_another(*texts: "str | Promise | Text") -> Paragraph:
+    """The texts as one, with what the reader's language has between sentences."""
+    return together(*map(quoted, texts))
+
+
 def told_once(*texts: "str | Promise | Text") -> Paragraph:
     """The texts one after the other, without those that say the same as one before."""
-    return together(*map(quoted, {str(one): one for one in texts}.values()))
+    return after_one_another(*{str(one): one for one in texts}.values())
 
 
 _COMMA = pgettext_lazy("between the items of a list", ", ")

@@ -10,8 +10,9 @@ from django.test import Client
 from tests.browser.measuring import looked_at
 from tests.browser.test_wizard_looks import begun
 from tests.browser.test_wizard_looks import pages as wizard_pages
-from tests.marked import every_text_marked, unmarked
+from tests.marked import every_text_marked, every_text_translated, unmarked
 from tests.people import just_signed_in
+from tests.punctuation import mixed
 from tests.retiring import pg_cron
 from tests.sizes import few
 
@@ -60,10 +61,20 @@ def test_every_text_of_every_page_goes_through_gettext(pages, operator):
     assert {path: words for path, words in found.items() if words} == {}
 
 
+def test_every_page_has_the_punctuation_of_its_language(pages, operator):
+    client = just_signed_in(operator)
+    found = {path: mixed(in_chinese(client, path)) for path in pages}
+    assert {path: places for path, places in found.items() if places} == {}
+
+
 def test_every_text_of_the_wizard_goes_through_gettext(begun):
     client = just_signed_in(User.objects.get(username="paul"))
+    found = {}
     with every_text_marked():
-        found = {path: english(in_chinese(client, path)) for path in wizard_pages(*begun)}
+        for path in wizard_pages(*begun):
+            found[path] = english(in_chinese(client, path))
+            with every_text_translated():
+                found[path] += mixed(in_chinese(client, path))
     assert {path: words for path, words in found.items() if words} == {}
 
 

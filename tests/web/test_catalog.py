@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.punctuation import mixed
 from tests.waiting import HANG
 
 ROOT = Path(settings.BASE_DIR)
@@ -31,6 +32,7 @@ RENEW = (
     "    .venv/bin/python manage.py compilemessages -l zh_Hans\n"
     "and commit the .po and the .mo file."
 )
+PLACEHOLDER = re.compile(r"%\(\w+\)[sdr]")
 # What a translation has as it is: tags, entities, and code in Markdown.
 KEPT = re.compile(r"</?\w+|&\w+;|`[^`]+`")
 
@@ -108,3 +110,9 @@ def test_a_translation_has_the_tags_and_the_code_of_its_text():
         if isinstance(text, str) and sorted(KEPT.findall(text)) != sorted(KEPT.findall(said))
     ]
     assert differing == []
+
+
+def test_a_translation_has_the_punctuation_of_its_language():
+    texts = catalog((ROOT / CATALOG).with_suffix(".mo"))
+    lines = [line for key, said in texts.items() if key for line in said.splitlines()]
+    assert [line for line in lines if mixed(PLACEHOLDER.sub("x", line))] == []

@@ -20,7 +20,7 @@ from executions.health.findings.base import with_explained
 from executions.health.findings.lateness import LAG
 from executions.health.verdict import Level
 from executions.text.problem import Problem
-from executions.text.sentences import Ago, At, Text
+from executions.text.sentences import Ago, At, Sentence, Text, listed
 
 
 class CauseCode(StrEnum):
@@ -191,9 +191,9 @@ class Look:
     def ago(self, moment: datetime) -> Ago:
         return Ago(moment, self.now)
 
-    def named(self, workspaces: Iterable[WorkspaceUsage]) -> str:
+    def named(self, workspaces: Iterable[WorkspaceUsage]) -> Sentence:
         """The workspaces by name, else by id."""
         names = self.usage.names
         known = {} if isinstance(names, Problem) else names
         ids = [one.workspace_id for one in workspaces if one.workspace_id]
-        return ", ".join(known.get(one) or str(one) for one in ids)
+        return listed(known.get(one) or str(one) for one in ids)

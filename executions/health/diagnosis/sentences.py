@@ -117,7 +117,7 @@ def tasks_reported_none(look: Look, tasks: RanTasks) -> Cause:
     )
 
 
-def _of(rows: int, where: str | None) -> Sentence:
+def _of(rows: int, where: Sentence | None) -> Sentence:
     if where is None:
         return say_counted(
             rows,
@@ -132,7 +132,7 @@ def _of(rows: int, where: str | None) -> Sentence:
     )
 
 
-def runtime_deleted(rows: int, where: str | None) -> Cause:
+def runtime_deleted(rows: int, where: Sentence | None) -> Cause:
     return Cause(
         CauseCode.RUNTIME_DELETED,
         summary=together(
@@ -150,7 +150,7 @@ def runtime_deleted(rows: int, where: str | None) -> Cause:
     )
 
 
-def tasks_without_runtime(rows: int, where: str | None) -> Cause:
+def tasks_without_runtime(rows: int, where: Sentence | None) -> Cause:
     return Cause(
         CauseCode.TASKS_WITHOUT_RUNTIME,
         summary=together(

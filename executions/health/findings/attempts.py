@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from executions.health.facts.executions import ExecutionFact
-from executions.health.findings.base import Case, Finding, FindingCode, Severity, brief, listed
+from executions.health.findings.base import Case, Finding, FindingCode, Severity, brief, rows_told
 from executions.health.findings.progress import how_far, newest_is
 from executions.health.findings.watermark import STEP, is_in_the_future
 from executions.health.remedies import BACKFILL, READ_THE_ERROR
@@ -50,7 +50,7 @@ def plan_abandoned(case: Case) -> Finding | None:
         ),
         advice=say(READ_THE_ERROR),
         seen_at=newest.plan_time,
-        evidence={"count": len(abandoned), "executions": listed(abandoned)},
+        evidence={"count": len(abandoned), "executions": rows_told(abandoned)},
     )
 
 
@@ -59,7 +59,7 @@ def exhausted_failure(case: Case) -> Finding | None:
     if not exhausted:
         return None
     newest = exhausted[0]
-    evidence = {"count": len(exhausted), "executions": listed(exhausted)}
+    evidence = {"count": len(exhausted), "executions": rows_told(exhausted)}
     if newest is case.newest:
         return Finding(
             FindingCode.EXHAUSTED_FAILURE,
@@ -128,7 +128,7 @@ def masked_retries(case: Case) -> Finding | None:
             "Now and then is normal. If it goes on, look for the errors in the backend's log."
         ),
         seen_at=retried[0].plan_time,
-        evidence={"count": len(retried), "of_the_last_12": often, "executions": listed(retried)},
+        evidence={"count": len(retried), "of_the_last_12": often, "executions": rows_told(retried)},
     )
 
 
@@ -167,7 +167,7 @@ def blocked_tick(case: Case) -> Finding | None:
             "count": len(blocked),
             "executions": [
                 {**shown, "waited_seconds": round(_waited(row).total_seconds(), 1)}
-                for row, shown in zip(blocked, listed(blocked), strict=False)
+                for row, shown in zip(blocked, rows_told(blocked), strict=False)
             ],
         },
     )

@@ -196,7 +196,7 @@ def brief(message: str | None) -> str:
     return line if len(line) <= BRIEF else f"{line[: BRIEF - 1]}…"
 
 
-def listed(rows: tuple[ExecutionFact, ...] | list[ExecutionFact]) -> list[dict[str, object]]:
+def rows_told(rows: tuple[ExecutionFact, ...] | list[ExecutionFact]) -> list[dict[str, object]]:
     """The newest of these executions as evidence, with enough to find and recognise each."""
     return [
         {

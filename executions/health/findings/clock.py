@@ -4,9 +4,9 @@ from operator import attrgetter
 
 from executions.health.facts import Queue
 from executions.health.facts.executions import ExecutionFact
-from executions.health.findings.base import Case, Finding, FindingCode, Severity, listed
+from executions.health.findings.base import Case, Finding, FindingCode, Severity, rows_told
 from executions.text.beyond import OF_EXECUTIONS, OF_STATE, any_is_beyond, is_beyond, select
-from executions.text.sentences import Sentence, say, say_counted, together
+from executions.text.sentences import Sentence, listed, say, say_counted, together
 
 
 def clock_or_foreign_writer(case: Case) -> Finding | None:
@@ -48,10 +48,10 @@ def clock_or_foreign_writer(case: Case) -> Finding | None:
         evidence={
             "count": len(odd),
             "looked_from": case.ledger.looked_from,
-            "started_before_planned": listed(early),
-            "finished_before_started": listed(backwards),
-            "in_the_future": listed(ahead),
-            "off_the_grid": listed(off_grid),
+            "started_before_planned": rows_told(early),
+            "finished_before_started": rows_told(backwards),
+            "in_the_future": rows_told(ahead),
+            "off_the_grid": rows_told(off_grid),
             "beyond_the_calendar": sorted(_names(beyond)),
         },
     )
@@ -112,7 +112,7 @@ def _columns(beyond: _Beyond) -> Sentence | None:
         return None
     return say(
         "A time that is infinite or outside the years 1 to 9999 stands in %(columns)s.",
-        columns=", ".join(_names(beyond)),
+        columns=listed(_names(beyond)),
     )
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from executions.health.facts import StateRow
 from executions.health.facts.executions import ExecutionFact
 from executions.health.facts.sessions import DatabaseSession, Lock
-from executions.health.findings.base import HOUR, Case, Finding, FindingCode, Severity, listed
+from executions.health.findings.base import HOUR, Case, Finding, FindingCode, Severity, rows_told
 from executions.health.findings.watermark import is_in_the_future
 from executions.health.remedies import end_session
 from executions.health.writers import ROUNDING
@@ -65,7 +65,7 @@ def lock_lost(case: Case) -> Finding | None:
         seen_at=lost[0].finished_at or case.now,
         evidence={
             "in_the_last_hour": len(lost),
-            "executions": listed(lost),
+            "executions": rows_told(lost),
             "holders": [
                 {"pid": one.pid, "application_name": one.application_name, "user": one.user}
                 for one in holders
@@ -100,7 +100,7 @@ def _nothing_to_do(case: Case, lost: list[ExecutionFact]) -> Finding:
         ),
         advice=say("Set the watermark right; the runs then do their work again."),
         seen_at=lost[0].finished_at or case.now,
-        evidence={"in_the_last_hour": len(lost), "executions": listed(lost)},
+        evidence={"in_the_last_hour": len(lost), "executions": rows_told(lost)},
     )
 
 

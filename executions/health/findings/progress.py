@@ -12,7 +12,7 @@ from executions.health.findings.base import (
     FindingCode,
     Severity,
     brief,
-    listed,
+    rows_told,
 )
 from executions.health.findings.lateness import LAG, SILENCE, lag_beside_runs, silence
 from executions.health.findings.watermark import catches_up
@@ -134,7 +134,7 @@ def latest_stale(case: Case) -> Finding | None:
         evidence={
             "latest_success_finished_at": success.finished_at if success else None,
             "latest_success_plan_time": success.plan_time if success else None,
-            "newest_execution": listed([case.newest])[0] if case.newest else None,
+            "newest_execution": rows_told([case.newest])[0] if case.newest else None,
             "warning_after_seconds": int(SILENCE.warning.total_seconds()),
             "critical_after_seconds": int(SILENCE.critical.total_seconds()),
         },
@@ -233,7 +233,7 @@ def running_stale(case: Case) -> Finding | None:
             "count": len(abandoned),
             "executions": [
                 {**shown, "stale_after": row.stale_after, "heartbeat_at": row.heartbeat_at}
-                for row, shown in zip(abandoned, listed(abandoned), strict=False)
+                for row, shown in zip(abandoned, rows_told(abandoned), strict=False)
             ],
         },
     )

@@ -17,7 +17,7 @@ from executions.health.facts.pg_cron import JobRun, PgCron, Visibility
 from executions.health.findings.base import LATELY, Case, Finding, FindingCode, Severity
 from executions.health.writers import Pair, jumps, pairs, ran_between, silences
 from executions.text.problem import Problem
-from executions.text.sentences import Paragraph, Sentence, say, say_counted, together
+from executions.text.sentences import Paragraph, Sentence, listed, say, say_counted, together
 
 # This many of the last 12 pairs prove a schedule. Fewer may be a backfill or a manual call.
 OTHER_WRITER_OFTEN = 3
@@ -205,7 +205,7 @@ def _over(
 
 
 def _until(case: Case, change: ScheduleChange, jobs: Counter[int], *, is_quiet: bool) -> Sentence:
-    names = ", ".join(map(str, sorted(jobs)))
+    names = listed(sorted(jobs))
     if jobs and is_quiet:
         template = _(
             "Until %(until)s pg_cron job %(jobid)s moved the watermark as well; nobody has since."

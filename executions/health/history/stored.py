@@ -12,7 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_lazy, ngettext, ngettext_lazy
+from django.utils.translation import (
+    gettext,
+    gettext_lazy,
+    ngettext,
+    ngettext_lazy,
+    pgettext,
+    pgettext_lazy,
+)
 
 from executions.health.assessment import plain
 from executions.health.findings import Finding
@@ -70,6 +77,9 @@ def _template_to_json(template: Promise | str) -> Json | str:
     asked = arguments[0] if arguments else None
     if asked is gettext:
         return {"one": arguments[1][0]}
+    if asked is pgettext:
+        context, message = arguments[1]
+        return {"context": context, "one": message}
     if asked is ngettext:
         _function, _class, number, forms = arguments
         return {"one": forms["singular"], "many": forms["plural"], "number": number}
@@ -116,6 +126,8 @@ def _sentence_from_json(stored: Json) -> Sentence:
 def _template_from_json(stored: Json | str) -> Promise | str:
     if isinstance(stored, str):
         return stored
+    if "context" in stored:
+        return pgettext_lazy(stored["context"], stored["one"])
     if "many" in stored:
         return ngettext_lazy(stored["one"], stored["many"], stored["number"])
     return gettext_lazy(stored["one"])

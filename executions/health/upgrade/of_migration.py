@@ -18,7 +18,7 @@ from executions.pgcron.match import LEGACY
 from executions.rollup.guard import guard_passes, never_passes
 from executions.rollup.versions import CHANGED_IN, Change
 from executions.text.problem import Problem
-from executions.text.sentences import At, Sentence, Text, say, together
+from executions.text.sentences import At, Sentence, Text, Values, listed, say, together
 
 _ITSELF = say(
     "“migrate up” of v0.3.17 and newer looks by itself before migration 103: if the rollup is"
@@ -253,8 +253,8 @@ def _others(
     others: list[DailyJob], by_name: Sentence, migrator: Migrator, evidence: dict[str, object]
 ) -> UpgradeStep:
     """Jobs of other owners: the migration fails if it sees them, and leaves them if it does not."""
-    values = {
-        "jobs": ", ".join(f"{job.name} ({job.jobid}, {job.owner})" for job in others),
+    values: Values = {
+        "jobs": listed(f"{job.name} ({job.jobid}, {job.owner})" for job in others),
         "migrator": migrator.role,
     }
     statement = " ".join(job.unschedule for job in others)

@@ -18,7 +18,7 @@ from executions.rollup.guard import guard_passes
 from executions.rollup.versions import CHANGED_IN, Change
 from executions.text.formatters import count
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Values, say, together
+from executions.text.sentences import Sentence, Values, listed, say, together
 
 # The rollup's function processes at most so much of a backlog in one plan.
 CATCHES_UP_BY = timedelta(days=1)
@@ -45,7 +45,7 @@ def tables(case: UpgradeCase) -> UpgradeStep:
             evidence=evidence,
         )
     if versions.mixed:
-        lacking = ", ".join(f"{change} ({CHANGED_IN[change]})" for change in versions.mixed)
+        lacking = listed(f"{change} ({CHANGED_IN[change]})" for change in versions.mixed)
         return UpgradeStep(
             StepCode.TABLES,
             StepState.UNKNOWN,

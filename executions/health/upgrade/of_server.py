@@ -12,7 +12,7 @@ from executions.health.upgrade.requirements import (
 )
 from executions.health.upgrade.step import StepCode, StepState, UpgradeStep
 from executions.text.problem import Problem
-from executions.text.sentences import Sentence, Values, say, together
+from executions.text.sentences import Sentence, Values, listed, say, together
 
 
 def unread(code: StepCode, what: Sentence, why: Problem) -> UpgradeStep:
@@ -70,21 +70,21 @@ def extensions(case: UpgradeCase) -> UpgradeStep:
             StepState.BLOCKS,
             say(
                 "Multica requires the extensions %(required)s. This server lacks %(missing)s.",
-                required=_list(REQUIRED_EXTENSIONS),
-                missing=_list(missing),
+                required=listed(REQUIRED_EXTENSIONS),
+                missing=listed(missing),
             ),
             say(
                 "Install the package with PostgreSQL's own extra modules on the server (on"
                 " Debian it is part of the server's package, elsewhere postgresql-contrib)."
             ),
-            reason=say("the server lacks %(missing)s", missing=_list(missing)),
+            reason=say("the server lacks %(missing)s", missing=listed(missing)),
             evidence=evidence,
         )
     available = _those(server, Extension.AVAILABLE)
     if not available:
         summary = say(
             "The extensions that Multica requires are installed: %(required)s.",
-            required=_list(REQUIRED_EXTENSIONS),
+            required=listed(REQUIRED_EXTENSIONS),
         )
         return UpgradeStep(
             StepCode.EXTENSIONS,
@@ -100,7 +100,7 @@ def _to_create(
 ) -> UpgradeStep:
     """A migration creates them, if its role may."""
     migrator = case.facts.migrator
-    names = {"available": _list(available)}
+    names: Values = {"available": listed(available)}
     said = say(
         "Multica requires %(available)s, which the server has and this database does not use yet.",
         **names,
@@ -151,11 +151,7 @@ def _optional(server: PostgresServer) -> Sentence | None:
     ]
     if not here:
         return None
-    return say("It also uses %(here)s, which Multica does not need.", here=_list(here))
-
-
-def _list(names: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(names)
+    return say("It also uses %(here)s, which Multica does not need.", here=listed(here))
 
 
 def backup(_case: UpgradeCase) -> UpgradeStep:

@@ -37,7 +37,7 @@ from executions.retirement.gates.gate import Gate, GateCode
 from executions.retirement.report import Judged, RetirementReport, report
 from executions.text.digest import digest
 from executions.text.problem import Problem
-from executions.text.sentences import At, Text, say_counted
+from executions.text.sentences import At, Text, after_one_another, say_counted
 
 RETIREMENTS = 20
 
@@ -257,7 +257,7 @@ class Schedules:
             cannot_tell = _(
                 "We cannot tell whether a pg_cron job exists. That is not the same as none."
             )
-            return f"{cannot_tell} {inventory.reason}"
+            return str(after_one_another(cannot_tell, inventory.reason))
         names = {"role": inventory.role, "database": inventory.database}
         return _SIGHTS[inventory.visibility]() % names
 

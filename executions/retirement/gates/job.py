@@ -12,7 +12,7 @@ from executions.health.facts.pg_cron import Match
 from executions.pgcron.job import Candidate, Job, JobProcess
 from executions.pgcron.match import Judgement
 from executions.retirement.gates.gate import Gate, GateCode, GateFacts
-from executions.text.sentences import Sentence, Value, say
+from executions.text.sentences import Sentence, Value, listed, say
 
 
 def unseen(code: GateCode, facts: GateFacts) -> Gate:
@@ -109,7 +109,7 @@ def same_database(_facts: GateFacts, candidate: Candidate) -> Gate:
     names: dict[str, Value] = {
         "database": job.database,
         "node": job.node,
-        "here": ", ".join(here.names) if here else "",
+        "here": listed(here.names) if here else "",
         "port": here.port if here else "",
         "jobid": job.jobid,
     }
@@ -193,8 +193,8 @@ def command_matches(_facts: GateFacts, candidate: Candidate) -> Gate:
         passed,
         say(
             _about_match(judgement),
-            function=", ".join(judgement.functions),
-            via=", ".join(judgement.via),
+            function=listed(judgement.functions),
+            via=listed(judgement.via),
             owner=job.owner,
             namesake=judgement.namesake or "",
         ),
@@ -252,7 +252,7 @@ def runs_gate(running: Sequence[JobProcess]) -> Gate:
         False,
         say(
             "A run of it is in flight (process %(pids)s).",
-            pids=", ".join(str(backend.pid) for backend in running),
+            pids=listed(backend.pid for backend in running),
         ),
         evidence,
         say("Wait until it has finished. It is never cut off."),
