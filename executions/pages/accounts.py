@@ -22,7 +22,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import gettext_noop, pgettext_lazy
 
 from executions.accounts.confirmation import confirmation_required
 from executions.accounts.roles import (
@@ -47,6 +47,12 @@ ROLES = {
 }
 # Some languages have another word for a role in a database.
 _ROLE = pgettext_lazy("of an account", "Role")
+
+# Texts of Django's own pages for which its catalog has no Chinese. Ours goes before it.
+gettext_noop("Model name")
+gettext_noop("Add link")
+gettext_noop("Change or view list link")
+gettext_noop("Error:")
 
 
 class AccountsSite(admin.AdminSite):
@@ -272,9 +278,12 @@ class AccountAdmin(_UserAdmin):
     @transaction.atomic
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
         """What a deletion would also remove, and what forbids it, before and after the button."""
-        gone, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        _gone, _counts, lacking, protected = super().get_deleted_objects(objs, request)
         pks = [user.pk for user in objs]
         last = last_administrator_among(User.objects.filter(pk__in=pks))
+        # Django would also list rows that only say which role an account has, by their class.
+        gone = [str(user) for user in objs]
+        counts = {User._meta.verbose_name_plural: len(gone)}
         return gone, counts, lacking, [*protected, _refusal(last)] if last else protected
 
 

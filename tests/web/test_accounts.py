@@ -23,6 +23,7 @@ from executions.accounts.roles import (
 from executions.database.own_clock import from_now
 from executions.models import LastSeen
 from executions.pages.accounts import ROLES, last_administrator_among
+from tests.marked import unmarked
 from tests.people import PASSWORD, make_user
 from tests.waiting import HANG, until
 
@@ -50,6 +51,7 @@ def test_who_is_signed_in_goes_where_they_wanted(client):
     )
 
 
+ACTS = ("change", "password", "history", "delete")
 NONSENSE = [
     "r/1/1/",
     "r/x/y/",
@@ -104,6 +106,16 @@ def test_in_chinese_the_role_of_an_account_is_no_role_in_a_database(client, root
         answer = client.get(f"/accounts/auth/user/{path}", headers={"Accept-Language": "zh-CN"})
         assert "角色" in answer.content.decode()
         assert "数据库角色" not in answer.content.decode()
+
+
+def test_djangos_own_pages_have_no_english_in_chinese(client, root):
+    user, own = f"auth/user/{root.pk}", {"Multica", "Admin", "UTC", "LDAP", "root"}
+    pages = ("", "auth/user/", "auth/user/add/", *(f"{user}/{act}/" for act in ACTS))
+    for path in pages:
+        answer = client.get(f"/accounts/{path}", headers={"Accept-Language": "zh-CN"})
+        assert answer.status_code == 200
+        texts = unmarked(answer.content.decode())
+        assert set(re.findall(r"(?<!\{)\b[A-Za-z]{3,}", " ".join(texts))) <= own, path
 
 
 def change(client, user, **fields):
