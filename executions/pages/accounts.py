@@ -9,6 +9,7 @@ from django.contrib.auth.forms import (
     AdminPasswordChangeForm,
     AdminUserCreationForm,
     ReadOnlyPasswordHashField,
+    SetUnusablePasswordMixin,
     UserChangeForm,
 )
 from django.contrib.auth.models import User
@@ -180,6 +181,15 @@ class AccountForm(_UserChangeForm):
 
 class PasswordForm(_AdminPasswordChangeForm):
     """Refuses to remove the last administrator's password."""
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        # Django's own text is in English in every language.
+        self.usable_password_help_text = format_html(
+            '{} <ul id="id_unusable_warning" class="messagelist"><li class="warning">{}</li></ul>',
+            SetUnusablePasswordMixin.usable_password_help_text,
+            _("If disabled, the current password for this user will be lost."),
+        )
+        super().__init__(user, *args, **kwargs)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
