@@ -14,6 +14,8 @@ from django.contrib.auth.models import User
 
 from executions.accounts.sessions import SessionStore
 from executions.models import AccountSession
+from frontend.made import MADE, WHOLE_SHEET
+from frontend.reduce import classes_of
 from tests import scenarios
 from tests.browser.conftest import CODE, MESSAGE, NASTY
 from tests.browser.measuring import BEST_PRACTICE, WIDTHS, ask, looked_at, ready, resize
@@ -50,8 +52,36 @@ CRITERIA = {
     "4.1.2": "name, role, value",
     BEST_PRACTICE: "axe's best practices",
 }
-# Is no criterion, but measured in the same look.
+# Are no criteria, but measured in the same look.
 ALIKE = "told apart by a refresh"
+UNSTYLED = "classes that the reduced style sheet lost"
+CALM = "3.2.5"
+NOTHING_LIVE = "nothing is live"
+
+CLASSES = """() => [...new Set([...document.querySelectorAll("[class]")]
+  .flatMap((one) => [...one.classList]))]"""
+# Makes the live part render everything again, and returns the elements that moved.
+REFRESH = """async () => {
+  const part = document.querySelector("main [data-live]");
+  if (!part) return "nothing is live";
+  const near = [...part.querySelectorAll("a[href], summary, button")]
+    .filter((one) => one.checkVisibility() && one.tabIndex >= 0);
+  const focused = near[Math.floor(near.length / 2)] || document.querySelector("header a");
+  focused.focus();
+  getSelection().selectAllChildren(document.querySelector("h1"));
+  const before = focused.getBoundingClientRect().top;
+  const merged = new Promise((then) => part.addEventListener("live:merged", then, { once: true }));
+  part.dataset.version = "";
+  part.dataset.liveSeconds = 1;
+  document.dispatchEvent(new Event("visibilitychange"));
+  await merged;
+  const faults = [];
+  if (document.activeElement !== focused) faults.push(`focus: ${focused.outerHTML.slice(0, 160)}`);
+  const moved = focused.getBoundingClientRect().top - before;
+  if (Math.abs(moved) >= 2) faults.push(`scroll: ${moved} pixels`);
+  if (!getSelection().toString()) faults.push("selection");
+  return faults.join(", ");
+}"""
 
 _looked: dict[str, list[str]] = {}
 
@@ -67,8 +97,10 @@ def faults(request: pytest.FixtureRequest) -> dict[str, list[str]]:
 
 def look(page, pages, console):
     found, titles, doors = {}, {}, {}
+    lost = classes_of(WHOLE_SHEET.read_text("utf-8"))
+    lost -= classes_of(next(iter(MADE)).read_text("utf-8"))
     for path in pages:
-        page.goto(path)
+        assert page.goto(path).status == (400 if "WRONG" in path else 200), path
         if links := page.locator("header a").all_inner_texts():  # a page of one card has none
             doors[path] = links
         titles.setdefault(page.title().split(" · Multica")[0], set()).add(path.split("?")[0])
@@ -76,6 +108,11 @@ def look(page, pages, console):
             found.setdefault(criterion, []).append(f"{path} {said}")
         for one in ask(page, "alike"):
             found.setdefault(ALIKE, []).append(f"{path}: {one}")
+        for one in lost.intersection(page.evaluate(CLASSES)):
+            found.setdefault(UNSTYLED, []).append(f"{path}: {one}")
+        resize(page, 390)
+        if said := page.evaluate(REFRESH):
+            found.setdefault(CALM, []).append(f"{path}: {said}")
     found.setdefault("2.4.2", []).extend(
         f"{title!r} is the title of {paths}" for title, paths in titles.items() if len(paths) > 1
     )
@@ -92,7 +129,18 @@ def test_every_page_meets_the_criterion(faults, criterion):
 
 
 def test_every_fault_that_a_look_can_find_has_its_test(faults):
-    assert set(faults) <= {*CRITERIA, ALIKE}
+    assert set(faults) <= {*CRITERIA, ALIKE, UNSTYLED, CALM}
+
+
+def test_every_class_on_a_page_has_its_rules_in_the_reduced_style_sheet(faults):
+    assert faults.get(UNSTYLED, []) == [], "run bin/vendor and commit what it writes"
+
+
+def test_3_2_5_a_refresh_of_any_page_moves_neither_focus_nor_selection_nor_scroll(faults):
+    nothing_live = {one for one in faults[CALM] if one.endswith(NOTHING_LIVE)}
+    assert set(faults[CALM]) == nothing_live
+    still = {one.removesuffix(f": {NOTHING_LIVE}") for one in nothing_live}
+    assert {"/", "/executions/", "/runners/", "/errors/", "/rollup/"}.isdisjoint(still)
 
 
 def test_a_refresh_can_tell_apart_all_that_a_reader_may_have_touched(faults):

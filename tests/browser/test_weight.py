@@ -1,27 +1,11 @@
-"""What a page weighs on the wire, as a browser counts it, and that its style sheet is whole."""
+"""What a page weighs on the wire, as a browser counts it."""
 
 from __future__ import annotations
 
 import pytest
 
 from benchmarks.wire import CHANGED, FIRST_LOAD, UNCHANGED, watch
-from frontend.made import MADE, WHOLE_SHEET
-from frontend.reduce import classes_of
 from tests import scenarios
-
-CLASSES = """() => [...new Set([...document.querySelectorAll("[class]")]
-  .flatMap((one) => [...one.classList]))]"""
-
-
-def test_every_class_on_a_page_has_its_rules_in_the_reduced_style_sheet(page, pages, console):
-    styled = classes_of(WHOLE_SHEET.read_text("utf-8"))
-    kept = classes_of(next(iter(MADE)).read_text("utf-8"))
-    lost = set()
-    for path in pages:
-        page.goto(path)
-        lost |= {f"{path}: {name}" for name in set(page.evaluate(CLASSES)) & (styled - kept)}
-    console[:] = [line for line in console if "400 (Bad Request)" not in line]
-    assert lost == set(), "run bin/vendor and commit what it writes"
 
 
 @pytest.mark.usefixtures("quick")
