@@ -43,6 +43,10 @@ class MarkdownPage:
     def _tokens(self) -> list[Token]:
         return _PARSER.parse(self.text)
 
+    @property
+    def html(self) -> str:
+        return str(_PARSER.render(self.text))
+
     def _inline(self) -> Iterator[Token]:
         for token in self._tokens:
             yield from token.children or []

@@ -12,8 +12,8 @@ from tests.marked import ATTRIBUTES, SAME_EVERYWHERE, VOID
 
 # Stands for a piece of code, a moment or another language, which has the punctuation of its own.
 CODE = "▮"
-# Before an element within a sentence.
-BEGINS = "\N{ZERO WIDTH SPACE}"
+# Before and after an element within a sentence.
+BORDER = "\N{ZERO WIDTH SPACE}"
 HAN = "一-鿿"
 # ASCII beside Chinese, or a space beside what is as wide as a character and brings its own.
 MIXED = re.compile(
@@ -21,7 +21,7 @@ MIXED = re.compile(
     rf"|{CODE} ?\(|\( ?{CODE}|[，、；：（] | [，。、；：？！）]"
 )
 # Between a sentence and a link or a word in another style, a space is a gap that helps the eye.
-BETWEEN_SENTENCES = re.compile(rf"[。？！] (?! *[{BEGINS}{CODE}])")
+BETWEEN_SENTENCES = re.compile(rf"[。？！] (?! *[{BORDER}{CODE}])")
 INLINE = {"a", "abbr", "b", "button", "em", "i", "span", "strong", "small", "label", "time"}
 
 
@@ -40,14 +40,14 @@ class _Shown(HTMLParser):
         if code and not inherited:
             self.parts.append(CODE)
         else:
-            self.parts.append(BEGINS if tag in INLINE else "\n")
+            self.parts.append(BORDER if tag in INLINE else "\n")
         self.parts += [f"\n{given[name]}\n" for name in ATTRIBUTES if given.get(name)]
         if tag not in VOID:
             self._elements.append((tag, code or inherited))
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in INLINE | SAME_EVERYWHERE:
-            self.parts.append("\n")
+        if tag not in SAME_EVERYWHERE:
+            self.parts.append(BORDER if tag in INLINE else "\n")
         while self._elements and self._elements.pop()[0] != tag:
             pass
 
@@ -62,7 +62,7 @@ def mixed(html: str) -> list[str]:
     reader.feed(html)
     reader.close()
     lines = [re.sub(" +", " ", line).strip() for line in "".join(reader.parts).splitlines()]
-    plain = [re.sub(" +", " ", line.replace(BEGINS, "")) for line in lines]
+    plain = [re.sub(" +", " ", line.replace(BORDER, "")) for line in lines]
     found = {_around(one) for line in plain for one in MIXED.finditer(line)}
     found |= {_around(one) for line in lines for one in BETWEEN_SENTENCES.finditer(line)}
     return sorted(found)

@@ -12,6 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from executions.text.sentences import listed
+
 Meaning = str | Promise
 
 
@@ -150,10 +152,13 @@ def markdown() -> str:
 
 def _words(entry: Entry) -> str:
     """The words; in another language each with its English name, which code and SQL have."""
-    return ", ".join(
-        term.name if term.label == term.name else f"{term.label} ({term.name})"
-        for term in entry.terms
-    )
+    return str(listed(_word(term) for term in entry.terms))
+
+
+def _word(term: Term) -> str:
+    if term.label == term.name:
+        return term.name
+    return gettext("%(word)s (%(english)s)") % {"word": term.label, "english": term.name}
 
 
 def _meaning(entry: Entry) -> str:

@@ -16,6 +16,7 @@ from pglast import parse_sql
 
 from frontend import screenshots
 from tests.markdown_pages import GUIDES, ROOT, MarkdownPage, all_pages, guides, translated
+from tests.punctuation import mixed
 from tests.waiting import HANG
 
 LANGUAGES = [page for one in translated() for page in (one, one.translation)]
@@ -47,6 +48,11 @@ def test_a_page_says_the_same_in_both_languages(english):
         for page in (english, chinese)
     ]
     assert of_both[0] == of_both[1]
+
+
+@pytest.mark.parametrize("english", translated(), ids=of_a_page)
+def test_a_chinese_page_has_the_punctuation_of_its_language(english):
+    assert mixed(english.translation.html) == []
 
 
 def test_the_readme_has_one_picture_for_light_and_for_dark():
