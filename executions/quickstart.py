@@ -39,6 +39,7 @@ from executions.demo.fill import fill, is_demo
 from executions.demo.scenario import Scenario
 from executions.demo.stage import let_read
 from executions.rollup.provision import ProvisionRefused, provision
+from executions.text.sentences import Paragraph
 from multica_admin import embedded, static_files
 from multica_admin.databases import SESSION, Conninfo, to_read, to_write, with_settings
 from multica_admin.env import BadSetting
@@ -126,7 +127,7 @@ def refuse_unusable_servers() -> None:
         CannotStart: a server is older than PostgreSQL 15, or refuses a setting in its URL, or the
             one for our own tables is away or behind a pooler.
     """
-    silent: dict[str, str] = {}
+    silent: dict[str, Paragraph] = {}
     for name, conninfo in settings.NAMED_DATABASES.items():
         try:
             _refuse_an_old_server(name, conninfo)
@@ -140,7 +141,7 @@ def refuse_unusable_servers() -> None:
                     )
                     % {"name": name, "why": first_line(error)}
                 ) from None
-            silent[name] = problem.sentence()
+            silent[name] = problem.brief
     for name, reason in silent.items():
         if name == "ADMIN_DATABASE_URL":
             raise CannotStart(

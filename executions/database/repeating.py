@@ -74,7 +74,7 @@ class Repeating:
             if self._away_since is None:
                 self._away_since = time.monotonic()
                 if not self._silent:
-                    log.warning("%s: %s", self._undone, diagnose(error).sentence())
+                    log.warning("%s: %s", self._undone, diagnose(error).brief)
         except Exception:
             log.exception("%s, because of a fault. It is tried again.", self._undone)
         finally:

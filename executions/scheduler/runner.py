@@ -144,7 +144,7 @@ class JobRunner:
             if failures == 0:
                 logger.warning(
                     "%s The runner tries again by itself.",
-                    diagnose(error).sentence(),
+                    diagnose(error).brief,
                     extra={"runner": self.runner_id},
                 )
             return False

@@ -180,7 +180,7 @@ def _run(connection: Connection, who: audit.Who, number: str) -> None:
         outcome, summary, evidence = _outcome(connection)
         _record(who, outcome, number, summary, evidence)
     except DatabaseError as error:
-        log.warning("the end of a run could not be recorded: %s", diagnose(error).sentence())
+        log.warning("the end of a run could not be recorded: %s", diagnose(error).brief)
     finally:
         connection.close()
         connections.close_all()
