@@ -19,11 +19,11 @@ from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 MARGIN = 5 * MINUTE
-# Each second around where a level could begin by either limit, and some in between.
+# The seconds around where a level could begin by either limit, and some in between.
 SECONDS = sorted(
     {
-        *range(0, 70 * 60, 60),
-        *(at + around for at in (900, 1200, 3600, 3900) for around in range(-15, 16)),
+        *range(0, 70 * 60, 300),
+        *(at + around for at in (900, 1200, 3600, 3900) for around in (-15, -5, -1, 0, 1, 2, 15)),
         *(at - 240 + around for at in (900, 3600) for around in range(-3, 4)),
         *(at - 40 + around for at in (900, 3600) for around in range(-3, 4)),
     }
