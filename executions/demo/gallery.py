@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 
-from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from executions.demo import circumstances, servers, worlds, zeros
@@ -22,6 +21,7 @@ from executions.demo.zero_scenarios import OF_ZERO
 from executions.health.diagnosis.look import CauseCode
 from executions.health.findings.base import FindingCode
 from executions.retirement.gates.gate import GateCode
+from executions.text.sentences import say
 
 
 class NoScenario(ValueError):
@@ -261,11 +261,12 @@ def find(name: str) -> Scenario:
         return SCENARIOS[name]
     near = get_close_matches(name, list(SCENARIOS), n=1, cutoff=0)
     raise NoScenario(
-        _now(
+        say(
             "There is no scenario %(name)s. The nearest is %(near)s; --scenario list names them"
-            " all."
+            " all.",
+            name=name,
+            near=near[0],
         )
-        % {"name": name, "near": near[0]}
     )
 
 

@@ -4,6 +4,8 @@ import re
 from argparse import ArgumentTypeError
 from datetime import timedelta
 
+from django.utils.translation import gettext as _
+
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)")
 
@@ -16,8 +18,10 @@ def parse_duration(text: str) -> timedelta:
     """
     parts = _PART.findall(text)
     if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
-        raise ArgumentTypeError(f"{text!r} is no duration; write it like 30s, 500ms or 1m30s")
+        raise ArgumentTypeError(
+            _("%(text)r is no duration; write it like 30s, 500ms or 1m30s") % {"text": text}
+        )
     whole = sum((timedelta(**{_UNITS[unit]: float(n)}) for n, unit in parts), timedelta())
     if whole > timedelta(days=1):
-        raise ArgumentTypeError(f"{text} is longer than a day")
+        raise ArgumentTypeError(_("%(text)s is longer than a day") % {"text": text})
     return whole
