@@ -20,9 +20,9 @@ NAMED_BY_DJANGO = {"Command"}
 RENAMED = {
     "django.db.Error": {"DatabaseError"},
     "django.utils.functional._StrPromise": {"StrPromise"},
-    "django.utils.translation.gettext": {"_", "_now"},
+    # makemessages collects from no other name of these.
+    "django.utils.translation.gettext": {"_"},
     "django.utils.translation.gettext_lazy": {"_"},
-    "django.utils.translation.gettext_noop": {"N_"},
     "gunicorn.workers.base.Worker": {"BaseWorker"},
     "psycopg.sql": {"writing"},
 }

@@ -88,19 +88,6 @@ def texts_in_calls():
                             yield f"{path}:{node.lineno}", text.value
 
 
-def test_gettext_has_no_name_that_makemessages_does_not_know():
-    renamed = [
-        f"{path.relative_to(ROOT)}: {alias.asname}"
-        for part in ("executions", "multica_admin")
-        for path in (ROOT / part).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
-        for alias in node.names
-        if "gettext" in alias.name and (alias.asname or "_") != "_"
-    ]
-    assert renamed == []
-
-
 def test_no_text_of_python_is_left_out():
     translations = catalog((ROOT / CATALOG).with_suffix(".mo"))
     keys = (key if isinstance(key, str) else key[0] for key in translations)
