@@ -135,12 +135,16 @@ class Histories(RuleBasedStateMachine):
 
     @rule(step=changes)
     def happen(self, step: Step) -> None:
-        """One change. Where it has to wait for the neighbour, that commits first."""
+        """One change."""
+        self.let(self.take, step)
+
+    def let(self, change: Callable[..., object], *arguments: object) -> None:
+        """Make a change. Where it has to wait for the neighbour, that commits first."""
         with ThreadPoolExecutor(1) as pool:
-            change = pool.submit(self.take, step)
-            if not wait_until_done_or_blocked(change, self.observer, self.world.connection):
+            made = pool.submit(change, *arguments)
+            if not wait_until_done_or_blocked(made, self.observer, self.world.connection):
                 self.end_beside(commits=True)
-            change.result(timeout=HANG)
+            made.result(timeout=HANG)
 
     def take(self, step: Step) -> None:
         """Make the change, unless the neighbour has removed what it needs."""
