@@ -12,7 +12,7 @@ from django.core.management.base import SystemCheckError
 from django.utils.translation import activate, gettext
 
 from multica_admin.embedded import ensure_running
-from multica_admin.language import LANGUAGES, LOCALE_PATHS, language_of
+from multica_admin.language import LANGUAGES, LOCALE_PATHS, language_of, later
 
 # Django's own commands that talk to our tables; ours start the embedded database themselves.
 NEEDS_DATABASE = frozenset(
@@ -70,8 +70,7 @@ def main() -> None:
 
         _refuse(own_tables_sentence(error))
     except KeyboardInterrupt:
-        print("multica-admin: Stopped.", file=sys.stderr)
-        sys.exit(130)
+        _refuse(later("Stopped."), 130)
 
 
 def _translate_without_settings() -> None:

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 SAYING = [
     *sorted((ROOT / "executions/management").rglob("*.py")),
     ROOT / "executions/quickstart.py",
+    ROOT / "manage.py",
     ROOT / "executions/text/durations.py",
     *(
         ROOT / "executions" / f"{name}.py"
