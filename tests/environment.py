@@ -36,7 +36,6 @@ if "TMPDIR" not in os.environ and _serves(IN_MEMORY):
 ROOT = Path(tempfile.mkdtemp(prefix="multica-admin-tests-"))
 ROOT.chmod(0o711)  # as root the server runs as another user, who must be able to pass
 atexit.register(shutil.rmtree, ROOT, ignore_errors=True)
-os.environ["PYTEST_DEBUG_TEMPROOT"] = str(ROOT)  # tests' own folders go with the rest
 DATA = ROOT / "postgres"
 SOCKET = ROOT / "socket"
 DATABASE = "multica"

@@ -61,7 +61,7 @@ def make_a_first_start(made):
         process = Process(*EMPTY_START, str(free_port()), env=env | {"WEB_CONCURRENCY": "1"})
         process.wait_for("Listening at")
         assert process.stop() == 0
-        shutil.move(Path(name) / "var", made)
+        subprocess.run(["cp", "-a", Path(name) / "var", made], check=True)
 
 
 @pytest.fixture

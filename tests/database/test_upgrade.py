@@ -96,6 +96,8 @@ def install(connect: Callable[..., Connection]) -> Iterator[Callable[[Point], In
     administrator.execute(f"CREATE DATABASE {DATABASE} OWNER multica")
     yield lambda point: Install(connect, point)
     administrator.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+    # Of what a viewer is given, this is the server's and not the database's.
+    administrator.execute("REVOKE pg_read_all_stats FROM multica_view")
 
 
 @pytest.mark.parametrize("point", Point)
