@@ -11,7 +11,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, pgettext
 
 from executions.text.beyond import age_in_words, in_words
 
@@ -148,7 +148,9 @@ def _as_text(local: datetime, form: str) -> str:
 
 def _hour(local: datetime) -> str:
     """A row of a day's hours: the time, and the day where it begins."""
-    return date_format(local, "M j") if local.hour == 0 else f"{local.hour:02}:{local.minute:02}"
+    if local.hour == 0:
+        return date_format(local, pgettext("Django's format of a date", "M j"))
+    return f"{local.hour:02}:{local.minute:02}"
 
 
 def relative(value: datetime, now: datetime, units: Units | None = None) -> str:

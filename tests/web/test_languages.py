@@ -150,6 +150,18 @@ def test_a_card_that_is_kept_for_all_has_the_words_of_each_reader(owner, viewer,
         assert [one for one in words if one not in html] == []
 
 
+def test_a_day_is_written_in_the_order_of_its_language(owner, viewer):
+    scenarios.healthy(owner)
+    for language, day in {
+        "zh-CN": r"\d{1,2}月\d{1,2}日 星期[一二三四五六日]",
+        "en": r"[A-Z][a-z]{2} \d{1,2} [A-Z][a-z]{2}",
+    }.items():
+        html = viewer.get("/?window=7d", headers={"Accept-Language": language}).content.decode()
+        labels = re.findall(r'role="rowheader">([^<]*)<', html)
+        assert len(labels) in {7, 8}
+        assert [one for one in labels if not re.fullmatch(day, one)] == []
+
+
 def test_the_log_tells_in_english_what_a_page_says_in_chinese(viewer, caplog):
     said = viewer.get("/retire/", headers={"Accept-Language": "zh-CN"}).content.decode()
     assert "操作员" in said

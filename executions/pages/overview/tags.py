@@ -17,6 +17,7 @@ from django.utils.formats import date_format
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from executions.pages.display import badge
 from executions.pages.history.filters import write_time
@@ -99,7 +100,8 @@ def drawn(strip: Strip, job: str) -> list[SafeString]:
 
 
 def _day(start: datetime) -> str:
-    return escape(date_format(start.astimezone(UTC), "D j M"))
+    form = pgettext("Django's format of a date", "D j M")
+    return escape(date_format(start.astimezone(UTC), form))
 
 
 def _square(square: Square, addresses: Addresses, captions: Captions, *, echoes: bool) -> str:
