@@ -12,7 +12,7 @@ from executions.health.assessment import plain
 from executions.models.retirement import Act
 from executions.pgcron.job import Job, part_in_words
 from executions.retirement.gates.gate import Check, Gate
-from executions.text.sentences import after_one_another, listed, say
+from executions.text.sentences import listed, say, told_once
 
 
 class Refused(Exception):
@@ -100,7 +100,7 @@ def changed(before: Job, now: Job | None) -> Refused:
 def refused_by(gates: Iterable[Gate]) -> Refused:
     refusing = tuple(gates)
     reasons = (gate.summary for gate in refusing)
-    told = after_one_another(*reasons, _("Nothing was changed."))
+    told = told_once(*reasons, _("Nothing was changed."))
     return Refused(str(told), gates=refusing)
 
 

@@ -13,9 +13,11 @@ from executions.health.facts.pg_cron import Match, Visibility
 from executions.pgcron.job import Inventory, JobProcess, PgCronServer
 from executions.pgcron.match import Judgement
 from executions.retirement.gates import Aim, GateCode
-from executions.retirement.gates.gate import APPLIES
+from executions.retirement.gates.gate import APPLIES, Gate
+from executions.retirement.refusals import refused_by
 from executions.retirement.report import REFUSED, UNKNOWN, Judged, RetirementReport
 from executions.text.problem import Problem
+from executions.text.sentences import quoted
 from tests.gating import IDLE, JOB, RIGHTS, alone, candidate, judged, refusing
 from tests.pictures import NOW, SECOND, executions, plan_time
 
@@ -345,3 +347,10 @@ def test_the_headline_says_why_not_and_when_at_the_earliest(world):
 def test_there_is_no_headline_where_it_can_be_removed_or_nobody_can_tell():
     assert judged().headline(NOW) is None
     assert judged(executions=AWAY, state=AWAY).headline(NOW) is None
+
+
+def test_a_refusal_says_a_reason_that_gates_share_only_once():
+    away = quoted("Job 2 cannot be read.")
+    gates = [Gate(code, passed=False, summary=away) for code in list(GateCode)[:3]]
+    told = str(refused_by([*gates, replace(gates[0], summary=quoted("It runs now."))]))
+    assert told == "Job 2 cannot be read. It runs now. Nothing was changed."
