@@ -22,7 +22,8 @@ _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 def language_of(environment: Mapping[str, str], default: str) -> str:
     """The language that ``LC_ALL`` or ``LANG`` names, such as "zh-hans" for ``zh_CN.UTF-8``.
 
-    The default if they name none that there is a translation into.
+    Any Chinese, ``zh_TW`` too, gets the Chinese that there is, as Django gives it to a browser. The
+    default if there is no translation.
     """
     named = next(filter(None, (environment.get(name, "") for name in _VARIABLES)), "")
     code = named.partition(".")[0].partition("@")[0]

@@ -39,26 +39,29 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def _message(record: logging.LogRecord) -> str:
-    """The message in English, whatever the language of the request that it is about."""
-    if not apps.ready:  # nothing can be translated yet
-        return record.getMessage()
-    with override(None):
-        return record.getMessage()
-
-
 class _UtcFormatter(logging.Formatter):
+    """Writes in English, whatever the language of the request that a record is about."""
+
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not apps.ready:  # nothing can be translated yet
+            return self._written(record)
+        with override(None):
+            return self._written(record)
+
+    def _written(self, record: logging.LogRecord) -> str:
+        return super().format(record)
 
 
 class TextFormatter(_UtcFormatter):
     """``time level message [name=value …]``; a traceback follows, indented by four spaces."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def _written(self, record: logging.LogRecord) -> str:
         extras = " ".join(f"{name}={self._value(value)}" for name, value in _extras(record).items())
-        message = _BEGINS_FIELDS.sub(r"\\u005b", _message(record))
+        message = _BEGINS_FIELDS.sub(r"\\u005b", record.getMessage())
         line = f"{self.formatTime(record)} {record.levelname.lower()} {message}"
         if extras:
             line += f" [{extras}]"
@@ -76,12 +79,12 @@ class TextFormatter(_UtcFormatter):
 
 
 class JsonFormatter(_UtcFormatter):
-    def format(self, record: logging.LogRecord) -> str:
+    def _written(self, record: logging.LogRecord) -> str:
         entry = {
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _message(record),
+            "message": record.getMessage(),
             **_extras(record),
         }
         if record.exc_info:

@@ -76,10 +76,10 @@ def on_record(
     try:
         permitted(who)
         yield
-    except NotPermitted as refusal:
+    except NotPermitted:
         subject = about.name_on_record if isinstance(about, Retirement) else about
         extra = {"user_name": who.name, "action": action, "about": subject}
-        log.warning("%s", refusal, extra=extra)
+        log.warning("Refused an act, because a role is missing", extra=extra)
         raise
     except Refused as refusal:
         note(AuditEvent.Outcome.REFUSED, str(refusal), refusal.evidence)

@@ -16,6 +16,7 @@ from multica_admin.logging import JsonFormatter, TextFormatter
     [
         ({"LANG": "zh_CN.UTF-8"}, "zh-hans"),
         ({"LANG": "zh_Hans"}, "zh-hans"),
+        ({"LANG": "zh_TW.UTF-8"}, "zh-hans"),
         ({"LANG": "zh_SG.gb18030@pinyin"}, "zh-hans"),
         ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_GB.UTF-8"}, "en"),
         ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}, "zh-hans"),
@@ -35,8 +36,11 @@ def test_a_terminal_names_its_language(environment, language):
 def test_a_line_of_the_log_is_in_english(formatter):
     said = gettext_lazy("Overview")
     record = logging.LogRecord("x", logging.INFO, "", 1, "look: %s", (said,), None)
+    record.where = said
+    record.exc_info = (ValueError, ValueError(said), None)
     with override("zh-hans"):
         assert str(said) == "概览"
         line = formatter().format(record)
         assert str(said) == "概览"
-    assert "look: Overview" in line
+    assert line.count("Overview") == 3
+    assert "概览" not in line
