@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from django.db import OperationalError
 
 from executions.database.reading import fetch_for_dashboard, fetch_on
 from executions.health import read
@@ -89,6 +92,23 @@ def test_a_healthy_install_costs_eight_statements_and_then_one_less(owner):
         again = read_facts(earlier=first)
     assert sent == {"multica": 6, "default": 1}
     assert again.drift is first.drift
+
+
+def test_a_lock_on_our_own_tables_takes_no_time_from_multicas(owner, monkeypatch):
+    scenarios.healthy(owner)
+    late = []
+
+    def wait_in_vain(*_arguments):
+        late.append(read.BUDGET_SECONDS)
+        raise OperationalError("canceling statement due to statement timeout")
+
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(late))
+    monkeypatch.setattr(read, "time", clock)
+    monkeypatch.setattr(read, "read_ours", wait_in_vain)
+    found = read_facts()
+    assert isinstance(found.own_runners, Problem)
+    others = (found.queue, found.lock, found.pg_cron, found.drift)
+    assert [one for one in others if isinstance(one, Problem)] == []
 
 
 def test_drift_is_looked_at_again_when_the_watermark_has_moved(owner):
