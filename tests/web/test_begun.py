@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 
 import pytest
+from django.db import connection
 
 from executions.models.retirement import Act, Retirement, RetirementState
 from executions.retirement import acts, external, wizard
@@ -39,6 +41,28 @@ def let_plans_pass(plans):
     since = Retirement.objects.latest("pk").watched_since - plans * 5 * MINUTES
     Retirement.objects.update(watched_since=since, looked_at=None)
     retirement_tick()
+
+
+@pytest.mark.parametrize("table", ["executions_alarmreceiver", "executions_silence"])
+def test_an_open_retirement_is_shown_also_if_another_table_of_ours_cannot_be_read(
+    admin_client, jobid, table
+):
+    wizard.choose(operator(), jobid)
+    with away(table):
+        shown = look(admin_client)
+    assert f"olga has begun to retire pg_cron job {jobid}. Nothing has been changed yet." in shown
+    assert 'id="redundant"' not in shown
+
+
+@contextmanager
+def away(table):
+    """Let one of our own tables be missing."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO away")
+        try:
+            yield
+        finally:
+            cursor.execute(f"ALTER TABLE away RENAME TO {table}")
 
 
 def test_a_retirement_that_is_open_stands_in_place_of_the_redundant_schedule(admin_client, jobid):

@@ -3,7 +3,9 @@
 Mostly there is none of it, and one statement says so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from django.db import Error as DatabaseError
 from django.db import connection
@@ -19,6 +21,8 @@ from executions.pages.overview.begun import Begun, read_begun
 from executions.text.sentences import Sentence
 
 SQL = load("ours")
+
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True)
@@ -39,19 +43,32 @@ class OursShown:
 
 
 def read_ours_shown(snapshot: Snapshot) -> OursShown:
-    """All of it at present. Empty if our own tables cannot be read; other parts then say so."""
+    """All of it at present, without what cannot be read."""
+    has_begun, has_silences, has_untold = _which_there_are()
+    return OursShown(
+        begun=_readable(lambda: read_begun(snapshot.checked_at)) if has_begun else (),
+        untold=_readable(read_undelivered) if has_untold else (),
+        silences=_readable(lambda: _silences(snapshot.verdict)) if has_silences else (),
+    )
+
+
+def _which_there_are() -> tuple[bool, bool, bool]:
+    """If one of the tables cannot be read, each is asked by itself: the others may be."""
     try:
         with connection.cursor() as cursor:
             ended = [str(state) for state in Retirement.ENDED]
             cursor.execute(SQL.of_the_overview, {"ended": ended})
-            has_begun, has_silences, has_untold = cursor.fetchone()
-        return OursShown(
-            begun=read_begun(snapshot.checked_at) if has_begun else (),
-            untold=read_undelivered() if has_untold else (),
-            silences=_silences(snapshot.verdict) if has_silences else (),
-        )
+            begun, silences, untold = cursor.fetchone()
     except DatabaseError:
-        return OursShown()
+        return True, True, True
+    return begun, silences, untold
+
+
+def _readable(read: Callable[[], tuple[Shown, ...]]) -> tuple[Shown, ...]:
+    try:
+        return read()
+    except DatabaseError:
+        return ()
 
 
 def _silences(verdict: Verdict) -> tuple[Silenced, ...]:
