@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.utils.html import escape
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.health.ledger import LONG_WINDOW, PlanOutcome, lay
+from executions.health.ledger import LONG_WINDOW, Cell, PlanOutcome, lay
 from executions.pages.history.tags import address
 from executions.pages.overview.strip import HOUR, Captions, Kind, Square, Strip, lay_day, lay_week
 from executions.pages.overview.tags import Addresses, leads_to
@@ -287,3 +288,15 @@ def test_an_hour_leads_to_its_stretch_of_history_as_the_page_itself_writes_it():
     for square in stretches:
         there = address("plans", job=ROLLUP.name, since=square.start, until=square.end)
         assert leads_to(square, addresses) == escape(there)
+
+
+def test_an_hour_of_which_the_week_has_one_plan_leads_to_its_stretch_with_and_without_its_row():
+    hour = floor(NEWEST, HOUR)
+    last = hour + HOUR - CADENCE
+    cell = Cell(last, PlanOutcome.KEPT, replace(execution(0), plan_time=last))
+    read = Square((cell,), {PlanOutcome.KEPT: 1}, PlanOutcome.KEPT, hour, hour + HOUR)
+    left_out = read._replace(cells=(cell._replace(execution=None),))
+    addresses = Addresses(ROLLUP.name)
+    assert leads_to(read, addresses) == addresses.of_stretch(hour, hour + HOUR)
+    assert leads_to(left_out, addresses) == leads_to(read, addresses)
+    assert Captions().of(left_out) == Captions().of(read)

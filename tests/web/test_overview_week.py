@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from executions.health import read, snapshots
@@ -14,6 +14,7 @@ from executions.health.ledger import LONG_WINDOW, PlanOutcome, lay
 from executions.pages.overview import week
 from executions.pages.overview.reader import read_overview
 from executions.pages.overview.strip import Captions, lay_week
+from executions.text.problem import Problem
 from tests import scenarios
 from tests.overviews import page, squares, text
 from tests.scenarios import sound
@@ -88,6 +89,28 @@ def test_a_week_without_the_rows_of_simply_kept_plans_has_the_same_outcomes(owne
         expected, laid = both_readings()
         assert laid.ledger.looked_from == expected.ledger.looked_from is not None
         assert laid.ledger.mark == expected.ledger.mark
+
+
+def test_a_week_is_judged_by_a_days_durations_also_if_the_day_was_cut_short(owner, monkeypatch):
+    world = sound(owner, plans=7 * 288)
+    world.change(range(100, 200), duration_ms=60_000)
+    world.write()
+    expected, _laid = both_readings()
+    monkeypatch.setattr(read, "MOST_ROWS", 50)
+    taken = snapshots.fresh()
+    assert week.read_week(taken).grace == expected.ledger.grace != taken.ledger.grace
+
+
+def test_a_week_is_not_judged_without_the_times_in_which_nobody_could_look(viewer, owner):
+    scenarios.healthy(owner)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE executions_blindstretch RENAME TO away")
+        try:
+            html = page(viewer, "?window=7d")
+        finally:
+            cursor.execute("ALTER TABLE away RENAME TO executions_blindstretch")
+    assert 'class="plan-strip' not in html
+    assert isinstance(read_overview("7d").week, Problem)
 
 
 def both_readings():

@@ -84,7 +84,8 @@ SELECT is_abandoned,
 -- limit: exactly what a ledger needs. The lease matters only for running ones. The watermarks tell
 -- how a gap ended, so only a row without the preceding plan's row (it "follows" none) has them.
 -- A plan that was simply kept, between two neighbours, is left out: of a healthy week nearly all.
--- Everything between a row that follows and the next row of the answer was such a plan.
+-- Everything between a row that follows and the next row of the answer was such a plan. Lately none
+-- is left out, because durations are measured there. "newest" is a plan_time on the grid.
 SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms, follows,
        CASE WHEN status = 'RUNNING' THEN stale_after END AS stale_after,
        CASE WHEN NOT follows THEN result ->> 'watermark_before' END AS watermark_before,
@@ -106,8 +107,9 @@ SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms, f
         WINDOW newest_first AS (ORDER BY plan_time DESC)) AS found
  WHERE (follows AND is_followed AND status = 'SUCCESS' AND attempt = 1
         AND finished_at <= plan_time + %(in_time)s::interval
-        AND mod(extract(epoch FROM plan_time)::numeric,
-                extract(epoch FROM %(cadence)s::interval)::numeric) = 0) IS NOT TRUE
+        AND mod(extract(epoch FROM %(newest)s - plan_time)::numeric,
+                extract(epoch FROM %(cadence)s::interval)::numeric) = 0
+        AND plan_time < %(lately)s) IS NOT TRUE
  ORDER BY plan_time DESC
 
 -- name: marks_up_to

@@ -94,9 +94,13 @@ class Square(NamedTuple):
 
     @property
     def execution(self) -> ExecutionFact | None:
-        """The row of its plan, if the square holds nothing else."""
-        alone = len(self.cells) == 1 and not self.extras
-        return self.cells[0].execution if alone else None
+        """The row of its plan, if the square stands for that plan alone.
+
+        An hour in which the window begins may have a single plan, and still stands for the hour.
+        """
+        first = self.cells[0]
+        alone = len(self.cells) == 1 and not self.extras and first.plan_time == self.start
+        return first.execution if alone else None
 
     @property
     def has_rows(self) -> bool:

@@ -15,7 +15,7 @@ from executions.database.reading import fetch_for_dashboard
 from executions.database.sql import load
 from executions.health.facts import Ground
 from executions.health.facts.executions import Executions, KeptStretch
-from executions.health.ledger import LONG_WINDOW, Ledger, in_time, lay
+from executions.health.ledger import LONG_WINDOW, Ledger, in_time, lay, usual_window
 from executions.health.read import execution_of
 from executions.health.snapshots import Snapshot
 from executions.scheduler.plans import newest_due
@@ -36,13 +36,15 @@ def read_week(snapshot: Snapshot) -> Week:
         return facts.ground
     if isinstance(facts.executions, Problem):
         return facts.executions
+    if isinstance(facts.unwatched, Problem):
+        return facts.unwatched  # otherwise plans of those stretches would count as missing
     try:
         return lay(
             _executions(snapshot, facts.ground, facts.executions),
             facts.ground.now,
             facts.spec,
             LONG_WINDOW,
-            facts.known_unwatched,
+            facts.unwatched,
         )
     except (DatabaseError, psycopg.Error) as error:
         return diagnose(error)
@@ -55,7 +57,8 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
     only where a gap ended. No row is read of a plan that was simply kept.
     """
     spec = snapshot.facts.spec
-    since = newest_due(spec, ground.now) - LONG_WINDOW
+    newest = newest_due(spec, ground.now)
+    since = newest - LONG_WINDOW
     if day.first_plan is None:
         return day
     scope = spec.scopes[0]
@@ -65,6 +68,8 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
         "scope_id": scope.id,
         "since": since,
         "until": day.since,
+        "newest": newest,
+        "lately": newest - usual_window(spec),
         "cadence": spec.cadence,
         "in_time": in_time(spec),
         "most": MOST_ROWS - len(day.rows),
