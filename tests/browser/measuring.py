@@ -70,13 +70,13 @@ def looked_at(page: Remote, *, in_dark: bool = True) -> list[tuple[str, str]]:
     if in_dark:
         note("at 1440", axe_faults(page))
         turn(page, "dark")
-        note("dark at 1440", axe_faults(page, RULES_FOR_DARK))
+        if AT_FULL_SIZE:  # what shows here shows below too, beside what is unfolded
+            note("dark at 1440", axe_faults(page, RULES_FOR_DARK))
     ask(page, "unfold")
     note_width("unfolded", 1440, 768, 320, 390)
     page.keyboard.press("Tab")  # from now on the focus is shown
     if in_dark:
-        if AT_FULL_SIZE:  # the colours are those at 1440
-            note("dark at 390", axe_faults(page, RULES_FOR_DARK))
+        note("dark at 390", axe_faults(page, RULES_FOR_DARK))
         note("dark", [("1.4.11", one) for one in ask(page, "faint")])
         turn(page, "light")
     note("light", [("1.4.11", one) for one in ask(page, "faint")])
