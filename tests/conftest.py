@@ -113,6 +113,8 @@ def cluster() -> Iterator[Cluster]:
             # To truncate a table the server looks through all of them.
             "shared_buffers": "32MB",
             "max_prepared_transactions": "0",
+            # In its folder, where nothing stays after a run that was killed.
+            "dynamic_shared_memory_type": "mmap",
             "shared_preload_libraries": "pg_cron,pg_stat_statements",
             "cron.database_name": environment.DATABASE,
             "cron.host": str(environment.SOCKET),
