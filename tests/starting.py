@@ -49,18 +49,23 @@ def after_a_first_start(tmp_path_factory):
     made = shared / "after-a-first-start"
     with locked(made.with_suffix(".lock")):
         if not made.exists():
-            make_a_first_start(made)
+            make_a_first_start(made.with_suffix(".part"))
+            made.with_suffix(".part").rename(made)
     return made
 
 
 def make_a_first_start(made):
+    shutil.rmtree(made, ignore_errors=True)  # an earlier copy may have failed half-way
     # As root, PostgreSQL runs as another user, who may not enter pytest's folders.
     with tempfile.TemporaryDirectory(prefix="multica-admin-first-start-") as name:
         Path(name).chmod(0o711)
         env = {"VAR_DIR": str(Path(name) / "var"), "MULTICA_ADMIN_PASSWORD": PASSWORD}
         process = Process(*EMPTY_START, str(free_port()), env=env | {"WEB_CONCURRENCY": "1"})
-        process.wait_for("Listening at")
-        assert process.stop() == 0
+        try:
+            process.wait_for("Listening at")
+        finally:
+            status = process.stop()
+        assert status == 0
         subprocess.run(["cp", "-a", Path(name) / "var", made], check=True)
 
 
