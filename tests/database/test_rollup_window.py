@@ -21,6 +21,7 @@ from tests.database.rollup_world import (
     stored_buckets,
     window,
 )
+from tests.sizes import sized
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -187,6 +188,8 @@ def test_neither_search_path_nor_a_temporary_namesake_misleads_it(
         owner.execute("RESET search_path; DISCARD TEMP")
 
 
+# How often the history repeats the 288 rows of a day.
+DAYS = sized(20, 100)
 # Each call in a transaction of its own, counted there: what it read, and what it read in full.
 READS = """
 SELECT sum(idx_tup_fetch)::bigint AS fetched, sum(seq_tup_read)::bigint AS scanned
@@ -211,15 +214,16 @@ def test_a_window_reads_the_rows_of_its_hours_and_never_the_history(
         """
         WITH past AS (
             INSERT INTO agent_task_queue (agent_id, runtime_id, issue_id)
-            SELECT agent_id, runtime_id, issue_id FROM agent_task_queue, generate_series(1, 20)
+            SELECT agent_id, runtime_id, issue_id FROM agent_task_queue, generate_series(1, %s)
             RETURNING id)
         INSERT INTO task_usage (task_id, provider, model, created_at, updated_at)
         SELECT id, 'anthropic', 'large', at, at
           FROM (SELECT id, %s - interval '1 minute' * row_number() OVER () AS at FROM past) AS past
         """,
-        [NOON],
+        [DAYS, NOON],
     )
-    assert window(owner, NOON - 96 * HOUR, NOON) == 96
+    hours = DAYS * 288 // 60  # a row in each minute
+    assert window(owner, NOON - hours * HOUR, NOON) == hours
     if analyzed == "the history":
         owner.execute("ANALYZE")
     # More than five times, after which PostgreSQL may keep one plan for any window.

@@ -15,15 +15,17 @@ from executions.health.verdict import Level, Verdict
 from executions.retirement.gates import plans as plan_gates
 from executions.retirement.gates.gate import GateFacts
 from tests.pictures import CADENCE, NEWEST, NOW, SECOND, execution, executions, facts, plan_time
+from tests.sizes import sized
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 MARGIN = 5 * MINUTE
+AROUND = sized((-15, -5, -1, 0, 1, 2, 15), range(-15, 16))
 # The seconds around where a level could begin by either limit, and some in between.
 SECONDS = sorted(
     {
-        *range(0, 70 * 60, 300),
-        *(at + around for at in (900, 1200, 3600, 3900) for around in (-15, -5, -1, 0, 1, 2, 15)),
+        *range(0, 70 * 60, sized(300, 60)),
+        *(at + around for at in (900, 1200, 3600, 3900) for around in AROUND),
         *(at - 240 + around for at in (900, 3600) for around in range(-3, 4)),
         *(at - 40 + around for at in (900, 3600) for around in range(-3, 4)),
     }
