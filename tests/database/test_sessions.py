@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 
+from tests.waiting import HANG
+
 WINDOW = "SELECT rollup_task_usage_hourly_window(now() - interval '1 hour', now())"
 
 
@@ -14,14 +16,16 @@ def test_a_session_that_was_closed_is_waited_for_until_the_server_has_ended_it(
     closed = connect()
     closed.execute(WINDOW)
     pid = closed.info.backend_pid
-    os.kill(pid, signal.SIGSTOP)
-    closed.close()
     waiting = threading.Thread(target=sessions.wait_for_the_closed)
-    waiting.start()
-    waiting.join(0.1)
-    assert waiting.is_alive()
-    os.kill(pid, signal.SIGCONT)
-    waiting.join(60)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        closed.close()
+        waiting.start()
+        waiting.join(0.1)
+        assert waiting.is_alive()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    waiting.join(HANG)
     assert not waiting.is_alive()
     assert owner.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [pid]).fetchall() == []
 
