@@ -10,7 +10,6 @@ keys, an issue has texts. So rights to read are on columns, and `READ` is the on
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -19,6 +18,7 @@ from psycopg import sql as writing
 
 from executions.database.reading import Fetch
 from executions.database.sql import load
+from executions.text.columns import wrapped
 from executions.text.sentences import listed
 
 SQL = load("permissions")
@@ -163,7 +163,7 @@ def sight_statements(role: str, cron_database: str) -> list[str]:
 
 def _comment(text: str, **values: str) -> Iterator[str]:
     """The text as comments of SQL, in lines that a terminal and a page can show."""
-    for line in wrap(text % values, _WIDTH, break_long_words=False, break_on_hyphens=False):
+    for line in wrapped(text % values, _WIDTH):
         yield f"-- {line}"
 
 
