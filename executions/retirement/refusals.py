@@ -12,7 +12,7 @@ from executions.health.assessment import plain
 from executions.models.retirement import Act
 from executions.pgcron.job import Job, part_in_words
 from executions.retirement.gates.gate import Check, Gate
-from executions.text.sentences import listed, say, told_once
+from executions.text.sentences import apart, say, told_once
 
 
 class Refused(Exception):
@@ -84,7 +84,7 @@ def changed(before: Job, now: Job | None) -> Refused:
             differences={"jobid": (before.jobid, None)},
         )
     differences = before.differences(now)
-    told = listed(
+    told = apart(
         say(
             "%(part)s: %(then)s → %(now)s", part=part_in_words(name), then=str(then), now=str(later)
         )

@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from executions.text.sentences import listed
+from executions.text.sentences import apart, listed
 
 Meaning = str | Promise
 
@@ -162,6 +162,6 @@ def _word(term: Term) -> str:
 
 
 def _meaning(entry: Entry) -> str:
-    said = gettext("; ").join(str(term.meaning) for term in entry.terms)
+    said = str(apart(term.meaning for term in entry.terms))
     values = {"said": said, "note": entry.note}
     return gettext("%(said)s. %(note)s") % values if entry.note else said

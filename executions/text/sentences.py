@@ -191,10 +191,20 @@ def told_once(*texts: "str | Promise | Text") -> Paragraph:
 
 
 _COMMA = pgettext_lazy("between the items of a list", ", ")
+_SEMICOLON = pgettext_lazy("mark", "; ")
 
 
 def listed(items: Iterable[Value]) -> Sentence:
     """``plans, the lock``: with the comma of the reader's language."""
+    return _with_between(items, _COMMA)
+
+
+def apart(items: Iterable[Value]) -> Sentence:
+    """``schedule: 1,2 * * * * → * * * * *; active: …``: for items that may have commas."""
+    return _with_between(items, _SEMICOLON)
+
+
+def _with_between(items: Iterable[Value], mark: Promise) -> Sentence:
     values = {f"item{n}": item for n, item in enumerate(items)}
-    places = "%(comma)s".join(f"%({name})s" for name in values)
-    return Sentence(places, {**values, "comma": _COMMA})
+    places = "%(mark)s".join(f"%({name})s" for name in values)
+    return Sentence(places, {**values, "mark": mark})

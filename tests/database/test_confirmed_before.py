@@ -103,3 +103,4 @@ def test_what_changed_in_a_job_is_told_in_words(owner: Connection, pg_cron: Conn
         assert "elsewhere" in told
         assert not re.search("nodename|jobname|both_days", told)
     assert re.search("host: .* → elsewhere", str(refused.value))
+    assert re.search("→ (other|elsewhere); ", str(refused.value))

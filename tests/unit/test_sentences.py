@@ -6,7 +6,7 @@ import pytest
 from django.utils import translation
 
 from executions.management.commands.makemessages import Command
-from executions.text.sentences import quoted, say, say_counted, together
+from executions.text.sentences import apart, quoted, say, say_counted, together
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,13 @@ def test_a_text_from_elsewhere_stays_as_it_is():
 
 def test_makemessages_collects_the_texts_of_both():
     assert {"--keyword=say", "--keyword=say_counted:2,3"} <= set(Command.xgettext_options)
+
+
+def test_items_that_may_have_commas_stand_apart():
+    parts = apart(["schedule: 1,2 → 3", say("Nothing was changed.")])
+    assert str(parts) == "schedule: 1,2 → 3; Nothing was changed."
+    with translation.override("zh-hans"):
+        assert str(parts) == "schedule: 1,2 → 3；没有任何更改。"
 
 
 def test_chinese_sentences_follow_each_other_without_a_space():
