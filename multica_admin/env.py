@@ -105,7 +105,7 @@ class Environment:
                 later(
                     "is %(value)r; it must be one of %(options)s.",
                     value=value,
-                    options=", ".join(options),
+                    options=" / ".join(options),
                 ),
             )
         return value

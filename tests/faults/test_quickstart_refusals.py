@@ -93,7 +93,7 @@ def test_the_machine_is_changed_only_for_a_start_that_nothing_refuses():
 
 def test_a_bad_setting_is_refused_in_the_language_of_the_terminal(start):
     refused = start(*QUICKSTART, str(free_port()), APP_ENV="staging", LANG="zh_CN.UTF-8")
-    told = "APP_ENV 的值是 'staging'；它必须是以下之一：production, development。"
+    told = "APP_ENV 的值是 'staging'；它必须是以下之一：production / development。"
     assert refusal(refused) == f"multica-admin: {told}"
 
 

@@ -29,7 +29,7 @@ def test_a_number_out_of_bounds_is_refused_with_the_bounds(value):
 
 
 def test_an_unknown_choice_is_refused_with_the_choices():
-    with pytest.raises(BadSetting, match=r"^APP_ENV is 'staging'; .*production, development"):
+    with pytest.raises(BadSetting, match=r"^APP_ENV is 'staging'; .*production / development"):
         Environment({"APP_ENV": "staging"}).choice(
             "APP_ENV", ("production", "development"), "production"
         )
