@@ -18,13 +18,14 @@ from typing import Any
 
 import psycopg
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
 from executions.database.our_locks import OurLock
 from executions.database.problems import first_line
 from executions.database.sql import load
-from executions.text.sentences import Sentence, listed, say
+from executions.text.sentences import Sentence, apart, listed, say
 
 SQL = load("provision")
 
@@ -94,13 +95,32 @@ class _Part:
     """
 
     step: int
-    table: str
+    kind: str
     name: str
+    table: str
     definition: str
     statement: str | None = None
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.kind, self.name, self.table
 
-_Parts = dict[str, _Part]
+    @property
+    def words(self) -> Sentence:
+        return say(_KINDS[self.kind], name=self.name, table=self.table)
+
+
+# The kinds of parts in the statement `parts`.
+_KINDS = {
+    "column": gettext_lazy("column %(name)s of %(table)s"),
+    "default": gettext_lazy("default of column %(name)s of %(table)s"),
+    "not null": gettext_lazy("NOT NULL of column %(name)s of %(table)s"),
+    "constraint": gettext_lazy("constraint %(name)s of %(table)s"),
+    "index": gettext_lazy("index %(name)s of %(table)s"),
+    "trigger": gettext_lazy("trigger %(name)s of %(table)s"),
+}
+
+_Parts = dict[tuple[str, str, str], _Part]
 
 
 @dataclass(frozen=True)
@@ -149,7 +169,7 @@ def provision(connection: psycopg.Connection[Any]) -> Provisioned:
         return Provisioned(
             created=(
                 *(name for name in names if name not in found),
-                *(part.name for part in lost),
+                *(str(part.words) for part in lost),
                 *([_("the row of %(table)s") % {"table": _STATE}] if stamped else []),
             ),
             updated=tuple(name for name in names if found.get(name, mark) != mark),
@@ -178,16 +198,16 @@ def _expected(connection: psycopg.Connection[Any]) -> _Parts:
                 connection.execute(statements)
         drawn = _parts(connection, drawn=True)
     for name, table in _TRIGGER.findall("".join(_files())):
-        part = _Part(3, table, f"trigger {name} of {table}", "on")
-        drawn[part.name] = part
+        part = _Part(3, "trigger", name, table, "on")
+        drawn[part.key] = part
     return drawn
 
 
 def _parts(connection: psycopg.Connection[Any], *, drawn: bool = False) -> _Parts:
-    """The existing parts of the tables, by name, in the order in which they can be created."""
+    """The existing parts of the tables, in the order in which they can be created."""
     with connection.cursor(row_factory=class_row(_Part)) as cursor:
         cursor.execute(SQL.parts, {"tables": list(TABLES), "drawn": drawn})
-        return {part.name: part for part in cursor}
+        return {part.key: part for part in cursor}
 
 
 def _lost(expected: _Parts, found: _Parts) -> list[_Part]:
@@ -197,18 +217,25 @@ def _lost(expected: _Parts, found: _Parts) -> list[_Part]:
         NotAsMade: a part exists in another shape.
     """
     differing = [
-        say(
-            "the %(name)s is %(found)s and not %(wanted)s",
-            name=name,
-            found=found[name].definition,
-            wanted=part.definition,
-        )
-        for name, part in expected.items()
-        if name in found and found[name].definition != part.definition
+        _as_found(part, found[key].definition)
+        for key, part in expected.items()
+        if key in found and found[key].definition != part.definition
     ]
     if differing:
-        raise NotAsMade(listed(differing))
-    return [part for name, part in expected.items() if name not in found]
+        raise NotAsMade(apart(differing))
+    return [part for key, part in expected.items() if key not in found]
+
+
+def _as_found(part: _Part, definition: str) -> Sentence:
+    """What differs. All definitions but those of triggers are SQL, which nobody translates."""
+    if part.kind == "trigger":
+        return say("the %(name)s is off and not on", name=part.words)
+    return say(
+        "the %(name)s is %(found)s and not %(wanted)s",
+        name=part.words,
+        found=definition,
+        wanted=part.definition,
+    )
 
 
 def _make(connection: psycopg.Connection[Any], expected: _Parts, lost: list[_Part]) -> None:
@@ -222,7 +249,7 @@ def _make(connection: psycopg.Connection[Any], expected: _Parts, lost: list[_Par
         connection.execute(statements)
     _mend(connection, _lost(expected, _parts(connection)))
     if missing := _lost(expected, _parts(connection)):
-        names = listed([part.name for part in missing])
+        names = listed([part.words for part in missing])
         raise NotAsMade(say("something else has the name of the %(names)s", names=names))
 
 
@@ -230,7 +257,7 @@ def _mend(connection: psycopg.Connection[Any], lost: Iterable[_Part]) -> None:
     there = set(_parts(connection))
     for part in lost:
         # A column brings its default and NOT NULL along.
-        if part.statement is not None and part.name not in there:
+        if part.statement is not None and part.key not in there:
             connection.execute(part.statement.encode())
             there = set(_parts(connection))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils.translation import override
 from psycopg import sql
 
 from executions.database.connections import Connection
@@ -215,8 +217,8 @@ LOST = {
 }
 
 
-def parts(connection: Connection) -> set[tuple[str, str]]:
-    return {(part.name, part.definition) for part in _parts(connection).values()}
+def parts(connection: Connection) -> set[tuple[tuple[str, str, str], str]]:
+    return {(key, part.definition) for key, part in _parts(connection).items()}
 
 
 @pytest.mark.parametrize("lost", LOST)
@@ -231,6 +233,36 @@ def test_what_was_lost_of_its_own_is_made_again_and_named(empty: Connection, los
     assert parts(empty) == before
     assert number(empty, "SELECT count(*) FROM task_usage_hourly_rollup_state") == 1
     assert not provision(empty).changed
+
+
+def test_every_kind_of_part_is_named_in_the_language_of_the_terminal(empty: Connection) -> None:
+    provision(empty)
+    for statement in LOST.values():
+        empty.execute(statement.encode())
+    with override("zh-hans"):
+        made = provision(empty).created
+    assert {re.sub("[a-z_ ]", "", name) for name in made} == {
+        "",
+        "的行",
+        "的列",
+        "的列的默认值",
+        "的列的NOTNULL",
+        "的约束",
+        "的索引",
+        "的触发器",
+    }
+
+
+def test_what_was_altered_is_named_in_the_language_of_the_terminal(empty: Connection) -> None:
+    provision(empty)
+    empty.execute("ALTER TABLE task_usage ALTER provider TYPE varchar")
+    empty.execute("ALTER TABLE task_usage DISABLE TRIGGER trg_tu_dirty_hourly")
+    with pytest.raises(NotAsMade) as refusal:
+        provision(empty)
+    with override("zh-hans"):
+        told = str(refusal.value)
+    assert "task_usage 的列 provider 是 character varying，而不是 text；" in told
+    assert "；task_usage 的触发器 trg_tu_dirty_hourly 是停用的，而不是启用的。" in told
 
 
 SPOILT = {

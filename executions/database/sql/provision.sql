@@ -49,30 +49,29 @@ columns AS (
       LEFT JOIN pg_attrdef AS value
         ON value.adrelid = ours.oid AND value.adnum = attribute.attnum
 )
-SELECT 1 AS step, relname::text AS table, format('column %%s of %%s', attname, relname) AS name,
+SELECT 1 AS step, 'column' AS kind, attname::text AS name, relname::text AS table,
        type AS definition,
        concat(change, format('ADD COLUMN %%I %%s', attname, type), ' DEFAULT ' || value,
               CASE WHEN attnotnull THEN ' NOT NULL' END) AS statement
   FROM columns
  UNION ALL
-SELECT 2, relname, format('default of column %%s of %%s', attname, relname), '',
+SELECT 2, 'default', attname, relname, '',
        change || format('ALTER %%I SET DEFAULT %%s', attname, value)
   FROM columns
  WHERE value IS NOT NULL
  UNION ALL
-SELECT 2, relname, format('NOT NULL of column %%s of %%s', attname, relname), '',
+SELECT 2, 'not null', attname, relname, '',
        change || format('ALTER %%I SET NOT NULL', attname)
   FROM columns
  WHERE attnotnull
  UNION ALL
-SELECT CASE WHEN held.contype IN ('p', 'u') THEN 2 ELSE 4 END, ours.relname,
-       format('constraint %%s of %%s', held.conname, ours.relname),
-       pg_get_constraintdef(held.oid),
+SELECT CASE WHEN held.contype IN ('p', 'u') THEN 2 ELSE 4 END, 'constraint', held.conname,
+       ours.relname, pg_get_constraintdef(held.oid),
        ours.change || format('ADD CONSTRAINT %%I %%s', held.conname, pg_get_constraintdef(held.oid))
   FROM ours
   JOIN pg_constraint AS held ON held.conrelid = ours.oid AND held.contype IN ('p', 'u', 'c', 'f')
  UNION ALL
-SELECT 3, ours.relname, format('index %%s of %%s', index.relname, ours.relname),
+SELECT 3, 'index', index.relname, ours.relname,
        concat(CASE WHEN kept.indisunique THEN 'UNIQUE' END,
               substring(pg_get_indexdef(index.oid) FROM ' USING .*'),
               CASE WHEN NOT kept.indisvalid THEN ' INVALID' END),
@@ -82,11 +81,11 @@ SELECT 3, ours.relname, format('index %%s of %%s', index.relname, ours.relname),
   JOIN pg_class AS index ON index.oid = kept.indexrelid
  WHERE NOT EXISTS (SELECT FROM pg_constraint AS held WHERE held.conindid = index.oid)
  UNION ALL
-SELECT 3, ours.relname, format('trigger %%s of %%s', set.tgname, ours.relname),
+SELECT 3, 'trigger', set.tgname, ours.relname,
        CASE set.tgenabled WHEN 'O' THEN 'on' ELSE 'off' END, NULL
   FROM ours
   JOIN pg_trigger AS set ON set.tgrelid = ours.oid AND NOT set.tgisinternal
- ORDER BY step, name
+ ORDER BY step, kind, name, "table"
 
 -- name: stamp_state
 -- The one state row. Without usage there is nothing to roll up, so it starts at now.
