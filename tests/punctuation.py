@@ -18,7 +18,7 @@ HAN = "一-鿿"
 # ASCII beside Chinese, or a space beside what is as wide as a character and brings its own.
 MIXED = re.compile(
     rf"[{HAN}”] ?(?:[(),;!]|:(?!\d)|\?(?!\w)|\.(?: (?![_~])|$))|(?:[(,;:?!]|(?<!\()\)) ?[{HAN}“]"
-    rf"|{CODE} ?\(|\( ?{CODE}|[，、；：（] | [，。、；：？！）]"
+    rf"|{CODE} ?\(|\( ?{CODE}|[，、；：（] |） (?!·)| [，。、；：？！（）]"
 )
 # Between a sentence and a link or a word in another style, a space is a gap that helps the eye.
 BETWEEN_SENTENCES = re.compile(rf"[。？！] (?! *[{BORDER}{CODE}])")

@@ -7,10 +7,12 @@ from calendar import monthrange
 from datetime import date, timedelta
 
 import pytest
+from django.utils.translation import override
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executions.pgcron.schedule import describe
+from tests.punctuation import mixed
 
 
 @pytest.mark.parametrize(
@@ -226,3 +228,5 @@ def test_a_setting_says_whether_both_kinds_of_day_must_hold(schedule, both_days,
 def test_where_the_setting_is_not_known_neither_meaning_is_claimed():
     words = describe("0 12 1 * 1", both_days=None)
     assert "and also (or only, by cron.dom_dow_and_logic, which is not shown) on Monday" in words
+    with override("zh-hans"):
+        assert mixed(describe("0 12 1 * 1", both_days=None)) == []
