@@ -47,6 +47,8 @@ def begin(tmp_path):
         for name, step in steps.items():
             (tools / name).write_text(f"#!/bin/sh\n{step.format(here=tmp_path)}\n")
             (tools / name).chmod(0o755)
+        # Where the tests run in the background, Ctrl-C is ignored, and sh cannot heed it any more.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             ["sh", "bin/test"],
             cwd=tmp_path,
@@ -54,6 +56,7 @@ def begin(tmp_path):
             pass_fds=[held],
             start_new_session=True,
         )
+        signal.signal(signal.SIGINT, before)
         os.close(held)
         started.append(process)
         until((tmp_path / "python-began").exists)

@@ -107,9 +107,9 @@ SELECT id, plan_time, status, attempt, max_attempts, finished_at, duration_ms, f
         WINDOW newest_first AS (ORDER BY plan_time DESC)) AS found
  WHERE (follows AND is_followed AND status = 'SUCCESS' AND attempt = 1
         AND finished_at <= plan_time + %(in_time)s::interval
-        AND mod(extract(epoch FROM %(newest)s - plan_time)::numeric,
+        AND mod(extract(epoch FROM %(newest)s::timestamptz - plan_time)::numeric,
                 extract(epoch FROM %(cadence)s::interval)::numeric) = 0
-        AND plan_time < %(lately)s) IS NOT TRUE
+        AND plan_time < %(whole_from)s::timestamptz) IS NOT TRUE
  ORDER BY plan_time DESC
 
 -- name: marks_up_to

@@ -69,7 +69,7 @@ def _executions(snapshot: Snapshot, ground: Ground, day: Executions) -> Executio
         "since": since,
         "until": day.since,
         "newest": newest,
-        "lately": newest - usual_window(spec),
+        "whole_from": newest - usual_window(spec),
         "cadence": spec.cadence,
         "in_time": in_time(spec),
         "most": MOST_ROWS - len(day.rows),
