@@ -21,7 +21,7 @@ from executions.retirement.outside import Outside, outside_of
 from executions.retirement.quiet import Quiet, quiet_period
 from executions.retirement.refusals import Refused
 from executions.retirement.rules import Rules
-from executions.retirement.watch import Word
+from executions.retirement.watch import Word, summary_of
 from executions.retirement.wizard import lock, on_record
 
 REMOVED = "remove outside"
@@ -124,7 +124,7 @@ def confirm_gone(who: audit.Who, retirement: Retirement) -> None:
         if now.watch.get("word") != Word.UNPROVEN:
             raise Refused(
                 _("The plans still decide it: %(said)s Nothing was changed.")
-                % {"said": now.watch.get("summary", "")}
+                % {"said": summary_of(now.watch) or ""}
             )
         look = second_look(outside_of(retirement))
         said = _("%(who)s confirms that it is gone. Behaviour could not prove it.") % {

@@ -28,6 +28,7 @@ from executions.retirement.rules import Rules, current
 from executions.retirement.trial import TrialFacts, Turn
 from executions.retirement.watch import Watched, WatchVerdict, Word
 from executions.retirement.wizard import job_of, require_here
+from executions.text.sentences import in_english
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ def _end(
     reason: str = "",
 ) -> None:
     """Write the end of a watch or a trial, once."""
-    said = reason or (str(step.summary) if step else "")
+    said = reason or (in_english(step.summary) if step else "")
     with transaction.atomic():
         now = Retirement.objects.select_for_update().get(pk=retirement.pk)
         if now.state not in begun or now.open_act is not None:

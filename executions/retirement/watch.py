@@ -4,22 +4,24 @@ It serves a removed job, a paused one and a schedule outside the database (docs/
 plan that is due after the act counts, from the first on. The database's clock decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from executions.health.facts.pg_cron import PgCron
 from executions.health.findings import Case
+from executions.health.history.stored import text_from_json, text_to_json
 from executions.health.ledger import Cell, PlanOutcome
 from executions.health.writers import Pair, jumps, pairs, ran_between
 from executions.scheduler.plans import floor
 from executions.scheduler.spec import JobSpec
-from executions.text.sentences import Sentence, listed, say, say_counted
+from executions.text.sentences import Sentence, Text, listed, quoted, say, say_counted
 
 PLANS = 3
 # If something else still writes after this many plans, there is another caller.
@@ -72,7 +74,7 @@ class WatchVerdict:
         """What is stored of the verdict. The encoder of evidence writes the times."""
         return {
             "word": self.word.value,
-            "summary": str(self.summary),
+            "summary": text_to_json(self.summary),
             "needed": self.needed,
             "alive": list(self.alive),
             "other_writers": self.writers,
@@ -86,6 +88,17 @@ class WatchVerdict:
                 for cell in self.cells
             ],
         }
+
+
+def summary_of(stored: Mapping[str, Any]) -> Text | None:
+    """The sentence of a verdict that `WatchVerdict.as_json` stored, for a reader of any language.
+
+    An older version stored it as it was written; None if nothing was seen yet.
+    """
+    summary = stored.get("summary")
+    if not summary:
+        return None
+    return quoted(summary) if isinstance(summary, str) else text_from_json(summary)
 
 
 def step(case: Case, watched: Watched) -> WatchVerdict:

@@ -13,7 +13,7 @@ from typing import Union
 from django.utils.functional import Promise
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy, ngettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy, override, pgettext_lazy
 
 from executions.text.formatters import ago, moment, relative, seconds, written
 from executions.text.visible import visible
@@ -188,6 +188,12 @@ def after_one_another(*texts: "str | Promise | Text") -> Paragraph:
 def told_once(*texts: "str | Promise | Text") -> Paragraph:
     """The texts one after the other, without those that say the same as one before."""
     return after_one_another(*{str(one): one for one in texts}.values())
+
+
+def in_english(text: Text) -> str:
+    """The text for a record that has one language, whoever writes it."""
+    with override(None):
+        return str(text)
 
 
 _COMMA = pgettext_lazy("between the items of a list", ", ")

@@ -18,7 +18,15 @@ from frontend.made import MADE, WHOLE_SHEET
 from frontend.reduce import classes_of
 from tests import scenarios
 from tests.browser.conftest import CODE, MESSAGE, NASTY
-from tests.browser.measuring import BEST_PRACTICE, WIDTHS, ask, looked_at, ready, resize
+from tests.browser.measuring import (
+    BEST_PRACTICE,
+    WIDTHS,
+    ask,
+    forget_refusals,
+    looked_at,
+    ready,
+    resize,
+)
 
 # What axe's rules and our own measures decide on every page.
 CRITERIA = {
@@ -122,8 +130,7 @@ def look(page, pages, console):
     )
     usual = next(iter(doors.values()), [])
     found.setdefault("3.2.3", []).extend(path for path, one in doors.items() if one != usual)
-    # A 400 writes one line to the console of every browser. It is not ours.
-    console[:] = [line for line in console if "400 (Bad Request)" not in line]
+    forget_refusals(console)
     return found
 
 

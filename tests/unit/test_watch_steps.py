@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.utils.translation import override
 
+from executions.health.assessment import plain
 from executions.health.facts.pg_cron import JobRun, PgCron, Visibility
 from executions.health.findings import Case
 from executions.pgcron.job import Job
@@ -20,6 +24,7 @@ from executions.retirement.watch import (
     due_after,
     outlook,
     step,
+    summary_of,
 )
 from executions.scheduler.jobs import ROLLUP
 from executions.scheduler.plans import newest_due
@@ -50,6 +55,21 @@ def written_between(*ages):
 def test_three_plans_verify(plans, word):
     found = look(plans=plans)
     assert (found.word, len(found.cells)) == (word, plans)
+
+
+@pytest.mark.parametrize("writers", [1, 2])
+def test_what_is_stored_is_told_in_the_language_of_its_reader(writers):
+    found = look(written_between(*range(writers)), plans=5, by_behaviour=True)
+    told = summary_of(json.loads(json.dumps(plain(found.as_json()))))
+    assert str(told) == str(found.summary)
+    with override("zh-hans"):
+        assert str(told) == str(found.summary)
+        assert re.search("[一-鿿]", str(told))
+
+
+def test_what_an_older_version_stored_is_told_as_it_was_written():
+    assert str(summary_of({"summary": "Usage goes on, 100%."})) == "Usage goes on, 100%."
+    assert summary_of({}) is None
 
 
 def test_only_plans_that_became_due_after_the_act_count():

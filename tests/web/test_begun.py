@@ -110,6 +110,18 @@ def test_a_removal_is_shown_until_it_is_verified(admin_client, jobid):
     assert "A schedule is being retired" not in look(admin_client)
 
 
+def test_who_reads_chinese_is_told_in_chinese_how_a_watch_ended(admin_client, jobid):
+    retire(operator(), jobid)
+    let_plans_pass(3)
+    page = f"/retire/{Retirement.objects.get().pk}/watch/"
+    for language, said in {
+        "zh-CN": "最近 3 个计划成功，水位线有推进，没有别的程序写入。",
+        "en": "The latest 3 plans succeeded, the watermark moved and nobody else wrote.",
+    }.items():
+        answer = admin_client.get(page, headers={"Accept-Language": language})
+        assert said in answer.content.decode()
+
+
 def test_an_outside_schedule_that_behaviour_cannot_prove_gone_waits_for_an_operator(
     admin_client, owner
 ):

@@ -82,6 +82,8 @@ def _template_to_json(template: Promise | str) -> Json | str:
         return {"context": context, "one": message}
     if asked is ngettext:
         _function, _class, number, forms = arguments
+        if not isinstance(forms, dict):  # the number itself is given, not the name of a value
+            forms, number = number, number["number"]
         return {"one": forms["singular"], "many": forms["plural"], "number": number}
     return str(template)
 

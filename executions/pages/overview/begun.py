@@ -16,8 +16,8 @@ from executions.models.retirement import Act, Retirement, RetirementState
 from executions.retirement import rules
 from executions.retirement.external import is_proved_by_plans
 from executions.retirement.outcomes import REMOVED_BY
-from executions.retirement.watch import PLANS, Word, due_after, longest_wait
-from executions.text.sentences import At, Sentence, Text, quoted, say, say_counted, together
+from executions.retirement.watch import PLANS, Word, due_after, longest_wait, summary_of
+from executions.text.sentences import At, Sentence, Text, say, say_counted, sentences_of, together
 
 MOST = 10
 
@@ -100,10 +100,11 @@ def _begun(one: Retirement, now: datetime) -> Begun:
     needed = int(one.watch.get("needed") or PLANS)
     is_live = one.state in Retirement.LIVE
     open_act = next((act for act in one.acts.all() if act.outcome is None), None)
+    goes = _how_it_goes(one, good, needed) if is_live and not open_act else None
     # Until the outcome of an act is known, nobody can say that nothing was changed.
     summary = together(
         _what_was_begun(one, open_act, now) if open_act else _what_was_done(one, now),
-        _how_it_goes(one, good, needed) if is_live and not open_act else None,
+        *(sentences_of(goes) if goes else ()),
         _when_it_ends(one, good, needed, now),
     )
     return Begun(
@@ -135,10 +136,11 @@ def _what_was_done(one: Retirement, now: datetime) -> Sentence:
     )
 
 
-def _how_it_goes(one: Retirement, good: int, needed: int) -> Sentence:
+def _how_it_goes(one: Retirement, good: int, needed: int) -> Text:
     """How many plans went well; once they are enough, why the watch still continues."""
-    if good >= needed and one.state != RetirementState.TRIAL_PASSED and one.watch.get("summary"):
-        return quoted(one.watch["summary"])
+    said = summary_of(one.watch)
+    if good >= needed and one.state != RetirementState.TRIAL_PASSED and said:
+        return said
     good = min(good, needed)
     return say_counted(
         needed,

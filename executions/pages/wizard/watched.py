@@ -27,11 +27,18 @@ from executions.retirement.callers_report import SecondLook, second_look
 from executions.retirement.facts import retire_fetch
 from executions.retirement.outside import Outside, outside_of
 from executions.retirement.rehearsal import Rehearsal, rehearsal_of
-from executions.retirement.watch import Watched, WatchOutlook, Word, due_after, outlook
+from executions.retirement.watch import (
+    Watched,
+    WatchOutlook,
+    Word,
+    due_after,
+    outlook,
+    summary_of,
+)
 from executions.retirement.wizard import elsewhere, job_of
 from executions.text.digest import digest
 from executions.text.problem import Problem
-from executions.text.sentences import Text
+from executions.text.sentences import Text, in_english
 
 HIDDEN_SECONDS = 60
 
@@ -210,8 +217,12 @@ class WatchPage:
         return self.retirement.state in {RetirementState.TRIAL_ENDED, RetirementState.PUT_BACK}
 
     @property
-    def summary(self) -> str:
-        return str(self.retirement.watch.get("summary", ""))
+    def summary(self) -> Text | str:
+        """What the watch says, or why it ended; in the reader's language if the watch ended it."""
+        seen, reason = summary_of(self.retirement.watch), self.retirement.reason
+        if self.is_watched:
+            return seen or ""
+        return seen if seen and in_english(seen) == reason else reason
 
     @property
     def can_be_put_back(self) -> bool:
