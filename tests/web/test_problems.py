@@ -233,6 +233,8 @@ def test_a_database_that_is_away_is_asked_again_by_itself_unless_something_was_s
     assert (shown.status_code, sent.status_code) == (503, 503)
     assert shown.headers["Retry-After"] == sent.headers["Retry-After"] == "15"
     assert 'data-retry="15"' in shown.content.decode()
+    told = root.get("/jobs/", headers={"Accept-Language": "zh-CN"}).content.decode()
+    assert '此页面会在 <time data-relative="countdown" datetime=""></time>自动再次尝试。' in told
     assert re.search(r'src="/static/retry\.\w+\.js"', shown.content.decode())
     assert "data-retry" not in sent.content.decode()
     assert "Try again" in sent.content.decode()
